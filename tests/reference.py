@@ -1,8 +1,8 @@
-"""The physics vector in plain Python, written from its definitions alone: loops, `math` and exact fractions, no numpy.
+"""The physics vector in plain Python, from its definitions alone: loops, `math` and exact fractions, no numpy.
 
-It is slow, and it is meant to be read beside docs and kernel. Prices and volumes are computed with as fractions, so
-that no overflow, cancellation or order of summation of its own stands between it and the definition; logarithms
-and roots are floats, summed with `fsum`.
+It is slow, and meant to be read beside the definitions and the kernel. Prices and volumes are computed with as
+fractions, so that no overflow, cancellation or order of summation of its own stands between it and the
+definition; logarithms and roots are floats, summed with `fsum`.
 """
 
 import math
@@ -80,7 +80,7 @@ def increments(samples: Sequence[Sample], gap: float = 60.0) -> list[Increment]:
 
 
 def vector(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> Vector:
-    """The vector after the last of `samples` (at least one, timestamps rising), over the last `window` of them."""
+    """The vector after the newest of `samples` (one at least, timestamps rising), over the last `window`."""
     last = increments(samples, gap)[-window:]
     m = sum(1 for i in last if i.log_return)
     alpha = tail_index(last) if m >= 64 else 2.5
@@ -116,6 +116,11 @@ def low_and_range(window: Sequence[Increment]) -> tuple[Fraction, Fraction]:
     return min(prices), max(prices) - min(prices)
 
 
+def mean(values: Sequence[Fraction]) -> Fraction:
+    """Arithmetic."""
+    return sum(values, Fraction(0)) / len(values)
+
+
 def mass(window: Sequence[Increment]) -> Fraction:
     """abs(CLV) · V / (V + V̄), CLV = (2p − hi − lo) / (hi − lo)."""
     lo, span = low_and_range(window)
@@ -123,7 +128,7 @@ def mass(window: Sequence[Increment]) -> Fraction:
     p, volume = Fraction(window[-1].price), Fraction(window[-1].volume)
     if span == 0 or volume == 0:
         return Fraction(0)
-    mean_volume = sum(Fraction(i.volume) for i in window) / len(window)
+    mean_volume = mean([Fraction(i.volume) for i in window])
     clv = (2 * p - hi - lo) / span
     return abs(clv) * volume / (volume + mean_volume)
 
@@ -141,15 +146,15 @@ def friction(window: Sequence[Increment]) -> Fraction:
     volume, trades = Fraction(window[-1].volume), Fraction(window[-1].trades)
     if volume == 0 or trades == 0:
         return Fraction(0)
-    mean_volume = sum(Fraction(i.volume) for i in window) / len(window)
-    mean_trades = sum(Fraction(i.trades) for i in window) / len(window)
+    mean_volume = mean([Fraction(i.volume) for i in window])
+    mean_trades = mean([Fraction(i.trades) for i in window])
     f = trades / volume
     usual = mean_trades / mean_volume
     return f / (f + usual)
 
 
 def return_positions(window: Sequence[Increment]) -> list[float]:
-    """Where each return lies among the 32 bins, whose edges are the whole numbers; shifted by 1e-9 already."""
+    """Where each return lies among the 32 bins, whose edges are the whole numbers; the 1e-9 is added already."""
     scale = sigma(window)
     return [(r / scale + 4) * 4 + 1e-9 for r in returns(window)]
 
@@ -166,7 +171,7 @@ def entropy(window: Sequence[Increment]) -> float:
 
 
 def price_positions(window: Sequence[Increment]) -> list[Fraction]:
-    """Where each price lies among the 32 bins, whose edges are the whole numbers; shifted by 1e-9 already."""
+    """Where each price lies among the 32 bins, whose edges are the whole numbers; the 1e-9 is added already."""
     lo, span = low_and_range(window)
     return [(Fraction(i.price) - lo) / span * 32 + TOLERANCE for i in window]
 
