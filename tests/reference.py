@@ -1,7 +1,7 @@
-"""The physics vector in plain Python, from its definitions alone: loops, `math` and exact fractions, no numpy.
+"""The physics vector in plain Python, from its definitions alone: loops, `math`, exact fractions, no numpy.
 
-It is slow, and meant to be read beside the definitions and the kernel. Prices and volumes are computed with as
-fractions, so that no overflow, cancellation or order of summation of its own stands between it and the
+It is slow, and meant to be read beside the definitions and the kernel. Prices and volumes are computed with
+as fractions, so that no overflow, cancellation or order of summation of its own stands between it and the
 definition; logarithms and roots are floats, summed with `fsum`.
 """
 
@@ -154,7 +154,7 @@ def friction(window: Sequence[Increment]) -> Fraction:
 
 
 def return_positions(window: Sequence[Increment]) -> list[float]:
-    """Where each return lies among the 32 bins, whose edges are the whole numbers; the 1e-9 is added already."""
+    """Where each return lies among the 32 bins, the 1e-9 included; whole numbers are the edges."""
     scale = sigma(window)
     return [(r / scale + 4) * 4 + 1e-9 for r in returns(window)]
 
@@ -171,7 +171,7 @@ def entropy(window: Sequence[Increment]) -> float:
 
 
 def price_positions(window: Sequence[Increment]) -> list[Fraction]:
-    """Where each price lies among the 32 bins, whose edges are the whole numbers; the 1e-9 is added already."""
+    """Where each price lies among the 32 bins, the 1e-9 included; whole numbers are the edges."""
     lo, span = low_and_range(window)
     return [(Fraction(i.price) - lo) / span * 32 + TOLERANCE for i in window]
 
