@@ -1,0 +1,26 @@
+"""How long to wait before the next try."""
+
+import random
+
+
+class Backoff:
+    """Exponential with full jitter: a crowd that lost the same server does not return as one.
+
+    At most `longest` seconds between two tries (1 s is what the convergence promise allows).
+    """
+
+    def __init__(self, first: float = 0.05, longest: float = 1.0, jitter: random.Random | None = None) -> None:
+        self._first = first
+        self._longest = longest
+        self._jitter = jitter or random.Random()
+        self._ceiling = first
+
+    def next(self) -> float:
+        """Seconds to wait now; the ceiling doubles with every call."""
+        wait = self._jitter.uniform(0, self._ceiling)
+        self._ceiling = min(self._longest, self._ceiling * 2)
+        return wait
+
+    def reset(self) -> None:
+        """Call it once a try has succeeded and lasted, not when it was merely accepted."""
+        self._ceiling = self._first

@@ -1,0 +1,78 @@
+"""Time, passed in so that tests need not wait, and text for it."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from common.errors import InvalidMessage
+
+LATEST_SECONDS = 253_402_300_799.0  # 9999-12-31T23:59:59Z, the last that RFC 3339 can write
+
+
+class Clock(Protocol):
+    def time(self) -> float:
+        """Seconds since 1970, UTC; may jump."""
+
+    def monotonic(self) -> float:
+        """Seconds since some start; never goes back."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def iso_millis(epoch_seconds: float) -> str:
+    """RFC 3339 in UTC with milliseconds and Z, as every message carries it."""
+    millis = round(epoch_seconds * 1000)
+    text = datetime.fromtimestamp(millis // 1000, UTC).isoformat()
+    return f"{text[:19]}.{millis % 1000:03d}Z"
+
+
+def from_iso(text: object) -> float:
+    """Seconds since 1970 of an RFC 3339 time; InvalidMessage("timestamp") for anything else."""
+    try:
+        moment = datetime.fromisoformat(text)  # type: ignore[arg-type]  # a TypeError is caught
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
+        return moment.timestamp()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidMessage("timestamp", "not an RFC 3339 time with its zone") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    number: int
+    lateness: float
+    """Seconds that it began after its time on the grid."""
+    skipped: int
+    """Ticks before it that were left out, because their time had passed."""
+
+
+async def ticks(interval: float, clock: Clock) -> AsyncIterator[Tick]:
+    """Tick on a grid fixed at the start: a late tick delays no other, and a missed one is skipped, never doubled.
+
+    `interval` is in seconds. The first tick comes at once.
+    """
+    start = clock.monotonic()
+    number = 0
+    while True:
+        now = clock.monotonic()
+        due = math.floor((now - start) / interval)
+        skipped = max(0, due - number)
+        number += skipped
+        yield Tick(number, max(0.0, now - start - number * interval), skipped)
+        number += 1
+        await clock.sleep(max(0.0, start + number * interval - clock.monotonic()))

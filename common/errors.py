@@ -1,0 +1,58 @@
+"""Every error that the suite raises on purpose.
+
+CottageError
+ ├── SettingsError        a setting is wrong; the message names it
+ ├── SourceError          a feed cannot be used; the message says why and what to do
+ ├── InvalidName          a symbol, agent id or entity that no key may contain (also a ValueError)
+ ├── InvalidMessage       bytes from outside that are no such message; `reason` is one of a few words, for counting
+ ├── StateUnavailable     the reader has no state fresh enough, and no fallback was allowed
+ └── RedisError           a command did not do its work
+      ├── RedisUnavailable   no connection, no answer in time, or a server still loading: try again
+      ├── RedisRefused       wrong password or a forbidden command: trying again soon is useless
+      └── RedisFull          out of memory (§10.2)
+
+Exceptions of libraries are translated where the library is used, with the cause chained.
+"""
+
+
+class CottageError(Exception):
+    pass
+
+
+class SettingsError(CottageError):
+    pass
+
+
+class SourceError(CottageError):
+    pass
+
+
+class InvalidName(CottageError, ValueError):
+    pass
+
+
+class InvalidMessage(CottageError, ValueError):
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class StateUnavailable(CottageError):
+    pass
+
+
+class RedisError(CottageError):
+    pass
+
+
+class RedisUnavailable(RedisError):
+    pass
+
+
+class RedisRefused(RedisError):
+    pass
+
+
+class RedisFull(RedisError):
+    pass

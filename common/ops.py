@@ -1,0 +1,89 @@
+"""The ops port of every process: /healthz /readyz /status /metrics."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import orjson
+import uvicorn
+from prometheus_client import disable_created_metrics, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from common.errors import SettingsError
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series for a time nobody asked for
+
+
+class Reporter(Protocol):
+    """What a service tells about itself."""
+
+    def not_ready(self) -> str | None:
+        """Why it cannot do its own job now, or None where it can."""
+
+    def status(self) -> dict[str, Any]:
+        """The chain as this process sees it, as JSON values."""
+
+
+class QuietServer(uvicorn.Server):
+    """A uvicorn server that runs inside our loop and leaves the signals to the runner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listening_socket(host: str, port: int, setting: str) -> socket.socket:
+    """A listening TCP socket; SettingsError that names the port and its setting where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        reason = error.strerror or str(error)
+        raise SettingsError(f"cannot listen on {host}:{port} ({reason}); set {setting} to another one") from error
+    sock.setblocking(False)
+    return sock
+
+
+@asynccontextmanager
+async def serve_asgi(app: Any, sock: socket.socket) -> AsyncIterator[None]:
+    """Serve `app` on `sock` until the block ends; open requests then get a second to finish."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
+    )
+    server = QuietServer(config)
+    task = asyncio.create_task(server.serve(sockets=[sock]), name="asgi")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.gather(task, return_exceptions=True)
+        sock.close()
+
+
+def ops_app(reporter: Reporter) -> Starlette:
+    async def healthz(_request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_request: Request) -> Response:
+        reason = reporter.not_ready()
+        return PlainTextResponse(f"{reason or 'ready'}\n", status_code=503 if reason else 200)
+
+    async def status(_request: Request) -> Response:
+        return Response(orjson.dumps(reporter.status()), media_type="application/json")
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    endpoints = {"/healthz": healthz, "/readyz": readyz, "/status": status, "/metrics": metrics}
+    return Starlette(routes=[Route(path, endpoint) for path, endpoint in endpoints.items()])

@@ -1,0 +1,231 @@
+"""The only module that imports redis-py: it knows that library's defaults and faults.
+
+A Client's commands raise common.errors.RedisError and its kinds, never an exception of the library.
+Every command has a timeout. Replies are bytes.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import redis
+import redis.asyncio
+from redis.asyncio.client import Pipeline as AsyncPipeline
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import FullJitterBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as LostConnection,
+)
+from redis.exceptions import (
+    TimeoutError as CommandTimeout,
+)
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
+
+from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable, SettingsError
+
+CONNECT_SECONDS = 5.0  # §5.1
+COMMAND_SECONDS = 5.0
+_OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn redis-py's exceptions into ours. NoScriptError passes: the library's Script waits for it."""
+    try:
+        yield
+    except NoScriptError:
+        raise
+    except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
+        # Both are ConnectionErrors to the library, which would try them again for seconds.
+        raise RedisRefused(str(error)) from error
+    except OutOfMemoryError as error:
+        raise RedisFull(str(error)) from error
+    except (LostConnection, CommandTimeout, ReadOnlyError, OSError) as error:
+        raise RedisUnavailable(str(error) or type(error).__name__) from error
+    except ResponseError as error:
+        kind = RedisRefused if str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM")) else RedisError
+        raise kind(str(error)) from error
+    except redis.RedisError as error:
+        raise RedisError(str(error)) from error
+
+
+class _Pipeline(AsyncPipeline):
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        with translated():
+            return await super().execute(raise_on_error)
+
+
+class Client(redis.asyncio.Redis):
+    """An asyncio client whose errors are ours. Make one with `connect`."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        with translated():
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> _Pipeline:
+        return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+    async def now(self) -> float:
+        """The server's clock, in seconds since 1970."""
+        seconds, micros = await self.time()
+        return float(seconds) + float(micros) / 1e6
+
+
+class BlockingClient(redis.Redis):
+    """The same for code without an event loop. Make one with `connect_blocking`."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        with translated():
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
+def connect(
+    url: str,
+    *,
+    timeout: float = COMMAND_SECONDS,
+    retries: int = 0,
+    on_connect: Callable[[], None] | None = None,
+) -> Client:
+    """A client for `url`; it connects with its first command.
+
+    timeout: seconds that one command may take. retries: how often a failed command is sent again; only
+    for a client whose commands may run twice, since a lost reply does not mean a lost command.
+    on_connect: called after every new connection. Raises SettingsError for a URL that is none.
+    """
+    options = _options(url, timeout)
+    options["retry"] = AsyncRetry(FullJitterBackoff(cap=1.0, base=0.05), retries)
+    if on_connect is not None:
+
+        async def connected(connection: Any) -> None:
+            await connection.on_connect()
+            on_connect()
+
+        options["redis_connect_func"] = connected
+    with _bad_url():
+        return cast("Client", Client.from_url(url, **options))
+
+
+def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int = 0) -> BlockingClient:
+    """As `connect`, for code without an event loop."""
+    options = _options(url, timeout)
+    options["retry"] = Retry(FullJitterBackoff(cap=1.0, base=0.05), retries)
+    with _bad_url():
+        return cast("BlockingClient", BlockingClient.from_url(url, **options))
+
+
+def _options(url: str, timeout: float) -> dict[str, Any]:
+    # What stands in the URL's query beats keyword arguments, and these would change what replies look like.
+    forbidden = _OURS & set(parse_qs(urlsplit(url).query))
+    if forbidden:
+        raise SettingsError(f"REDIS_URL: {', '.join(sorted(forbidden))} cannot be set in the query")
+    return {
+        "socket_connect_timeout": min(CONNECT_SECONDS, timeout),
+        "socket_timeout": timeout,
+        "socket_keepalive": True,
+        # redis-py 8.1 stops checking for stale connections unless maintenance notices are off: after a
+        # restart of the server, the first command on each idle connection would fail.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        "driver_info": None,  # Redis 7.0 answers CLIENT SETINFO with an error, twice a connection
+    }
+
+
+@contextlib.contextmanager
+def _bad_url() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"REDIS_URL: {error}") from error
+
+
+class Subscription:
+    """One confirmed pub/sub connection to some channels. Make one with `subscribe`.
+
+    redis-py subscribes again by itself after a short outage, and what was published in between is gone
+    without an error. Here a subscription is one connection: whatever ends it raises RedisUnavailable, and
+    who subscribes again knows that there is a gap.
+    """
+
+    def __init__(self, pubsub: Any) -> None:
+        self._pubsub = pubsub
+
+    async def next(self, timeout: float) -> bytes | None:
+        """The next message's payload; None where none came within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            item = await self._item(left)
+            if item is not None and item["type"] == "message":
+                return bytes(item["data"])
+        return None
+
+    async def answers(self, timeout: float) -> bool:
+        """Whether the server answers a PING on this very connection in time. Messages that come
+        meanwhile are lost: ask only when the channel is silent, and take what follows as a gap."""
+        with translated():
+            await self._pubsub.ping()
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            item = await self._item(left)
+            if item is not None and item["type"] in ("pong", "message"):
+                return True
+        return False
+
+    async def _item(self, timeout: float) -> dict[str, Any] | None:
+        with translated():
+            item: dict[str, Any] | None = await self._pubsub.get_message(timeout=timeout)
+        if item is not None and item["type"] == "subscribe":
+            raise RedisUnavailable("the subscription was lost and made again by the library")
+        return item
+
+    async def confirm(self, channels: Sequence[str], timeout: float) -> None:
+        """Subscribe and wait until the server has confirmed every channel."""
+        with translated():
+            await self._pubsub.subscribe(*channels)
+        waiting = len(channels)
+        deadline = time.monotonic() + timeout
+        while waiting:
+            with translated():
+                item = await self._pubsub.get_message(timeout=max(0.001, deadline - time.monotonic()))
+            if item is not None and item["type"] == "subscribe":
+                waiting -= 1
+            elif time.monotonic() >= deadline:
+                raise RedisUnavailable("the server did not confirm the subscription in time")
+
+
+@asynccontextmanager
+async def subscribe(url: str, *channels: str, timeout: float = COMMAND_SECONDS) -> AsyncIterator[Subscription]:
+    """A confirmed subscription on a connection of its own; closed at the end of the block."""
+    client = connect(url, timeout=timeout)
+    pubsub = client.pubsub(ignore_subscribe_messages=False)
+    subscription = Subscription(pubsub)
+    try:
+        await subscription.confirm(channels, timeout)
+        yield subscription
+    finally:
+        with contextlib.suppress(redis.RedisError, RedisError, OSError, asyncio.TimeoutError):
+            await pubsub.aclose()
+        await client.aclose()  # type: ignore[no-untyped-call]
+
+
+__all__ = [
+    "BlockingClient",
+    "Client",
+    "Subscription",
+    "connect",
+    "connect_blocking",
+    "subscribe",
+    "translated",
+]

@@ -1,0 +1,87 @@
+"""How every process starts, runs and stops.
+
+The one shutdown story: SIGTERM or SIGINT sets `stopping`; the service returns from `run` once it has
+drained; what is still running after `drain_seconds` is cancelled; the process exits 0. A second signal
+ends it at once. A service that fails ends loudly with exit status 1, and whoever watches it starts it again.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any, Protocol
+
+import uvloop
+
+from common import __version__, logs
+from common.errors import CottageError, SettingsError
+from common.ops import Reporter, listening_socket, ops_app, serve_asgi
+from common.settings import ServiceSettings
+
+log = logs.get_logger()
+
+
+class Service(Reporter, Protocol):
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until `stopping` is set, then drain and return. Cancelled where it takes too long."""
+
+
+def run(name: str, service: Service, settings: ServiceSettings) -> None:
+    """Run one service to its end. Exit status 0: asked to stop, or its work is done; 1: it failed; 2: a setting."""
+    logs.configure(name, settings.log_level, settings.log_format)
+    sys.exit(uvloop.run(_main(name, service, settings)))
+
+
+async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
+    stopping = asyncio.Event()
+    status = 0
+    _stop_on_signals(stopping)
+    variable = type(settings).variable("ops_port")
+    try:
+        ops_socket = listening_socket(settings.ops_host, settings.ops_port, variable)
+        log.info("starting", version=__version__, pid=os.getpid(), ops_port=ops_socket.getsockname()[1])
+        async with serve_asgi(ops_app(service), ops_socket):
+            await _until_drained(service, stopping, settings.drain_seconds)
+    except* CottageError as group:
+        errors = _leaves(group)
+        for error in errors:
+            log.error("failed", error=str(error))
+        status = 2 if any(isinstance(error, SettingsError) for error in errors) else 1
+    except* Exception as group:
+        log.error("crashed", exc_info=group)
+        status = 1
+    log.info("stopped", status=status)
+    return status
+
+
+async def _until_drained(service: Service, stopping: asyncio.Event, drain_seconds: float) -> None:
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(service.run(stopping), name="service")
+        asked = group.create_task(stopping.wait(), name="stopping")
+        await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            log.info("draining", seconds=drain_seconds)
+            _done, late = await asyncio.wait((work,), timeout=drain_seconds)
+            if late:
+                log.warning("drain_deadline_passed", seconds=drain_seconds)
+                work.cancel()
+        asked.cancel()
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    def stop(number: signal.Signals) -> None:
+        if stopping.is_set():
+            log.warning("forced_to_stop", signal=number.name)
+            os._exit(1)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves

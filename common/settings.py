@@ -1,0 +1,160 @@
+"""Settings from the command line and the environment, checked once before anything starts.
+
+A service declares a subclass of ServiceSettings; `load` gives it `--help`, `--version`, one flag and
+one environment variable a field. A bad value ends the process with one line that names it and exit
+status 2, without the value, which may be a secret.
+"""
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from common import __version__, keys
+from common.errors import CottageError, InvalidName
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _symbols(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(keys.symbol(part.strip()) for part in value.split(",") if part.strip())
+    except InvalidName as error:
+        raise ValueError(str(error)) from error
+
+
+Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
+"""Comma-separated symbols, such as SPY,QQQ."""
+
+
+class ServiceSettings(BaseSettings):
+    """What every service has. A subclass sets `env_prefix` and its own fields, each with a description."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    unprefixed: ClassVar[tuple[str, ...]] = ("log_level", "log_format", "drain_seconds")
+
+    ops_host: str = Field("127.0.0.1", description="address of the ops port")
+    ops_port: Port = Field(0, description="/healthz /readyz /status /metrics; 0 takes any free port")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", validation_alias="LOG_LEVEL", description="least severe level that is logged"
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", validation_alias="LOG_FORMAT", description="auto: colours on a terminal, JSON lines elsewhere"
+    )
+    drain_seconds: Annotated[float, Field(ge=0, le=7)] = Field(
+        5.0, validation_alias="DRAIN_SECONDS", description="how long a stop may drain before it is forced"
+    )
+
+    @classmethod
+    def variable(cls, name: str) -> str:
+        """The environment variable of a field."""
+        alias = cls.model_fields[name].validation_alias
+        return alias if isinstance(alias, str) else f"{cls.model_config.get('env_prefix', '')}{name}".upper()
+
+    @classmethod
+    def load(cls, service: str, purpose: str, arguments: Sequence[str] | None = None) -> Self:
+        """The settings of `service` from flags, else the environment, else their defaults; exits 0 or 2."""
+        if sys.platform == "win32":
+            _refuse(service, "Windows is served by Docker: run `docker compose up` instead")
+        flags = vars(_parser(cls, service, purpose).parse_args(arguments))
+        given = {_input_name(cls, name): value for name, value in flags.items() if value is not None}
+        try:
+            settings = cls(**given)
+        except ValidationError as error:
+            _refuse(service, "; ".join(_complaint(cls, each) for each in error.errors()))
+        for line in _misspelt(cls, os.environ):
+            sys.stderr.write(f"{service}: {line}\n")
+        return settings
+
+
+class RedisSettings(ServiceSettings):
+    """What every service that talks to Redis has."""
+
+    redis_url: str = Field(
+        "redis://localhost:6379",
+        validation_alias="REDIS_URL",
+        repr=False,
+        description="redis://, rediss:// or unix://, with user and password where the server asks for them",
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            usable = parts.port is None or parts.port > 0
+        except ValueError:
+            usable = False
+        if not usable or not (
+            (parts.scheme in ("redis", "rediss") and parts.hostname) or (parts.scheme == "unix" and parts.path)
+        ):
+            raise ValueError("must look like redis://localhost:6379, rediss://… or unix:///path")
+        return url
+
+
+def redacted(url: str) -> str:
+    """The URL without its password and query, for people to read."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        user = parts.netloc.rpartition("@")[0].partition(":")[0]
+        host = parts.netloc.rpartition("@")[2]
+        parts = parts._replace(netloc=f"{user}:***@{host}")
+    return parts._replace(query="").geturl()
+
+
+def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m services.{service}",
+        description=purpose,
+        epilog="Each setting is also the environment variable in brackets; a flag wins over it.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{service} {__version__}")
+    for name, info in cls.model_fields.items():
+        default = ",".join(info.default) if isinstance(info.default, tuple) else info.default
+        text = f"{info.description} [{cls.variable(name)}, default: {default if default != '' else 'empty'}]"
+        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=text.replace("%", "%%"))
+    return parser
+
+
+def _input_name(cls: type[ServiceSettings], name: str) -> str:
+    """Under which name the model takes the field: its alias where it has one."""
+    alias = cls.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else name
+
+
+def _complaint(cls: type[ServiceSettings], error: Any) -> str:
+    place = str(error["loc"][0]) if error["loc"] else "settings"
+    variable = cls.variable(place) if place in cls.model_fields else place
+    return f"{variable}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _misspelt(cls: type[ServiceSettings], environment: Mapping[str, str]) -> list[str]:
+    """One line for each variable that is almost a setting. Only a near miss counts: container platforms
+    put variables of their own behind the same prefixes."""
+    known = [cls.variable(name) for name in cls.model_fields]
+    prefix = cls.model_config.get("env_prefix", "")
+    lines = []
+    for variable in environment:
+        if prefix and variable.startswith(prefix) and variable not in known:
+            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
+            if near:
+                lines.append(f"warning: {variable} is no setting and is ignored; did you mean {near[0]}?")
+    return lines
+
+
+def _refuse(service: str, why: str) -> NoReturn:
+    sys.stderr.write(f"{service}: {why}\n")
+    raise SystemExit(2)
+
+
+__all__ = ["CottageError", "Port", "RedisSettings", "Seconds", "ServiceSettings", "Symbols", "redacted"]
