@@ -190,8 +190,7 @@ def volume_by_price(window: Sequence[Increment]) -> list[Fraction]:
 def nash_dist(window: Sequence[Increment]) -> Fraction:
     """abs(p − mode) / (hi − lo).
 
-    "Nearest p" takes two middles as equally near that differ by less than 1e-9 of a bin's width, as the other
-    comparisons do; of these the lower.
+    Of two heaviest bins as near to p, one on either side, the lower is the mode: the distance is the same.
     """
     lo, span = low_and_range(window)
     if span == 0:
@@ -199,14 +198,12 @@ def nash_dist(window: Sequence[Increment]) -> Fraction:
     p = Fraction(window[-1].price)
     profile = volume_by_price(window)
     heaviest = max(profile)
-    distances = {}
+    distances = []
     for index, weight in enumerate(profile):
         if weight >= heaviest * (1 - TOLERANCE):
             middle = lo + (index + Fraction(1, 2)) / 32 * span
-            distances[index] = abs(p - middle) / span
-    nearest = min(distances.values())
-    lowest = min(index for index, distance in distances.items() if distance <= nearest + TOLERANCE / 32)
-    return distances[lowest]
+            distances.append(abs(p - middle) / span)
+    return min(distances)
 
 
 def tail_index(window: Sequence[Increment]) -> float:

@@ -1,8 +1,8 @@
 """The physics vector of every symbol: five pillars and the tail index, from the windows alone.
 
-Formulas are written for all symbols at once; n is their number, W the windows' length. Letters: p, V, N, r are
-the newest sample's price, volume, trades and log return; hi, lo the window's extremes; V̄, N̄ its means; σ the
-root mean square of its returns.
+Formulas are written for all symbols at once; n is their number, W the windows' length. Letters: p, V, N, r
+are the newest sample's price, volume, trades and log return; hi, lo the window's extremes; V̄, N̄ its means; σ
+the root mean square of its returns.
 """
 
 from dataclasses import dataclass, fields
@@ -132,14 +132,11 @@ def entropy(log_return: FloatArray, sigma: FloatArray) -> FloatArray:
     return np.where(sigma > 0, np.minimum(nats / np.log(BINS), 1.0) + 0.0, 0.0)
 
 
-def nash_dist(
-    price: FloatArray, weight: FloatArray, p: FloatArray, hi: FloatArray, lo: FloatArray
-) -> FloatArray:
+def nash_dist(price: FloatArray, weight: FloatArray, p: FloatArray, hi: FloatArray, lo: FloatArray) -> FloatArray:
     """abs(p − mode) / (hi − lo); [0, 1]; 0 where hi = lo.
 
     How far the price is from where most volume changed hands. `price` and `weight` of shape (n, W). The mode
-    is the middle of the heaviest of 32 bins of volume by price; of several the one nearest p, then the lower.
-    Middles whose distances from p differ by less than 1e-9 of a bin are equally near.
+    is the middle of the heaviest of 32 bins of volume by price; of several the one nearest p.
     """
     span = np.where(hi > lo, hi - lo, 1.0)
     position = (price - lo[:, np.newaxis]) / span[:, np.newaxis] * BINS
@@ -150,10 +147,9 @@ def nash_dist(
     # In bin widths above lo: the middles are exact there, however narrow the range is for the price's digits.
     middle = np.arange(BINS) + 0.5
     distance = np.abs(((p - lo) / span * BINS)[:, np.newaxis] - middle)
+    # Of two as near, one on either side, the lower is the mode: the distance is the same.
     distance[~heaviest] = np.inf
-    nearest = distance <= distance.min(axis=1, keepdims=True) + TOLERANCE
-    mode = nearest.argmax(axis=1)  # the first, thus the lowest
-    return np.where(hi > lo, distance[np.arange(len(p)), mode] / BINS, 0.0)
+    return np.where(hi > lo, distance.min(axis=1) / BINS, 0.0)
 
 
 def tail_index(x: FloatArray, nonzero: IntArray) -> FloatArray:
@@ -193,7 +189,8 @@ def root_mean_square(log_return: FloatArray) -> FloatArray:
     """σ = sqrt(mean of r²) over the returns that there are (not nan), 0 where there are none; shape (n,)."""
     there = np.count_nonzero(~np.isnan(log_return), axis=1)
     squares = np.nan_to_num(log_return * log_return, nan=0.0).sum(axis=1)
-    return np.sqrt(squares / np.maximum(there, 1))
+    sigma: FloatArray = np.sqrt(squares / np.maximum(there, 1))
+    return sigma
 
 
 def _share_of_largest(values: FloatArray) -> FloatArray:

@@ -116,9 +116,7 @@ class Windows:
         # A night is not a second: what happened across a gap is no return of this window.
         joined = ~first & (timestamp - self.last_timestamp[rows] <= self.gap)
         self.log_return[rows, column] = np.nan
-        self.log_return[rows[joined], column[joined]] = _log_ratio(
-            price[joined], self.last_price[rows[joined]]
-        )
+        self.log_return[rows[joined], column[joined]] = _log_ratio(price[joined], self.last_price[rows[joined]])
 
         self.newest[rows] = column
         self.samples[rows] = np.minimum(self.samples[rows] + 1, self.length)

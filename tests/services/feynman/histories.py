@@ -1,0 +1,74 @@
+"""Histories of samples that a market may produce, and the windows that have seen them."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+
+from services.feynman.windows import Rows, Windows
+from tests.reference import Sample
+
+
+def feed(windows: Windows, rows: Sequence[int], samples: Sequence[Sample]) -> None:
+    """One sample to each of the rows, in one call."""
+    timestamp, price, volume, trades = np.array(samples, dtype=np.float64).T
+    windows.append(np.array(rows), price, volume, trades, timestamp)
+
+
+def windows_of(*histories: Sequence[Sample], length: int = 1000, gap: float = 60.0) -> tuple[Windows, Rows]:
+    """Windows with a row for each history; those still going on at a step are appended together."""
+    windows = Windows(length, gap=gap, capacity=1)
+    rows = [windows.add() for _ in histories]
+    for step in range(max(map(len, histories))):
+        going_on = [row for row in rows if step < len(histories[row])]
+        feed(windows, going_on, [histories[row][step] for row in going_on])
+    return windows, np.array(rows)
+
+
+def prices_only(*prices: float) -> list[Sample]:
+    """A sample a second, of a market that reports neither volume nor trades."""
+    return [Sample(float(i), price, 0.0, 0.0) for i, price in enumerate(prices)]
+
+
+def walk(steps: Sequence[float], start: float = 1.0) -> list[Sample]:
+    """Prices that are multiplied by 2 to the power of each step: exact in floats, returns of step · ln 2."""
+    prices = [start]
+    for step in steps:
+        prices.append(prices[-1] * 2.0**step)
+    return prices_only(*prices)
+
+
+#: Seconds to the next sample: within the gap, just on it, just over it, a night.
+_SECONDS = st.sampled_from([0.25, 1.0, 1.0, 1.0, 1.0, 60.0, 60.0001, 63000.0])
+#: Whether a new session has begun, and what was traded since the sample before, or since it began.
+_TURNOVER = st.tuples(st.sampled_from([False] * 19 + [True]), st.sampled_from([0.0, 0.0, 1.0, 7.0, 0.37, 1e9]))
+_MOVES = {
+    "constant": st.just(0),
+    "one jump": st.just(0),  # the jump is put in afterwards
+    "mostly ties": st.sampled_from([0, 0, 0, 0, 1, -1]),
+    "walk": st.integers(-40, 40),
+    "heavy tails": st.sampled_from([0, 1, -1, 2, -2, 5, -5, 100, -300]),
+}
+
+
+@st.composite
+def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sample]:
+    """Samples of one symbol: prices on a tick grid or off it, of 1e-8 to 1e9, sessions that end, gaps."""
+    kind = draw(st.sampled_from(sorted(_MOVES)))
+    steps = draw(
+        st.lists(st.tuples(_MOVES[kind], _SECONDS, _TURNOVER, _TURNOVER), min_size=min_size, max_size=max_size)
+    )
+    start, tick = draw(st.sampled_from([(450.0, 0.01), (5000.0, 0.25), (1e-8, 1e-12), (1e9, 0.01), (1.0, None)]))
+    jump = draw(st.integers(0, len(steps) - 1)) if kind == "one jump" else None
+    place, timestamp, volume, trades = 0, 1.7e9, 0.0, 0.0
+    samples = []
+    for i, (move, seconds, (volume_reset, more_volume), (trades_reset, more_trades)) in enumerate(steps):
+        place += 17 if i == jump else move
+        timestamp += seconds
+        volume = more_volume if volume_reset else volume + more_volume
+        trades = more_trades if trades_reset else trades + more_trades
+        # A price beyond what the grid allows turns back: prices are above 0.
+        price = start * math.exp(place / 1000) if tick is None else start + tick * (abs(place + 9000) - 9000)
+        samples.append(Sample(timestamp, price, volume, trades))
+    return samples

@@ -1,0 +1,149 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.feynman.windows import Windows
+from tests import reference
+from tests.reference import Sample
+from tests.services.feynman.histories import feed, histories, prices_only, windows_of
+
+
+def in_order(windows: Windows, row: int, values: np.ndarray) -> list[float]:
+    """A row's samples, oldest first."""
+    samples, newest = int(windows.samples[row]), int(windows.newest[row])
+    return [float(values[row, (newest - age) % windows.length]) for age in reversed(range(samples))]
+
+
+def test_volume_and_trades_are_differences_of_the_session() -> None:
+    windows, _ = windows_of(
+        [Sample(0, 10, 500, 50), Sample(1, 10, 530, 50), Sample(2, 10, 530, 52), Sample(3, 10, 531, 53)]
+    )
+    assert in_order(windows, 0, windows.volume) == [0, 30, 0, 1]
+    assert in_order(windows, 0, windows.trades) == [0, 0, 2, 1]
+
+
+def test_what_falls_is_a_new_session_each_field_for_itself() -> None:
+    windows, _ = windows_of(
+        [Sample(0, 10, 500, 50), Sample(1, 10, 20, 60), Sample(2, 10, 25, 4), Sample(3, 10, 0, 0)]
+    )
+    assert in_order(windows, 0, windows.volume) == [0, 20, 5, 0]
+    assert in_order(windows, 0, windows.trades) == [0, 10, 4, 0]
+
+
+def test_a_return_joins_samples_that_are_at_most_a_gap_apart() -> None:
+    windows, _ = windows_of(
+        [Sample(0, 100, 0, 0), Sample(60, 110, 0, 0), Sample(120.001, 120, 0, 0), Sample(121, 90, 0, 0)]
+    )
+    np.testing.assert_allclose(
+        in_order(windows, 0, windows.log_return), [math.nan, math.log(1.1), math.nan, math.log(0.75)]
+    )
+
+
+def test_the_gap_is_a_parameter() -> None:
+    history = [Sample(0, 100, 0, 0), Sample(3, 110, 0, 0)]
+    windows, _ = windows_of(history, gap=2.9)
+    assert math.isnan(windows.log_return[0, 1])
+    windows, _ = windows_of(history, gap=3)
+    assert windows.log_return[0, 1] == pytest.approx(math.log(1.1))
+
+
+def test_a_return_beyond_the_range_of_a_ratio() -> None:
+    windows, _ = windows_of(prices_only(1e-300, 1e300, 1e-300))
+    expected = 600 * math.log(10)
+    np.testing.assert_allclose(windows.log_return[0, 1:3], [expected, -expected])
+
+
+def test_a_full_window_lets_the_oldest_go_and_keeps_every_return() -> None:
+    windows, _ = windows_of(prices_only(1, 2, 4, 8, 16), length=3)
+    assert in_order(windows, 0, windows.price) == [4, 8, 16]
+    # The oldest one's return is against the 2 that has left.
+    np.testing.assert_allclose(windows.log_return[0], [math.log(2)] * 3)
+    assert windows.samples[0] == 3
+    assert windows.last_price[0] == 16
+    assert windows.last_timestamp[0] == 4
+
+
+def test_columns_not_yet_in_use_leave_sums_and_extremes_alone() -> None:
+    windows, _ = windows_of([Sample(0, 7, 5, 5), Sample(1, 9, 6, 6)], length=5)
+    assert windows.price[0].tolist() == [7, 9, 7, 7, 7]
+    assert windows.volume[0].tolist() == windows.trades[0].tolist() == [0, 1, 0, 0, 0]
+    assert np.isnan(windows.log_return[0]).tolist() == [True, False, True, True, True]
+
+
+def test_only_a_later_timestamp_has_advanced() -> None:
+    windows, rows = windows_of(prices_only(1, 2), prices_only(1, 2), prices_only(1, 2))
+    new = np.array([*rows, windows.add()])
+    timestamp = np.array([1.0, 0.5, 1.001, -5.0])  # the newest is of second 1; the last row is empty
+    assert windows.advanced(new, timestamp).tolist() == [False, False, True, True]
+
+
+def test_a_cleared_row_starts_anew() -> None:
+    windows, rows = windows_of(prices_only(1, 2, 3), prices_only(1, 2, 3), length=2)
+    windows.clear(rows[:1])
+    assert windows.advanced(rows, np.array([0.0, 0.0])).tolist() == [True, False]
+    feed(windows, [0], [Sample(1, 50, 1000, 10)])
+    assert windows.samples.tolist()[:2] == [1, 2]
+    assert windows.price[0].tolist() == [50, 50]
+    assert windows.volume[0].tolist() == windows.trades[0].tolist() == [0, 0]
+    assert np.isnan(windows.log_return[0]).all()
+    assert windows.price[1].tolist() == [3, 2]
+
+
+def test_a_released_row_is_given_out_again_empty() -> None:
+    windows, _ = windows_of(prices_only(1, 2), prices_only(1, 2))
+    windows.release(0)
+    assert len(windows) == 1
+    assert windows.add() == 0
+    assert len(windows) == 2
+    assert windows.samples[0] == 0
+    assert np.isnan(windows.log_return[0]).all()
+
+
+@pytest.mark.parametrize("row", [-1, 1, 7])
+def test_only_a_row_in_use_is_released(row: int) -> None:
+    windows = Windows(3)
+    windows.release(windows.add())
+    windows.add()
+    with pytest.raises(ValueError, match=f"row {row} is not in use"):
+        windows.release(row)
+    windows.release(0)
+    with pytest.raises(ValueError, match="row 0 is not in use"):
+        windows.release(0)
+
+
+def test_the_arrays_double_and_keep_what_they_hold() -> None:
+    windows = Windows(2, capacity=1)
+    for number in range(5):
+        row = windows.add()
+        assert row == number
+        feed(windows, [row], [Sample(row, 1.0 + row, row, row)])
+    assert windows.capacity == 8
+    assert len(windows) == 5
+    assert windows.last_price[:5].tolist() == windows.price[:5, 0].tolist() == [1, 2, 3, 4, 5]
+    assert windows.last_timestamp[:5].tolist() == [0, 1, 2, 3, 4]
+    assert windows.session_volume[:5].tolist() == windows.session_trades[:5].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("wrong", [{"length": 0}, {"gap": 0.0}, {"gap": math.nan}, {"capacity": 0}])
+def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
+        Windows(**wrong)  # type: ignore[arg-type]
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.lists(histories(), min_size=1, max_size=4), st.integers(1, 25))
+def test_every_row_holds_the_last_increments_of_its_history(several: list[list[Sample]], length: int) -> None:
+    windows, rows = windows_of(*several, length=length)
+    for row, history in zip(rows, several, strict=True):
+        expected = reference.increments(history)[-length:]
+        assert in_order(windows, row, windows.price) == [i.price for i in expected]
+        assert in_order(windows, row, windows.volume) == [i.volume for i in expected]
+        assert in_order(windows, row, windows.trades) == [i.trades for i in expected]
+        np.testing.assert_allclose(
+            in_order(windows, row, windows.log_return),
+            [math.nan if i.log_return is None else i.log_return for i in expected],
+            rtol=1e-12,
+        )
