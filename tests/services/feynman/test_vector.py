@@ -1,0 +1,385 @@
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import fields
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from services.feynman import vector
+from services.feynman.vector import REGIMES, Vectors, compute
+from services.feynman.windows import Windows
+from tests import reference
+from tests.reference import Increment, Sample
+from tests.services.feynman.histories import feed, histories, prices_only, walk, windows_of
+
+PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist", "alpha_coefficient")
+
+
+def vector_of(history: Sequence[Sample], length: int = 1000) -> reference.Vector:
+    """The kernel's vector of one symbol, in the reference's form."""
+    return nth(compute(*windows_of(history, length=length)), 0)
+
+
+def nth(vectors: Vectors, index: int) -> reference.Vector:
+    values = {field.name: getattr(vectors, field.name)[index].item() for field in fields(Vectors)}
+    return reference.Vector(**values | {"regime": REGIMES[values["regime"]]})
+
+
+# Worked by hand
+
+
+def test_four_samples_of_doubling_prices() -> None:
+    # p = 1 2 4 2; V = 0 10 10 20, N = 0 1 1 4 (first sample: none); r = +ln2 +ln2 −ln2.
+    # hi = 4, lo = 1, CLV = (2·2 − 4 − 1) / 3 = −1/3; V̄ = 40/4 = 10: mass = 1/3 · 20/30 = 2/9.
+    # σ = sqrt(mean of ln²2) = ln2, r/σ = −1: momentum = −2/9.
+    # f = 4/20 = 0.2, N̄ = 6/4, f̄ = 1.5/10 = 0.15: friction = 0.2 / 0.35 = 4/7.
+    # r/σ = 1 1 −1 in bins (1+4)·4 = 20, 20 and 12: entropy = (2/3 ln(3/2) + 1/3 ln3) / ln32.
+    # price bins of (p − 1)/3·32: 0 → 0, 10.67 → 10, 32 → 31 (held), 10; volume 0, 10 + 20, 10. Mode = 10.5/32,
+    # p = 1/3 = 10.667/32: nash_dist = (1/6)/32 = 1/192.
+    v = vector_of([Sample(0, 1, 5, 5), Sample(1, 2, 15, 6), Sample(2, 4, 25, 7), Sample(3, 2, 45, 11)])
+    assert v.mass == pytest.approx(2 / 9, rel=1e-14)
+    assert v.momentum == pytest.approx(-2 / 9, rel=1e-14)
+    assert v.friction == pytest.approx(4 / 7, rel=1e-14)
+    assert v.entropy == pytest.approx((2 * math.log(1.5) + math.log(3)) / 3 / math.log(32), rel=1e-14)
+    assert v.nash_dist == pytest.approx(1 / 192, rel=1e-14)
+    assert (v.alpha_coefficient, v.regime, v.samples, v.nonzero) == (2.5, "WAIT", 4, 3)
+
+
+def test_one_sample_says_nothing() -> None:
+    assert vector_of([Sample(0, 450, 1e6, 1e3)]) == reference.Vector(0, 0, 0, 0, 0, 2.5, "WAIT", 1, 0)
+
+
+def test_no_sample_and_no_row_at_all() -> None:
+    windows = Windows(3)
+    empty = compute(windows, np.array([windows.add()]))
+    assert nth(empty, 0) == reference.Vector(0, 0, 0, 0, 0, 2.5, "WAIT", 0, 0)
+    none = compute(windows, np.array([], dtype=np.intp))
+    assert {getattr(none, field.name).shape for field in fields(Vectors)} == {(0,)}
+
+
+def test_two_samples() -> None:
+    # p = hi: CLV = 1; V = 8, V̄ = 8/2: mass = 8/12. r/σ = 1. f = 2/8 = f̄: ½. One return, one bin: entropy 0.
+    # All volume in the highest bin: nash_dist = half a bin = 1/64.
+    v = vector_of([Sample(0, 100, 0, 0), Sample(1, 101, 8, 2)])
+    assert v.mass == v.momentum == pytest.approx(2 / 3, rel=1e-14)
+    assert (v.friction, v.entropy, v.nash_dist) == (0.5, 0, 1 / 64)
+
+
+def test_a_constant_price_has_friction_alone() -> None:
+    # V̄ = 30/4, N̄ = 6/4, f̄ = 0.2; f = 1/10: friction = 0.1 / 0.3.
+    v = vector_of([Sample(0, 5, 0, 0), Sample(1, 5, 10, 2), Sample(2, 5, 20, 5), Sample(3, 5, 30, 6)])
+    assert v.friction == pytest.approx(1 / 3, rel=1e-14)
+    assert v._replace(friction=0) == reference.Vector(0, 0, 0, 0, 0, 2.5, "WAIT", 4, 0)
+
+
+def test_a_newest_sample_without_trades_or_volume() -> None:
+    before = [Sample(0, 5, 0, 0), Sample(1, 6, 10, 2)]
+    assert vector_of([*before, Sample(2, 7, 10, 3)])[:3] == (0, 0, 0)  # volume: neither mass nor friction
+    v = vector_of([*before, Sample(2, 7, 20, 2)])  # no trades: no friction
+    assert (v.mass > 0.5, v.friction) == (True, 0)
+
+
+def test_momentum_has_no_return_across_a_gap() -> None:
+    v = vector_of([Sample(0, 5, 0, 0), Sample(1, 6, 10, 2), Sample(100, 7, 20, 4)])
+    assert (v.mass > 0.5, v.momentum, v.nonzero) == (True, 0, 1)
+    assert math.copysign(1, v.momentum) == 1
+
+
+def test_entropy_of_a_uniform_distribution_is_1() -> None:
+    # One return in the middle of each of 32 bins of σ/4, σ being 1; nans are none.
+    middles = (np.arange(-16, 16) + 0.5) / 4
+    returns = np.array([[*middles, math.nan, math.nan]])
+    assert vector.entropy(returns, np.array([1.0])) == pytest.approx(1.0, rel=1e-14)
+    assert vector.entropy(returns, np.array([1.0])) <= 1
+
+
+def test_entropy_holds_the_outermost_within_the_last_bins() -> None:
+    # One 10σ up among 99 zeros: σ = sqrt(1/100), r/σ = 10, bin 56 held at 31; with one down as well
+    # r/σ = ±sqrt(50), bins 44 and −13 held at 31 and 0, so that three bins share 1 + 1 + 98.
+    v = vector_of(walk([0] * 60 + [1] + [0] * 39))
+    assert v.entropy == pytest.approx(-(0.01 * math.log(0.01) + 0.99 * math.log(0.99)) / math.log(32), rel=1e-14)
+    v = vector_of(walk([0] * 60 + [1, -1] + [0] * 38))
+    assert v.entropy == pytest.approx(-(0.02 * math.log(0.01) + 0.98 * math.log(0.98)) / math.log(32), rel=1e-14)
+
+
+def test_entropy_parts_zeros_from_what_is_just_below() -> None:
+    # σ = sqrt((3²·9 + 90·e²)/100)·ln2 with e = 2^-10: r/σ = ±3.33 and about ±0.003: −e falls into bin 15,
+    # 0 and +e into bin 16.
+    e = 2.0**-10
+    steps = [3, -3, 3, -3, 3, -3, 3, -3, 3] + [e] * 50 + [-e] * 30 + [0] * 11
+    shares = [0.05, 0.04, 0.30, 0.61]
+    expected = -sum(share * math.log(share) for share in shares) / math.log(32)
+    assert vector_of(walk(steps)).entropy == pytest.approx(expected, rel=1e-14)
+
+
+def test_an_edge_belongs_to_the_bin_above_it() -> None:
+    # lo = 32, hi = 64: bins of width 1. Volume 15 at 33.5 (bin 1), 10 at 34 (an edge: bin 2), 10 at 34.5 (bin 2):
+    # the mode is 34.5; p = 64 is 29.5 away.
+    volume, history = 0.0, []
+    for second, (price, traded) in enumerate([(32, 0), (33.5, 15), (34, 10), (34.5, 10), (64, 1)]):
+        volume += traded
+        history.append(Sample(second, price, volume, 0))
+    assert vector_of(history).nash_dist == 29.5 / 32
+
+
+def test_an_edge_that_rounding_misses_is_still_one() -> None:
+    # In floats (450.07 − 450) / (450.32 − 450) · 32 is 6.9999999999995, a bin too low but for the 1e-9.
+    assert (450.07 - 450) / (450.32 - 450) * 32 < 7
+    v = vector_of(prices_only(450, 450.07, 450.07, 450.32))
+    assert v.nash_dist == pytest.approx((32 - 7.5) / 32, rel=1e-12)
+
+
+def mode_history(first: float, second: float) -> list[Sample]:
+    """Volume `first` in bin 2 and `second` in bin 28 of 32 bins of width 1 from 32; p = 50 is nearer to 28."""
+    return [
+        Sample(0, 32, 0, 0),
+        Sample(1, 64, 0, 0),
+        Sample(2, 34.25, first, 0),
+        Sample(3, 60.25, first + second, 0),
+        Sample(4, 50, first + second, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "mode"),
+    [
+        (3, 2, 2.5),
+        (2, 3, 28.5),
+        (2, 2, 28.5),  # the nearest of equals: 10.5 away, not 15.5
+        (1e9 + 0.5, 1e9, 28.5),  # within 1e-9 of the heaviest
+        (1e9 + 2, 1e9, 2.5),  # not within
+        (0, 0, 18.5),  # without volume every sample weighs 1: bins 0, 31, 2, 28 and 18, which is p's own
+    ],
+)
+def test_the_mode_is_the_heaviest_bin_and_of_several_the_nearest(first: float, second: float, mode: float) -> None:
+    assert vector_of(mode_history(first, second)).nash_dist == abs(18 - mode) / 32
+
+
+def test_unit_weights_count_samples_and_not_empty_columns() -> None:
+    # Three samples in the lowest bin, two in the highest, 995 columns not yet in use (filled with 2).
+    v = vector_of(prices_only(2, 1, 1, 1, 2))
+    assert v.nash_dist == pytest.approx(31.5 / 32)
+
+
+def alpha_of(steps: Sequence[float]) -> reference.Vector:
+    """Of returns ±ln2 · step, up and down in turn."""
+    return vector_of(walk([step * (-1) ** i for i, step in enumerate(steps)]))
+
+
+def test_hill_on_64_returns() -> None:
+    # k = max(10, ⌈64/20⌉) = 10; x_1 … x_10 = 4 ln2 and x_11 = ln2: α = 10 / (10 · ln 4) = 1 / ln 4.
+    v = alpha_of([4] * 10 + [1] * 54)
+    assert v.alpha_coefficient == pytest.approx(1 / math.log(4), rel=1e-14)
+    assert (v.regime, v.nonzero) == ("Critical", 64)
+    # x_1 … x_5 = 4 ln2, the rest ln2: α = 10 / (5 · ln 4); up to x_10 = 2 ln2: 10 / (5 ln 4 + 5 ln 2).
+    assert alpha_of([4] * 5 + [1] * 59).alpha_coefficient == pytest.approx(2 / math.log(4), rel=1e-14)
+    v = alpha_of([1] * 54 + [4, 2] * 5)
+    assert v.alpha_coefficient == pytest.approx(2 / (math.log(4) + math.log(2)), rel=1e-14)
+
+
+def test_the_tail_waits_for_64_returns_that_are_not_0() -> None:
+    assert alpha_of([4] * 10 + [0] * 50 + [1] * 53)[5:] == (2.5, "WAIT", 114, 63)
+    v = alpha_of([4] * 10 + [0] * 50 + [1] * 54)
+    assert (v.regime, v.samples, v.nonzero) == ("Critical", 115, 64)
+
+
+def test_the_tail_is_the_twentieth_part_rounded_up() -> None:
+    # Eleven x of 2 ln2 above the rest. m = 200: k = 10, x_11 is one of them, the sum is 0.
+    # m = 201: k = 11, x_12 = ln2, α = 11 / (11 ln2).
+    assert alpha_of([2] * 11 + [1] * 189).alpha_coefficient == 10
+    assert alpha_of([2] * 11 + [1] * 190).alpha_coefficient == pytest.approx(1 / math.log(2), rel=1e-14)
+
+
+def test_the_tail_index_is_held_within_its_range() -> None:
+    # x = 256 ln2 over 2^-20 ln2: α = 1 / (28 ln2) = 0.05; and 1.05 over 1: 1 / ln1.05 = 20.5.
+    assert alpha_of([256] * 10 + [2.0**-20] * 54).alpha_coefficient == 0.5
+    assert alpha_of([1.05] * 10 + [1] * 54).alpha_coefficient == 10
+
+
+@pytest.mark.parametrize(
+    ("alpha", "name"),
+    [
+        (0.5, "Critical"),
+        (1.5, "Critical"),
+        (math.nextafter(1.5, 2), "Lévy Stable"),
+        (2.0, "Lévy Stable"),
+        (math.nextafter(2, 3), "Gaussian"),
+        (2.8, "Gaussian"),
+        (10.0, "Gaussian"),
+    ],
+)
+def test_regimes_and_their_thresholds(alpha: float, name: str) -> None:
+    assert REGIMES[vector.regime(np.array([alpha]), np.array([64]))[0]] == name
+    assert REGIMES[vector.regime(np.array([alpha]), np.array([63]))[0]] == "WAIT"
+
+
+# Against the reference
+
+
+def decided(window: Sequence[Increment]) -> bool:
+    """Whether no comparison hangs on a last digit.
+
+    Both sides round, by some 1e-14 of a bin or a weight: the returns' σ is summed in another order. What lies
+    that close to where floor or the tie rule switches may honestly fall on either side. True edges are 1e-9
+    away from it, which is what the 1e-9 is for, and stay in the test.
+    """
+    positions: list[Fraction] = []
+    if reference.sigma(window) > 0:
+        positions += map(Fraction, reference.return_positions(window))
+    if reference.low_and_range(window)[1] > 0:
+        positions += reference.price_positions(window)
+        profile = reference.volume_by_price(window)
+        limit = max(profile) * (1 - reference.TOLERANCE)
+        if any(abs(weight - limit) < max(profile) * Fraction(1, 10**13) for weight in profile):
+            return False
+    return all(abs(position - round(position)) > Fraction(1, 10**12) for position in positions)
+
+
+def assert_agree(kernel: reference.Vector, expected: reference.Vector) -> None:
+    for name in PILLARS:
+        one, other = getattr(kernel, name), getattr(expected, name)
+        # 1e-14 is for what is 0 but for cancellation, such as the CLV in the middle of a wide range.
+        assert math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-14), (name, one, other)
+    assert (kernel.samples, kernel.nonzero) == (expected.samples, expected.nonzero)
+    if all(abs(expected.alpha_coefficient - threshold) > 1e-9 for threshold in (1.5, 2)):
+        assert kernel.regime == expected.regime
+
+
+def assert_in_range(vectors: Vectors) -> None:
+    for name in PILLARS:
+        values = getattr(vectors, name)
+        assert np.isfinite(values).all(), name
+        assert not (np.signbit(values) & (values == 0)).any(), name
+    assert ((vectors.mass >= 0) & (vectors.mass < 1)).all()
+    for values in (vectors.friction, vectors.entropy, vectors.nash_dist):
+        assert ((values >= 0) & (values <= 1)).all()
+    assert ((vectors.alpha_coefficient >= 0.5) & (vectors.alpha_coefficient <= 10)).all()
+    assert ((vectors.regime == 0) == (vectors.nonzero < 64)).all()
+
+
+def check(several: Sequence[Sequence[Sample]], length: int) -> None:
+    """Vectors in range for all, and equal to the reference's where that is decided (for one of them at least)."""
+    vectors = compute(*windows_of(*several, length=length))
+    assert_in_range(vectors)
+    clear = [decided(reference.increments(history)[-length:]) for history in several]
+    assume(any(clear))
+    for index, history in enumerate(several):
+        if clear[index]:
+            assert_agree(nth(vectors, index), reference.vector(history, length))
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(st.lists(histories(), min_size=1, max_size=3), st.sampled_from([1, 2, 3, 8, 1000]))
+def test_short_histories_agree_with_the_reference(several: list[list[Sample]], length: int) -> None:
+    check(several, length)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(histories(min_size=80, max_size=120), st.sampled_from([70, 100, 1000]))
+def test_histories_with_a_tail_agree_with_the_reference(history: list[Sample], length: int) -> None:
+    check([history], length)
+
+
+@pytest.mark.parametrize(("price", "turnover"), [(1e-300, 1.0), (1e300, 1.0), (450.0, 1e-300), (450.0, 1e305)])
+def test_the_ends_of_the_range_agree_with_the_reference(price: float, turnover: float) -> None:
+    generator = random.Random(3)
+    volume = trades = 0.0
+    history = []
+    for second in range(100):
+        volume += generator.choice([0, 1, 2, 3]) * turnover
+        trades += generator.choice([0, 1, 2]) * turnover
+        history.append(Sample(second, price * generator.uniform(1, 5), volume, trades))
+    assert_agree(vector_of(history), reference.vector(history))
+    # From one end to the other: returns of 1,381.
+    history = [s._replace(price=generator.choice([1e-300, 1e300, 1.0, 3.0])) for s in history]
+    assert_agree(vector_of(history), reference.vector(history))
+
+
+NUMBERS = st.one_of(
+    st.floats(min_value=0, allow_nan=False, allow_infinity=False),
+    st.sampled_from([0.0, 5e-324, 1e-300, 1.0, 1e300, 1.7e308]),
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(
+    st.lists(st.tuples(NUMBERS.filter(bool), NUMBERS, NUMBERS), min_size=1, max_size=12),
+    st.integers(1, 30),
+    st.sampled_from([2, 7, 100]),
+)
+def test_whatever_a_snapshot_can_hold_the_vector_is_in_range(
+    numbers: list[tuple[float, float, float]], repeated: int, length: int
+) -> None:
+    history = [Sample(float(i), *values) for i, values in enumerate(numbers * repeated)]
+    windows = Windows(length, capacity=1)
+    row = windows.add()
+    for i, sample in enumerate(history):
+        feed(windows, [row], [sample])
+        if i < 3 or i == len(history) - 1:
+            assert_in_range(compute(windows, np.array([row])))
+
+
+def test_windows_that_slide_thousands_of_times_do_not_drift() -> None:
+    length, generator = 100, random.Random(7)
+    windows = Windows(length)
+    rows = np.array([windows.add() for _ in range(4)])
+    price, volume, trades, timestamp = [1e-8, 0.25, 450.0, 1e9], [0.0] * 4, [0.0] * 4, [1.7e9] * 4
+    seen: list[list[Sample]] = [[] for _ in rows]
+    for step in range(1, 5001):
+        for row in range(4):
+            tail = generator.gauss(0, 1) / max(abs(generator.gauss(0, 1)), 1e-3)  # Cauchy
+            price[row] *= math.exp(max(-0.5, min(0.5, 1e-4 * tail)) * generator.choice([0, 1, 1]))
+            # A market of 1e12 first and of single lots afterwards: running sums would keep the rounding.
+            lots = generator.choice([0, 1, 5]) * (1e12 if step < 2500 else 1)
+            volume[row], trades[row] = volume[row] + lots, trades[row] + generator.choice([0, 1, 3])
+            if generator.random() < 0.002:
+                volume[row], trades[row] = lots, 0.0
+            timestamp[row] += generator.choice([1, 1, 1, 1, 1, 1, 1, 1, 1, 61])
+            seen[row].append(Sample(timestamp[row], price[row], volume[row], trades[row]))
+        feed(windows, rows.tolist(), [history[-1] for history in seen])
+        if step % 700 == 0 or step == 5000:
+            vectors = compute(windows, rows)
+            for row in rows.tolist():
+                # One more than the window holds: V, N and r of its oldest sample are against that one.
+                assert_agree(nth(vectors, row), reference.vector(seen[row][-length - 1 :], length))
+
+
+def test_a_window_of_1000_agrees_with_the_reference() -> None:
+    generator = np.random.default_rng(11)
+    price = 450 * np.exp(np.cumsum(2e-4 * generator.standard_t(3, 1200)))
+    volume, trades = np.cumsum(generator.integers(0, 500, 1200)), np.cumsum(generator.integers(0, 9, 1200))
+    on_grid = np.round(price, 2)
+    several = [
+        [Sample(float(i), float(p), float(volume[i]), float(trades[i])) for i, p in enumerate(prices)]
+        for prices in (price, on_grid)
+    ]
+    vectors = compute(*windows_of(*several))
+    for index, history in enumerate(several):
+        assert_agree(nth(vectors, index), reference.vector(history))
+    assert vectors.samples.tolist() == [1000, 1000]
+    assert vectors.nonzero[1] < vectors.nonzero[0] == 1000  # ties on the grid
+
+
+def test_a_row_s_vector_does_not_depend_on_the_rows_beside_it() -> None:
+    # More than a chunk of them, of different ages, in another order, one by one: the same to the last bit.
+    generator = np.random.default_rng(5)
+    windows = Windows(130)
+    rows = np.array([windows.add() for _ in range(2 * vector.CHUNK + 3)])
+    price = np.full(len(rows), 100.0)
+    for step in range(200):
+        taken = rows[step >= rows % 190]
+        price *= np.exp(1e-3 * generator.standard_t(2, len(rows)) * (rows % 5 > 0))
+        turnover = np.full(len(taken), float(step * step))
+        windows.append(taken, price[taken], turnover, turnover, np.full(len(taken), float(step)))
+    together = compute(windows, rows)
+    order = generator.permutation(rows)
+    shuffled = compute(windows, order)
+    few = [nth(compute(windows, rows[i : i + 1]), 0) for i in range(0, len(rows), 7)]
+    for field in fields(Vectors):
+        values = getattr(together, field.name)
+        np.testing.assert_array_equal(getattr(shuffled, field.name), values[order])
+    assert few == [nth(together, i) for i in range(0, len(rows), 7)]
