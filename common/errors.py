@@ -56,3 +56,11 @@ class RedisRefused(RedisError):
 
 class RedisFull(RedisError):
     pass
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The exceptions that a group of groups holds, in order."""
+    flat: list[BaseException] = []
+    for error in group.exceptions:
+        flat += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return flat

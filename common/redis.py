@@ -7,6 +7,7 @@ Every command has a timeout. Replies are bytes.
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -161,9 +162,12 @@ class Subscription:
 
     def __init__(self, pubsub: Any) -> None:
         self._pubsub = pubsub
+        self._held: deque[bytes] = deque()
 
     async def next(self, timeout: float) -> bytes | None:
         """The next message's payload; None where none came within `timeout` seconds."""
+        if self._held:
+            return self._held.popleft()
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
             item = await self._item(left)
@@ -172,15 +176,19 @@ class Subscription:
         return None
 
     async def answers(self, timeout: float) -> bool:
-        """Whether the server answers a PING on this very connection in time. Messages that come
-        meanwhile are lost: ask only when the channel is silent, and take what follows as a gap."""
+        """Whether the server answers a PING on this very connection in time.
+
+        A hung server ends no connection: only a deadline finds it. Messages that come meanwhile are kept.
+        """
         with translated():
             await self._pubsub.ping()
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
             item = await self._item(left)
-            if item is not None and item["type"] in ("pong", "message"):
+            if item is not None and item["type"] == "pong":
                 return True
+            if item is not None and item["type"] == "message":
+                self._held.append(bytes(item["data"]))
         return False
 
     async def _item(self, timeout: float) -> dict[str, Any] | None:
@@ -216,8 +224,8 @@ async def subscribe(url: str, *channels: str, timeout: float = COMMAND_SECONDS) 
         yield subscription
     finally:
         with contextlib.suppress(redis.RedisError, RedisError, OSError, asyncio.TimeoutError):
-            await pubsub.aclose()
-        await client.aclose()  # type: ignore[no-untyped-call]
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
+        await client.aclose()
 
 
 __all__ = [

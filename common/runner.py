@@ -9,12 +9,12 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Any, Protocol
+from typing import Protocol
 
 import uvloop
 
 from common import __version__, logs
-from common.errors import CottageError, SettingsError
+from common.errors import CottageError, SettingsError, leaves
 from common.ops import Reporter, listening_socket, ops_app, serve_asgi
 from common.settings import ServiceSettings
 
@@ -43,7 +43,7 @@ async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
         async with serve_asgi(ops_app(service), ops_socket):
             await _until_drained(service, stopping, settings.drain_seconds)
     except* CottageError as group:
-        errors = _leaves(group)
+        errors = leaves(group)
         for error in errors:
             log.error("failed", error=str(error))
         status = 2 if any(isinstance(error, SettingsError) for error in errors) else 1
@@ -78,10 +78,3 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-
-
-def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return leaves

@@ -1,0 +1,198 @@
+"""The sockets: accepts WebSocket clients, feeds them from a hub, and answers plain GETs with pages."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from prometheus_client import Counter
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed, NegotiationError
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from common import logs
+from common.clock import Clock
+from common.fanout import protocol
+from common.fanout.frames import UNSENT_BYTES, ClientConnection
+from common.fanout.hub import Hub
+from common.fanout.protocol import Close, Refused, Subscription
+
+REFUSED = Counter("cottage_fanout_refused_total", "Requests answered with ERROR", ["code"])
+HANDSHAKES_REFUSED = Counter("cottage_fanout_handshakes_refused_total", "Handshakes that failed", ["reason"])
+CLOSED = Counter("cottage_fanout_closed_total", "Connections that ended", ["code"])
+
+CLOSE_SECONDS = 2.0
+SEND_BUFFER_BYTES = 64 * 1024
+"""What waits in the kernel for a slow client is stale when it reads on; the default holds megabytes."""
+
+Page = Callable[[str], tuple[str, bytes] | None]
+"""(media type, body) of a path, or None where there is no such page."""
+
+log = logs.get_logger()
+throttled = logs.Throttled(log)
+
+
+def no_page(_path: str) -> None:
+    """A gateway without pages."""
+
+
+class Gateway:
+    """Serves one hub's clients on one listening socket."""
+
+    def __init__(self, hub: Hub, clock: Clock, *, heartbeat_seconds: float, page: Page = no_page) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._heartbeat_seconds = heartbeat_seconds
+        self._page = page
+
+    @asynccontextmanager
+    async def serve(self, sock: socket.socket) -> AsyncIterator[None]:
+        """Accept clients until the block ends; then close all with 1001, and cut off who does not follow."""
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        _tame_library_log()
+        server = await serve(
+            self._client,
+            sock=sock,
+            create_connection=ClientConnection,
+            process_request=self._process_request,
+            select_subprotocol=_select_subprotocol,
+            compression=None,  # 20 KiB less a connection, and a frame built once stays as it is
+            max_size=protocol.MAX_REQUEST_BYTES,
+            max_queue=16,
+            write_limit=(UNSENT_BYTES, UNSENT_BYTES // 4),
+            close_timeout=CLOSE_SECONDS,
+            server_header=None,
+        )
+        heartbeats = asyncio.create_task(self._beat(), name="heartbeats")
+        try:
+            yield
+        finally:
+            heartbeats.cancel()
+            await _close(server)
+
+    async def _beat(self) -> None:
+        while True:
+            await self._clock.sleep(self._heartbeat_seconds)
+            self._hub.heartbeat()
+
+    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a plain GET, or refuse a handshake that asks for what there is not; None lets it through."""
+        try:
+            wanted = protocol.parse_target(request.path)
+        except Refused as refused:
+            HANDSHAKES_REFUSED.labels("query").inc()
+            throttled.warning("handshake_refused", "query", peer=_peer(connection), error=refused.message)
+            return _response(HTTPStatus.BAD_REQUEST, "text/plain", f"{refused.message}\n".encode())
+        if wanted is None:
+            found = self._page(request.path.partition("?")[0])
+            if found is None:
+                return _response(HTTPStatus.NOT_FOUND, "text/plain", b"Not found.\n")
+            return _response(HTTPStatus.OK, *found)
+        return None
+
+    async def _client(self, connection: ServerConnection) -> None:
+        assert isinstance(connection, ClientConnection)
+        assert connection.request is not None
+        wanted = protocol.parse_target(connection.request.path) or Subscription(everything=True)
+        started = self._clock.monotonic()
+        session = self._hub.join(connection, wanted)
+        connection.on_writable = lambda: self._hub.drained(session)
+        try:
+            async for message in connection:
+                try:
+                    self._hub.request(session, protocol.parse_request(message))
+                except Refused as refused:
+                    REFUSED.labels(str(refused.code)).inc()
+                    peer = _peer(connection)
+                    throttled.warning("request_refused", peer, peer=peer, code=refused.code, error=refused.message)
+                    session.answer(protocol.error(refused))
+                if session.flooded:
+                    await _end(connection, Close.POLICY, "asks faster than it reads")
+                    break
+        except ConnectionClosed:
+            pass  # reported below, like every other end
+        finally:
+            connection.on_writable = None
+            self._hub.leave(session)
+            code = connection.close_code
+            CLOSED.labels(str(code)).inc()
+            report = log.warning if code in (Close.TOO_BIG, Close.POLICY) else log.info
+            report(
+                "client_left",
+                peer=_peer(connection),
+                code=code,
+                seconds=round(self._clock.monotonic() - started, 1),
+                delivered=session.delivered,
+                skipped=session.skipped,
+                agent_drops=session.agent_drops,
+            )
+
+
+def _select_subprotocol(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    if not offered:
+        return None
+    if protocol.SUBPROTOCOL in offered:
+        return Subprotocol(protocol.SUBPROTOCOL)
+    HANDSHAKES_REFUSED.labels("subprotocol").inc()
+    raise NegotiationError(f"only {protocol.SUBPROTOCOL} is spoken here")
+
+
+def _response(status: HTTPStatus, media_type: str, body: bytes) -> Response:
+    headers = Headers(
+        [
+            ("Content-Type", f"{media_type}; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-cache"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Connection", "close"),
+        ]
+    )
+    return Response(status.value, status.phrase, headers, body)
+
+
+async def _close(server: Server) -> None:
+    server.close(code=Close.GOING_AWAY, reason="server is stopping")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await server.wait_closed()
+            return
+    # A client that does not read keeps the close frame from going out, and the library waits for it.
+    for connection in server.all_connections:
+        connection.transport.abort()
+    await server.wait_closed()
+
+
+async def _end(connection: ServerConnection, code: Close, reason: str) -> None:
+    """Close one connection within CLOSE_SECONDS, whatever its client does."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await connection.close(code, reason)
+    except TimeoutError:
+        connection.transport.abort()
+
+
+def _peer(connection: ServerConnection) -> str:
+    address = connection.remote_address
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unknown"
+
+
+class _OneLine(logging.Filter):
+    """What strangers do to the handshake is counted and said in one line, not in a traceback each."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        HANDSHAKES_REFUSED.labels("handshake").inc()
+        throttled.warning("handshake_failed", record.msg, reason=record.getMessage(), error=str(error)[:200])
+        return False
+
+
+def _tame_library_log() -> None:
+    logger = logging.getLogger("websockets.server")
+    logger.setLevel(logging.WARNING)
+    if not any(isinstance(each, _OneLine) for each in logger.filters):
+        logger.addFilter(_OneLine())

@@ -1,0 +1,196 @@
+"""What client and server say to each other: `cottage.v1`, JSON text frames over a WebSocket.
+
+Pure: bytes in, values out, and back.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+
+from common import keys
+from common.errors import CottageError, InvalidName
+from common.state import Version
+
+SUBPROTOCOL = "cottage.v1"
+PATH = "/ws"
+ALL = "*"
+MAX_REQUEST_BYTES = 64 * 1024
+MAX_PROVEN_SYMBOLS = 64
+"""A client that named at most so many gets their versions with every HEARTBEAT."""
+
+
+class Close(IntEnum):
+    """Why the server closes a connection; after all but POLICY a client should connect again."""
+
+    GOING_AWAY = 1001
+    POLICY = 1008
+    TOO_BIG = 1009
+    TRY_AGAIN_LATER = 1013
+
+
+class Code(StrEnum):
+    """The codes of ERROR."""
+
+    BINARY = "binary"  # a binary frame; only text is understood
+    BAD_JSON = "bad_json"  # not one JSON object
+    UNKNOWN_ACTION = "unknown_action"
+    BAD_REQUEST = "bad_request"  # a field is missing or of the wrong type
+    BAD_SYMBOL = "bad_symbol"
+    SUBSCRIBED_TO_ALL = "subscribed_to_all"  # single symbols cannot be taken out of ["*"]
+    NO_AUTHENTICATION = "no_authentication"  # this server asks for no token
+
+
+class Refused(CottageError):
+    """A request that cannot be granted; answered with ERROR, and the connection stays."""
+
+    def __init__(self, code: Code, message: str, request_id: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Which symbols a client wants: all, or those named."""
+
+    everything: bool
+    named: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    action: str
+    """`subscribe`, `unsubscribe` or `ping`"""
+    subscription: Subscription
+    request_id: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """How fresh what comes from above is: `status` live, stale or expired; `cause` None while live."""
+
+    status: str
+    cause: str | None
+    age_ms: int | None
+    """Milliseconds since feynman was heard, as far as is known here."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is held is all that Redis has."""
+        return self.cause not in ("redis_down", "bridge_down")
+
+
+def parse_target(target: str) -> Subscription | None:
+    """The subscription that a handshake's path and query ask for; None where the path is not ours.
+
+    Raises Refused for a bad query.
+    """
+    parts = urlsplit(target)
+    if parts.path != PATH:
+        return None
+    query = parse_qs(parts.query, keep_blank_values=True)
+    if "batch" in query:
+        raise Refused(Code.BAD_REQUEST, "batch is not served by this version")
+    if "symbols" not in query:
+        return Subscription(everything=True)
+    return _subscription([name for name in query["symbols"][-1].split(",") if name], None)
+
+
+def parse_request(message: str | bytes) -> Request:
+    """One request of a client. Raises Refused."""
+    if not isinstance(message, str):
+        raise Refused(Code.BINARY, "send text frames, not binary ones")
+    try:
+        fields = orjson.loads(message)
+    except orjson.JSONDecodeError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise Refused(Code.BAD_JSON, "a request is one JSON object")
+    request_id = fields.get("id")
+    if request_id is not None and not (isinstance(request_id, str | int) and len(str(request_id)) <= 64):
+        raise Refused(Code.BAD_REQUEST, "id must be text or a whole number of at most 64 characters")
+    action = fields.get("action")
+    if action == "ping":
+        return Request("ping", Subscription(False), request_id)
+    if action == "auth":
+        raise Refused(Code.NO_AUTHENTICATION, "this server asks for no token", request_id)
+    if action not in ("subscribe", "unsubscribe"):
+        raise Refused(Code.UNKNOWN_ACTION, "action must be one of subscribe, unsubscribe, auth, ping", request_id)
+    symbols = fields.get("symbols")
+    if not isinstance(symbols, list):
+        raise Refused(Code.BAD_REQUEST, 'symbols must be a list such as ["SPY"] or ["*"]', request_id)
+    return Request(action, _subscription(symbols, request_id), request_id)
+
+
+def _subscription(symbols: Sequence[object], request_id: object) -> Subscription:
+    if ALL in symbols:
+        return Subscription(everything=True)
+    try:
+        return Subscription(False, frozenset(keys.symbol(name) for name in symbols))
+    except InvalidName as error:
+        raise Refused(Code.BAD_SYMBOL, str(error), request_id) from error
+
+
+def snapshot(
+    timestamp: str, updates: Iterable[bytes], *, last: bool, complete: bool, missing: Iterable[str]
+) -> bytes:
+    """SNAPSHOT of ready PHYSICS_UPDATEs, which go in as they are."""
+    tail = {"last": last, "complete": complete, "missing": list(missing)}
+    return b'{"event":"SNAPSHOT","timestamp":%b,"updates":[%b],%b' % (
+        orjson.dumps(timestamp),
+        b",".join(updates),
+        orjson.dumps(tail)[1:],
+    )
+
+
+def heartbeat(timestamp: str, upstream: Upstream, seqs: dict[str, Version] | None) -> bytes:
+    message: dict[str, Any] = {
+        "event": "HEARTBEAT",
+        "timestamp": timestamp,
+        "upstream": {"status": upstream.status, "cause": upstream.cause, "age_ms": upstream.age_ms},
+    }
+    if seqs is not None:
+        message["seqs"] = seqs
+    return orjson.dumps(message)
+
+
+def removed(symbol: str) -> bytes:
+    return orjson.dumps({"event": "REMOVED", "symbol": symbol})
+
+
+def pong(timestamp: str, request_id: object) -> bytes:
+    return _answer({"event": "PONG", "timestamp": timestamp}, request_id)
+
+
+def ack(request: Request) -> bytes:
+    wanted = [ALL] if request.subscription.everything else sorted(request.subscription.named)
+    return _answer({"event": "ACK", "action": request.action, "symbols": wanted}, request.request_id)
+
+
+def error(refused: Refused) -> bytes:
+    return _answer({"event": "ERROR", "code": str(refused.code), "message": refused.message}, refused.request_id)
+
+
+def _answer(message: dict[str, Any], request_id: object) -> bytes:
+    if request_id is not None:
+        message["id"] = request_id
+    return orjson.dumps(message)
+
+
+def with_skipped(update: bytes, skipped: int) -> bytes:
+    """The update with the number of versions that its receiver was not sent; the update itself for 0."""
+    if skipped == 0:
+        return update
+    return b'%b,"skipped":%d}' % (update.rstrip()[:-1], skipped)
+
+
+def split_skipped(update: bytes, skipped: int) -> bytes:
+    """Undo `with_skipped`: the update as it was published."""
+    if skipped == 0:
+        return update
+    return update.removesuffix(b',"skipped":%d}' % skipped) + b"}"

@@ -1,0 +1,158 @@
+"""The link to the bridge, as a client of `cottage.v1`: what it says, put into the hub.
+
+`Link.take` is pure of sockets; `follow` dials, and dials again.
+"""
+
+import asyncio
+from typing import Any
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
+from websockets.typing import Subprotocol
+
+from common import logs
+from common.backoff import Backoff
+from common.clock import Clock
+from common.errors import InvalidMessage
+from common.fanout import protocol
+from common.fanout.hub import Hub
+from common.fanout.protocol import Upstream
+from common.messages import AgentUpdate, PhysicsUpdate, parse_state_update
+from common.state import load_object
+from services.broadcaster import metrics
+from services.broadcaster.upstream import LinkState
+
+OPEN_SECONDS = 5.0
+LASTING_SECONDS = 5.0
+"""A link that lived so long resets the backoff; one that the bridge accepts and closes does not."""
+MAX_FRAME_BYTES = 256 * 1024
+
+log = logs.get_logger()
+throttled = logs.Throttled(log)
+
+
+class LinkLost(Exception):
+    """The link ended; the text says why."""
+
+
+class Link:
+    def __init__(self, url: str, hub: Hub, state: LinkState, clock: Clock, silence_seconds: float) -> None:
+        self._url = url
+        self._hub = hub
+        self._state = state
+        self._clock = clock
+        self._silence_seconds = silence_seconds
+        self._named: set[str] = set()
+        """Symbols of the SNAPSHOT that is under way."""
+        self._complete = False
+        self.problem: str | None = "no link to the bridge yet"
+
+    async def follow(self) -> None:
+        """Hold the link until cancelled."""
+        backoff = Backoff()
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._hold()
+            except LinkLost as lost:
+                self._state.connected = False
+                self.problem = f"bridge: {lost}"
+                throttled.warning("bridge_lost", "", url=self._url, error=str(lost))
+            if self._clock.monotonic() - began >= LASTING_SECONDS:
+                backoff.reset()
+            await self._clock.sleep(backoff.next())
+
+    async def _hold(self) -> None:
+        """One link's life; it ends with LinkLost."""
+        try:
+            async with connect(
+                self._url,
+                subprotocols=[Subprotocol(protocol.SUBPROTOCOL)],
+                compression=None,
+                proxy=None,  # the library would take the environment's proxy even for 127.0.0.1
+                max_size=MAX_FRAME_BYTES,
+                open_timeout=OPEN_SECONDS,
+                close_timeout=1.0,
+                ping_interval=None,  # the bridge's HEARTBEAT shows more than a pong
+            ) as connection:
+                await self._receive(connection)
+        except (OSError, TimeoutError, WebSocketException, InvalidHandshake, InvalidURI) as error:
+            raise LinkLost(str(error) or type(error).__name__) from error
+
+    async def _receive(self, connection: ClientConnection) -> None:
+        self._named.clear()
+        while True:
+            try:
+                async with asyncio.timeout(self._silence_seconds):
+                    message = await connection.recv(decode=False)
+            except TimeoutError as error:
+                connection.transport.abort()
+                raise LinkLost(f"silent for {self._silence_seconds:g} s") from error
+            try:
+                self.take(message)
+            except InvalidMessage as error:
+                metrics.DROPPED.labels(error.reason).inc()
+                throttled.warning("message_dropped", error.reason, reason=error.reason, error=error.detail)
+            if not self._complete and self._state.connected and self._hub.upstream().complete:
+                # The bridge had not read Redis when it sent the SNAPSHOT: ask for a whole one.
+                self._state.connected = False
+                for action in ("unsubscribe", "subscribe"):
+                    await connection.send(orjson.dumps({"action": action, "symbols": [protocol.ALL]}).decode())
+
+    def take(self, message: bytes) -> None:
+        """One frame of the bridge. Raises InvalidMessage for what cannot be trusted."""
+        fields = load_object(message)
+        match fields.get("event"):
+            case "PHYSICS_UPDATE":
+                skipped = fields.get("skipped", 0)
+                if type(skipped) is not int:
+                    raise InvalidMessage("type", "skipped is not a whole number")
+                self._update(protocol.split_skipped(message, skipped), skipped)
+            case "SNAPSHOT":
+                self._snapshot(fields)
+            case "REMOVED":
+                self._hub.remove(str(fields.get("symbol")))
+            case "AGENT_UPDATE":
+                update = parse_state_update(message, None)
+                assert isinstance(update, AgentUpdate)
+                self._hub.agent_update(update.payload)
+            case "HEARTBEAT":
+                self._state.state(_upstream(fields.get("upstream")), self._clock.monotonic())
+            case "ACK":
+                pass  # of our own requests
+            case event:
+                raise InvalidMessage("event", f"{event!r} is none that a bridge sends")
+
+    def _update(self, payload: bytes, skipped: int) -> str:
+        update = parse_state_update(payload, None)
+        if not isinstance(update, PhysicsUpdate):
+            raise InvalidMessage("event", "not a PHYSICS_UPDATE")
+        self._hub.update(update.symbol, update.version, payload, skipped)
+        return update.symbol
+
+    def _snapshot(self, fields: dict[str, Any]) -> None:
+        updates = fields.get("updates")
+        if not isinstance(updates, list):
+            raise InvalidMessage("type", "updates is not a list")
+        for update in updates:
+            self._named.add(self._update(orjson.dumps(update), 0))
+        if not fields.get("last"):
+            return
+        self._complete = fields.get("complete") is True
+        if self._complete:
+            for symbol in set(self._hub.table) - self._named:
+                self._hub.remove(symbol)
+        self._named.clear()
+        self._state.connected = True
+        self.problem = None
+        metrics.LINKS.inc()
+        log.info("linked", url=self._url, symbols=len(self._hub.table), complete=self._complete)
+
+
+def _upstream(fields: object) -> Upstream:
+    if isinstance(fields, dict):
+        status, cause, age_ms = (fields.get(name) for name in ("status", "cause", "age_ms"))
+        if isinstance(status, str) and isinstance(cause, str | None) and isinstance(age_ms, int | None):
+            return Upstream(status, cause, age_ms)
+    raise InvalidMessage("type", "a heartbeat without an upstream")
