@@ -1,0 +1,65 @@
+"""Settings of the market service: MARKET_…"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from common import keys
+from common.errors import InvalidName
+from common.settings import Port, RedisSettings, Seconds, Symbols
+
+
+class MarketSettings(RedisSettings):
+    model_config = SettingsConfigDict(env_prefix="MARKET_")
+
+    ops_port: Port = Field(9101, description="/healthz /readyz /status /metrics; 0 takes any free port")
+    source: Literal["simulate", "replay", "live"] = Field(
+        "simulate", description="where the market comes from: simulate, replay, or live (with a later version)"
+    )
+    symbols: Symbols = Field(
+        (), description="comma-separated; empty: a set of its own for simulate, all of the file for replay"
+    )
+    # With 14 every regime shows early and stays, also to a reader that begins late or misses steps.
+    seed: Annotated[int, Field(ge=0)] = Field(14, description="simulate: the same seed gives the same series")
+    interval_seconds: Annotated[Seconds, Field(le=60)] = Field(1.0, description="simulate: time between two prices")
+    # Without a default to validate, what replay needs would not be asked for where it is not set.
+    file: str = Field("", validate_default=True, description="replay: a CSV file of trades or bars, also .gz")
+    speed: Annotated[float, Field(ge=0.001, le=100_000, allow_inf_nan=False)] = Field(
+        1.0, description="replay: seconds of the recording in one second"
+    )
+    loop: bool = Field(False, description="replay: true starts over at the end of the file, as a new session")
+    feed: str = Field(
+        "", description="ID in market:feed:ID, for several feeds on one Redis; empty: the source's name in capitals"
+    )
+
+    @field_validator("source")
+    @classmethod
+    def _built(cls, source: str) -> str:
+        if source == "live":
+            raise ValueError("live comes with a later version; until then simulate or replay")
+        return source
+
+    @field_validator("symbols")
+    @classmethod
+    def _each_once(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(symbols))
+
+    @field_validator("file")
+    @classmethod
+    def _file_for_replay(cls, file: str, others: ValidationInfo) -> str:
+        if others.data.get("source") == "replay" and not file:
+            raise ValueError("replay needs a CSV file, such as MARKET_FILE=trades.csv.gz")
+        return file
+
+    @field_validator("feed")
+    @classmethod
+    def _identifier(cls, feed: str) -> str:
+        try:
+            return keys.symbol(feed) if feed else feed
+        except InvalidName as error:
+            raise ValueError("1 to 24 of A-Z 0-9 . _ - and it starts with a letter or digit") from error
+
+    @property
+    def feed_id(self) -> str:
+        return self.feed or self.source.upper()
