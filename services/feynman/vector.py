@@ -128,7 +128,7 @@ def entropy(log_return: FloatArray, sigma: FloatArray) -> FloatArray:
     count = _histogram(bins, BINS + 1)[:, :BINS]
     share = count / np.maximum(count.sum(axis=1, keepdims=True), 1.0)
     nats = -np.sum(share * np.log(share, where=share > 0, out=np.zeros_like(share)), axis=1)
-    # Rounding can lead a uniform distribution an ulp above 1, and one bin gives −0.0.
+    # A logarithm's last digit must not lead a uniform distribution above 1; one bin alone gives −0.0.
     return np.where(sigma > 0, np.minimum(nats / np.log(BINS), 1.0) + 0.0, 0.0)
 
 

@@ -106,6 +106,13 @@ def test_entropy_holds_the_outermost_within_the_last_bins() -> None:
     assert v.entropy == pytest.approx(-(0.02 * math.log(0.01) + 0.98 * math.log(0.98)) / math.log(32), rel=1e-14)
 
 
+@pytest.mark.parametrize(("below", "entropy"), [(2e-10, 0.0), (3e-10, 0.2), (1e-8, 0.2)])
+def test_entropy_takes_what_is_1e_9_below_an_edge_as_on_it(below: float, entropy: float) -> None:
+    # σ/4 is the edge of bins 16 and 17, a bin is σ/4 wide; 0.3 σ lies in 17. Apart they have ln2 / ln32 = 1/5.
+    returns = np.array([[0.3, 0.25 - below]])
+    assert vector.entropy(returns, np.array([1.0])) == pytest.approx(entropy, rel=1e-14)
+
+
 def test_entropy_parts_zeros_from_what_is_just_below() -> None:
     # σ = sqrt((3²·9 + 90·e²)/100)·ln2 with e = 2^-10: r/σ = ±3.33 and about ±0.003: −e falls into bin 15,
     # 0 and +e into bin 16.
@@ -367,19 +374,19 @@ def test_a_window_of_1000_agrees_with_the_reference() -> None:
 def test_a_row_s_vector_does_not_depend_on_the_rows_beside_it() -> None:
     # More than a chunk of them, of different ages, in another order, one by one: the same to the last bit.
     generator = np.random.default_rng(5)
-    windows = Windows(130)
+    windows = Windows(400)
     rows = np.array([windows.add() for _ in range(2 * vector.CHUNK + 3)])
     price = np.full(len(rows), 100.0)
-    for step in range(200):
-        taken = rows[step >= rows % 190]
+    for step in range(420):
+        taken = rows[step >= rows % 380]
         price *= np.exp(1e-3 * generator.standard_t(2, len(rows)) * (rows % 5 > 0))
         turnover = np.full(len(taken), float(step * step))
         windows.append(taken, price[taken], turnover, turnover, np.full(len(taken), float(step)))
     together = compute(windows, rows)
     order = generator.permutation(rows)
     shuffled = compute(windows, order)
-    few = [nth(compute(windows, rows[i : i + 1]), 0) for i in range(0, len(rows), 7)]
+    few = [nth(compute(windows, rows[i : i + 1]), 0) for i in range(0, len(rows), 3)]
     for field in fields(Vectors):
         values = getattr(together, field.name)
         np.testing.assert_array_equal(getattr(shuffled, field.name), values[order])
-    assert few == [nth(together, i) for i in range(0, len(rows), 7)]
+    assert few == [nth(together, i) for i in range(0, len(rows), 3)]

@@ -81,8 +81,12 @@ def test_only_a_later_timestamp_has_advanced() -> None:
 
 
 def test_a_cleared_row_starts_anew() -> None:
-    windows, rows = windows_of(prices_only(1, 2, 3), prices_only(1, 2, 3), length=2)
+    history = [Sample(0, 1, 5, 5), Sample(1, 2, 6, 7), Sample(2, 3, 8, 9)]
+    windows, rows = windows_of(history, history, length=2)
     windows.clear(rows[:1])
+    assert windows.last_price.tolist()[:2] == [0, 3]
+    assert windows.session_volume.tolist()[:2] == [0, 8]
+    assert windows.session_trades.tolist()[:2] == [0, 9]
     assert windows.advanced(rows, np.array([0.0, 0.0])).tolist() == [True, False]
     feed(windows, [0], [Sample(1, 50, 1000, 10)])
     assert windows.samples.tolist()[:2] == [1, 2]
