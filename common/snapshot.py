@@ -1,8 +1,9 @@
 """A market snapshot (§2.2): what a feed says of one symbol now, as the hash `market:snapshot:{SYMBOL}`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from common import keys
 from common.clock import LATEST_SECONDS
@@ -12,7 +13,8 @@ FUTURE_SECONDS = 60.0
 """How far ahead of Redis's clock a timestamp (or an epoch) may lie before it is refused."""
 
 UNKNOWN_SOURCE = "unknown"
-_OPTIONAL = ("bid", "ask", "open", "high", "low")
+SAMPLE_FIELDS = ("price", "timestamp", "volume", "trades", "source")
+OPTIONAL_FIELDS = ("bid", "ask", "open", "high", "low")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class MarketSnapshot:
             "timestamp": self.timestamp,
             "source": self.source,
         }
-        for name in _OPTIONAL:
+        for name in OPTIONAL_FIELDS:
             value: float | None = getattr(self, name)
             if value is not None:
                 fields[name] = value
@@ -55,41 +57,48 @@ class MarketSnapshot:
         Raises InvalidMessage, whose reason is the field's name. Optional quotes that are no numbers
         are left out: the physics does not need them.
         """
-        price = _number(fields, "price", None)
-        if price <= 0:
-            raise InvalidMessage("price", f"{price!r} is not above 0")
-        timestamp = _number(fields, "timestamp", None)
-        check_timestamp(timestamp, now)
-        return cls(
-            symbol=keys.symbol(symbol),
-            price=price,
-            timestamp=timestamp,
-            volume=_count(fields, "volume"),
-            trades=_count(fields, "trades"),
-            source=check_source(fields.get("source", UNKNOWN_SOURCE)),
-            **{name: _quote(fields, name) for name in _OPTIONAL},
-        )
+        sample = parse_sample([fields.get(name) for name in SAMPLE_FIELDS], now)
+        bid, ask, open_, high, low = (_quote(fields.get(name), name) for name in OPTIONAL_FIELDS)
+        return cls(keys.symbol(symbol), *sample, bid, ask, open_, high, low)
 
 
-def check_timestamp(timestamp: float, now: float) -> None:
-    """InvalidMessage("timestamp") where it lies before 1970 or more than 60 s ahead of `now`."""
-    if not 0 <= timestamp <= min(now + FUTURE_SECONDS, LATEST_SECONDS):
-        raise InvalidMessage("timestamp", f"{timestamp!r} lies before 1970 or ahead of Redis's clock")
+class Sample(NamedTuple):
+    """What the physics needs of a snapshot, checked; the fields of MarketSnapshot by those names."""
+
+    price: float
+    timestamp: float
+    volume: float
+    trades: float
+    source: str
 
 
-def check_source(source: str) -> str:
-    """The feed's word, if it is 1 to 32 printable characters; InvalidMessage("source") otherwise."""
-    if not (0 < len(source) <= 32 and source.isprintable()):
+def parse_sample(row: Sequence[str | bytes | None], now: float) -> Sample:
+    """Check the SAMPLE_FIELDS of a hash, None where there is none. `now` is Redis's clock.
+
+    Raises InvalidMessage, whose reason is the field's name.
+    """
+    price, timestamp, volume, trades, source = row
+    value = _number(price, "price")
+    if value <= 0:
+        raise InvalidMessage("price", f"{value!r} is not above 0")
+    moment = _number(timestamp, "timestamp")
+    if not 0 <= moment <= min(now + FUTURE_SECONDS, LATEST_SECONDS):
+        raise InvalidMessage("timestamp", f"{moment!r} lies before 1970 or more than 60 s ahead of Redis's clock")
+    return Sample(value, moment, _count(volume, "volume"), _count(trades, "trades"), _source(source))
+
+
+def _source(word: str | bytes | None) -> str:
+    if word is None:
+        return UNKNOWN_SOURCE
+    text = word if isinstance(word, str) else word.decode(errors="replace")
+    if not (0 < len(text) <= 32 and text.isprintable()):
         raise InvalidMessage("source", "not 1 to 32 printable characters")
-    return source
+    return text
 
 
-def _number(fields: Mapping[str, str], name: str, default: float | None) -> float:
-    text = fields.get(name)
+def _number(text: str | bytes | None, name: str) -> float:
     if text is None:
-        if default is None:
-            raise InvalidMessage(name, "missing")
-        return default
+        raise InvalidMessage(name, "missing")
     try:
         value = float(text)
     except ValueError as error:
@@ -99,15 +108,17 @@ def _number(fields: Mapping[str, str], name: str, default: float | None) -> floa
     return value
 
 
-def _count(fields: Mapping[str, str], name: str) -> float:
-    value = _number(fields, name, 0.0)
+def _count(text: str | bytes | None, name: str) -> float:
+    if text is None:
+        return 0.0
+    value = _number(text, name)
     if value < 0:
         raise InvalidMessage(name, f"{value!r} is negative")
     return value
 
 
-def _quote(fields: Mapping[str, str], name: str) -> float | None:
+def _quote(text: str | None, name: str) -> float | None:
     try:
-        return _number(fields, name, None)
+        return _number(text, name)
     except InvalidMessage:
         return None

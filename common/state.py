@@ -5,7 +5,7 @@ that were published.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -51,6 +51,10 @@ class PhysicsState:
     source: str | None = None
     timestamp: str | None = None
     version: Version | None = None
+
+    def at(self, version: Version) -> "PhysicsState":
+        """The same state as that version."""
+        return replace(self, version=version)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `physics:state:{SYMBOL}`, without the fields that are not known."""

@@ -13,7 +13,7 @@ from common import keys
 from common.errors import InvalidMessage, InvalidName
 from common.messages import AgentUpdate, TradeSignal
 from common.redis import Client
-from common.snapshot import MarketSnapshot
+from common.snapshot import OPTIONAL_FIELDS, SAMPLE_FIELDS, MarketSnapshot
 from common.state import PhysicsState, load_object
 
 SCAN_COUNT = 1000  # 6 ms for 10,000 keys; the server's default of 10 takes 182
@@ -84,16 +84,18 @@ class MarketSnapshots:
         for part in batches(snapshots):
             # One transaction: a connection that is cut between the two must not leave a hash without its TTL.
             pipeline = self._client.pipeline(transaction=True)
+            cleared: dict[str, frozenset[str]] = {}
             for snapshot in part:
                 key = keys.market_snapshot(snapshot.symbol)
                 fields = snapshot.to_hash()
                 absent = _QUOTES - fields.keys()
                 if absent and self._cleared.get(snapshot.symbol) != absent:
                     pipeline.hdel(key, *absent)
-                    self._cleared[snapshot.symbol] = absent
+                    cleared[snapshot.symbol] = absent
                 pipeline.hset(key, mapping=fields)  # type: ignore[arg-type]  # the stub forgets str | float
                 pipeline.expire(key, keys.SNAPSHOT_TTL_SECONDS)
             await pipeline.execute()
+            self._cleared.update(cleared)  # only what Redis has taken
 
     async def get(self, symbol: str) -> MarketSnapshot | None:
         """One snapshot, or None where it has expired. Raises InvalidMessage."""
@@ -120,9 +122,8 @@ class MarketSnapshots:
         return await scan(self._client, keys.MARKET_SNAPSHOT, on_bad)
 
 
-SAMPLE_FIELDS = ("price", "timestamp", "volume", "trades", "source")
 _NO_SAMPLE: tuple[bytes | None, ...] = (None,) * len(SAMPLE_FIELDS)
-_QUOTES = frozenset({"bid", "ask", "open", "high", "low"})
+_QUOTES = frozenset(OPTIONAL_FIELDS)
 
 
 class MarketFeeds:

@@ -1,0 +1,155 @@
+"""What feynman knows of each symbol: its window, its newest state, whether that was published. Pure."""
+
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.clock import iso_millis
+from common.errors import InvalidMessage
+from common.snapshot import Sample, parse_sample
+from common.state import PhysicsState, Version
+from services.feynman.vector import REGIMES, Vectors, compute
+from services.feynman.windows import Windows
+from services.feynman.writer import Write
+
+RawSample = Sequence[str | bytes | None]
+
+
+@dataclass(slots=True)
+class Known:
+    """One symbol."""
+
+    row: int
+    seen: float
+    """Monotonic seconds when its snapshot was last there."""
+    source: str | None = None
+    refused: RawSample | None = None
+    """The snapshot that was refused last, so that it is counted once and not with every tick."""
+    state: PhysicsState | None = None
+    payload: bytes = b""
+    update: bytes | None = None
+    """The PHYSICS_UPDATE that is still to be published."""
+
+
+class Book:
+    def __init__(self, window: int, gap: float, forget_seconds: float) -> None:
+        self._windows = Windows(window, gap=gap)
+        self._forget_seconds = forget_seconds
+        self._known: dict[str, Known] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def add(self, symbols: Iterable[str], now: float) -> list[str]:
+        """Begin a window for each that is not known; those that were new. `now` is monotonic."""
+        new = [symbol for symbol in symbols if symbol not in self._known]
+        for symbol in new:
+            self._known[symbol] = Known(self._windows.add(), now)
+        return new
+
+    def forget(self, now: float) -> list[str]:
+        """Give up the symbols whose snapshot has been gone for too long; their names."""
+        gone = [name for name, known in self._known.items() if now - known.seen > self._forget_seconds]
+        for symbol in gone:
+            self._windows.release(self._known.pop(symbol).row)
+        return gone
+
+    def take(
+        self, rows: Sequence[tuple[str, RawSample]], redis_now: float, now: float
+    ) -> tuple[list[str], list[tuple[str, InvalidMessage]]]:
+        """Sample the snapshots whose time has advanced, and compute their vectors.
+
+        `rows`: (symbol, raw SAMPLE_FIELDS). `redis_now`: Redis's clock; `now`: monotonic. Returns the symbols
+        with a new state, and those refused with the reason.
+        """
+        samples: dict[str, Sample] = {}
+        refused: list[tuple[str, InvalidMessage]] = []
+        for symbol, row in rows:
+            known = self._known[symbol]
+            if all(field is None for field in row):
+                continue
+            known.seen = now
+            try:
+                sample = parse_sample(row, redis_now)
+            except InvalidMessage as error:
+                if row != known.refused:
+                    known.refused = row
+                    refused.append((symbol, error))
+                continue
+            if sample.source != known.source:
+                self._windows.clear(known.row)  # simulated prices and real ones share no window
+                known.source = sample.source
+            if sample.timestamp > self._windows.last_timestamp[known.row]:
+                samples[symbol] = sample
+        self._sample(samples)
+        return list(samples), refused
+
+    def version(self, epoch: int, seq: int, symbols: Iterable[str]) -> None:
+        """Give the newest states of `symbols` a version, and have them published with it."""
+        version = Version(epoch, seq)
+        for symbol in symbols:
+            known = self._known[symbol]
+            if known.state is not None:
+                known.state = known.state.at(version)
+                known.payload = known.state.to_bytes()
+                known.update = known.state.update(symbol)
+
+    def writes(self) -> list[Write]:
+        """Every state with a version, and the updates that are still to be published."""
+        return [Write(name, known.payload, known.update) for name, known in self._known.items() if known.payload]
+
+    def published(self) -> None:
+        """All writes have arrived."""
+        for known in self._known.values():
+            known.update = None
+
+    def _sample(self, samples: dict[str, Sample]) -> None:
+        if not samples:
+            return
+        rows = np.array([self._known[symbol].row for symbol in samples], np.intp)
+        price, timestamp, volume, trades = np.array([sample[:4] for sample in samples.values()]).T
+        self._windows.append(rows, price, volume, trades, timestamp)
+        vectors = compute(self._windows, rows)
+        for symbol, state in zip(samples, _states(vectors, samples.values()), strict=True):
+            self._known[symbol].state = state
+
+
+def _states(vectors: Vectors, samples: Iterable[Sample]) -> Iterator[PhysicsState]:
+    columns = zip(
+        vectors.mass.tolist(),
+        vectors.momentum.tolist(),
+        vectors.friction.tolist(),
+        vectors.entropy.tolist(),
+        vectors.nash_dist.tolist(),
+        vectors.regime.tolist(),
+        vectors.alpha_coefficient.tolist(),
+        vectors.samples.tolist(),
+        vectors.nonzero.tolist(),
+        samples,
+        strict=True,
+    )
+    for mass, momentum, friction, entropy, nash_dist, regime, alpha, count, nonzero, sample in columns:
+        yield PhysicsState(
+            mass,
+            momentum,
+            friction,
+            entropy,
+            nash_dist,
+            REGIMES[regime],
+            alpha,
+            price=sample.price,
+            samples=count,
+            nonzero=nonzero,
+            source=sample.source,
+            timestamp=iso_millis(sample.timestamp),
+        )
+
+
+def belongs(symbol: str, index: int, shards: int) -> bool:
+    """Whether a symbol is the `index`-th shard's; the same in every process and version."""
+    return zlib.crc32(symbol.encode()) % shards == index
