@@ -1,0 +1,81 @@
+# `make` alone lists what there is to do. For GNU make 3.81 (macOS) and newer.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+bin := $(VENV)/bin
+fast := not slow and not browser and not compose
+
+# Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
+given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
+
+.PHONY: help install lock lint format test test-all run \
+	state keys watch monitor stats slowlog delete flush export import
+
+help: ## this list
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Start
+install: ## .venv from the locks (PYTHON=python3.13 VENV=.venv-3.13)
+	@VENV="$(VENV)" PYTHON="$(PYTHON)" sh deploy/install.sh $(filter install,$(MAKECMDGOALS))
+
+run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… SPEED=… LOOP=… SYMBOLS=… SEED=…)
+	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED,$(call given,$(name),MARKET_$(name))) exec $(bin)/python -m deploy.run
+
+##@ Check
+test: lint ## lint, types, import rules and tests, about 3 minutes (ARGS="-k bridge")
+	$(bin)/python -m pytest -m "$(fast)" $(ARGS)
+
+test-all: lint ## the same with what is slow, needs a browser or a Docker engine
+	$(bin)/python -m pytest $(ARGS)
+
+lint: install ## ruff, mypy and the import rules
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+format: install ## rewrites the code as ruff would have it
+	$(bin)/ruff check --fix
+	$(bin)/ruff format
+
+lock: install ## both locks anew from pyproject.toml (ARGS="--upgrade")
+	$(bin)/uv pip compile -q pyproject.toml --extra market --extra feynman --extra physics --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header $(ARGS) -o requirements.lock
+	$(bin)/uv pip compile -q pyproject.toml --extra dev --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header $(ARGS) -c requirements.lock -o requirements-dev.lock
+
+##@ Look into a running Redis, and repair it (REDIS_URL=…, else make run's, else docker compose's)
+runbook = $(bin)/python -m deploy.runbook
+
+state: install ## one physics state (SYMBOL=SPY)
+	@$(runbook) state "$${SYMBOL:-}"
+
+keys: install ## all keys of a pattern (PATTERN='physics:state:*')
+	@$(runbook) keys "$${PATTERN:-*}"
+
+watch: install ## every message on state_update, until Ctrl-C
+	@exec $(runbook) watch
+
+monitor: install ## every command that Redis gets, until Ctrl-C
+	@exec $(runbook) monitor
+
+stats: install ## memory, clients, operations, persistence
+	@$(runbook) stats
+
+slowlog: install ## the commands that took longer than 10 ms
+	@$(runbook) slowlog
+
+delete: install ## deletes all keys of a pattern, asks first (PATTERN='agent:state:*', YES=1)
+	@$(runbook) delete $(if $(YES),--yes) "$${PATTERN:-}"
+
+flush: install ## deletes everything, asks first (YES=1)
+	@$(runbook) flush $(if $(YES),--yes)
+
+export: install ## all keys into a file of commands (FILE=dump.resp)
+	@$(runbook) export "$${FILE:-}"
+
+import: install ## keys from such a file, or from an RDB (FILE=dump.rdb)
+	@$(runbook) import "$${FILE:-}"
