@@ -157,15 +157,9 @@ class Writer:
         async with self._one_at_a_time:
             if not self._held or self._last is None:
                 raise LeaseLost("no lease")
-            args: list[bytes | str | int] = [
-                self._last.to_bytes(),
-                self._lifetime_ms,
-                keys.STATE_UPDATE,
-                *states,
-                *messages,
-            ]
+            head: list[bytes | str | int] = [self._last.to_bytes(), self._lifetime_ms, keys.STATE_UPDATE]
             try:
-                ours = await self._write(keys=[self._key, *state_keys], args=args)
+                ours = await self._write(keys=[self._key, *state_keys], args=[*head, *states, *messages])
             except RedisError:
                 self._held = False  # what arrived is not known: only a new epoch outranks it for sure
                 raise
