@@ -1,0 +1,247 @@
+"""What several tests need: waiting for a condition, a Redis to break, a service as a real process."""
+
+import asyncio
+import inspect
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar, overload
+
+import httpx
+
+from deploy.child import dying_with_parent
+from deploy.redis_server import RunningServer, Server, free_port, start
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_MEMORY = ("--save", "", "--appendonly", "no")
+
+T = TypeVar("T")
+
+
+@overload
+async def eventually(condition: Callable[[], Coroutine[Any, Any, T]], timeout: float = 10.0) -> T: ...
+
+
+@overload
+async def eventually(condition: Callable[[], T], timeout: float = 10.0) -> T: ...
+
+
+async def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
+    """Wait until `condition` (async or not) gives something true, and return that; fail after `timeout` seconds.
+
+    For what can only be seen from outside, such as a key in Redis. Errors of `condition` are not hidden.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        result = await value if inspect.isawaitable(value) else value
+        if result:
+            return result
+        if time.monotonic() >= deadline:
+            what = getattr(condition, "__qualname__", repr(condition))
+            raise AssertionError(f"{what} still gives {result!r} after {timeout:g} s")
+        await asyncio.sleep(0.01)
+
+
+class OwnRedis:
+    """A server of one test's own, always on the same port and folder."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self._server = server
+        self._folder = folder
+        self._port = free_port()
+        self._running: RunningServer | None = None
+
+    @property
+    def url(self) -> str:
+        return self.running.url
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def kind(self) -> str:
+        return self._server.kind
+
+    @property
+    def running(self) -> RunningServer:
+        assert self._running is not None, "not started"
+        return self._running
+
+    def start(self, *arguments: str) -> None:
+        """Without `arguments` nothing is kept on disk; they win over that."""
+        self._running = start(self._server, self._folder, self._port, config=None, arguments=(*IN_MEMORY, *arguments))
+
+    def kill(self) -> None:
+        """SIGKILL: every connection ends at once."""
+        self.running.kill()
+
+    def stop(self) -> None:
+        """SIGTERM: it saves where it is told to."""
+        self.running.stop()
+
+    def restart(self, *arguments: str) -> None:
+        """SIGKILL, and a new one in its place with these options."""
+        self.kill()
+        self.start(*arguments)
+
+    def suspend(self) -> None:
+        """Connections stay open and nothing is answered, as with a hung machine."""
+        self.running.suspend()
+
+    def resume(self) -> None:
+        self.running.resume()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.running.kill()
+
+
+class ServiceProcess:
+    """A process under test and what it logs. Made by `service` and `program`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._news = asyncio.Event()
+        self._readers = [
+            asyncio.create_task(self._read(process.stdout, self._logged)),
+            asyncio.create_task(self._read(process.stderr, self._complained)),
+        ]
+        self.logs: list[dict[str, Any]] = []
+        """Its JSON log lines so far."""
+        self.text: list[str] = []
+        """Lines on stdout that are no JSON objects."""
+        self.errors: list[str] = []
+        """Lines on stderr."""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode
+
+    async def logged(self, event: str, timeout: float = 20.0, **fields: Any) -> dict[str, Any]:
+        """The first log line with this event and these fields, waited for; fails where the process ends without."""
+
+        def found() -> dict[str, Any] | None:
+            wanted = {"event": event, **fields}
+            return next((line for line in self.logs if wanted.items() <= line.items()), None)
+
+        async with asyncio.timeout(timeout):
+            while (line := found()) is None:
+                ended = all(reader.done() for reader in self._readers)
+                assert not ended, f"it ended without logging {event}: {self.report()}"
+                self._news.clear()
+                await self._news.wait()
+        return line
+
+    async def ops_url(self) -> str:
+        """Of its ops port, which it tells in its first log line."""
+        return f"http://127.0.0.1:{(await self.logged('starting'))['ops_port']}"
+
+    async def get(self, path: str) -> httpx.Response:
+        """One answer of its ops port, such as get("/metrics")."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return await http.get(await self.ops_url() + path)
+
+    async def ready(self, timeout: float = 20.0) -> None:
+        """Wait until /readyz says so."""
+        await self.logged("starting", timeout)
+
+        async def is_ready() -> bool:
+            assert self.returncode is None, f"it ended: {self.report()}"
+            try:
+                return (await self.get("/readyz")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await eventually(is_ready, timeout)
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def stop(self, timeout: float = 10.0) -> int:
+        """SIGTERM; its exit status. Fails where it takes longer than `timeout` (the promise is 8 s)."""
+        if self.returncode is None:
+            self.signal(signal.SIGTERM)
+        return await self.ended(timeout)
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait for its end."""
+        if self.returncode is None:
+            self.signal(signal.SIGKILL)
+        await self.ended()
+
+    async def ended(self, timeout: float = 20.0) -> int:
+        """Its exit status, with all that it printed read."""
+        async with asyncio.timeout(timeout):
+            await asyncio.gather(*self._readers)
+            return await self._process.wait()
+
+    def report(self) -> str:
+        """What it printed, for a failing test to show."""
+        return "\n".join([f"status {self.returncode}", *map(str, self.logs), *self.text, *self.errors])
+
+    async def _read(self, stream: asyncio.StreamReader | None, take: Callable[[str], None]) -> None:
+        assert stream is not None
+        while line := await stream.readline():
+            take(line.decode(errors="replace").rstrip("\n"))
+            self._news.set()
+        self._news.set()
+
+    def _logged(self, line: str) -> None:
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = None
+        if isinstance(value, dict):
+            self.logs.append(value)
+        else:
+            self.text.append(line)
+
+    def _complained(self, line: str) -> None:
+        self.errors.append(line)
+
+
+@asynccontextmanager
+async def program(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> AsyncIterator[ServiceProcess]:
+    """`python ARGUMENTS` from the top of the repository, killed at the end of the block if it still runs.
+
+    It gets nothing of the caller's environment but what a Python needs, and `env`.
+    """
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        *dying_with_parent([sys.executable, *arguments], os.getpid(), signal.SIGKILL),
+        cwd=ROOT,
+        env={**kept, "PYTHONPATH": str(ROOT), **(env or {})},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=2**24,
+    )
+    running = ServiceProcess(process)
+    try:
+        yield running
+    finally:
+        await running.kill()
+
+
+@asynccontextmanager
+async def service(
+    name: str, env: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
+) -> AsyncIterator[ServiceProcess]:
+    """`python -m services.NAME` with its ops port on any free one and JSON logs; `env` wins over both."""
+    chosen = {f"{name.upper()}_OPS_PORT": "0", "LOG_FORMAT": "json", **(env or {})}
+    async with program(["-m", f"services.{name}", *arguments], chosen) as running:
+        yield running
