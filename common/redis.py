@@ -18,6 +18,7 @@ import redis.asyncio
 from redis.asyncio.client import Pipeline as AsyncPipeline
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import FullJitterBackoff
+from redis.client import Pipeline as BlockingPipeline
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -70,6 +71,12 @@ class _Pipeline(AsyncPipeline):
             return await super().execute(raise_on_error)
 
 
+class _BlockingPipeline(BlockingPipeline):
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        with translated():
+            return super().execute(raise_on_error)
+
+
 class Client(redis.asyncio.Redis):
     """An asyncio client whose errors are ours. Make one with `connect`."""
 
@@ -92,6 +99,9 @@ class BlockingClient(redis.Redis):
     def execute_command(self, *args: Any, **options: Any) -> Any:
         with translated():
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> _BlockingPipeline:
+        return _BlockingPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
 def connect(
