@@ -200,16 +200,8 @@ def start(
     """
     if not _is_free(host, port):
         raise ServerError(f"port {port} on {host} is taken; choose another one")
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / LOG_NAME
-    with contextlib.suppress(FileNotFoundError):
-        log.replace(log.with_suffix(".previous.log"))
-    command = [str(server.path)]
-    if config is not None and (config != REDIS_CONF or config.exists()):
-        command.append(str(config.resolve()))
-    command += ["--bind", host, "--port", str(port), "--dir", str(folder.resolve()), "--daemonize", "no"]
-    command += ["--logfile", "", *arguments]
-    with log.open("wb") as output:
+    command = server_command(server, folder, port, host=host, config=config, arguments=arguments)
+    with fresh_log(folder).open("wb") as output:
         process = subprocess.Popen(
             dying_with_parent(command, os.getpid()),
             stdin=subprocess.DEVNULL,
@@ -224,6 +216,32 @@ def start(
         running.kill()
         raise
     return running
+
+
+def server_command(
+    server: Server,
+    folder: Path,
+    port: int,
+    *,
+    host: str = "127.0.0.1",
+    config: Path | None = REDIS_CONF,
+    arguments: Sequence[str] = (),
+) -> list[str]:
+    """The command line that `start` runs, for a caller that looks after the process itself."""
+    command = [str(server.path)]
+    if config is not None and (config != REDIS_CONF or config.exists()):
+        command.append(str(config.resolve()))
+    command += ["--bind", host, "--port", str(port), "--dir", str(folder.resolve()), "--daemonize", "no"]
+    return [*command, "--logfile", "", *arguments]
+
+
+def fresh_log(folder: Path) -> Path:
+    """Where the server's output goes; that of its previous start is kept beside it. Makes the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / LOG_NAME
+    with contextlib.suppress(FileNotFoundError):
+        log.replace(log.with_suffix(".previous.log"))
+    return log
 
 
 def _on_path(program: str) -> Server:
@@ -283,17 +301,17 @@ def _wait_until_answering(running: RunningServer, timeout: float) -> None:
             lines = running.log.read_text(errors="replace").strip().splitlines()
             last = "\n  ".join(lines[-5:]) or "it printed nothing"
             raise ServerError(f"{running.server.path} ended with status {running.process.returncode}:\n  {last}")
-        if _answers(running):
+        if answers(running.host, running.port):
             return
         time.sleep(0.01)
     raise ServerError(f"{running.server.path} did not answer within {timeout:g} s; its log is {running.log}")
 
 
-def _answers(running: RunningServer) -> bool:
-    """Whether the server answers a PING with anything but "still loading"."""
+def answers(host: str, port: int) -> bool:
+    """Whether a server there answers a PING with anything but "still loading"."""
     # By hand: no password is known here, and one that is asked for is an answer too.
     try:
-        with socket.create_connection((running.host, running.port), timeout=1) as connection:
+        with socket.create_connection((host, port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
             answer = connection.recv(64)
     except OSError:
@@ -305,9 +323,12 @@ __all__ = [
     "RunningServer",
     "Server",
     "ServerError",
+    "answers",
     "data_folder",
     "find_server",
     "find_servers",
     "free_port",
+    "fresh_log",
+    "server_command",
     "start",
 ]
