@@ -41,6 +41,7 @@ class Recording:
         self._symbols = symbols
         self._on_bad = on_bad
         self._line = 0
+        self._abandoned = False
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 raise SourceError(f"{path} is not a regular file: set MARKET_FILE to a CSV file")
@@ -62,6 +63,10 @@ class Recording:
     def close(self) -> None:
         self._stream.close()
         self._raw.close()
+
+    def abandon(self) -> None:
+        """End the iteration within a line, from another thread; what it gave is of no use then."""
+        self._abandoned = True
 
     @property
     def share(self) -> float:
@@ -108,9 +113,9 @@ class Recording:
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """Every line with its number; one that is too long is cut, and fails as a row."""
-        while line := self._next_line():
+        while not self._abandoned and (line := self._next_line()):
             self._line += 1
-            while not line.endswith(b"\n") and (rest := self._next_line()):
+            while not (line.endswith(b"\n") or self._abandoned) and (rest := self._next_line()):
                 line = line[:LONGEST_LINE] + b"\0" + rest[-1:]
             yield self._line, line
 
@@ -124,10 +129,13 @@ class Recording:
             ) from error
 
     def _header(self) -> Columns:
-        first = next((line for _, line in self._lines()), b"")
+        first = self._next_line()
+        self._line = 1
         if not first:
             raise SourceError(f"{self.path} is empty: set MARKET_FILE to a CSV file")
         try:
+            if len(first) == LONGEST_LINE:
+                raise BadRow("encoding", "its first line has no end")
             if first.startswith(_NO_TEXT):
                 raise BadRow("encoding", "UTF-16")
             header = _fields(first.removeprefix(_BOM))

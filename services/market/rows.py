@@ -17,6 +17,7 @@ BAR = ("open", "high", "low", "close", "volume")
 QUOTES = ("bid", "ask")
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # float() takes "1_000" and "nan" too
+_MOST = 1e18  # shares or coins in one row: what is more is a mistake, and sums of it would soon be infinite
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LATEST = int(LATEST_SECONDS) * 1_000_000
@@ -114,8 +115,8 @@ class Columns:
 
     def _amount(self, fields: Sequence[str], name: str) -> float:
         value = number(fields[self._place[name]], name)
-        if value < 0:
-            raise BadRow(name, f"{value} is negative")
+        if not 0 <= value <= _MOST:
+            raise BadRow(name, f"{value} is negative or beyond all measure")
         return value
 
     def _quote(self, fields: Sequence[str], name: str) -> float | None:

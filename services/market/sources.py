@@ -1,0 +1,208 @@
+"""Where snapshots come from. One place knows every source: `source_of`."""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from common.clock import Clock, SystemClock, iso_millis, ticks
+from common.errors import SourceError
+from common.logs import Throttled, get_logger
+from common.snapshot import MarketSnapshot
+from services.market import metrics, replay, simulate
+from services.market.recording import Recording
+from services.market.rows import BadRow
+from services.market.settings import MarketSettings
+from services.market.simulate import Simulation
+
+T = TypeVar("T")
+Emit = Callable[[Sequence[MarketSnapshot]], None]
+
+REPLAY_WRITE_SECONDS = 0.2  # five times a reader's 1 Hz: what it samples is at most that old
+LONG_WAIT_MS = 60_000  # snapshots expire meanwhile, which is worth a line
+NAMED_SYMBOLS = 100  # what `market:feed:{ID}` lists at most; it always says how many there are
+
+log = get_logger()
+
+
+class Source(Protocol):
+    """A feed. Neither Redis nor anybody's speed is its business."""
+
+    name: str
+    """As every snapshot's `source` says it."""
+
+    async def prepare(self) -> None:
+        """Find out whether it can work at all; raises SourceError where it cannot. Called once, before `run`."""
+
+    async def run(self, emit: Emit) -> None:
+        """Give `emit`, which never waits, snapshots as they happen; return at the end. Raises SourceError."""
+
+    def about(self) -> dict[str, Any]:
+        """What `market:feed:{ID}` says, as JSON values."""
+
+    def progress(self) -> dict[str, Any]:
+        """How far it has come, as JSON values."""
+
+
+def source_of(settings: MarketSettings, clock: Clock) -> Source:
+    """The source that the settings ask for. A new kind of source is one more case here."""
+    if settings.source == "replay":
+        return Replayed(
+            Path(settings.file), settings.speed, loop=settings.loop, symbols=settings.symbols, clock=clock
+        )
+    return Simulated(
+        settings.symbols or simulate.DEFAULT_SYMBOLS, settings.seed, settings.interval_seconds, clock=clock
+    )
+
+
+class Simulated:
+    """A step of the simulation at each tick of the clock. A tick that was missed is no step: the series goes on."""
+
+    name = simulate.SOURCE
+
+    def __init__(self, symbols: Sequence[str], seed: int, interval: float, clock: Clock | None = None) -> None:
+        self._simulation = Simulation(symbols, seed, interval)
+        self._seed = seed
+        self._interval = interval
+        self._clock = clock or SystemClock()
+
+    async def prepare(self) -> None:
+        """There is nothing that could fail."""
+
+    async def run(self, emit: Emit) -> None:
+        async for tick in ticks(self._interval, self._clock):
+            metrics.TICKS_SKIPPED.inc(tick.skipped)
+            emit(self._simulation.step(round(self._clock.time(), 3)))
+
+    def about(self) -> dict[str, Any]:
+        parameters = {"seed": self._seed, "interval_seconds": self._interval}
+        return {"source": self.name, "venue": None, **_symbols(self._simulation.symbols), **parameters}
+
+    def progress(self) -> dict[str, Any]:
+        return {"steps": self._simulation.steps}
+
+
+class Replayed:
+    """A recording, read in a thread, row by row as the rows happen."""
+
+    name = replay.SOURCE
+
+    def __init__(
+        self,
+        path: Path,
+        speed: float = 1.0,
+        *,
+        loop: bool = False,
+        symbols: Sequence[str] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        self._path = path
+        self._speed = speed
+        self._loop = loop
+        self._symbols = frozenset(symbols)
+        self._clock = clock or SystemClock()
+        self._throttled = Throttled(log)
+        self._passes = 0
+        self._counted = 0
+        self._recording: Recording | None = None
+        self._replay: replay.Replay | None = None
+
+    async def prepare(self) -> None:
+        """Open the file and find its first usable row."""
+        recording = await asyncio.to_thread(Recording, self._path, self._symbols, self._bad_row)
+        self._recording, self._counted = recording, 0
+        self._replay = await self._read(recording, replay.Replay, recording, self._speed)
+        if self._replay.finished:
+            recording.close()
+            raise SourceError(
+                f"{self._path} has no usable row ({_complaints(recording)}): set MARKET_FILE to another"
+            )
+
+    async def run(self, emit: Emit) -> None:
+        while True:
+            assert self._recording is not None, "prepare was not called"
+            assert self._replay is not None
+            self._passes += 1
+            try:
+                await self._play(self._recording, self._replay, emit)
+            finally:
+                self._recording.close()
+            log.info("replay_finished", **self.progress())
+            if not self._loop:
+                return
+            await self._clock.sleep(REPLAY_WRITE_SECONDS)  # a recording of one moment must not keep a core busy
+            await self.prepare()
+
+    async def _play(self, recording: Recording, rows: replay.Replay, emit: Emit) -> None:
+        """One pass. Paced by the monotonic clock, so that a step of the wall clock does not disturb it."""
+        rows.begin(math.floor(self._clock.time() * 1000))
+        beginning = self._clock.monotonic()
+        log.info("replay_started", file=str(self._path), **self._mapping())
+        async for _tick in ticks(REPLAY_WRITE_SECONDS, self._clock):
+            now = rows.started + math.floor((self._clock.monotonic() - beginning) * 1000)
+            if rows.next_at > now:
+                continue
+            emit(await self._read(recording, rows.until, now))
+            if rows.finished:
+                return
+            if rows.next_at - now >= LONG_WAIT_MS:
+                log.info("replay_waits", seconds=round((rows.next_at - now) / 1000), **self.progress())
+
+    async def _read(self, recording: Recording, work: Callable[..., T], *arguments: Any) -> T:
+        """Do `work`, which reads rows, in a thread; cancelled, it ends within a row."""
+        reading = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            recording.abandon()
+            await asyncio.wait((reading,))
+            raise
+        finally:
+            metrics.ROWS_READ.inc(recording.rows - self._counted)
+            self._counted = recording.rows
+
+    def _bad_row(self, line: int, error: BadRow) -> None:
+        metrics.ROWS_BAD.labels(error.reason).inc()
+        self._throttled.warning("bad_row", error.reason, line=line, reason=error.reason, detail=error.detail)
+
+    def about(self) -> dict[str, Any]:
+        symbols = [] if self._replay is None else sorted(self._replay.symbols)
+        return {"source": self.name, "venue": None, **_symbols(symbols), "file": self._path.name, **self._mapping()}
+
+    def progress(self) -> dict[str, Any]:
+        if self._recording is None or self._replay is None:
+            return {}
+        newest = self._replay.recorded
+        return {
+            "rows": self._recording.rows,
+            "used": self._replay.folded,
+            "bad": dict(self._recording.bad),
+            "filtered": self._recording.filtered,
+            "share": round(self._recording.share, 4),
+            "recorded": None if newest is None else iso_millis(newest / 1e6),
+            "passes": self._passes,
+        }
+
+    def _mapping(self) -> dict[str, Any]:
+        """recorded time = recorded_from + (timestamp − started_at) · speed, all in seconds since 1970."""
+        rows = self._replay
+        if rows is None or rows.recorded_from is None or not rows.started:
+            return {}
+        return {
+            "recorded_from": rows.recorded_from / 1e6,
+            "started_at": rows.started / 1000,
+            "speed": self._speed,
+        }
+
+
+def _symbols(symbols: Sequence[str]) -> dict[str, Any]:
+    return {"symbols": list(symbols[:NAMED_SYMBOLS]), "symbol_count": len(symbols)}
+
+
+def _complaints(recording: Recording) -> str:
+    """How many rows were left out, and why."""
+    left_out = [f"{number} with a bad {reason}" for reason, number in recording.bad.most_common()]
+    if recording.filtered:
+        left_out.append(f"{recording.filtered} of other symbols than MARKET_SYMBOLS")
+    return ", ".join(left_out) or "nothing after its first line"
