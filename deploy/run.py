@@ -1,0 +1,163 @@
+"""`make run`: Redis and all services in one terminal (docs/running.md).
+
+Exit status 0: asked to stop; 1: it could not start; 2: a setting is wrong.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from common import logs
+from common.clock import SystemClock
+from common.errors import CottageError, SettingsError
+from common.settings import redacted
+from deploy.plan import LOCAL, Plan, ServicePlan, make_plan
+from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
+from deploy.running import only_run, remove_urls, run_folder, write_urls
+from deploy.supervisor import Child, Supervisor
+
+STOP_ORDER = ("market", "feynman", "physics", "broadcaster", "bridge")  # each before what it leans on
+LABELS = {
+    "PAGE_URL": "Page",
+    "WEBSOCKET_URL": "WebSocket",
+    "API_URL": "API",
+    "API_DOCS_URL": "API docs",
+    "REDIS_URL": "Redis",
+}
+
+log = logs.get_logger()
+
+
+def main() -> int:
+    if sys.platform == "win32":
+        sys.stderr.write("make run: Windows is served by Docker: run `docker compose up` instead\n")
+        return 2
+    level, style = os.environ.get("LOG_LEVEL") or "info", os.environ.get("LOG_FORMAT") or "auto"
+    if level not in ("debug", "info", "warning", "error") or style not in ("auto", "json", "console"):
+        sys.stderr.write(
+            "make run: LOG_LEVEL is debug, info, warning or error; LOG_FORMAT is auto, json or console\n"
+        )
+        return 2
+    logs.configure("run", level, style)
+    try:
+        with only_run(run_folder()) as lock:
+            return asyncio.run(_run(make_plan(), run_folder(), lock, style))
+    except CottageError as error:
+        sys.stderr.write(f"make run: {error}\n")
+        return 2 if isinstance(error, SettingsError) else 1
+    except KeyboardInterrupt:  # before the loop took the signals over: nothing was started
+        return 0
+
+
+async def _run(plan: Plan, folder: Path, lock: int, style: str) -> int:
+    supervisor = Supervisor(SystemClock())
+    stopping = asyncio.Event()
+    _stop_on_signals(stopping, supervisor)
+    redis = None if plan.redis_port is None else _redis(find_server(), plan.redis_port, folder, lock)
+    services = {service.name: _service(service) for service in plan.services}
+    starting = asyncio.create_task(_start(supervisor, plan, folder, redis, services, style))
+    ends = [asyncio.create_task(event.wait()) for event in (stopping, supervisor.refused)]
+    try:
+        await asyncio.wait((starting, *ends), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()  # where it failed, everything ends
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping", note="Ctrl-C again forces")
+    finally:
+        for task in (starting, *ends):
+            task.cancel()
+        await asyncio.gather(starting, *ends, return_exceptions=True)
+        await supervisor.stop([services[name] for name in STOP_ORDER], redis)
+        remove_urls(folder)
+        log.info("stopped")
+    return 2 if supervisor.refused.is_set() else 0
+
+
+async def _start(
+    supervisor: Supervisor,
+    plan: Plan,
+    folder: Path,
+    redis: Child | None,
+    services: Mapping[str, Child],
+    style: str,
+) -> None:
+    if redis is not None:
+        supervisor.add(redis)
+        await supervisor.ready([redis])
+    write_urls(folder, {"REDIS_URL": plan.redis_url})  # whoever looks into a start that hangs needs it now
+    for child in services.values():
+        supervisor.add(child)
+    await supervisor.ready(list(services.values()))
+    supervisor.up()
+    write_urls(folder, plan.urls)
+    shown = {**plan.urls, "REDIS_URL": redacted(plan.redis_url)}
+    if style == "console" or (style == "auto" and sys.stdout.isatty()):
+        lines = [f"  {LABELS[name]:<10} {url}" for name, url in shown.items()]
+        print("\nAll services are ready. Ctrl-C ends them.\n", *lines, sep="\n", flush=True)
+    else:
+        log.info("ready", **{name.lower(): url for name, url in shown.items()})
+
+
+def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
+    data = data_folder(folder, server)
+    log.info("redis", server=server.name, version=server.version, port=port, folder=str(data))
+
+    async def not_ready() -> str | None:
+        if await asyncio.to_thread(answers, LOCAL, port):
+            return None
+        return f"it does not answer yet; its log is in {data}"
+
+    return Child(
+        "redis",
+        server_command(server, data, port),
+        os.environ,
+        not_ready,
+        log_file=partial(fresh_log, data),
+        may_finish=False,
+        inherited=(lock,),
+    )
+
+
+def _service(plan: ServicePlan) -> Child:
+    async def not_ready() -> str | None:
+        status, text = await _ask(*plan.ops, "/readyz")
+        return None if status == 200 else text
+
+    return Child(plan.name, plan.command, plan.environment, not_ready)
+
+
+async def _ask(host: str, port: int, path: str) -> tuple[int, str]:
+    """(status, text) of one GET; status 0 where nobody answers within a second."""
+    try:
+        async with asyncio.timeout(1.0):
+            reader, writer = await asyncio.open_connection(host, port)
+            with contextlib.closing(writer):
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                answer = (await reader.read(65_536)).decode(errors="replace")
+        return int(answer.split(None, 2)[1]), answer.partition("\r\n\r\n")[2].strip()
+    except (OSError, TimeoutError, ValueError, IndexError):
+        return 0, "its ops port does not answer yet"
+
+
+def _stop_on_signals(stopping: asyncio.Event, supervisor: Supervisor) -> None:
+    def stop(number: signal.Signals) -> None:
+        if stopping.is_set():
+            supervisor.force()
+        if number is signal.SIGHUP:  # the terminal is gone: writing to it would fail
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop, number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
