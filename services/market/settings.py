@@ -22,7 +22,9 @@ class MarketSettings(RedisSettings):
     )
     # With 14 every regime shows early and stays, also to a reader that begins late or misses steps.
     seed: Annotated[int, Field(ge=0)] = Field(14, description="simulate: the same seed gives the same series")
-    interval_seconds: Annotated[Seconds, Field(le=60)] = Field(1.0, description="simulate: time between two prices")
+    interval_seconds: Annotated[Seconds, Field(ge=0.01, le=10)] = Field(
+        1.0, description="simulate: time between two prices"
+    )
     # Without a default to validate, what replay needs would not be asked for where it is not set.
     file: str = Field("", validate_default=True, description="replay: a CSV file of trades or bars, also .gz")
     speed: Annotated[float, Field(ge=0.001, le=100_000, allow_inf_nan=False)] = Field(

@@ -67,26 +67,17 @@ class Simulation:
         self._distance: FloatArray = np.zeros(number)  # ln(price / base)
         self._volume: FloatArray = np.zeros(number)
         self._trades: FloatArray = np.zeros(number)
-        self._open = self._ticks()
-        self._high, self._low = self._open, self._open
+        self._price = self._open = self._high = self._low = self._bid = self._ask = self._ticks()
 
     def step(self, timestamp: float) -> list[MarketSnapshot]:
         """The next prices, as snapshots of `timestamp` in epoch seconds, in the order of the symbols."""
-        size = self._sizes()
-        sign = np.where(self._random.random(len(size)) < 0.5, -1.0, 1.0)
-        self._distance = np.clip(self._distance * self._kept + sign * size, -FARTHEST, FARTHEST)
-        price = self._ticks()
-        self._high, self._low = np.maximum(self._high, price), np.minimum(self._low, price)
-        relative = size / self._scale
-        self._turn_over(relative)
-        bid, ask = self._quotes(price, relative)
-        self.steps += 1
+        self.advance()
         columns = (
-            price * TICK,
+            self._price * TICK,
             self._volume,
             self._trades,
-            bid * TICK,
-            ask * TICK,
+            self._bid * TICK,
+            self._ask * TICK,
             self._open * TICK,
             self._high * TICK,
             self._low * TICK,
@@ -97,6 +88,18 @@ class Simulation:
             MarketSnapshot(symbol, price, timestamp, volume, trades, SOURCE, bid, ask, opened, high, low)
             for symbol, price, volume, trades, bid, ask, opened, high, low in rows
         ]
+
+    def advance(self) -> None:
+        """A step without anybody to look at it."""
+        size = self._sizes()
+        sign = np.where(self._random.random(len(size)) < 0.5, -1.0, 1.0)
+        self._distance = np.clip(self._distance * self._kept + sign * size, -FARTHEST, FARTHEST)
+        self._price = self._ticks()
+        self._high, self._low = np.maximum(self._high, self._price), np.minimum(self._low, self._price)
+        relative = size / self._scale
+        self._turn_over(relative)
+        self._bid, self._ask = self._quotes(relative)
+        self.steps += 1
 
     def _sizes(self) -> FloatArray:
         """The next abs(r), each from its own distribution."""
@@ -117,11 +120,11 @@ class Simulation:
         self._volume = self._volume + volume
         self._trades = self._trades + np.clip(self._random.poisson(volume / SHARES_PER_TRADE), 1, volume)
 
-    def _quotes(self, price: FloatArray, relative: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _quotes(self, relative: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Bid and ask around the price, in ticks: a tick or two on either side, and more after a large move."""
         wider = np.minimum(np.floor(relative), WIDEST)
-        sides = self._random.integers(1, 3, (2, len(price))) + wider
-        return price - sides[0], price + sides[1]
+        sides = self._random.integers(1, 3, (2, len(relative))) + wider
+        return self._price - sides[0], self._price + sides[1]
 
     def _ticks(self) -> FloatArray:
         ticks: FloatArray = np.rint(self._base * np.exp(self._distance))

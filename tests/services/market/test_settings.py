@@ -1,0 +1,68 @@
+import pytest
+
+from services.market.settings import MarketSettings
+
+
+def load(*arguments: str) -> MarketSettings:
+    return MarketSettings.load("market", "purpose", arguments)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MarketSettings.model_fields:
+        monkeypatch.delenv(MarketSettings.variable(name), raising=False)
+
+
+def test_the_defaults_simulate() -> None:
+    settings = load()
+    assert settings.source == "simulate"
+    assert settings.symbols == ()
+    assert settings.speed == 1.0
+    assert settings.interval_seconds == 1.0
+    assert settings.ops_port == 9101
+    assert settings.feed_id == "SIMULATE"
+
+
+def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "MARKET_SOURCE": "replay",
+        "MARKET_FILE": "trades.csv.gz",
+        "MARKET_SPEED": "10",
+        "MARKET_LOOP": "true",
+        "MARKET_SYMBOLS": "ES, NQ,ES",
+        "MARKET_FEED": "CME",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = load()
+    assert (settings.source, settings.file, settings.speed, settings.loop) == ("replay", "trades.csv.gz", 10.0, True)
+    assert settings.symbols == ("ES", "NQ"), "each symbol once"
+    assert settings.feed_id == "CME"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--source", "live"], ["MARKET_SOURCE", "later version"]),
+        (["--source", "fax"], ["MARKET_SOURCE", "simulate"]),
+        (["--source", "replay"], ["MARKET_FILE", "replay needs a CSV file"]),
+        (["--symbols", "SPY,spy"], ["MARKET_SYMBOLS", "spy"]),
+        (["--symbols", "A/B"], ["MARKET_SYMBOLS", "A/B"]),
+        (["--seed", "-1"], ["MARKET_SEED"]),
+        (["--speed", "0"], ["MARKET_SPEED"]),
+        (["--speed", "nan"], ["MARKET_SPEED"]),
+        (["--interval-seconds", "0"], ["MARKET_INTERVAL_SECONDS"]),
+        (["--loop", "perhaps"], ["MARKET_LOOP"]),
+        (["--feed", "my feed"], ["MARKET_FEED"]),
+        (["--redis-url", "http://localhost"], ["REDIS_URL"]),
+    ],
+)
+def test_nonsense_is_one_line_that_names_the_setting(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        load(*arguments)
+    assert ended.value.code == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    for word in words:
+        assert word in complaint
