@@ -1,0 +1,60 @@
+"""What a reader knows of its way to Redis: whether it answers, since when it does not, when to try again."""
+
+import math
+import random
+from collections.abc import Callable
+
+from common import logs
+from common.backoff import Backoff
+from common.errors import RedisError, RedisRefused
+from services.physics import metrics
+
+REFUSED_SECONDS = 5.0
+"""A wrong password does not mend itself within a second: try slowly."""
+
+log = logs.get_logger()
+
+
+class Link:
+    """Says once that Redis is lost, and once that it is back.
+
+    While it is lost, a question is worth asking only now and then: all others are answered at once from
+    memory, so that a hung server costs its timeout once and not every caller.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], jitter: random.Random | None = None) -> None:
+        self._monotonic = monotonic
+        self._backoff = Backoff(jitter=jitter)
+        self._throttled = logs.Throttled(log, monotonic=monotonic)
+        self._answered_at: float | None = None
+        self._try_at = -math.inf
+        self.error: RedisError | None = None
+        """Why it does not answer; None while it does, or where it was not asked yet."""
+
+    @property
+    def asked(self) -> bool:
+        return self.error is not None or self._answered_at is not None
+
+    @property
+    def silent(self) -> float:
+        """Seconds since it answered last; infinite where it never did."""
+        return math.inf if self._answered_at is None else self._monotonic() - self._answered_at
+
+    def worth_a_try(self) -> bool:
+        return self._monotonic() >= self._try_at
+
+    def answered(self) -> None:
+        if self.error is not None:
+            log.info("redis_back", silent_seconds=None if self._answered_at is None else round(self.silent, 1))
+        self._answered_at = self._monotonic()
+        self._try_at = -math.inf
+        self._backoff.reset()
+        self.error = None
+
+    def failed(self, error: RedisError) -> None:
+        if type(error) is not type(self.error):
+            metrics.REDIS_LOST.inc()
+            self._throttled.warning("redis_lost", type(error).__name__, error=str(error))
+        self.error = error
+        wait = REFUSED_SECONDS if isinstance(error, RedisRefused) else self._backoff.next()
+        self._try_at = self._monotonic() + wait
