@@ -35,7 +35,9 @@ async def test_values_agree_in_redis_at_the_api_and_at_the_client(redis_url: str
         for symbol in ("SPY", "QQQ", "BRK.B"):
             update = await until(connection, "PHYSICS_UPDATE", symbol=symbol)
             # The tick goes on: ask until both looks fall between two ticks.
-            state, answer = await eventually(partial(same_version, running, client, symbol))
+            both = await eventually(partial(same_version, running, client, symbol))
+            assert both is not None
+            state, answer = both
             assert answer["mass"] == state["mass"]
             for name in ("momentum", "friction", "entropy", "nash_dist", "regime", "price", "samples", "nonzero"):
                 assert answer[name] == state[name]

@@ -1,0 +1,170 @@
+"""A recording, replayed: what a client receives equals a computation from the file alone.
+
+The file is read here with `csv`, the vectors are the plain-Python reference's; what ties them to the suite is
+only what `market:feed:REPLAY` says of the mapping from recorded to wall-clock time. On any recording of trades:
+
+    REPLAY_FILE=trades.csv.gz REPLAY_SPEED=10 REPLAY_SECONDS=300 make test ARGS='-s tests/e2e/test_replay.py'
+"""
+
+import asyncio
+import csv
+import gzip
+import json
+import math
+import os
+import random
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+
+from common.redis import Client
+from tests import reference
+from tests.e2e.suite import Suite, until
+from tests.e2e.suite import client as websocket
+
+PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
+
+
+class Trade(NamedTuple):
+    micros: int
+    price: float
+    size: float
+
+
+class Recording(NamedTuple):
+    path: Path
+    symbol: str
+    speed: float
+    seconds: float
+    env: dict[str, str]
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Recording:
+    """The file that the environment names, or one of our own: 200 s of trades, replayed in ten."""
+    if path := os.environ.get("REPLAY_FILE"):
+        symbol = next(_rows(Path(path)))["symbol"]
+        speed, seconds = float(os.environ.get("REPLAY_SPEED", "10")), float(os.environ.get("REPLAY_SECONDS", "300"))
+        return Recording(Path(path), symbol, speed, seconds, {})
+    own = tmp_path / "trades.csv.gz"
+    generator = random.Random(5)
+    moment, price = 1_378_202_400.0, 1644.75
+    with gzip.open(own, "wt", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["timestamp", "symbol", "price", "size"])
+        for _ in range(4000):
+            moment += generator.expovariate(20)
+            price += 0.25 * generator.choice((-1, 0, 0, 0, 1))
+            stamp = datetime.fromtimestamp(round(moment, 3), UTC).isoformat(timespec="milliseconds")
+            rows.writerow([stamp.replace("+00:00", "Z"), "ES", price, generator.randint(1, 20)])
+    fast = {"FEYNMAN_TICK_SECONDS": "0.1", "FEYNMAN_DISCOVERY_SECONDS": "0.2", "BROADCASTER_HEARTBEAT_SECONDS": "1"}
+    return Recording(own, "ES", 20.0, 9.0, fast)
+
+
+async def test_what_a_client_receives_is_what_the_file_says(
+    redis_url: str, client: Client, recording: Recording
+) -> None:
+    env = {
+        **recording.env,
+        "MARKET_SOURCE": "replay",
+        "MARKET_FILE": str(recording.path),
+        "MARKET_SPEED": str(recording.speed),
+    }
+    async with AsyncExitStack() as stack:
+        running = Suite(redis_url, env, stack)
+        for name in ("feynman", "physics", "bridge", "broadcaster"):
+            await running.start(name)
+        await running.processes["broadcaster"].ready()
+        connection = await stack.enter_async_context(websocket(f"{running.ws_url}?symbols={recording.symbol}"))
+        assert (await until(connection, "SNAPSHOT", last=True))["missing"] == [recording.symbol]
+        await running.start("market")
+        mapping = await _mapping(running)
+
+        updates: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(recording.seconds):
+                while True:
+                    message = orjson.loads(await connection.recv(decode=False))
+                    if message["event"] == "PHYSICS_UPDATE":
+                        updates.append(message)
+        except TimeoutError:
+            pass
+        await _agree_everywhere(running, client, recording.symbol)
+
+    assert len(updates) > 60
+    expected = _from_the_file(recording, mapping, updates)
+    for update, vector in zip(updates, expected, strict=True):
+        data = update["data"]
+        for name in PILLARS:
+            assert data[name] == pytest.approx(getattr(vector, name), rel=1e-9, abs=1e-12), (name, update)
+        assert data["alpha"] == pytest.approx(vector.alpha_coefficient, rel=1e-9)
+        assert (data["regime"], data["samples"], data["nonzero"]) == (vector.regime, vector.samples, vector.nonzero)
+    _report(updates)
+    assert [update["data"]["samples"] for update in updates] == list(range(1, len(updates) + 1)), "none is left out"
+    assert updates[-1]["data"]["nonzero"] >= 64
+    assert updates[-1]["data"]["regime"] != "WAIT"
+
+
+async def _mapping(running: Suite) -> dict[str, float]:
+    """From the log line of the replay's start."""
+    started = await running.processes["market"].logged("replay_started")
+    return {name: float(started[name]) for name in ("recorded_from", "started_at", "speed")}
+
+
+async def _agree_everywhere(running: Suite, client: Client, symbol: str) -> None:
+    """The state in Redis and at the API, where both looks fall between two ticks."""
+    for _ in range(50):
+        payload = await client.get(f"physics:state:{symbol}")
+        answer = (await running.get(f"/v1/physics/{symbol}")).json()
+        assert payload is not None
+        state = json.loads(payload)
+        if (state["epoch"], state["seq"]) == (answer["epoch"], answer["seq"]):
+            assert state.items() <= answer.items()
+            return
+    pytest.fail("Redis and the API never showed the same version")
+
+
+def _from_the_file(
+    recording: Recording, mapping: dict[str, float], updates: list[dict[str, Any]]
+) -> Iterator[reference.Vector]:
+    """The reference's vector at the time of each update, from the trades up to then."""
+    trades = [
+        Trade(
+            round(datetime.fromisoformat(row["timestamp"]).timestamp() * 1e6), float(row["price"]), float(row["size"])
+        )
+        for row in _rows(recording.path)
+        if row["symbol"] == recording.symbol
+    ]
+    start = round(mapping["recorded_from"] * 1e6)
+    samples: list[reference.Sample] = []
+    volume, taken = 0.0, 0
+    for update in updates:
+        timestamp = datetime.fromisoformat(update["timestamp"]).timestamp()
+        until_micros = start + math.floor((timestamp - mapping["started_at"]) * mapping["speed"] * 1e6 + 0.5)
+        while taken < len(trades) and trades[taken].micros <= until_micros:
+            volume += trades[taken].size
+            taken += 1
+        newest = trades[taken - 1]
+        assert newest.price == update["data"]["price"]
+        samples.append(reference.Sample(timestamp, newest.price, volume, taken))
+        yield reference.vector(samples)
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        yield from csv.DictReader(file)
+
+
+def _report(updates: list[dict[str, Any]]) -> None:
+    first = datetime.fromisoformat(updates[0]["timestamp"])
+    left_wait = next((update for update in updates if update["data"]["regime"] != "WAIT"), None)
+    print(f"\n{len(updates)} updates, all equal to the computation from the file")
+    if left_wait is not None:
+        after = (datetime.fromisoformat(left_wait["timestamp"]) - first).total_seconds()
+        print(f"left WAIT after {after:.0f} s with {left_wait['data']['nonzero']} non-zero returns")
+    print(f"last: {json.dumps(updates[-1], ensure_ascii=False)}")
