@@ -42,6 +42,7 @@ from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable,
 CONNECT_SECONDS = 5.0  # §5.1
 COMMAND_SECONDS = 5.0
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
+_REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 
 
 @contextlib.contextmanager
@@ -51,8 +52,7 @@ def translated() -> Iterator[None]:
         yield
     except NoScriptError:
         raise
-    except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
-        # Both are ConnectionErrors to the library, which would try them again for seconds.
+    except _REFUSALS as error:
         raise RedisRefused(str(error)) from error
     except OutOfMemoryError as error:
         raise RedisFull(str(error)) from error
@@ -63,6 +63,23 @@ def translated() -> Iterator[None]:
         raise kind(str(error)) from error
     except redis.RedisError as error:
         raise RedisError(str(error)) from error
+
+
+def _worth_trying_again(error: Exception) -> bool:
+    """A wrong password is a ConnectionError to the library, which would repeat it for seconds."""
+    return not isinstance(error, _REFUSALS)
+
+
+class _AsyncRetry(AsyncRetry):
+    async def call_with_retry(
+        self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False
+    ) -> Any:
+        return await super().call_with_retry(do, fail, is_retryable or _worth_trying_again, with_failure_count)
+
+
+class _Retry(Retry):
+    def call_with_retry(self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False) -> Any:
+        return super().call_with_retry(do, fail, is_retryable or _worth_trying_again, with_failure_count)
 
 
 class _Pipeline(AsyncPipeline):
@@ -118,7 +135,7 @@ def connect(
     on_connect: called after every new connection. Raises SettingsError for a URL that is none.
     """
     options = _options(url, timeout)
-    options["retry"] = AsyncRetry(FullJitterBackoff(cap=1.0, base=0.05), retries)
+    options["retry"] = _AsyncRetry(FullJitterBackoff(cap=1.0, base=0.05), retries)
     if on_connect is not None:
 
         async def connected(connection: Any) -> None:
@@ -127,31 +144,50 @@ def connect(
 
         options["redis_connect_func"] = connected
     with _bad_url():
-        return cast("Client", Client.from_url(url, **options))
+        client = cast("Client", Client.from_url(url, **options))
+        _try_options(client.connection_pool)
+    return client
 
 
 def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int = 0) -> BlockingClient:
     """As `connect`, for code without an event loop."""
     options = _options(url, timeout)
-    options["retry"] = Retry(FullJitterBackoff(cap=1.0, base=0.05), retries)
+    options["retry"] = _Retry(FullJitterBackoff(cap=1.0, base=0.05), retries)
     with _bad_url():
-        return cast("BlockingClient", BlockingClient.from_url(url, **options))
+        client = cast("BlockingClient", BlockingClient.from_url(url, **options))
+        _try_options(client.connection_pool)
+    return client
+
+
+def _try_options(pool: Any) -> None:
+    """TypeError for an unknown word in the URL's query, which the first command would raise otherwise."""
+    pool.connection_class(**pool.connection_kwargs)  # it is not connected
 
 
 def _options(url: str, timeout: float) -> dict[str, Any]:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # it is read for its ValueError
+    except ValueError:
+        # Not that error's text, nor the error itself: it shows a part of the URL, which may be of the password.
+        raise SettingsError(
+            "REDIS_URL: must look like redis://user:password@host:6379, special characters percent-encoded"
+        ) from None
     # What stands in the URL's query beats keyword arguments, and these would change what replies look like.
-    forbidden = _OURS & set(parse_qs(urlsplit(url).query))
+    forbidden = _OURS & set(parse_qs(parts.query))
     if forbidden:
         raise SettingsError(f"REDIS_URL: {', '.join(sorted(forbidden))} cannot be set in the query")
-    return {
+    options = {
         "socket_connect_timeout": min(CONNECT_SECONDS, timeout),
         "socket_timeout": timeout,
-        "socket_keepalive": True,
         # redis-py 8.1 stops checking for stale connections unless maintenance notices are off: after a
         # restart of the server, the first command on each idle connection would fail.
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         "driver_info": None,  # Redis 7.0 answers CLIENT SETINFO with an error, twice a connection
     }
+    if parts.scheme != "unix":
+        options["socket_keepalive"] = True  # §5.1; a file has none, and the library refuses the word
+    return options
 
 
 @contextlib.contextmanager

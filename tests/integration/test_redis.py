@@ -1,0 +1,351 @@
+"""The client factory on real servers: each trap of the library, and that it is avoided."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable, SettingsError
+from common.redis import BlockingClient, Client, Subscription, connect, connect_blocking, subscribe
+from tests.support import OwnRedis, eventually
+
+PASSWORD = "s3cret/p@ss:w%rd"
+QUOTED = "s3cret%2Fp%40ss%3Aw%25rd"
+SOON = 0.3
+
+
+async def write_in_pipeline(client: Client, key: str = "a", transaction: bool = True) -> list[object]:
+    pipeline = client.pipeline(transaction=transaction)
+    pipeline.set(key, 1)
+    pipeline.get(key)
+    return await pipeline.execute()
+
+
+def write_in_blocking_pipeline(client: BlockingClient) -> list[object]:
+    pipeline = client.pipeline()
+    pipeline.set("a", 1)
+    return pipeline.execute()
+
+
+def with_login(url: str, login: str) -> str:
+    return url.replace("://", f"://{login}@")
+
+
+@asynccontextmanager
+async def losing_replies(own: OwnRedis) -> AsyncIterator[str]:
+    """The URL of a proxy that passes INCR on to the server and hangs up instead of passing its reply back."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", own.port)
+        try:
+            while request := await reader.read(65536):
+                server_writer.write(request)
+                reply = await server_reader.read(65536)
+                if b"INCR" in request:
+                    break
+                writer.write(reply)
+        finally:
+            for each in (writer, server_writer):
+                each.close()
+                await each.wait_closed()
+
+    proxy = await asyncio.start_server(pass_on, "127.0.0.1", 0)
+    async with proxy:
+        yield f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+
+
+async def test_replies_are_bytes_and_the_clock_is_the_servers(client: Client) -> None:
+    assert await client.set("a", "1") is True
+    assert await client.get("a") == b"1"
+    assert await client.execute_command("CONFIG", "RESETSTAT")
+    seconds, micros = await client.time()
+    assert 0 <= await client.now() - (seconds + micros / 1e6) < 60
+
+
+async def test_a_command_is_sent_once(own_redis: OwnRedis) -> None:
+    async with losing_replies(own_redis) as proxy, connect(proxy) as client, connect(own_redis.url) as direct:
+        with pytest.raises(RedisUnavailable):
+            await client.incr("sent")
+        assert await direct.get("sent") == b"1"
+
+
+async def test_a_command_is_repeated_where_that_was_asked_for(own_redis: OwnRedis) -> None:
+    async with (
+        losing_replies(own_redis) as proxy,
+        connect(proxy, retries=2) as client,
+        connect(own_redis.url) as direct,
+    ):
+        with pytest.raises(RedisUnavailable):
+            await client.incr("sent")
+        assert await direct.get("sent") == b"3"
+
+
+async def test_a_restarted_server_fails_no_later_command(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url) as client, connect(own_redis.url) as other:
+        await asyncio.gather(client.ping(), client.ping(), client.ping())  # three idle connections
+        own_redis.restart()
+        assert await other.ping() is True  # meanwhile the loop has seen that the old connections have ended
+        assert all(await asyncio.gather(client.ping(), client.ping(), client.ping()))
+
+
+def test_nor_one_of_the_blocking_client(own_redis: OwnRedis) -> None:
+    with connect_blocking(own_redis.url) as client:
+        assert client.ping() is True
+        own_redis.restart()
+        assert client.ping() is True
+
+
+async def test_every_new_connection_is_announced(own_redis: OwnRedis) -> None:
+    connections: list[str] = []
+    async with (
+        connect(own_redis.url, on_connect=lambda: connections.append("new")) as client,
+        connect(own_redis.url) as other,
+    ):
+        await client.set("a", 1)
+        await client.get("a")
+        assert connections == ["new"]
+        own_redis.restart()
+        await other.ping()
+        await client.get("a")
+        assert connections == ["new", "new"]
+
+
+@pytest.mark.parametrize("login", [":wr0ng", "nobody:wr0ng", None])
+async def test_a_wrong_password_is_refused_at_once_and_not_shown(own_redis: OwnRedis, login: str | None) -> None:
+    own_redis.restart("--requirepass", PASSWORD)
+    url = own_redis.url if login is None else with_login(own_redis.url, login)
+    # So many tries would outlast the deadline by far.
+    async with asyncio.timeout(10), connect(url, retries=50) as client:
+        for command in (client.ping(), write_in_pipeline(client)):
+            with pytest.raises(RedisRefused) as refusal:
+                await command
+            assert "wr0ng" not in str(refusal.value)
+    with pytest.raises(RedisRefused):
+        async with subscribe(url, "channel"):
+            pass
+    with connect_blocking(url, retries=50) as blocking, pytest.raises(RedisRefused):
+        blocking.ping()
+
+
+async def test_a_forbidden_command_is_refused(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url) as admin:
+        await admin.execute_command("ACL", "SETUSER", "reader", "on", f">{PASSWORD}", "+get", "~market:*")
+    async with connect(with_login(own_redis.url, f"reader:{QUOTED}")) as client:
+        assert await client.get("market:snapshot:SPY") is None
+        with pytest.raises(RedisRefused):
+            await client.get("agent:state:a")
+        with pytest.raises(RedisRefused):
+            await client.set("market:snapshot:SPY", 1)
+        with pytest.raises(RedisRefused):
+            await write_in_pipeline(client, "market:snapshot:SPY")
+
+
+async def test_percent_encoded_users_and_passwords_work(own_redis: OwnRedis) -> None:
+    own_redis.restart("--requirepass", PASSWORD)
+    async with connect(with_login(own_redis.url, f":{QUOTED}")) as admin:
+        await admin.execute_command("ACL", "SETUSER", "ann@home", "on", f">{PASSWORD}", "+@all", "~*")
+    async with connect(with_login(own_redis.url, f"ann%40home:{QUOTED}")) as client:
+        assert await client.execute_command("ACL", "WHOAMI") == b"ann@home"
+
+
+async def test_a_unix_socket_works(own_redis: OwnRedis, tmp_path: Path) -> None:
+    path = tmp_path / "r.sock"
+    own_redis.restart("--unixsocket", str(path))
+    async with connect(f"unix://{path}") as client, subscribe(f"unix://{path}", "channel") as subscription:
+        await client.publish("channel", "over a file")
+        assert await subscription.next(10) == b"over a file"
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("redis://127.0.0.1:1?no_such_option=1", "no_such_option"),
+        ("redis://127.0.0.1:1?socket_timeout=soon", "socket_timeout"),
+        ("redis://127.0.0.1:1?decode_responses=true", "decode_responses"),
+        ("redis://127.0.0.1:1?protocol=2&encoding=latin1", "encoding, protocol"),
+        ("http://127.0.0.1:1", "redis://"),
+        ("redis://:s3cr/et@127.0.0.1:1", "percent-encoded"),
+        ("redis://[s3cr", "percent-encoded"),
+        ("redis://:s3cr℀@127.0.0.1:1", "percent-encoded"),
+    ],
+)
+def test_a_bad_url_is_a_setting_that_is_named_without_its_secret(url: str, says: str) -> None:
+    for make in (connect, connect_blocking):
+        with pytest.raises(SettingsError, match="REDIS_URL") as refusal:
+            make(url)
+        assert says in str(refusal.value)
+        assert "s3cr" not in str(refusal.value)
+        assert "s3cr" not in repr(refusal.value.__cause__)
+
+
+async def test_a_hung_server_is_noticed_within_the_timeout(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url, timeout=SOON) as client, asyncio.timeout(10):
+        await client.ping()
+        own_redis.suspend()
+        for command in (client.ping(), write_in_pipeline(client)):
+            with pytest.raises(RedisUnavailable):
+                await command
+        with pytest.raises(RedisUnavailable):
+            async with subscribe(own_redis.url, "channel", timeout=SOON):
+                pass
+        own_redis.resume()
+        assert await client.ping() is True
+
+
+async def test_no_server_is_unavailable(own_redis: OwnRedis) -> None:
+    own_redis.kill()
+    async with connect(own_redis.url) as client:
+        with pytest.raises(RedisUnavailable):
+            await client.ping()
+    with pytest.raises(RedisUnavailable):
+        async with subscribe(own_redis.url, "channel"):
+            pass
+    with connect_blocking(own_redis.url) as blocking:
+        with pytest.raises(RedisUnavailable):
+            blocking.ping()
+        with pytest.raises(RedisUnavailable):
+            write_in_blocking_pipeline(blocking)
+
+
+async def test_a_server_that_answers_nonsense_is_no_crash() -> None:
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server, connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+        with pytest.raises(RedisError):
+            await client.ping()
+
+
+async def test_a_silent_listener_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with connect(f"redis://127.0.0.1:{silent.getsockname()[1]}", timeout=SOON) as client:
+            with pytest.raises(RedisUnavailable):
+                await client.ping()
+
+
+async def test_out_of_memory_is_told_apart(own_redis: OwnRedis) -> None:
+    own_redis.restart("--maxmemory", "1", "--maxmemory-policy", "noeviction")
+    async with connect(own_redis.url) as client:
+        with pytest.raises(RedisFull):
+            await client.set("a", 1)
+        for transaction in (True, False):
+            with pytest.raises(RedisFull):
+                await write_in_pipeline(client, transaction=transaction)
+        with pytest.raises(RedisFull):
+            await client.register_script("return redis.call('SET', KEYS[1], 1)")(keys=["a"])
+        assert await client.get("a") is None
+
+
+async def test_a_key_of_another_type_is_an_error_of_ours(client: Client) -> None:
+    await client.lpush("a", 1)
+    with pytest.raises(RedisError, match="WRONGTYPE"):
+        await client.get("a")
+
+
+async def test_a_script_survives_that_the_server_forgot_it(client: Client) -> None:
+    script = client.register_script("return redis.call('INCR', KEYS[1])")
+    assert await script(keys=["a"]) == 1
+    await client.script_flush()
+    assert await script(keys=["a"]) == 2
+
+
+# --- Subscriptions ---
+
+
+async def gap(subscription: Subscription, timeout: float = 10.0) -> None:
+    """Wait for the subscription to say that it was lost; whatever it gives instead fails the test."""
+    async with asyncio.timeout(timeout):
+        with pytest.raises(RedisUnavailable):
+            print("instead of an error:", await subscription.next(timeout))
+
+
+async def test_messages_of_all_channels_arrive_in_order(client: Client, redis_url: str) -> None:
+    async with subscribe(redis_url, "one", "two") as subscription:
+        # Confirmed means that Redis counts it now, not soon.
+        assert await client.pubsub_numsub("one", "two") == [(b"one", 1), (b"two", 1)]
+        for channel, text in (("one", "a"), ("two", "b"), ("three", "-"), ("one", "c")):
+            await client.publish(channel, text)
+        assert [await subscription.next(10) for _ in range(3)] == [b"a", b"b", b"c"]
+        assert await subscription.next(0.01) is None
+
+    async def gone() -> bool:
+        return await client.pubsub_numsub("one") == [(b"one", 0)]
+
+    await eventually(gone)
+
+
+async def test_a_server_that_was_back_at_once_leaves_no_silent_gap(own_redis: OwnRedis) -> None:
+    async with subscribe(own_redis.url, "channel") as subscription, connect(own_redis.url) as client:
+        await client.publish("channel", "before")
+        assert await subscription.next(10) == b"before"
+        own_redis.restart()  # takes 0.1 s: the library would subscribe again and say nothing
+        async with connect(own_redis.url) as publisher:
+            await publisher.publish("channel", "lost")
+        await gap(subscription)
+    async with subscribe(own_redis.url, "channel") as again, connect(own_redis.url) as client:
+        await client.publish("channel", "after")
+        assert await again.next(10) == b"after"
+
+
+async def test_a_subscriber_that_redis_cut_learns_of_it(client: Client, redis_url: str) -> None:
+    async with subscribe(redis_url, "channel") as subscription:
+        assert await client.client_kill_filter(_type="pubsub") == 1
+        await client.publish("channel", "lost")
+        await gap(subscription)
+
+
+async def test_a_subscriber_cut_while_it_waits_learns_of_it(client: Client, redis_url: str) -> None:
+    async with subscribe(redis_url, "channel") as subscription:
+        waiting = asyncio.create_task(gap(subscription))
+        await client.ping()
+        assert await client.client_kill_filter(_type="pubsub") == 1
+        await client.publish("channel", "lost")
+        await waiting
+
+
+async def test_a_slow_subscriber_that_redis_cut_learns_of_it(client: Client, redis_url: str) -> None:
+    limit = (await client.config_get("client-output-buffer-limit"))["client-output-buffer-limit"] or ""
+    await client.config_set("client-output-buffer-limit", "pubsub 1mb 1mb 1")
+    try:
+        async with subscribe(redis_url, "channel") as subscription:
+            payload = "x" * 100_000
+            for _ in range(500):  # more than the sockets' buffers hold
+                await client.publish("channel", payload)
+            with pytest.raises(RedisUnavailable):
+                [await subscription.next(10) for _ in range(500)]
+    finally:
+        await client.config_set("client-output-buffer-limit", limit)
+
+
+async def test_a_hung_server_is_found_by_asking(own_redis: OwnRedis) -> None:
+    async with subscribe(own_redis.url, "channel") as subscription, connect(own_redis.url) as client:
+        assert await subscription.answers(10) is True
+        own_redis.suspend()
+        assert await subscription.next(0.01) is None  # silence: no error tells it
+        assert await subscription.answers(SOON) is False
+        own_redis.resume()
+        assert await subscription.answers(10) is True
+        await client.publish("channel", "later")
+        assert await subscription.next(10) == b"later"
+
+
+async def test_messages_that_come_while_asking_are_kept_in_order(client: Client, redis_url: str) -> None:
+    async with subscribe(redis_url, "channel") as subscription:
+        for text in ("a", "b"):
+            await client.publish("channel", text)
+        assert await subscription.answers(10) is True
+        await client.publish("channel", "c")
+        assert [await subscription.next(10) for _ in range(3)] == [b"a", b"b", b"c"]
+
+
+async def test_asking_a_dead_server_says_so(own_redis: OwnRedis) -> None:
+    async with subscribe(own_redis.url, "channel") as subscription:
+        own_redis.kill()
+        with pytest.raises(RedisUnavailable):
+            await subscription.answers(10)
