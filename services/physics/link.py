@@ -25,7 +25,7 @@ class Link:
     def __init__(self, monotonic: Callable[[], float], jitter: random.Random | None = None) -> None:
         self._monotonic = monotonic
         self._backoff = Backoff(jitter=jitter)
-        self._throttled = logs.Throttled(log, monotonic=monotonic)
+        self._throttled = logs.Throttled(log, seconds=1.0, monotonic=monotonic)
         self._answered_at: float | None = None
         self._try_at = -math.inf
         self.error: RedisError | None = None

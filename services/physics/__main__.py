@@ -1,0 +1,15 @@
+"""`python -m services.physics`: the only wiring of the physics API."""
+
+from common import runner
+from common.clock import SystemClock
+from services.physics.service import PhysicsService
+from services.physics.settings import PhysicsSettings
+
+
+def main() -> None:
+    settings = PhysicsSettings.load("physics", "Physics states, regimes and market snapshots over HTTP.")
+    runner.run("physics", PhysicsService(settings, SystemClock()), settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The HTTP API: physics states, regimes and market snapshots, read only."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response, params
+from starlette.types import ASGIApp
+
+from common import __version__, keys, logs
+from common.errors import InvalidMessage, RedisError
+from common.state import REGIMES
+from common.store import BATCH, MarketSnapshots
+from services.physics import documents, metrics, pages, problems
+from services.physics.edge import Edge
+from services.physics.problems import Refusal
+from services.physics.reader import PhysicsReader
+
+MAX_SYMBOLS = BATCH
+"""What one round trip brings."""
+LONGEST_AGE_MS = 86_400_000
+
+throttled = logs.Throttled(logs.get_logger())
+router = APIRouter(prefix="/v1")
+
+
+def build(reader: PhysicsReader, snapshots: MarketSnapshots, origins: tuple[str, ...] = ()) -> ASGIApp:
+    """The ASGI application. `origins`: web origins whose pages may read it."""
+    app = FastAPI(
+        title="Curiosity Cottage physics",
+        version=__version__,
+        description="The newest physics state of each symbol, with how far it may be trusted. Read only. "
+        f"Every error is `{problems.MEDIA_TYPE}` (RFC 9457) with a `code` for programs.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.openapi_version = "3.0.3"  # the newest that the packaged Swagger UI reads
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
+    app.state.reader = reader
+    app.state.snapshots = snapshots
+    app.include_router(router)
+    pages.install(app)
+    problems.install(app)
+    return Edge(app, origins)
+
+
+def _known_query(*names: str) -> params.Depends:
+    """Refuse other query parameters, and any twice: whoever mistypes max_age_ms must not be served without it."""
+
+    async def check(request: Request) -> None:
+        given = [name for name, _value in request.query_params.multi_items()]
+        for name in given:
+            if name not in names:
+                known = ", ".join(names) or "none"
+                raise Refusal(422, "bad_parameter", f"unknown query parameter {name[:40]!r}; known: {known}")
+            if given.count(name) > 1:
+                raise Refusal(422, "bad_parameter", f"{name} is given more than once")
+
+    return params.Depends(check)
+
+
+def _responses(model: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
+    described = {
+        400: "`bad_symbol`, `too_many_symbols`",
+        404: "`no_such_symbol`",
+        422: "`bad_parameter`",
+        503: "`unavailable`",
+    }
+    problem = {"model": documents.Problem}
+    return {200: {"model": model}, **{status: {**problem, "description": described[status]} for status in statuses}}
+
+
+Symbol = Annotated[str, Path(description="1 to 24 of A-Z 0-9 . _ -, first a letter or digit", examples=["SPY"])]
+
+
+@router.get(
+    "/physics/{symbol:path}",
+    summary="One state, with its freshness",
+    responses=_responses(documents.PhysicsState, 400, 404, 422, 503),
+    dependencies=[_known_query("max_age_ms")],
+)
+async def physics_state(
+    request: Request,
+    symbol: Symbol,
+    max_age_ms: Annotated[
+        int | None,
+        Query(ge=0, le=LONGEST_AGE_MS, description="refuse (503) a state that is older, absent or a fallback"),
+    ] = None,
+) -> Response:
+    """While Redis does not answer: the last state that was read, aged, else the fail-safe vector, whose `source` is
+    `fallback`. With `max_age_ms` nothing comes but a state that is known to be that young."""
+    reader: PhysicsReader = request.app.state.reader
+    max_age = None if max_age_ms is None else max_age_ms / 1000
+    reading = await reader.get(symbol, max_age=max_age)
+    if reading is None:
+        raise Refusal(404, "no_such_symbol", f"there is no physics state of {symbol}")
+    return _json(reading.as_dict())
+
+
+@router.get(
+    "/physics",
+    summary="Many states in one round trip",
+    responses=_responses(documents.PhysicsStates, 400, 422),
+    dependencies=[_known_query("symbols")],
+)
+async def physics_states(
+    request: Request,
+    symbols: Annotated[
+        str | None, Query(description=f"comma-separated, at most {MAX_SYMBOLS}; all without it", examples=["SPY,QQQ"])
+    ] = None,
+) -> Response:
+    reader: PhysicsReader = request.app.state.reader
+    if symbols is None:
+        readings = await reader.all()
+    else:
+        names = [name for name in symbols.split(",") if name]
+        if len(names) > MAX_SYMBOLS:
+            raise Refusal(400, "too_many_symbols", f"{len(names)} symbols; at most {MAX_SYMBOLS} at a time")
+        readings = await reader.many(names)
+    states = {symbol: reading.as_dict() for symbol, reading in readings.states.items()}
+    return _json({"states": states, "missing": readings.missing, "complete": readings.complete})
+
+
+@router.get(
+    "/regimes",
+    summary="Symbols by regime",
+    responses=_responses(documents.Regimes, 422),
+    dependencies=[_known_query()],
+)
+async def regimes(request: Request) -> Response:
+    reader: PhysicsReader = request.app.state.reader
+    readings = await reader.all()
+    by_regime: dict[str, list[str]] = {regime: [] for regime in sorted(REGIMES)}
+    not_live = []
+    for symbol, reading in sorted(readings.states.items()):
+        by_regime[reading.state.regime].append(symbol)
+        if reading.freshness.status != "live":
+            not_live.append(symbol)
+    return _json({"regimes": by_regime, "not_live": not_live, "complete": readings.complete})
+
+
+@router.get(
+    "/market/{symbol:path}",
+    summary="The market snapshot",
+    responses=_responses(documents.MarketSnapshot, 400, 404, 422, 503),
+    dependencies=[_known_query()],
+)
+async def market_snapshot(request: Request, symbol: Symbol) -> Response:
+    """It lives 60 s after its feed wrote it last; then this is a 404."""
+    keys.symbol(symbol)
+    reader: PhysicsReader = request.app.state.reader
+    snapshots: MarketSnapshots = request.app.state.snapshots
+    if reader.problem is not None:  # a hung server costs its timeout once, not every caller
+        raise Refusal(503, "unavailable", "Redis does not answer")
+    try:
+        snapshot = await snapshots.get(symbol)
+    except InvalidMessage as error:
+        metrics.BAD_SNAPSHOTS.labels(error.reason).inc()
+        throttled.warning("bad_snapshot", error.reason, symbol=symbol, reason=error.reason, error=error.detail)
+        raise Refusal(503, "unavailable", f"the snapshot of {symbol} cannot be trusted: {error.reason}") from error
+    except RedisError as error:
+        throttled.warning("snapshot_not_read", type(error).__name__, symbol=symbol, error=str(error))
+        raise Refusal(503, "unavailable", "Redis does not answer") from error
+    if snapshot is None:
+        raise Refusal(404, "no_such_symbol", f"there is no market snapshot of {symbol}, or not in the last 60 s")
+    return _json({"symbol": snapshot.symbol, **snapshot.to_hash()})
+
+
+def _json(value: Any) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with errors under the media type that they are sent with."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        for operations in document["paths"].values():
+            for status, response in operations["get"]["responses"].items():
+                if int(status) >= 400:
+                    response["content"] = {problems.MEDIA_TYPE: response["content"]["application/json"]}
+        for schema in document["components"]["schemas"].values():
+            for described in schema["properties"].values():
+                described.pop("default", None)  # of what is left out, not of what is sent
+    assert app.openapi_schema is not None
+    return app.openapi_schema

@@ -1,0 +1,89 @@
+"""Every error of the API as `application/problem+json` (RFC 9457), from its own refusals to the framework's.
+
+Each has a `code` for programs:
+
+| code | status | when |
+|---|---|---|
+| `bad_symbol` | 400 | what was given for a symbol cannot be one; `detail` names it |
+| `too_many_symbols` | 400 | more than 500 were named |
+| `bad_parameter` | 422 | a query parameter that is unknown, repeated, or has a value of the wrong kind |
+| `no_such_symbol` | 404 | Redis has no such state or snapshot |
+| `unavailable` | 503 | no state fresh enough (`max_age_ms`), or no snapshot that can be had now |
+| `not_found`, `method_not_allowed`, … | 404, 405, … | the framework's own, by the status's phrase |
+| `internal_server_error` | 500 | a fault of ours; the log has its traceback, the answer does not |
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from common.errors import InvalidName, StateUnavailable
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 1
+
+
+class Refusal(Exception):
+    """An answer that is a problem."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+def install(app: FastAPI) -> None:
+    """Answer each of these exceptions with a problem."""
+
+    async def refused(request: Request, error: Any) -> Response:
+        return problem(request, error.status, error.code, error.detail)
+
+    async def bad_symbol(request: Request, error: Any) -> Response:
+        return problem(request, 400, "bad_symbol", str(error))
+
+    async def unavailable(request: Request, error: Any) -> Response:
+        return problem(request, 503, "unavailable", str(error))
+
+    async def invalid(request: Request, error: Any) -> Response:
+        complaints = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        return problem(request, 422, "bad_parameter", "; ".join(complaints))
+
+    async def by_framework(request: Request, error: Any) -> Response:
+        detail = f"{request.method} {request.url.path}"[:200]
+        return problem(request, error.status_code, _code(error.status_code), detail, error.headers)
+
+    async def crashed(request: Request, _error: Any) -> Response:
+        return problem(request, 500, _code(500), "a fault of this service; its log says more")
+
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(InvalidName, bad_symbol)
+    app.add_exception_handler(StateUnavailable, unavailable)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, by_framework)
+    app.add_exception_handler(Exception, crashed)
+
+
+def problem(
+    request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": quote(request.url.path, safe="/:@!$&'()*+,;=~"),
+        "code": code,
+    }
+    retry = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
+    return Response(orjson.dumps(body), status, {**(headers or {}), **retry}, media_type=MEDIA_TYPE)
+
+
+def _code(status: int) -> str:
+    return HTTPStatus(status).phrase.lower().replace(" ", "_")

@@ -1,0 +1,62 @@
+"""PhysicsService: what Redis holds of the physics, over HTTP, each value with how far it may be trusted."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+from common import logs
+from common.clock import Clock
+from common.ops import listening_socket, serve_asgi
+from common.redis import connect
+from common.settings import redacted
+from common.store import MarketSnapshots
+from services.physics import api
+from services.physics.reader import PhysicsReader
+from services.physics.settings import PhysicsSettings
+
+CHECK_SECONDS = 1.0
+"""Redis is asked so often whether it answers, also while nobody asks us."""
+
+log = logs.get_logger()
+
+
+class PhysicsService:
+    def __init__(self, settings: PhysicsSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._reader: PhysicsReader | None = None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Serve until `stopping`, whether or not Redis is there."""
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(connect(settings.redis_url, timeout=settings.timeout_seconds))
+            self._reader = PhysicsReader(client, self._clock.monotonic)
+            sock = listening_socket(settings.host, settings.port, settings.variable("port"))
+            app = api.build(self._reader, MarketSnapshots(client), settings.origins)
+            await stack.enter_async_context(serve_asgi(app, sock))
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            host, port = sock.getsockname()[:2]
+            log.info("listening", host=host, port=port, redis=redacted(settings.redis_url))
+            checking = group.create_task(self._keep_checking(self._reader), name="check")
+            await stopping.wait()
+            checking.cancel()
+
+    def not_ready(self) -> str | None:
+        if self._reader is None or not self._reader.asked:
+            return "Redis was not asked yet"
+        return self._reader.problem
+
+    def status(self) -> dict[str, Any]:
+        chain = None if self._reader is None else self._reader.chain
+        return {
+            "redis": {"url": redacted(self._settings.redis_url), "problem": self.not_ready()},
+            "writer": None if chain is None else {"alive": chain.writer},
+            "feeds": None if chain is None else [{"source": feed.source} for feed in chain.feeds],
+            "remembered": 0 if self._reader is None else self._reader.remembered,
+        }
+
+    async def _keep_checking(self, reader: PhysicsReader) -> None:
+        while True:
+            await reader.check()
+            await self._clock.sleep(CHECK_SECONDS)
