@@ -15,7 +15,10 @@ from common.clock import from_iso
 from common.errors import InvalidMessage
 
 WAIT = "WAIT"
-REGIMES = frozenset({WAIT, "Gaussian", "Lévy Stable", "Critical"})
+CRITICAL = "Critical"
+LEVY_STABLE = "Lévy Stable"
+GAUSSIAN = "Gaussian"
+REGIMES = frozenset({WAIT, CRITICAL, LEVY_STABLE, GAUSSIAN})
 WAIT_ALPHA = 2.5
 WAIT_RETURNS = 64
 """Non-zero returns that a window needs before its tail index means anything."""

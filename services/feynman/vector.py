@@ -10,19 +10,17 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from common.state import CRITICAL, GAUSSIAN, LEVY_STABLE, WAIT, WAIT_ALPHA, WAIT_RETURNS
 from services.feynman.windows import FloatArray, IntArray, Rows, Windows
 
 RegimeArray = npt.NDArray[np.int8]
 
 #: By its code in `Vectors.regime`.
-REGIMES = ("WAIT", "Critical", "Lévy Stable", "Gaussian")
+REGIMES = (WAIT, CRITICAL, LEVY_STABLE, GAUSSIAN)
 
 BINS = 32
 #: Of a bin's width, or of a weight: what is this close to an edge or a tie is on it, however it was rounded.
 TOLERANCE = 1e-9
-#: With fewer, ten of them are no tail: the regime waits, and α reads as the fail-safe vector's.
-FEWEST_RETURNS = 64
-ALPHA_UNKNOWN = 2.5
 ALPHA_LEAST, ALPHA_MOST = 0.5, 10.0
 
 #: Rows worked on together: some 10 MB of temporaries at W = 1000, and numpy's overhead is small by then.
@@ -158,8 +156,8 @@ def tail_index(x: FloatArray, nonzero: IntArray) -> FloatArray:
     `x` = abs(r) of shape (n, W), 0 where there is no return; `nonzero` = m. 10 where the sum is 0; 2.5 where
     m < 64. Hill (1975), Ann. Statist. 3(5).
     """
-    alpha = np.full(len(x), ALPHA_UNKNOWN)
-    enough = nonzero >= FEWEST_RETURNS
+    alpha = np.full(len(x), WAIT_ALPHA)
+    enough = nonzero >= WAIT_RETURNS
     if not enough.any():
         return alpha
     k = np.maximum(10, -(-nonzero[enough] // 20))
@@ -182,7 +180,7 @@ def regime(alpha: FloatArray, nonzero: IntArray) -> RegimeArray:
     Above 2 the variance is finite, and sums of returns tend to a Gaussian; at 2 and below it is not.
     """
     by_alpha = np.where(alpha > 2.0, 3, np.where(alpha > 1.5, 2, 1))
-    return np.where(nonzero < FEWEST_RETURNS, 0, by_alpha).astype(np.int8)
+    return np.where(nonzero < WAIT_RETURNS, 0, by_alpha).astype(np.int8)
 
 
 def root_mean_square(log_return: FloatArray) -> FloatArray:
