@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response, params
+from pydantic import WithJsonSchema
 from starlette.types import ASGIApp
 
 from common import __version__, keys, logs
@@ -67,11 +68,31 @@ def _responses(model: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
         422: "`bad_parameter`",
         503: "`unavailable`",
     }
-    problem = {"model": documents.Problem}
-    return {200: {"model": model}, **{status: {**problem, "description": described[status]} for status in statuses}}
+    answers: dict[int | str, dict[str, Any]] = {200: {"model": model, "description": "found"}}
+    for status in statuses:
+        answers[status] = {"model": documents.Problem, "description": described[status]}
+    answers["default"] = {"model": documents.Problem, "description": "any other error"}
+    return answers
 
 
-Symbol = Annotated[str, Path(description="1 to 24 of A-Z 0-9 . _ -, first a letter or digit", examples=["SPY"])]
+Symbol = Annotated[
+    str,
+    Path(description="1 to 24 of A-Z 0-9 . _ -, first a letter or digit", openapi_examples={"SPY": {"value": "SPY"}}),
+]
+# Left out is what they may be, not null, as OpenAPI 3.0 would have to be told.
+MaxAge = Annotated[
+    int | None,
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LONGEST_AGE_MS}),
+    Query(ge=0, le=LONGEST_AGE_MS, description="refuse (503) a state that is older, absent or a fallback"),
+]
+Symbols = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string"}),
+    Query(
+        description=f"comma-separated, at most {MAX_SYMBOLS}; all without it",
+        openapi_examples={"two": {"value": "SPY,QQQ"}},
+    ),
+]
 
 
 @router.get(
@@ -80,14 +101,7 @@ Symbol = Annotated[str, Path(description="1 to 24 of A-Z 0-9 . _ -, first a lett
     responses=_responses(documents.PhysicsState, 400, 404, 422, 503),
     dependencies=[_known_query("max_age_ms")],
 )
-async def physics_state(
-    request: Request,
-    symbol: Symbol,
-    max_age_ms: Annotated[
-        int | None,
-        Query(ge=0, le=LONGEST_AGE_MS, description="refuse (503) a state that is older, absent or a fallback"),
-    ] = None,
-) -> Response:
+async def physics_state(request: Request, symbol: Symbol, max_age_ms: MaxAge = None) -> Response:
     """While Redis does not answer: the last state that was read, aged, else the fail-safe vector, whose `source` is
     `fallback`. With `max_age_ms` nothing comes but a state that is known to be that young."""
     reader: PhysicsReader = request.app.state.reader
@@ -104,12 +118,7 @@ async def physics_state(
     responses=_responses(documents.PhysicsStates, 400, 422),
     dependencies=[_known_query("symbols")],
 )
-async def physics_states(
-    request: Request,
-    symbols: Annotated[
-        str | None, Query(description=f"comma-separated, at most {MAX_SYMBOLS}; all without it", examples=["SPY,QQQ"])
-    ] = None,
-) -> Response:
+async def physics_states(request: Request, symbols: Symbols = None) -> Response:
     reader: PhysicsReader = request.app.state.reader
     if symbols is None:
         readings = await reader.all()
@@ -177,7 +186,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         document = FastAPI.openapi(app)
         for operations in document["paths"].values():
             for status, response in operations["get"]["responses"].items():
-                if int(status) >= 400:
+                if status != "200":
                     response["content"] = {problems.MEDIA_TYPE: response["content"]["application/json"]}
         for schema in document["components"]["schemas"].values():
             for described in schema["properties"].values():

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 Regime = Literal["WAIT", "Gaussian", "Lévy Stable", "Critical"]
 _CAUSES = ["redis_down", "writer_down", "feed_down", "market_quiet"]
 
-FRESHNESS_EXAMPLE: dict[str, Any] = {"status": "live", "cause": None, "age_ms": 412, "origin": "redis"}
+FRESHNESS_EXAMPLE: dict[str, Any] = {"status": "stale", "cause": "market_quiet", "age_ms": 12400, "origin": "redis"}
 STATE_EXAMPLE: dict[str, Any] = {
     "mass": 0.42,
     "momentum": 1.23,
