@@ -53,6 +53,7 @@ class MarketService:
                 self._outbox.close()
                 await writer
         finally:
+            self._source.close()
             await client.aclose()
         log.info("source_ended", written=self._written, unwritten=len(self._outbox))
 

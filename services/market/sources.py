@@ -38,6 +38,9 @@ class Source(Protocol):
     async def run(self, emit: Emit) -> None:
         """Give `emit`, which never waits, snapshots as they happen; return at the end. Raises SourceError."""
 
+    def close(self) -> None:
+        """Release what it holds, whether it was prepared or not. Idempotent."""
+
     def about(self) -> dict[str, Any]:
         """What `market:feed:{ID}` says, as JSON values."""
 
@@ -75,6 +78,9 @@ class Simulated:
             metrics.TICKS_SKIPPED.inc(tick.skipped)
             emit(self._simulation.step(round(self._clock.time(), 3)))
 
+    def close(self) -> None:
+        """It holds nothing."""
+
     def about(self) -> dict[str, Any]:
         parameters = {"seed": self._seed, "interval_seconds": self._interval}
         return {"source": self.name, "venue": None, **_symbols(self._simulation.symbols), **parameters}
@@ -110,31 +116,31 @@ class Replayed:
 
     async def prepare(self) -> None:
         """Open the file and find its first usable row."""
-        recording = await asyncio.to_thread(Recording, self._path, self._symbols, self._bad_row)
-        self._recording, self._counted = recording, 0
-        self._replay = await self._read(recording, replay.Replay, recording, self._speed)
+        self.close()
+        await self._read(self._open)
+        assert self._recording is not None
+        self._replay = await self._read(replay.Replay, self._recording, self._speed)
         if self._replay.finished:
-            recording.close()
             raise SourceError(
-                f"{self._path} has no usable row ({_complaints(recording)}): set MARKET_FILE to another"
+                f"{self._path} has no usable row ({_complaints(self._recording)}): set MARKET_FILE to another"
             )
 
     async def run(self, emit: Emit) -> None:
         while True:
-            assert self._recording is not None, "prepare was not called"
-            assert self._replay is not None
+            assert self._replay is not None, "prepare was not called"
             self._passes += 1
-            try:
-                await self._play(self._recording, self._replay, emit)
-            finally:
-                self._recording.close()
+            await self._play(self._replay, emit)
             log.info("replay_finished", **self.progress())
             if not self._loop:
                 return
             await self._clock.sleep(REPLAY_WRITE_SECONDS)  # a recording of one moment must not keep a core busy
             await self.prepare()
 
-    async def _play(self, recording: Recording, rows: replay.Replay, emit: Emit) -> None:
+    def close(self) -> None:
+        if self._recording is not None:
+            self._recording.close()
+
+    async def _play(self, rows: replay.Replay, emit: Emit) -> None:
         """One pass. Paced by the monotonic clock, so that a step of the wall clock does not disturb it."""
         rows.begin(math.floor(self._clock.time() * 1000))
         beginning = self._clock.monotonic()
@@ -143,24 +149,31 @@ class Replayed:
             now = rows.started + math.floor((self._clock.monotonic() - beginning) * 1000)
             if rows.next_at > now:
                 continue
-            emit(await self._read(recording, rows.until, now))
+            emit(await self._read(rows.until, now))
             if rows.finished:
                 return
             if rows.next_at - now >= LONG_WAIT_MS:
                 log.info("replay_waits", seconds=round((rows.next_at - now) / 1000), **self.progress())
 
-    async def _read(self, recording: Recording, work: Callable[..., T], *arguments: Any) -> T:
-        """Do `work`, which reads rows, in a thread; cancelled, it ends within a row."""
+    def _open(self) -> None:
+        self._recording, self._counted = Recording(self._path, self._symbols, self._bad_row), 0
+
+    async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do `work`, which reads the file, in a thread; cancelled, it ends within a row."""
         reading = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
         try:
             return await asyncio.shield(reading)
         except asyncio.CancelledError:
-            recording.abandon()
+            if self._recording is not None:
+                self._recording.abandon()
             await asyncio.wait((reading,))
+            if not reading.cancelled():
+                reading.exception()  # seen, and of no interest any more
             raise
         finally:
-            metrics.ROWS_READ.inc(recording.rows - self._counted)
-            self._counted = recording.rows
+            if self._recording is not None:
+                metrics.ROWS_READ.inc(self._recording.rows - self._counted)
+                self._counted = self._recording.rows
 
     def _bad_row(self, line: int, error: BadRow) -> None:
         metrics.ROWS_BAD.labels(error.reason).inc()
@@ -202,7 +215,7 @@ def _symbols(symbols: Sequence[str]) -> dict[str, Any]:
 
 def _complaints(recording: Recording) -> str:
     """How many rows were left out, and why."""
-    left_out = [f"{number} with a bad {reason}" for reason, number in recording.bad.most_common()]
+    left_out = [f"{number} refused for their {reason}" for reason, number in recording.bad.most_common()]
     if recording.filtered:
         left_out.append(f"{recording.filtered} of other symbols than MARKET_SYMBOLS")
     return ", ".join(left_out) or "nothing after its first line"

@@ -1,0 +1,239 @@
+"""The market service as a real process on a real Redis."""
+
+import gzip
+import signal
+from pathlib import Path
+
+import pytest
+
+from common.keys import FEED_TTL_SECONDS, SNAPSHOT_TTL_SECONDS
+from common.redis import Client, connect
+from common.snapshot import MarketSnapshot
+from common.store import MarketFeeds, MarketSnapshots
+from services.market.simulate import DEFAULT_SYMBOLS, Simulation
+from tests.support import OwnRedis, ServiceProcess, eventually, service
+
+HEADER = "timestamp,symbol,price,size\n"
+
+
+def recorded(folder: Path, rows: list[str]) -> str:
+    path = folder / "trades.csv.gz"
+    path.write_bytes(gzip.compress((HEADER + "\n".join(rows)).encode()))
+    return str(path)
+
+
+async def snapshot(client: Client, symbol: str) -> MarketSnapshot:
+    """As soon as there is one."""
+    found = await eventually(lambda: MarketSnapshots(client).get(symbol))
+    assert found is not None
+    return found
+
+
+async def steps_seen(client: Client, symbol: str, wanted: int) -> list[MarketSnapshot]:
+    """That many snapshots with different timestamps, one after the other."""
+    seen: list[MarketSnapshot] = []
+    for _ in range(wanted):
+
+        async def newer() -> MarketSnapshot | None:
+            now = await MarketSnapshots(client).get(symbol)
+            return now if now is not None and (not seen or now.timestamp > seen[-1].timestamp) else None
+
+        found = await eventually(newer)
+        assert found is not None
+        seen.append(found)
+    return seen
+
+
+async def test_simulate(redis_url: str, client: Client) -> None:
+    env = {"REDIS_URL": redis_url, "MARKET_SEED": "3", "MARKET_INTERVAL_SECONDS": "0.2"}
+    async with service("market", env) as market:
+        await market.ready()
+        seen = await steps_seen(client, "SPY", 5)
+        assert await MarketSnapshots(client).symbols() == sorted(DEFAULT_SYMBOLS)
+        assert 0 < await client.ttl("market:snapshot:SPY") <= SNAPSHOT_TTL_SECONDS
+        assert {s.source for s in seen} == {"simulate"}
+        assert abs(seen[-1].timestamp - await client.now()) < 5
+
+        # The prices are the seed's, whichever of its steps were seen.
+        simulation = Simulation(DEFAULT_SYMBOLS, 3, 0.2)
+        expected = {(s.price, s.volume, s.trades) for _ in range(600) for s in simulation.step(0.0)[:1]}
+        assert {(s.price, s.volume, s.trades) for s in seen} <= expected
+
+        feeds = await MarketFeeds(client).alive()
+        assert feeds["SIMULATE"]["source"] == "simulate"
+        assert feeds["SIMULATE"]["symbols"] == list(DEFAULT_SYMBOLS)
+        assert 0 < await client.ttl("market:feed:SIMULATE") <= FEED_TTL_SECONDS
+
+        status = (await market.get("/status")).json()
+        assert status["about"]["source"] == "simulate"
+        assert status["writes"]["snapshots"] > 0
+        assert status["redis"]["troubles"] == {}
+        metrics = (await market.get("/metrics")).text
+        assert "cottage_market_snapshots_written_total" in metrics
+        assert "cottage_market_snapshots_waiting 0.0" in metrics
+
+        assert await market.stop() == 0
+        assert await MarketFeeds(client).alive() == {}, "a feed that stops says so"
+
+
+async def test_replay_to_its_end(redis_url: str, client: Client, tmp_path: Path) -> None:
+    rows = [f"2013-09-03T10:00:{i / 10:06.3f}Z,BTC/USD,{1000 + i % 7},2" for i in range(100)]
+    rows[50:50] = ["2013-09-03T10:00:05Z,BTC/USD,ten,2", "2013-09-03T10:00:05Z,btc/usd,1000,2"]
+    env = {
+        "REDIS_URL": redis_url,
+        "MARKET_SOURCE": "replay",
+        "MARKET_FILE": recorded(tmp_path, rows),
+        "MARKET_SPEED": "10",
+    }
+    async with service("market", env) as market:
+        await snapshot(client, "BTC-USD")
+        feed = await eventually(lambda: MarketFeeds(client).alive())
+        assert await market.ended() == 0
+        finished = await market.logged("replay_finished")
+    assert (finished["rows"], finished["used"], finished["bad"]) == (102, 100, {"price": 1, "symbol": 1})
+    bad = [(line["line"], line["reason"]) for line in market.logs if line["event"] == "bad_row"]
+    assert bad == [(52, "price"), (53, "symbol")]
+
+    last = await snapshot(client, "BTC-USD")
+    assert (last.price, last.volume, last.trades, last.source) == (1000 + 99 % 7, 200.0, 100.0, "replay")
+    assert (last.open, last.high, last.low) == (1000, 1006, 1000)
+    about = feed["REPLAY"]
+    recorded_time = about["recorded_from"] + (last.timestamp - about["started_at"]) * about["speed"]
+    assert recorded_time == pytest.approx(1378202400 + 9.9, abs=1e-5)
+    assert await MarketFeeds(client).alive() == {}
+
+
+async def test_a_stop_in_the_middle_of_a_replay(redis_url: str, client: Client, tmp_path: Path) -> None:
+    rows = [f"{1378202400 + i},ES,{1000 + i % 7},2" for i in range(10_000)]
+    env = {"REDIS_URL": redis_url, "MARKET_SOURCE": "replay", "MARKET_FILE": recorded(tmp_path, rows)}
+    async with service("market", env) as market:
+        await snapshot(client, "ES")
+        assert await market.stop() == 0
+    assert "replay_finished" not in {line["event"] for line in market.logs}
+    assert market.errors == []
+
+
+async def test_a_replay_that_starts_over(redis_url: str, client: Client, tmp_path: Path) -> None:
+    env = {
+        "REDIS_URL": redis_url,
+        "MARKET_SOURCE": "replay",
+        "MARKET_FILE": recorded(tmp_path, ["100,ES,10,1", "100.3,ES,11,2"]),
+        "MARKET_LOOP": "true",
+    }
+    async with service("market", env) as market:
+        volumes = [s.volume for s in await steps_seen(client, "ES", 6)]
+        assert await market.stop() == 0
+    assert volumes == [1.0, 3.0] * 3 or volumes == [3.0, 1.0] * 3
+
+
+async def complaint_of(env: dict[str, str]) -> tuple[int, ServiceProcess]:
+    async with service("market", env) as market:
+        return await market.ended(), market
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file"),
+        (b"", "empty"),
+        (b"time,price\n1,2\n", "timestamp,symbol,price,size"),
+        (HEADER.encode() + b"1,ES,ten,1\n", "no usable row (1 refused for their price)"),
+        (b"\x89PNG\r\n\x1a\n", "no CSV text"),
+        (gzip.compress(HEADER.encode() * 1000)[:-20], "broken or cut short"),
+    ],
+)
+async def test_a_file_that_cannot_be_replayed_is_one_clear_line(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "trades.csv"
+    if content is not None:
+        path.write_bytes(content)
+    # Said before Redis is waited for: there is none at this port.
+    env = {"REDIS_URL": "redis://127.0.0.1:1", "MARKET_SOURCE": "replay", "MARKET_FILE": str(path)}
+    status, market = await complaint_of(env)
+    assert status == 1
+    (failed,) = [line for line in market.logs if line["level"] == "error"]
+    assert words in failed["error"]
+    assert str(path) in failed["error"]
+    assert market.errors == market.text == []
+
+
+async def test_live_is_refused_in_one_line() -> None:
+    status, market = await complaint_of({"MARKET_SOURCE": "live"})
+    assert status == 2
+    (line,) = market.errors
+    assert "MARKET_SOURCE" in line
+    assert "later version" in line
+
+
+async def test_redis_comes_goes_and_comes_back(own_redis: OwnRedis) -> None:
+    own_redis.kill()
+    env = {"REDIS_URL": own_redis.url, "MARKET_INTERVAL_SECONDS": "0.05"}
+    async with service("market", env) as market:
+        # Not there yet at the start.
+        await market.logged("redis_unavailable")
+        assert (await market.get("/readyz")).status_code == 503
+        assert (await market.get("/healthz")).status_code == 200
+        own_redis.start()
+        await market.ready()
+
+        # Gone for a while: said once, and the newest is written when it is back.
+        own_redis.kill()
+
+        async def is_unready() -> bool:
+            return (await market.get("/readyz")).status_code == 503
+
+        await eventually(is_unready)
+        steps = (await market.get("/status")).json()["progress"]["steps"]
+
+        async def has_gone_on() -> bool:
+            return bool((await market.get("/status")).json()["progress"]["steps"] > steps + 20)
+
+        await eventually(has_gone_on)
+        waiting = (await market.get("/status")).json()["writes"]["waiting"]
+        assert waiting <= len(DEFAULT_SYMBOLS), "the newest of each symbol, whatever happens"
+        own_redis.start()
+        await market.ready()
+        async with connect(own_redis.url) as client:
+            assert abs((await snapshot(client, "SPY")).timestamp - await client.now()) < 5
+        assert await market.stop() == 0
+    events = [line["event"] for line in market.logs]
+    assert events.count("redis_unavailable") == events.count("redis_available") == 2
+    assert not [line for line in market.logs if line["level"] == "error"]
+
+
+@pytest.mark.parametrize("condition", ["dead", "hung"])
+async def test_it_stops_in_time_whatever_redis_does(own_redis: OwnRedis, condition: str) -> None:
+    async with service("market", {"REDIS_URL": own_redis.url, "MARKET_INTERVAL_SECONDS": "0.05"}) as market:
+        await market.ready()
+        if condition == "dead":
+            own_redis.kill()
+        else:
+            own_redis.suspend()
+        market.signal(signal.SIGTERM)
+        assert await market.ended(timeout=8.0) == 0
+        if condition == "hung":
+            own_redis.resume()
+    assert "drain_deadline_passed" not in {line["event"] for line in market.logs}
+
+
+async def test_a_wrong_password_is_said_at_once(own_redis: OwnRedis) -> None:
+    own_redis.restart("--requirepass", "secret")
+    status, market = await complaint_of({"REDIS_URL": f"redis://:wrong@127.0.0.1:{own_redis.port}"})
+    assert status == 1
+    (failed,) = [line for line in market.logs if line["level"] == "error"]
+    assert "password" in failed["error"].lower()
+    assert "wrong@" not in market.report()
+
+
+async def test_a_key_that_somebody_made_of_another_type_costs_its_own_symbol_only(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url) as client:
+        await client.set("market:snapshot:AAPL", "no hash")
+        async with service("market", {"REDIS_URL": own_redis.url, "MARKET_INTERVAL_SECONDS": "0.1"}) as market:
+            line = await market.logged("redis_unavailable")
+            assert "WRONGTYPE" in line["error"]
+            await steps_seen(client, "SPY", 3)
+            await client.delete("market:snapshot:AAPL")
+            await market.ready()
+            await steps_seen(client, "AAPL", 2)
+            assert await market.stop() == 0
