@@ -12,8 +12,8 @@ import orjson
 from common import keys
 from common.errors import InvalidMessage, InvalidName
 from common.messages import AgentUpdate, TradeSignal
-from common.redis import Client
-from common.snapshot import OPTIONAL_FIELDS, SAMPLE_FIELDS, MarketSnapshot
+from common.redis import Client, translated
+from common.snapshot import OPTIONAL_FIELDS, SAMPLE_FIELDS, MarketSnapshot, RawSample
 from common.state import PhysicsState, load_object
 
 SCAN_COUNT = 1000  # 6 ms for 10,000 keys; the server's default of 10 takes 182
@@ -105,16 +105,24 @@ class MarketSnapshots:
         text = {_text(name): _text(value) for name, value in fields.items()}
         return MarketSnapshot.from_hash(symbol, text, await self._client.now())
 
-    async def samples(self, symbols: Sequence[str]) -> list[tuple[bytes | None, ...]]:
-        """The raw SAMPLE_FIELDS of each symbol, in order; a hash that has expired gives Nones."""
-        rows: list[tuple[bytes | None, ...]] = []
+    async def samples(self, symbols: Sequence[str]) -> list[RawSample | InvalidMessage]:
+        """The raw SAMPLE_FIELDS of each symbol, in order; a hash that has expired gives Nones.
+
+        A key that somebody made of another type gives the InvalidMessage("type") that names it.
+        """
+        rows: list[RawSample | InvalidMessage] = []
         for part in batches(symbols):
             pipeline = self._client.pipeline(transaction=False)
             for symbol in part:
                 pipeline.hmget(keys.market_snapshot(symbol), SAMPLE_FIELDS)
-            # A key that somebody made of another type answers with an error of its own; the rest stands.
-            replies = await pipeline.execute(raise_on_error=False)
-            rows += [_NO_SAMPLE if isinstance(reply, Exception) else tuple(reply) for reply in replies]
+            for symbol, reply in zip(part, await pipeline.execute(raise_on_error=False), strict=True):
+                if not isinstance(reply, Exception):
+                    rows.append(tuple(reply))
+                elif str(reply).startswith("WRONGTYPE"):
+                    rows.append(InvalidMessage("type", f"{keys.market_snapshot(symbol)} is no hash"))
+                else:  # nothing that another symbol would be spared
+                    with translated():
+                        raise reply
         return rows
 
     async def symbols(self, on_bad: OnBad = _ignore) -> list[str]:
@@ -122,7 +130,6 @@ class MarketSnapshots:
         return await scan(self._client, keys.MARKET_SNAPSHOT, on_bad)
 
 
-_NO_SAMPLE: tuple[bytes | None, ...] = (None,) * len(SAMPLE_FIELDS)
 _QUOTES = frozenset(OPTIONAL_FIELDS)
 
 
@@ -138,13 +145,18 @@ class MarketFeeds:
     async def withdraw(self, feed_id: str) -> None:
         await self._client.delete(keys.market_feed(feed_id))
 
-    async def alive(self) -> dict[str, dict[str, Any]]:
+    async def alive(self, on_bad: OnBad = _ignore) -> dict[str, dict[str, Any]]:
         """What each living feed says of itself."""
         feeds: dict[str, dict[str, Any]] = {}
-        for feed_id in await scan(self._client, keys.MARKET_FEED):
-            payload = await self._client.get(keys.market_feed(feed_id))
-            if payload is not None:
-                feeds[feed_id] = load_object(payload)
+        for part in batches(await scan(self._client, keys.MARKET_FEED, on_bad)):
+            payloads = await self._client.mget([keys.market_feed(feed_id) for feed_id in part])
+            for feed_id, payload in zip(part, payloads, strict=True):
+                if payload is None:
+                    continue
+                try:
+                    feeds[feed_id] = load_object(payload)
+                except InvalidMessage as error:
+                    on_bad(feed_id, error)
         return feeds
 
 
@@ -196,6 +208,8 @@ class StrategyLeaderboard:
 
     async def top(self, n: int = 5) -> list[tuple[str, float]]:
         """The `n` best, best first."""
+        if n < 1:
+            return []  # to Redis, an end of -1 is the last of all
         rows: Any = await self._client.zrevrange(keys.STRATEGY_LEADERBOARD, 0, n - 1, withscores=True)
         return [(_text(member), float(score)) for member, score in rows]
 

@@ -1,0 +1,348 @@
+"""Every structure of the specification (§2, §4) and both channels (§3), on real servers."""
+
+import asyncio
+import itertools
+from typing import Any
+
+import orjson
+import pytest
+
+from common import keys
+from common.errors import InvalidMessage, InvalidName, RedisError, RedisUnavailable
+from common.messages import AgentUpdate, TradeSignal, parse_state_update, parse_trade_signal
+from common.redis import Client, connect, subscribe
+from common.snapshot import SAMPLE_FIELDS, MarketSnapshot
+from common.state import PhysicsState, Version
+from common.store import (
+    AgentStates,
+    MarketFeeds,
+    MarketSnapshots,
+    PhysicsStates,
+    StrategyLeaderboard,
+    TaskQueue,
+    batches,
+    publish_agent_update,
+    publish_trade_signal,
+    scan,
+)
+from tests.support import OwnRedis, eventually
+
+STATE = PhysicsState(
+    0.42, 1.23, 0.15, 0.08, 0.05, "Gaussian", 2.8, timestamp="2025-12-21T12:00:00.000Z", version=Version(7, 1)
+)
+AS_PRINTED = (
+    b'{"mass": 0.42, "momentum": 1.23, "friction": 0.15, "entropy": 0.08, "nash_dist": 0.05,'
+    b' "regime": "Gaussian", "alpha_coefficient": 2.8}'
+)
+
+
+class Complaints(list[tuple[str, str]]):
+    """An OnBad that keeps (name, reason)."""
+
+    def __call__(self, name: str, error: InvalidMessage) -> None:
+        self.append((name, error.reason))
+
+
+async def lifetime(client: Client, key: str) -> int:
+    """The key's seconds to live, -1 without end, -2 where there is no key."""
+    return int(await client.ttl(key))
+
+
+# --- physics:state:{SYMBOL} (§2.1) ---
+
+
+async def test_a_state_is_read_as_it_was_written(client: Client) -> None:
+    states = PhysicsStates(client)
+    assert await states.get("SPY") is None
+    await client.set("physics:state:SPY", STATE.to_bytes())
+    assert await states.get("SPY") == STATE
+    assert await lifetime(client, "physics:state:SPY") == -1
+
+
+async def test_a_state_as_the_specification_prints_it_is_read(client: Client) -> None:
+    await client.set("physics:state:SPY", AS_PRINTED)
+    assert await PhysicsStates(client).get("SPY") == PhysicsState(0.42, 1.23, 0.15, 0.08, 0.05, "Gaussian", 2.8)
+
+
+async def test_many_states_leave_out_what_is_missing_and_name_what_is_bad(client: Client) -> None:
+    await client.mset({"physics:state:A": STATE.to_bytes(), "physics:state:B": b"{", "physics:state:D": b"[]"})
+    await client.lpush("physics:state:E", "of another type")
+    bad = Complaints()
+    assert await PhysicsStates(client).many(["A", "B", "C", "D", "E"], bad) == {"A": STATE}
+    assert bad == [("B", "json"), ("D", "object")]
+    with pytest.raises(InvalidMessage):
+        await PhysicsStates(client).get("B")
+
+
+async def test_all_states_are_found_whatever_their_number(client: Client) -> None:
+    names = [f"S{number}" for number in range(2345)]
+    await client.mset({f"physics:state:{name}": STATE.to_bytes() for name in names})
+    await client.mset({"physics:state:spy": STATE.to_bytes(), "physics:state:A/B": STATE.to_bytes(), "physics:s": 1})
+    await client.set(b"physics:state:\xff", STATE.to_bytes())
+    bad = Complaints()
+    found = await PhysicsStates(client).all(bad)
+    assert found == dict.fromkeys(sorted(names), STATE)
+    assert sorted(bad) == [("A/B", "symbol"), ("spy", "symbol"), ("\N{REPLACEMENT CHARACTER}", "symbol")]
+
+
+@pytest.mark.parametrize("name", ["", "Spy", "A/B", "A B", "*", "A:B", "A" * 25, "SPY\n", None])
+async def test_a_bad_name_is_refused_before_any_command(name: Any) -> None:
+    # Nothing listens there: only a command that is not sent can fail with another error.
+    async with connect("redis://127.0.0.1:1") as nowhere:
+        with pytest.raises(RedisUnavailable):
+            await PhysicsStates(nowhere).get("SPY")
+        for call in (
+            PhysicsStates(nowhere).get(name),
+            PhysicsStates(nowhere).many(["SPY", name]),
+            MarketSnapshots(nowhere).get(name),
+            MarketSnapshots(nowhere).samples([name]),
+            MarketSnapshots(nowhere).write([MarketSnapshot(name, 1.0, 1.0)]),
+            MarketFeeds(nowhere).announce(name, {}),
+            AgentStates(nowhere).get(name),
+            AgentStates(nowhere).set(name, {}),
+            publish_agent_update(nowhere, name, "2025-12-21T12:00:00Z", {}),
+            publish_trade_signal(nowhere, TradeSignal(name, "2025-12-21T12:00:00Z", "1", "BUY", 0.7, "Kalman")),
+        ):
+            with pytest.raises(InvalidName, match="bad"):
+                await call
+
+
+# --- market:snapshot:{SYMBOL} (§2.2) ---
+
+
+async def test_a_snapshot_is_a_hash_that_lives_a_minute(client: Client) -> None:
+    snapshots = MarketSnapshots(client)
+    now = await client.now()
+    written = MarketSnapshot("SPY", 450.32, now, 89234567.0, 12.0, "live", bid=450.31, ask=450.33)
+    await snapshots.write([written])
+    assert await client.type("market:snapshot:SPY") == b"hash"
+    fields = await client.hgetall("market:snapshot:SPY")
+    assert {name: fields[name] for name in (b"price", b"bid", b"ask")} == {
+        b"price": b"450.32",
+        b"bid": b"450.31",
+        b"ask": b"450.33",
+    }
+    assert float(fields[b"timestamp"]) == now
+    assert 55 < await lifetime(client, "market:snapshot:SPY") <= 60
+    assert await snapshots.get("SPY") == written
+    assert await snapshots.get("QQQ") is None
+
+
+async def test_every_write_renews_the_minute(client: Client) -> None:
+    snapshots = MarketSnapshots(client)
+    await snapshots.write([MarketSnapshot("SPY", 1.0, 1.0)])
+    await client.expire("market:snapshot:SPY", 5)
+    await snapshots.write([MarketSnapshot("SPY", 2.0, 2.0)])
+    assert 55 < await lifetime(client, "market:snapshot:SPY") <= 60
+
+
+async def test_a_snapshot_as_the_specification_prints_it_is_read(client: Client) -> None:
+    words = "HSET market:snapshot:SPY price 450.32 volume 89234567 bid 450.31 ask 450.33 timestamp 1703174400"
+    await client.execute_command(*words.split())
+    assert await MarketSnapshots(client).get("SPY") == MarketSnapshot(
+        "SPY", 450.32, 1703174400.0, 89234567.0, 0.0, "unknown", bid=450.31, ask=450.33
+    )
+
+
+async def test_a_quote_that_the_feed_no_longer_gives_is_gone(client: Client) -> None:
+    snapshots = MarketSnapshots(client)
+    await snapshots.write([MarketSnapshot("SPY", 1.0, 1.0, bid=0.9, ask=1.1)])
+    await snapshots.write([MarketSnapshot("SPY", 1.0, 2.0, bid=0.9)])
+    assert await snapshots.get("SPY") == MarketSnapshot("SPY", 1.0, 2.0, bid=0.9)
+    await snapshots.write([MarketSnapshot("SPY", 1.0, 3.0, ask=1.1)])
+    assert await snapshots.get("SPY") == MarketSnapshot("SPY", 1.0, 3.0, ask=1.1)
+
+
+async def test_a_hostile_snapshot_is_refused_by_the_fields_name(client: Client) -> None:
+    await client.hset("market:snapshot:SPY", mapping={"price": "-1", "timestamp": "1"})
+    with pytest.raises(InvalidMessage) as refusal:
+        await MarketSnapshots(client).get("SPY")
+    assert refusal.value.reason == "price"
+
+
+async def test_a_timestamp_ahead_of_the_servers_clock_is_refused(client: Client) -> None:
+    now = await client.now()
+    await client.hset("market:snapshot:SPY", mapping={"price": "1", "timestamp": str(now + 120)})
+    with pytest.raises(InvalidMessage) as refusal:
+        await MarketSnapshots(client).get("SPY")
+    assert refusal.value.reason == "timestamp"
+
+
+async def test_samples_come_in_the_order_asked_for(client: Client) -> None:
+    snapshots = MarketSnapshots(client)
+    many = [MarketSnapshot(f"S{number}", number + 1.0, 7.0, source="replay") for number in range(1234)]
+    await snapshots.write(many)
+    await client.set("market:snapshot:TEXT", "of another type")
+    rows = await snapshots.samples(["GONE", "TEXT", *(each.symbol for each in reversed(many))])
+    nothing = (None,) * len(SAMPLE_FIELDS)
+    assert rows[:2] == [nothing, nothing]
+    prices = [float(row[0] or b"nan") for row in rows[2:]]
+    assert prices == [each.price for each in reversed(many)]
+    assert rows[2] == (b"1234.0", b"7.0", b"0.0", b"0.0", b"replay")
+    assert await snapshots.symbols() == sorted(["TEXT", *(each.symbol for each in many)])
+
+
+async def test_a_snapshot_that_redis_did_not_take_is_written_whole_next_time(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url) as client:
+        snapshots = MarketSnapshots(client)
+        await client.hset("market:snapshot:SPY", mapping={"bid": "1"})  # left by an earlier feed
+        await client.config_set("maxmemory-policy", "noeviction")
+        await client.config_set("maxmemory", "1")
+        with pytest.raises(RedisError):
+            await snapshots.write([MarketSnapshot("SPY", 1.0, 1.0)])
+        await client.config_set("maxmemory", "0")
+        await snapshots.write([MarketSnapshot("SPY", 1.0, 1.0)])
+        assert await snapshots.get("SPY") == MarketSnapshot("SPY", 1.0, 1.0)
+
+
+# --- market:feed:{ID} ---
+
+
+async def test_a_feed_is_alive_for_five_seconds(client: Client) -> None:
+    feeds = MarketFeeds(client)
+    about = {"source": "simulate", "venue": None, "symbols": ["SPY"]}
+    await feeds.announce("SIM-1", about)
+    await feeds.announce("SIM-2", {})
+    assert 0 < await lifetime(client, "market:feed:SIM-1") <= 5
+    assert await feeds.alive() == {"SIM-1": about, "SIM-2": {}}
+    await feeds.withdraw("SIM-2")
+    assert await feeds.alive() == {"SIM-1": about}
+
+
+async def test_a_feed_that_cannot_be_read_hides_no_other(client: Client) -> None:
+    feeds = MarketFeeds(client)
+    await feeds.announce("GOOD", {"source": "live"})
+    await client.set("market:feed:BAD", b"{")
+    await client.set("market:feed:bad name", b"{}")
+    bad = Complaints()
+    assert await feeds.alive(bad) == {"GOOD": {"source": "live"}}
+    assert sorted(bad) == [("BAD", "json"), ("bad name", "symbol")]
+
+
+# --- agent:state:{agent_id} (§2.3) ---
+
+
+async def test_an_agents_memory_lives_an_hour(client: Client) -> None:
+    agents = AgentStates(client)
+    assert await agents.get("analyst_001") is None
+    memory = {"seen": ["SPY"], "mood": "Lévy", "depth": {"n": 1}}
+    await agents.set("analyst_001", memory)
+    assert await agents.get("analyst_001") == memory
+    assert await client.type("agent:state:analyst_001") == b"string"
+    assert 3590 < await lifetime(client, "agent:state:analyst_001") <= 3600
+    await client.expire("agent:state:analyst_001", 5)
+    await agents.set("analyst_001", {})
+    assert 3590 < await lifetime(client, "agent:state:analyst_001") <= 3600
+
+
+async def test_a_memory_that_is_no_object_is_refused(client: Client) -> None:
+    await client.set("agent:state:analyst_001", "[1]")
+    with pytest.raises(InvalidMessage):
+        await AgentStates(client).get("analyst_001")
+
+
+# --- queue:tasks (§4.1) ---
+
+
+async def test_tasks_leave_in_the_order_they_came(client: Client) -> None:
+    queue = TaskQueue(client)
+    assert [await queue.push({"n": number}) for number in range(3)] == [1, 2, 3]
+    assert await client.type("queue:tasks") == b"list"
+    # What another program pushes and pops as §4.1 prints it is the same queue.
+    await client.lpush("queue:tasks", orjson.dumps({"n": 3}))
+    _key, task = await client.brpop(["queue:tasks"], timeout=1) or (None, None)
+    assert task == b'{"n":0}'
+    assert [await queue.pop() for _ in range(3)] == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert await queue.pop() is None
+
+
+async def test_a_consumer_that_waits_gets_the_task(client: Client, redis_url: str) -> None:
+    # Its commands may take less time than it waits.
+    async with connect(redis_url, timeout=1.5) as other, asyncio.timeout(10):
+        waiting = asyncio.create_task(TaskQueue(other).pop(wait=10))
+
+        async def it_waits() -> bool:
+            return int((await client.info("clients"))["blocked_clients"]) == 1
+
+        await eventually(it_waits)
+        await TaskQueue(client).push({"n": 1})
+        assert await waiting == {"n": 1}
+
+
+async def test_each_task_goes_to_one_consumer(client: Client) -> None:
+    queue = TaskQueue(client)
+    waiting = [asyncio.create_task(queue.pop(wait=10)) for _ in range(5)]
+    for number in range(5):
+        await queue.push({"n": number})
+    tasks = await asyncio.gather(*waiting)
+    assert sorted(task["n"] for task in tasks if task) == list(range(5))
+
+
+async def test_a_task_that_is_no_object_is_off_the_queue(client: Client) -> None:
+    await client.lpush("queue:tasks", b"\xff")
+    queue = TaskQueue(client)
+    await queue.push({"n": 1})
+    with pytest.raises(InvalidMessage):
+        await queue.pop()
+    assert await queue.pop() == {"n": 1}
+
+
+# --- leaderboard:strategies (§4.2) ---
+
+
+async def test_the_best_strategies_come_first(client: Client) -> None:
+    board = StrategyLeaderboard(client)
+    assert await board.top() == []
+    await board.score({"KalmanMomentum": 1.85, "BollingerReversion": 1.23, "Loser": -0.4})
+    await board.score({f"S{number}": number / 100 for number in range(5)})
+    assert await client.type("leaderboard:strategies") == b"zset"
+    assert await board.top(2) == [("KalmanMomentum", 1.85), ("BollingerReversion", 1.23)]
+    assert [name for name, _score in await board.top()] == ["KalmanMomentum", "BollingerReversion", "S4", "S3", "S2"]
+    assert (await board.top(100))[-1] == ("Loser", -0.4)
+    await board.score({"Loser": 3.0})
+    assert await board.top(1) == [("Loser", 3.0)]
+    assert await board.top(0) == []
+
+
+# --- channels (§3) ---
+
+
+async def test_an_agent_update_reaches_state_update(client: Client, redis_url: str) -> None:
+    async with subscribe(redis_url, keys.STATE_UPDATE) as subscription:
+        assert await publish_agent_update(client, "analyst_001", "2025-12-21T12:00:00.000Z", {"mood": "calm"}) == 1
+        payload = await subscription.next(10)
+    assert payload is not None
+    assert parse_state_update(payload, await client.now()) == AgentUpdate("analyst_001", payload)
+    assert orjson.loads(payload) == {
+        "event": "AGENT_UPDATE",
+        "agent_id": "analyst_001",
+        "timestamp": "2025-12-21T12:00:00.000Z",
+        "data": {"mood": "calm"},
+    }
+
+
+async def test_a_trade_signal_reaches_trade_signals_only(client: Client, redis_url: str) -> None:
+    signal = TradeSignal("SPY", "2025-12-21T12:00:00.000Z", "s-1", "BUY", 0.7, "KalmanMomentum")
+    async with subscribe(redis_url, "trade_signals") as signals, subscribe(redis_url, "state_update") as states:
+        assert await publish_trade_signal(client, signal) == 1
+        payload = await signals.next(10)
+        assert payload is not None
+        assert parse_trade_signal(payload) == signal
+        assert await states.answers(10)
+        assert await states.next(0.001) is None
+    assert await publish_trade_signal(client, signal) == 0
+
+
+# --- what they share ---
+
+
+async def test_a_scan_takes_the_prefix_literally_and_gives_each_name_once(client: Client) -> None:
+    await client.mset({"market:feed:A": 1, "market:feed:B": 1, "market:feeds:C": 1, "xmarket:feed:D": 1})
+    assert await scan(client, keys.MARKET_FEED) == ["A", "B"]
+
+
+def test_batches_hold_everything_once_in_order() -> None:
+    for count in (0, 1, 499, 500, 501, 1500):
+        parts = list(batches(range(count)))
+        assert list(itertools.chain(*parts)) == list(range(count))
+        assert all(0 < len(part) <= 500 for part in parts)
