@@ -22,6 +22,8 @@ SNAPSHOT_TTL_SECONDS = 60  # §2.2: stale data protection
 FEED_TTL_SECONDS = 5  # a feed renews it every second; gone after five missed
 AGENT_STATE_TTL_SECONDS = 3600  # §2.3
 
+MOST_SHARDS = 999
+
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,23}")
 _AGENT_ID = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _SHARD = re.compile(r"(0|[1-9][0-9]{0,2})/([1-9][0-9]{0,2})")
@@ -75,5 +77,7 @@ def agent_state(name: str) -> str:
 
 def _shown(text: object) -> str:
     """At most 40 characters of it, printable: what a hostile client sent may end up in a log."""
-    shown = repr(text)
+    if not isinstance(text, str):
+        return f"of type {type(text).__name__}"  # the repr of a list nested a thousand deep is a RecursionError
+    shown = repr(text[:40])
     return shown if len(shown) <= 40 else shown[:37] + "..."

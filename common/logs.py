@@ -112,9 +112,11 @@ class Throttled:
 
     def warning(self, event: str, key: str, **fields: Any) -> None:
         place = f"{event} {key}"
-        if place not in self._seen and len(self._seen) >= self._keys:
-            place = event
         now = self._monotonic()
+        if place not in self._seen and len(self._seen) >= self._keys:
+            self._seen = {name: seen for name, seen in self._seen.items() if now - seen[0] < self._seconds}
+            if len(self._seen) >= self._keys:
+                place = event
         last, held_back = self._seen.get(place, (-self._seconds, 0))
         if now - last < self._seconds:
             self._seen[place] = (last, held_back + 1)

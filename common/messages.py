@@ -15,6 +15,8 @@ from common.snapshot import FUTURE_SECONDS
 from common.state import PILLARS, Version, finite, load_object, regime, symbol, version
 
 MAX_BYTES = 64 * 1024
+MAX_OPENED = 128
+"""Brackets and braces that a PHYSICS_UPDATE may open: it goes into SNAPSHOTs, and a parser's depth is limited."""
 _NUMBERS = ("alpha", *PILLARS, "price", "samples", "nonzero")
 
 
@@ -138,6 +140,10 @@ def check_epoch(epoch: int, now: float) -> None:
 
 def _physics_update(fields: dict[str, Any], payload: bytes, now: float | None) -> PhysicsUpdate:
     name = symbol(fields)
+    if payload.count(b"{") + payload.count(b"[") > MAX_OPENED:
+        raise InvalidMessage("nesting", f"more than {MAX_OPENED} lists and objects")
+    if "skipped" in fields:
+        raise InvalidMessage("reserved", "skipped is for the fan-out to add")
     data = _data(fields)
     for key in _NUMBERS:
         if key in data and not finite(data[key]):
