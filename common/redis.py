@@ -19,6 +19,7 @@ from redis.asyncio.client import Pipeline as AsyncPipeline
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import FullJitterBackoff
 from redis.client import Pipeline as BlockingPipeline
+from redis.commands.core import AsyncScript
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -47,7 +48,7 @@ _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn redis-py's exceptions into ours. NoScriptError passes: the library's Script waits for it."""
+    """Turn redis-py's exceptions into ours. NoScriptError passes: _Script waits for it."""
     try:
         yield
     except NoScriptError:
@@ -94,6 +95,20 @@ class _BlockingPipeline(BlockingPipeline):
             return super().execute(raise_on_error)
 
 
+class _Script(AsyncScript):
+    """EVALSHA, and EVAL where the server does not have the script (any more).
+
+    The library would SCRIPT LOAD and try EVALSHA once more, which a flush in between defeats.
+    """
+
+    async def __call__(self, keys: Any = (), args: Any = (), client: Any = None) -> Any:
+        client = client or self.registered_client
+        try:
+            return await client.evalsha(self.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return await client.eval(self.script, len(keys), *keys, *args)
+
+
 class Client(redis.asyncio.Redis):
     """An asyncio client whose errors are ours. Make one with `connect`."""
 
@@ -103,6 +118,9 @@ class Client(redis.asyncio.Redis):
 
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> _Pipeline:
         return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+    def register_script(self, script: Any) -> _Script:  # type: ignore[override]  # of the blocking class, to the stub
+        return _Script(self, script)
 
     async def now(self) -> float:
         """The server's clock, in seconds since 1970."""

@@ -13,7 +13,16 @@ FUTURE_SECONDS = 60.0
 """How far ahead of Redis's clock a timestamp (or an epoch) may lie before it is refused."""
 
 UNKNOWN_SOURCE = "unknown"
+LONGEST_NUMBER = 64
+"""Characters; the longest that a float prints as is 24."""
+
+_NUMERAL = "+-.0123456789Ee"
+_NUMERAL_BYTES = _NUMERAL.encode()
+
 SAMPLE_FIELDS = ("price", "timestamp", "volume", "trades", "source")
+RawSample = Sequence[str | bytes | None]
+"""The SAMPLE_FIELDS of a hash, None where there is none."""
+
 OPTIONAL_FIELDS = ("bid", "ask", "open", "high", "low")
 
 
@@ -72,8 +81,8 @@ class Sample(NamedTuple):
     source: str
 
 
-def parse_sample(row: Sequence[str | bytes | None], now: float) -> Sample:
-    """Check the SAMPLE_FIELDS of a hash, None where there is none. `now` is Redis's clock.
+def parse_sample(row: RawSample, now: float) -> Sample:
+    """Check what a feed wrote, as far as the physics needs it. `now` is Redis's clock.
 
     Raises InvalidMessage, whose reason is the field's name.
     """
@@ -90,7 +99,10 @@ def parse_sample(row: Sequence[str | bytes | None], now: float) -> Sample:
 def _source(word: str | bytes | None) -> str:
     if word is None:
         return UNKNOWN_SOURCE
-    text = word if isinstance(word, str) else word.decode(errors="replace")
+    try:
+        text = word if isinstance(word, str) else word.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidMessage("source", "not UTF-8") from error
     if not (0 < len(text) <= 32 and text.isprintable()):
         raise InvalidMessage("source", "not 1 to 32 printable characters")
     return text
@@ -99,6 +111,10 @@ def _source(word: str | bytes | None) -> str:
 def _number(text: str | bytes | None, name: str) -> float:
     if text is None:
         raise InvalidMessage(name, "missing")
+    # float() alone also takes "1_000", " 1", other scripts' digits, and a megabyte of them. Stripping stops at
+    # a character that is none of a number's, so anything left means that there is one.
+    if len(text) > LONGEST_NUMBER or (text.strip(_NUMERAL) if isinstance(text, str) else text.strip(_NUMERAL_BYTES)):
+        raise InvalidMessage(name, f"{text[:40]!r} is not a number")
     try:
         value = float(text)
     except ValueError as error:
