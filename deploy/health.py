@@ -1,4 +1,7 @@
-"""Whether the process on this ops port runs: `python -m deploy.health PORT` exits 0 or 1. For health checks of containers."""
+"""Whether the process on this ops port runs, for health checks of containers.
+
+`python -m deploy.health PORT` exits 0 or 1.
+"""
 
 import http.client
 import sys

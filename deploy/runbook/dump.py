@@ -1,0 +1,140 @@
+"""The file that an export writes: Redis commands as they go over the wire (RESP), one after another.
+
+That is what `redis-cli --pipe` reads, so §12.4 of the specification works on it as it is printed. Each server
+version reads it, and since it arrives as ordinary commands the server's AOF records it.
+
+The first and the last command are ECHOs that say what the file is, how much it holds, and its checksum:
+a file that was cut off is known before any of it is sent.
+"""
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from common.errors import CottageError
+
+Argument = bytes | str | int | float
+Command = Sequence[bytes]
+
+MAGIC = b"cottage-export 1"
+_END = re.compile(rb"cottage-export end keys=(\d+) commands=(\d+) crc32=([0-9a-f]{8})")
+# What an export consists of. A file with anything else (FLUSHALL, CONFIG, EVAL…) is none, and is not run.
+ALLOWED = frozenset(b"DEL SET HSET HPEXPIREAT RPUSH SADD ZADD XADD XGROUP XSETID PEXPIREAT ECHO".split())
+_LONGEST = 512 * 1024 * 1024  # of a string in Redis
+
+
+class BadDump(CottageError):
+    """The file is no complete export; nothing of it should be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    commands: int
+    keys: int | None
+    """None in a file that no export of ours wrote."""
+
+
+def encode(*arguments: Argument) -> bytes:
+    """One command in RESP: an array of bulk strings."""
+    parts = [b"*%d\r\n" % len(arguments)]
+    for argument in arguments:
+        data = argument if isinstance(argument, bytes) else str(argument).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"".join(parts)
+
+
+def write(commands: Iterable[tuple[int, bytes]], file: BinaryIO) -> Summary:
+    """Write encoded commands between head and end. Each comes with how many keys it completes."""
+    crc, count, keys = 0, 0, 0
+    file.write(encode("ECHO", MAGIC))
+    for completed, command in commands:
+        crc = zlib.crc32(command, crc)
+        count += 1
+        keys += completed
+        file.write(command)
+    file.write(encode("ECHO", f"cottage-export end keys={keys} commands={count} crc32={crc:08x}"))
+    file.flush()
+    return Summary(count, keys)
+
+
+class Reader:
+    """The commands of a file, checked while they are read. BadDump where the file turns out to be none."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._offset = 0
+        self.summary: Summary | None = None
+        """Known once all commands were read."""
+
+    def __iter__(self) -> Iterator[Command]:
+        crc, count = 0, 0
+        ours = False
+        end: re.Match[bytes] | None = None
+        while (command := self._command()) is not None:
+            if end is not None:
+                raise BadDump(f"something follows the end of the export at byte {self._offset}")
+            name = command[0].upper()
+            if name not in ALLOWED:
+                shown = name[:20].decode(errors="replace")
+                raise BadDump(f"{shown!r} at byte {self._offset} is no part of an export, and is not run")
+            if name == b"ECHO":
+                ours = ours or command[1:] == [MAGIC]
+                end = _END.fullmatch(command[1]) if len(command) == 2 else None
+                continue
+            crc = zlib.crc32(encode(*command), crc)
+            count += 1
+            yield command
+        if ours and end is None:
+            raise BadDump(f"it is cut off: {count} commands, and the end of the export is missing")
+        if end is not None and (count, crc) != (int(end[2]), int(end[3], 16)):
+            raise BadDump(
+                f"it is damaged: {count} commands with checksum {crc:08x}, and its end says {end[0].decode()}"
+            )
+        self.summary = Summary(count, None if end is None else int(end[1]))
+
+    def _command(self) -> list[bytes] | None:
+        """The next one; None at the end of the file."""
+        head = self._file.readline(32)
+        if not head:
+            return None
+        self._offset += len(head)
+        arguments = []
+        for _ in range(self._number(head, b"*", 1)):
+            length = self._number(self._line(), b"$", 0)
+            data = self._file.read(length + 2)
+            self._offset += len(data)
+            if len(data) < length + 2:
+                raise BadDump(f"it is cut off at byte {self._offset}")
+            if data[-2:] != b"\r\n":
+                raise BadDump(f"no command at byte {self._offset}")
+            arguments.append(data[:-2])
+        return arguments
+
+    def _line(self) -> bytes:
+        line = self._file.readline(32)
+        self._offset += len(line)
+        return line
+
+    def _number(self, line: bytes, kind: bytes, least: int) -> int:
+        match = re.fullmatch(re.escape(kind) + rb"(\d{1,10})\r\n", line)
+        if match is None:
+            if not line.endswith(b"\n") and len(line) < 32:
+                raise BadDump(f"it is cut off at byte {self._offset}")
+            raise BadDump(f"no command at byte {self._offset}")
+        number = int(match[1])
+        if not least <= number <= _LONGEST:
+            raise BadDump(f"no command at byte {self._offset}")
+        return number
+
+
+def check(file: BinaryIO) -> Summary:
+    """Read all of it without running any; BadDump where it is no complete export."""
+    reader = Reader(file)
+    for _ in reader:
+        pass
+    assert reader.summary is not None
+    if reader.summary.commands == 0 and reader.summary.keys is None:
+        raise BadDump("it is empty")
+    return reader.summary

@@ -1,0 +1,82 @@
+"""Looking into a server (§9), and deleting from it (§12.1, §12.2)."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
+
+from common import keys
+from common.redis import BlockingClient, subscribe, translated
+from common.store import batches
+
+# §9.2 names the first four.
+METRICS: dict[str, Sequence[str]] = {
+    "stats": ("total_commands_processed", "instantaneous_ops_per_sec"),
+    "memory": ("used_memory_human", "maxmemory_human", "maxmemory_policy"),
+    "clients": ("connected_clients", "blocked_clients"),
+    "server": ("redis_version", "valkey_version", "uptime_in_seconds"),
+    "traffic": ("total_net_output_bytes", "pubsub_channels", "keyspace_hits", "keyspace_misses"),
+    "losses": ("expired_keys", "evicted_keys", "rejected_connections", "client_output_buffer_limit_disconnections"),
+    "persistence": (
+        "loading",
+        "rdb_last_bgsave_status",
+        "rdb_last_save_time",
+        "rdb_changes_since_last_save",
+        "aof_enabled",
+        "aof_last_write_status",
+        "aof_last_bgrewrite_status",
+        "aof_current_size",
+    ),
+}
+
+
+def state(client: BlockingClient, symbol: str) -> str | None:
+    """The physics state as it is stored; InvalidName for what can be no symbol."""
+    value = client.get(keys.physics_state(symbol))
+    return None if value is None else _text(value)
+
+
+def stats(client: BlockingClient) -> Iterator[str]:
+    """`name: value` lines, with one for the number of keys."""
+    info = client.info("everything")
+    for names in METRICS.values():
+        yield from (f"{name}: {info[name]}" for name in names if name in info)
+    yield f"keys: {client.dbsize()}"
+
+
+def slow_commands(client: BlockingClient, count: int = 10) -> Iterator[str]:
+    """The newest first (§9.3)."""
+    for entry in client.slowlog_get(count):
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["start_time"]))
+        command = _text(entry["command"])
+        client_address = _text(entry["client_address"])
+        yield f"{moment}  {entry['duration'] / 1000:>9.1f} ms  {client_address}  {command[:200]}"
+
+
+async def watch(url: str, channel: str, show: Callable[[str], None]) -> NoReturn:
+    """Show every message of the channel (§9.1)."""
+    async with subscribe(url, channel) as subscription:
+        while True:
+            message = await subscription.next(timeout=3600.0)
+            if message is not None:
+                show(_text(message))
+
+
+def commands(client: BlockingClient) -> Iterator[str]:
+    """Every command that the server gets, as redis-cli prints them."""
+    with translated(), client.monitor() as monitor:  # type: ignore[no-untyped-call]
+        while True:
+            yield _text(monitor.connection.read_response())
+
+
+def count_all(client: BlockingClient) -> int:
+    """Keys in all databases: what FLUSHALL deletes."""
+    return sum(database["keys"] for name, database in client.info("keyspace").items() if name.startswith("db"))
+
+
+def delete(client: BlockingClient, names: Sequence[bytes]) -> int:
+    """How many were there. UNLINK: the memory of large ones is freed beside the server's work."""
+    return sum(int(client.unlink(*part)) for part in batches(names))
+
+
+def _text(data: bytes | str) -> str:
+    return data if isinstance(data, str) else data.decode(errors="backslashreplace")
