@@ -15,7 +15,7 @@ from common import keys, logs
 from common.clock import from_iso
 from common.errors import InvalidMessage, RedisError, StateUnavailable
 from common.messages import check_epoch
-from common.snapshot import FUTURE_SECONDS
+from common.snapshot import FUTURE_SECONDS, UNKNOWN_SOURCE
 from common.state import PhysicsState, load_object
 from common.store import SCAN_COUNT, batches
 from services.physics import metrics
@@ -154,7 +154,7 @@ class Questions:
             metrics.READ_FROM["fallback"].inc()
             return stand_in(self._broken(symbol, None))
         age = held.age(self._monotonic())
-        broken = self._broken(symbol, held.state.source) if self._doubtful(held) else None
+        broken = self._broken(symbol, held.state.source or UNKNOWN_SOURCE) if self._doubtful(held) else None
         origin: Origin = "remembered" if remembered else "redis"
         metrics.READ_FROM[origin].inc()
         # A hop whose key is gone has been silent about as long as the sample is old.

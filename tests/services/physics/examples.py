@@ -1,0 +1,25 @@
+"""States as FeynmanService writes them."""
+
+from typing import Any
+
+from common.clock import iso_millis
+from common.state import PhysicsState, Version
+
+PUBLISHED = PhysicsState(
+    mass=0.42,
+    momentum=1.23,
+    friction=0.15,
+    entropy=0.08,
+    nash_dist=0.05,
+    regime="Gaussian",
+    alpha_coefficient=2.8,
+)
+"""As §2.1 of the specification prints it."""
+
+
+def state(sampled: float, **changes: Any) -> PhysicsState:
+    """One whose newest sample was taken at `sampled`, in seconds since 1970."""
+    fields: dict[str, Any] = {name: getattr(PUBLISHED, name) for name in PhysicsState.__slots__}
+    version = Version(round(sampled * 1000), 1)
+    known = {"price": 450.32, "samples": 1000, "nonzero": 812, "source": "live", "version": version}
+    return PhysicsState(**{**fields, **known, "timestamp": iso_millis(sampled), **changes})
