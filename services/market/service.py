@@ -6,7 +6,7 @@ from typing import Any
 
 from common.backoff import Backoff
 from common.clock import Clock, SystemClock, iso_millis, ticks
-from common.errors import RedisError, RedisRefused
+from common.errors import RedisError, RedisRefused, RedisUnavailable
 from common.logs import get_logger
 from common.redis import Client, connect
 from common.settings import redacted
@@ -137,18 +137,23 @@ class MarketService:
         if self._since is None:
             self._since = self._clock.monotonic()
             url = redacted(self._settings.redis_url)
-            log.warning("redis_unavailable", redis=url, doing=what, error=str(error), retrying=True)
+            event = "redis_lost" if isinstance(error, RedisUnavailable) else "redis_failed"
+            log.warning(event, redis=url, doing=what, error=str(error), retrying=True)
         self._troubles[what] = str(error)
 
     def _works(self, what: str) -> None:
         self._troubles.pop(what, None)
         if self._since is not None and not self._troubles:
-            log.info("redis_available", seconds=round(self._clock.monotonic() - self._since, 1))
+            log.info("redis_back", seconds=round(self._clock.monotonic() - self._since, 1))
             self._since = None
 
+    def _problem(self) -> str | None:
+        return "; ".join(f"{what}: {error}" for what, error in self._troubles.items()) or None
+
     def not_ready(self) -> str | None:
-        for what, error in self._troubles.items():
-            return f"redis: {what}: {error}"
+        problem = self._problem()
+        if problem:
+            return f"redis: {problem}"
         return None if self._written else "nothing has been written yet"
 
     def status(self) -> dict[str, Any]:
@@ -157,7 +162,7 @@ class MarketService:
             "feed": self._settings.feed_id,
             "about": self._source.about(),
             "progress": self._source.progress(),
-            "redis": {"url": redacted(self._settings.redis_url), "troubles": dict(self._troubles)},
+            "redis": {"url": redacted(self._settings.redis_url), "problem": self._problem()},
             "writes": {
                 "snapshots": self._written,
                 "failures": self._failures,

@@ -1,6 +1,7 @@
 """The market service as a real process on a real Redis."""
 
 import gzip
+import itertools
 import signal
 from pathlib import Path
 
@@ -67,7 +68,7 @@ async def test_simulate(redis_url: str, client: Client) -> None:
         status = (await market.get("/status")).json()
         assert status["about"]["source"] == "simulate"
         assert status["writes"]["snapshots"] > 0
-        assert status["redis"]["troubles"] == {}
+        assert status["redis"]["problem"] is None
         metrics = (await market.get("/metrics")).text
         assert "cottage_market_snapshots_written_total" in metrics
         assert "cottage_market_snapshots_waiting 0.0" in metrics
@@ -123,7 +124,9 @@ async def test_a_replay_that_starts_over(redis_url: str, client: Client, tmp_pat
     async with service("market", env) as market:
         volumes = [s.volume for s in await steps_seen(client, "ES", 6)]
         assert await market.stop() == 0
-    assert volumes == [1.0, 3.0] * 3 or volumes == [3.0, 1.0] * 3
+    # A slow look may miss one of them.
+    assert set(volumes) == {1.0, 3.0}
+    assert any(now < before for before, now in itertools.pairwise(volumes)), "a new session"
 
 
 async def complaint_of(env: dict[str, str]) -> tuple[int, ServiceProcess]:
@@ -171,7 +174,7 @@ async def test_redis_comes_goes_and_comes_back(own_redis: OwnRedis) -> None:
     env = {"REDIS_URL": own_redis.url, "MARKET_INTERVAL_SECONDS": "0.05"}
     async with service("market", env) as market:
         # Not there yet at the start.
-        await market.logged("redis_unavailable")
+        await market.logged("redis_lost")
         assert (await market.get("/readyz")).status_code == 503
         assert (await market.get("/healthz")).status_code == 200
         own_redis.start()
@@ -198,7 +201,7 @@ async def test_redis_comes_goes_and_comes_back(own_redis: OwnRedis) -> None:
             assert abs((await snapshot(client, "SPY")).timestamp - await client.now()) < 5
         assert await market.stop() == 0
     events = [line["event"] for line in market.logs]
-    assert events.count("redis_unavailable") == events.count("redis_available") == 2
+    assert events.count("redis_lost") == events.count("redis_back") == 2
     assert not [line for line in market.logs if line["level"] == "error"]
 
 
@@ -230,7 +233,7 @@ async def test_a_key_that_somebody_made_of_another_type_costs_its_own_symbol_onl
     async with connect(own_redis.url) as client:
         await client.set("market:snapshot:AAPL", "no hash")
         async with service("market", {"REDIS_URL": own_redis.url, "MARKET_INTERVAL_SECONDS": "0.1"}) as market:
-            line = await market.logged("redis_unavailable")
+            line = await market.logged("redis_failed")
             assert "WRONGTYPE" in line["error"]
             await steps_seen(client, "SPY", 3)
             await client.delete("market:snapshot:AAPL")
