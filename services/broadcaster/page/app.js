@@ -1,0 +1,124 @@
+// The page: a connection, the table of what it brings, and above it whether that can be trusted.
+
+import { setText } from "./cells.js";
+import { Connection, SILENT_AFTER } from "./connection.js";
+import { Table, WAIT, duration } from "./table.js";
+
+const NAMES_LISTED = 12; // in a notice
+const REGIMES = ["Gaussian", "Lévy Stable", "Critical", WAIT];
+
+const CAUSES = {
+  bridge_down: "The bridge is down: the broadcaster has lost its source.",
+  redis_down: "Redis is down: the bridge cannot read it.",
+  writer_down: "The writer is down: Feynman has stopped writing states.",
+};
+
+const byId = (id) => document.getElementById(id);
+const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+
+let scheduled = false;
+let summaryOutdated = true;
+
+const table = new Table(byId("rows"), byId("scroller"), wake);
+const connection = new Connection(`${scheme}//${location.host}/ws`, onState, onChange);
+
+byId("filter").addEventListener("input", (event) => {
+  table.filter(event.target.value);
+  onChange();
+});
+setInterval(() => table.aged(), 500);
+
+function onState(symbol, state, before) {
+  if (state === undefined) table.removed(symbol);
+  else table.changed(symbol);
+  summaryOutdated ||= state?.source !== before?.source || state?.regime !== before?.regime;
+  wake();
+}
+
+function onChange() {
+  summaryOutdated = true;
+  wake();
+}
+
+function wake() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(draw);
+}
+
+function draw() {
+  scheduled = false;
+  const done = table.draw(connection);
+  showStatus();
+  if (summaryOutdated) showSummary();
+  summaryOutdated = false;
+  if (!done) wake();
+}
+
+/** What is wrong, in words, nearest hop first; with since when in ms. */
+function problem() {
+  const { phase, upstream, silence } = connection;
+  if (phase === "refused") return ["The server has refused this page. Reload it to try again.", null];
+  if (phase === "reconnecting") return ["The connection is lost. What is shown is no longer updated.", silence];
+  if (phase === "connecting") return [silence >= SILENT_AFTER ? "The server does not answer yet." : "", null];
+  if (silence >= SILENT_AFTER) return ["The server is silent. What is shown is no longer updated.", silence];
+  if (upstream === null || upstream.status === "live") return ["", null];
+  const { cause } = upstream;
+  const words = cause === null ? "The server has lost its source." : (CAUSES[cause] ?? `Upstream: ${cause}.`);
+  return [words, connection.upstreamAge];
+}
+
+const PHASES = {
+  connecting: "Connecting",
+  connected: "Connected",
+  reconnecting: "Reconnecting",
+  refused: "Refused",
+};
+
+function showStatus() {
+  const [words, age] = problem();
+  const status = byId("status");
+  status.dataset.phase = connection.phase;
+  status.dataset.healthy = String(connection.phase === "connected" && words === "");
+  setText(byId("phase"), PHASES[connection.phase]);
+  byId("problem").hidden = words === "";
+  setText(byId("problem-words"), words);
+  setText(byId("problem-age"), age === null ? "" : `Last heard ${duration(age)} ago.`);
+}
+
+function showSummary() {
+  const regimes = new Map(REGIMES.map((regime) => [regime, 0]));
+  const simulated = [];
+  const replayed = [];
+  for (const { symbol, regime, source } of connection.states.values()) {
+    regimes.set(regime, (regimes.get(regime) ?? 0) + 1);
+    if (source === "simulate") simulated.push(symbol);
+    if (source === "replay") replayed.push(symbol);
+  }
+  const counts = [...regimes].filter(([, count]) => count > 0).map(([regime, count]) => `${count} ${regime}`);
+  const { size } = table;
+  setText(byId("count"), [`${size} ${size === 1 ? "symbol" : "symbols"}`, ...counts].join(" · "));
+  showNotice("simulated", simulated);
+  showNotice("replayed", replayed);
+  showEmpty();
+}
+
+function showNotice(id, symbols) {
+  byId(id).hidden = symbols.length === 0;
+  setText(byId(`${id}-symbols`), listing(symbols));
+}
+
+function listing(symbols) {
+  if (symbols.length > 1 && symbols.length === table.size) return `All ${symbols.length} symbols.`;
+  const listed = symbols.sort().slice(0, NAMES_LISTED).join(", ");
+  const more = symbols.length - NAMES_LISTED;
+  return more > 0 ? `${listed} and ${more} more.` : `${listed}.`;
+}
+
+function showEmpty() {
+  const none = byId("empty");
+  none.hidden = table.matching > 0;
+  if (table.size > 0) setText(none, "No symbol matches the filter.");
+  else if (connection.phase === "connected") setText(none, "No states yet. They appear as soon as Feynman writes one.");
+  else setText(none, "Waiting for the server.");
+}

@@ -1,0 +1,395 @@
+"""The web page in a real browser, fed by a real bridge and broadcaster; the test itself plays Feynman."""
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from common import keys
+from common.clock import iso_millis
+from common.messages import Heartbeat
+from common.redis import Client, connect
+from common.state import PhysicsState, Version
+from deploy.redis_server import RunningServer, Server, free_port, start
+from tests.e2e.suite import Suite
+from tests.support import IN_MEMORY
+
+pytestmark = pytest.mark.browser
+
+PATIENCE_MS = 20_000
+SEEN_SOON = {  # a broken hop is told within a second
+    "BRIDGE_SILENCE_SECONDS": "1",
+    "BRIDGE_REREAD_SECONDS": "0.5",
+    "BRIDGE_HEARTBEAT_SECONDS": "0.2",
+    "BROADCASTER_HEARTBEAT_SECONDS": "0.2",
+}
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",  # as root, as in a container, it does not start with one
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Feynman:
+    """Writes and publishes states, and a HEARTBEAT while it `beats`. Its epoch is its start, as the real one's."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._epoch = int(time.time() * 1000)
+        self._seq = 0
+
+    async def write(self, symbol: str, age: float = 0.0, **fields: Any) -> None:
+        """A state whose sample is `age` seconds old."""
+        self._seq += 1
+        values: dict[str, Any] = {
+            "mass": 0.42,
+            "momentum": -1.23,
+            "friction": 0.15,
+            "entropy": 0.08,
+            "nash_dist": 0.05,
+            "regime": "Gaussian",
+            "alpha_coefficient": 2.8,
+            "price": 450.32,
+            "samples": 1000,
+            "nonzero": 812,
+            "source": "live",
+            "timestamp": iso_millis(time.time() - age),
+        }
+        state = PhysicsState(**{**values, **fields}, version=Version(self._epoch, self._seq))
+        await self._client.set(keys.physics_state(symbol), state.to_bytes())
+        await self._client.publish(keys.STATE_UPDATE, state.update(symbol))
+
+    async def beat(self) -> None:
+        while True:
+            self._seq += 1
+            now = time.time()
+            heartbeat = Heartbeat(Version(self._epoch, self._seq), now, "0/1", 1, self._seq)
+            await self._client.publish(keys.STATE_UPDATE, heartbeat.to_bytes(iso_millis(now)))
+            await asyncio.sleep(0.2)
+
+    @asynccontextmanager
+    async def beats(self) -> AsyncIterator[None]:
+        beating = asyncio.create_task(self.beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beating
+
+    async def remove(self, symbol: str) -> None:
+        await self._client.delete(keys.physics_state(symbol))
+
+
+@pytest.fixture(scope="module")
+def page_redis(
+    server_binaries: dict[str, Server], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
+    """One server for all: what the page shows does not depend on its kind."""
+    folder = tmp_path_factory.mktemp("page")
+    with start(server_binaries["valkey"], folder, free_port(), config=None, arguments=IN_MEMORY) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    executable = next((path for path in map(shutil.which, NAMES) if path), None)
+    if executable is None:
+        pytest.skip("did NOT run: no chromium on this machine, so nobody has looked at the page")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def suite(page_redis: RunningServer) -> AsyncIterator[Suite]:
+    """Bridge and broadcaster on an empty Redis."""
+    async with connect(page_redis.url) as client, AsyncExitStack() as stack:
+        await client.flushall()
+        running = Suite(page_redis.url, SEEN_SOON, stack)
+        for name in ("bridge", "broadcaster"):
+            await (await running.start(name)).ready()
+        yield running
+
+
+@pytest.fixture
+async def feynman(page_redis: RunningServer, suite: Suite) -> AsyncIterator[Feynman]:
+    async with connect(page_redis.url) as client:
+        yield Feynman(client)
+
+
+@pytest.fixture
+async def page(browser: Browser, suite: Suite) -> AsyncIterator[Page]:
+    """The page, open and connected. Any error in its scripts, and any request to another host, fails the test."""
+    context = await browser.new_context(viewport={"width": 1440, "height": 900})
+    page = await context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: complaints.append(request.url) if foreign(request.url) else None)
+    await page.goto(suite.page_url)
+    await expect(page.locator("#phase")).to_have_text("Connected", timeout=PATIENCE_MS)
+    yield page
+    await context.close()
+    assert complaints == []
+
+
+def foreign(url: str) -> bool:
+    """Whether it asks another host: on a machine without a network it would fail."""
+    return not url.startswith(("http://127.0.0.1:", "data:"))
+
+
+def row(page: Page, symbol: str) -> Any:
+    return page.locator(f'tr[data-symbol="{symbol}"]')
+
+
+async def shows(locator: Any, text: str) -> None:
+    await expect(locator).to_have_text(text, timeout=PATIENCE_MS)
+
+
+async def is_fresh(page: Page, symbol: str, freshness: str) -> None:
+    await expect(row(page, symbol)).to_have_attribute("data-freshness", freshness, timeout=PATIENCE_MS)
+
+
+async def test_a_row_shows_all_of_a_state(page: Page, feynman: Feynman) -> None:
+    async with feynman.beats():
+        await feynman.write("SPY", samples=1234)
+        spy = row(page, "SPY")
+        await shows(spy.locator(".price"), "450.32")
+        await is_fresh(page, "SPY", "live")
+        await shows(spy.locator(".badge"), "Gaussian")
+        await shows(spy.locator(".alpha"), "2.80finite variance")
+        texts = await spy.locator(".pillar .number").all_text_contents()
+        assert texts == ["0.42", "-1.23", "0.15", "0.08", "0.05"]
+        await shows(spy.locator(".samples"), "1,234")
+        await shows(spy.locator(".source"), "live")
+        await shows(spy.locator(".age .label"), "")
+        await expect(page.locator("#status")).to_have_attribute("data-healthy", "true")
+
+        # A newer one is shown in the same row.
+        handle = await spy.element_handle()
+        await feynman.write("SPY", price=451.0, regime="Critical", alpha_coefficient=1.25)
+        await shows(spy.locator(".price"), "451.00")
+        await shows(spy.locator(".badge"), "Critical")
+        assert await handle.evaluate("element => element.isConnected")
+
+
+async def test_rows_are_sorted_filtered_and_removed(page: Page, feynman: Feynman) -> None:
+    async with feynman.beats():
+        for symbol in ("SPY", "AAPL", "QQQ", "A.B"):
+            await feynman.write(symbol)
+        rows = page.locator("tbody tr")
+        await shows(page.locator("#count"), "4 symbols · 4 Gaussian")
+        assert await rows.locator("th").all_text_contents() == ["A.B", "AAPL", "QQQ", "SPY"]
+
+        await page.fill("#filter", "q")
+        assert await rows.locator("visible=true").locator("th").all_text_contents() == ["QQQ"]
+        await page.fill("#filter", "nothing of the kind")
+        await shows(page.locator("#empty"), "No symbol matches the filter.")
+        await page.fill("#filter", "")
+
+        await feynman.remove("QQQ")
+        await expect(row(page, "QQQ")).to_have_count(0, timeout=PATIENCE_MS)
+        assert await rows.locator("th").all_text_contents() == ["A.B", "AAPL", "SPY"]
+
+
+async def test_wait_tells_how_far_it_has_come(page: Page, feynman: Feynman) -> None:
+    async with feynman.beats():
+        await feynman.write("SPY", regime="WAIT", alpha_coefficient=2.5, samples=24, nonzero=23)
+        badge = row(page, "SPY").locator(".badge")
+        await shows(badge, "WAIT 23 of 64")
+        fill = row(page, "SPY").locator(".progress .fill")
+        assert await fill.evaluate("element => element.style.transform") == "scaleX(0.359)"
+        await shows(row(page, "SPY").locator(".meaning"), "not measured yet")
+        await feynman.write("SPY", nonzero=64)
+        await shows(badge, "Gaussian")
+        await expect(row(page, "SPY").locator(".progress")).to_be_hidden()
+
+
+async def test_banners_tell_what_is_no_market(page: Page, feynman: Feynman) -> None:
+    simulated, replayed = page.locator("#simulated"), page.locator("#replayed")
+    async with feynman.beats():
+        await feynman.write("SPY", source="live")
+        await shows(row(page, "SPY").locator(".source"), "live")
+        await expect(simulated).to_be_hidden()
+        await expect(replayed).to_be_hidden()
+
+        await feynman.write("QQQ", source="simulate")
+        await expect(simulated).to_be_visible(timeout=PATIENCE_MS)
+        await expect(simulated).to_contain_text("Simulated data: not a market")
+        await expect(simulated).to_contain_text("QQQ.")
+        await expect(replayed).to_be_hidden()
+
+        await feynman.write("QQQ", source="replay")
+        await expect(replayed).to_contain_text("QQQ.", timeout=PATIENCE_MS)
+        await expect(simulated).to_be_hidden()
+
+        await feynman.remove("QQQ")
+        await expect(replayed).to_be_hidden(timeout=PATIENCE_MS)
+
+
+async def test_what_is_old_is_never_shown_as_fresh(page: Page, feynman: Feynman) -> None:
+    async with feynman.beats():
+        await feynman.write("NEW")
+        await feynman.write("OLD", age=15)
+        await feynman.write("GONE", age=120)
+        await feynman.write("UNDATED", timestamp=None)
+        await is_fresh(page, "NEW", "live")
+        await is_fresh(page, "OLD", "stale")
+        await is_fresh(page, "GONE", "expired")
+        await is_fresh(page, "UNDATED", "undated")
+        await shows(row(page, "OLD").locator(".label"), "stale")
+        await shows(row(page, "GONE").locator(".label"), "expired")
+        await shows(row(page, "UNDATED").locator(".label"), "no time")
+        # It grows by the page's own clock: nothing more is sent of it.
+        age = row(page, "OLD").locator(".seconds")
+        first = int((await age.text_content() or "").removesuffix(" s"))
+        assert 15 <= first
+        await shows(age, f"{first + 2} s")
+
+
+async def test_a_browser_whose_clock_is_wrong_shows_true_ages(
+    browser: Browser, suite: Suite, feynman: Feynman
+) -> None:
+    context = await browser.new_context()
+    await context.add_init_script("const now = Date.now; Date.now = () => now() - 3_600_000")
+    page = await context.new_page()
+    async with feynman.beats():
+        await feynman.write("NEW")
+        await feynman.write("OLD", age=30)
+        await page.goto(suite.page_url)
+        await is_fresh(page, "NEW", "live")
+        await is_fresh(page, "OLD", "stale")
+    await context.close()
+
+
+async def test_a_silent_writer_is_named_and_everything_is_stale(page: Page, feynman: Feynman) -> None:
+    async with feynman.beats():
+        await feynman.write("SPY")
+        await is_fresh(page, "SPY", "live")
+    await expect(page.locator("#problem")).to_contain_text("The writer is down", timeout=PATIENCE_MS)
+    await is_fresh(page, "SPY", "stale")
+    await expect(page.locator("#status")).to_have_attribute("data-healthy", "false")
+    async with feynman.beats():
+        await feynman.write("SPY")
+        await expect(page.locator("#problem")).to_be_hidden(timeout=PATIENCE_MS)
+        await is_fresh(page, "SPY", "live")
+
+
+async def test_it_connects_again_by_itself(page: Page, suite: Suite, feynman: Feynman) -> None:
+    await page.evaluate("window.notReloaded = true")
+    async with feynman.beats():
+        await feynman.write("SPY", price=1.0)
+        await feynman.write("QQQ", price=1.0)
+        await shows(row(page, "SPY").locator(".price"), "1.00")
+        await is_fresh(page, "QQQ", "live")
+
+        await suite.processes["broadcaster"].kill()
+        await shows(page.locator("#phase"), "Reconnecting")
+        await expect(page.locator("#problem")).to_contain_text("no longer updated")
+        await is_fresh(page, "SPY", "stale")  # after 3 s, though its sample is not 10 s old
+
+        await feynman.write("SPY", price=2.0)
+        await feynman.remove("QQQ")
+        await suite.start("broadcaster")
+        await shows(page.locator("#phase"), "Connected")
+        await shows(row(page, "SPY").locator(".price"), "2.00")
+        await is_fresh(page, "SPY", "live")
+        await expect(row(page, "QQQ")).to_have_count(0, timeout=PATIENCE_MS)
+        await expect(page.locator("#problem")).to_be_hidden(timeout=PATIENCE_MS)
+    assert await page.evaluate("window.notReloaded")
+
+
+async def test_what_was_removed_while_the_bridge_was_down_disappears(
+    page: Page, suite: Suite, feynman: Feynman
+) -> None:
+    """The broadcaster starts without a bridge, so its SNAPSHOT is incomplete: the page must ask again."""
+    async with feynman.beats():
+        await feynman.write("SPY")
+        await feynman.write("QQQ")
+        await is_fresh(page, "QQQ", "live")
+        for name in ("broadcaster", "bridge"):
+            await suite.processes[name].kill()
+        await feynman.remove("QQQ")
+        await suite.start("broadcaster")
+        await expect(page.locator("#problem")).to_contain_text("The bridge is down", timeout=PATIENCE_MS)
+        await expect(row(page, "QQQ")).to_have_count(1)  # nobody can say that it is gone
+        await is_fresh(page, "QQQ", "stale")
+        await suite.start("bridge")
+        await expect(row(page, "QQQ")).to_have_count(0, timeout=PATIENCE_MS)
+        await expect(row(page, "SPY")).to_have_count(1)
+
+
+async def test_hostile_text_is_shown_as_text(page: Page, feynman: Feynman) -> None:
+    hostile = "<img src=x onerror=window.hit=1>"
+    async with feynman.beats():
+        await feynman.write("SPY", source=hostile)
+        source = row(page, "SPY").locator(".source")
+        await shows(source, hostile)
+        assert await source.locator("img").count() == 0
+        assert await page.evaluate("window.hit") is None
+
+
+async def test_a_state_as_the_specification_prints_it(page: Page, feynman: Feynman) -> None:
+    """Seven fields and no more: what is absent is a dash."""
+    absent = dict.fromkeys(("price", "samples", "nonzero", "source", "timestamp"))
+    async with feynman.beats():
+        await feynman.write("SPY", regime="WAIT", **absent)
+        spy = row(page, "SPY")
+        await shows(spy.locator(".badge"), "WAIT")
+        await shows(spy.locator(".price"), "–")
+        await shows(spy.locator(".samples"), "–")
+        await shows(spy.locator(".source"), "–")
+
+
+async def test_five_hundred_symbols_a_second(page: Page, feynman: Feynman) -> None:
+    """Every row is drawn, off screen too, and the frames keep coming meanwhile."""
+    symbols = [f"S{number:03}" for number in range(500)]
+    await page.evaluate("""
+        window.longest = 0;
+        let before = performance.now();
+        const frame = (now) => {
+            window.longest = Math.max(window.longest, now - before);
+            before = now;
+            requestAnimationFrame(frame);
+        };
+        requestAnimationFrame(frame);
+    """)
+    async with feynman.beats():
+        for price in (1.0, 2.0, 3.0):
+            for symbol in symbols:
+                await feynman.write(symbol, price=price)
+        await shows(page.locator("#count"), "500 symbols · 500 Gaussian")
+        await shows(row(page, "S000").locator(".price"), "3.00")
+        await shows(row(page, "S499").locator(".price"), "3.00")
+        await expect(page.locator("td.price", has_text="3.00")).to_have_count(500, timeout=PATIENCE_MS)
+    print("longest frame, ms:", await page.evaluate("window.longest"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_on_a_narrow_screen_only_the_table_scrolls_sideways(
+    page: Page, feynman: Feynman, scheme: Any, tmp_path: Path
+) -> None:
+    await page.emulate_media(color_scheme=scheme)
+    await page.set_viewport_size({"width": 390, "height": 844})
+    async with feynman.beats():
+        await feynman.write("SPY")
+        await is_fresh(page, "SPY", "live")
+        width = "document.documentElement.scrollWidth"
+        assert await page.evaluate(width) == 390
+        assert await page.evaluate("document.getElementById('scroller').scrollWidth") > 390
+        background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == {"light": "rgb(244, 245, 247)", "dark": "rgb(16, 21, 28)"}[scheme]
