@@ -7,6 +7,7 @@ embedded one). Without a redis-server its half is skipped, and the report says s
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from common.redis import Client, connect, connect_blocking
@@ -14,6 +15,10 @@ from deploy.redis_server import RunningServer, Server, find_servers, free_port, 
 from tests.support import IN_MEMORY, OwnRedis
 
 KINDS = ("redis", "valkey")
+
+# A busy machine takes its time: how long an example took says nothing about the code.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 def _found() -> dict[str, Server]:
