@@ -1,20 +1,25 @@
 """What feynman knows of each symbol: its window, its newest state, whether that was published. Pure."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from common.clock import iso_millis
 from common.errors import InvalidMessage
-from common.snapshot import Sample, parse_sample
+from common.snapshot import RawSample, Sample, parse_sample
 from common.state import PhysicsState, Version
 from services.feynman.vector import REGIMES, Vectors, compute
 from services.feynman.windows import Windows
-from services.feynman.writer import Write
 
-RawSample = Sequence[str | bytes | None]
+
+class Write(NamedTuple):
+    symbol: str
+    state: bytes
+    update: bytes | None
+    """The PHYSICS_UPDATE to publish with it; None where the state is as it was."""
 
 
 @dataclass(slots=True)
@@ -22,11 +27,11 @@ class Known:
     """One symbol."""
 
     row: int
-    seen: float
-    """Monotonic seconds when its snapshot was last there."""
+    absent_since: float | None = None
+    """Monotonic seconds when its snapshot was first found gone; None where it was there."""
     source: str | None = None
-    refused: RawSample | None = None
-    """The snapshot that was refused last, so that it is counted once and not with every tick."""
+    refused: int | None = None
+    """Hash of the snapshot that was refused last, so that it is counted once and not with every tick."""
     state: PhysicsState | None = None
     payload: bytes = b""
     update: bytes | None = None
@@ -45,46 +50,52 @@ class Book:
     def __iter__(self) -> Iterator[str]:
         return iter(self._known)
 
-    def add(self, symbols: Iterable[str], now: float) -> list[str]:
-        """Begin a window for each that is not known; those that were new. `now` is monotonic."""
-        new = [symbol for symbol in symbols if symbol not in self._known]
+    def add(self, symbols: Iterable[str]) -> list[str]:
+        """Begin a window for each that is not known; those that were new."""
+        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._known]
         for symbol in new:
-            self._known[symbol] = Known(self._windows.add(), now)
+            self._known[symbol] = Known(self._windows.add())
         return new
 
     def forget(self, now: float) -> list[str]:
-        """Give up the symbols whose snapshot has been gone for too long; their names."""
-        gone = [name for name, known in self._known.items() if now - known.seen > self._forget_seconds]
+        """Give up the symbols whose snapshot has been gone for too long (`now` is monotonic); their names.
+
+        Only what was looked for can be missed: an outage of Redis makes nobody forgotten.
+        """
+        gone = [
+            symbol
+            for symbol, known in self._known.items()
+            if known.absent_since is not None and now - known.absent_since > self._forget_seconds
+        ]
         for symbol in gone:
             self._windows.release(self._known.pop(symbol).row)
         return gone
 
     def take(
-        self, rows: Sequence[tuple[str, RawSample]], redis_now: float, now: float
+        self, rows: Iterable[tuple[str, RawSample | InvalidMessage]], redis_now: float, now: float
     ) -> tuple[list[str], list[tuple[str, InvalidMessage]]]:
         """Sample the snapshots whose time has advanced, and compute their vectors.
 
-        `rows`: (symbol, raw SAMPLE_FIELDS). `redis_now`: Redis's clock; `now`: monotonic. Returns the symbols
-        with a new state, and those refused with the reason.
+        `rows`: each symbol once, with its raw SAMPLE_FIELDS or why there are none. `redis_now`: Redis's clock;
+        `now`: monotonic. Returns the symbols with a new state, and those newly refused with the reason.
         """
         samples: dict[str, Sample] = {}
         refused: list[tuple[str, InvalidMessage]] = []
         for symbol, row in rows:
             known = self._known[symbol]
-            if all(field is None for field in row):
+            if not isinstance(row, InvalidMessage) and all(field is None for field in row):
+                known.absent_since = now if known.absent_since is None else known.absent_since
                 continue
-            known.seen = now
+            known.absent_since = None
             try:
-                sample = parse_sample(row, redis_now)
+                sample = self._advanced(known, row, redis_now)
             except InvalidMessage as error:
-                if row != known.refused:
-                    known.refused = row
+                mark = hash(str(row) if isinstance(row, InvalidMessage) else tuple(row))
+                if mark != known.refused:
+                    known.refused = mark
                     refused.append((symbol, error))
                 continue
-            if sample.source != known.source:
-                self._windows.clear(known.row)  # simulated prices and real ones share no window
-                known.source = sample.source
-            if sample.timestamp > self._windows.last_timestamp[known.row]:
+            if sample is not None:
                 samples[symbol] = sample
         self._sample(samples)
         return list(samples), refused
@@ -104,9 +115,22 @@ class Book:
         return [Write(name, known.payload, known.update) for name, known in self._known.items() if known.payload]
 
     def published(self) -> None:
-        """All writes have arrived."""
+        """All `writes` have arrived."""
         for known in self._known.values():
             known.update = None
+
+    def _advanced(self, known: Known, row: RawSample | InvalidMessage, redis_now: float) -> Sample | None:
+        """The sample of a snapshot, None where it is the one that we have. Raises InvalidMessage."""
+        if isinstance(row, InvalidMessage):
+            raise row
+        sample = parse_sample(row, redis_now)
+        if sample.source != known.source:
+            self._windows.clear(known.row)  # simulated prices and real ones share no window
+            known.source = sample.source
+        newest = float(self._windows.last_timestamp[known.row])
+        if sample.timestamp < newest:
+            raise InvalidMessage("timestamp", f"{sample.timestamp!r} goes back behind {newest!r}")
+        return sample if sample.timestamp > newest else None
 
     def _sample(self, samples: dict[str, Sample]) -> None:
         if not samples:

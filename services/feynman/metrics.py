@@ -6,6 +6,7 @@ _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 TICKS = Counter("cottage_feynman_ticks_total", "Ticks begun")
 TICKS_SKIPPED = Counter("cottage_feynman_ticks_skipped_total", "Ticks left out because their time had passed")
+TICKS_LATE = Counter("cottage_feynman_ticks_late_total", "Ticks begun late, or after some that were left out")
 TICKS_FAILED = Counter("cottage_feynman_ticks_failed_total", "Ticks that ended in an error of Redis")
 TICK_SECONDS = Histogram("cottage_feynman_tick_seconds", "From a tick's begin to its last write", buckets=_BUCKETS)
 TICK_LATENESS = Histogram("cottage_feynman_tick_lateness_seconds", "Begin of a tick after its time", buckets=_BUCKETS)

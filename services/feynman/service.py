@@ -4,6 +4,7 @@ Sampling and computing go on without a lease; what is newest is written as soon 
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from common import keys, logs
@@ -22,10 +23,16 @@ from services.feynman.writer import LeaseLost, Writer
 REPORT_TICKS = 10
 """One summarising line for so many ticks."""
 
-MAX_BAD_NAMES = 1000
+FIRST_TICK_SECONDS = 0.5
+"""How long the ticks begin after the first discovery, half a tick at most: on its grid of whole ticks, what a
+discovery finds is then sampled that much later, and not a whole tick."""
+
+LATE_SHARE = 0.1
+"""A tick that begins by more than this part of the interval after its time is late."""
+
+MAX_BAD_NAMES = 100_000
 
 log = logs.get_logger()
-throttled = logs.Throttled(log)
 
 
 class FeynmanService:
@@ -39,8 +46,10 @@ class FeynmanService:
         """The epoch under which the book's states were given their versions."""
         self._tick: dict[str, Any] = {}
         self._written = 0
-        self._bad_names: set[str] = set()
+        self._bad_names: set[int] = set()
+        """Hashes: a name may be as long as Redis allows."""
         self._problem: str | None = "no answer from Redis yet"
+        self._throttled = logs.Throttled(log)
 
     async def run(self, stopping: asyncio.Event) -> None:
         async with connect(self._settings.redis_url) as client, self._writer, asyncio.TaskGroup() as group:
@@ -59,6 +68,7 @@ class FeynmanService:
             "shard": self._settings.shard,
             "epoch": self._writer.epoch,
             "role": "standby" if self._writer.epoch is None else "writer",
+            "waiting_for": self._writer.waiting_for,
             "symbols": len(self._book),
             "written": self._written,
             "tick": self._tick,
@@ -66,35 +76,41 @@ class FeynmanService:
 
     async def _discover(self, client: Client) -> None:
         """Look for new symbols every few seconds."""
-        while True:
+        async for _look in ticks(self._settings.discovery_seconds, self._clock):
             try:
                 self._add(self._settings.symbols or await MarketSnapshots(client).symbols(self._bad_symbol))
             except RedisError as error:
-                throttled.warning("discovery_failed", type(error).__name__, error=str(error))
-            await self._clock.sleep(self._settings.discovery_seconds)
+                self._failed("discovery", error)
 
-    def _add(self, symbols: list[str] | tuple[str, ...]) -> None:
+    def _add(self, symbols: Sequence[str]) -> None:
         index, shards = self._shard
-        ours = [symbol for symbol in symbols if belongs(symbol, index, shards)]
-        new = self._book.add(ours, self._clock.monotonic())
+        new = self._book.add(symbol for symbol in symbols if belongs(symbol, index, shards))
         if new:
             log.info("symbols_found", count=len(new), first=new[:10])
-            metrics.SYMBOLS.set(len(self._book))
 
     async def _keep_ticking(self, client: Client) -> None:
-        async for tick in ticks(self._settings.tick_seconds, self._clock):
+        interval = self._settings.tick_seconds
+        await self._clock.sleep(min(FIRST_TICK_SECONDS, interval / 2))
+        async for tick in ticks(interval, self._clock):
             metrics.TICKS.inc()
             metrics.TICK_LATENESS.observe(tick.lateness)
-            if tick.skipped:
-                metrics.TICKS_SKIPPED.inc(tick.skipped)
-                throttled.warning("ticks_skipped", "", skipped=tick.skipped, tick=tick.number)
+            metrics.TICKS_SKIPPED.inc(tick.skipped)
+            if tick.skipped or tick.lateness > LATE_SHARE * interval:
+                metrics.TICKS_LATE.inc()
+                late_ms = round(tick.lateness * 1000, 1)
+                self._throttled.warning("tick_late", "", tick=tick.number, late_ms=late_ms, skipped=tick.skipped)
             try:
                 await self._work(client, tick)
-                self._problem = None
             except RedisError as error:
                 metrics.TICKS_FAILED.inc()
                 self._problem = f"Redis: {error}"
-                throttled.warning("tick_failed", type(error).__name__, error=str(error))
+                self._failed("tick", error)
+            else:
+                if self._problem is not None:
+                    log.info("redis_answers")
+                self._problem = None
+            metrics.SYMBOLS.set(len(self._book))
+            metrics.EPOCH.set(self._writer.epoch or 0)
 
     async def _work(self, client: Client, tick: Tick) -> None:
         """One tick: read, compute, write. Raises RedisError; nothing that was sampled is lost then."""
@@ -102,14 +118,12 @@ class FeynmanService:
         symbols = list(self._book)
         rows = await MarketSnapshots(client).samples(symbols)
         redis_now = await client.now()
-        sampled, refused = self._book.take(list(zip(symbols, rows, strict=True)), redis_now, began)
+        sampled, refused = self._book.take(zip(symbols, rows, strict=True), redis_now, began)
         metrics.SAMPLES.inc(len(sampled))
         for symbol, error in refused:
-            metrics.REFUSED.labels(error.reason).inc()
-            throttled.warning("snapshot_refused", symbol, symbol=symbol, field=error.reason, error=error.detail)
+            self._refused(symbol, error)
         for symbol in self._book.forget(began):
             log.info("symbol_given_up", symbol=symbol, after_seconds=self._settings.forget_seconds)
-        metrics.SYMBOLS.set(len(self._book))
 
         written = await self._write(tick.number, sampled)
         seconds = self._clock.monotonic() - began
@@ -134,7 +148,8 @@ class FeynmanService:
             if epoch is None:  # the connection was made anew meanwhile
                 continue
             # The tick's number is the states' seq: it goes up within the epoch, whatever becomes of a symbol.
-            # Under a new epoch everything is issued again.
+            # A lease is only ever taken with a new epoch, under which everything is issued again: what was
+            # sampled without one, too.
             self._book.version(epoch, number, sampled if epoch == self._issued else list(self._book))
             self._issued = epoch
             writes = self._book.writes()
@@ -161,13 +176,21 @@ class FeynmanService:
             try:
                 await self._writer.publish(heartbeat.to_bytes(iso_millis(now)))
             except RedisError as error:  # the next tick applies for the lease again
-                throttled.warning("heartbeat_failed", type(error).__name__, error=str(error))
+                self._failed("heartbeat", error)
+
+    def _failed(self, during: str, error: RedisError) -> None:
+        """One line a kind of problem, whichever of our tasks met it."""
+        self._throttled.warning("redis_failed", type(error).__name__, during=during, error=str(error))
 
     def _bad_symbol(self, name: str, error: InvalidMessage) -> None:
         """Said and counted once a name, though each discovery finds it again."""
-        if name in self._bad_names:
+        mark = hash(name)
+        if mark in self._bad_names:
             return
         if len(self._bad_names) < MAX_BAD_NAMES:
-            self._bad_names.add(name)
-        metrics.REFUSED.labels("symbol").inc()
-        throttled.warning("snapshot_refused", name[:40], symbol=name[:40], field="symbol", error=error.detail)
+            self._bad_names.add(mark)
+        self._refused(name[:40], error)
+
+    def _refused(self, symbol: str, error: InvalidMessage) -> None:
+        metrics.REFUSED.labels(error.reason).inc()
+        self._throttled.warning("snapshot_refused", symbol, symbol=symbol, field=error.reason, error=error.detail)

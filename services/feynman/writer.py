@@ -10,25 +10,30 @@ import socket
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Self
 
 import orjson
 
 from common import keys, logs
 from common.errors import InvalidMessage, RedisError
-from common.redis import connect
+from common.redis import Client, connect
 from common.snapshot import FUTURE_SECONDS
 from common.state import load_object
-from common.store import BATCH, PhysicsStates, batches, scan
+from common.store import BATCH, PhysicsStates, batches
 from services.feynman import metrics
+from services.feynman.book import Write
 
 log = logs.get_logger()
-throttled = logs.Throttled(log)
+
+RELEASE_SECONDS = 1.0
+"""What a stop may spend on giving the lease back: without that, a successor waits for its end."""
 
 # KEYS: the lease, then states. ARGV: the lease's value, its lifetime in ms, the channel, one state a key,
 # then messages. Compared as a whole, so that neither a stranger's lease nor an older one of our own passes.
+# PEXPIRE comes first: a server out of memory lets a script that has begun to write go on, and what it
+# overwrites needs no more room.
 WRITE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local states = #KEYS - 1
 for i = 1, states do redis.call('SET', KEYS[i + 1], ARGV[i + 3]) end
@@ -36,17 +41,21 @@ for i = states + 4, #ARGV do redis.call('PUBLISH', ARGV[3], ARGV[i]) end
 return 1
 """
 
-# KEYS: the lease. ARGV: the value that we held last, the new one, its lifetime in ms. Answers another holder's value.
+# KEYS: the lease. ARGV: how a lease of ours begins, the new value, its lifetime in ms. Answers another
+# holder's value.
 TAKE = """
-local current = redis.call('GET', KEYS[1])
-if current and current ~= ARGV[1] then return current end
+local current = redis.pcall('GET', KEYS[1])
+if type(current) == 'table' then return redis.error_reply('WRONGTYPE ' .. KEYS[1] .. ' is no string: delete it') end
+if current and string.sub(current, 1, #ARGV[1]) ~= ARGV[1] then return current end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return false
 """
 
+# KEYS: the lease. ARGV: how a lease of ours begins.
 GIVE_BACK = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
+local current = redis.pcall('GET', KEYS[1])
+if type(current) ~= 'string' or string.sub(current, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
 """
 
 
@@ -60,13 +69,6 @@ class Lease:
         return orjson.dumps({"holder": self.holder, "epoch": self.epoch, "shards": self.shards})
 
 
-class Write(NamedTuple):
-    symbol: str
-    state: bytes
-    update: bytes | None
-    """The PHYSICS_UPDATE to publish with it; None where the state is as it was."""
-
-
 class LeaseLost(RedisError):
     """Another writer holds the lease, or nobody: nothing of this call was written."""
 
@@ -75,58 +77,72 @@ class Writer:
     """Takes the lease, writes under it, and gives it back at the end of its `async with` block.
 
     Its client is its own: behind a new connection may stand another server, so the lease is taken again.
+    Waits for its turn: what calls it at the same time is done one after the other, on one connection.
     """
 
     def __init__(self, url: str, *, shard: str, lease_seconds: float) -> None:
-        self._client = connect(url, on_connect=self._connected_anew)
-        client = self._client
+        self._url = url
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        # A reply may be lost, and with it which of our leases stands: any that begins so is ours.
+        self._ours = orjson.dumps({"holder": self._holder})[:-1] + b","
         index, self._shards = keys.shard(shard)
         self._key = keys.physics_writer(index)
         self._lifetime_ms = round(lease_seconds * 1000)
-        self._last: Lease | None = None
-        self._held = False
-        self._one_at_a_time = asyncio.Lock()  # so that one connection serves all of it
-        self._write = client.register_script(WRITE)
-        self._take = client.register_script(TAKE)
-        self._give_back = client.register_script(GIVE_BACK)
+        self._lease: Lease | None = None
+        """The last that we asked for."""
+        self._connections = 0
+        self._held_on: int | None = None
+        """On which connection the lease was taken; None once it is lost or in doubt."""
+        self._waiting_for: str | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._client: Client
 
     @property
     def epoch(self) -> int | None:
         """The epoch that may be written with; None without a lease."""
-        return self._last.epoch if self._held and self._last is not None else None
+        if self._lease is None or self._held_on != self._connections:
+            return None
+        return self._lease.epoch
+
+    @property
+    def waiting_for(self) -> str | None:
+        """Why the last application was refused; None where it was not."""
+        return self._waiting_for
 
     async def __aenter__(self) -> Self:
+        client = self._client = connect(self._url, on_connect=self._connected_anew)
+        self._write = client.register_script(WRITE)
+        self._take = client.register_script(TAKE)
+        self._give_back = client.register_script(GIVE_BACK)
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
-        with contextlib.suppress(RedisError):
-            await self._release()
-        await self._client.aclose()
-
-    def _connected_anew(self) -> None:
-        self._held = False
+        try:
+            with contextlib.suppress(RedisError, TimeoutError):
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await self._release()
+        finally:
+            await self._client.aclose()
 
     async def apply(self) -> bool:
         """Try to take the lease under a new epoch; whether it is ours now. Raises RedisError."""
         async with self._one_at_a_time:
-            epoch = await self._next_epoch()
-            if await self._other_split():
-                return False
-            lease = Lease(self._holder, epoch, self._shards)
-            previous = b"" if self._last is None else self._last.to_bytes()
-            holder = await self._take(keys=[self._key], args=[previous, lease.to_bytes(), self._lifetime_ms])
-            if holder is not None:
-                throttled.warning("lease_held_by_another", self._key, lease=holder.decode(errors="replace"))
-                return False
-            self._last, self._held = lease, True
-            if await self._other_split():  # somebody with another split came between
-                await self._give_up()
-                return False
-        metrics.LEASES.inc()
-        metrics.EPOCH.set(epoch)
-        log.info("lease_taken", key=self._key, epoch=epoch)
-        return True
+            self._held_on = None
+            now = await self._client.now()
+            connection = self._connections
+            refusal = await self._other_split() or await self._asked(round(now * 1000))
+            if refusal is None:
+                # Read under the lease: nobody who obeys it can add a newer one after that.
+                newest = await self._newest_epoch(now)
+                if self._lease is not None and newest >= self._lease.epoch:
+                    refusal = await self._asked(newest)
+                refusal = refusal or await self._other_split()  # again: two may have asked at the same time
+                if refusal is not None:
+                    await self._give_back(keys=[self._key], args=[self._ours])
+            self._report(refusal)
+            if refusal is None:
+                self._held_on = connection
+            return self.epoch is not None
 
     async def write(self, writes: Sequence[Write]) -> None:
         """SET the states and PUBLISH the updates, 500 at a time, each call after the reply to the last.
@@ -146,54 +162,71 @@ class Writer:
         """PUBLISH under the lease, which is renewed. Raises as `write`."""
         await self._call([], [], [message])
 
-    async def _release(self) -> None:
-        """Give the lease back, if it is ours, so that a successor need not wait for its end."""
-        async with self._one_at_a_time:
-            # Not `_held`: what was under way when we were stopped may have cost the connection.
-            if self._last is not None and await self._give_up():
-                log.info("lease_given_back", key=self._key)
+    def _connected_anew(self) -> None:
+        # The command that needed it is on its way already. A script passes the fence or does not, wherever it
+        # arrives; whatever comes after it waits for a new lease.
+        self._connections += 1
 
     async def _call(self, state_keys: list[str], states: list[bytes], messages: list[bytes]) -> None:
         async with self._one_at_a_time:
-            if not self._held or self._last is None:
+            if self.epoch is None or self._lease is None:
                 raise LeaseLost("no lease")
-            head: list[bytes | str | int] = [self._last.to_bytes(), self._lifetime_ms, keys.STATE_UPDATE]
+            head: list[bytes | str | int] = [self._lease.to_bytes(), self._lifetime_ms, keys.STATE_UPDATE]
             try:
                 ours = await self._write(keys=[self._key, *state_keys], args=[*head, *states, *messages])
             except RedisError:
-                self._held = False  # what arrived is not known: only a new epoch outranks it for sure
+                self._held_on = None  # what arrived is not known: only a new epoch outranks it for sure
                 raise
             if not ours:
-                self._held = False
+                self._held_on = None
                 metrics.LEASES_LOST.inc()
-                metrics.EPOCH.set(0)
                 raise LeaseLost(f"{self._key} is not ours any more")
 
-    async def _give_up(self) -> bool:
-        assert self._last is not None
-        self._held = False
-        metrics.EPOCH.set(0)
-        return bool(await self._give_back(keys=[self._key], args=[self._last.to_bytes()]))
+    async def _asked(self, above: int) -> str | None:
+        """Ask for the lease with an epoch above that and above our own last; why it was refused."""
+        epoch = max(above, 0 if self._lease is None else self._lease.epoch) + 1
+        self._lease = Lease(self._holder, epoch, self._shards)
+        current = await self._take(keys=[self._key], args=[self._ours, self._lease.to_bytes(), self._lifetime_ms])
+        return None if current is None else f"{self._key} is held by {_holder(current)}"
 
-    async def _next_epoch(self) -> int:
-        """Above Redis's clock in ms, our own last, and any in Redis that is not from the future."""
-        now = await self._client.now()
-        latest = (now + FUTURE_SECONDS) * 1000
+    async def _newest_epoch(self, now: float) -> int:
+        """The newest in any state that is not from the future: that one no reader believes either."""
         states = await PhysicsStates(self._client).all()
-        stored = [state.version.epoch for state in states.values() if state.version is not None]
-        honest = [epoch for epoch in stored if epoch <= latest]
-        own = 0 if self._last is None else self._last.epoch
-        return max(round(now * 1000), own, *honest, 0) + 1
+        epochs = (state.version.epoch for state in states.values() if state.version is not None)
+        return max((epoch for epoch in epochs if epoch <= (now + FUTURE_SECONDS) * 1000), default=0)
 
-    async def _other_split(self) -> bool:
-        """Whether a live lease belongs to another number of shards: both would write the same symbols."""
-        for name in await scan(self._client, keys.PHYSICS_WRITER):
-            value = await self._client.get(keys.PHYSICS_WRITER + name)
-            try:
+    async def _other_split(self) -> str | None:
+        """A live lease with another number of shards: both would write the same symbols."""
+        for key, value in zip(_LEASES, await self._client.mget(_LEASES), strict=True):
+            with contextlib.suppress(InvalidMessage):
                 shards = None if value is None else load_object(value).get("shards")
-            except InvalidMessage:
-                continue
-            if shards is not None and shards != self._shards:
-                throttled.warning("other_number_of_shards", name, shards=shards, ours=self._shards)
-                return True
-        return False
+                if type(shards) is int and shards != self._shards:
+                    return f"{key} is one of {shards} shards, this is one of {self._shards}"
+        return None
+
+    def _report(self, refusal: str | None) -> None:
+        if refusal is None and self._lease is not None:
+            metrics.LEASES.inc()
+            log.info("lease_taken", key=self._key, epoch=self._lease.epoch)
+        elif refusal != self._waiting_for:
+            log.info("standing_by", reason=refusal)
+        self._waiting_for = refusal
+
+    async def _release(self) -> None:
+        async with self._one_at_a_time:
+            # Held or not: what was under way when we were stopped may have cost the connection, or its reply.
+            if self._lease is not None and await self._give_back(keys=[self._key], args=[self._ours]):
+                log.info("lease_given_back", key=self._key)
+            self._held_on = None
+
+
+# Not SCAN, which would go through all of the server's keys with every application.
+_LEASES = [keys.physics_writer(index) for index in range(keys.MOST_SHARDS)]
+
+
+def _holder(lease: bytes) -> str:
+    """Who holds it, or the beginning of what somebody else put there."""
+    try:
+        return str(load_object(lease).get("holder"))[:100]
+    except InvalidMessage:
+        return repr(lease[:100])

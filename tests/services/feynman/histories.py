@@ -4,10 +4,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
+from common.state import PhysicsState
 from services.feynman.windows import Rows, Windows
-from tests.reference import Sample
+from tests.reference import Sample, Vector
 
 
 def feed(windows: Windows, rows: Sequence[int], samples: Sequence[Sample]) -> None:
@@ -72,3 +74,10 @@ def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sa
         price = start * math.exp(place / 1000) if tick is None else start + tick * (abs(place + 9000) - 9000)
         samples.append(Sample(timestamp, price, volume, trades))
     return samples
+
+
+def assert_vector(state: PhysicsState, expected: Vector) -> None:
+    """That the state holds this vector, but for the last digits of floats."""
+    for field, value in expected._asdict().items():
+        wanted = pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
+        assert getattr(state, field) == wanted, field
