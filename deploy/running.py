@@ -12,11 +12,14 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from common import logs
 from common.errors import CottageError
 
 DEFAULT_FOLDER = ".run"
 URLS = "urls.env"
 LOCK = "lock"
+log = logs.get_logger()
+
 LEFTOVER_SECONDS = 12.0  # a Redis whose supervisor was killed saves and ends within this
 
 
@@ -38,6 +41,7 @@ def only_run(folder: Path) -> Iterator[int]:
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         deadline = time.monotonic() + LEFTOVER_SECONDS
+        said = False
         while True:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,6 +52,9 @@ def only_run(folder: Path) -> Iterator[int]:
                     f"it is running here already (process {holder}, {folder}); "
                     "for a second one choose other ports and another RUN_DIR"
                 )
+            if not said:
+                log.info("waiting", reason="the Redis of an earlier run is still saving", folder=str(folder))
+                said = True
             if time.monotonic() > deadline:
                 raise CottageError(f"the Redis of an earlier run still uses {folder}; end it, or set RUN_DIR")
             time.sleep(0.1)

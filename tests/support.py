@@ -215,7 +215,9 @@ class ServiceProcess:
 
 
 @asynccontextmanager
-async def program(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> AsyncIterator[ServiceProcess]:
+async def program(
+    arguments: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path = ROOT
+) -> AsyncIterator[ServiceProcess]:
     """`python ARGUMENTS` from the top of the repository, killed at the end of the block if it still runs.
 
     It gets nothing of the caller's environment but what a Python needs, and `env`.
@@ -223,7 +225,7 @@ async def program(arguments: Sequence[str], env: Mapping[str, str] | None = None
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         *dying_with_parent([sys.executable, *arguments], os.getpid(), signal.SIGKILL),
-        cwd=ROOT,
+        cwd=cwd,
         env={**kept, "PYTHONPATH": str(ROOT), **(env or {})},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

@@ -1,0 +1,225 @@
+"""`make run` as a real process, with stand-ins for the services and a real Redis."""
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.errors import RedisUnavailable
+from common.redis import connect
+from deploy.plan import SERVICES
+from deploy.redis_server import free_port
+from tests.support import ROOT, ServiceProcess, eventually, program
+
+NAMES = [service.name for service in SERVICES]
+PORTS = [f"{service.name.upper()}_OPS_PORT" for service in SERVICES] + [
+    f"{service.name.upper()}_PORT" for service in SERVICES if service.port
+]
+
+
+class Run:
+    def __init__(self, folder: Path, process: ServiceProcess) -> None:
+        self.folder = folder
+        self.process = process
+
+    def standin(self, name: str) -> dict[str, Any] | None:
+        """What the newest start of it wrote."""
+        try:
+            about: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text())
+        except FileNotFoundError:
+            return None
+        return about
+
+    def pids(self) -> list[int]:
+        return [about["pid"] for name in NAMES if (about := self.standin(name))]
+
+    def stopped(self) -> list[str]:
+        return (self.folder / "stopped").read_text().split()
+
+    async def redis_pid(self) -> int:
+        url = (await self.process.logged("ready"))["redis_url"]
+        async with connect(url) as client:
+            return int((await client.info("server"))["process_id"])
+
+
+@asynccontextmanager
+async def run(folder: Path, **environment: str) -> AsyncIterator[Run]:
+    """`python -m deploy.run` in a folder where `services` are stand-ins; all ports any free ones."""
+    services = folder / "services"
+    services.mkdir(exist_ok=True)
+    (services / "__init__.py").touch()
+    for name in NAMES:
+        (services / f"{name}.py").write_text(f"from tests.deploy.standin import main\n\nmain({name!r})\n")
+    chosen = {
+        **dict.fromkeys(PORTS, "0"),
+        "REDIS_PORT": str(free_port()),
+        "RUN_DIR": str(folder / "run"),
+        "STANDIN_LOG": str(folder),
+        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+        **environment,
+    }
+    async with program(["-m", "deploy.run"], chosen, cwd=folder) as process:
+        yield Run(folder, process)
+        if process.returncode is None:
+            await process.stop(timeout=15)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and was not yet waited for by init does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+async def test_starts_everything_says_where_and_leaves_nothing(tmp_path: Path) -> None:
+    async with run(tmp_path, REDIS_PASSWORD="secret") as running:
+        ready = await running.process.logged("ready")
+        assert list(ready)[:5] == ["page_url", "websocket_url", "api_url", "api_docs_url", "redis_url"]
+        urls = dict(line.split("=", 1) for line in (tmp_path / "run/urls.env").read_text().splitlines())
+        assert urls["PAGE_URL"] == ready["page_url"]
+        assert urls["REDIS_URL"] == ready["redis_url"]
+        pids = [*running.pids(), await running.redis_pid(), running.process.pid]
+        assert len(set(pids)) == 7
+        assert len({os.getpgid(pid) for pid in pids}) == 7, "each in a process group of its own"
+
+        for name in NAMES:
+            about = running.standin(name)
+            assert about is not None
+            given = about["environment"]
+            if name == "broadcaster":
+                assert not [variable for variable in given if variable.startswith("REDIS_")]
+                assert given["BROADCASTER_BRIDGE_URL"] == f"ws://127.0.0.1:{given['BRIDGE_PORT']}/ws"
+            else:
+                assert given["REDIS_URL"] == ready["redis_url"]
+
+        assert await running.process.stop() == 0
+        assert running.stopped() == ["market", "feynman", "physics", "broadcaster", "bridge"]
+        assert not [pid for pid in pids if alive(pid)]
+        assert not (tmp_path / "run/urls.env").exists()
+
+
+async def test_whatever_is_killed_is_named_and_started_again(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        ready = await running.process.logged("ready")
+        for name in NAMES:
+            before = running.standin(name)
+            assert before is not None
+            os.kill(before["pid"], signal.SIGKILL)
+            line = await running.process.logged("died", process=name)
+            assert line["cause"] == "SIGKILL"
+
+            def new_one(name: str = name, pid: int = before["pid"]) -> bool:
+                about = running.standin(name)
+                return about is not None and about["pid"] != pid
+
+            await eventually(new_one)
+
+        async with connect(ready["redis_url"]) as client:
+            await client.set("kept", "1")
+            await client.config_set("appendfsync", "always")  # what is written next is on disk with its answer
+            await client.set("later", "1")
+        os.kill(await running.redis_pid(), signal.SIGKILL)
+        await running.process.logged("died", process="redis", cause="SIGKILL")
+
+        async def back() -> bool:
+            try:
+                async with connect(ready["redis_url"]) as client:
+                    return bool(await client.get("kept") == b"1")
+            except RedisUnavailable:
+                return False
+
+        await eventually(back)
+
+
+async def test_work_that_is_done_is_not_started_again(tmp_path: Path) -> None:
+    async with run(tmp_path, STANDIN_MARKET="exit 0") as running:
+        await running.process.logged("finished", process="market")
+        await running.process.logged("ready")
+        about = running.standin("market")
+        assert about is not None
+        assert await running.process.stop() == 0
+        assert running.standin("market") == about
+
+
+async def test_a_wrong_setting_ends_the_start(tmp_path: Path) -> None:
+    async with run(tmp_path, STANDIN_FEYNMAN="exit 2") as running:
+        assert await running.process.ended() == 2
+        await running.process.logged("refused", process="feynman")
+        assert not [pid for pid in running.pids() if alive(pid)]
+
+
+async def test_a_second_signal_kills_what_hangs_with_all_that_it_started(tmp_path: Path) -> None:
+    async with run(tmp_path, STANDIN_PHYSICS="hang") as running:
+        await running.process.logged("ready")
+        redis = await running.redis_pid()
+        physics = running.standin("physics")
+        assert physics is not None
+        assert alive(physics["grandchild"])
+        running.process.signal(signal.SIGINT)
+        await running.process.logged("stopping")
+        running.process.signal(signal.SIGINT)
+        assert await running.process.ended() == 0
+        await running.process.logged("killed", process="physics")
+        assert not [pid for pid in (*running.pids(), physics["grandchild"], redis) if alive(pid)]
+
+
+async def test_killed_itself_it_takes_its_children_along(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        await running.process.logged("ready")
+        pids = [*running.pids(), await running.redis_pid()]
+        running.process.signal(signal.SIGKILL)
+        await eventually(lambda: not [pid for pid in pids if alive(pid)])
+
+
+async def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        async with run(tmp_path, PHYSICS_PORT=str(port)) as running:
+            assert await running.process.ended() == 2
+            assert len(running.process.errors) == 1
+            assert f"127.0.0.1:{port}" in running.process.errors[0]
+            assert "PHYSICS_PORT" in running.process.errors[0]
+            assert running.pids() == []
+
+
+async def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
+    async with run(tmp_path) as first:
+        await first.process.logged("ready")
+        async with run(tmp_path) as second:
+            assert await second.process.ended() == 1
+            assert f"process {first.process.pid}" in second.process.errors[0]
+        assert first.process.returncode is None
+
+
+async def test_a_server_that_is_there_is_used_and_left_alone(tmp_path: Path, redis_url: str) -> None:
+    async with run(tmp_path, REDIS_URL=redis_url) as running:
+        assert (await running.process.logged("ready"))["redis_url"] == redis_url
+        assert await running.process.stop() == 0
+    async with connect(redis_url) as client:
+        assert await client.ping()
+
+
+async def test_a_run_waits_for_the_redis_of_one_that_was_killed(tmp_path: Path) -> None:
+    async with run(tmp_path) as first:
+        await first.process.logged("ready")
+        redis = await first.redis_pid()
+        os.kill(redis, signal.SIGSTOP)  # as one that takes long to save
+        first.process.signal(signal.SIGKILL)
+        await first.process.ended()
+        async with run(tmp_path) as second:
+            await second.process.logged("waiting")
+            assert alive(redis)
+            os.kill(redis, signal.SIGCONT)
+            await second.process.logged("ready", timeout=30)
+            assert not alive(redis)
