@@ -50,7 +50,7 @@ class Feynman:
         self._epoch = int(time.time() * 1000)
         self._seq = 0
 
-    async def write(self, symbol: str, age: float = 0.0, **fields: Any) -> None:
+    async def write(self, symbol: str, *, age: float = 0.0, **fields: Any) -> None:
         """A state whose sample is `age` seconds old."""
         self._seq += 1
         values: dict[str, Any] = {
@@ -173,7 +173,7 @@ async def test_a_row_shows_all_of_a_state(page: Page, feynman: Feynman) -> None:
         await shows(spy.locator(".badge"), "Gaussian")
         await shows(spy.locator(".alpha"), "2.80finite variance")
         texts = await spy.locator(".pillar .number").all_text_contents()
-        assert texts == ["0.42", "-1.23", "0.15", "0.08", "0.05"]
+        assert texts == ["0.42", "−1.23", "0.15", "0.08", "0.05"]
         await shows(spy.locator(".samples"), "1,234")
         await shows(spy.locator(".source"), "live")
         await shows(spy.locator(".age .label"), "")
@@ -257,7 +257,7 @@ async def test_what_is_old_is_never_shown_as_fresh(page: Page, feynman: Feynman)
         # It grows by the page's own clock: nothing more is sent of it.
         age = row(page, "OLD").locator(".seconds")
         first = int((await age.text_content() or "").removesuffix(" s"))
-        assert 15 <= first
+        assert first >= 15
         await shows(age, f"{first + 2} s")
 
 
@@ -345,7 +345,7 @@ async def test_hostile_text_is_shown_as_text(page: Page, feynman: Feynman) -> No
 
 async def test_a_state_as_the_specification_prints_it(page: Page, feynman: Feynman) -> None:
     """Seven fields and no more: what is absent is a dash."""
-    absent = dict.fromkeys(("price", "samples", "nonzero", "source", "timestamp"))
+    absent: dict[str, Any] = dict.fromkeys(("price", "samples", "nonzero", "source", "timestamp"))
     async with feynman.beats():
         await feynman.write("SPY", regime="WAIT", **absent)
         spy = row(page, "SPY")

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import redis.asyncio as redis
 
+from common.redis import connect_blocking
+from deploy.redis_server import RunningServer
 from tests.e2e.suite import Suite, suite, until
 from tests.e2e.suite import client as websocket
 from tests.support import ROOT, eventually
@@ -27,10 +29,18 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
 FAST = {"MARKET_INTERVAL_SECONDS": "0.2", "FEYNMAN_TICK_SECONDS": "0.2", "FEYNMAN_DISCOVERY_SECONDS": "0.5"}
 
 
-@pytest.fixture
-async def running(redis_url: str) -> AsyncIterator[Suite]:
-    async with suite(redis_url, {**FAST, "MARKET_SYMBOLS": "SPY,AAPL"}) as started:
+@pytest.fixture(scope="module")
+async def running(shared_redis_server: RunningServer) -> AsyncIterator[Suite]:
+    """One suite for all tests here, once for each kind of server."""
+    with connect_blocking(shared_redis_server.url) as client:
+        client.flushall()
+    async with suite(shared_redis_server.url, {**FAST, "MARKET_SYMBOLS": "SPY,AAPL"}) as started:
         yield started
+
+
+@pytest.fixture
+def redis_url(shared_redis_server: RunningServer) -> str:
+    return shared_redis_server.url
 
 
 @pytest.fixture
