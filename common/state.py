@@ -25,6 +25,7 @@ WAIT_RETURNS = 64
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
 _EXTRAS = ("price", "samples", "nonzero", "source")
+_LARGEST = 2**53 - 1  # a browser holds no greater whole number exactly
 
 
 class Version(NamedTuple):
@@ -135,8 +136,8 @@ def version(fields: dict[str, Any]) -> Version | None:
     if epoch is None and seq is None:
         return None
     # `type() is int`, since True is an int to isinstance
-    if type(epoch) is not int or type(seq) is not int or epoch < 0 or seq < 0:
-        raise InvalidMessage("version", "epoch and seq must both be whole numbers from 0")
+    if type(epoch) is not int or type(seq) is not int or min(epoch, seq) < 0 or max(epoch, seq) > _LARGEST:
+        raise InvalidMessage("version", "epoch and seq must both be whole numbers from 0 to 2^53 - 1")
     return Version(epoch, seq)
 
 

@@ -2,10 +2,12 @@
 
 A frame that goes to a thousand clients is built once. pyproject.toml bounds the library's version, and
 the tests of this module fail when what it leans on moves: a connection's `transport`, `protocol.state`
-and `paused`, and the calls of `resume_writing`.
+and `paused`, and the calls of `connection_made`, `connection_lost`, `data_received` and `resume_writing`.
 """
 
+import asyncio
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
@@ -14,13 +16,24 @@ from websockets.protocol import OPEN
 UNSENT_BYTES = 64 * 1024
 """A connection with more than this unsent gets no further writes until it has drained.
 
-With one write on top, itself at most 64 KiB and a header, a client stays below 256 KiB.
+With one write on top, itself at most two updates of 64 KiB, a client stays below 256 KiB.
 """
+MOST_UNSENT_BYTES = 224 * 1024
+"""Our own writes stay below it. What goes beyond are the library's pongs to a client that sends pings and
+does not read; it is cut off."""
 
 
 def text_frame(payload: bytes) -> bytes:
     """One unfragmented, uncompressed text frame from the server. `payload` must be UTF-8."""
     return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+class Watcher(Protocol):
+    """Is told of every TCP connection, also of those that never get through the handshake."""
+
+    def connected(self, connection: "ClientConnection") -> None: ...
+
+    def lost(self, connection: "ClientConnection") -> None: ...
 
 
 class ClientConnection(ServerConnection):
@@ -30,7 +43,16 @@ class ClientConnection(ServerConnection):
     may go out at any time between the handshake and the close.
     """
 
-    on_writable: Callable[[], None] | None = None
+    def __init__(self, watcher: Watcher, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._watcher = watcher
+        self.on_writable: Callable[[], None] | None = None
+        self.address = "unknown"
+        """Of the client, without its port."""
+        self.peer = "unknown"
+        """Its address and port."""
+        self.overrun = False
+        """It was cut off because it does not read the answers to its pings."""
 
     @property
     def writable(self) -> bool:
@@ -38,7 +60,27 @@ class ClientConnection(ServerConnection):
         return not self.paused and self.protocol.state is OPEN and not self.transport.is_closing()
 
     def write(self, frames: bytes) -> None:
-        self.transport.write(frames)
+        try:
+            self.transport.write(frames)
+        except RuntimeError:  # closed since `writable` was asked; connection_lost() says the rest
+            self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        name = transport.get_extra_info("peername")
+        if isinstance(name, tuple):
+            self.address, self.peer = str(name[0]), f"{name[0]}:{name[1]}"
+        self._watcher.connected(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._watcher.lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+            self.overrun = True
+            self.transport.abort()
 
     def resume_writing(self) -> None:
         super().resume_writing()

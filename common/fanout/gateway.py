@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 
 from prometheus_client import Counter
@@ -20,11 +20,15 @@ from common.clock import Clock
 from common.fanout import protocol
 from common.fanout.frames import UNSENT_BYTES, ClientConnection
 from common.fanout.hub import Hub
-from common.fanout.protocol import Close, Refused, Subscription
+from common.fanout.protocol import Close, Refused
+from common.fanout.session import Session
 
 REFUSED = Counter("cottage_fanout_refused_total", "Requests answered with ERROR", ["code"])
-HANDSHAKES_REFUSED = Counter("cottage_fanout_handshakes_refused_total", "Handshakes that failed", ["reason"])
-CLOSED = Counter("cottage_fanout_closed_total", "Connections that ended", ["code"])
+HANDSHAKES_REFUSED = Counter(
+    "cottage_fanout_handshakes_refused_total", "Handshakes that failed, by HTTP status", ["status"]
+)
+CLOSED = Counter("cottage_fanout_closed_total", "Connections that ended, by close code", ["code"])
+_COUNTED_CODES = frozenset(range(1000, 1016))  # a client may close with any of 2,000 others
 
 CLOSE_SECONDS = 2.0
 SEND_BUFFER_BYTES = 64 * 1024
@@ -49,17 +53,18 @@ class Gateway:
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
         self._page = page
+        self._connections: set[ClientConnection] = set()
 
     @asynccontextmanager
     async def serve(self, sock: socket.socket) -> AsyncIterator[None]:
         """Accept clients until the block ends; then close all with 1001, and cut off who does not follow."""
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        _tame_library_log()
         server = await serve(
             self._client,
             sock=sock,
-            create_connection=ClientConnection,
+            create_connection=partial(ClientConnection, self),  # type: ignore[arg-type]  # any factory will do
             process_request=self._process_request,
+            process_response=self._process_response,
             select_subprotocol=_select_subprotocol,
             compression=None,  # 20 KiB less a connection, and a frame built once stays as it is
             max_size=protocol.MAX_REQUEST_BYTES,
@@ -68,12 +73,23 @@ class Gateway:
             close_timeout=CLOSE_SECONDS,
             server_header=None,
         )
-        heartbeats = asyncio.create_task(self._beat(), name="heartbeats")
-        try:
-            yield
-        finally:
-            heartbeats.cancel()
-            await _close(server)
+        async with asyncio.TaskGroup() as group:
+            heartbeats = group.create_task(self._beat(), name="heartbeats")
+            try:
+                yield
+            finally:
+                heartbeats.cancel()
+                await self._close(server)
+
+    def connected(self, connection: ClientConnection) -> None:
+        self._connections.add(connection)
+
+    def lost(self, connection: ClientConnection) -> None:
+        self._connections.discard(connection)
+        if connection.request is None:  # it sent no HTTP request, or none in time
+            error = connection.protocol.handshake_exc
+            HANDSHAKES_REFUSED.labels("none").inc()
+            throttled.warning("handshake_failed", connection.address, peer=connection.peer, error=str(error)[:200])
 
     async def _beat(self) -> None:
         while True:
@@ -85,8 +101,6 @@ class Gateway:
         try:
             wanted = protocol.parse_target(request.path)
         except Refused as refused:
-            HANDSHAKES_REFUSED.labels("query").inc()
-            throttled.warning("handshake_refused", "query", peer=_peer(connection), error=refused.message)
             return _response(HTTPStatus.BAD_REQUEST, "text/plain", f"{refused.message}\n".encode())
         if wanted is None:
             found = self._page(request.path.partition("?")[0])
@@ -95,10 +109,21 @@ class Gateway:
             return _response(HTTPStatus.OK, *found)
         return None
 
+    def _process_response(self, connection: ServerConnection, _request: Request, response: Response) -> None:
+        """Count and log what was refused, by whomever."""
+        assert isinstance(connection, ClientConnection)
+        status = response.status_code
+        if status not in (HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.OK):
+            HANDSHAKES_REFUSED.labels(str(status)).inc()
+            error = response.body[:200].decode(errors="replace").partition("\n")[0]
+            key = f"{connection.address} {status}"
+            throttled.warning("handshake_refused", key, peer=connection.peer, status=status, error=error)
+
     async def _client(self, connection: ServerConnection) -> None:
         assert isinstance(connection, ClientConnection)
         assert connection.request is not None
-        wanted = protocol.parse_target(connection.request.path) or Subscription(everything=True)
+        wanted = protocol.parse_target(connection.request.path)
+        assert wanted is not None  # or _process_request had answered
         started = self._clock.monotonic()
         session = self._hub.join(connection, wanted)
         connection.on_writable = lambda: self._hub.drained(session)
@@ -107,24 +132,22 @@ class Gateway:
                 try:
                     self._hub.request(session, protocol.parse_request(message))
                 except Refused as refused:
-                    REFUSED.labels(str(refused.code)).inc()
-                    peer = _peer(connection)
-                    throttled.warning("request_refused", peer, peer=peer, code=refused.code, error=refused.message)
-                    session.answer(protocol.error(refused))
+                    self._refuse(connection, session, refused)
                 if session.flooded:
                     await _end(connection, Close.POLICY, "asks faster than it reads")
                     break
+                await asyncio.sleep(0)  # one request a turn: who sends thousands at once waits, not the others
         except ConnectionClosed:
             pass  # reported below, like every other end
         finally:
             connection.on_writable = None
             self._hub.leave(session)
-            code = connection.close_code
-            CLOSED.labels(str(code)).inc()
+            code = Close.POLICY if session.flooded or connection.overrun else connection.close_code
+            CLOSED.labels(str(code) if code in _COUNTED_CODES else "other").inc()
             report = log.warning if code in (Close.TOO_BIG, Close.POLICY) else log.info
             report(
                 "client_left",
-                peer=_peer(connection),
+                peer=connection.peer,
                 code=code,
                 seconds=round(self._clock.monotonic() - started, 1),
                 delivered=session.delivered,
@@ -132,13 +155,30 @@ class Gateway:
                 agent_drops=session.agent_drops,
             )
 
+    def _refuse(self, connection: ClientConnection, session: Session, refused: Refused) -> None:
+        REFUSED.labels(str(refused.code)).inc()
+        key = f"{connection.address} {refused.code}"
+        throttled.warning("request_refused", key, peer=connection.peer, code=refused.code, error=refused.message)
+        self._hub.refuse(session, refused)
+
+    async def _close(self, server: Server) -> None:
+        server.close(code=Close.GOING_AWAY, reason="server is stopping")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await server.wait_closed()
+                return
+        # The library waits for a client that does not read, which keeps the close frame from going out,
+        # and for one that has not finished its handshake.
+        for connection in list(self._connections):
+            connection.transport.abort()
+        await server.wait_closed()
+
 
 def _select_subprotocol(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     if not offered:
         return None
     if protocol.SUBPROTOCOL in offered:
         return Subprotocol(protocol.SUBPROTOCOL)
-    HANDSHAKES_REFUSED.labels("subprotocol").inc()
     raise NegotiationError(f"only {protocol.SUBPROTOCOL} is spoken here")
 
 
@@ -155,18 +195,6 @@ def _response(status: HTTPStatus, media_type: str, body: bytes) -> Response:
     return Response(status.value, status.phrase, headers, body)
 
 
-async def _close(server: Server) -> None:
-    server.close(code=Close.GOING_AWAY, reason="server is stopping")
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await server.wait_closed()
-            return
-    # A client that does not read keeps the close frame from going out, and the library waits for it.
-    for connection in server.all_connections:
-        connection.transport.abort()
-    await server.wait_closed()
-
-
 async def _end(connection: ServerConnection, code: Close, reason: str) -> None:
     """Close one connection within CLOSE_SECONDS, whatever its client does."""
     try:
@@ -174,25 +202,3 @@ async def _end(connection: ServerConnection, code: Close, reason: str) -> None:
             await connection.close(code, reason)
     except TimeoutError:
         connection.transport.abort()
-
-
-def _peer(connection: ServerConnection) -> str:
-    address = connection.remote_address
-    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unknown"
-
-
-class _OneLine(logging.Filter):
-    """What strangers do to the handshake is counted and said in one line, not in a traceback each."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        HANDSHAKES_REFUSED.labels("handshake").inc()
-        throttled.warning("handshake_failed", record.msg, reason=record.getMessage(), error=str(error)[:200])
-        return False
-
-
-def _tame_library_log() -> None:
-    logger = logging.getLogger("websockets.server")
-    logger.setLevel(logging.WARNING)
-    if not any(isinstance(each, _OneLine) for each in logger.filters):
-        logger.addFilter(_OneLine())

@@ -12,7 +12,7 @@ from common.clock import Clock, iso_millis
 from common.fanout import protocol
 from common.fanout.frames import text_frame
 from common.fanout.newest import NewestTable
-from common.fanout.protocol import Request, Subscription, Upstream
+from common.fanout.protocol import Refused, Request, Subscription, Upstream
 from common.fanout.session import Session, Update, Wire, chunks
 from common.state import Version
 
@@ -55,36 +55,38 @@ class Hub:
             STALE.inc()
             return False
         UPDATES.inc()
-        self._send(Update(symbol, text_frame(payload), skipped))
+        self._send(Update(symbol, text_frame(protocol.with_skipped(payload, skipped)), skipped))
         return True
 
     def remove(self, symbol: str) -> None:
         if self.table.remove(symbol):
-            self._send(Update(symbol, text_frame(protocol.removed(symbol)), 0))
+            self._send(Update(symbol, text_frame(protocol.removed(symbol)), removal=True))
 
     def agent_update(self, payload: bytes) -> None:
+        self.flush()
         frame = text_frame(payload)
-        for session in self._sessions:
+        for session in list(self._sessions):
             session.agent_update(frame)
 
     def heartbeat(self) -> None:
         self.flush()
-        for session in self._sessions:
+        for session in list(self._sessions):
             session.heartbeat()
 
     def join(self, wire: Wire, wanted: Subscription) -> Session:
-        """A new client; its SNAPSHOT begins at once."""
+        """A new client; its SNAPSHOT begins at once, and a HEARTBEAT follows: how fresh is what it got?"""
         self.flush()
         session = Session(self, wire, wanted)
         self._sessions[session] = None
         self._index(session)
         CLIENTS.set(len(self._sessions))
+        session.heartbeat()
         return session
 
     def leave(self, session: Session) -> None:
         if session not in self._sessions:
             return
-        self._unindex(session)
+        self._unindex(session, session.wanted)
         del self._sessions[session]
         CLIENTS.set(len(self._sessions))
         DELIVERED.inc(session.delivered)
@@ -94,11 +96,18 @@ class Hub:
     def request(self, session: Session, request: Request) -> None:
         """Grant a client's request. Raises Refused."""
         self.flush()
-        self._unindex(session)
+        before = session.wanted
         try:
             session.request(request)
         finally:
-            self._index(session)
+            if session.wanted != before:
+                self._unindex(session, before)
+                self._index(session)
+
+    def refuse(self, session: Session, refused: Refused) -> None:
+        """Answer what cannot be granted."""
+        self.flush()
+        session.answer(protocol.error(refused))
 
     def drained(self, session: Session) -> None:
         """The session's wire takes writes again."""
@@ -114,7 +123,7 @@ class Hub:
         SYMBOLS.set(len(self.table))
         if self._everything:
             joined = chunks(turn)
-            for session in self._everything:
+            for session in list(self._everything):
                 session.deliver(joined)
         if self._by_symbol:
             for session, updates in self._wanted(turn).items():
@@ -138,9 +147,9 @@ class Hub:
         for symbol in session.wanted.named:
             self._by_symbol.setdefault(symbol, {})[session] = None
 
-    def _unindex(self, session: Session) -> None:
+    def _unindex(self, session: Session, wanted: Subscription) -> None:
         self._everything.pop(session, None)
-        for symbol in session.wanted.named:
+        for symbol in wanted.named:
             group = self._by_symbol.get(symbol, {})
             group.pop(session, None)
             if not group:

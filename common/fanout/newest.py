@@ -24,12 +24,8 @@ class NewestTable:
     def offer(self, symbol: str, version: Version | None, payload: bytes) -> bool:
         """Take it if it is newer than what is there; whether it was taken."""
         current = self._entries.get(symbol)
-        if current is not None:
-            if current.version is not None:
-                if version is None or version <= current.version:
-                    return False
-            elif version is None and payload == current.payload:
-                return False
+        if current is not None and current.version is not None and (version is None or version <= current.version):
+            return False
         self._entries[symbol] = Entry(version, payload)
         return True
 
@@ -39,6 +35,10 @@ class NewestTable:
 
     def get(self, symbol: str) -> Entry | None:
         return self._entries.get(symbol)
+
+    def entries(self) -> dict[str, Entry]:
+        """All of them as they are now."""
+        return self._entries.copy()
 
     def __contains__(self, symbol: str) -> bool:
         return symbol in self._entries

@@ -3,24 +3,30 @@
 Pure: bytes in, values out, and back.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import orjson
 
 from common import keys
-from common.errors import CottageError, InvalidName
+from common.errors import CottageError, InvalidMessage, InvalidName
 from common.state import Version
 
 SUBPROTOCOL = "cottage.v1"
 PATH = "/ws"
 ALL = "*"
 MAX_REQUEST_BYTES = 64 * 1024
+MAX_NAMED_SYMBOLS = 4096
+"""A client may name at most so many; who wants more subscribes to all."""
 MAX_PROVEN_SYMBOLS = 64
 """A client that named at most so many gets their versions with every HEARTBEAT."""
+
+
+TOO_MANY = f'at most {MAX_NAMED_SYMBOLS} symbols can be named; ["*"] is all of them'
 
 
 class Close(IntEnum):
@@ -40,6 +46,7 @@ class Code(StrEnum):
     UNKNOWN_ACTION = "unknown_action"
     BAD_REQUEST = "bad_request"  # a field is missing or of the wrong type
     BAD_SYMBOL = "bad_symbol"
+    TOO_MANY_SYMBOLS = "too_many_symbols"  # more than MAX_NAMED_SYMBOLS
     SUBSCRIBED_TO_ALL = "subscribed_to_all"  # single symbols cannot be taken out of ["*"]
     NO_AUTHENTICATION = "no_authentication"  # this server asks for no token
 
@@ -90,15 +97,15 @@ def parse_target(target: str) -> Subscription | None:
 
     Raises Refused for a bad query.
     """
-    parts = urlsplit(target)
-    if parts.path != PATH:
+    path, _, rest = target.partition("?")
+    if path != PATH:
         return None
-    query = parse_qs(parts.query, keep_blank_values=True)
+    query = parse_qs(rest, keep_blank_values=True)
     if "batch" in query:
         raise Refused(Code.BAD_REQUEST, "batch is not served by this version")
     if "symbols" not in query:
         return Subscription(everything=True)
-    return _subscription([name for name in query["symbols"][-1].split(",") if name], None)
+    return _subscription([name for names in query["symbols"] for name in names.split(",") if name], None)
 
 
 def parse_request(message: str | bytes) -> Request:
@@ -112,7 +119,7 @@ def parse_request(message: str | bytes) -> Request:
     if not isinstance(fields, dict):
         raise Refused(Code.BAD_JSON, "a request is one JSON object")
     request_id = fields.get("id")
-    if request_id is not None and not (isinstance(request_id, str | int) and len(str(request_id)) <= 64):
+    if request_id is not None and not (type(request_id) in (str, int) and len(str(request_id)) <= 64):
         raise Refused(Code.BAD_REQUEST, "id must be text or a whole number of at most 64 characters")
     action = fields.get("action")
     if action == "ping":
@@ -131,9 +138,12 @@ def _subscription(symbols: Sequence[object], request_id: object) -> Subscription
     if ALL in symbols:
         return Subscription(everything=True)
     try:
-        return Subscription(False, frozenset(keys.symbol(name) for name in symbols))
+        named = frozenset(keys.symbol(name) for name in symbols)
     except InvalidName as error:
         raise Refused(Code.BAD_SYMBOL, str(error), request_id) from error
+    if len(named) > MAX_NAMED_SYMBOLS:
+        raise Refused(Code.TOO_MANY_SYMBOLS, TOO_MANY, request_id)
+    return Subscription(False, named)
 
 
 def snapshot(
@@ -146,6 +156,39 @@ def snapshot(
         b",".join(updates),
         orjson.dumps(tail)[1:],
     )
+
+
+def split_snapshot(message: bytes) -> list[bytes]:
+    """Undo `snapshot`: the updates as they were published. Raises InvalidMessage.
+
+    Parsing and writing them anew would give other bytes where the publisher writes JSON in another way.
+    """
+    head = b'"updates":['
+    start = message.find(head)
+    text = message[start + len(head) :].decode()
+    updates: list[bytes] = []
+    begin = 0
+    try:
+        if start < 0 or text.startswith("]"):
+            return updates
+        while True:
+            _, end = _decoder.raw_decode(text, _after_space(text, begin))
+            end = _after_space(text, end)
+            updates.append(text[begin:end].encode())
+            if text[end] != ",":
+                return updates
+            begin = end + 1
+    except (ValueError, IndexError, RecursionError) as error:
+        raise InvalidMessage("json", f"updates of a SNAPSHOT: {error}") from error
+
+
+_decoder = json.JSONDecoder()  # orjson does not tell where a value ends
+
+
+def _after_space(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
 
 
 def heartbeat(timestamp: str, upstream: Upstream, seqs: dict[str, Version] | None) -> bytes:
@@ -190,7 +233,8 @@ def with_skipped(update: bytes, skipped: int) -> bytes:
 
 
 def split_skipped(update: bytes, skipped: int) -> bytes:
-    """Undo `with_skipped`: the update as it was published."""
-    if skipped == 0:
-        return update
-    return update.removesuffix(b',"skipped":%d}' % skipped) + b"}"
+    """Undo `with_skipped`: the update as it was published. Raises InvalidMessage."""
+    tail = b',"skipped":%d}' % skipped
+    if skipped < 1 or not update.endswith(tail):
+        raise InvalidMessage("skipped", "not where this protocol puts it")
+    return update.removesuffix(tail) + b"}"

@@ -33,15 +33,29 @@ class Update(NamedTuple):
 
     symbol: str
     frame: bytes
-    skipped: int
-    """Versions that this server was not sent before this one."""
+    skipped: int = 0
+    """Versions that this server was not sent before this one; the frame says so."""
+    removal: bool = False
 
 
 class Chunk(NamedTuple):
-    """Frames joined for one write, and the updates that they hold."""
+    """Frames joined for one write, and what they hold."""
 
     joined: bytes
     updates: Sequence[Update]
+    versions: int
+    """PHYSICS_UPDATEs in it."""
+    skipped: int
+    """Versions that they say were left out."""
+
+
+class Owed(NamedTuple):
+    """What a client that fell behind has missed of one symbol."""
+
+    versions: int = 0
+    removed: bool = False
+    """It was removed meanwhile: the client is told so before it gets a newer state, which may have
+    a lower version where Redis has lost its data."""
 
 
 def chunks(updates: Sequence[Update]) -> list[Chunk]:
@@ -59,7 +73,9 @@ def chunks(updates: Sequence[Update]) -> list[Chunk]:
 
 
 def _chunk(updates: Sequence[Update]) -> Chunk:
-    return Chunk(b"".join([update.frame for update in updates]), updates)
+    joined = b"".join([update.frame for update in updates])
+    versions = sum(not update.removal for update in updates)
+    return Chunk(joined, updates, versions, sum(update.skipped for update in updates))
 
 
 class Source(Protocol):
@@ -78,10 +94,10 @@ class Session:
         self._source = source
         self._wire = wire
         self.wanted = Subscription(False)
-        self._pending: OrderedDict[str, int] = OrderedDict()
-        """Symbols that changed while the wire took no writes, with the versions left out so far."""
+        self._pending: OrderedDict[str, Owed] = OrderedDict()
+        """Symbols that changed while the wire took no writes."""
         self._snapshot: OrderedDict[str, None] = OrderedDict()
-        self._missing: list[str] = []
+        self._missing: deque[str] = deque()
         self._snapshot_owed = False
         self._replies: deque[bytes] = deque()
         self._agent_frames: deque[bytes] = deque(maxlen=MAX_WAITING)
@@ -99,7 +115,8 @@ class Session:
         for chunk in turn:
             if self._idle and self._wire.writable:
                 self._wire.write(chunk.joined)
-                self.delivered += len(chunk.updates)
+                self.delivered += chunk.versions
+                self.skipped += chunk.skipped
             else:
                 self._fall_behind(chunk.updates)
 
@@ -121,6 +138,8 @@ class Session:
             return
         if request.action == "unsubscribe":
             self._unwant(request)
+        elif len(self.wanted.named | request.subscription.named) > protocol.MAX_NAMED_SYMBOLS:
+            raise Refused(Code.TOO_MANY_SYMBOLS, protocol.TOO_MANY, request.request_id)
         self.answer(protocol.ack(request))
         if request.action == "subscribe":
             self._want(request.subscription)
@@ -189,14 +208,17 @@ class Session:
         for owed in (self._pending, self._snapshot):
             for symbol in [name for name in owed if not self.wants(name)]:
                 del owed[symbol]
-        self._missing = [symbol for symbol in self._missing if self.wants(symbol)]
+        self._missing = deque(symbol for symbol in self._missing if self.wants(symbol))
 
     def _fall_behind(self, updates: Sequence[Update]) -> None:
-        for symbol, _frame, skipped in updates:
-            if symbol in self._snapshot:
+        for update in updates:
+            if update.symbol in self._snapshot:
                 continue  # not written yet: its SNAPSHOT will hold the newest
-            left_out = self._pending.get(symbol)
-            self._pending[symbol] = skipped if left_out is None else left_out + 1 + skipped
+            owed = self._pending.get(update.symbol, Owed())
+            if update.removal:
+                self._pending[update.symbol] = owed._replace(removed=True)
+            else:
+                self._pending[update.symbol] = owed._replace(versions=owed.versions + 1 + update.skipped)
 
     def _write_snapshot(self) -> None:
         table = self._source.table
@@ -205,15 +227,17 @@ class Session:
         while self._snapshot and size < WRITE_BYTES:
             symbol, _ = self._snapshot.popitem(last=False)
             entry = table.get(symbol)
-            if entry is None:  # removed since it was asked for
-                self._missing.append(symbol)
-            else:
+            if entry is not None:
                 updates.append(entry.payload)
                 size += len(entry.payload)
-        last = not self._snapshot
+            elif not self.wanted.everything:  # removed since it was asked for
+                self._missing.append(symbol)
         missing: list[str] = []
-        if last:
-            missing, self._missing, self._snapshot_owed = self._missing, [], False
+        while self._missing and not self._snapshot and size < WRITE_BYTES:
+            missing.append(self._missing.popleft())
+            size += len(missing[-1]) + 3  # quotes and comma
+        last = not (self._snapshot or self._missing)
+        self._snapshot_owed = not last
         payload = protocol.snapshot(
             self._source.timestamp(),
             updates,
@@ -227,13 +251,18 @@ class Session:
         frames: list[bytes] = []
         size = 0
         while self._pending and size < WRITE_BYTES:
-            symbol, skipped = self._pending.popitem(last=False)
+            symbol, owed = self._pending.popitem(last=False)
             entry = self._source.table.get(symbol)
-            payload = protocol.removed(symbol) if entry is None else protocol.with_skipped(entry.payload, skipped)
-            frames.append(text_frame(payload))
+            if owed.removed:
+                frames.append(text_frame(protocol.removed(symbol)))
+            if entry is None:
+                self.skipped += owed.versions
+            else:
+                skipped = owed.versions - 1
+                frames.append(text_frame(protocol.with_skipped(entry.payload, skipped)))
+                self.skipped += skipped
+                self.delivered += 1
             size += len(frames[-1])
-            self.skipped += skipped
-        self.delivered += len(frames)
         self._wire.write(b"".join(frames))
 
     def _heartbeat(self) -> bytes:

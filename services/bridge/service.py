@@ -5,6 +5,7 @@ subscription, on a new epoch and every 30 s, all states are read as well, and (e
 """
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -14,12 +15,14 @@ from common.clock import Clock
 from common.errors import InvalidMessage, RedisError, RedisRefused, RedisUnavailable, leaves
 from common.fanout.gateway import Gateway
 from common.fanout.hub import Hub
+from common.fanout.newest import Entry
 from common.fanout.protocol import Upstream
-from common.messages import AgentUpdate, Heartbeat, PhysicsUpdate, check_epoch, parse_state_update
+from common.messages import MAX_BYTES, AgentUpdate, Heartbeat, PhysicsUpdate, check_epoch, parse_state_update
 from common.ops import listening_socket
 from common.redis import Client, Subscription, connect, subscribe
 from common.settings import redacted
-from common.store import PhysicsStates
+from common.state import PhysicsState
+from common.store import PhysicsStates, batches, scan
 from services.bridge import metrics
 from services.bridge.settings import BridgeSettings
 from services.bridge.upstream import Hearing
@@ -27,6 +30,10 @@ from services.bridge.upstream import Hearing
 PING_SECONDS = 1.0
 REFUSED_SECONDS = 5.0
 """A wrong password does not mend itself within a second: try slowly."""
+LASTING_SECONDS = 5.0
+"""A subscription that lived so long resets the backoff; a server that cuts each one at once is not hammered."""
+REREAD_PAUSE_SECONDS = 1.0
+"""New epochs, true or forged, make nobody read all states more often than that."""
 
 log = logs.get_logger()
 throttled = logs.Throttled(log)
@@ -43,6 +50,7 @@ class RedisBridge:
         self._epoch = 0
         self._reread = asyncio.Event()
         self._absent: set[str] = set()
+        """Symbols whose state was gone at the last full read."""
         self._problem: str | None = "not subscribed yet"
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -75,24 +83,26 @@ class RedisBridge:
         """Subscribe, and again whenever the subscription is lost."""
         backoff = Backoff()
         while True:
-            wait = 0.0
+            began = self._clock.monotonic()
+            refused = False
             try:
-                await self._listen(backoff)
+                await self._listen()
             except* RedisError as group:
                 error = leaves(group)[0]
                 self._hearing.redis_answers = False
                 self._problem = f"Redis: {error}"
                 throttled.warning("redis_lost", type(error).__name__, error=str(error))
-                wait = REFUSED_SECONDS if isinstance(error, RedisRefused) else backoff.next()
-            await self._clock.sleep(wait)
+                refused = isinstance(error, RedisRefused)
+            if self._clock.monotonic() - began >= LASTING_SECONDS:
+                backoff.reset()
+            await self._clock.sleep(REFUSED_SECONDS if refused else backoff.next())
 
-    async def _listen(self, backoff: Backoff) -> None:
+    async def _listen(self) -> None:
         """One subscription's life. Raises RedisError when it is lost."""
         url = self._settings.redis_url
         async with subscribe(url, keys.STATE_UPDATE) as subscription, connect(url) as client:
             metrics.SUBSCRIPTIONS.inc()
             await self._read_all(client)
-            backoff.reset()
             self._hearing.redis_answers = True
             self._problem = None
             log.info("subscribed", url=redacted(url), symbols=len(self._hub.table))
@@ -114,13 +124,15 @@ class RedisBridge:
     def _take(self, payload: bytes) -> None:
         """One message of the channel; what cannot be trusted is counted, logged and dropped."""
         try:
-            message = parse_state_update(payload, self._redis_now())
+            self._apply(payload)
         except InvalidMessage as error:
             self._drop("message_dropped", payload[:60].decode(errors="replace"), error)
-            return
-        match message:
+
+    def _apply(self, payload: bytes) -> None:
+        match parse_state_update(payload, self._redis_now()):
             case PhysicsUpdate(symbol=symbol, version=version):
                 metrics.PHYSICS_UPDATES.inc()
+                self._check_room(symbol)
                 self._hub.update(symbol, version, payload)
                 if version is not None:
                     self._note_epoch(version.epoch)
@@ -135,17 +147,18 @@ class RedisBridge:
     def _note_epoch(self, epoch: int) -> None:
         if epoch > self._epoch:
             if self._epoch:
-                log.info("new_epoch", epoch=epoch, before=self._epoch)
                 self._reread.set()
             self._epoch = epoch
 
     async def _keep_reading(self, client: Client) -> None:
+        pause = min(REREAD_PAUSE_SECONDS, self._settings.reread_seconds / 2)
         while True:
-            try:
-                async with asyncio.timeout(self._settings.reread_seconds):
+            await self._clock.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.reread_seconds - pause):
                     await self._reread.wait()
-            except TimeoutError:
-                pass
+            if self._reread.is_set():
+                log.info("new_epoch", epoch=self._epoch)
             self._reread.clear()
             await self._read_all(client)
 
@@ -154,26 +167,59 @@ class RedisBridge:
         started = time.perf_counter()
         now = await client.now()
         self._redis_ahead = now - self._clock.monotonic()
-        known = set(self._hub.table)
-        states = await PhysicsStates(client).all(lambda name, error: self._drop("state_dropped", name, error))
+        held = self._hub.table.entries()
+        present: set[str] = set()
+        """A state that cannot be trusted is not gone: the last good one stands."""
+
+        def bad(symbol: str, error: InvalidMessage) -> None:
+            present.add(symbol)
+            self._drop("state_dropped", symbol, error)
+
         healed = 0
-        for symbol, state in states.items():
-            try:
-                if state.version is not None:
-                    check_epoch(state.version.epoch, now)
-            except InvalidMessage as error:
-                self._drop("state_dropped", symbol, error)
-                continue
-            healed += self._hub.update(symbol, state.version, state.update(symbol))
-        absent = known - states.keys()
-        for symbol in absent & self._absent:
+        for part in batches(await scan(client, keys.PHYSICS_STATE, bad)):
+            for symbol, state in (await PhysicsStates(client).many(part, bad)).items():
+                present.add(symbol)
+                try:
+                    healed += self._heal(symbol, state, held.get(symbol), now)
+                except InvalidMessage as error:
+                    bad(symbol, error)
+        absent = held.keys() - present
+        gone = sorted(absent & self._absent)
+        for symbol in gone:
             self._hub.remove(symbol)
-            metrics.REMOVED.inc()
-            log.info("state_removed", symbol=symbol)
+        if gone:
+            metrics.REMOVED.inc(len(gone))
+            log.info("states_removed", count=len(gone), symbols=gone[:20])
         self._absent = absent
         metrics.FULL_READS.inc()
         metrics.HEALED.inc(healed)
-        log.debug("states_read", symbols=len(states), healed=healed, ms=round((time.perf_counter() - started) * 1e3))
+        log.debug("states_read", symbols=len(present), healed=healed, ms=round((time.perf_counter() - started) * 1e3))
+
+    def _heal(self, symbol: str, state: PhysicsState, before: Entry | None, now: float) -> bool:
+        """Take a state that was read, if it is newer than what is held; whether it was taken.
+
+        `before`: what was held when the read began. Raises InvalidMessage for a state that cannot be trusted.
+        """
+        current = self._hub.table.get(symbol)
+        if state.version is not None:
+            check_epoch(state.version.epoch, now)
+            if current is not None and current.version is not None and state.version <= current.version:
+                return False
+        elif current is not before:
+            return False  # without versions the order of arrival counts, and the channel's came during the read
+        payload = state.update(symbol)
+        if len(payload) > MAX_BYTES:
+            raise InvalidMessage("size", f"its update has {len(payload)} bytes, at most {MAX_BYTES} are allowed")
+        if current is not None and current.payload == payload:
+            return False
+        self._check_room(symbol)
+        return self._hub.update(symbol, state.version, payload)
+
+    def _check_room(self, symbol: str) -> None:
+        """Raises InvalidMessage where one more symbol would be too many."""
+        most = self._settings.max_symbols
+        if symbol not in self._hub.table and len(self._hub.table) >= most:
+            raise InvalidMessage("room", f"{most} symbols are held already: see BRIDGE_MAX_SYMBOLS")
 
     def _redis_now(self) -> float:
         return self._redis_ahead + self._clock.monotonic()

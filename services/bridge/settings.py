@@ -15,6 +15,10 @@ class BridgeSettings(RedisSettings):
     port: Port = Field(8766, description="port of the link")
     ops_port: Port = Field(9104, description="/healthz /readyz /status /metrics; 0 takes any free port")
     reread_seconds: Seconds = Field(30.0, description="all states are read again this often")
+    max_symbols: Annotated[int, Field(ge=1)] = Field(
+        20_000,
+        description="states of more symbols than that are dropped: what anybody may publish must not fill memory",
+    )
     silence_seconds: Annotated[float, Field(ge=0.2, allow_inf_nan=False)] = Field(
         3.0, description="a channel silent for so long is asked whether it still hears"
     )

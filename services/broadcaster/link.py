@@ -56,7 +56,7 @@ class Link:
             try:
                 await self._hold()
             except LinkLost as lost:
-                self._state.connected = False
+                self._state.lost()
                 self.problem = f"bridge: {lost}"
                 throttled.warning("bridge_lost", "", url=self._url, error=str(lost))
             if self._clock.monotonic() - began >= LASTING_SECONDS:
@@ -92,13 +92,16 @@ class Link:
             try:
                 self.take(message)
             except InvalidMessage as error:
-                metrics.DROPPED.labels(error.reason).inc()
-                throttled.warning("message_dropped", error.reason, reason=error.reason, error=error.detail)
-            if not self._complete and self._state.connected and self._hub.upstream().complete:
-                # The bridge had not read Redis when it sent the SNAPSHOT: ask for a whole one.
-                self._state.connected = False
+                self._drop(error)
+            if self.needs_snapshot:
+                self._state.linked = False
                 for action in ("unsubscribe", "subscribe"):
                     await connection.send(orjson.dumps({"action": action, "symbols": [protocol.ALL]}).decode())
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """The bridge had not read Redis when it sent the SNAPSHOT, and has now: a whole one is to be had."""
+        return self._state.linked and not self._complete and self._hub.upstream().complete
 
     def take(self, message: bytes) -> None:
         """One frame of the bridge. Raises InvalidMessage for what cannot be trusted."""
@@ -108,46 +111,58 @@ class Link:
                 skipped = fields.get("skipped", 0)
                 if type(skipped) is not int:
                     raise InvalidMessage("type", "skipped is not a whole number")
-                self._update(protocol.split_skipped(message, skipped), skipped)
+                payload = protocol.split_skipped(message, skipped) if skipped else message
+                update = _physics_update(payload)
+                self._hub.update(update.symbol, update.version, payload, skipped)
             case "SNAPSHOT":
-                self._snapshot(fields)
+                self._snapshot(message, fields)
             case "REMOVED":
                 self._hub.remove(str(fields.get("symbol")))
             case "AGENT_UPDATE":
-                update = parse_state_update(message, None)
-                assert isinstance(update, AgentUpdate)
-                self._hub.agent_update(update.payload)
+                agent_update = parse_state_update(message, None)
+                assert isinstance(agent_update, AgentUpdate)  # by its event
+                self._hub.agent_update(message)
             case "HEARTBEAT":
                 self._state.state(_upstream(fields.get("upstream")), self._clock.monotonic())
             case "ACK":
                 pass  # of our own requests
-            case event:
-                raise InvalidMessage("event", f"{event!r} is none that a bridge sends")
+            case _:
+                raise InvalidMessage("event", "none that a bridge sends")
 
-    def _update(self, payload: bytes, skipped: int) -> str:
-        update = parse_state_update(payload, None)
-        if not isinstance(update, PhysicsUpdate):
-            raise InvalidMessage("event", "not a PHYSICS_UPDATE")
-        self._hub.update(update.symbol, update.version, payload, skipped)
-        return update.symbol
-
-    def _snapshot(self, fields: dict[str, Any]) -> None:
-        updates = fields.get("updates")
-        if not isinstance(updates, list):
-            raise InvalidMessage("type", "updates is not a list")
-        for update in updates:
-            self._named.add(self._update(orjson.dumps(update), 0))
-        if not fields.get("last"):
+    def _snapshot(self, message: bytes, fields: dict[str, Any]) -> None:
+        for payload in protocol.split_snapshot(message):
+            try:
+                update = _physics_update(payload)
+            except InvalidMessage as error:
+                self._drop(error)  # the others of the frame stand
+                continue
+            self._named.add(update.symbol)
+            held = self._hub.table.get(update.symbol)
+            if held is None or held.payload != payload:
+                self._hub.update(update.symbol, update.version, payload)
+        if fields.get("last") is not True:
             return
         self._complete = fields.get("complete") is True
         if self._complete:
-            for symbol in set(self._hub.table) - self._named:
+            for symbol in self._hub.table.entries().keys() - self._named:
                 self._hub.remove(symbol)
         self._named.clear()
-        self._state.connected = True
+        self._state.linked = True
         self.problem = None
         metrics.LINKS.inc()
         log.info("linked", url=self._url, symbols=len(self._hub.table), complete=self._complete)
+
+    @staticmethod
+    def _drop(error: InvalidMessage) -> None:
+        metrics.DROPPED.labels(error.reason).inc()
+        throttled.warning("message_dropped", error.reason, reason=error.reason, error=error.detail)
+
+
+def _physics_update(payload: bytes) -> PhysicsUpdate:
+    update = parse_state_update(payload, None)
+    if not isinstance(update, PhysicsUpdate):
+        raise InvalidMessage("event", "not a PHYSICS_UPDATE")
+    return update
 
 
 def _upstream(fields: object) -> Upstream:
