@@ -3,6 +3,7 @@
 Event names plus fields: `log.info("state_written", symbols=503, ms=41)`.
 """
 
+import json
 import logging
 import sys
 import time
@@ -64,6 +65,7 @@ def configure(service: str, level: str = "info", style: str = "auto") -> None:
             ],
         )
     )
+    logging.captureWarnings(True)
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(max(severity, logging.WARNING))  # a library's chatter is not ours to repeat
 
@@ -75,11 +77,11 @@ def _short_time(_logger: Any, _method: str, event: structlog.typing.EventDict) -
 
 
 def _to_json(event: Any, **_options: Any) -> bytes:
-    # An integer over 64 bits is beyond orjson; a log line must never be what fails.
+    # An integer over 64 bits and half of a surrogate pair are beyond orjson; a log line must never be what fails.
     try:
         return orjson.dumps(event, default=repr)
     except TypeError:
-        return orjson.dumps({key: str(value) for key, value in event.items()})
+        return json.dumps({str(key): str(value) for key, value in event.items()}).encode()
 
 
 def _as_text(renderer: structlog.typing.Processor) -> structlog.typing.Processor:

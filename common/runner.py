@@ -1,14 +1,16 @@
 """How every process starts, runs and stops.
 
 The one shutdown story: SIGTERM or SIGINT sets `stopping`; the service returns from `run` once it has
-drained; what is still running after `drain_seconds` is cancelled; the process exits 0. A second signal
-ends it at once. A service that fails ends loudly with exit status 1, and whoever watches it starts it again.
+drained; what is still running after `drain_seconds` is cancelled; the process exits 0, by force
+CLOSING_SECONDS later where something does not close. A second signal ends it at once. A service that
+fails ends loudly with exit status 1, and whoever watches it starts it again.
 """
 
 import asyncio
 import os
 import signal
 import sys
+import threading
 from typing import Protocol
 
 import uvloop
@@ -17,6 +19,9 @@ from common import __version__, logs
 from common.errors import CottageError, SettingsError, leaves
 from common.ops import Reporter, listening_socket, ops_app, serve_asgi
 from common.settings import ServiceSettings
+
+CLOSING_SECONDS = 2.0
+"""How long closing may take after the drain: all of it within the 8 s that a stop is promised to take."""
 
 log = logs.get_logger()
 
@@ -51,6 +56,7 @@ async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
         log.error("crashed", exc_info=group)
         status = 1
     log.info("stopped", status=status)
+    _end_after(CLOSING_SECONDS, status)
     return status
 
 
@@ -61,11 +67,25 @@ async def _until_drained(service: Service, stopping: asyncio.Event, drain_second
         await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             log.info("draining", seconds=drain_seconds)
+            _end_after(drain_seconds + CLOSING_SECONDS, 0)
             _done, late = await asyncio.wait((work,), timeout=drain_seconds)
             if late:
                 log.warning("drain_deadline_passed", seconds=drain_seconds)
                 work.cancel()
         asked.cancel()
+
+
+def _end_after(seconds: float, status: int) -> None:
+    """End the process then, whatever still runs: a close that waits for a peer, or a thread in a slow look-up
+    of a host's name, which nobody can cancel and for which Python itself would wait."""
+
+    def end() -> None:
+        log.error("closing_deadline_passed", seconds=seconds)
+        os._exit(status)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True  # it does not keep a process alive that ends in time
+    timer.start()
 
 
 def _stop_on_signals(stopping: asyncio.Event) -> None:

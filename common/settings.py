@@ -50,7 +50,7 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", validation_alias="LOG_FORMAT", description="auto: colours on a terminal, JSON lines elsewhere"
     )
-    drain_seconds: Annotated[float, Field(ge=0, le=7)] = Field(
+    drain_seconds: Annotated[float, Field(ge=0, le=6)] = Field(
         5.0, validation_alias="DRAIN_SECONDS", description="how long a stop may drain before it is forced"
     )
 
@@ -102,13 +102,13 @@ class RedisSettings(ServiceSettings):
 
 
 def redacted(url: str) -> str:
-    """The URL without its password and query, for people to read."""
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
-        user = parts.netloc.rpartition("@")[0].partition(":")[0]
-        host = parts.netloc.rpartition("@")[2]
-        parts = parts._replace(netloc=f"{user}:***@{host}")
-    return parts._replace(query="").geturl()
+    """The URL without its password and query, for people to read; also one that is written wrongly."""
+    plain, _, query = url.partition("?")
+    scheme, _, rest = plain.partition("://")
+    login, at, place = rest.rpartition("@")
+    if at:
+        return f"{scheme}://{login.partition(':')[0]}:***@{place}"
+    return f"{scheme}://***" if "@" in query else plain  # a ? in a password looks like the start of a query
 
 
 def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> argparse.ArgumentParser:
