@@ -1,0 +1,369 @@
+"""The physics API over real HTTP, on a real Redis; and its process."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from prometheus_client import REGISTRY
+
+from common import keys
+from common.ops import listening_socket, serve_asgi
+from common.redis import Client, connect, connect_blocking
+from common.snapshot import MarketSnapshot
+from common.state import FAIL_SAFE, PhysicsState
+from common.store import MarketSnapshots
+from services.physics import api, documents
+from services.physics.reader import PhysicsReader
+from tests.services.physics.examples import PUBLISHED, state
+from tests.support import OwnRedis, eventually, service
+
+PROBLEM = "application/problem+json"
+GOOD: dict[str, list[str]] = {
+    "symbol": ["SPY", "BRK.B", "NEW"],
+    "symbols": ["SPY,NEW", ""],
+    "max_age_ms": ["3000", "0"],
+}
+BAD: dict[str, list[str]] = {
+    "symbol": ["spy", "A%2FB", "A%20B", "%00", "..%2F..%2Fetc", "A" * 25, "%F0%9F%92%A9", "*"],
+    "symbols": ["spy", "SPY,A/B", ",".join(f"S{number}" for number in range(501)), "SPY%0a", "SPY%2C*"],
+    "max_age_ms": ["-1", "x", "1.5", "", "86400001", "9" * 50, "nan"],
+}
+
+
+@asynccontextmanager
+async def serving(url: str, timeout: float = 5.0) -> AsyncIterator[httpx.AsyncClient]:
+    """The API in this process, and who asks it."""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(connect(url, timeout=timeout))
+        app = api.build(PhysicsReader(client), MarketSnapshots(client))
+        yield await stack.enter_async_context(asking(app))
+
+
+@asynccontextmanager
+async def asking(app: Any) -> AsyncIterator[httpx.AsyncClient]:
+    sock = listening_socket("127.0.0.1", 0, "PHYSICS_PORT")
+    base = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    async with serve_asgi(app, sock), httpx.AsyncClient(base_url=base, trust_env=False) as http:
+        yield http
+
+
+@pytest.fixture
+async def http(redis_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(redis_url) as asker:
+        yield asker
+
+
+async def put(client: Client, symbol: str, stored: PhysicsState | bytes) -> None:
+    payload = stored.to_bytes() if isinstance(stored, PhysicsState) else stored
+    await client.set(keys.physics_state(symbol), payload)
+
+
+def is_problem(response: httpx.Response, status: int, code: str) -> str:
+    """Check every member of RFC 9457 in it, and give its detail."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == PROBLEM
+    assert response.headers["cache-control"] == "no-store"
+    body = response.json()
+    assert body.keys() == {"type", "title", "status", "detail", "instance", "code"}
+    assert (body["type"], body["status"], body["code"]) == ("about:blank", status, code)
+    assert body["instance"].startswith("/")
+    return str(body["detail"])
+
+
+async def test_one_state(http: httpx.AsyncClient, client: Client) -> None:
+    held = state(time.time() - 1.0)
+    await put(client, "SPY", held)
+    response = await http.get("/v1/physics/SPY")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    body = response.json()
+    freshness = body.pop("freshness")
+    assert body == held.as_dict()
+    assert 1000 <= freshness.pop("age_ms") < 10_000
+    assert freshness == {"status": "live", "cause": None, "origin": "redis"}
+
+
+async def test_no_such_state(http: httpx.AsyncClient) -> None:
+    assert "NEW" in is_problem(await http.get("/v1/physics/NEW"), 404, "no_such_symbol")
+
+
+async def test_max_age(http: httpx.AsyncClient, client: Client) -> None:
+    await put(client, "SPY", state(time.time() - 5.0))
+    assert (await http.get("/v1/physics/SPY?max_age_ms=60000")).status_code == 200
+    response = await http.get("/v1/physics/SPY?max_age_ms=3000")
+    assert "3 s are allowed" in is_problem(response, 503, "unavailable")
+    assert response.headers["retry-after"] == "1"
+    is_problem(await http.get("/v1/physics/NEW?max_age_ms=3000"), 503, "unavailable")
+    await put(client, "OLD", PUBLISHED)
+    is_problem(await http.get("/v1/physics/OLD?max_age_ms=3000"), 503, "unavailable")
+
+
+async def test_a_mistyped_max_age_is_not_served_without_it(http: httpx.AsyncClient, client: Client) -> None:
+    await put(client, "SPY", state(time.time() - 5.0))
+    for query in ("max_age=3000", "max_age_ms=3000&max_age_ms=9000000", "MAX_AGE_MS=1"):
+        is_problem(await http.get(f"/v1/physics/SPY?{query}"), 422, "bad_parameter")
+
+
+async def test_many_and_all(http: httpx.AsyncClient, client: Client) -> None:
+    held = {symbol: state(time.time(), price=price) for symbol, price in (("QQQ", 1.0), ("SPY", 2.0), ("IWM", 3.0))}
+    for symbol, each in held.items():
+        await put(client, symbol, each)
+    body = (await http.get("/v1/physics?symbols=SPY,NEW,QQQ,SPY")).json()
+    assert list(body["states"]) == ["SPY", "QQQ"]
+    assert body["states"]["SPY"]["price"] == 2.0
+    assert body["states"]["SPY"]["freshness"]["status"] == "live"
+    assert (body["missing"], body["complete"]) == (["NEW"], True)
+    body = (await http.get("/v1/physics")).json()
+    assert list(body["states"]) == ["IWM", "QQQ", "SPY"]
+    assert (body["missing"], body["complete"]) == ([], True)
+    assert (await http.get("/v1/physics?symbols=")).json() == {"states": {}, "missing": [], "complete": True}
+    full = ",".join(f"S{number}" for number in range(500))
+    assert len((await http.get(f"/v1/physics?symbols={full}")).json()["missing"]) == 500
+    assert "501" in is_problem(await http.get(f"/v1/physics?symbols={full},SPY"), 400, "too_many_symbols")
+
+
+async def test_regimes(http: httpx.AsyncClient, client: Client) -> None:
+    now = time.time()
+    for symbol, regime, age in (
+        ("A", "WAIT", 0),
+        ("C", "Lévy Stable", 0),
+        ("B", "Lévy Stable", 20),
+        ("D", "Critical", 0),
+    ):
+        await put(client, symbol, state(now - age, regime=regime))
+    assert (await http.get("/v1/regimes")).json() == {
+        "regimes": {"Critical": ["D"], "Gaussian": [], "Lévy Stable": ["B", "C"], "WAIT": ["A"]},
+        "not_live": ["B"],
+        "complete": True,
+    }
+
+
+async def test_market(http: httpx.AsyncClient, client: Client) -> None:
+    snapshot = MarketSnapshot("SPY", 450.32, time.time(), volume=89234567.0, source="live", bid=450.31, ask=450.33)
+    await MarketSnapshots(client).write([snapshot])
+    assert (await http.get("/v1/market/SPY")).json() == {"symbol": "SPY", **snapshot.to_hash()}
+    is_problem(await http.get("/v1/market/NEW"), 404, "no_such_symbol")
+
+
+async def test_a_snapshot_that_cannot_be_trusted(http: httpx.AsyncClient, client: Client) -> None:
+    before = REGISTRY.get_sample_value("cottage_physics_bad_snapshots_total", {"reason": "price"}) or 0.0
+    for price in ("abc", "-1", "nan", "inf"):
+        await client.hset(keys.market_snapshot("SPY"), mapping={"price": price, "timestamp": time.time()})
+        assert "price" in is_problem(await http.get("/v1/market/SPY"), 503, "unavailable")
+    assert REGISTRY.get_sample_value("cottage_physics_bad_snapshots_total", {"reason": "price"}) == before + 4
+
+
+async def test_a_snapshot_key_of_another_type(http: httpx.AsyncClient, client: Client) -> None:
+    await client.set(keys.market_snapshot("SPY"), "x")
+    is_problem(await http.get("/v1/market/SPY"), 503, "unavailable")
+
+
+async def test_a_bad_symbol_is_named(http: httpx.AsyncClient) -> None:
+    for route in ("physics", "market"):
+        for path, named in (("spy", "'spy'"), ("A%2FB", "'A/B'"), ("", "''")):
+            assert f"bad symbol {named}" in is_problem(await http.get(f"/v1/{route}/{path}"), 400, "bad_symbol")
+
+
+async def test_what_there_is_not(http: httpx.AsyncClient) -> None:
+    for path in ("/", "/v1", "/v2/physics/SPY", "/v1/regimes/", "/redoc", "/docs/", "/docs/assets/../../etc/passwd"):
+        is_problem(await http.get(path), 404, "not_found")
+    is_problem(await http.get("/v1/physics/SPY%0d%0aX-Evil:1"), 404, "not_found")  # no route takes a line break
+    is_problem(await http.get("/docs/assets/%2e%2e/%2e%2e/__init__.py"), 404, "not_found")
+
+
+async def test_every_operation_as_its_document_says(http: httpx.AsyncClient, client: Client) -> None:
+    await put(client, "SPY", state(time.time()))
+    await put(client, "BRK.B", PUBLISHED)
+    await MarketSnapshots(client).write([MarketSnapshot("SPY", 450.32, time.time())])
+    document = (await http.get("/openapi.json")).json()
+    assert document["paths"].keys() == {
+        "/v1/physics/{symbol}",
+        "/v1/physics",
+        "/v1/regimes",
+        "/v1/market/{symbol}",
+    }
+    asked: set[tuple[str, int]] = set()
+    for template, operations in document["paths"].items():
+        assert operations.keys() == {"get"}
+        operation = operations["get"]
+        parameters = operation.get("parameters", [])
+        for url, good in _urls(template, parameters):
+            response = await http.get(url)
+            as_documented(response, operation["responses"], url)
+            asked.add((template, response.status_code))
+            if not good:
+                assert response.status_code in (400, 422), url
+            else:
+                assert response.status_code in (200, 404, 503), url
+        for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            response = await http.request(method, template.replace("{symbol}", "SPY"))
+            assert response.headers["allow"] == "GET"
+            is_problem(response, 405, "method_not_allowed")
+    documented = {
+        (template, int(status))
+        for template, operations in document["paths"].items()
+        for status in operations["get"]["responses"]
+        if status != "default"
+    }
+    # A snapshot that is there but cannot be had is tested above.
+    assert documented - asked == {("/v1/market/{symbol}", 503)}
+
+
+def _urls(template: str, parameters: list[dict[str, Any]]) -> list[tuple[str, bool]]:
+    """URLs of an operation, and whether each is a good one."""
+    path = [each["name"] for each in parameters if each["in"] == "path"]
+    query = [each["name"] for each in parameters if each["in"] == "query"]
+    paths = [(template, True)]
+    for name in path:
+        paths = [(template.replace(f"{{{name}}}", value), True) for value in GOOD[name]]
+        paths += [(template.replace(f"{{{name}}}", value), False) for value in BAD[name]]
+    urls = list(paths)
+    for name in query:
+        urls += [(f"{url}?{name}={value}", good) for url, good in paths for value in GOOD[name]]
+        urls += [(f"{url}?{name}={value}", False) for url, good in paths if good for value in BAD[name]]
+    return [*urls, *((f"{url}?unknown=1", False) for url, _good in paths)]
+
+
+def as_documented(response: httpx.Response, responses: dict[str, Any], url: str) -> None:
+    """Status, media type and shape of an answer are those of the OpenAPI document."""
+    described = responses[str(response.status_code)]
+    [(media_type, content)] = described["content"].items()
+    assert response.headers["content-type"] == media_type, url
+    model = getattr(documents, content["schema"]["$ref"].rpartition("/")[2])
+    model.model_validate(response.json(), strict=True)
+    if response.status_code != 200:
+        assert media_type == PROBLEM
+
+
+async def test_a_fault_of_ours_leaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        async def all(self) -> None:
+            raise RuntimeError("secret")
+
+    before = _requests("/v1/regimes", 500)
+    async with asking(api.build(Broken(), None)) as http:  # type: ignore[arg-type]  # broken on purpose
+        response = await http.get("/v1/regimes")
+        is_problem(response, 500, "internal_server_error")
+        assert "secret" not in response.text
+        assert "Traceback" not in response.text
+    assert _requests("/v1/regimes", 500) == before + 1
+    assert "secret" in caplog.text
+
+
+def _requests(route: str, status: int) -> float:
+    labels = {"route": route, "status": str(status)}
+    return REGISTRY.get_sample_value("cottage_physics_requests_total", labels) or 0.0
+
+
+async def test_requests_are_counted_by_route_not_by_path(http: httpx.AsyncClient) -> None:
+    before = {status: _requests("/v1/physics/{symbol}", status) for status in (400, 404)}
+    unknown = _requests("none", 404)
+    for number in range(3):
+        await http.get(f"/v1/physics/N{number}")
+        await http.get(f"/v1/physics/n{number}")
+        await http.get(f"/nothing/{number}")
+    assert _requests("/v1/physics/{symbol}", 404) == before[404] + 3
+    assert _requests("/v1/physics/{symbol}", 400) == before[400] + 3
+    assert _requests("none", 404) == unknown + 3
+
+
+async def test_while_redis_hangs(own_redis: OwnRedis) -> None:
+    held = state(time.time())
+    with connect_blocking(own_redis.url) as client:
+        client.set(keys.physics_state("SPY"), held.to_bytes())
+    async with serving(own_redis.url, timeout=0.3) as http:
+        await http.get("/v1/physics/SPY")
+        own_redis.suspend()
+        answers = await asyncio.gather(*(http.get("/v1/physics/SPY") for _ in range(50)))
+        for response in answers:
+            body = response.json()
+            freshness = body.pop("freshness")
+            assert body == held.as_dict()
+            assert freshness["origin"] == "remembered"
+        body = (await http.get("/v1/physics/QQQ")).json()
+        assert {name: body[name] for name in FAIL_SAFE.as_dict()} == FAIL_SAFE.as_dict()
+        assert body["freshness"] == {"status": "expired", "cause": "redis_down", "age_ms": None, "origin": "fallback"}
+        is_problem(await http.get("/v1/physics/QQQ?max_age_ms=3000"), 503, "unavailable")
+        is_problem(await http.get("/v1/market/SPY"), 503, "unavailable")
+        assert (await http.get("/v1/regimes")).json()["complete"] is False
+        many = (await http.get("/v1/physics?symbols=SPY,QQQ")).json()
+        assert many["states"]["QQQ"]["source"] == "fallback"
+        assert many["complete"] is False
+
+
+async def test_its_process_starts_before_redis_and_outlives_it(own_redis: OwnRedis) -> None:
+    own_redis.kill()
+    url = f"redis://127.0.0.1:{own_redis.port}"
+    async with service("physics", {"REDIS_URL": url, "PHYSICS_PORT": "0"}) as physics:
+        port = (await physics.logged("listening"))["port"]
+        await physics.logged("redis_lost")
+        assert (await physics.get("/healthz")).status_code == 200
+        assert (await physics.get("/readyz")).status_code == 503
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            assert (await http.get("/v1/physics/SPY")).json()["source"] == "fallback"
+            own_redis.start()
+            await physics.ready()
+            await physics.logged("redis_back")
+            held = state(time.time())
+            with connect_blocking(own_redis.url) as client:
+                client.set(keys.physics_state("SPY"), held.to_bytes())
+                client.set(keys.physics_writer(0), b"{}")
+                client.set(keys.market_feed("SIM"), orjson.dumps({"source": "simulate", "symbols": ["SPY"]}))
+            body = (await http.get("/v1/physics/SPY?max_age_ms=60000")).json()
+            assert body["mass"] == held.mass
+
+        async def whole_chain() -> bool:
+            status = (await physics.get("/status")).json()
+            assert status["redis"] == {"url": url, "problem": None}
+            return bool(
+                status["writer"] == {"alive": True}
+                and status["feeds"] == [{"source": "simulate"}]
+                and status["remembered"] == 1
+            )
+
+        await eventually(whole_chain)
+        assert (
+            'cottage_physics_requests_total{route="/v1/physics/{symbol}",status="200"} 2.0'
+            in (await physics.get("/metrics")).text
+        )
+        own_redis.kill()
+
+        async def not_ready() -> bool:
+            return (await physics.get("/readyz")).status_code == 503
+
+        await eventually(not_ready)
+        assert await physics.stop() == 0
+    assert [line["event"] for line in physics.logs].count("redis_lost") == 2
+    assert not physics.errors
+
+
+async def test_a_wrong_password_is_one_line_without_it(own_redis: OwnRedis) -> None:
+    own_redis.restart("--requirepass", "correct-horse")
+    url = own_redis.url.replace("redis://", "redis://:wrong-battery@")
+    async with service("physics", {"REDIS_URL": url, "PHYSICS_PORT": "0"}) as physics:
+        line = await physics.logged("redis_lost")
+        assert "password" in line["error"] or "AUTH" in line["error"]
+        assert "password" in (await physics.get("/readyz")).text
+        assert "wrong-battery" not in (await physics.get("/status")).text
+        assert await physics.stop() == 0
+    assert "wrong-battery" not in physics.report()
+
+
+async def test_a_taken_port_is_named() -> None:
+    sock = listening_socket("127.0.0.1", 0, "PHYSICS_PORT")
+    port = sock.getsockname()[1]
+    try:
+        async with service("physics", {"PHYSICS_PORT": str(port), "REDIS_URL": "redis://127.0.0.1:1"}) as physics:
+            assert await physics.ended() == 2
+    finally:
+        sock.close()
+    [line] = [line for line in physics.logs if line["level"] == "error"]
+    assert str(port) in line["error"]
+    assert "PHYSICS_PORT" in line["error"]
+    assert not physics.errors
