@@ -54,9 +54,14 @@ def write(commands: Iterable[tuple[int, bytes]], file: BinaryIO) -> Summary:
         count += 1
         keys += completed
         file.write(command)
-    file.write(encode("ECHO", f"cottage-export end keys={keys} commands={count} crc32={crc:08x}"))
+    file.write(encode("ECHO", _end(keys, count, crc)))
     file.flush()
     return Summary(count, keys)
+
+
+def _end(keys: int, commands: int, crc: int) -> bytes:
+    text = b"cottage-export end keys=%d commands=%d" % (keys, commands)
+    return b"%b crc32=%08x" % (text, zlib.crc32(text, crc))
 
 
 class Reader:
@@ -88,10 +93,8 @@ class Reader:
             yield command
         if ours and end is None:
             raise BadDump(f"it is cut off: {count} commands, and the end of the export is missing")
-        if end is not None and (count, crc) != (int(end[2]), int(end[3], 16)):
-            raise BadDump(
-                f"it is damaged: {count} commands with checksum {crc:08x}, and its end says {end[0].decode()}"
-            )
+        if end is not None and _end(int(end[1]), count, crc) != end[0]:
+            raise BadDump(f"it is damaged: its {count} commands are not those that its end speaks of")
         self.summary = Summary(count, None if end is None else int(end[1]))
 
     def _command(self) -> list[bytes] | None:

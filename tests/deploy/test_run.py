@@ -127,8 +127,6 @@ async def test_whatever_is_killed_is_named_and_started_again(tmp_path: Path) -> 
 
         async with connect(ready["redis_url"]) as client:
             await client.set("kept", "1")
-            await client.config_set("appendfsync", "always")  # what is written next is on disk with its answer
-            await client.set("later", "1")
         os.kill(await running.redis_pid(), signal.SIGKILL)
         await running.process.logged("died", process="redis", cause="SIGKILL")
 
