@@ -95,9 +95,9 @@ function showSummary() {
     if (source === "simulate") simulated.push(symbol);
     if (source === "replay") replayed.push(symbol);
   }
-  const counts = [...regimes].filter(([, count]) => count > 0).map(([regime, count]) => `${count} ${regime}`);
+  const counts = [...regimes].filter(([, count]) => count > 0).map(([regime, count]) => `${count}\u00a0${regime}`);
   const { size } = table;
-  setText(byId("count"), [`${size} ${size === 1 ? "symbol" : "symbols"}`, ...counts].join(" · "));
+  setText(byId("count"), [`${size}\u00a0${size === 1 ? "symbol" : "symbols"}`, ...counts].join(" · "));
   showNotice("simulated", simulated);
   showNotice("replayed", replayed);
   showEmpty();

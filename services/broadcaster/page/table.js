@@ -9,7 +9,7 @@ const HIDDEN_ROWS_A_FRAME = 25; // off screen: soon enough, and never in the way
 const TAILS = {
   Gaussian: "finite variance",
   "Lévy Stable": "infinite variance",
-  Critical: "extreme moves rule",
+  Critical: "extreme moves",
   [WAIT]: "not measured yet",
 };
 
@@ -32,17 +32,17 @@ class Row {
     const badge = labelled(regime, "badge");
     const progress = bar(regime, "progress");
     const alpha = cell("alpha");
-    const tail = { value: quantity(alpha, (value) => value.toFixed(2)), meaning: labelled(alpha, "meaning") };
-    const pillar = (name, make) => {
+    const tail = { value: quantity(alpha, hundredths), meaning: labelled(alpha, "meaning") };
+    const pillar = (name, make, format) => {
       const into = cell(`pillar ${name}`);
-      return { value: quantity(into, (value) => value.toFixed(2)), bar: make(into, "level") };
+      return { value: quantity(into, format), bar: make(into, "level") };
     };
     const pillars = {
-      mass: pillar("mass", bar),
-      momentum: pillar("momentum", signedBar),
-      friction: pillar("friction", bar),
-      entropy: pillar("entropy", bar),
-      nash: pillar("nash", bar),
+      mass: pillar("mass", bar, hundredths),
+      momentum: pillar("momentum", signedBar, signedHundredths),
+      friction: pillar("friction", bar, hundredths),
+      entropy: pillar("entropy", bar, hundredths),
+      nash: pillar("nash", bar, hundredths),
     };
     const samples = quantity(cell("samples"), (value) => WHOLE.format(value));
     const source = labelled(cell("source"), "word", "bdi");
@@ -94,9 +94,14 @@ class Row {
 
 const LABELS = { live: "", stale: "stale", expired: "expired", undated: "no time" };
 
+const HUNDREDTHS = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
 const USUAL_PRICE = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
 const SMALL_PRICE = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
+const SIGNED = new Intl.NumberFormat("en", { ...HUNDREDTHS, signDisplay: "exceptZero" });
 const WHOLE = new Intl.NumberFormat("en");
+
+const hundredths = (value) => value.toFixed(2);
+const signedHundredths = (value) => SIGNED.format(value).replace("-", "\u2212"); // a minus as wide as the plus
 
 function priceText(price) {
   return (price >= 1 ? USUAL_PRICE : SMALL_PRICE).format(price);
