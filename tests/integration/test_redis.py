@@ -255,6 +255,30 @@ async def test_a_script_survives_that_the_server_forgot_it(client: Client) -> No
     assert await script(keys=["a"]) == 2
 
 
+async def test_a_cancellation_is_never_lost(client: Client) -> None:
+    async def one() -> None:
+        await client.ping()
+
+    async def many() -> None:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.ping()
+        await pipeline.execute()
+
+    await one()  # connected
+    cancelled = 0
+    for steps in range(60):  # of the loop; one of them is as the sending ends
+        for work in (one, many):
+            task = asyncio.create_task(work())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if task.cancel():
+                cancelled += 1
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+    assert cancelled > 10
+    assert await client.ping() is True
+
+
 # --- Subscriptions ---
 
 
