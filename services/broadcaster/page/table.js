@@ -28,6 +28,7 @@ class Row {
     const cell = (name) => element("td", name, this.element);
     // Columns in the order of the table's head.
     const price = quantity(cell("price"), priceText);
+    const age = cell("age");
     const regime = cell("regime");
     const badge = labelled(regime, "badge");
     const progress = bar(regime, "progress");
@@ -46,7 +47,6 @@ class Row {
     };
     const samples = quantity(cell("samples"), (value) => WHOLE.format(value));
     const source = labelled(cell("source"), "word", "bdi");
-    const age = cell("age");
     this.cells = {
       price,
       regime,
