@@ -64,14 +64,15 @@ async def test_what_does_not_drain_is_cancelled_and_closed() -> None:
     assert events[2:] == ["draining", "drain_deadline_passed", "closed", "stopped"]
 
 
-@pytest.mark.parametrize("what", ["never_closes", "has_a_stuck_thread"])
-async def test_what_does_not_close_is_left_behind(what: str) -> None:
-    async with tiny(what, DRAIN_SECONDS="0") as process:
-        await process.logged("running")
-        process.signal(signal.SIGTERM)
-        assert await process.ended(timeout=30) == 0
-    only_json(process)
-    assert process.logs[-1]["event"] == "closing_deadline_passed"
+async def test_what_does_not_close_is_left_behind() -> None:
+    async with tiny("never_closes", DRAIN_SECONDS="0") as one, tiny("has_a_stuck_thread", DRAIN_SECONDS="0") as other:
+        for process in (one, other):
+            await process.logged("running")
+            process.signal(signal.SIGTERM)
+        for process in (one, other):
+            assert await process.ended(timeout=30) == 0
+            only_json(process)
+            assert process.logs[-1]["event"] == "closing_deadline_passed"
 
 
 async def test_a_second_signal_ends_it_at_once() -> None:
