@@ -1,0 +1,693 @@
+"""FeynmanService on a real Redis: what it reads, writes and publishes, and what becomes of it in trouble."""
+
+import asyncio
+import json
+import math
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Self
+
+import pytest
+from prometheus_client import REGISTRY
+
+from common import keys
+from common.clock import SystemClock
+from common.errors import RedisError
+from common.messages import Heartbeat, PhysicsUpdate, StateMessage, parse_state_update
+from common.redis import Client, connect, subscribe
+from common.snapshot import MarketSnapshot
+from common.state import FAIL_SAFE, PhysicsState, Version
+from common.store import MarketSnapshots, PhysicsStates
+from deploy.redis_server import RunningServer, Server, free_port, start
+from services.feynman.service import FeynmanService
+from services.feynman.settings import FeynmanSettings
+from tests import reference
+from tests.reference import Sample
+from tests.services.feynman.histories import assert_vector
+from tests.support import IN_MEMORY, OwnRedis, eventually, service
+
+KEY = "physics:writer:0"
+FAST = {"tick_seconds": 0.05, "heartbeat_seconds": 0.1, "discovery_seconds": 0.05, "lease_seconds": 5.0}
+
+
+def settings_for(url: str, **settings: Any) -> FeynmanSettings:
+    return FeynmanSettings(**{"REDIS_URL": url, **FAST, **settings})
+
+
+@asynccontextmanager
+async def feynman(url: str, **settings: Any) -> AsyncIterator[FeynmanService]:
+    """In this process, and stopped as a signal would stop it."""
+    running = FeynmanService(settings_for(url, **settings), SystemClock())
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(running.run(stopping))
+        yield running
+        stopping.set()
+        async with asyncio.timeout(8):
+            await work
+
+
+def process(url: str, **settings: Any) -> Any:
+    """As a process of its own."""
+    chosen: Mapping[str, Any] = {**FAST, **settings}
+    return service("feynman", {"REDIS_URL": url, **{f"FEYNMAN_{k.upper()}": str(v) for k, v in chosen.items()}})
+
+
+class Channel:
+    """All that is published on `state_update`, gathered while the block runs."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._messages: list[StateMessage] = []
+
+    async def __aenter__(self) -> Self:
+        self._ready = asyncio.Event()
+        self._task = asyncio.create_task(self._listen())
+        await self._ready.wait()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+
+    async def _listen(self) -> None:
+        async with subscribe(self._url, keys.STATE_UPDATE) as subscription:
+            self._ready.set()
+            while True:
+                payload = await subscription.next(1.0)
+                if payload is not None:
+                    self._messages.append(parse_state_update(payload, None))
+
+    def updates(self, symbol: str) -> list[PhysicsUpdate]:
+        return [each for each in self._messages if isinstance(each, PhysicsUpdate) and each.symbol == symbol]
+
+    def heartbeats(self) -> list[Heartbeat]:
+        return [each for each in self._messages if isinstance(each, Heartbeat)]
+
+    def versions(self, symbol: str) -> list[Version]:
+        return [each.version for each in self.updates(symbol) if each.version is not None]
+
+
+async def snapshot(client: Client, symbol: str, price: float = 100.0, ago: float = 0.0, **fields: Any) -> float:
+    """Write one, `ago` seconds before Redis's clock; its timestamp."""
+    timestamp = await client.now() - ago
+    await MarketSnapshots(client).write([MarketSnapshot(symbol, price, timestamp, **fields)])
+    return timestamp
+
+
+async def state_of(client: Client, symbol: str) -> PhysicsState | None:
+    return await PhysicsStates(client).get(symbol)
+
+
+async def seen(client: Client, symbol: str, timeout: float = 10.0, **fields: Any) -> PhysicsState:
+    """The symbol's state, waited for until it has these values."""
+
+    async def found() -> list[PhysicsState]:
+        state = await state_of(client, symbol)
+        there = state is not None and all(getattr(state, name) == value for name, value in fields.items())
+        return [state] if state is not None and there else []
+
+    return (await eventually(found, timeout))[0]
+
+
+async def newer(client: Client, symbol: str, than: Version | None, epoch: bool = False) -> PhysicsState:
+    """A state with a version above that, or with a whole epoch above it."""
+    assert than is not None
+
+    async def found() -> list[PhysicsState]:
+        state = await state_of(client, symbol)
+        if state is None or state.version is None or state.version <= than:
+            return []
+        return [state] if not epoch or state.version.epoch > than.epoch else []
+
+    return (await eventually(found))[0]
+
+
+def told_since(channel: Channel, symbol: str, before: int) -> bool:
+    return len(channel.updates(symbol)) > before
+
+
+async def stored(client: Client, symbol: str) -> bytes:
+    """The very bytes, waited for."""
+
+    async def found() -> Any:
+        return await client.get(f"physics:state:{symbol}")
+
+    return bytes(await eventually(found))
+
+
+async def held_epoch(client: Client) -> int | None:
+    value = await client.get(KEY)
+    return None if value is None else int(json.loads(value)["epoch"])
+
+
+def count(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"cottage_feynman_{name}", labels) or 0.0
+
+
+async def ticks(more: int) -> None:
+    """Wait until so many ticks have begun."""
+    wanted = count("ticks_total") + more
+    await eventually(lambda: count("ticks_total") >= wanted)
+
+
+# --- What it writes ---
+
+
+async def test_with_default_settings_a_new_symbol_shows_within_six_seconds(
+    server_binaries: dict[str, Server], tmp_path: Any
+) -> None:
+    server = server_binaries["valkey"]
+    with start(server, tmp_path / "data", free_port(), config=None, arguments=IN_MEMORY) as running:
+        async with connect(running.url) as client, service("feynman", {"REDIS_URL": running.url}) as feynman_process:
+            await snapshot(client, "SPY")
+            await seen(client, "SPY")
+            # A discovery has just been: this is about as long as it can take.
+            await snapshot(client, "QQQ")
+            await seen(client, "QQQ", timeout=6.0)
+            assert await feynman_process.stop() == 0
+
+
+async def test_states_are_the_vectors_of_what_was_written(redis_url: str, client: Client) -> None:
+    samples: list[Sample] = []
+    async with feynman(redis_url, tick_seconds=0.01, window=66):
+        start_time = await client.now() - 200
+        for i in range(70):
+            sample = Sample(start_time + i, 100 + math.sin(i * i), 50.0 * i + i % 7, float(3 * i + i % 2))
+            samples.append(sample)
+            written = MarketSnapshot("SPY", sample.price, sample.timestamp, sample.volume, sample.trades, "replay")
+            await MarketSnapshots(client).write([written])
+            state = await seen(client, "SPY", price=sample.price)
+            assert_vector(state, reference.vector(samples, window=66))
+            assert state.source == "replay"
+    assert (state.samples, state.nonzero) == (66, 66)
+    assert state.regime != "WAIT"
+
+
+async def test_a_message_and_its_state_are_one(redis_url: str, client: Client) -> None:
+    async with Channel(redis_url) as channel, feynman(redis_url):
+        for price in (100.0, 101.5, 99.25):
+            told = len(channel.updates("SPY"))
+            await snapshot(client, "SPY", price, volume=price * 10)
+            await seen(client, "SPY", price=price)
+            await eventually(partial(told_since, channel, "SPY", told))
+            state, update = await stored(client, "SPY"), channel.updates("SPY")[-1]
+            assert PhysicsState.from_bytes(state).update("SPY") == update.payload
+            fields, message = json.loads(state), json.loads(update.payload)
+            assert message["data"].pop("alpha") == fields.pop("alpha_coefficient")
+            assert message.pop("data") | message == fields | {"event": "PHYSICS_UPDATE", "symbol": "SPY"}
+
+
+async def test_what_was_deleted_is_back_with_the_same_bytes_and_without_a_message(
+    redis_url: str, client: Client
+) -> None:
+    async with Channel(redis_url) as channel, feynman(redis_url):
+        await snapshot(client, "SPY")
+        await snapshot(client, "QQQ")
+        await seen(client, "SPY")
+        await seen(client, "QQQ")
+        before = await client.mget("physics:state:SPY", "physics:state:QQQ")
+        for _ in range(3):
+            await client.delete("physics:state:SPY")
+            assert await stored(client, "SPY") == before[0]
+        assert await client.mget("physics:state:SPY", "physics:state:QQQ") == before
+        beats = len(channel.heartbeats())
+        await eventually(lambda: len(channel.heartbeats()) > beats)  # all before it is here, too
+        assert len(channel.updates("SPY")) == len(channel.updates("QQQ")) == 1
+
+
+async def test_seq_rises_within_an_epoch(redis_url: str, client: Client) -> None:
+    async with Channel(redis_url) as channel, feynman(redis_url):
+        for price in range(100, 110):
+            await snapshot(client, "SPY", price)
+            await seen(client, "SPY", price=price)
+        versions = channel.versions("SPY")
+        assert versions == sorted(set(versions))
+        assert len({version.epoch for version in versions}) == 1
+
+
+async def test_everything_flushed_under_load(redis_url: str, client: Client) -> None:
+    symbols = [f"S{i}" for i in range(100)]
+
+    async def load() -> None:
+        while True:
+            now = await client.now()
+            await MarketSnapshots(client).write([MarketSnapshot(symbol, 100.0 + now % 7, now) for symbol in symbols])
+            await asyncio.sleep(0.02)
+
+    async with Channel(redis_url) as channel, feynman(redis_url):
+        writing = asyncio.create_task(load())
+        for symbol in (symbols[0], symbols[-1]):
+            before = await seen(client, symbol)
+            await client.flushall()
+            await newer(client, symbol, before.version, epoch=True)
+        writing.cancel()
+        await asyncio.wait((writing,))
+        await eventually(lambda: len(channel.versions(symbols[-1])) > 2)
+
+        async def all_back() -> bool:
+            return len(await PhysicsStates(client).all()) == len(symbols)
+
+        await eventually(all_back)
+        for symbol in symbols:
+            versions = channel.versions(symbol)
+            assert versions == sorted(set(versions)), symbol
+
+
+async def test_only_the_symbols_asked_for(redis_url: str, client: Client) -> None:
+    async with feynman(redis_url, symbols="QQQ,IWM") as running:
+        await snapshot(client, "SPY")
+        await snapshot(client, "QQQ")
+        await seen(client, "QQQ")
+        await ticks(3)
+        assert await state_of(client, "SPY") is None
+        assert running.status()["symbols"] == 2
+
+
+async def test_shards_share_the_symbols(redis_url: str, client: Client) -> None:
+    symbols = [f"S{i}" for i in range(40)]
+    async with feynman(redis_url, shard="0/2") as first, feynman(redis_url, shard="1/2") as second:
+        for symbol in symbols:
+            await snapshot(client, symbol)
+        for symbol in symbols:
+            await seen(client, symbol)
+        parts = [first.status()["symbols"], second.status()["symbols"]]
+        assert sum(parts) == len(symbols)
+        assert min(parts) > 5
+
+
+# --- Heartbeats ---
+
+
+async def test_heartbeats_come_whatever_the_tick(redis_url: str, client: Client) -> None:
+    slow = {"tick_seconds": 60, "lease_seconds": 0.5, "heartbeat_seconds": 0.1}
+    async with Channel(redis_url) as channel, feynman(redis_url, **slow) as running:
+        await eventually(lambda: len(channel.heartbeats()) >= 10)  # they alone have kept the lease
+        beats = channel.heartbeats()
+        assert {beat.version.epoch for beat in beats} == {running.status()["epoch"]}
+        seqs = [beat.version.seq for beat in beats]
+        assert seqs == sorted(set(seqs))
+        assert {beat.shard for beat in beats} == {"0/1"}
+        assert running.status()["tick"]["number"] == 0
+
+
+async def test_a_heartbeat_is_fenced(redis_url: str, client: Client) -> None:
+    async with Channel(redis_url) as channel, feynman(redis_url, tick_seconds=60) as running:
+        await eventually(lambda: channel.heartbeats())
+        await client.set(KEY, b"another", px=60_000)
+        await eventually(lambda: running.status()["epoch"] is None)
+        beats = len(channel.heartbeats())
+        lost = count("leases_lost_total")
+        await asyncio.sleep(0.3)  # three more would have come
+        assert len(channel.heartbeats()) == beats
+        assert count("leases_lost_total") == lost
+
+
+# --- One writer ---
+
+
+async def test_a_standby_is_ready_and_says_what_it_waits_for(redis_url: str, client: Client) -> None:
+    async with feynman(redis_url) as holder:
+        await snapshot(client, "SPY")
+        before = await seen(client, "SPY")
+        async with feynman(redis_url) as standby:
+            await eventually(lambda: standby.status()["symbols"] == 1 and standby.not_ready() is None)
+            await ticks(4)
+            status = standby.status()
+            assert (status["role"], status["epoch"]) == ("standby", None)
+            assert status["waiting_for"].startswith(f"{KEY} is held by ")
+            assert holder.status()["role"] == "writer"
+            assert await held_epoch(client) == holder.status()["epoch"]
+            assert (await seen(client, "SPY")).version == before.version
+
+
+async def test_a_stopped_writer_gives_way_at_once_and_a_killed_one_after_its_lease(
+    redis_server: RunningServer, client: Client
+) -> None:
+    url = redis_server.url
+    async with process(url, lease_seconds=60) as first, Channel(url) as channel:
+        await snapshot(client, "SPY")
+        version = (await seen(client, "SPY")).version
+        async with process(url, lease_seconds=1) as second:
+            await second.ready()
+            await second.logged("standing_by")
+            assert await first.stop() == 0
+            assert await first.logged("lease_given_back")
+            taken = await newer(client, "SPY", version, epoch=True)  # its lease alone would have lasted a minute
+            async with process(url, lease_seconds=1) as third:
+                await third.ready()
+                await third.logged("standing_by")
+                await second.kill()
+                await newer(client, "SPY", taken.version, epoch=True)
+                await third.logged("lease_taken")
+                assert await third.stop() == 0
+        versions = channel.versions("SPY")
+        assert versions == sorted(set(versions))
+        assert len({version.epoch for version in versions}) == 3
+
+
+async def test_a_suspended_writer_that_wakes_writes_nothing(redis_server: RunningServer, client: Client) -> None:
+    url = redis_server.url
+    async with process(url, lease_seconds=0.5) as first, Channel(url) as channel:
+        await snapshot(client, "SPY")
+        old = await seen(client, "SPY")
+        async with process(url, lease_seconds=60) as second:
+            await second.ready()
+            await second.logged("standing_by")
+            first.signal(signal.SIGSTOP)
+            new = await newer(client, "SPY", old.version, epoch=True)
+            await snapshot(client, "SPY", 101.0)
+            newest = await seen(client, "SPY", price=101.0)
+            first.signal(signal.SIGCONT)
+            await first.logged("standing_by")
+            assert new.version is not None
+            assert newest.version is not None
+            assert (await seen(client, "SPY")).version == newest.version
+            epochs = [version.epoch for version in channel.versions("SPY")]
+            assert epochs == sorted(epochs)
+            assert await held_epoch(client) == new.version.epoch
+            beats = [beat.version.epoch for beat in channel.heartbeats()]
+            assert beats == sorted(beats)
+            # it goes on as a standby
+            await first.ready()
+            await second.stop()
+            await newer(client, "SPY", newest.version, epoch=True)
+            assert first.returncode is None
+
+
+async def test_beside_another_number_of_shards_nothing_is_written(redis_url: str, client: Client) -> None:
+    await client.set("physics:writer:1", json.dumps({"holder": "x", "epoch": 1, "shards": 2}), px=60_000)
+    await snapshot(client, "SPY")
+    async with feynman(redis_url) as running:
+        await eventually(lambda: running.status()["waiting_for"])
+        assert "one of 2 shards" in running.status()["waiting_for"]
+        await ticks(4)
+        assert await client.keys("physics:*") == [b"physics:writer:1"]
+        await client.delete("physics:writer:1")
+        await seen(client, "SPY")
+
+
+async def test_epochs_of_stored_states(redis_url: str, client: Client) -> None:
+    now = await client.now()
+    ahead, far = round((now + 30) * 1000), round((now + 86_400) * 1000)
+    await client.set("physics:state:SPY", FAIL_SAFE.at(Version(ahead, 9)).to_bytes())
+    await client.set("physics:state:QQQ", FAIL_SAFE.at(Version(far, 9)).to_bytes())
+    await snapshot(client, "SPY")
+    await snapshot(client, "QQQ")
+    async with feynman(redis_url):
+        for symbol in ("SPY", "QQQ"):
+            state = await seen(client, symbol, source="unknown")
+            assert state.version is not None
+            assert state.version.epoch == ahead + 1
+
+
+# --- Trouble with Redis ---
+
+
+async def test_redis_is_killed_and_started_again(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url) as client, process(own_redis.url) as running:
+        await snapshot(client, "SPY", 100.0)
+        await seen(client, "SPY")
+        await snapshot(client, "SPY", 101.0)
+        before = await seen(client, "SPY", price=101.0)
+        own_redis.kill()
+
+        async def noticed() -> bool:
+            return bool((await running.get("/readyz")).status_code == 503)
+
+        await eventually(noticed)
+        assert (await running.get("/healthz")).status_code == 200
+        assert (await running.get("/status")).json()["redis"]["problem"].startswith("Redis: ")
+        own_redis.start()
+        after = await newer(client, "SPY", before.version, epoch=True)  # from memory: Redis had kept nothing
+        assert after.at(before.version) == before  # type: ignore[arg-type]  # it has one
+        await running.ready()
+        await snapshot(client, "SPY", 102.0)
+        assert (await seen(client, "SPY", price=102.0)).samples == 3
+        await running.logged("redis_answers")
+        said = [line for line in running.logs if line["event"] == "redis_failed"]
+        assert 1 <= len(said) <= 2  # a broken connection, perhaps a loading server
+        assert await running.stop() == 0
+
+
+async def test_redis_is_not_there_yet(own_redis: OwnRedis) -> None:
+    url = own_redis.url
+    own_redis.kill()
+    async with feynman(url) as running:
+        await ticks(3)
+        assert (running.not_ready() or "").startswith("Redis: ")
+        own_redis.start()
+        async with connect(url) as client:
+            await snapshot(client, "SPY")
+            await seen(client, "SPY")
+        assert running.not_ready() is None
+
+
+async def test_redis_hangs_longer_than_the_lease(own_redis: OwnRedis) -> None:
+    url = own_redis.url
+    async with connect(url) as client, Channel(url) as channel, feynman(url, lease_seconds=0.3):
+        await snapshot(client, "SPY")
+        before = await seen(client, "SPY")
+        own_redis.suspend()
+        await asyncio.sleep(0.6)  # two leases
+        own_redis.resume()
+        await newer(client, "SPY", before.version, epoch=True)
+        await snapshot(client, "SPY", 101.0)
+        await seen(client, "SPY", price=101.0)
+        versions = channel.versions("SPY")
+        assert versions == sorted(set(versions))
+
+
+async def test_all_connections_are_killed_again_and_again(redis_url: str, client: Client) -> None:
+    async with Channel(redis_url) as channel, feynman(redis_url):
+        await snapshot(client, "SPY", 99.0)
+        before = await seen(client, "SPY")
+        for price in range(100, 110):
+            await snapshot(client, "SPY", price)
+            await client.client_kill_filter(_type="normal", skipme=True)
+            await seen(client, "SPY", price=price)
+        await newer(client, "SPY", before.version, epoch=True)
+        assert (await seen(client, "SPY")).samples == 11
+        versions = channel.versions("SPY")
+        assert versions == sorted(set(versions))
+
+
+async def test_a_wrong_password(own_redis: OwnRedis) -> None:
+    own_redis.restart("--requirepass", "correct horse")
+    host = own_redis.url.removeprefix("redis://")
+    async with process(f"redis://:battery-staple@{host}") as running:
+        refused = await running.logged("redis_failed")
+        assert (await running.get("/readyz")).status_code == 503
+        async with connect(f"redis://:correct%20horse@{host}") as client:
+            await client.config_set("requirepass", "battery-staple")
+            await snapshot(client, "SPY")
+        async with connect(f"redis://:battery-staple@{host}") as client:
+            await seen(client, "SPY")
+        assert sum(line["event"] == "redis_failed" for line in running.logs) == 1, refused
+        assert "battery-staple" not in running.report()
+        assert "battery-staple" not in (await running.get("/status")).text
+
+
+async def test_the_script_cache_is_flushed(redis_url: str, client: Client) -> None:
+    async with feynman(redis_url) as running:
+        await snapshot(client, "SPY", 1.0)
+        await seen(client, "SPY")
+        epoch = running.status()["epoch"]
+        for price in range(2, 8):
+            await client.script_flush()
+            await snapshot(client, "SPY", price)
+            await seen(client, "SPY", price=price)
+        assert running.status()["epoch"] == epoch
+
+
+async def test_redis_is_full(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url) as client:
+        await client.config_set("maxmemory-policy", "noeviction")
+        await snapshot(client, "SPY")
+        await client.config_set("maxmemory", 1)
+        failed = count("ticks_failed_total")
+        async with feynman(own_redis.url) as running:
+            await eventually(lambda: "maxmemory" in (running.not_ready() or ""))
+            await eventually(lambda: count("ticks_failed_total") > failed)
+            await client.config_set("maxmemory", 0)
+            await seen(client, "SPY")
+            await eventually(lambda: running.not_ready() is None)
+
+
+async def test_a_tick_longer_than_the_interval_skips_and_never_doubles(redis_url: str, client: Client) -> None:
+    skipped, late = count("ticks_skipped_total"), count("ticks_late_total")
+    async with Channel(redis_url) as channel, feynman(redis_url):
+        await snapshot(client, "SPY", 1.0)
+        await seen(client, "SPY")
+        for price in (2.0, 3.0):
+            await snapshot(client, "SPY", price)
+            await client.client_pause(300)
+            await seen(client, "SPY", price=price)
+        assert count("ticks_skipped_total") >= skipped + 2
+        assert count("ticks_late_total") > late
+        versions = channel.versions("SPY")
+        assert versions == sorted(set(versions))
+        assert len(versions) == 3
+
+
+# --- Bad input ---
+
+
+async def test_bad_snapshots_are_named_once_and_everything_else_goes_on(
+    redis_server: RunningServer, client: Client
+) -> None:
+    now = await client.now()
+    good: dict[Any, Any] = {"price": 100, "timestamp": now}
+    bad: dict[str, tuple[str, dict[Any, Any]]] = {
+        "A1": ("price", good | {"price": "abc"}),
+        "A2": ("price", good | {"price": "-1"}),
+        "A3": ("price", good | {"price": "1_000"}),
+        "A4": ("price", {"timestamp": now}),
+        "A5": ("timestamp", {"price": 1}),
+        "A6": ("timestamp", good | {"timestamp": now + 3600}),
+        "A7": ("timestamp", good | {"timestamp": -1}),
+        "A8": ("volume", good | {"volume": "inf"}),
+        "A9": ("trades", good | {"trades": "-3"}),
+        "B1": ("source", good | {"source": "x" * 2**20}),
+        "B2": ("source", good | {"source": "\x1b]0;"}),
+        "spy": ("symbol", good),
+        "A/B": ("symbol", good),
+        "Z" * 2**20: ("symbol", good),
+    }
+    for name, (_field, fields) in bad.items():
+        await client.hset(f"market:snapshot:{name}", mapping=fields)
+    await client.hset(b"market:snapshot:\xff\xfe", mapping=good)
+    await client.set("market:snapshot:C1", "a string")
+    await client.rpush("physics:state:IWM", "no string")
+    await snapshot(client, "IWM")
+    await snapshot(client, "SPY", 1.0)
+    async with process(redis_server.url) as running:
+        for price in range(2, 8):
+            await snapshot(client, "SPY", price)
+            await seen(client, "SPY", price=price)
+        assert sorted(await client.keys("physics:state:*")) == [b"physics:state:IWM", b"physics:state:SPY"]
+        assert await state_of(client, "IWM") is not None
+        said = [line for line in running.logs if line["event"] == "snapshot_refused"]
+        expected = [field for field, _fields in bad.values()] + ["symbol", "type"]
+        assert sorted(line["field"] for line in said) == sorted(expected)
+        assert all(line["times"] == 1 for line in said)
+        assert max(len(json.dumps(line)) for line in said) < 600
+        assert {line["symbol"]: line["field"] for line in said if line["symbol"] in bad} == {
+            name: field for name, (field, _fields) in bad.items() if len(name) < 40
+        }
+        assert "market:snapshot:C1 is no hash" in [line["error"] for line in said]
+        metrics = (await running.get("/metrics")).text
+        for field in set(expected):
+            line = f'cottage_feynman_snapshots_refused_total{{field="{field}"}} {float(expected.count(field))}'
+            assert line in metrics
+        # one that turns bad keeps its last state, one that turns good has one
+        before = await client.get("physics:state:SPY")
+        await client.hset("market:snapshot:SPY", "price", "nan")
+        await client.hset("market:snapshot:A1", mapping=good | {"price": 5})
+        await client.delete("market:snapshot:C1")
+        await snapshot(client, "C1")
+        await seen(client, "A1", price=5.0)
+        await seen(client, "C1")
+        await running.logged("snapshot_refused", symbol="SPY")
+        assert await client.get("physics:state:SPY") == before
+        assert await running.stop() == 0
+
+
+async def test_a_lease_of_another_type_is_named_and_waited_out(redis_url: str, client: Client) -> None:
+    await client.rpush(KEY, "a")
+    await snapshot(client, "SPY")
+    async with feynman(redis_url) as running:
+        await eventually(lambda: f"{KEY} is no string" in (running.not_ready() or ""))
+        await client.delete(KEY)
+        before = await seen(client, "SPY")
+        await eventually(lambda: running.not_ready() is None)
+        await client.delete(KEY)
+        await client.rpush(KEY, "a")
+        await eventually(lambda: f"{KEY} is no string" in (running.not_ready() or ""))
+        await client.delete(KEY)
+        await newer(client, "SPY", before.version, epoch=True)
+
+
+async def test_a_forbidden_command_is_no_absent_snapshot(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url) as client:
+        await client.execute_command("ACL", "SETUSER", "feynman", "on", ">secret", "~*", "&*", "+@all", "-hmget")
+        await snapshot(client, "SPY")
+        host = own_redis.url.removeprefix("redis://")
+        async with feynman(f"redis://feynman:secret@{host}") as running:
+            await eventually(lambda: "hmget" in (running.not_ready() or ""))
+            await client.execute_command("ACL", "SETUSER", "feynman", "+hmget")
+            await seen(client, "SPY")
+
+
+# --- Symbols come and go ---
+
+
+async def test_another_source_begins_a_new_window(redis_url: str, client: Client) -> None:
+    async with feynman(redis_url):
+        for price in (1.0, 2.0, 3.0):
+            await snapshot(client, "SPY", price, source="simulate")
+            state = await seen(client, "SPY", price=price)
+        assert (state.samples, state.source) == (3, "simulate")
+        await snapshot(client, "SPY", 4.0, source="live")
+        state = await seen(client, "SPY", price=4.0)
+        assert (state.samples, state.source) == (1, "live")
+
+
+async def test_a_symbol_without_snapshots_is_given_up_and_comes_back(redis_url: str, client: Client) -> None:
+    async with Channel(redis_url) as channel, feynman(redis_url, forget_seconds=0.2) as running:
+        await snapshot(client, "SPY", 1.0)
+        before = await seen(client, "SPY")
+        await client.delete("market:snapshot:SPY")
+        await eventually(lambda: running.status()["symbols"] == 0)
+        assert await state_of(client, "SPY") == before
+        await client.delete("physics:state:SPY")
+        await ticks(4)
+        assert await state_of(client, "SPY") is None  # it is no longer written
+        await snapshot(client, "SPY", 2.0)
+        after = await seen(client, "SPY", price=2.0)
+        assert before.version is not None
+        assert after.version is not None
+        assert after.version.epoch == before.version.epoch
+        assert after.version.seq > before.version.seq
+        assert after.samples == 1
+        await eventually(lambda: channel.versions("SPY") == [before.version, after.version])
+
+
+# --- Its end ---
+
+
+async def test_stopped_in_the_middle_of_a_tick(own_redis: OwnRedis) -> None:
+    async with process(own_redis.url) as running, connect(own_redis.url) as client:
+        await snapshot(client, "SPY")
+        await seen(client, "SPY")
+        own_redis.suspend()
+        before = len(running.logs)
+        status = await running.stop(timeout=8.0)  # the promise, whatever its peers do
+        own_redis.resume()
+        assert status == 0, running.logs[before:]
+
+
+async def test_an_error_that_is_not_redis_ends_it_loudly(
+    redis_url: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = FeynmanService(settings_for(redis_url), SystemClock())
+
+    def take(*_arguments: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(running._book, "take", take)
+    with pytest.raises(ExceptionGroup) as raised:
+        async with asyncio.timeout(8):
+            await running.run(asyncio.Event())
+    assert raised.value.subgroup(ZeroDivisionError)
+    assert not raised.value.subgroup(RedisError)
+    assert await client.get(KEY) is None
+
+
+async def test_a_bad_url_is_one_line(redis_url: str) -> None:
+    async with service("feynman", {"REDIS_URL": "redis://localhost:6379?nonsense=1"}) as running:
+        assert await running.ended() == 2
+        assert [line for line in running.logs if line["event"] == "failed"]
+        assert "Traceback" not in running.report()
