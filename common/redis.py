@@ -240,13 +240,14 @@ class Subscription:
     """One confirmed pub/sub connection to some channels. Make one with `subscribe`.
 
     redis-py subscribes again by itself after a short outage, and what was published in between is gone
-    without an error. Here a subscription is one connection: whatever ends it raises RedisUnavailable, and
-    who subscribes again knows that there is a gap.
+    without an error. Here a subscription is one connection: whatever ends it raises RedisUnavailable, now and
+    ever after, and who subscribes again knows that there is a gap.
     """
 
     def __init__(self, pubsub: Any) -> None:
         self._pubsub = pubsub
         self._held: deque[bytes] = deque()
+        self._lost = False
 
     async def next(self, timeout: float) -> bytes | None:
         """The next message's payload; None where none came within `timeout` seconds."""
@@ -264,7 +265,7 @@ class Subscription:
 
         A hung server ends no connection: only a deadline finds it. Messages that come meanwhile are kept.
         """
-        with translated():
+        with self._while_it_lasts():
             await self._pubsub.ping()
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
@@ -276,11 +277,22 @@ class Subscription:
         return False
 
     async def _item(self, timeout: float) -> dict[str, Any] | None:
-        with translated():
+        with self._while_it_lasts():
             item: dict[str, Any] | None = await self._pubsub.get_message(timeout=timeout)
-        if item is not None and item["type"] == "subscribe":
-            raise RedisUnavailable("the subscription was lost and made again by the library")
+            if item is not None and item["type"] == "subscribe":
+                raise RedisUnavailable("the subscription was lost and made again by the library")
         return item
+
+    @contextlib.contextmanager
+    def _while_it_lasts(self) -> Iterator[None]:
+        if self._lost:  # the library would connect and subscribe again
+            raise RedisUnavailable("the subscription was lost")
+        try:
+            with translated():
+                yield
+        except RedisError:
+            self._lost = True
+            raise
 
     async def confirm(self, channels: Sequence[str], timeout: float) -> None:
         """Subscribe and wait until the server has confirmed every channel."""
