@@ -19,18 +19,17 @@ const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 let scheduled = false;
 let summaryOutdated = true;
 
-const table = new Table(byId("rows"), byId("scroller"), wake);
 const connection = new Connection(`${scheme}//${location.host}/ws`, onState, onChange);
+const table = new Table(connection, byId("states"), byId("scroller"), wake);
 
 byId("filter").addEventListener("input", (event) => {
   table.filter(event.target.value);
   onChange();
 });
-setInterval(() => table.aged(), 500);
+setInterval(wake, 500); // ages grow though nothing comes
 
-function onState(symbol, state, before) {
-  if (state === undefined) table.removed(symbol);
-  else table.changed(symbol);
+function onState(state, before) {
+  if (state === undefined || before === undefined) table.outdated();
   summaryOutdated ||= state?.source !== before?.source || state?.regime !== before?.regime;
   wake();
 }
@@ -48,11 +47,10 @@ function wake() {
 
 function draw() {
   scheduled = false;
-  const done = table.draw(connection);
+  table.draw();
   showStatus();
   if (summaryOutdated) showSummary();
   summaryOutdated = false;
-  if (!done) wake();
 }
 
 /** What is wrong, in words, nearest hop first; with since when in ms. */
@@ -96,7 +94,7 @@ function showSummary() {
     if (source === "replay") replayed.push(symbol);
   }
   const counts = [...regimes].filter(([, count]) => count > 0).map(([regime, count]) => `${count}\u00a0${regime}`);
-  const { size } = table;
+  const { size } = connection.states;
   setText(byId("count"), [`${size}\u00a0${size === 1 ? "symbol" : "symbols"}`, ...counts].join(" · "));
   showNotice("simulated", simulated);
   showNotice("replayed", replayed);
@@ -109,7 +107,7 @@ function showNotice(id, symbols) {
 }
 
 function listing(symbols) {
-  if (symbols.length > 1 && symbols.length === table.size) return `All ${symbols.length} symbols.`;
+  if (symbols.length > 1 && symbols.length === connection.states.size) return `All ${symbols.length} symbols.`;
   const listed = symbols.sort().slice(0, NAMES_LISTED).join(", ");
   const more = symbols.length - NAMES_LISTED;
   return more > 0 ? `${listed} and ${more} more.` : `${listed}.`;
@@ -118,7 +116,7 @@ function listing(symbols) {
 function showEmpty() {
   const none = byId("empty");
   none.hidden = table.matching > 0;
-  if (table.size > 0) setText(none, "No symbol matches the filter.");
+  if (connection.states.size > 0) setText(none, "No symbol matches the filter.");
   else if (connection.phase === "connected") setText(none, "No states yet. They appear as soon as Feynman writes one.");
   else setText(none, "Waiting for the server.");
 }

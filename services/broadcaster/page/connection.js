@@ -112,7 +112,7 @@ export class Connection {
   #whole = true; // false once a part of it was incomplete
   #asked = false;
 
-  /** `onState(symbol, state, before)`: state is undefined where it was removed. `onChange()`: anything else. */
+  /** `onState(state, before)`: a symbol's, undefined where it has or had none. `onChange()`: anything else. */
   constructor(url, onState, onChange) {
     this.#url = url;
     this.#onState = onState;
@@ -229,12 +229,12 @@ export class Connection {
     const before = this.states.get(state.symbol);
     if (!isNewer(state, before)) return;
     this.states.set(state.symbol, state);
-    this.#onState(state.symbol, state, before);
+    this.#onState(state, before);
   }
 
   #remove(symbol) {
     const before = this.states.get(symbol);
-    if (this.states.delete(symbol)) this.#onState(symbol, undefined, before);
+    if (this.states.delete(symbol)) this.#onState(undefined, before);
   }
 
   #snapshot({ updates, last, complete }) {

@@ -1,10 +1,11 @@
-// The table of states: one row a symbol, changed in place, at most once a frame.
+// The table of states: one row a symbol, changed in place, at most once a frame. Only rows on screen exist: a browser
+// lays out and paints a table as a whole, and thousands of rows would take all of its time.
 
 import { bar, element, labelled, quantity, setText, signedBar } from "./cells.js";
 
 export const WAIT = "WAIT";
 const WAIT_RETURNS = 64; // non-zero returns that a tail index needs
-const HIDDEN_ROWS_A_FRAME = 25; // off screen: soon enough, and never in the way of what is seen
+const AROUND = 8; // rows above and below what is seen, for a scroll that is faster than a frame
 
 const TAILS = {
   Gaussian: "finite variance",
@@ -14,14 +15,16 @@ const TAILS = {
 };
 
 class Row {
+  #cells;
+  #state; // the one that is shown
+
   constructor(symbol) {
-    this.symbol = symbol;
     this.element = element("tr");
     this.element.dataset.symbol = symbol;
     const heading = element("th", "symbol", this.element);
     heading.scope = "row";
     heading.textContent = symbol;
-    this.cells = null; // made when they are first shown: 10,000 rows cost little
+    this.#cells = this.#build();
   }
 
   #build() {
@@ -47,7 +50,7 @@ class Row {
     };
     const samples = quantity(cell("samples"), (value) => WHOLE.format(value));
     const source = labelled(cell("source"), "word", "bdi");
-    this.cells = {
+    return {
       price,
       regime,
       badge,
@@ -63,13 +66,12 @@ class Row {
 
   /** `age` in ms or null; `freshness` as the connection says. */
   show(state, age, freshness) {
-    if (this.cells === null) this.#build();
-    const { cells } = this;
+    const cells = this.#cells;
     if (this.element.dataset.freshness !== freshness) this.element.dataset.freshness = freshness;
     setText(cells.label, LABELS[freshness]);
     setText(cells.age, age === null ? "" : duration(age));
-    if (state === this.shown) return;
-    this.shown = state;
+    if (state === this.#state) return;
+    this.#state = state;
     cells.price(state.price);
     this.#showRegime(state);
     for (const [name, pillar] of Object.entries(cells.pillars)) {
@@ -82,7 +84,7 @@ class Row {
   }
 
   #showRegime({ regime, nonzero, alpha }) {
-    const { cells } = this;
+    const cells = this.#cells;
     const waiting = regime === WAIT && nonzero !== null;
     if (cells.regime.dataset.regime !== regime) cells.regime.dataset.regime = regime;
     setText(cells.badge, waiting ? `${WAIT} ${nonzero} of ${WAIT_RETURNS}` : regime);
@@ -91,6 +93,8 @@ class Row {
     setText(cells.tail.meaning, TAILS[regime] ?? "");
   }
 }
+
+const ROW_HEIGHT = 38.5; // px, until there is a row to measure
 
 const LABELS = { live: "", stale: "stale", expired: "expired", undated: "no time" };
 
@@ -116,109 +120,96 @@ export function duration(milliseconds) {
 }
 
 export class Table {
-  #body;
-  #rows = new Map();
-  #dirty = new Set(); // rows whose shown values are not the newest
-  #visible = new Set();
-  #misplaced = false;
+  #connection;
+  #table;
+  #scroller;
+  #before; // spacers for the rows that do not exist
+  #after;
+  #rows = new Map(); // those that do
+  #symbols = []; // that the filter lets through, sorted
+  #outdated = false; // they are no longer
   #filter = "";
-  #observer;
-  #byElement = new WeakMap();
 
-  /** `wake()` is called when there is something to draw. */
-  constructor(body, scroller, wake) {
-    this.#body = body;
-    this.wake = wake;
-    const look = (entries) => {
-      for (const { target, isIntersecting } of entries) {
-        const row = this.#byElement.get(target);
-        if (isIntersecting) this.#visible.add(row);
-        else this.#visible.delete(row);
-      }
-      this.wake();
-    };
-    this.#observer = new IntersectionObserver(look, { root: scroller, rootMargin: "200px" });
+  /** Shows the states of `connection` in `table`; `wake()` is called when a scroll asks for other rows. */
+  constructor(connection, table, scroller, wake) {
+    this.#connection = connection;
+    this.#table = table;
+    this.#scroller = scroller;
+    this.#before = spacer(table.tBodies[0]);
+    this.#after = spacer(table.tBodies[0]);
+    scroller.addEventListener("scroll", wake, { passive: true });
+    new ResizeObserver(wake).observe(scroller);
   }
 
-  get size() {
-    return this.#rows.size;
-  }
-
-  /** Rows that the filter lets through. */
+  /** How many symbols the filter lets through. */
   get matching() {
-    let count = 0;
-    for (const symbol of this.#rows.keys()) count += this.#matches(symbol);
-    return count;
+    return this.#symbols.length;
   }
 
-  /** A symbol's state is new. */
-  changed(symbol) {
-    let row = this.#rows.get(symbol);
-    if (row === undefined) {
-      row = new Row(symbol);
-      row.element.hidden = !this.#matches(symbol);
-      this.#rows.set(symbol, row);
-      this.#byElement.set(row.element, row);
-      this.#misplaced = true;
-    }
-    this.#dirty.add(row);
-    this.wake();
-  }
-
-  removed(symbol) {
-    const row = this.#rows.get(symbol);
-    if (row === undefined) return;
-    this.#rows.delete(symbol);
-    this.#dirty.delete(row);
-    this.#visible.delete(row);
-    this.#observer.unobserve(row.element);
-    row.element.remove();
-  }
-
-  /** Time has passed: every age is another. */
-  aged() {
-    for (const row of this.#rows.values()) this.#dirty.add(row);
-    this.wake();
+  /** Symbols have come or gone. */
+  outdated() {
+    this.#outdated = true;
   }
 
   filter(text) {
     this.#filter = text.trim().toUpperCase();
-    for (const row of this.#rows.values()) row.element.hidden = !this.#matches(row.symbol);
+    this.#outdated = true;
   }
 
-  /** Draw what is on screen and some of the rest; whether all is drawn. */
-  draw(connection) {
-    if (this.#misplaced) this.#place();
-    const show = (row) => {
-      this.#dirty.delete(row);
-      const state = connection.states.get(row.symbol);
-      row.show(state, connection.age(state), connection.freshness(state));
-    };
-    for (const row of this.#visible) if (this.#dirty.has(row)) show(row);
-    let budget = HIDDEN_ROWS_A_FRAME;
-    for (const row of this.#dirty) {
-      if (budget-- === 0) return false;
-      show(row);
+  draw() {
+    const { states } = this.#connection;
+    if (this.#outdated) {
+      this.#symbols = [...states.keys()].filter((symbol) => symbol.includes(this.#filter)).sort();
+      this.#table.setAttribute("aria-rowcount", this.#symbols.length + 1);
+      this.#outdated = false;
     }
-    return true;
+    this.#window();
+    for (const [symbol, row] of this.#rows) {
+      const state = states.get(symbol);
+      row.show(state, this.#connection.age(state), this.#connection.freshness(state));
+    }
   }
 
-  #matches(symbol) {
-    return symbol.includes(this.#filter);
-  }
+  /** Make the rows that are on screen, and no others. */
+  #window() {
+    const height = this.#rowHeight();
+    const head = this.#table.tHead.offsetHeight;
+    const seen = Math.ceil((this.#scroller.clientHeight - head) / height);
+    const most = Math.max(0, this.#symbols.length - seen);
+    const top = Math.min(most, Math.floor(this.#scroller.scrollTop / height));
+    const first = Math.max(0, top - AROUND);
+    const wanted = this.#symbols.slice(first, top + seen + AROUND);
 
-  /** Put new rows where they belong: sorted by symbol. */
-  #place() {
-    let next = this.#body.firstElementChild;
-    for (const symbol of [...this.#rows.keys()].sort()) {
-      const row = this.#rows.get(symbol);
-      if (row.element === next) {
-        next = next.nextElementSibling;
-      } else {
-        this.#body.insertBefore(row.element, next);
-        this.#observer.observe(row.element);
+    const keep = new Set(wanted);
+    for (const [symbol, row] of this.#rows) {
+      if (keep.has(symbol)) continue;
+      row.element.remove();
+      this.#rows.delete(symbol);
+    }
+    let place = this.#before.nextElementSibling;
+    for (const [index, symbol] of wanted.entries()) {
+      let row = this.#rows.get(symbol);
+      if (row === undefined) {
+        row = new Row(symbol);
+        this.#rows.set(symbol, row);
       }
+      if (row.element === place) place = place.nextElementSibling;
+      else place.before(row.element);
+      row.element.ariaRowIndex = String(first + index + 2); // the head is the first
     }
-    this.#misplaced = false;
+    this.#before.style.height = `${first * height}px`;
+    this.#after.style.height = `${(this.#symbols.length - first - wanted.length) * height}px`;
   }
+
+  /** Every row is as high as any other: style.css sees to that. */
+  #rowHeight() {
+    const [row] = this.#rows.values();
+    return row?.element.getBoundingClientRect().height || ROW_HEIGHT;
+  }
+}
+
+function spacer(body) {
+  const row = element("tr", "spacer", body);
+  row.ariaHidden = "true";
+  return row;
 }
