@@ -20,6 +20,7 @@ from deploy.plan import LOCAL, Plan, ServicePlan, make_plan
 from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
 from deploy.running import only_run, remove_urls, run_folder, write_urls
 from deploy.supervisor import Child, Supervisor
+from deploy.telling import mute, tell, tell_plain
 
 STOP_ORDER = ("market", "feynman", "physics", "broadcaster", "bridge")  # each before what it leans on
 LABELS = {
@@ -29,8 +30,6 @@ LABELS = {
     "API_DOCS_URL": "API docs",
     "REDIS_URL": "Redis",
 }
-
-log = logs.get_logger()
 
 
 def main() -> int:
@@ -61,21 +60,21 @@ async def _run(plan: Plan, folder: Path, lock: int, style: str) -> int:
     redis = None if plan.redis_port is None else _redis(find_server(), plan.redis_port, folder, lock)
     services = {service.name: _service(service) for service in plan.services}
     starting = asyncio.create_task(_start(supervisor, plan, folder, redis, services, style))
-    ends = [asyncio.create_task(event.wait()) for event in (stopping, supervisor.refused)]
+    ends = [asyncio.create_task(event.wait()) for event in (stopping, supervisor.gave_up)]
     try:
         await asyncio.wait((starting, *ends), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()  # where it failed, everything ends
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        log.info("stopping", note="Ctrl-C again forces")
+        tell("info", "stopping", note="Ctrl-C again forces")
     finally:
         for task in (starting, *ends):
             task.cancel()
         await asyncio.gather(starting, *ends, return_exceptions=True)
         await supervisor.stop([services[name] for name in STOP_ORDER], redis)
         remove_urls(folder)
-        log.info("stopped")
-    return 2 if supervisor.refused.is_set() else 0
+        tell("info", "stopped")
+    return supervisor.status
 
 
 async def _start(
@@ -89,23 +88,27 @@ async def _start(
     if redis is not None:
         supervisor.add(redis)
         await supervisor.ready([redis])
+        if supervisor.gave_up.is_set():
+            return
     write_urls(folder, {"REDIS_URL": plan.redis_url})  # whoever looks into a start that hangs needs it now
     for child in services.values():
         supervisor.add(child)
     await supervisor.ready(list(services.values()))
+    if supervisor.gave_up.is_set():
+        return
     supervisor.up()
     write_urls(folder, plan.urls)
     shown = {**plan.urls, "REDIS_URL": redacted(plan.redis_url)}
     if style == "console" or (style == "auto" and sys.stdout.isatty()):
         lines = [f"  {LABELS[name]:<10} {url}" for name, url in shown.items()]
-        print("\nAll services are ready. Ctrl-C ends them.\n", *lines, sep="\n", flush=True)
+        tell_plain("\n".join(["", "All services are ready. Ctrl-C ends them.", "", *lines]))
     else:
-        log.info("ready", **{name.lower(): url for name, url in shown.items()})
+        tell("info", "ready", **{name.lower(): url for name, url in shown.items()})
 
 
 def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
     data = data_folder(folder, server)
-    log.info("redis", server=server.name, version=server.version, port=port, folder=str(data))
+    tell("info", "redis", server=server.name, version=server.version, port=port, folder=str(data))
 
     async def not_ready() -> str | None:
         if await asyncio.to_thread(answers, LOCAL, port):
@@ -146,12 +149,10 @@ async def _ask(host: str, port: int, path: str) -> tuple[int, str]:
 
 def _stop_on_signals(stopping: asyncio.Event, supervisor: Supervisor) -> None:
     def stop(number: signal.Signals) -> None:
-        if stopping.is_set():
+        if number is signal.SIGHUP:
+            mute()  # the terminal is gone: writing to it would fail
+        elif stopping.is_set():
             supervisor.force()
-        if number is signal.SIGHUP:  # the terminal is gone: writing to it would fail
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, 1)
-            os.dup2(nowhere, 2)
         stopping.set()
 
     loop = asyncio.get_running_loop()

@@ -12,14 +12,12 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from common import logs
 from common.errors import CottageError
+from deploy.telling import tell
 
 DEFAULT_FOLDER = ".run"
 URLS = "urls.env"
 LOCK = "lock"
-log = logs.get_logger()
-
 LEFTOVER_SECONDS = 12.0  # a Redis whose supervisor was killed saves and ends within this
 
 
@@ -53,7 +51,7 @@ def only_run(folder: Path) -> Iterator[int]:
                     "for a second one choose other ports and another RUN_DIR"
                 )
             if not said:
-                log.info("waiting", reason="the Redis of an earlier run is still saving", folder=str(folder))
+                tell("info", "waiting", reason="the Redis of an earlier run is still saving", folder=str(folder))
                 said = True
             if time.monotonic() > deadline:
                 raise CottageError(f"the Redis of an earlier run still uses {folder}; end it, or set RUN_DIR")

@@ -13,12 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import logs
 from common.backoff import Backoff
 from common.clock import Clock
 from deploy.child import dying_with_parent
-
-log = logs.get_logger()
+from deploy.telling import tell
 
 SETTLED_SECONDS = 10.0  # after so long it has worked, and the next death is a new story
 REFUSED_SECONDS = 30.0  # between tries of a service that says its settings are wrong
@@ -27,6 +25,7 @@ STOP_SECONDS = 8.5  # a service promises 8
 LAST_SECONDS = 10.0  # for the last ones, which others needed while they ended; counted from the first SIGTERM
 FORCED_SECONDS = 2.0  # what Redis still gets to write its file when everything else is killed
 BAD_SETTING = 2  # the exit status of a service that refuses a setting
+HOPELESS = 3  # deaths during the start after which it is given up
 
 
 @dataclass(eq=False, slots=True)
@@ -45,6 +44,7 @@ class Child:
     inherited: Sequence[int] = ()
     """File descriptors that it holds on to."""
     process: asyncio.subprocess.Process | None = None
+    log: Path | None = None
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when it will not be started again."""
 
@@ -60,7 +60,8 @@ class Child:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     async def start(self) -> asyncio.subprocess.Process:
-        output = self.log_file().open("wb") if self.log_file else None
+        self.log = self.log_file() if self.log_file else None
+        output = self.log.open("wb") if self.log else None
         try:
             self.process = await asyncio.create_subprocess_exec(
                 *dying_with_parent(self.command, os.getpid()),
@@ -86,8 +87,10 @@ class Supervisor:
         self._up = False
         self._stopping = asyncio.Event()
         self._forced = asyncio.Event()
-        self.refused = asyncio.Event()
-        """Set when, during the start, a child has ended with status 2: a setting is wrong."""
+        self.gave_up = asyncio.Event()
+        """Set when the start has failed: a child found a setting wrong, or died again and again."""
+        self.status = 0
+        """What the supervisor's own exit status should say of that: 2 for a setting, else 1."""
 
     def add(self, child: Child) -> None:
         self._tasks[child] = asyncio.create_task(self._keep(child), name=child.name)
@@ -123,13 +126,14 @@ class Supervisor:
 
     async def _keep(self, child: Child) -> None:
         backoff = Backoff(first=0.5, longest=8.0)
+        deaths = 0
         try:
             while not self._stopping.is_set():
                 began = self._clock.monotonic()
                 try:
                     process = await child.start()
                 except OSError as error:  # no more processes or memory: that may pass
-                    log.error("not_started", process=child.name, error=str(error))
+                    tell("error", "not_started", process=child.name, error=str(error))
                     await self._pause(backoff.next())
                     continue
                 if self._stopping.is_set():
@@ -139,19 +143,25 @@ class Supervisor:
                 if self._stopping.is_set():
                     return
                 if status == 0 and child.may_finish:
-                    log.info("finished", process=child.name, note="its work is done; it is not started again")
+                    tell("info", "finished", process=child.name, note="its work is done; it is not started again")
                     return
-                if status == BAD_SETTING and not self._up:
-                    log.error("refused", process=child.name, note="a setting is wrong: its own line above names it")
-                    self.refused.set()
+                deaths += 1
+                if not self._up and (status == BAD_SETTING or deaths >= HOPELESS):
+                    self._give_up(child, status)
                     return
                 if self._clock.monotonic() - began >= SETTLED_SECONDS:
                     backoff.reset()
                 pause = REFUSED_SECONDS if status == BAD_SETTING else backoff.next()
-                log.error("died", process=child.name, cause=_cause(status), again_in_seconds=round(pause, 2))
+                tell("error", "died", process=child.name, cause=_cause(status), again_in_seconds=round(pause, 2))
                 await self._pause(pause)
         finally:
             child.finished.set()
+
+    def _give_up(self, child: Child, status: int) -> None:
+        where = "its own lines above say why" if child.log is None else f"its log is {child.log}"
+        tell("error", "gave_up", process=child.name, cause=_cause(status), note=where)
+        self.status = BAD_SETTING if status == BAD_SETTING else 1
+        self.gave_up.set()
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -165,7 +175,7 @@ class Supervisor:
                 return
             if self._clock.monotonic() - said_at >= 5.0:
                 said_at = self._clock.monotonic()
-                log.info("waiting", process=child.name, reason=reason)
+                tell("info", "waiting", process=child.name, reason=reason)
             with contextlib.suppress(TimeoutError):  # another process's readiness can only be asked for
                 await asyncio.wait_for(child.finished.wait(), 0.1)
 
@@ -186,7 +196,7 @@ class Supervisor:
     async def _kill(self, children: Sequence[Child]) -> None:
         for child in children:
             if child in self._tasks and not self._tasks[child].done():
-                log.warning("killed", process=child.name, note="it did not end in time")
+                tell("warning", "killed", process=child.name, note="it did not end in time")
                 child.kill_group()
         await asyncio.gather(*(self._tasks[child] for child in children if child in self._tasks))
 

@@ -6,6 +6,7 @@ Exit status 0: done; 1: it could not be done; 2: a wrong argument, or no Redis t
 import argparse
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -173,7 +174,8 @@ def _in_container(target: InContainer, given: argparse.Namespace) -> int:
         # Nothing tells a process in a container that its caller is gone but the end of its input.
         arguments.append("--until-eof")
     with subprocess.Popen(target.command(arguments), stdin=subprocess.PIPE) as process:
-        return process.wait()
+        status = process.wait()
+    return 0 if status == -signal.SIGPIPE else abs(status)  # `make stats | head`
 
 
 def _agreed(given: argparse.Namespace, what: str) -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,12 +31,7 @@ class Run:
         self.process = process
 
     def standin(self, name: str) -> dict[str, Any] | None:
-        """What the newest start of it wrote."""
-        try:
-            about: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text())
-        except FileNotFoundError:
-            return None
-        return about
+        return standin(self.folder, name)
 
     def pids(self) -> list[int]:
         return [about["pid"] for name in NAMES if (about := self.standin(name))]
@@ -49,23 +45,35 @@ class Run:
             return int((await client.info("server"))["process_id"])
 
 
-@asynccontextmanager
-async def run(folder: Path, **environment: str) -> AsyncIterator[Run]:
-    """`python -m deploy.run` in a folder where `services` are stand-ins; all ports any free ones."""
+def standin(folder: Path, name: str) -> dict[str, Any] | None:
+    """What the newest start of it wrote."""
+    try:
+        about: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+    except FileNotFoundError:
+        return None
+    return about
+
+
+def prepared(folder: Path) -> dict[str, str]:
+    """Make `services` of stand-ins in `folder`; the environment in which all ports are any free ones."""
     services = folder / "services"
     services.mkdir(exist_ok=True)
     (services / "__init__.py").touch()
     for name in NAMES:
         (services / f"{name}.py").write_text(f"from tests.deploy.standin import main\n\nmain({name!r})\n")
-    chosen = {
+    return {
         **dict.fromkeys(PORTS, "0"),
         "REDIS_PORT": str(free_port()),
         "RUN_DIR": str(folder / "run"),
         "STANDIN_LOG": str(folder),
         "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
-        **environment,
     }
-    async with program(["-m", "deploy.run"], chosen, cwd=folder) as process:
+
+
+@asynccontextmanager
+async def run(folder: Path, **environment: str) -> AsyncIterator[Run]:
+    """`python -m deploy.run` in a folder where `services` are stand-ins."""
+    async with program(["-m", "deploy.run"], {**prepared(folder), **environment}, cwd=folder) as process:
         yield Run(folder, process)
         if process.returncode is None:
             await process.stop(timeout=15)
@@ -153,8 +161,28 @@ async def test_work_that_is_done_is_not_started_again(tmp_path: Path) -> None:
 async def test_a_wrong_setting_ends_the_start(tmp_path: Path) -> None:
     async with run(tmp_path, STANDIN_FEYNMAN="exit 2") as running:
         assert await running.process.ended() == 2
-        await running.process.logged("refused", process="feynman")
+        await running.process.logged("gave_up", process="feynman")
         assert not [pid for pid in running.pids() if alive(pid)]
+
+
+def test_it_ends_with_whoever_read_its_output(tmp_path: Path) -> None:
+    """`make run | head`, or a terminal that was closed: what it wanted to say next must not stop its clearing up."""
+    reading, writing = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy.run"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], **prepared(tmp_path)},
+        stdout=writing,
+        stderr=writing,
+    )
+    os.close(writing)
+    with os.fdopen(reading) as output:
+        assert any('"event":"ready"' in line for line in output)
+        pids = [about["pid"] for name in NAMES if (about := standin(tmp_path, name))]
+    os.kill(pids[0], signal.SIGKILL)
+    assert process.wait(20) == 0
+    assert not [pid for pid in pids if alive(pid)]
+    assert not (tmp_path / "run/urls.env").exists()
 
 
 async def test_a_second_signal_kills_what_hangs_with_all_that_it_started(tmp_path: Path) -> None:

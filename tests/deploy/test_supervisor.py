@@ -42,8 +42,12 @@ COUNTING = "import sys; open(sys.argv[1], 'a').write('x'); sys.exit(int(sys.argv
 async def test_a_failing_child_is_started_again_and_again(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     with capture_logs() as logs:
-        async with supervising([child("failing", COUNTING, str(starts), "1")]):
-            await eventually(lambda: starts.exists() and len(starts.read_text()) >= 3)
+        async with supervising([]) as supervisor:
+            supervisor.up()
+            failing = child("failing", COUNTING, str(starts), "1")
+            supervisor.add(failing)
+            await eventually(lambda: starts.exists() and len(starts.read_text()) >= module.HOPELESS + 1)
+            await supervisor.stop([failing], None)
     died = [line for line in logs if line["event"] == "died"]
     assert len(died) >= 2
     assert died[0]["process"] == "failing"
@@ -63,7 +67,8 @@ async def test_wrong_settings_end_the_start_but_no_running_suite(tmp_path: Path)
     starts = tmp_path / "starts"
     refusing = child("refusing", COUNTING, str(starts), str(BAD_SETTING))
     async with supervising([refusing]) as supervisor:
-        await asyncio.wait_for(supervisor.refused.wait(), 10)
+        await asyncio.wait_for(supervisor.gave_up.wait(), 10)
+        assert supervisor.status == 2
 
     later = child("later", COUNTING, str(starts), str(BAD_SETTING))
     with capture_logs() as logs:
@@ -71,10 +76,20 @@ async def test_wrong_settings_end_the_start_but_no_running_suite(tmp_path: Path)
             supervisor.up()
             supervisor.add(later)
             await eventually(lambda: any(line["event"] == "died" for line in logs))
-            assert not supervisor.refused.is_set()
+            assert not supervisor.gave_up.is_set()
             await supervisor.stop([later], None)
     # Not in a tight loop: nobody has changed the setting meanwhile.
     assert [line["again_in_seconds"] for line in logs if line["event"] == "died"] == [module.REFUSED_SECONDS]
+
+
+async def test_a_start_that_is_hopeless_is_given_up(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    with capture_logs() as logs:
+        async with supervising([child("failing", COUNTING, str(starts), "1")]) as supervisor:
+            await asyncio.wait_for(supervisor.gave_up.wait(), 20)
+    assert supervisor.status == 1
+    assert starts.read_text() == "x" * module.HOPELESS
+    assert [line["process"] for line in logs if line["event"] == "gave_up"] == ["failing"]
 
 
 async def test_what_does_not_end_in_time_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
