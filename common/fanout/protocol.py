@@ -198,7 +198,7 @@ def heartbeat(timestamp: str, upstream: Upstream, seqs: dict[str, Version] | Non
         "upstream": {"status": upstream.status, "cause": upstream.cause, "age_ms": upstream.age_ms},
     }
     if seqs is not None:
-        message["seqs"] = seqs
+        message["seqs"] = {symbol: tuple(version) for symbol, version in seqs.items()}  # orjson knows no named tuples
     return orjson.dumps(message)
 
 

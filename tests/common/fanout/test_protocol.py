@@ -123,11 +123,10 @@ requests = st.dictionaries(st.sampled_from(["action", "symbols", "id"]), json_va
 @given(st.text() | requests.map(json.dumps))
 def test_whatever_comes_is_a_request_or_refused(message: str) -> None:
     try:
-        request = protocol.parse_request(message)
+        answer = protocol.ack(protocol.parse_request(message))
     except Refused as refusal:
-        assert orjson.loads(protocol.error(refusal))["event"] == "ERROR"  # the answer can be written
-    else:
-        assert request.action in ("subscribe", "unsubscribe", "ping")
+        answer = protocol.error(refusal)
+    assert orjson.loads(answer)["event"] in ("ACK", "ERROR")
 
 
 def test_answers() -> None:
@@ -154,12 +153,12 @@ def test_heartbeat() -> None:
     assert proving == {**plain, "seqs": {"SPY": [1, 2]}}
 
 
-PRETTY = (
+PRETTY = (  # as another program may publish it
     b'\n {\n  "event": "PHYSICS_UPDATE", "symbol": "A", "data": {"alpha": 2.80, "regime": "L\\u00e9vy Stable"}\n}\n '
 )
 UPDATES = [
     update("SPY", 1, 2, note='"updates":[ and },{ and \\" and ]'),
-    update("QQQ", 1, 3, note="é 漢 \U0001f600", nested=[{"a": [1, 2]}, 1e-7, 12345678901234567890123]),
+    update("QQQ", 1, 3, note="é 漢 \U0001f600", nested=[{"a": [1, 2]}, 1e-7]),
     PRETTY,
 ]
 
@@ -196,9 +195,7 @@ def test_skipped_is_added_and_taken_off_again(published: bytes, skipped: int) ->
     with_it = protocol.with_skipped(published, skipped)
     expected: dict[str, Any] = {**orjson.loads(published), "skipped": skipped}
     assert orjson.loads(with_it) == expected
-    assert protocol.split_skipped(with_it, skipped).strip() == published.strip().rstrip(b"\n}") + b"}" or (
-        orjson.loads(protocol.split_skipped(with_it, skipped)) == orjson.loads(published)
-    )
+    assert protocol.split_skipped(with_it, skipped) == published.rstrip()
 
 
 def test_nothing_skipped_leaves_every_byte() -> None:

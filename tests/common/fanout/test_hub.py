@@ -1,0 +1,375 @@
+"""All clients of one hub: each gets what it wants, in order, none twice, and ends up with the newest."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from common.clock import SystemClock
+from common.fanout import session
+from common.fanout.hub import DELIVERED, SKIPPED, Hub
+from common.fanout.protocol import Code, Refused, Subscription, Upstream, parse_request
+from common.fanout.session import Session
+from common.state import Version
+from tests.common.fanout.wires import LIVE, FakeWire, update, version
+
+ALL = Subscription(everything=True)
+SYMBOLS = ("A", "B", "C")
+
+
+def named(*symbols: str) -> Subscription:
+    return Subscription(False, frozenset(symbols))
+
+
+def live() -> Upstream:
+    return LIVE
+
+
+@pytest.fixture
+async def hub() -> Hub:
+    return Hub(SystemClock(), live)
+
+
+def offer(hub: Hub, symbol: str, epoch: int | None, seq: int | None, skipped: int = 0) -> bytes:
+    payload = update(symbol, epoch, seq)
+    hub.update(symbol, version(epoch, seq), payload, skipped)
+    return payload
+
+
+async def test_what_comes_within_one_turn_goes_out_in_one_write(hub: Hub) -> None:
+    everybody, few = FakeWire(), FakeWire()
+    hub.join(everybody, ALL)
+    hub.join(few, named("B", "C"))
+    everybody.payloads(), few.payloads()
+    writes = len(everybody.writes), len(few.writes)
+    published = [offer(hub, symbol, 1, 1) for symbol in SYMBOLS]
+    assert everybody.payloads() == []
+    await asyncio.sleep(0)
+    assert everybody.payloads() == published
+    assert few.payloads() == published[1:3]
+    assert (len(everybody.writes), len(few.writes)) == (writes[0] + 1, writes[1] + 1)
+
+
+async def test_one_that_is_not_newer_is_not_sent(hub: Hub) -> None:
+    wire = FakeWire()
+    hub.join(wire, ALL)
+    published = offer(hub, "A", 2, 1)
+    offer(hub, "A", 2, 1)
+    offer(hub, "A", 1, 9)
+    offer(hub, "A", None, None)
+    hub.flush()
+    assert wire.payloads()[-1] == published
+    assert len(wire.writes) == 3  # SNAPSHOT, HEARTBEAT, one update
+
+
+async def test_a_snapshot_is_followed_by_how_fresh_it_is(hub: Hub) -> None:
+    wire = FakeWire()
+    hub.join(wire, named("A"))
+    snapshot, heartbeat = wire.messages()
+    assert (snapshot["event"], heartbeat["event"]) == ("SNAPSHOT", "HEARTBEAT")
+    assert heartbeat["upstream"]["status"] == "live"
+    assert heartbeat["seqs"] == {}
+
+
+async def test_who_joins_within_a_turn_gets_its_versions_once(hub: Hub) -> None:
+    offer(hub, "A", 1, 1)
+    wire = FakeWire()
+    hub.join(wire, ALL)
+    await asyncio.sleep(0)
+    snapshot, _heartbeat = wire.messages()
+    assert [each["seq"] for each in snapshot["updates"]] == [1]
+
+
+async def test_who_drains_within_a_turn_gets_its_versions_once(hub: Hub) -> None:
+    wire = FakeWire()
+    client = hub.join(wire, ALL)
+    wire.payloads()
+    wire.room = 0
+    offer(hub, "A", 1, 1)
+    hub.flush()
+    offer(hub, "A", 1, 2)
+    wire.room = None
+    hub.drained(client)
+    await asyncio.sleep(0)
+    assert [(each["seq"], each["skipped"]) for each in wire.messages()] == [(2, 1)]
+
+
+async def test_a_symbol_nobody_named_before_reaches_who_named_it(hub: Hub) -> None:
+    wire = FakeWire()
+    client = hub.join(wire, named("A"))
+    hub.request(client, parse_request('{"action":"subscribe","symbols":["NEW"]}'))
+    offer(hub, "NEW", 1, 1)
+    hub.flush()
+    assert wire.messages()[-1]["symbol"] == "NEW"
+
+
+async def test_a_refused_request_changes_nothing(hub: Hub) -> None:
+    wire = FakeWire()
+    client = hub.join(wire, ALL)
+    with pytest.raises(Refused) as caught:
+        hub.request(client, parse_request('{"action":"unsubscribe","symbols":["A"],"id":3}'))
+    hub.refuse(client, caught.value)
+    offer(hub, "A", 1, 1)
+    hub.flush()
+    error, published = wire.messages()[-2:]
+    assert (error["event"], error["code"], error["id"]) == ("ERROR", Code.SUBSCRIBED_TO_ALL, 3)
+    assert published["symbol"] == "A"
+
+
+async def test_who_left_is_written_to_no_more_and_forgotten(hub: Hub) -> None:
+    wires = {wanted: FakeWire() for wanted in (ALL, named("A"))}
+    clients = [hub.join(wire, wanted) for wanted, wire in wires.items()]
+    offer(hub, "A", 1, 1)
+    hub.flush()
+    counted = DELIVERED._value.get()
+    for client in clients:
+        hub.leave(client)
+        hub.leave(client)
+    assert DELIVERED._value.get() == counted + 2
+    writes = [len(wire.writes) for wire in wires.values()]
+    offer(hub, "A", 1, 2)
+    hub.agent_update(b"{}")
+    hub.heartbeat()
+    assert [len(wire.writes) for wire in wires.values()] == writes
+    assert len(hub) == 0
+    assert not hub._by_symbol
+    assert not hub._everything
+
+
+async def test_clients_that_leave_while_they_are_written_to_disturb_nobody(hub: Hub) -> None:
+    """A write may find that the connection is gone, and its handler leaves the hub at once."""
+
+    class Leaving(FakeWire):
+        client: Session | None = None
+
+        def write(self, frames: bytes) -> None:
+            super().write(frames)
+            if self.client is not None:
+                hub.leave(self.client)
+                self.room = 0
+
+    leaving = [Leaving(), Leaving(), Leaving()]
+    staying = [FakeWire(), FakeWire()]
+    for wire, wanted in zip(leaving, (ALL, named("A"), ALL), strict=True):
+        wire.client = hub.join(wire, wanted)
+    for other, wanted in zip(staying, (ALL, named("A")), strict=True):
+        hub.join(other, wanted)
+        other.payloads()
+    published = offer(hub, "A", 1, 1)
+    hub.flush()
+    hub.agent_update(b"{}")
+    hub.heartbeat()
+    for other in staying:
+        payloads = other.payloads()
+        assert payloads[:2] == [published, b"{}"]
+        assert orjson.loads(payloads[2])["event"] == "HEARTBEAT"
+    assert len(hub) == 2
+
+
+async def test_agent_updates_reach_everybody_as_published(hub: Hub) -> None:
+    wires = [FakeWire(), FakeWire()]
+    hub.join(wires[0], ALL)
+    hub.join(wires[1], named())
+    payload = b'{ "event":"AGENT_UPDATE", "agent_id":"analyst_001", "data":{} }'
+    hub.agent_update(payload)
+    assert [wire.payloads()[-1] for wire in wires] == [payload, payload]
+
+
+async def test_heartbeats_go_to_everybody(hub: Hub) -> None:
+    wires = [FakeWire(), FakeWire(room=1)]
+    for wire in wires:
+        hub.join(wire, ALL)
+    hub.heartbeat()
+    assert [wire.events().count("HEARTBEAT") for wire in wires] == [2, 0]
+
+
+@dataclass
+class Taken:
+    """One version that the hub took."""
+
+    payload: bytes
+    count: int
+    """Versions of its symbol until here, with those left out on the way."""
+    number: int
+
+
+@dataclass(eq=False)
+class Client:
+    """A client as its user sees it, and how it is served."""
+
+    wire: FakeWire
+    session: Session = field(init=False)
+    held: dict[str, Taken] = field(default_factory=dict)
+    greeted: bool = False
+    versions: int = 0
+
+
+class Traffic(RuleBasedStateMachine):
+    """Random updates, removals, subscriptions and slowness, checked message by message."""
+
+    clients = Bundle("clients")
+    symbols = st.sampled_from(SYMBOLS)
+    wishes = st.just(ALL) | st.frozensets(st.sampled_from((*SYMBOLS, "X")), max_size=3).map(
+        lambda names: Subscription(False, names)
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hub = Hub(SystemClock(), live)
+        self.number = 0
+        self.count = dict.fromkeys(SYMBOLS, 0)
+        self.taken: dict[bytes, Taken] = {}
+        self.connected: list[Client] = []
+        self.before = DELIVERED._value.get(), SKIPPED._value.get()
+
+    @initialize(target=clients)
+    def two_clients(self) -> Any:
+        return multiple(self.join(ALL, None), self.join(named("A", "B"), None))
+
+    @rule(symbol=symbols, step=st.integers(-1, 3), epochs=st.sampled_from([0, 0, 0, 0, 1, -1]))
+    def update(self, symbol: str, step: int, epochs: int) -> None:
+        """Mostly a newer version; step 3 stands for one newer of which two were left out on the way."""
+        entry = self.hub.table.get(symbol)
+        last = entry.version if entry is not None and entry.version is not None else Version(2, 3)
+        self._offer(symbol, Version(last.epoch + epochs, last.seq + step), 2 if step == 3 else 0)
+
+    @rule(symbol=symbols)
+    def foreign(self, symbol: str) -> None:
+        self._offer(symbol, None, 0)
+
+    def _offer(self, symbol: str, version: Version | None, skipped: int) -> None:
+        self.number += 1
+        epoch, seq = version or (None, None)
+        payload = update(symbol, epoch, seq, number=self.number)
+        if self.hub.update(symbol, version, payload, skipped):
+            self.count[symbol] += 1 + skipped
+            self.taken[payload] = Taken(payload, self.count[symbol], self.number)
+
+    @rule(symbol=symbols)
+    def remove(self, symbol: str) -> None:
+        self.hub.remove(symbol)
+
+    @rule()
+    def end_of_turn(self) -> None:
+        self.hub.flush()
+
+    @rule()
+    def heartbeat(self) -> None:
+        self.hub.heartbeat()
+
+    @rule()
+    def agent_update(self) -> None:
+        self.hub.agent_update(b'{"event":"AGENT_UPDATE"}')
+
+    @rule(target=clients, wanted=wishes, room=st.none() | st.integers(1, 3))
+    def join(self, wanted: Subscription, room: int | None) -> Client:
+        client = Client(FakeWire(room))
+        client.session = self.hub.join(client.wire, wanted)
+        self.connected.append(client)
+        return client
+
+    @rule(client=consumes(clients))
+    def leave(self, client: Client) -> None:
+        self.hub.leave(client.session)
+        self._read(client)
+        self.connected.remove(client)
+
+    @rule(client=clients, action=st.sampled_from(["subscribe", "unsubscribe"]), wanted=wishes)
+    def ask(self, client: Client, action: str, wanted: Subscription) -> None:
+        symbols = ["*"] if wanted.everything else sorted(wanted.named)
+        try:
+            self.hub.request(
+                client.session, parse_request(orjson.dumps({"action": action, "symbols": symbols}).decode())
+            )
+        except Refused as refused:
+            self.hub.refuse(client.session, refused)
+
+    @rule(client=clients, room=st.integers(0, 2))
+    def slow(self, client: Client, room: int) -> None:
+        client.wire.room = room
+        if room:
+            self.hub.drained(client.session)
+
+    @rule(client=clients)
+    def fast(self, client: Client) -> None:
+        client.wire.room = None
+        self.hub.drained(client.session)
+
+    @invariant()
+    def what_clients_see_is_in_order(self) -> None:
+        for client in self.connected:
+            self._read(client)
+            owed = len(client.session._pending) + len(client.session._snapshot)
+            assert owed <= len(SYMBOLS), "more pending than there are symbols"
+
+    def teardown(self) -> None:
+        self.hub.flush()
+        for client in self.connected:
+            self.fast(client)
+            self._read(client)
+            holds = {symbol: taken.payload for symbol, taken in client.held.items()}
+            wanted = {symbol: self.hub.table.get(symbol) for symbol in SYMBOLS if client.session.wants(symbol)}
+            assert holds == {symbol: entry.payload for symbol, entry in wanted.items() if entry is not None}
+            assert client.session.delivered == client.versions
+
+    def _read(self, client: Client) -> None:
+        for payload in client.wire.payloads():
+            message = orjson.loads(payload)
+            assert client.greeted or message["event"] == "SNAPSHOT", "something before the first SNAPSHOT"
+            client.greeted = True
+            match message["event"]:
+                case "SNAPSHOT":
+                    for each in message["updates"]:
+                        self._hold(client, each["symbol"], orjson.dumps(each))
+                    for symbol in message["missing"]:
+                        client.held.pop(symbol, None)
+                case "PHYSICS_UPDATE":
+                    client.versions += 1
+                    self._updated(client, message, payload)
+                case "REMOVED":
+                    client.held.pop(message["symbol"], None)
+                case "ACK" if message["action"] == "unsubscribe":
+                    for symbol in list(client.held) if message["symbols"] == ["*"] else message["symbols"]:
+                        client.held.pop(symbol, None)
+
+    def _updated(self, client: Client, message: dict[str, Any], payload: bytes) -> None:
+        symbol, skipped = message["symbol"], message.pop("skipped", 0)
+        published = orjson.dumps(message)
+        assert skipped or payload == published, "not byte for byte"
+        before = client.held.get(symbol)
+        self._hold(client, symbol, published)
+        if before is not None:
+            assert client.held[symbol].count - before.count == 1 + skipped, "versions do not add up"
+
+    def _hold(self, client: Client, symbol: str, published: bytes) -> None:
+        before, now = client.held.get(symbol), self.taken[published]
+        if before is not None:
+            assert now.number > before.number, "sent twice, or gone back"
+            versions = [
+                (each.get("epoch"), each.get("seq")) for each in map(orjson.loads, (before.payload, published))
+            ]
+            assert None in versions[0] or versions[1] > versions[0]
+        client.held[symbol] = now
+
+
+async def test_random_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "WRITE_BYTES", 300)  # two updates a write, so that SNAPSHOTs have several frames
+    # Without Phase.shrink: it takes minutes. Add it to understand a failure.
+    options = settings(
+        max_examples=100, stateful_step_count=60, deadline=None, derandomize=True, phases=[Phase.generate]
+    )
+    run_state_machine_as_test(Traffic, settings=options)
