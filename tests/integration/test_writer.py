@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -186,6 +187,23 @@ async def test_no_lease_beside_another_number_of_shards(
         assert late.waiting_for is None
 
 
+async def test_two_splits_that_apply_at_once(redis_url: str, client: Client) -> None:
+    async with writer_on(redis_url) as writer:
+        take = writer._take
+
+        async def both(**arguments: Any) -> Any:
+            reply = await take(**arguments)
+            await client.set("physics:writer:1", Lease("another", 1, 2).to_bytes(), px=60_000)
+            return reply
+
+        writer._take = both  # type: ignore[assignment]  # the other one comes right after ours
+        assert not await writer.apply()
+        assert await client.get(KEY) is None
+        await client.delete("physics:writer:1")
+        writer._take = take
+        await held_epoch(writer)
+
+
 async def test_shards_of_one_split_live_together(redis_url: str) -> None:
     async with writer_on(redis_url, "0/2") as first, writer_on(redis_url, "1/2") as second:
         await held_epoch(first)
@@ -330,7 +348,7 @@ async def test_a_lost_reply_to_the_application_costs_no_wait(redis_url: str, cli
     async with proxy.url() as url, writer_on(url) as writer:
         take, asked = writer._take, []
 
-        async def armed(**arguments: object) -> object:
+        async def armed(**arguments: Any) -> Any:
             asked.append(arguments)
             proxy.armed = len(asked) == 1
             return await take(**arguments)
