@@ -2,6 +2,11 @@
 
 import random
 
+from common.errors import RedisRefused
+
+REFUSED_SECONDS = 5.0
+"""A wrong password does not mend itself within a second."""
+
 
 class Backoff:
     """Exponential with full jitter: a crowd that lost the same server does not return as one.
@@ -15,8 +20,10 @@ class Backoff:
         self._jitter = jitter or random.Random()
         self._ceiling = first
 
-    def next(self) -> float:
-        """Seconds to wait now; the ceiling doubles with every call."""
+    def next(self, error: BaseException | None = None) -> float:
+        """Seconds to wait now; the ceiling doubles with every call. After a refusal it is REFUSED_SECONDS."""
+        if isinstance(error, RedisRefused):
+            return REFUSED_SECONDS
         wait = self._jitter.uniform(0, self._ceiling)
         self._ceiling = min(self._longest, self._ceiling * 2)
         return wait

@@ -12,7 +12,7 @@ from typing import Any
 from common import keys, logs
 from common.backoff import Backoff
 from common.clock import Clock
-from common.errors import InvalidMessage, RedisError, RedisRefused, RedisUnavailable, leaves
+from common.errors import InvalidMessage, RedisError, RedisUnavailable, leaves
 from common.fanout.gateway import Gateway
 from common.fanout.hub import Hub
 from common.fanout.newest import Entry
@@ -28,8 +28,6 @@ from services.bridge.settings import BridgeSettings
 from services.bridge.upstream import Hearing
 
 PING_SECONDS = 1.0
-REFUSED_SECONDS = 5.0
-"""A wrong password does not mend itself within a second: try slowly."""
 LASTING_SECONDS = 5.0
 """A subscription that lived so long resets the backoff; a server that cuts each one at once is not hammered."""
 REREAD_PAUSE_SECONDS = 1.0
@@ -84,18 +82,17 @@ class RedisBridge:
         backoff = Backoff()
         while True:
             began = self._clock.monotonic()
-            refused = False
+            lost: BaseException | None = None
             try:
                 await self._listen()
             except* RedisError as group:
-                error = leaves(group)[0]
+                lost = leaves(group)[0]
                 self._hearing.redis_answers = False
-                self._problem = f"Redis: {error}"
-                throttled.warning("redis_lost", type(error).__name__, error=str(error))
-                refused = isinstance(error, RedisRefused)
+                self._problem = f"Redis: {lost}"
+                throttled.warning("redis_lost", type(lost).__name__, error=str(lost))
             if self._clock.monotonic() - began >= LASTING_SECONDS:
                 backoff.reset()
-            await self._clock.sleep(REFUSED_SECONDS if refused else backoff.next())
+            await self._clock.sleep(backoff.next(lost))
 
     async def _listen(self) -> None:
         """One subscription's life. Raises RedisError when it is lost."""

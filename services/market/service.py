@@ -6,7 +6,7 @@ from typing import Any
 
 from common.backoff import Backoff
 from common.clock import Clock, SystemClock, iso_millis, ticks
-from common.errors import RedisError, RedisRefused, RedisUnavailable
+from common.errors import RedisError, RedisUnavailable
 from common.logs import get_logger
 from common.redis import Client, connect
 from common.settings import redacted
@@ -39,7 +39,7 @@ class MarketService:
         self._since: float | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Until the source ends or `stopping` is set. Raises SourceError, and RedisRefused for a wrong password."""
+        """Until the source ends or `stopping` is set. Raises SourceError."""
         client = connect(self._settings.redis_url, timeout=REDIS_SECONDS)
         try:
             async with asyncio.TaskGroup() as group:
@@ -82,7 +82,7 @@ class MarketService:
                 await client.now()
             except RedisError as error:
                 self._fails("connecting", error)
-                await self._clock.sleep(backoff.next())
+                await self._clock.sleep(backoff.next(error))
             else:
                 self._works("connecting")
                 return
@@ -100,7 +100,7 @@ class MarketService:
                 metrics.REDIS_FAILURES.inc()
                 self._fails("writing", error)
                 if not self._outbox.closed:
-                    await self._clock.sleep(backoff.next())
+                    await self._clock.sleep(backoff.next(error))
                 if self._outbox.closed:
                     return
             else:
@@ -131,9 +131,7 @@ class MarketService:
                 log.warning("feed_not_withdrawn", feed=self._settings.feed_id, error=str(error))
 
     def _fails(self, what: str, error: RedisError) -> None:
-        """Said once, until everything works again. Raises `error` where trying again is useless."""
-        if isinstance(error, RedisRefused):
-            raise error
+        """Said once, until everything works again."""
         if self._since is None:
             self._since = self._clock.monotonic()
             url = redacted(self._settings.redis_url)

@@ -6,11 +6,8 @@ from collections.abc import Callable
 
 from common import logs
 from common.backoff import Backoff
-from common.errors import RedisError, RedisRefused
+from common.errors import RedisError
 from services.physics import metrics
-
-REFUSED_SECONDS = 5.0
-"""A wrong password does not mend itself within a second: try slowly."""
 
 log = logs.get_logger()
 
@@ -56,5 +53,4 @@ class Link:
             metrics.REDIS_LOST.inc()
             self._throttled.warning("redis_lost", type(error).__name__, error=str(error))
         self.error = error
-        wait = REFUSED_SECONDS if isinstance(error, RedisRefused) else self._backoff.next()
-        self._try_at = self._monotonic() + wait
+        self._try_at = self._monotonic() + self._backoff.next(error)

@@ -220,13 +220,16 @@ async def test_it_stops_in_time_whatever_redis_does(own_redis: OwnRedis, conditi
     assert "drain_deadline_passed" not in {line["event"] for line in market.logs}
 
 
-async def test_a_wrong_password_is_said_at_once(own_redis: OwnRedis) -> None:
+async def test_a_wrong_password_is_said_at_once_and_tried_slowly(own_redis: OwnRedis) -> None:
     own_redis.restart("--requirepass", "secret")
-    status, market = await complaint_of({"REDIS_URL": f"redis://:wrong@127.0.0.1:{own_redis.port}"})
-    assert status == 1
-    (failed,) = [line for line in market.logs if line["level"] == "error"]
-    assert "password" in failed["error"].lower()
+    async with service("market", {"REDIS_URL": f"redis://:wrong@127.0.0.1:{own_redis.port}"}) as market:
+        failed = await market.logged("redis_failed")
+        assert "password" in failed["error"].lower()
+        async with connect(f"redis://:secret@127.0.0.1:{own_redis.port}") as client:
+            await client.config_set("requirepass", "wrong")
+        await market.ready()
     assert "wrong@" not in market.report()
+    assert len([line for line in market.logs if line["event"] == "redis_failed"]) == 1
 
 
 async def test_a_key_that_somebody_made_of_another_type_costs_its_own_symbol_only(own_redis: OwnRedis) -> None:

@@ -4,8 +4,9 @@ import random
 import pytest
 from structlog.testing import capture_logs
 
+from common.backoff import REFUSED_SECONDS
 from common.errors import RedisRefused, RedisUnavailable
-from services.physics.link import REFUSED_SECONDS, Link
+from services.physics.link import Link
 
 
 class Now:
