@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from common import keys
-from common.clock import SystemClock
+from common.clock import Clock, SystemClock
 from common.errors import RedisError
 from common.messages import Heartbeat, PhysicsUpdate, StateMessage, parse_state_update
 from common.redis import Client, connect, subscribe
@@ -28,6 +28,7 @@ from tests.reference import Sample
 from tests.services.feynman.histories import assert_vector
 from tests.support import IN_MEMORY, OwnRedis, eventually, service
 
+SYSTEM_CLOCK = SystemClock()
 KEY = "physics:writer:0"
 FAST = {"tick_seconds": 0.05, "heartbeat_seconds": 0.1, "discovery_seconds": 0.05, "lease_seconds": 5.0}
 
@@ -37,9 +38,9 @@ def settings_for(url: str, **settings: Any) -> FeynmanSettings:
 
 
 @asynccontextmanager
-async def feynman(url: str, **settings: Any) -> AsyncIterator[FeynmanService]:
+async def feynman(url: str, clock: Clock = SYSTEM_CLOCK, **settings: Any) -> AsyncIterator[FeynmanService]:
     """In this process, and stopped as a signal would stop it."""
-    running = FeynmanService(settings_for(url, **settings), SystemClock())
+    running = FeynmanService(settings_for(url, **settings), clock)
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         work = group.create_task(running.run(stopping))
@@ -53,6 +54,34 @@ def process(url: str, **settings: Any) -> Any:
     """As a process of its own."""
     chosen: Mapping[str, Any] = {**FAST, **settings}
     return service("feynman", {"REDIS_URL": url, **{f"FEYNMAN_{k.upper()}": str(v) for k, v in chosen.items()}})
+
+
+class SteppedClock(SystemClock):
+    """Its monotonic time stands still until it is told to go on; the service's three tasks sleep meanwhile."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._sleepers: list[tuple[float, asyncio.Event]] = []
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        woken = asyncio.Event()
+        self._sleepers.append((self._now + seconds, woken))
+        await woken.wait()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let it pass at once, and wait until all have done what is due."""
+        await self.all_asleep()
+        self._now += seconds
+        for sleeper in [each for each in self._sleepers if each[0] <= self._now + 1e-9]:
+            self._sleepers.remove(sleeper)
+            sleeper[1].set()
+        await self.all_asleep()
+
+    async def all_asleep(self) -> None:
+        await eventually(lambda: len(self._sleepers) == 3)
 
 
 class Channel:
@@ -170,6 +199,37 @@ async def test_with_default_settings_a_new_symbol_shows_within_six_seconds(
             assert await feynman_process.stop() == 0
 
 
+async def test_however_a_new_symbol_falls_it_shows_within_six_seconds(redis_url: str, client: Client) -> None:
+    clock = SteppedClock()
+    defaults = {"tick_seconds": 1.0, "heartbeat_seconds": 1.0, "discovery_seconds": 5.0}
+    async with feynman(redis_url, clock, **defaults):
+        await clock.all_asleep()  # a discovery has just been
+        await snapshot(client, "SPY")
+        for _ in range(11):
+            assert await state_of(client, "SPY") is None
+            await clock.pass_time(0.5)
+        assert await state_of(client, "SPY") is not None  # 5.5 s later
+
+
+async def test_a_late_tick_is_counted_and_delays_no_other(redis_url: str, client: Client) -> None:
+    clock = SteppedClock()
+    async with feynman(redis_url, clock, tick_seconds=1.0, heartbeat_seconds=1.0) as running:
+        for _ in range(4):
+            await clock.pass_time(0.5)
+        await snapshot(client, "SPY")
+        assert running.status()["tick"]["number"] == 1  # at 0.5 and at 1.5; it is 2.0 now
+        before = count("ticks_total"), count("ticks_late_total"), count("ticks_skipped_total")
+        await clock.pass_time(3.7)
+        assert (running.status()["tick"]["number"], running.status()["tick"]["late_ms"]) == (5, 200.0)
+        after = count("ticks_total"), count("ticks_late_total"), count("ticks_skipped_total")
+        assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 3]
+        await clock.pass_time(0.7)
+        assert running.status()["tick"]["number"] == 5
+        await clock.pass_time(0.1)
+        assert (running.status()["tick"]["number"], running.status()["tick"]["late_ms"]) == (6, 0.0)
+        assert count("ticks_skipped_total") == after[2]
+
+
 async def test_states_are_the_vectors_of_what_was_written(redis_url: str, client: Client) -> None:
     samples: list[Sample] = []
     async with feynman(redis_url, tick_seconds=0.01, window=66):
@@ -282,7 +342,7 @@ async def test_shards_share_the_symbols(redis_url: str, client: Client) -> None:
 
 
 async def test_heartbeats_come_whatever_the_tick(redis_url: str, client: Client) -> None:
-    slow = {"tick_seconds": 60, "lease_seconds": 0.5, "heartbeat_seconds": 0.1}
+    slow: dict[str, Any] = {"tick_seconds": 60, "lease_seconds": 0.5, "heartbeat_seconds": 0.1}
     async with Channel(redis_url) as channel, feynman(redis_url, **slow) as running:
         await eventually(lambda: len(channel.heartbeats()) >= 10)  # they alone have kept the lease
         beats = channel.heartbeats()
