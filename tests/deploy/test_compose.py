@@ -1,0 +1,214 @@
+"""docker-compose.yml for real: built, started, looked at from outside, and removed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from common.redis import connect_blocking
+from deploy.redis_server import free_port
+from tests.support import ROOT
+
+pytestmark = [pytest.mark.compose, pytest.mark.slow]
+
+PROJECT = "cottage-test"
+SERVICES = {"redis", "market", "feynman", "physics", "bridge", "broadcaster"}
+PASSWORD = "not-the-default"
+
+
+def compose_command() -> list[str] | None:
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) and subprocess.run([*command, "version"], capture_output=True).returncode == 0:
+            return command
+    return None
+
+
+class Stack:
+    def __init__(self, compose: list[str]) -> None:
+        self._compose = compose
+        self.page, self.api, self.redis = free_port(), free_port(), free_port()
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name not in ("REDIS_URL", "RUN_DIR")},
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "BROADCASTER_PORT": str(self.page),
+            "PHYSICS_PORT": str(self.api),
+            "REDIS_PORT": str(self.redis),
+            "REDIS_PASSWORD": PASSWORD,
+        }
+
+    def __call__(self, *arguments: str, check: bool = True) -> str:
+        done = subprocess.run(
+            [*self._compose, *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert not check or done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
+        return done.stdout + done.stderr
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        container = self("ps", "-q", service).split()[0]
+        done = subprocess.run(["docker", "inspect", container], capture_output=True, text=True, check=True)
+        found: dict[str, Any] = json.loads(done.stdout)[0]
+        return found
+
+    def health(self) -> dict[str, str]:
+        return {service: self.inspect(service)["State"]["Health"]["Status"] for service in SERVICES}
+
+    def make(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """A runbook target, which finds the containers by itself."""
+        return subprocess.run(
+            ["make", "--no-print-directory", *arguments, "RUN_DIR=/nonexistent"],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+def until(condition: Callable[[], Any], timeout: float) -> Any:
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{condition} never came true"
+        time.sleep(0.5)
+    return value
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    compose = compose_command()
+    if compose is None or subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
+        pytest.skip("no Docker engine on this machine")
+    running = Stack(compose)
+    try:
+        running("up", "-d", "--build")
+        until(lambda: set(running.health().values()) == {"healthy"}, 120)
+        yield running
+    finally:
+        running("down", "--volumes", "--timeout", "10", check=False)
+
+
+def state(stack: Stack) -> dict[str, Any] | None:
+    answer = httpx.get(f"http://127.0.0.1:{stack.api}/v1/physics/SPY", trust_env=False)
+    return answer.json() if answer.status_code == 200 else None
+
+
+def test_page_and_api_answer_and_states_move(stack: Stack) -> None:
+    assert "<html" in httpx.get(f"http://127.0.0.1:{stack.page}/", trust_env=False).text
+    first = until(lambda: state(stack), 30)
+    until(lambda: (now := state(stack)) and (now["epoch"], now["seq"]) > (first["epoch"], first["seq"]), 10)
+
+
+def test_nothing_but_page_and_api_is_published_and_those_on_this_machine(stack: Stack) -> None:
+    published = {
+        (service, binding["HostIp"], binding["HostPort"])
+        for service in SERVICES
+        for bindings in stack.inspect(service)["NetworkSettings"]["Ports"].values()
+        for binding in bindings or ()
+    }
+    assert published == {
+        ("physics", "127.0.0.1", str(stack.api)),
+        ("broadcaster", "127.0.0.1", str(stack.page)),
+    }
+
+
+def test_the_broadcaster_cannot_reach_redis(stack: Stack) -> None:
+    redis, broadcaster = stack.inspect("redis"), stack.inspect("broadcaster")
+    assert not set(redis["NetworkSettings"]["Networks"]) & set(broadcaster["NetworkSettings"]["Networks"])
+    assert PASSWORD not in json.dumps(broadcaster)
+    address = next(iter(redis["NetworkSettings"]["Networks"].values()))["IPAddress"]
+    for host in ("redis", address):
+        code = f"import socket; socket.create_connection(({host!r}, 6379), 3); print('reached')"
+        assert "reached\n" not in stack("exec", "-T", "broadcaster", "python", "-c", code, check=False)
+        assert "reached\n" in stack("exec", "-T", "physics", "python", "-c", code, check=False)
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES - {"redis"}))
+def test_services_are_nobody_and_bounded(stack: Stack, service: str) -> None:
+    about = stack.inspect(service)
+    assert about["Config"]["User"] == "10001:10001"
+    assert about["HostConfig"]["Memory"] > 0
+    assert about["HostConfig"]["ReadonlyRootfs"]
+    assert about["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+    assert about["HostConfig"]["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}
+
+
+def test_redis_asks_for_the_password_and_has_room_to_fork(stack: Stack) -> None:
+    code = "import socket; s = socket.create_connection(('redis', 6379), 3); s.send(b'PING\\r\\n'); print(s.recv(99))"
+    assert "NOAUTH" in stack("exec", "-T", "physics", "python", "-c", code)
+    assert stack.inspect("redis")["HostConfig"]["Memory"] >= 3 * 256 * 2**20
+
+
+def test_the_runbook_works_through_a_container(stack: Stack, tmp_path: Path) -> None:
+    until(lambda: state(stack), 30)
+    assert json.loads(stack.make("state", "SYMBOL=SPY").stdout)["regime"]
+    assert stack.make("state", "SYMBOL=NONE").returncode != 0
+    assert "total_commands_processed: " in stack.make("stats").stdout
+    dump = tmp_path / "dump.resp"
+    assert stack.make("export", f"FILE={dump}").returncode == 0
+    stack("stop", "market", "feynman")  # else everything is back before it can be missed
+    refused = stack.make("flush")
+    assert refused.returncode != 0
+    assert "redis://:***@redis:6379" in refused.stderr
+    assert stack.make("flush", "YES=1").returncode == 0
+    assert stack.make("state", "SYMBOL=SPY").returncode != 0
+    assert stack.make("import", f"FILE={dump}").returncode == 0
+    assert json.loads(stack.make("state", "SYMBOL=SPY").stdout)["regime"]
+    stack("restart", "redis")
+    until(lambda: stack.make("state", "SYMBOL=SPY").returncode == 0, 60)
+    stack("start", "market", "feynman")
+
+
+def test_a_watch_that_is_ended_leaves_no_process_behind(stack: Stack) -> None:
+    watching = subprocess.Popen(
+        ["make", "--no-print-directory", "watch", "RUN_DIR=/nonexistent"],
+        cwd=ROOT,
+        env=stack.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert watching.stdout is not None
+    assert watching.stdout.readline().startswith(b'{"event":')
+    os.killpg(watching.pid, signal.SIGINT)
+    watching.stdout.close()
+    watching.wait(20)
+    files = "glob.glob('/proc/[0-9]*/cmdline')"
+    look = f"import glob; print(any(b'runbook\\0watch' in open(file, 'rb').read() for file in {files}))"
+    until(lambda: stack("exec", "-T", "physics", "python", "-c", look).strip() == "False", 20)
+
+
+def test_a_killed_container_is_back_and_the_others_stay(stack: Stack) -> None:
+    before = {service: stack.inspect(service)["State"]["StartedAt"] for service in SERVICES}
+    # As a crash does it: a kill by the engine counts as a stop by its user, and is not restarted.
+    init = stack.inspect("feynman")["State"]["Pid"]
+    for child in Path(f"/proc/{init}/task/{init}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)
+    until(lambda: stack.inspect("feynman")["State"]["StartedAt"] != before["feynman"], 30)
+    until(lambda: set(stack.health().values()) == {"healthy"}, 60)
+    for service in SERVICES - {"feynman"}:
+        assert stack.inspect(service)["State"]["StartedAt"] == before[service]
+
+
+def test_the_overlay_publishes_redis_on_this_machine(stack: Stack) -> None:
+    """Last: it makes the container anew."""
+    stack("-f", "docker-compose.yml", "-f", "deploy/compose.dev.yml", "up", "-d", "--no-deps", "redis")
+    bindings = stack.inspect("redis")["NetworkSettings"]["Ports"]["6379/tcp"]
+    assert {(binding["HostIp"], binding["HostPort"]) for binding in bindings} == {("127.0.0.1", str(stack.redis))}
+    until(lambda: stack.inspect("redis")["State"]["Health"]["Status"] == "healthy", 60)
+    with connect_blocking(f"redis://:{PASSWORD}@127.0.0.1:{stack.redis}") as client:
+        assert client.get("physics:state:SPY")
