@@ -18,7 +18,7 @@ from websockets.typing import Subprotocol
 from common import logs
 from common.clock import Clock
 from common.fanout import protocol
-from common.fanout.frames import UNSENT_BYTES, ClientConnection
+from common.fanout.frames import CLOSE_SECONDS, UNSENT_BYTES, ClientConnection
 from common.fanout.hub import Hub
 from common.fanout.protocol import Close, Refused
 from common.fanout.session import Session
@@ -30,7 +30,6 @@ HANDSHAKES_REFUSED = Counter(
 CLOSED = Counter("cottage_fanout_closed_total", "Connections that ended, by close code", ["code"])
 _COUNTED_CODES = frozenset(range(1000, 1016))  # a client may close with any of 2,000 others
 
-CLOSE_SECONDS = 2.0
 SEND_BUFFER_BYTES = 64 * 1024
 """What waits in the kernel for a slow client is stale when it reads on; the default holds megabytes."""
 
@@ -142,7 +141,7 @@ class Gateway:
         finally:
             connection.on_writable = None
             self._hub.leave(session)
-            code = Close.POLICY if session.flooded or connection.overrun else connection.close_code
+            code = Close.POLICY if connection.overrun else connection.end_code
             CLOSED.labels(str(code) if code in _COUNTED_CODES else "other").inc()
             report = log.warning if code in (Close.TOO_BIG, Close.POLICY) else log.info
             report(

@@ -1,0 +1,177 @@
+"""What is leant on below the public face of `websockets`: these tests fail when the library moves."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN, State
+from websockets.uri import parse_uri
+
+from common.fanout.frames import MOST_UNSENT_BYTES, UNSENT_BYTES, ClientConnection, text_frame
+from tests.common.fanout.sockets import NewLoop, both_loops, raw_client, run
+
+
+class Watched:
+    """A watcher that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.open: list[ClientConnection] = []
+        self.gone: list[ClientConnection] = []
+        self.news = asyncio.Event()
+
+    def connected(self, connection: ClientConnection) -> None:
+        self.open.append(connection)
+        self.news.set()
+
+    def lost(self, connection: ClientConnection) -> None:
+        self.gone.append(connection)
+        self.news.set()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                self.news.clear()
+                await self.news.wait()
+
+
+@asynccontextmanager
+async def server(watched: Watched) -> AsyncIterator[tuple[str, int]]:
+    """A server whose connections are ours and stay open; they are handed nothing by themselves."""
+
+    async def stay(connection: ServerConnection) -> None:
+        watched.news.set()
+        await connection.wait_closed()
+
+    sock = socket.create_server(("127.0.0.1", 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+    listening = await serve(
+        stay,
+        sock=sock,
+        create_connection=partial(ClientConnection, watched),  # type: ignore[arg-type]  # any factory will do
+        compression=None,
+        write_limit=(UNSENT_BYTES, UNSENT_BYTES // 4),
+        ping_interval=None,
+    )
+    try:
+        yield sock.getsockname()
+    finally:
+        for connection in watched.open:
+            connection.transport.abort()
+        listening.close()
+        await listening.wait_closed()
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 65535, 65536, 300_000])
+def test_a_ready_frame_is_what_the_librarys_client_reads(length: int) -> None:
+    payload = b"x" * length
+    protocol = ClientProtocol(parse_uri("ws://test/"), state=OPEN, max_size=None)
+    protocol.receive_data(text_frame(payload) + text_frame(b"next"))
+    first, second = protocol.events_received()
+    assert protocol.parser_exc is None
+    for frame, expected in ((first, payload), (second, b"next")):
+        assert isinstance(frame, Frame)
+        assert (frame.opcode, frame.data, frame.fin) == (Opcode.TEXT, expected, True)
+        assert (frame.rsv1, frame.rsv2, frame.rsv3) == (False, False, False)
+
+
+@both_loops
+def test_ready_frames_reach_the_librarys_client(new_loop: NewLoop) -> None:
+    async def scenario() -> None:
+        watched = Watched()
+        async with server(watched) as (host, port), connect(f"ws://{host}:{port}/ws", proxy=None) as client:
+            (connection,) = watched.open
+            await watched.until(lambda: connection.protocol.state is OPEN)
+            assert connection.writable
+            connection.write(text_frame("é".encode()) + text_frame(b"{}"))
+            assert [await client.recv(), await client.recv()] == ["é", "{}"]
+            local = client.local_address
+            assert (connection.address, connection.peer) == (local[0], f"{local[0]}:{local[1]}")
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_a_connection_says_when_it_takes_no_more_and_when_it_does_again(
+    new_loop: NewLoop,
+) -> None:
+    async def scenario() -> None:
+        watched = Watched()
+        async with server(watched) as address, raw_client(address) as client:
+            (connection,) = watched.open
+            resumed = asyncio.Event()
+            connection.on_writable = resumed.set
+            frame, sent = text_frame(b"x" * 1000), 0
+            while connection.writable:
+                connection.write(frame)
+                sent += len(frame)
+                assert connection.transport.get_write_buffer_size() <= UNSENT_BYTES + len(frame)
+            assert connection.paused
+            assert not resumed.is_set()
+            received = 0
+            async with asyncio.timeout(10):
+                while received < sent:
+                    received += len(await client.read())
+                await resumed.wait()
+            assert connection.writable
+            assert connection.transport.get_write_buffer_size() == 0
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_a_closing_connection_is_not_writable_and_a_late_write_does_no_harm(
+    new_loop: NewLoop,
+) -> None:
+    async def scenario() -> None:
+        watched = Watched()
+        async with server(watched) as address, raw_client(address):
+            (connection,) = watched.open
+            assert connection.writable
+            connection.transport.abort()
+            assert not connection.writable
+            connection.write(text_frame(b"late"))
+            await watched.until(lambda: watched.gone == [connection])
+            assert connection.protocol.state is State.CLOSED
+            assert not connection.writable
+            connection.write(text_frame(b"later"))
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_a_client_that_leaves_ends_its_writability(new_loop: NewLoop) -> None:
+    async def scenario() -> None:
+        watched = Watched()
+        async with server(watched) as (host, port):
+            async with connect(f"ws://{host}:{port}/ws", proxy=None):
+                (connection,) = watched.open
+            await watched.until(lambda: watched.gone)
+            assert not connection.writable
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_who_pings_without_reading_is_cut_off(new_loop: NewLoop) -> None:
+    async def scenario() -> None:
+        watched = Watched()
+        async with server(watched) as address, raw_client(address) as client:
+            (connection,) = watched.open
+            ping = Frame(Opcode.PING, b"x" * 125).serialize(mask=True)
+            while not watched.gone:
+                try:
+                    await client.send(ping * 100)
+                except ConnectionError:
+                    break
+                assert connection.transport.get_write_buffer_size() <= MOST_UNSENT_BYTES
+            await watched.until(lambda: watched.gone)
+            assert connection.overrun
+
+    run(new_loop, scenario)

@@ -1,0 +1,445 @@
+"""The sockets: real clients, good, bad, slow and hostile."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from structlog.typing import EventDict
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Close, Frame, Opcode
+from websockets.typing import Subprotocol
+
+from common import logs
+from common.clock import SystemClock
+from common.errors import leaves
+from common.fanout import frames, gateway
+from common.fanout.gateway import CLOSED, HANDSHAKES_REFUSED, REFUSED, Gateway
+from common.fanout.hub import Hub
+from common.fanout.protocol import MAX_REQUEST_BYTES, Upstream
+from common.fanout.session import MAX_WAITING
+from common.state import Version
+from tests.common.fanout.sockets import NewLoop, both_loops, raw_client, run
+from tests.common.fanout.wires import LIVE, update
+from tests.support import eventually
+
+
+@pytest.fixture(autouse=True)
+def said(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What is logged meanwhile, with nothing held back from earlier tests."""
+    monkeypatch.setattr(gateway, "throttled", logs.Throttled(gateway.log))
+    monkeypatch.setattr(gateway, "CLOSE_SECONDS", 0.3)
+    monkeypatch.setattr(frames, "CLOSE_SECONDS", 0.3)
+    with structlog.testing.capture_logs() as captured:
+        yield captured
+
+
+def live() -> Upstream:
+    return LIVE
+
+
+def page(path: str) -> tuple[str, bytes] | None:
+    return ("text/html", b"<!doctype html>") if path == "/" else None
+
+
+class Served:
+    """A gateway under test."""
+
+    def __init__(self, heartbeat_seconds: float = 60.0) -> None:
+        self.hub = Hub(SystemClock(), live)
+        self.gateway = Gateway(self.hub, SystemClock(), heartbeat_seconds=heartbeat_seconds, page=page)
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self.sock.getsockname()
+
+    def url(self, target: str = "/ws") -> str:
+        return f"ws://127.0.0.1:{self.address[1]}{target}"
+
+    def connect(self, target: str = "/ws", *subprotocols: str) -> connect:
+        offered = [Subprotocol(name) for name in subprotocols] or None
+        return connect(self.url(target), proxy=None, compression=None, max_size=None, subprotocols=offered)
+
+    def publish(self, symbol: str, seq: int, **data: Any) -> bytes:
+        payload = update(symbol, 1, seq, **data)
+        assert self.hub.update(symbol, Version(1, seq), payload)
+        return payload
+
+
+@asynccontextmanager
+async def serving(heartbeat_seconds: float = 60.0) -> AsyncIterator[Served]:
+    served = Served(heartbeat_seconds)
+    async with served.gateway.serve(served.sock):
+        yield served
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with serving() as each:
+        for symbol in ("SPY", "QQQ", "IWM"):
+            each.publish(symbol, 1)
+        yield each
+
+
+async def hear(client: ClientConnection, *events: str) -> dict[str, Any]:
+    """The next message of one of these events, or of any but HEARTBEAT."""
+    async with asyncio.timeout(10):
+        while True:
+            message: dict[str, Any] = json.loads(await client.recv())
+            if message["event"] in events or (not events and message["event"] != "HEARTBEAT"):
+                return message
+
+
+async def ask(client: ClientConnection, **request: Any) -> dict[str, Any]:
+    await client.send(json.dumps(request))
+    return await hear(client)
+
+
+async def refused(served: Served, target: str, *subprotocols: str) -> tuple[int, str]:
+    with pytest.raises(InvalidStatus) as caught:
+        async with served.connect(target, *subprotocols):
+            pass
+    body = caught.value.response.body or b""
+    return caught.value.response.status_code, bytes(body).decode()
+
+
+def lines(said: list[EventDict], event: str) -> list[EventDict]:
+    return [line for line in said if line["event"] == event]
+
+
+@pytest.mark.parametrize(
+    ("target", "symbols", "missing"),
+    [
+        ("/ws", ["IWM", "QQQ", "SPY"], []),
+        ("/ws?symbols=SPY,QQQ,NONE", ["QQQ", "SPY"], ["NONE"]),
+        ("/ws?symbols=", [], []),
+    ],
+)
+async def test_the_first_message_is_the_snapshot_that_was_asked_for(
+    served: Served, target: str, symbols: list[str], missing: list[str]
+) -> None:
+    async with served.connect(target) as client:
+        snapshot = json.loads(await client.recv())
+        assert snapshot["event"] == "SNAPSHOT"
+        assert sorted(each["symbol"] for each in snapshot["updates"]) == symbols
+        assert (snapshot["missing"], snapshot["last"], snapshot["complete"]) == (missing, True, True)
+        heartbeat = json.loads(await client.recv())
+        assert heartbeat["event"] == "HEARTBEAT"
+        assert heartbeat.get("seqs") == (None if target == "/ws" else {symbol: [1, 1] for symbol in symbols})
+
+
+async def test_updates_come_byte_for_byte_to_who_asked_for_them(served: Served) -> None:
+    async with served.connect("/ws?symbols=SPY") as some, served.connect() as everything:
+        await hear(some, "HEARTBEAT")
+        await hear(everything, "HEARTBEAT")
+        published = [served.publish(symbol, 2) for symbol in ("QQQ", "SPY")]
+        assert await some.recv(decode=False) == published[1]
+        assert [await everything.recv(decode=False), await everything.recv(decode=False)] == published
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"), [((), None), (("cottage.v1",), "cottage.v1"), (("chat", "cottage.v1"), "cottage.v1")]
+)
+async def test_the_subprotocol_is_ours_or_none(served: Served, offered: tuple[str, ...], chosen: str | None) -> None:
+    async with served.connect("/ws", *offered) as client:
+        assert client.subprotocol == chosen
+        assert (await hear(client))["event"] == "SNAPSHOT"
+
+
+@pytest.mark.parametrize(
+    ("target", "subprotocols", "status", "named"),
+    [
+        ("/ws", ["cottage.v9", "chat"], 400, "only cottage.v1 is spoken here"),
+        ("/ws?symbols=spy", [], 400, "bad symbol 'spy'"),
+        ("/ws?symbols=A/B", [], 400, "bad symbol 'A/B'"),
+        ("/ws?batch=250", [], 400, "batch"),
+        ("/elsewhere", [], 404, "Not found"),
+        ("//[", [], 404, "Not found"),
+    ],
+)
+async def test_a_handshake_that_cannot_be_granted_is_refused_in_words(
+    served: Served, said: list[EventDict], target: str, subprotocols: list[str], status: int, named: str
+) -> None:
+    counted = HANDSHAKES_REFUSED.labels(str(status))._value.get()
+    for _ in range(3):
+        answered, body = await refused(served, target, *subprotocols)
+        assert answered == status
+        assert named in body
+    assert HANDSHAKES_REFUSED.labels(str(status))._value.get() == counted + 3
+    (line,) = lines(said, "handshake_refused")
+    assert named in line["error"]
+    assert len(served.hub) == 0
+
+
+async def test_pages(served: Served) -> None:
+    async with httpx.AsyncClient(trust_env=False, base_url=served.url("").replace("ws:", "http:")) as http:
+        answer = await http.get("/?lang=en")
+        assert (answer.status_code, answer.text) == (200, "<!doctype html>")
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert (await http.get("/none")).status_code == 404
+        assert (await http.get("/ws")).status_code == 426
+        assert (await http.post("/ws")).status_code == 405
+
+
+async def test_requests_are_answered_with_their_ids(served: Served) -> None:
+    async with served.connect("/ws?symbols=") as client:
+        await hear(client, "SNAPSHOT")
+        pong = await ask(client, action="ping", id="p")
+        assert (pong["event"], pong["id"]) == ("PONG", "p")
+        assert pong["timestamp"].endswith("Z")
+        ack = await ask(client, action="subscribe", symbols=["SPY"], id=1)
+        assert ack == {"event": "ACK", "action": "subscribe", "symbols": ["SPY"], "id": 1}
+        assert [each["symbol"] for each in (await hear(client, "SNAPSHOT"))["updates"]] == ["SPY"]
+        served.publish("SPY", 2)
+        assert (await hear(client))["seq"] == 2
+        ack = await ask(client, action="unsubscribe", symbols=["SPY"])
+        assert (ack["event"], ack["symbols"]) == ("ACK", ["SPY"])
+        served.publish("SPY", 3)
+        assert (await ask(client, action="ping"))["event"] == "PONG"  # and no update before it
+
+
+async def test_what_cannot_be_understood_is_answered_and_the_connection_stays(
+    served: Served, said: list[EventDict]
+) -> None:
+    bad: list[tuple[str | bytes, str]] = [
+        (b"\x00\xff", "binary"),
+        ("{", "bad_json"),
+        ("[" * 60_000, "bad_json"),
+        ('{"action":"fly"}', "unknown_action"),
+        ('{"action":"subscribe","symbols":["spy"]}', "bad_symbol"),
+        ('{"action":"subscribe","symbols":[' + "[" * 1000 + "]" * 1000 + "]}", "bad_symbol"),
+        ('{"action":"subscribe","symbols":1}', "bad_request"),
+        ('{"action":"unsubscribe","symbols":["SPY"]}', "subscribed_to_all"),
+        ('{"action":"auth","token":"x"}', "no_authentication"),
+    ]
+    codes = [code for _, code in bad]
+    before = {code: REFUSED.labels(code)._value.get() for code in codes}
+    async with served.connect() as client, served.connect() as other:
+        for message, code in bad * 2:
+            await client.send(message)
+            error = await hear(client, "ERROR")
+            assert error["code"] == code
+            assert error["message"]
+        published = served.publish("SPY", 2)
+        for each in (client, other):
+            assert (await hear(each, "PHYSICS_UPDATE"))["seq"] == 2
+        assert published
+    after = {code: REFUSED.labels(code)._value.get() for code in codes}
+    assert {code: after[code] - before[code] for code in codes} == {code: 2.0 * codes.count(code) for code in codes}
+    assert sorted(line["code"] for line in lines(said, "request_refused")) == sorted(set(codes)), "one line each"
+
+
+@pytest.mark.parametrize("fragmented", [False, True])
+async def test_a_message_that_is_too_big_ends_its_connection_only(
+    served: Served, said: list[EventDict], fragmented: bool
+) -> None:
+    counted = CLOSED.labels("1009")._value.get()
+    part, parts = b"x" * MAX_REQUEST_BYTES, 160  # 10 MB
+    message = [Frame(Opcode.TEXT, part * parts)]
+    if fragmented:
+        message = [Frame(Opcode.CONT if i else Opcode.TEXT, part, fin=i == parts - 1) for i in range(parts)]
+    async with served.connect() as other, raw_client(served.address) as client:
+        with suppress(ConnectionError):
+            for frame in message:
+                await client.send(frame.serialize(mask=True))
+        received = [frame for _ in range(3) for frame in await client.frames() if frame.opcode is Opcode.CLOSE]
+        assert Close.parse(received[0].data).code == 1009
+        await eventually(lambda: lines(said, "client_left"))
+        served.publish("SPY", 2)
+        assert (await hear(other, "PHYSICS_UPDATE"))["seq"] == 2
+    assert CLOSED.labels("1009")._value.get() == counted + 1
+    (line,) = lines(said, "client_left")
+    assert (line["code"], line["log_level"]) == (1009, "warning")
+
+
+@pytest.mark.parametrize("code", [1000, 4321])
+async def test_close_codes_of_clients_make_no_series_of_their_own(served: Served, code: int) -> None:
+    label = "1000" if code == 1000 else "other"
+    counted = CLOSED.labels(label)._value.get()
+    async with served.connect() as client:
+        await client.close(code)
+    await eventually(lambda: CLOSED.labels(label)._value.get() == counted + 1)
+
+
+@pytest.mark.parametrize(
+    "bytes_",
+    [b"", b"\x00\xff" * 500, b"GET /ws HTTP/1.1\r\nHost: x\r\n", b"\r\n" * 100, b"GET " + b"/" * 100_000],
+    ids=["nothing", "noise", "half a handshake", "empty lines", "long line"],
+)
+async def test_noise_on_the_port_disturbs_nobody(served: Served, said: list[EventDict], bytes_: bytes) -> None:
+    counted = HANDSHAKES_REFUSED.labels("none")._value.get()
+    async with served.connect() as client:
+        for _ in range(3):
+            async with raw_client(served.address, target=None) as noisy:
+                with suppress(ConnectionError):
+                    await noisy.send(bytes_)
+        await eventually(lambda: HANDSHAKES_REFUSED.labels("none")._value.get() == counted + 3)
+        served.publish("SPY", 2)
+        assert (await hear(client, "PHYSICS_UPDATE"))["seq"] == 2
+        assert len(lines(said, "handshake_failed")) == 1
+    assert not [line for line in said if line["log_level"] == "error"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame(Opcode.TEXT, b"{}").serialize(mask=False),  # clients must mask
+        Frame(Opcode.TEXT, b"\xff\xff").serialize(mask=True),  # not UTF-8
+        Frame(Opcode.CONT, b"{}").serialize(mask=True),  # nothing to continue
+        b"\xc1\x80\x00\x00\x00\x00",  # compressed, which was not negotiated
+        b"\x83\x80\x00\x00\x00\x00",  # no such opcode
+        b"\x81\xff" + struct.pack("!Q", 2**63 - 1) + b"\x00" * 4,  # 8 EiB announced
+    ],
+)
+async def test_a_client_that_breaks_the_rules_is_closed_and_no_other(served: Served, frame: bytes) -> None:
+    async with served.connect() as other, raw_client(served.address) as client:
+        await eventually(lambda: len(served.hub) == 2)
+        await client.send(frame)
+        await client.rest()
+        await eventually(lambda: len(served.hub) == 1)
+        served.publish("SPY", 2)
+        assert (await hear(other, "PHYSICS_UPDATE"))["seq"] == 2
+
+
+@pytest.mark.parametrize("abrupt", [False, True])
+async def test_who_leaves_without_a_word_is_forgotten(served: Served, abrupt: bool) -> None:
+    async with raw_client(served.address) as client:
+        await eventually(lambda: len(served.hub) == 1)
+        if abrupt:  # a reset instead of an end
+            client._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await eventually(lambda: len(served.hub) == 0)
+
+
+async def test_heartbeats_come_by_themselves() -> None:
+    async with serving(heartbeat_seconds=0.02) as served, served.connect() as client:
+        for _ in range(3):
+            await hear(client, "HEARTBEAT")
+
+
+async def test_a_heartbeat_that_fails_ends_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for that task: its failure must not stay in it."""
+
+    def fail(_hub: Hub) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Hub, "heartbeat", fail)
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(10), serving(heartbeat_seconds=0.01):
+            await asyncio.Event().wait()
+    assert [type(error) for error in leaves(caught.value)] == [ZeroDivisionError]
+
+
+SYMBOLS = [f"S{i}" for i in range(5)]
+
+
+@both_loops
+def test_a_slow_client_costs_a_bound_and_nobody_else_anything(new_loop: NewLoop) -> None:
+    rounds, pad = 2000, "x" * 400  # 5 MB, of which a slow client may hold 256 KiB here
+
+    async def scenario() -> None:
+        everything = "/ws?symbols=" + ",".join(SYMBOLS)
+        async with serving() as served, served.connect(everything) as fast, raw_client(served.address) as slow:
+            await eventually(lambda: len(served.hub) == 2)
+            stalled = next(each for each in served.gateway._connections if each.peer.endswith(str(port(slow))))
+            reading = asyncio.create_task(read(fast))
+            most = 0
+            for seq in range(1, rounds + 1):
+                for symbol in SYMBOLS:
+                    served.publish(symbol, seq, pad=pad)
+                await asyncio.sleep(0)
+                most = max(most, stalled.transport.get_write_buffer_size())
+            assert 0 < most < 256 * 1024
+            async with asyncio.timeout(20):
+                assert await reading == [(symbol, seq) for seq in range(1, rounds + 1) for symbol in SYMBOLS]
+            await catch_up(slow)
+
+    def port(client: Any) -> int:
+        number: int = client._socket.getsockname()[1]
+        return number
+
+    async def read(client: ClientConnection) -> list[tuple[str, int]]:
+        seen: list[tuple[str, int]] = []
+        while len(seen) < rounds * len(SYMBOLS):
+            message = await hear(client, "PHYSICS_UPDATE")
+            assert "skipped" not in message
+            seen.append((message["symbol"], message["seq"]))
+        return seen
+
+    async def catch_up(client: Any) -> None:
+        held = dict.fromkeys(SYMBOLS, 0)
+        skipped = 0
+        while set(held.values()) != {rounds}:
+            for message in await client.messages():
+                if message["event"] != "PHYSICS_UPDATE":
+                    continue
+                left_out = message.get("skipped", 0)
+                assert message["seq"] == held[message["symbol"]] + 1 + left_out
+                held[message["symbol"]] = message["seq"]
+                skipped += left_out
+        assert skipped > rounds  # it was slow indeed
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_who_asks_faster_than_it_reads_is_closed(new_loop: NewLoop, said: list[EventDict]) -> None:
+    async def scenario() -> None:
+        counted = CLOSED.labels("1008")._value.get()
+        async with serving() as served:
+            served.publish("BIG", 1, pad="x" * 60_000)
+            async with raw_client(served.address) as greedy, served.connect("/ws?symbols=") as other:
+                with suppress(ConnectionError):
+                    for _ in range(10 * MAX_WAITING):
+                        await greedy.send_text('{"action":"unsubscribe","symbols":["*"]}')
+                        await greedy.send_text('{"action":"subscribe","symbols":["*"]}')
+                await eventually(lambda: lines(said, "client_left"))
+                await other.send('{"action":"ping"}')
+                await hear(other, "PONG")
+        assert lines(said, "client_left")[0]["code"] == 1008
+        assert CLOSED.labels("1008")._value.get() == counted + 1
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_a_stop_says_goodbye_and_waits_for_nobody(new_loop: NewLoop, said: list[EventDict]) -> None:
+    async def scenario() -> None:
+        async with raw_clients() as (served, stop, stalled), served.connect() as good:
+            await eventually(lambda: len(served.hub) == 2)
+            for seq in range(1, 200):
+                served.publish("SPY", seq, pad="x" * 10_000)
+                await asyncio.sleep(0)
+            connection = next(each for each in served.gateway._connections if each.paused)
+            assert connection is not None
+            stop.set()
+            with pytest.raises(ConnectionClosed) as caught:  # noqa: PT012  # what came before it is still read
+                while True:
+                    await good.recv()
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == 1001
+            await stalled.rest()
+
+    @asynccontextmanager
+    async def raw_clients() -> AsyncIterator[tuple[Served, asyncio.Event, Any]]:
+        served, stop, started = Served(), asyncio.Event(), asyncio.Event()
+
+        async def serve() -> None:
+            async with served.gateway.serve(served.sock):
+                started.set()
+                await stop.wait()
+
+        serving = asyncio.create_task(serve())
+        await started.wait()
+        async with raw_client(served.address) as stalled, raw_client(served.address, target=None) as half:
+            await half.send(b"GET /ws HTTP/1.1\r\n")  # in the middle of its handshake
+            yield served, stop, stalled
+            async with asyncio.timeout(5):
+                await serving
+
+    run(new_loop, scenario)
+    assert [line["code"] for line in lines(said, "client_left")] == [1001, 1001]
