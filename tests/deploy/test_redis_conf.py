@@ -35,9 +35,7 @@ def test_each_server_takes_it(kind: str, server_binaries: dict[str, Server], tmp
 def test_every_line_has_its_reason() -> None:
     lines = REDIS_CONF.read_text().splitlines()
     without = [
-        line
-        for before, line in pairwise(lines)
-        if line and not line.startswith("#") and not before.startswith("#")
+        line for before, line in pairwise(lines) if line and not line.startswith("#") and not before.startswith("#")
     ]
     # The second of a pair that one comment explains.
     assert without == ["appendfsync everysec", "auto-aof-rewrite-min-size 128mb", "slowlog-max-len 128"]
