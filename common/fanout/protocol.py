@@ -165,11 +165,13 @@ def split_snapshot(message: bytes) -> list[bytes]:
     """
     head = b'"updates":['
     start = message.find(head)
+    if start < 0:
+        raise InvalidMessage("type", "a SNAPSHOT without updates")
     text = message[start + len(head) :].decode()
     updates: list[bytes] = []
     begin = 0
     try:
-        if start < 0 or text.startswith("]"):
+        if text.startswith("]"):
             return updates
         while True:
             _, end = _decoder.raw_decode(text, _after_space(text, begin))
