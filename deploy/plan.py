@@ -112,7 +112,10 @@ def _default_ports() -> dict[str, int]:
 def _hold(held: contextlib.ExitStack, environment: Mapping[str, str], variable: str, default: int) -> tuple[str, int]:
     """The (host, port) of `variable`, kept from everyone else until `held` is closed."""
     host = environment.get(variable.replace("_PORT", "_HOST")) or LOCAL
-    sock = listening_socket(host, _number(environment, variable, default), variable)
+    # Not the kernel's choice for 0: a client that dials a port of that range again and again while its
+    # server is away can end up connected to itself, and the server never gets the port back.
+    port = _number(environment, variable, default) or free_port(host=host)
+    sock = listening_socket(host, port, variable)
     held.enter_context(contextlib.closing(sock))
     return host, sock.getsockname()[1]
 
