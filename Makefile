@@ -26,10 +26,11 @@ run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… 
 
 ##@ Check
 test: lint ## lint, types, import rules and tests, about 3 minutes (ARGS="-k bridge")
-	$(bin)/python -m pytest -m "$(fast)" $(ARGS)
+	$(bin)/python -m pytest -n 4 -m "$(fast)" $(ARGS)
 
 test-all: lint ## the same with what is slow, needs a browser or a Docker engine
-	$(bin)/python -m pytest $(ARGS)
+	$(bin)/python -m pytest -n 4 -m "not compose" $(ARGS)
+	$(bin)/python -m pytest -m compose $(ARGS)
 
 lint: install ## ruff, mypy and the import rules
 	$(bin)/ruff check

@@ -295,6 +295,7 @@ async def test_noise_on_the_port_disturbs_nobody(served: Served, said: list[Even
         b"\x83\x80\x00\x00\x00\x00",  # no such opcode
         b"\x81\xff" + struct.pack("!Q", 2**63 - 1) + b"\x00" * 4,  # 8 EiB announced
     ],
+    ids=["unmasked", "not-utf8", "stray-continuation", "compressed", "unknown-opcode", "8-EiB"],
 )
 async def test_a_client_that_breaks_the_rules_is_closed_and_no_other(served: Served, frame: bytes) -> None:
     async with served.connect() as other, raw_client(served.address) as client:
