@@ -587,6 +587,7 @@ async def test_a_tick_longer_than_the_interval_skips_and_never_doubles(redis_url
             await seen(client, "SPY", price=price)
         assert count("ticks_skipped_total") >= skipped + 2
         assert count("ticks_late_total") > late
+        await eventually(lambda: len(channel.versions("SPY")) >= 3)
         versions = channel.versions("SPY")
         assert versions == sorted(set(versions))
         assert len(versions) == 3
