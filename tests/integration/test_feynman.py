@@ -403,9 +403,9 @@ async def test_a_stopped_writer_gives_way_at_once_and_a_killed_one_after_its_lea
                 await newer(client, "SPY", taken.version, epoch=True)
                 await third.logged("lease_taken")
                 assert await third.stop() == 0
+        await eventually(lambda: len({version.epoch for version in channel.versions("SPY")}) == 3)
         versions = channel.versions("SPY")
         assert versions == sorted(set(versions))
-        assert len({version.epoch for version in versions}) == 3
 
 
 async def test_a_suspended_writer_that_wakes_writes_nothing(redis_server: RunningServer, client: Client) -> None:
