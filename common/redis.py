@@ -38,6 +38,7 @@ from redis.exceptions import (
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+from common.cancellation import cancellation_kept
 from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable, SettingsError
 
 CONNECT_SECONDS = 5.0  # §5.1
@@ -47,29 +48,10 @@ _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 
 
 @contextlib.contextmanager
-def _cancellation_kept() -> Iterator[None]:
-    """Raise the CancelledError that the library lost in this block.
-
-    It sends with asyncio.wait_for, which in Python 3.11 drops a cancellation that comes as the sending ends:
-    the command succeeds, and a loop around it that was told to end goes on for ever.
-    """
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # a blocking client's, without a loop
-        task = None
-    before = 0 if task is None else task.cancelling()
-    try:
-        yield
-    finally:
-        if task is not None and task.cancelling() > before:
-            raise asyncio.CancelledError
-
-
-@contextlib.contextmanager
 def translated() -> Iterator[None]:
     """Turn redis-py's exceptions into ours. NoScriptError passes: _Script waits for it."""
     try:
-        with _cancellation_kept():
+        with cancellation_kept():
             yield
     except NoScriptError:
         raise

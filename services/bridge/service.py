@@ -11,6 +11,7 @@ from typing import Any
 
 from common import keys, logs
 from common.backoff import Backoff
+from common.cancellation import cancellation_kept
 from common.clock import Clock
 from common.errors import InvalidMessage, RedisError, RedisUnavailable, leaves
 from common.fanout.gateway import Gateway
@@ -83,13 +84,14 @@ class RedisBridge:
         while True:
             began = self._clock.monotonic()
             lost: BaseException | None = None
-            try:
-                await self._listen()
-            except* RedisError as group:
-                lost = leaves(group)[0]
-                self._hearing.redis_answers = False
-                self._problem = f"Redis: {lost}"
-                throttled.warning("redis_lost", type(lost).__name__, error=str(lost))
+            with cancellation_kept():
+                try:
+                    await self._listen()
+                except* RedisError as group:
+                    lost = leaves(group)[0]
+                    self._hearing.redis_answers = False
+                    self._problem = f"Redis: {lost}"
+                    throttled.warning("redis_lost", type(lost).__name__, error=str(lost))
             if self._clock.monotonic() - began >= LASTING_SECONDS:
                 backoff.reset()
             await self._clock.sleep(backoff.next(lost))

@@ -1,0 +1,27 @@
+"""A task that was told to end ends, whatever the code below it makes of that."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def cancellation_kept() -> Iterator[None]:
+    """Raise the CancelledError that was lost in this block. Two things lose it:
+
+    - redis-py sends with asyncio.wait_for, which in Python 3.11 drops a cancellation that comes as the sending
+      ends: the command succeeds.
+    - A TaskGroup that is ending with an error, before Python 3.13, raises that error and nothing else.
+
+    Either way a loop around it that was told to end would go on for ever.
+    """
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # code without a loop
+        task = None
+    before = 0 if task is None else task.cancelling()
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
