@@ -124,6 +124,10 @@ class Client(redis.asyncio.Redis):
     def register_script(self, script: Any) -> _Script:  # type: ignore[override]  # of the blocking class, to the stub
         return _Script(self, script)
 
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        # Cancelled as it begins, the library's own would leave the connections open.
+        await asyncio.shield(super().aclose(close_connection_pool))
+
     async def now(self) -> float:
         """The server's clock, in seconds since 1970."""
         seconds, micros = await self.time()
@@ -301,9 +305,11 @@ async def subscribe(url: str, *channels: str, timeout: float = COMMAND_SECONDS) 
         await subscription.confirm(channels, timeout)
         yield subscription
     finally:
-        with contextlib.suppress(redis.RedisError, RedisError, OSError, asyncio.TimeoutError):
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
-        await client.aclose()
+        try:
+            with contextlib.suppress(redis.RedisError, RedisError, OSError, asyncio.TimeoutError):
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+        finally:  # cancelled meanwhile: its connection would stay open
+            await client.aclose()
 
 
 __all__ = [

@@ -27,7 +27,8 @@ FAST = {
 
 
 async def test_values_agree_in_redis_at_the_api_and_at_the_client(redis_url: str, client: Client) -> None:
-    async with suite(redis_url, FAST) as running, websocket(running.ws_url) as connection:
+    slow = {"FEYNMAN_TICK_SECONDS": "1"}  # two looks must fit between two ticks
+    async with suite(redis_url, {**FAST, **slow}) as running, websocket(running.ws_url) as connection:
         snapshot = await until(connection, "SNAPSHOT", last=True)
         assert snapshot["complete"]
         assert {update["symbol"] for update in snapshot["updates"]} <= {"SPY", "QQQ", "BRK.B"}

@@ -1,6 +1,5 @@
 """The bridge on a real Redis: what it heals, and what it survives."""
 
-import asyncio
 import time
 from typing import Any
 
@@ -298,23 +297,6 @@ async def test_a_server_that_cuts_every_connection_is_not_hammered(port: int) ->
     assert len(waits) >= len(connections) - 1
     assert max(waits) > 0.2, "its waits grow"
     assert max(waits) <= 1.0
-
-
-async def test_cut_after_each_subscription_it_backs_off_too(redis_url: str, client: Client, port: int) -> None:
-    clock = HurriedClock()
-
-    async def cut() -> None:
-        while True:
-            await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-            await asyncio.sleep(0.002)
-
-    async with bridging(redis_url, port, clock, ready=False, heartbeat_seconds=NEVER, reread_seconds=NEVER):
-        cutter = asyncio.create_task(cut())
-        try:
-            await eventually(lambda: max((each for each in clock.slept if each < 1.0), default=0) > 0.2)
-        finally:
-            cutter.cancel()
-            await asyncio.gather(cutter, return_exceptions=True)
 
 
 async def test_an_error_while_reading_again_ends_the_subscription_and_is_mended(
