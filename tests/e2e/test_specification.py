@@ -179,9 +179,11 @@ const subscriber = redis.duplicate();
   const state = JSON.parse(await redis.get('physics:state:SPY'));
   const snapshot = await redis.hgetall('market:snapshot:SPY');
   await subscriber.subscribe('state_update');
+  let told = false;
   subscriber.on('message', (channel, message) => {
     const update = JSON.parse(message);
-    if (update.event !== 'PHYSICS_UPDATE' || update.symbol !== 'SPY') return;
+    if (told || update.event !== 'PHYSICS_UPDATE' || update.symbol !== 'SPY') return;
+    told = true;
     console.log(JSON.stringify({ state, snapshot, channel, update }));
     redis.disconnect();
     subscriber.disconnect();
