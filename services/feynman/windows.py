@@ -1,12 +1,12 @@
 """The last W samples of every symbol, as numpy arrays of one row a symbol."""
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
+from services.feynman.arrays import BoolArray, FloatArray, IntArray, Rows, chunks, grown
+from services.feynman.histogram import ReturnHistogram
+from services.feynman.profile import VolumeProfile
+from services.feynman.sums import BlockSums, padded
+from services.feynman.tail import LargestReturns
 
 
 class Windows:
@@ -19,6 +19,9 @@ class Windows:
     Columns not yet in use are filled so that sums and extremes over a whole row need no mask: with the first
     sample's price, V = N = 0 and no return.
 
+    What the vector needs of a whole window is kept beside the rings while they slide, so that a tick need not read
+    them: `sums`, `returns`, `largest` and `profile`. All follows from the rings, and `derive` makes it from them.
+
     Which symbol has which row is the caller's to know. Methods that take `rows` take each row once a call.
 
     Attributes, all with one row a symbol:
@@ -28,6 +31,7 @@ class Windows:
         newest: the newest sample's column, −1 before the first.
         last_timestamp, last_price: the newest sample's, in epoch seconds; −inf and 0 before the first.
         session_volume, session_trades: the newest sample's cumulative fields, as they came.
+        known, nonzero: how many returns the window has, and how many of them are not 0.
     """
 
     def __init__(self, length: int = 1000, *, gap: float = 60.0, capacity: int = 64) -> None:
@@ -39,19 +43,43 @@ class Windows:
             raise ValueError(f"must be above 0: {length=}, {gap=}, {capacity=}")
         self.length = length
         self.gap = gap
+        # Of whole blocks, so that a block is a stretch of memory. The columns behind the window's last are unused.
+        shape = (capacity, padded(length))
         # Zeroed pages are the kernel's until they are written to: rows kept for growth cost no memory yet.
-        self.price: FloatArray = np.zeros((capacity, length))
-        self.volume: FloatArray = np.zeros((capacity, length))
-        self.trades: FloatArray = np.zeros((capacity, length))
-        self.log_return: FloatArray = np.zeros((capacity, length))
+        self._price: FloatArray = np.zeros(shape)
+        self._volume: FloatArray = np.zeros(shape)
+        self._trades: FloatArray = np.zeros(shape)
+        self._log_return: FloatArray = np.zeros(shape)
         self.samples: IntArray = np.zeros(capacity, np.int64)
         self.newest: IntArray = np.zeros(capacity, np.int64)
         self.last_timestamp: FloatArray = np.zeros(capacity)
         self.last_price: FloatArray = np.zeros(capacity)
         self.session_volume: FloatArray = np.zeros(capacity)
         self.session_trades: FloatArray = np.zeros(capacity)
+        self.known: IntArray = np.zeros(capacity, np.int64)
+        self.nonzero: IntArray = np.zeros(capacity, np.int64)
+        self.sums = BlockSums(length, capacity)
+        self.returns = ReturnHistogram(length, capacity)
+        self.largest = LargestReturns(length, capacity)
+        self.profile = VolumeProfile(length, capacity)
         self._used = 0
         self._free: set[int] = set()
+
+    @property
+    def price(self) -> FloatArray:
+        return self._price[:, : self.length]
+
+    @property
+    def volume(self) -> FloatArray:
+        return self._volume[:, : self.length]
+
+    @property
+    def trades(self) -> FloatArray:
+        return self._trades[:, : self.length]
+
+    @property
+    def log_return(self) -> FloatArray:
+        return self._log_return[:, : self.length]
 
     @property
     def capacity(self) -> int:
@@ -68,7 +96,7 @@ class Windows:
             row = self._free.pop()
         else:
             if self._used == self.capacity:
-                self._grow()
+                self._grow(2 * self.capacity)
             row = self._used
             self._used += 1
         self.clear(row)
@@ -82,16 +110,29 @@ class Windows:
 
     def clear(self, rows: int | Rows) -> None:
         """Forget all samples: what comes next is a first sample again (another source, for instance)."""
-        self.price[rows] = 0.0
-        self.volume[rows] = 0.0
-        self.trades[rows] = 0.0
-        self.log_return[rows] = np.nan
+        self._price[rows] = 0.0
+        self._volume[rows] = 0.0
+        self._trades[rows] = 0.0
+        self._log_return[rows] = np.nan
         self.samples[rows] = 0
         self.newest[rows] = -1
         self.last_timestamp[rows] = -np.inf
         self.last_price[rows] = 0.0
         self.session_volume[rows] = 0.0
         self.session_trades[rows] = 0.0
+        self.known[rows] = 0
+        self.nonzero[rows] = 0
+        self.sums.begin(rows, np.zeros(np.size(rows)))
+        self._forget(rows)
+
+    def derive(self, rows: Rows) -> None:
+        """Make anew, for `rows`, all that follows from their rings."""
+        for part in chunks(len(rows), self.length):
+            returns = self.log_return[rows[part]]
+            self.known[rows[part]] = np.count_nonzero(~np.isnan(returns), axis=1)
+            self.nonzero[rows[part]] = np.count_nonzero(np.nan_to_num(returns, nan=0.0), axis=1)
+        self.sums.read_all(rows, *self._rings())
+        self._forget(rows)
 
     def advanced(self, rows: Rows, timestamp: FloatArray) -> BoolArray:
         """Which snapshots of `rows` are new samples: those later than the row's newest. Shape of `rows`."""
@@ -107,31 +148,55 @@ class Windows:
         checked snapshot.
         """
         first = self.samples[rows] == 0
-        self.price[rows[first]] = price[first, np.newaxis]
+        self._price[rows[first]] = price[first, np.newaxis]
+        self.sums.begin(rows[first], price[first])
 
-        column = (self.newest[rows] + 1) % self.length
-        self.price[rows, column] = price
-        self.volume[rows, column] = np.where(first, 0.0, _since(self.session_volume[rows], volume))
-        self.trades[rows, column] = np.where(first, 0.0, _since(self.session_trades[rows], trades))
+        v = np.where(first, 0.0, _since(self.session_volume[rows], volume))
+        n = np.where(first, 0.0, _since(self.session_trades[rows], trades))
         # A night is not a second: what happened across a gap is no return of this window.
         joined = ~first & (timestamp - self.last_timestamp[rows] <= self.gap)
-        self.log_return[rows, column] = np.nan
-        self.log_return[rows[joined], column[joined]] = _log_ratio(price[joined], self.last_price[rows[joined]])
+        r = np.full(len(rows), np.nan)
+        r[joined] = _log_ratio(price[joined], self.last_price[rows[joined]])
+        self._replace(rows, price, v, n, r)
 
-        self.newest[rows] = column
-        self.samples[rows] = np.minimum(self.samples[rows] + 1, self.length)
         self.last_timestamp[rows] = timestamp
         self.last_price[rows] = price
         self.session_volume[rows] = volume
         self.session_trades[rows] = trades
 
-    def _grow(self) -> None:
+    def _replace(self, rows: Rows, price: FloatArray, v: FloatArray, n: FloatArray, r: FloatArray) -> None:
+        """The newest sample into the column of the one that leaves, and into all that is kept of the window."""
+        full = self.samples[rows] == self.length
+        column = (self.newest[rows] + 1) % self.length
+        at = rows, column
+        old_price, old_v, old_r = self._price[at], self._volume[at], self._log_return[at]
+
+        self._price[at], self._volume[at], self._trades[at], self._log_return[at] = price, v, n, r
+        self.newest[rows] = column
+        self.samples[rows] = np.minimum(self.samples[rows] + 1, self.length)
+
+        x, old_x = (np.nan_to_num(np.abs(each), nan=0.0) for each in (r, old_r))
+        self.known[rows] += (~np.isnan(r)).astype(np.int64) - ~np.isnan(old_r)
+        self.nonzero[rows] += (x > 0).astype(np.int64) - (old_x > 0)
+        self.sums.read(rows, column, *self._rings())
+        self.returns.replace(rows, column, old_r, r)
+        self.largest.replace(rows, column, old_x, x)
+        self.profile.replace(rows, column, (old_price, old_v, full), (price, v))
+
+    def _forget(self, rows: int | Rows) -> None:
+        for kept in (self.returns, self.largest, self.profile):
+            kept.forget(rows)
+
+    def _rings(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        return self._price, self._volume, self._trades, self._log_return
+
+    def _grow(self, capacity: int) -> None:
         # One array after the other, so that only one of them is there twice at a time.
-        for name in [name for name, value in vars(self).items() if isinstance(value, np.ndarray)]:
-            smaller = getattr(self, name)
-            larger = np.zeros((2 * len(smaller), *smaller.shape[1:]), smaller.dtype)
-            larger[: len(smaller)] = smaller
-            setattr(self, name, larger)
+        for name, value in list(vars(self).items()):
+            if isinstance(value, np.ndarray):
+                setattr(self, name, grown(value, capacity))
+        for kept in (self.sums, self.returns, self.largest, self.profile):
+            kept.grow(capacity)
 
 
 def _since(previous: FloatArray, cumulative: FloatArray) -> FloatArray:

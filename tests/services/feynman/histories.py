@@ -8,7 +8,8 @@ import pytest
 from hypothesis import strategies as st
 
 from common.state import PhysicsState
-from services.feynman.windows import Rows, Windows
+from services.feynman.arrays import Rows
+from services.feynman.windows import Windows
 from tests.reference import Sample, Vector
 
 

@@ -5,11 +5,14 @@ from dataclasses import fields
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from services.feynman import vector
+from services.feynman.arrays import CHUNK_ELEMENTS, histogram
+from services.feynman.histogram import BINS, return_bins
 from services.feynman.vector import REGIMES, Vectors, compute
 from services.feynman.windows import Windows
 from tests import reference
@@ -89,12 +92,17 @@ def test_momentum_has_no_return_across_a_gap() -> None:
     assert math.copysign(1, v.momentum) == 1
 
 
+def entropy_of(returns: npt.NDArray[np.float64], sigma: float) -> float:
+    counts = histogram(return_bins(returns[np.newaxis, ~np.isnan(returns)], np.array([sigma])), BINS)
+    return float(vector.entropy(counts)[0])
+
+
 def test_entropy_of_a_uniform_distribution_is_1() -> None:
     # One return in the middle of each of 32 bins of σ/4, σ being 1; nans are none.
     middles = (np.arange(-16, 16) + 0.5) / 4
     returns = np.array([[*middles, math.nan, math.nan]])
-    assert vector.entropy(returns, np.array([1.0])) == pytest.approx(1.0, rel=1e-14)
-    assert vector.entropy(returns, np.array([1.0])) <= 1
+    assert entropy_of(returns[0], 1.0) == pytest.approx(1.0, rel=1e-14)
+    assert entropy_of(returns[0], 1.0) <= 1
 
 
 def test_entropy_holds_the_outermost_within_the_last_bins() -> None:
@@ -110,7 +118,7 @@ def test_entropy_holds_the_outermost_within_the_last_bins() -> None:
 def test_entropy_takes_what_is_1e_9_below_an_edge_as_on_it(below: float, entropy: float) -> None:
     # σ/4 is the edge of bins 16 and 17, a bin is σ/4 wide; 0.3 σ lies in 17. Apart they have ln2 / ln32 = 1/5.
     returns = np.array([[0.3, 0.25 - below]])
-    assert vector.entropy(returns, np.array([1.0])) == pytest.approx(entropy, rel=1e-14)
+    assert entropy_of(returns[0], 1.0) == pytest.approx(entropy, rel=1e-14)
 
 
 def test_entropy_parts_zeros_from_what_is_just_below() -> None:
@@ -375,7 +383,7 @@ def test_a_row_s_vector_does_not_depend_on_the_rows_beside_it() -> None:
     # More than a chunk of them, of different ages, in another order, one by one: the same to the last bit.
     generator = np.random.default_rng(5)
     windows = Windows(400)
-    rows = np.array([windows.add() for _ in range(2 * vector.CHUNK + 3)])
+    rows = np.array([windows.add() for _ in range(2 * CHUNK_ELEMENTS // vector.CHUNK_WIDTH + 3)])
     price = np.full(len(rows), 100.0)
     for step in range(420):
         taken = rows[step >= rows % 380]

@@ -1,0 +1,135 @@
+"""How the returns of every window are distributed over bins that move with σ.
+
+σ changes with every sample, and all edges with it, but by a thousandth or so: most returns stay in their
+bins. So each row has a reference σ and a margin around it. Returns that are in one bin all over the margin are
+counted there; the few that are not are listed, and put into their bins with each tick's own σ. The counts are exact:
+a bin is a monotonic function of σ, so what is in the same one at both ends of the margin is there in between. Where
+σ leaves the margin, the row is counted anew.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from services.feynman.arrays import BoolArray, FloatArray, IntArray, Rows, chunks, grown, histogram
+from services.feynman.shortlist import Shortlist
+
+BINS = 32
+TOLERANCE = 1e-9
+"""Of a bin's width: what is this close below an edge is on it, however it was rounded."""
+
+MARGIN = 0.01
+"""Of σ to either side. Wider means longer lists, narrower means that σ leaves it more often."""
+LISTED = 0.25
+"""Room in the lists, as a part of the window: of normal returns 0.07 lie so close to an edge,
+of prices on a tick grid more or none."""
+
+
+def return_bins(log_return: FloatArray, sigma: FloatArray) -> npt.NDArray[np.intp]:
+    """⌊(r/σ + 4) · 4 + 1e-9⌋, held within 0 … 31: 32 bins of σ/4 from −4σ. σ is above 0, r is not nan."""
+    position = log_return / sigma
+    position += 4.0
+    position *= 4.0
+    position += TOLERANCE
+    return np.clip(position, 0.0, BINS - 1.0, out=position).astype(np.intp)
+
+
+def settled_bins(
+    log_return: FloatArray, sigma: FloatArray, margin: FloatArray
+) -> tuple[npt.NDArray[np.intp], BoolArray]:
+    """The bins at this σ, and which of them are right all over the margin of σ (a part of it) to either side.
+
+    No return that would change its bin is called settled, but some that would not are not either. Without a
+    margin, all are.
+    """
+    position = log_return / sigma
+    position *= 4.0
+    # There is no edge beyond the middles of the outermost bins.
+    np.clip(position, 0.5 - BINS / 2, BINS / 2 - 0.5, out=position)
+    from_edge = np.abs(position - np.rint(position))
+    # r/σ moves by this part of itself at most. What is added is far above any rounding, and the tolerance.
+    settled = from_edge > np.abs(position) * (margin / (1.0 - margin)) + 1e-8
+    position += BINS / 2
+    bins = position.astype(np.intp)
+    if not margin.all():
+        settled |= margin == 0
+        bins = np.where(margin == 0, return_bins(log_return, sigma), bins)
+    return bins, settled
+
+
+class ReturnHistogram:
+    """The histogram of every row's returns, kept while windows slide."""
+
+    def __init__(self, window: int, capacity: int) -> None:
+        self._listed = Shortlist(min(window, 16 + int(LISTED * window)), capacity)
+        self._counts: FloatArray = np.zeros((capacity, BINS))
+        """Of the returns that are not listed. Whole numbers, as floats, which is what they are computed with."""
+        self._sigma: FloatArray = np.zeros(capacity)
+        """The reference; nan for a row that must be counted anew."""
+        self._margin: FloatArray = np.zeros(capacity)
+
+    def grow(self, capacity: int) -> None:
+        self._listed.grow(capacity)
+        self._counts = grown(self._counts, capacity)
+        self._sigma, self._margin = grown(self._sigma, capacity), grown(self._margin, capacity)
+
+    def forget(self, rows: int | Rows | BoolArray) -> None:
+        """Count these rows anew when they are asked for."""
+        self._sigma[rows] = np.nan
+
+    def replace(self, rows: Rows, column: IntArray, leaving: FloatArray, entering: FloatArray) -> None:
+        """A return for another in each row's column; nan is none. All of the shape of `rows`."""
+        counted = ~np.isnan(self._sigma[rows])
+        self._update(rows, column, leaving, -1.0, counted & ~np.isnan(leaving))
+        self._update(rows, column, entering, 1.0, counted & ~np.isnan(entering))
+
+    def counts(self, rows: Rows, sigma: FloatArray, log_return: FloatArray) -> FloatArray:
+        """How many returns are in each bin, shape (n, BINS); 0 in rows where σ is 0.
+
+        `sigma` of shape (n,) is that of the windows, `log_return` of shape (capacity, W) their returns.
+        """
+        moving = sigma > 0
+        held = np.abs(sigma - self._sigma[rows]) <= self._margin[rows] * self._sigma[rows]
+        left = moving & ~held
+        self._count(rows[left], sigma[left], log_return)
+        return np.concatenate(
+            [np.empty((0, BINS))]
+            + [self._counts_of(rows[part], sigma[part]) for part in chunks(len(rows), self._listed.size)]
+        )
+
+    def _counts_of(self, rows: Rows, sigma: FloatArray) -> FloatArray:
+        moving = sigma > 0
+        row, value = self._listed.values(rows)
+        bins = return_bins(value, np.where(moving, sigma, 1.0)[row])
+        listed = np.bincount(row * BINS + bins, minlength=len(rows) * BINS).reshape(len(rows), BINS)
+        return np.where(moving[:, np.newaxis], self._counts[rows] + listed, 0.0)
+
+    def _update(self, rows: Rows, column: IntArray, log_return: FloatArray, by: float, where: BoolArray) -> None:
+        rows, column, log_return = rows[where], column[where], log_return[where]
+        bins, settled = settled_bins(log_return, self._sigma[rows], self._margin[rows])
+        self._counts[rows[settled], bins[settled]] += by
+        rows, column, log_return = rows[~settled], column[~settled], log_return[~settled]
+        if by < 0:
+            self._listed.remove(rows, column)
+        else:
+            room = self._listed.add(rows, column, log_return)
+            self.forget(rows[~room])
+
+    def _count(self, rows: Rows, sigma: FloatArray, log_return: FloatArray) -> None:
+        """Count anew, around these σ."""
+        self._sigma[rows] = sigma
+        # Too many returns near edges (of many that are alike, for instance): no margin, until σ moves again.
+        for margin in (MARGIN, MARGIN / 4, 0.0):
+            self._margin[rows] = margin
+            room = [self._count_chunk(rows[part], log_return) for part in chunks(len(rows), log_return.shape[1])]
+            rows = rows[~np.concatenate([np.empty(0, np.bool_), *room])]
+
+    def _count_chunk(self, rows: Rows, log_return: FloatArray) -> BoolArray:
+        """Which rows' lists had room."""
+        returns = log_return[rows]
+        missing = np.isnan(returns)
+        returns[missing] = np.inf
+        bins, settled = settled_bins(returns, self._sigma[rows, np.newaxis], self._margin[rows, np.newaxis])
+        listed = ~(settled | missing)
+        bins[listed | missing] = BINS  # a bin of its own, after the last, which is then cut off
+        self._counts[rows] = histogram(bins, BINS + 1)[:, :BINS]
+        return self._listed.choose(rows, listed, returns)

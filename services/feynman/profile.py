@@ -1,0 +1,98 @@
+"""Volume by price in every window, over bins between its lowest and its highest price.
+
+While lo and hi stay, a tick takes one sample out of its bin and puts one into its own. Where either changes, all
+edges do, and the row is summed anew.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from services.feynman.arrays import HEADROOM, BoolArray, FloatArray, IntArray, Rows, chunks, grown, histogram
+
+BINS = 32
+TOLERANCE = 1e-9
+"""Of a bin's width, or of a weight: what is this close to an edge or a tie is on it, however it was rounded."""
+
+SHRUNK = 8.0
+"""A row is summed anew when its volume has fallen to an eighth: what was rounded then is large by now."""
+
+
+def price_bins(price: FloatArray, lo: FloatArray, hi: FloatArray) -> npt.NDArray[np.intp]:
+    """⌊(p − lo) / (hi − lo) · 32 + 1e-9⌋, held within 0 … 31; hi is above lo."""
+    position = (price - lo) / (hi - lo) * BINS
+    return np.minimum((position + TOLERANCE).astype(np.intp), BINS - 1)
+
+
+class VolumeProfile:
+    """The volume profile of every row, kept while windows slide."""
+
+    def __init__(self, window: int, capacity: int) -> None:
+        self._window = window
+        self._volume: FloatArray = np.zeros((capacity, BINS))
+        self._samples: FloatArray = np.zeros((capacity, BINS))
+        """How many samples are in each bin: the weights of a window without volume."""
+        self._lo: FloatArray = np.zeros(capacity)
+        """Between which the bins lie; nan for a row that must be summed anew."""
+        self._hi: FloatArray = np.zeros(capacity)
+        self._most: FloatArray = np.zeros(capacity)
+        """The largest volume that the window had since it was summed."""
+
+    def grow(self, capacity: int) -> None:
+        for name in ("_volume", "_samples", "_lo", "_hi", "_most"):
+            setattr(self, name, grown(getattr(self, name), capacity))
+
+    def forget(self, rows: int | Rows | BoolArray) -> None:
+        """Sum these rows anew when they are asked for."""
+        self._lo[rows] = np.nan
+
+    def replace(
+        self,
+        rows: Rows,
+        column: IntArray,
+        leaving: tuple[FloatArray, FloatArray, BoolArray],
+        entering: tuple[FloatArray, FloatArray],
+    ) -> None:
+        """A sample for another in each row's column: its price, its volume, and whether there is one at all."""
+        # Sums that last for days would gather their roundings: each row has its turn once a window.
+        self.forget(rows[column == rows % self._window])
+        price, volume, full = leaving
+        self._update(rows, price, -volume, -1.0, full)
+        price, volume = entering
+        self._update(rows, price, volume, 1.0, np.ones(len(rows), np.bool_))
+
+    def weights(
+        self,
+        rows: Rows,
+        lo: FloatArray,
+        hi: FloatArray,
+        total: FloatArray,
+        window: tuple[FloatArray, FloatArray, IntArray],
+    ) -> FloatArray:
+        """The weight of each bin, shape (n, BINS): volume, or samples where the window has no volume.
+
+        0 where hi = lo. lo, hi, total: shape (n,): the extremes and the volume of each window. `window`: price and
+        volume of shape (capacity, W), samples of shape (capacity,).
+        """
+        self._most[rows] = np.maximum(self._most[rows], total)
+        moved = (self._lo[rows] != lo) | (self._hi[rows] != hi) | (total * SHRUNK < self._most[rows])
+        anew = (hi > lo) & moved
+        self._lo[rows[anew]], self._hi[rows[anew]], self._most[rows[anew]] = lo[anew], hi[anew], total[anew]
+        for part in chunks(int(np.count_nonzero(anew)), self._window):
+            self._sum(rows[anew][part], *window)
+        weights = np.where(total[:, np.newaxis] > 0, self._volume[rows], self._samples[rows])
+        return np.where((hi > lo)[:, np.newaxis], weights, 0.0)
+
+    def _update(self, rows: Rows, price: FloatArray, volume: FloatArray, number: float, where: BoolArray) -> None:
+        lo, hi = self._lo[rows], self._hi[rows]
+        # A price beyond means that the range is another now.
+        where = where & (lo < hi) & (lo <= price) & (price <= hi)
+        rows = rows[where]
+        bins = price_bins(price[where], lo[where], hi[where])
+        self._volume[rows, bins] += volume[where] * HEADROOM
+        self._samples[rows, bins] += number
+
+    def _sum(self, rows: Rows, price: FloatArray, volume: FloatArray, samples: IntArray) -> None:
+        bins = price_bins(price[rows], self._lo[rows, np.newaxis], self._hi[rows, np.newaxis])
+        self._volume[rows] = histogram(bins, BINS, volume[rows] * HEADROOM)
+        bins[np.arange(price.shape[1]) >= samples[rows, np.newaxis]] = BINS  # columns that are not in use
+        self._samples[rows] = histogram(bins, BINS + 1)[:, :BINS]

@@ -1,0 +1,71 @@
+"""A few chosen elements of every window, so that the others need not be looked at with every tick."""
+
+import numpy as np
+import numpy.typing as npt
+
+from services.feynman.arrays import BoolArray, FloatArray, IntArray, Rows, grown
+
+
+class Shortlist:
+    """For each row up to `size` values, each with the window's column that it stands in; in no order.
+
+    What is chosen is the owner's business, and what to do when a row's list is full.
+
+    Attributes:
+        value: shape (capacity, size), infinite where there is none.
+        length: shape (capacity,): how many values a row's list has; they come first.
+    """
+
+    def __init__(self, size: int, capacity: int) -> None:
+        self.size = size
+        self.value: FloatArray = np.zeros((capacity, size))
+        self._column: npt.NDArray[np.int32] = np.zeros((capacity, size), np.int32)
+        self.length: IntArray = np.zeros(capacity, np.int64)
+
+    def grow(self, capacity: int) -> None:
+        self.value = grown(self.value, capacity)
+        self._column = grown(self._column, capacity)
+        self.length = grown(self.length, capacity)
+
+    def add(self, rows: Rows, column: IntArray, value: FloatArray) -> BoolArray:
+        """Put one value on each row's list; for which rows there was room. All of the shape of `rows`."""
+        place = self.length[rows]
+        room = place < self.size
+        rows, place = rows[room], place[room]
+        self.value[rows, place] = value[room]
+        self._column[rows, place] = column[room]
+        self.length[rows] = place + 1
+        return room
+
+    def remove(self, rows: Rows, column: IntArray) -> None:
+        """Take that column's value off each row's list; nothing happens to a row whose list does not have it."""
+        columns = self._column[rows]
+        listed = (columns == column[:, np.newaxis]) & (np.arange(self.size) < self.length[rows, np.newaxis])
+        which, place = np.nonzero(listed)
+        rows = rows[which]
+        last = self.length[rows] - 1
+        self.value[rows, place] = self.value[rows, last]
+        self._column[rows, place] = self._column[rows, last]
+        self.value[rows, last] = np.inf
+        self.length[rows] = last
+
+    def values(self, rows: Rows) -> tuple[Rows, FloatArray]:
+        """All values of these rows' lists, one after the other, and which of `rows` each belongs to (its place)."""
+        length = self.length[rows]
+        row = np.repeat(np.arange(len(rows)), length)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
+        return row, self.value[rows[row], place]
+
+    def choose(self, rows: Rows, chosen: BoolArray, value: FloatArray) -> BoolArray:
+        """Make each row's list of the chosen columns, shapes (n, W); for which rows there was room, shape (n,)."""
+        length = np.count_nonzero(chosen, axis=1)
+        room: BoolArray = length <= self.size
+        chosen = chosen & room[:, np.newaxis]
+        length = np.where(room, length, 0)
+        which, column = np.nonzero(chosen)
+        place = np.arange(len(which)) - np.repeat(np.cumsum(length) - length, length)
+        self.value[rows] = np.inf
+        self.value[rows[which], place] = value[which, column]
+        self._column[rows[which], place] = column
+        self.length[rows] = length
+        return room

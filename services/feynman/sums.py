@@ -1,0 +1,67 @@
+"""Extremes and sums of every window, from blocks of columns.
+
+A tick reads again the block that its sample falls into, and then the blocks' results. What was summed is never
+subtracted: nothing drifts, and a result depends on what is in the window alone.
+"""
+
+import numpy as np
+
+from services.feynman.arrays import HEADROOM, FloatArray, Rows, chunks, grown
+
+BLOCK = 32
+
+
+def padded(window: int) -> int:
+    """Columns of whole blocks."""
+    return -(-window // BLOCK) * BLOCK
+
+
+class BlockSums:
+    """Of price the extremes, of volume and trades the sums (times HEADROOM), of returns the sum of squares.
+
+    Attributes, all of shape (capacity, number of blocks): highest, lowest, volume, trades, squares.
+    """
+
+    def __init__(self, window: int, capacity: int) -> None:
+        self._blocks = padded(window) // BLOCK
+        self._last = window - (self._blocks - 1) * BLOCK  # columns of the last block that the window has
+        shape = (capacity, self._blocks)
+        self.highest: FloatArray = np.zeros(shape)
+        self.lowest: FloatArray = np.zeros(shape)
+        self.volume: FloatArray = np.zeros(shape)
+        self.trades: FloatArray = np.zeros(shape)
+        self.squares: FloatArray = np.zeros(shape)
+
+    def grow(self, capacity: int) -> None:
+        for name in ("highest", "lowest", "volume", "trades", "squares"):
+            setattr(self, name, grown(getattr(self, name), capacity))
+
+    def begin(self, rows: int | Rows, price: FloatArray) -> None:
+        """Windows that are filled with one price and nothing else."""
+        self.highest[rows] = self.lowest[rows] = price[:, np.newaxis]
+        self.volume[rows] = self.trades[rows] = self.squares[rows] = 0.0
+
+    def read(
+        self, rows: Rows, column: Rows, price: FloatArray, volume: FloatArray, trades: FloatArray, r: FloatArray
+    ) -> None:
+        """Read the blocks again in which `column` lies, both of shape (n,); the others (capacity, padded W)."""
+        block = column // BLOCK
+        for part in chunks(len(rows), BLOCK):
+            at = rows[part], block[part]
+            prices = self._block(price, *at)
+            # Columns behind the window's last hold no price: the block's first stands in for it.
+            prices[at[1] == self._blocks - 1, self._last :] = prices[at[1] == self._blocks - 1, :1]
+            self.highest[at] = prices.max(axis=1)
+            self.lowest[at] = prices.min(axis=1)
+            self.volume[at] = (self._block(volume, *at) * HEADROOM).sum(axis=1)
+            self.trades[at] = (self._block(trades, *at) * HEADROOM).sum(axis=1)
+            returns = self._block(r, *at)
+            self.squares[at] = np.fmax(returns * returns, 0.0).sum(axis=1)  # nan is no return
+
+    def read_all(self, rows: Rows, price: FloatArray, volume: FloatArray, trades: FloatArray, r: FloatArray) -> None:
+        """Read every block of `rows` again."""
+        for block in range(self._blocks):
+            self.read(rows, np.full(len(rows), block * BLOCK), price, volume, trades, r)
+
+    def _block(self, ring: FloatArray, rows: Rows, block: Rows) -> FloatArray:
+        return ring.reshape(len(ring), self._blocks, BLOCK)[rows, block]

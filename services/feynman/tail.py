@@ -1,0 +1,79 @@
+"""The largest absolute returns of every window, for the tail index.
+
+Hill's estimator looks at the k + 1 largest of the window's x = abs(r). Each row lists what lies above a floor that
+some more than those exceed. As windows slide, few samples are large enough to change the list; what the others are
+does not matter. Where too few are left above the floor, the row is searched anew for a lower one.
+"""
+
+import numpy as np
+
+from services.feynman.arrays import BoolArray, FloatArray, IntArray, Rows, chunks, grown
+from services.feynman.shortlist import Shortlist
+
+
+def order_statistics(nonzero: IntArray) -> IntArray:
+    """k = max(10, ⌈m / 20⌉): how many of the largest x the tail index is taken from."""
+    return np.maximum(10, -(-nonzero // 20))
+
+
+class LargestReturns:
+    """The largest x of every row, kept while windows slide."""
+
+    def __init__(self, window: int, capacity: int) -> None:
+        most = int(order_statistics(np.array([window]))[0]) + 1
+        self.most = min(most, window)
+        """k + 1 of a full window: no row needs more."""
+        self._sought = min(window, self.most + self.most // 2)
+        self._above = Shortlist(min(window, 2 * self.most + 16), capacity)
+        self._floor: FloatArray = np.zeros(capacity)
+        """Nan for a row that must be searched anew."""
+        self._at_floor: IntArray = np.zeros(capacity, np.int64)
+        """How many x equal the floor. On a tick grid they can be most of the window, so they are not listed."""
+
+    def grow(self, capacity: int) -> None:
+        self._above.grow(capacity)
+        self._floor, self._at_floor = grown(self._floor, capacity), grown(self._at_floor, capacity)
+
+    def forget(self, rows: int | Rows | BoolArray) -> None:
+        """Search these rows anew when they are asked for."""
+        self._floor[rows] = np.nan
+
+    def replace(self, rows: Rows, column: IntArray, leaving: FloatArray, entering: FloatArray) -> None:
+        """An x for another in each row's column, 0 where there is none. All of the shape of `rows`."""
+        floor = self._floor[rows]
+        out, into = leaving > floor, entering > floor
+        self._above.remove(rows[out], column[out])
+        room = self._above.add(rows[into], column[into], entering[into])
+        self.forget(rows[into][~room])
+        self._at_floor[rows] += (entering == floor).astype(np.int64) - (leaving == floor)
+
+    def largest(self, rows: Rows, needed: IntArray, log_return: FloatArray) -> FloatArray:
+        """Each row's largest x in descending order, shape (n, `most`): right in the first `needed` of each row.
+
+        `log_return` holds the windows' returns in its first columns, shape (capacity, ≤ W): at least `needed` of
+        them are not 0.
+        """
+        enough = self._above.length[rows] + self._at_floor[rows] >= needed
+        anew = rows[~enough | np.isnan(self._floor[rows])]
+        for part in chunks(len(anew), log_return.shape[1]):
+            self._search(anew[part], log_return)
+        return np.concatenate(
+            [np.empty((0, self.most))] + [self._largest(rows[part]) for part in chunks(len(rows), self._above.size)]
+        )
+
+    def _largest(self, rows: Rows) -> FloatArray:
+        # The values above the floor, then the floor itself as often as may be needed.
+        value = self._above.value[rows]
+        value[np.isinf(value)] = 0.0
+        value = np.maximum(value, self._floor[rows, np.newaxis])
+        value.sort(axis=1)
+        descending: FloatArray = value[:, ::-1][:, : self.most]
+        return descending
+
+    def _search(self, rows: Rows, log_return: FloatArray) -> None:
+        x = np.nan_to_num(np.abs(log_return[rows]), nan=0.0)
+        place = max(0, x.shape[1] - self._sought)
+        floor = np.partition(x, place, axis=1)[:, place]
+        self._floor[rows] = floor
+        self._at_floor[rows] = np.count_nonzero(x == floor[:, np.newaxis], axis=1)
+        self._above.choose(rows, x > floor[:, np.newaxis], x)
