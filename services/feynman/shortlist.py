@@ -12,8 +12,8 @@ class Shortlist:
     What is chosen is the owner's business, and what to do when a row's list is full.
 
     Attributes:
-        value: shape (capacity, size), infinite where there is none.
-        length: shape (capacity,): how many values a row's list has; they come first.
+        length: shape (capacity,): how many values a row's list has.
+        value: shape (capacity, size), of which the first `length` count.
     """
 
     def __init__(self, size: int, capacity: int) -> None:
@@ -46,7 +46,6 @@ class Shortlist:
         last = self.length[rows] - 1
         self.value[rows, place] = self.value[rows, last]
         self._column[rows, place] = self._column[rows, last]
-        self.value[rows, last] = np.inf
         self.length[rows] = last
 
     def values(self, rows: Rows) -> tuple[Rows, FloatArray]:
@@ -64,7 +63,6 @@ class Shortlist:
         length = np.where(room, length, 0)
         which, column = np.nonzero(chosen)
         place = np.arange(len(which)) - np.repeat(np.cumsum(length) - length, length)
-        self.value[rows] = np.inf
         self.value[rows[which], place] = value[which, column]
         self._column[rows[which], place] = column
         self.length[rows] = length

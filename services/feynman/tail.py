@@ -63,9 +63,8 @@ class LargestReturns:
 
     def _largest(self, rows: Rows) -> FloatArray:
         # The values above the floor, then the floor itself as often as may be needed.
-        value = self._above.value[rows]
-        value[np.isinf(value)] = 0.0
-        value = np.maximum(value, self._floor[rows, np.newaxis])
+        listed = np.arange(self._above.size) < self._above.length[rows, np.newaxis]
+        value = np.where(listed, self._above.value[rows], self._floor[rows, np.newaxis])
         value.sort(axis=1)
         descending: FloatArray = value[:, ::-1][:, : self.most]
         return descending

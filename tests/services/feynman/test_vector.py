@@ -1,3 +1,4 @@
+import copy
 import math
 import random
 from collections.abc import Sequence
@@ -398,3 +399,29 @@ def test_a_row_s_vector_does_not_depend_on_the_rows_beside_it() -> None:
         values = getattr(together, field.name)
         np.testing.assert_array_equal(getattr(shuffled, field.name), values[order])
     assert few == [nth(together, i) for i in range(0, len(rows), 3)]
+
+
+@pytest.mark.parametrize("length", [1, 2, 33, 90, 200])
+def test_what_is_kept_while_windows_slide_is_what_follows_from_the_rings(length: int) -> None:
+    # The same rings, and nothing kept of them: the same vectors to the last bit.
+    generator = np.random.default_rng(length)
+    windows = Windows(length, capacity=1)
+    rows = np.array([windows.add() for _ in range(9)])
+    price, volume, timestamp = np.full(9, 100.0), np.zeros(9), 1.7e9
+    for step in range(900):
+        burst = 1e-2 if step % 200 > 170 else 1e-3
+        steps = [generator.standard_normal(), 0.0, 1.0, generator.standard_t(1.1), np.sign(generator.normal())]
+        price *= np.exp(np.clip(burst * np.array([*steps, *steps[:4]]), -0.1, 0.1))
+        price = np.where(rows < 5, price, np.round(price, 1) + 0.1)
+        volume += generator.integers(0, 5, 9) * np.where(rows == 7, 1e12 * (step < 400) + 0.1, rows != 2)
+        timestamp += generator.choice([1.0] * 30 + [61.0])
+        taken = rows[generator.random(9) < 0.9]
+        windows.append(taken, price[taken], volume[taken], volume[taken] // 3, np.full(len(taken), timestamp))
+        if step == 500:
+            windows.clear(rows[3])
+        if step % 7 == 0 or step > 870:
+            kept = compute(windows, rows)
+            anew = copy.deepcopy(windows)
+            anew.derive(rows)
+            for field in fields(Vectors):
+                np.testing.assert_array_equal(getattr(kept, field.name), getattr(compute(anew, rows), field.name))

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from services.feynman.tail import LargestReturns, order_statistics
+
+
+def test_a_twentieth_rounded_up_and_ten_at_least() -> None:
+    assert order_statistics(np.array([64, 200, 201, 1000, 1001])).tolist() == [10, 10, 11, 50, 51]
+
+
+KINDS = ("normal", "heavy", "grid", "two sizes", "sparse")
+
+
+def draw(generator: np.random.Generator, kind: str, step: int) -> float:
+    r = generator.standard_normal() * (1e-3 if step % 250 < 200 else 1e-5)
+    if kind == "heavy":
+        r /= max(abs(generator.standard_normal()), 1e-3)
+    if kind == "grid":
+        r = round(r, 3)
+    if kind == "two sizes":
+        r = float(np.sign(r)) * (1e-3 if generator.random() < 0.9 else 2e-3)
+    if kind == "sparse":
+        r *= generator.random() < 0.5
+    return float(r)
+
+
+@pytest.mark.parametrize("window", [64, 100, 321])
+def test_the_largest_are_those_of_sorting_anew(window: int) -> None:
+    generator = np.random.default_rng(window)
+    rows = np.arange(len(KINDS))
+    kept = LargestReturns(window, len(rows))
+    kept.forget(rows)
+    ring = np.full((len(rows), window), np.nan)
+    compared = 0
+    for step in range(4 * window):
+        taken = rows[generator.random(len(rows)) < 0.9]
+        entering = np.array([draw(generator, KINDS[row], step) for row in taken])
+        if step % 17 == 0:
+            entering[:1] = np.nan
+        column = np.full(len(taken), step % window)
+        leaving = np.nan_to_num(np.abs(ring[taken, column]))
+        ring[taken, column] = entering
+        kept.replace(taken, column, leaving, np.nan_to_num(np.abs(entering)))
+        x = np.sort(np.nan_to_num(np.abs(ring)), axis=1)[:, ::-1]
+        nonzero = np.count_nonzero(x, axis=1)
+        enough = rows[nonzero >= 64]
+        if step % 3 == 0 or step > 3 * window:
+            needed = order_statistics(nonzero[enough]) + 1
+            largest = kept.largest(enough, needed, ring)
+            for row, values, number in zip(enough, largest, needed, strict=True):
+                assert values[:number].tolist() == x[row, :number].tolist()
+                compared += 1
+    assert compared > window
+
+
+def test_it_grows_and_forgets() -> None:
+    kept = LargestReturns(80, 1)
+    kept.forget(0)
+    ring = np.arange(1.0, 81.0)[np.newaxis]
+    kept.grow(2)
+    kept.forget(1)
+    ring = np.repeat(ring, 2, axis=0)
+    largest = kept.largest(np.array([0, 1]), np.array([11, 11]), ring)
+    assert largest[:, :11].tolist() == [list(range(80, 69, -1))] * 2
