@@ -1,12 +1,22 @@
 """The last W samples of every symbol, as numpy arrays of one row a symbol."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from services.feynman.arrays import BoolArray, FloatArray, IntArray, Rows, chunks, grown
 from services.feynman.histogram import ReturnHistogram
 from services.feynman.profile import VolumeProfile
 from services.feynman.sums import BlockSums, padded
 from services.feynman.tail import LargestReturns
+
+
+RINGS = ("price", "volume", "trades", "log_return")
+NEWEST = ("samples", "newest", "last_timestamp", "last_price", "session_volume", "session_trades")
+SAVED = (*RINGS, *NEWEST)
+"""What a window is: everything else follows from it."""
 
 
 class Windows:
@@ -133,6 +143,16 @@ class Windows:
             self.nonzero[rows[part]] = np.count_nonzero(np.nan_to_num(returns, nan=0.0), axis=1)
         self.sums.read_all(rows, *self._rings())
         self._forget(rows)
+
+    def saved(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
+        """A copy of all that `restore` needs: each of SAVED, of the rows' shape."""
+        return {name: getattr(self, name)[rows] for name in SAVED}
+
+    def restore(self, rows: Rows, saved: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Make `rows` what they were when they were `saved`; W must be the same."""
+        for name in SAVED:
+            getattr(self, name)[rows] = saved[name]
+        self.derive(rows)
 
     def advanced(self, rows: Rows, timestamp: FloatArray) -> BoolArray:
         """Which snapshots of `rows` are new samples: those later than the row's newest. Shape of `rows`."""

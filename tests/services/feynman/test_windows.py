@@ -1,10 +1,12 @@
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.feynman.vector import Vectors, compute
 from services.feynman.windows import Windows
 from tests import reference
 from tests.reference import Sample
@@ -151,3 +153,18 @@ def test_every_row_holds_the_last_increments_of_its_history(several: list[list[S
             [math.nan if i.log_return is None else i.log_return for i in expected],
             rtol=1e-12,
         )
+
+
+def test_what_was_saved_is_restored() -> None:
+    windows, rows = windows_of(prices_only(*range(1, 130)), prices_only(5, 6, 7), length=100)
+    saved = windows.saved(rows)
+    before = compute(windows, rows)
+    other = Windows(100, capacity=4)
+    places = np.array([other.add() for _ in range(4)])[[3, 1]]
+    other.restore(places, saved)
+    for field in fields(Vectors):
+        np.testing.assert_array_equal(getattr(compute(other, places), field.name), getattr(before, field.name))
+    for each, places_of in ((windows, rows), (other, places)):
+        feed(each, places_of.tolist(), [Sample(130.0, 50.0, 3.0, 1.0), Sample(3.0, 9.0, 3.0, 1.0)])
+    after, before = compute(other, places), compute(windows, rows)
+    assert (after.momentum.tolist(), after.samples.tolist()) == (before.momentum.tolist(), [100, 4])
