@@ -11,11 +11,11 @@ fast := not slow and not browser and not compose
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install lock lint format test test-all run \
+.PHONY: help install lock lint format test test-all run bench-feynman \
 	state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
-	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Start
 install: ## .venv from the locks (PYTHON=python3.13 VENV=.venv-3.13)
@@ -47,6 +47,10 @@ lock: install ## both locks anew from pyproject.toml (ARGS="--upgrade")
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header $(ARGS) -o requirements.lock
 	$(bin)/uv pip compile -q pyproject.toml --extra dev --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header $(ARGS) -c requirements.lock -o requirements-dev.lock
+
+##@ Measure
+bench-feynman: install ## what a tick of the physics costs, by symbols and window (ARGS="--plot cost.svg")
+	$(bin)/python -m tests.bench.feynman $(ARGS)
 
 ##@ Look into a running Redis, and repair it (REDIS_URL=…, else make run's, else docker compose's)
 runbook = $(bin)/python -m deploy.runbook

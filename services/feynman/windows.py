@@ -12,7 +12,6 @@ from services.feynman.profile import VolumeProfile
 from services.feynman.sums import BlockSums, padded
 from services.feynman.tail import LargestReturns
 
-
 RINGS = ("price", "volume", "trades", "log_return")
 NEWEST = ("samples", "newest", "last_timestamp", "last_price", "session_volume", "session_trades")
 SAVED = (*RINGS, *NEWEST)

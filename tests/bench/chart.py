@@ -107,10 +107,10 @@ def _scale(
         ticks = [10.0**power for power in range(low, high + 1)]
         return lambda value: start + (math.log10(value) - low) / (high - low) * (end - start), ticks
     step = _step(most - least or 1.0)
-    low, high = math.floor(least / step + 1e-9) * step, math.ceil(most / step - 1e-9) * step
-    high = max(high, low + step)
-    ticks = [round(low + i * step, 12) for i in range(round((high - low) / step) + 1)]
-    return lambda value: start + (value - low) / (high - low) * (end - start), ticks
+    first = math.floor(least / step + 1e-9) * step
+    last = max(math.ceil(most / step - 1e-9) * step, first + step)
+    ticks = [round(first + i * step, 12) for i in range(round((last - first) / step) + 1)]
+    return lambda value: start + (value - first) / (last - first) * (end - start), ticks
 
 
 def _step(span: float) -> float:

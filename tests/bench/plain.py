@@ -1,4 +1,4 @@
-"""The vector of one symbol in plain numpy, as one would write it first: the reference that the kernel is timed against.
+"""The vector of one symbol in plain numpy, as one would write it first: what the kernel is timed against.
 
 It reads the whole window with every tick, one symbol after the other.
 """
