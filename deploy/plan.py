@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from common.errors import SettingsError
 from common.ops import listening_socket
 from deploy.redis_server import free_port
+from deploy.running import run_folder
 
 LOCAL = "127.0.0.1"
 REDIS_PORT = 6379
@@ -57,7 +58,7 @@ class Plan:
 
 
 def make_plan(environment: Mapping[str, str] = os.environ) -> Plan:
-    """Addresses from `environment`, else the defaults; port 0 takes any free one.
+    """Addresses and folders from `environment`, else the defaults; port 0 takes any free one.
 
     Raises SettingsError, naming the variable, for a port that is none or is taken. Redis alone moves to
     the next free port by itself, unless REDIS_PORT says where it has to be.
@@ -76,6 +77,8 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> Plan:
         shared[variable.replace("_PORT", "_HOST")] = host
     bridge, page, api = (_netloc(addresses[f"{name}_PORT"]) for name in ("BRIDGE", "BROADCASTER", "PHYSICS"))
     shared.setdefault("BROADCASTER_BRIDGE_URL", f"ws://{bridge}/ws")
+    # From where the services are started, which is where we are.
+    shared.setdefault("FEYNMAN_CHECKPOINT_DIR", str(run_folder(environment) / "feynman"))
     return Plan(
         services=tuple(
             ServicePlan(

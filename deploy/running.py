@@ -2,6 +2,7 @@
 
 .run/lock        held by the run and by its Redis, with the run's process id in it
 .run/urls.env    what runs where, as NAME=value lines for a shell; gone when the run has ended
+.run/feynman/    feynman's checkpoints
 .run/redis-7/    Redis's data and log, a folder for each kind of server
 """
 

@@ -1,7 +1,7 @@
 """What feynman knows of each symbol: its window, its newest state, whether that was published. Pure."""
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from common.clock import iso_millis
 from common.errors import InvalidMessage
 from common.snapshot import RawSample, Sample, parse_sample
 from common.state import PhysicsState, Version
+from services.feynman.checkpoint import Part
 from services.feynman.vector import REGIMES, Vectors, compute
 from services.feynman.windows import Windows
 
@@ -56,6 +57,31 @@ class Book:
         for symbol in new:
             self._known[symbol] = Known(self._windows.add())
         return new
+
+    def sampled(self) -> list[str]:
+        """The symbols that have a window to save."""
+        return [symbol for symbol, known in self._known.items() if known.source is not None]
+
+    def saved(self, symbols: Sequence[str]) -> Part:
+        """A copy of the windows of those that are still known and sampled."""
+        there = [symbol for symbol in symbols if symbol in self._known and self._known[symbol].source is not None]
+        known = [self._known[symbol] for symbol in there]
+        rows = np.array([each.row for each in known], np.intp)
+        sampled = self._windows.samples[rows] > 0
+        return Part(
+            [symbol for symbol, has in zip(there, sampled, strict=True) if has],
+            [str(each.source) for each, has in zip(known, sampled, strict=True) if has],
+            self._windows.saved(rows[sampled]),
+        )
+
+    def restore(self, part: Part, only: Collection[str] = ()) -> int:
+        """Know these symbols and their windows again, of `only` some where it names any; how many were new."""
+        chosen = [i for i, name in enumerate(part.symbols) if name not in self._known and (not only or name in only)]
+        for i in chosen:
+            self._known[part.symbols[i]] = Known(self._windows.add(), source=part.sources[i])
+        rows = np.array([self._known[part.symbols[i]].row for i in chosen], np.intp)
+        self._windows.restore(rows, {name: array[chosen] for name, array in part.arrays.items()})
+        return len(chosen)
 
     def forget(self, now: float) -> list[str]:
         """Give up the symbols whose snapshot has been gone for too long (`now` is monotonic); their names.

@@ -17,6 +17,7 @@ from common.state import Version
 from common.store import MarketSnapshots
 from services.feynman import metrics
 from services.feynman.book import Book, belongs
+from services.feynman.memory import Memory
 from services.feynman.settings import FeynmanSettings
 from services.feynman.writer import LeaseLost, Writer
 
@@ -41,6 +42,7 @@ class FeynmanService:
         self._clock = clock
         self._shard = keys.shard(settings.shard)
         self._book = Book(settings.window, settings.gap_seconds, settings.forget_seconds)
+        self._memory = Memory(settings, self._book, clock)
         self._writer = Writer(settings.redis_url, shard=settings.shard, lease_seconds=settings.lease_seconds)
         self._issued: int | None = None
         """The epoch under which the book's states were given their versions."""
@@ -53,11 +55,14 @@ class FeynmanService:
 
     async def run(self, stopping: asyncio.Event) -> None:
         async with connect(self._settings.redis_url) as client, self._writer, asyncio.TaskGroup() as group:
-            work = (self._discover(client), self._keep_ticking(client), self._beat())
+            await self._memory.load()
+            work = (self._discover(client), self._keep_ticking(client), self._beat(), self._memory.keep())
             tasks = [group.create_task(each) for each in work]
             await stopping.wait()
             for task in tasks:
                 task.cancel()
+        # The lease is given back by now: nobody waits for this.
+        await self._memory.last()
 
     def not_ready(self) -> str | None:
         return self._problem
@@ -72,6 +77,7 @@ class FeynmanService:
             "symbols": len(self._book),
             "written": self._written,
             "tick": self._tick,
+            "checkpoint": self._memory.status(),
         }
 
     async def _discover(self, client: Client) -> None:

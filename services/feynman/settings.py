@@ -26,6 +26,10 @@ class FeynmanSettings(RedisSettings):
     )
     forget_seconds: Seconds = Field(3600.0, description="a symbol without a snapshot for so long is given up")
     gap_seconds: Seconds = Field(60.0, description="no return is taken over a longer gap between two samples")
+    checkpoint_dir: str = Field("", description="folder that keeps the windows over a restart; empty: none does")
+    checkpoint_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        60.0, description="samples that a killed process may lose, in seconds"
+    )
     ops_port: Port = Field(9102, description="/healthz /readyz /status /metrics; 0 takes any free port")
 
     @field_validator("lease_seconds")

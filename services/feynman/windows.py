@@ -144,12 +144,20 @@ class Windows:
         self._forget(rows)
 
     def saved(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
-        """A copy of all that `restore` needs: each of SAVED, of the rows' shape."""
-        return {name: getattr(self, name)[rows] for name in SAVED}
+        """A copy of all that `restore` needs: each of SAVED, one row a row, of rings the columns that are in use."""
+        used = int(self.samples[rows].max(initial=0))
+        return {name: getattr(self, name)[:, :used][rows] for name in RINGS} | {
+            name: getattr(self, name)[rows] for name in NEWEST
+        }
 
     def restore(self, rows: Rows, saved: Mapping[str, npt.NDArray[Any]]) -> None:
         """Make `rows` what they were when they were `saved`; W must be the same."""
-        for name in SAVED:
+        self.clear(rows)
+        used = saved["price"].shape[1]
+        self.price[rows] = saved["price"][:, :1]
+        for name in RINGS:
+            getattr(self, name)[rows, :used] = saved[name]
+        for name in NEWEST:
             getattr(self, name)[rows] = saved[name]
         self.derive(rows)
 

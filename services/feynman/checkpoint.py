@@ -1,0 +1,229 @@
+"""Windows in a file, so that a restart does not forget them.
+
+The file is a ZIP of arrays in numpy's own format: some hundred symbols a part, and last a manifest, which says with
+what settings they were sampled. Each member has its checksum. A file gets its name when it is whole and on the disk,
+so a process that is killed, whenever that is, leaves the one before.
+"""
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from common import keys
+from services.feynman.windows import NEWEST, RINGS, SAVED
+
+FORMAT = "curiosity cottage windows 1"
+"""The number goes up with every change that an older reader would misunderstand."""
+
+MANIFEST = "manifest.json"
+SYMBOLS = "symbols.json"
+FUTURE_SECONDS = 60.0
+LARGEST_RETURN = 1500.0
+"""Above the logarithm of the largest ratio of two floats."""
+
+_BROKEN = (
+    zipfile.BadZipFile,  # no ZIP, or a checksum that is wrong
+    zlib.error,
+    EOFError,
+    KeyError,
+    IndexError,
+    NotImplementedError,  # a bit of a member's header fell, and asks for another compression
+    OSError,  # a place outside of the file
+    OverflowError,
+    RuntimeError,  # … or for a password
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+class CheckpointRefused(Exception):
+    """The file cannot be used; the message says why."""
+
+
+class Part(NamedTuple):
+    """The windows of some symbols."""
+
+    symbols: list[str]
+    sources: list[str]
+    arrays: dict[str, npt.NDArray[Any]]
+    """Each of SAVED: rings of shape (n, columns), where columns are at most W, and the others of shape (n,)."""
+
+
+class CheckpointWriter:
+    """One file, part by part. It counts from `finish` on; before that it has another name."""
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self._path = path
+        self._settings = dict(settings)
+        self._parts = self._symbols = 0
+        self._file: BinaryIO | None = None
+
+    def open(self) -> None:
+        """Raises OSError."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name}.", suffix=".tmp", dir=self._path.parent)
+        self._temporary = Path(name)
+        self._file = os.fdopen(descriptor, "wb")
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # as long as we live: see `sweep`
+        self._zip = zipfile.ZipFile(self._file, "w")
+
+    def add(self, part: Part) -> None:
+        """Raises OSError."""
+        names = {"symbols": part.symbols, "sources": part.sources}
+        self._zip.writestr(f"{self._parts}/{SYMBOLS}", json.dumps(names))
+        for name, array in part.arrays.items():
+            with self._zip.open(f"{self._parts}/{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+        self._parts += 1
+        self._symbols += len(part.symbols)
+
+    def finish(self, now: float) -> int:
+        """Put the file in the place of the one before; its size in bytes. `now` is epoch seconds. Raises OSError."""
+        manifest = {
+            "format": FORMAT,
+            "settings": self._settings,
+            "saved_at": now,
+            "parts": self._parts,
+            "symbols": self._symbols,
+        }
+        self._zip.writestr(MANIFEST, json.dumps(manifest))
+        self._zip.close()
+        assert self._file is not None
+        with self._file as file:
+            file.flush()
+            os.fsync(file.fileno())
+            self._temporary.replace(self._path)
+            size = file.tell()
+        _sync_folder(self._path.parent)
+        return size
+
+    def abandon(self) -> None:
+        """Leave nothing of it. It may be called at any time; after `finish` it does nothing."""
+        if self._file is not None and not self._file.closed:
+            with contextlib.suppress(OSError):
+                self._temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError, ValueError):
+                self._zip.close()  # else it would try when it is collected
+            with contextlib.suppress(OSError):
+                self._file.close()
+
+
+def read(path: Path, settings: Mapping[str, Any], now: float, oldest: float) -> Generator[Part, None, None]:
+    """The parts of a file, each checked before it is given out. `now` is epoch seconds, `oldest` an age in seconds.
+
+    Raises CheckpointRefused for a file that is torn, foreign, too old, or sampled with other settings;
+    FileNotFoundError and other OSErrors.
+    """
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                manifest = json.loads(archive.read(MANIFEST))
+                _check_manifest(manifest, settings, now, oldest)
+                if (damaged := archive.testzip()) is not None:  # of a file that is damaged nothing is used
+                    raise CheckpointRefused(f"it is damaged: {damaged}")
+                for number in range(manifest["parts"]):
+                    yield _part(archive, number, int(settings["window"]))
+        except _BROKEN as error:
+            raise CheckpointRefused(f"it is damaged, or no checkpoint: {error or type(error).__name__}") from error
+
+
+def sweep(path: Path) -> int:
+    """Remove what killed processes have left of `path`; how many files. Living ones hold a lock on theirs."""
+    removed = 0
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        with contextlib.suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+            removed += 1
+    return removed
+
+
+def leave_aside(path: Path) -> Path:
+    """Give a file that was refused a name under which the next one does not replace it. Raises OSError."""
+    aside = path.with_name(path.name + ".refused")
+    return path.replace(aside)
+
+
+def _check_manifest(manifest: Any, settings: Mapping[str, Any], now: float, oldest: float) -> None:
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise CheckpointRefused("it is none of ours, or of another version")
+    for name, value in settings.items():
+        found = manifest["settings"].get(name)
+        if found != value:
+            raise CheckpointRefused(f"it was sampled with {name} {found}, now it is {value}")
+    age = now - manifest["saved_at"]
+    if age < -FUTURE_SECONDS:
+        raise CheckpointRefused(f"it was saved {-age:.0f} s in the future")
+    if age > oldest:
+        raise CheckpointTooOld(f"it is {age:.0f} s old")
+
+
+class CheckpointTooOld(CheckpointRefused):
+    """Nothing is wrong with it."""
+
+
+def _part(archive: zipfile.ZipFile, number: int, window: int) -> Part:
+    names = json.loads(archive.read(f"{number}/{SYMBOLS}"))
+    # Read whole, and so against its checksum, before anything is made of it.
+    arrays = {name: _array(archive.read(f"{number}/{name}.npy")) for name in SAVED}
+    part = Part(names["symbols"], names["sources"], arrays)
+    check(part, window)
+    return part
+
+
+def _array(content: bytes) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    return array
+
+
+def check(part: Part, window: int) -> None:
+    """That windows of this length can hold it. Raises ValueError."""
+    arrays, number = part.arrays, len(part.symbols)
+    for name in part.symbols:
+        keys.symbol(name)
+    _must(len(set(part.symbols)) == number == len(part.sources), "symbols")
+    _must(all(isinstance(source, str) for source in part.sources), "sources")
+
+    columns = arrays["price"].shape[1]
+    for name in RINGS:
+        _must(arrays[name].dtype == np.float64 and arrays[name].shape == (number, columns), name)
+    for name in NEWEST:
+        whole = name in ("samples", "newest")
+        _must(arrays[name].dtype == (np.int64 if whole else np.float64) and arrays[name].shape == (number,), name)
+
+    samples, newest = arrays["samples"], arrays["newest"]
+    _must(bool(((samples >= 1) & (samples <= window)).all()) and columns <= window, "samples")
+    _must(bool((samples <= columns).all() and ((newest >= 0) & (newest < samples)).all()), "newest")
+    _must(bool((newest == samples - 1)[samples < window].all()), "newest")
+    for name in ("price", "last_price"):
+        _must(bool(np.isfinite(arrays[name]).all() and (arrays[name] > 0).all()), name)
+    for name in ("volume", "trades", "session_volume", "session_trades", "last_timestamp"):
+        _must(bool(np.isfinite(arrays[name]).all() and (arrays[name] >= 0).all()), name)
+    _must(bool((np.abs(np.nan_to_num(arrays["log_return"], nan=0.0)) < LARGEST_RETURN).all()), "log_return")
+
+
+def _must(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(f"its {what} cannot be")
+
+
+def _sync_folder(folder: Path) -> None:
+    """A file's name is the folder's content, and on the disk when the folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

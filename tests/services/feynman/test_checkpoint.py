@@ -1,0 +1,250 @@
+"""What is read is what was written, and everything else is refused."""
+
+import fcntl
+import json
+import random
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.feynman.checkpoint import (
+    CheckpointRefused,
+    CheckpointTooOld,
+    CheckpointWriter,
+    Part,
+    leave_aside,
+    read,
+    sweep,
+)
+from services.feynman.vector import Vectors, compute
+from services.feynman.windows import Windows
+from tests.reference import Sample
+from tests.services.feynman.histories import windows_of
+
+SETTINGS: dict[str, Any] = {"window": 50, "gap_seconds": 60.0, "tick_seconds": 1.0, "shard": "0/1"}
+NOW = 1_766_318_400.0
+NAMES = ["SPY", "QQQ", "BTC-USD"]
+
+
+def history(seed: int, number: int) -> list[Sample]:
+    generator = random.Random(seed)
+    price, volume, trades, samples = 100.0, 0.0, 0.0, []
+    for i in range(number):
+        price *= 1 + generator.gauss(0, 1e-3)
+        volume, trades = volume + generator.choice([0, 3, 500]), trades + generator.choice([0, 1, 7])
+        samples.append(Sample(1e9 + i + 100 * (i > 20), price, volume, trades))
+    return samples
+
+
+def parts() -> tuple[Windows, list[Part]]:
+    """Windows that are full, half full and just begun, in two parts."""
+    windows, rows = windows_of(history(1, 130), history(2, 30), history(3, 1), length=50)
+    cut = [(NAMES[:1], rows[:1]), (NAMES[1:], rows[1:])]
+    return windows, [Part(names, ["live"] * len(names), windows.saved(rows)) for names, rows in cut]
+
+
+def opened(path: Path, settings: dict[str, Any] = SETTINGS) -> CheckpointWriter:
+    writer = CheckpointWriter(path, settings)
+    writer.open()
+    return writer
+
+
+def written(path: Path, settings: dict[str, Any] = SETTINGS, now: float = NOW) -> list[Part]:
+    _, several = parts()
+    writer = opened(path, settings)
+    for part in several:
+        writer.add(part)
+    assert writer.finish(now) == path.stat().st_size
+    return several
+
+
+def test_windows_come_back_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "windows.npz"
+    written(path)
+    windows, _ = parts()
+    other = Windows(50)
+    for part in read(path, SETTINGS, NOW + 10, 3600):
+        other.restore(np.array([other.add() for _ in part.symbols]), part.arrays)
+        assert part.sources == ["live"] * len(part.symbols)
+    rows = np.arange(3)
+    one, same = compute(windows, rows), compute(other, rows)
+    for field in fields(Vectors):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(same, field.name))
+    assert [p.name for p in path.parent.iterdir()] == ["windows.npz"]
+    assert [name for part in read(path, SETTINGS, NOW, 3600) for name in part.symbols] == NAMES
+
+
+def test_until_it_is_finished_the_one_before_stands(tmp_path: Path) -> None:
+    path = tmp_path / "windows.npz"
+    written(path)
+    before = path.read_bytes()
+    writer = opened(path)
+    writer.add(parts()[1][0])
+    assert path.read_bytes() == before
+    writer.abandon()
+    assert (path.read_bytes(), len(list(tmp_path.iterdir()))) == (before, 1)
+    written(path, now=NOW + 5).clear()
+    assert path.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"window": 60}, "it was sampled with window 50, now it is 60"),
+        ({"gap_seconds": 30.0}, "it was sampled with gap_seconds 60.0, now it is 30.0"),
+        ({"tick_seconds": 0.5}, "it was sampled with tick_seconds 1.0, now it is 0.5"),
+        ({"shard": "0/2"}, "it was sampled with shard 0/1, now it is 0/2"),
+    ],
+)
+def test_other_settings_are_refused_by_name(tmp_path: Path, changed: dict[str, Any], reason: str) -> None:
+    written(tmp_path / "w")
+    with pytest.raises(CheckpointRefused, match=reason):
+        list(read(tmp_path / "w", SETTINGS | changed, NOW, 3600))
+
+
+def test_age(tmp_path: Path) -> None:
+    written(tmp_path / "w")
+    assert len(list(read(tmp_path / "w", SETTINGS, NOW + 3600, 3600))) == 2
+    with pytest.raises(CheckpointTooOld, match="it is 3601 s old"):
+        list(read(tmp_path / "w", SETTINGS, NOW + 3601, 3600))
+    with pytest.raises(CheckpointRefused, match="it was saved 3600 s in the future"):
+        list(read(tmp_path / "w", SETTINGS, NOW - 3600, 3600))
+
+
+def assert_refused_or_right(path: Path, expected: list[Part]) -> bool:
+    """Whether it was refused; what is not refused is what was written."""
+    try:
+        found = list(read(path, SETTINGS, NOW, 3600))
+    except CheckpointRefused:
+        return True
+    assert [part[:2] for part in found] == [part[:2] for part in expected]
+    for one, other in zip(found, expected, strict=True):
+        for name in one.arrays:
+            np.testing.assert_array_equal(one.arrays[name], other.arrays[name])
+    return False
+
+
+def test_torn_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "w"
+    expected = written(path)
+    whole = path.read_bytes()
+    for length in [*range(0, len(whole), 211), *range(len(whole) - 40, len(whole))]:
+        path.write_bytes(whole[:length])
+        assert assert_refused_or_right(path, expected)
+
+
+def test_a_bit_fallen_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "w"
+    expected = written(path)
+    whole = path.read_bytes()
+    generator = random.Random(5)
+    refused = 0
+    # The directory at the end is the part with most ways to be wrong.
+    places = [generator.randrange(len(whole)) for _ in range(300)] + list(range(len(whole) - 1600, len(whole)))
+    for place in places:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << generator.randrange(8)]) + whole[place + 1 :])
+        refused += assert_refused_or_right(path, expected)
+    assert refused > 0.5 * len(places)  # the others fell where it does not matter, such as a member's date
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 5000, b"PK\x05\x06" + b"\x00" * 18, b"some text\n" * 100])
+def test_files_that_are_none_of_ours(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w").write_bytes(content)
+    with pytest.raises(CheckpointRefused, match=r"damaged, or no checkpoint"):
+        list(read(tmp_path / "w", SETTINGS, NOW, 3600))
+
+
+def test_another_program_s_zip(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", price=np.ones(3))
+    with pytest.raises(CheckpointRefused, match=r"no item named 'manifest.json'"):
+        list(read(tmp_path / "other.npz", SETTINGS, NOW, 3600))
+    manifests: tuple[object, ...] = ([], {"format": "curiosity cottage windows 99"}, {"format": 7})
+    for manifest in manifests:
+        with zipfile.ZipFile(tmp_path / "w", "w") as archive:
+            archive.writestr("manifest.json", json.dumps(manifest))
+        with pytest.raises(CheckpointRefused, match="none of ours, or of another version"):
+            list(read(tmp_path / "w", SETTINGS, NOW, 3600))
+
+
+def changed(part: Part, name: str, value: float, at: int = 0) -> Part:
+    array = part.arrays[name].copy()
+    array[at] = value
+    return part._replace(arrays=part.arrays | {name: array})
+
+
+IMPOSSIBLE: dict[str, list[float]] = {
+    "price": [np.nan, 0.0, -1.0, np.inf],
+    "volume": [np.nan, -1.0, np.inf],
+    "trades": [-1.0],
+    "log_return": [np.inf, 2000.0],
+    "samples": [0, 51, 20],
+    "newest": [-1, 50],
+    "last_timestamp": [np.nan, np.inf, -1.0],
+    "last_price": [0.0, np.nan],
+    "session_volume": [-1.0, np.inf],
+    "session_trades": [np.nan],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in IMPOSSIBLE for value in IMPOSSIBLE[name]])
+def test_what_no_window_can_hold_is_refused(tmp_path: Path, name: str, value: float) -> None:
+    _, several = parts()
+    writer = opened(tmp_path / "w")
+    writer.add(changed(several[0], name, value))
+    writer.finish(NOW)
+    with pytest.raises(CheckpointRefused, match="cannot be"):
+        list(read(tmp_path / "w", SETTINGS, NOW, 3600))
+
+
+def test_names_and_shapes_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    _, several = parts()
+    two = several[1]
+    narrow = {name: array.astype(np.float32) for name, array in two.arrays.items()}
+    for part in (
+        two._replace(symbols=["spy", "QQQ"]),
+        two._replace(symbols=["QQQ", "QQQ"]),
+        two._replace(symbols=["QQQ"]),
+        two._replace(sources=["live"]),
+        two._replace(arrays=narrow),
+        two._replace(arrays=two.arrays | {"trades": two.arrays["trades"][:, :-1]}),
+        two._replace(arrays=two.arrays | {"newest": two.arrays["newest"][:1]}),
+        two._replace(arrays=two.arrays | {"price": two.arrays["newest"]}),
+    ):
+        writer = opened(tmp_path / "w")
+        writer.add(part)
+        writer.finish(NOW)
+        with pytest.raises(CheckpointRefused):
+            list(read(tmp_path / "w", SETTINGS, NOW, 3600))
+
+
+def test_what_the_dead_have_left_is_swept_and_what_the_living_write_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "w"
+    (tmp_path / ".w.abc.tmp").write_bytes(b"half")
+    (tmp_path / ".other.abc.tmp").write_bytes(b"half")
+    writer = opened(path)
+    assert sweep(path) == 1
+    writer.add(parts()[1][0])
+    writer.finish(NOW)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".other.abc.tmp", "w"]
+    # One that locks its file and dies leaves no lock.
+    with (tmp_path / ".w.def.tmp").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert sweep(path) == 0
+    assert sweep(path) == 1
+
+
+def test_what_was_refused_is_kept_under_another_name(tmp_path: Path) -> None:
+    path = tmp_path / "w"
+    path.write_bytes(b"what")
+    assert leave_aside(path) == tmp_path / "w.refused"
+    assert ((tmp_path / "w.refused").read_bytes(), path.exists()) == (b"what", False)
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match="file"):
+        opened(tmp_path / "file" / "w")

@@ -1,0 +1,203 @@
+"""When windows are saved, and what becomes of what cannot be."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import structlog
+
+from common.clock import SystemClock
+from services.feynman import memory
+from services.feynman.book import Book
+from services.feynman.memory import Memory
+from services.feynman.settings import FeynmanSettings
+from tests.support import eventually
+
+NOW = 1_766_318_400.0
+
+
+def settings_for(folder: Path | str, **changed: Any) -> FeynmanSettings:
+    return FeynmanSettings(**{"checkpoint_dir": str(folder), "window": 20, "checkpoint_seconds": 1, **changed})
+
+
+def book_with(symbols: int, samples: int = 5) -> Book:
+    book = Book(20, 60.0, 3600.0)
+    names = [f"S{i}" for i in range(symbols)]
+    book.add(names)
+    for step in range(samples):
+        rows = [(name, [str(100 + step).encode(), str(NOW + step).encode(), b"7", b"1", b"live"]) for name in names]
+        assert len(book.take(rows, NOW + step, 0.0)[0]) == symbols
+    return book
+
+
+def samples_of(book: Book) -> dict[str, int]:
+    part = book.saved(list(book))
+    return dict(zip(part.symbols, part.arrays["samples"].tolist(), strict=True))
+
+
+async def restored(settings: FeynmanSettings) -> Book:
+    book = Book(settings.window, 60.0, 3600.0)
+    kept = Memory(settings, book, SystemClock())
+    await kept.load()
+    return book
+
+
+@pytest.fixture
+def logs() -> Any:
+    with structlog.testing.capture_logs() as captured:
+        yield captured
+
+
+def events(logs: list[Any]) -> list[str]:
+    return [line["event"] for line in logs]
+
+
+async def saved(settings: FeynmanSettings, book: Book) -> None:
+    await Memory(settings, book, SystemClock()).last()
+
+
+async def test_a_book_is_known_again(tmp_path: Path, logs: list[Any]) -> None:
+    settings = settings_for(tmp_path)
+    book = book_with(600)  # several parts
+    book.add(["EMPTY"])
+    await saved(settings, book)
+    again = await restored(settings)
+    assert samples_of(again) == {f"S{i}": 5 for i in range(600)}
+    # The next snapshot is its sixth sample; one that it has already seen is none.
+    row = [b"105", str(NOW + 5).encode(), b"8", b"1", b"live"]
+    assert again.take([("S1", row)], NOW + 5, 0.0)[0] == ["S1"]
+    assert again.take([("S2", [b"104", str(NOW + 4).encode(), b"7", b"1", b"live"])], NOW + 5, 0.0) == ([], [])
+    assert samples_of(again)["S1"] == 6
+    # Another source begins anew.
+    again.take([("S3", [*row[:4], b"replay"])], NOW + 5, 0.0)
+    assert samples_of(again)["S3"] == 1
+    assert events(logs) == ["checkpoint_saved", "checkpoint_loaded"]
+    assert (logs[0]["symbols"], logs[1]["symbols"]) == (600, 600)
+
+
+async def test_nothing_is_written_before_there_is_a_new_sample(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    await saved(settings, book_with(2))
+    again = await restored(settings)
+    again.version(1, 1, list(again))
+    assert again.writes() == []  # what Redis holds may be newer
+
+
+async def test_only_the_symbols_that_were_asked_for(tmp_path: Path) -> None:
+    await saved(settings_for(tmp_path), book_with(3))
+    assert set(await restored(settings_for(tmp_path, symbols="S1,S9"))) == {"S1"}
+
+
+async def test_without_a_folder_it_says_so_and_does_nothing(logs: list[Any]) -> None:
+    settings = settings_for("")
+    book = await restored(settings)
+    kept = Memory(settings, book, SystemClock())
+    await kept.keep()
+    await kept.last()
+    assert events(logs) == ["checkpoints_off"]
+    assert kept.status() is None
+
+
+async def test_without_a_file_it_begins_anew(tmp_path: Path, logs: list[Any]) -> None:
+    assert len(await restored(settings_for(tmp_path / "not there yet"))) == 0
+    assert events(logs) == []
+
+
+async def test_one_that_cannot_be_used_is_said_and_left_aside(tmp_path: Path, logs: list[Any]) -> None:
+    await saved(settings_for(tmp_path), book_with(2))
+    path = tmp_path / "windows-0-of-1.npz"
+    content = path.read_bytes()
+    assert len(await restored(settings_for(tmp_path, window=30))) == 0
+    assert logs[-1]["event"] == "checkpoint_refused"
+    assert logs[-1]["reason"] == "it was sampled with window 20, now it is 30"
+    assert logs[-1]["left_aside"] == str(path) + ".refused"
+    assert ((tmp_path / "windows-0-of-1.npz.refused").read_bytes(), path.exists()) == (content, False)
+    # Another split of the symbols has files of its own.
+    assert len(await restored(settings_for(tmp_path, shard="0/2"))) == 0
+
+
+async def test_one_that_is_too_old_is_said_and_replaced(
+    tmp_path: Path, logs: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_for(tmp_path)
+    await saved(settings, book_with(2))
+    later = SystemClock().time() + 4000
+    monkeypatch.setattr(SystemClock, "time", lambda _self: later)
+    assert len(await restored(settings)) == 0
+    assert (logs[-1]["event"], logs[-1]["reason"]) == ("checkpoint_too_old", "it is 4000 s old")
+    assert (tmp_path / "windows-0-of-1.npz").exists()
+
+
+@pytest.fixture
+async def keeping(tmp_path: Path) -> AsyncIterator[tuple[Memory, Book]]:
+    book = book_with(300)
+    kept = Memory(settings_for(tmp_path / "folder"), book, SystemClock())
+    task = asyncio.create_task(kept.keep())
+    yield kept, book
+    task.cancel()
+    await asyncio.wait([task])
+    await kept.last()
+
+
+async def test_it_saves_again_and_again(keeping: tuple[Memory, Book], tmp_path: Path) -> None:
+    kept, book = keeping
+
+    def file_of() -> os.stat_result | None:
+        path = tmp_path / "folder" / "windows-0-of-1.npz"
+        return path.stat() if path.exists() else None
+
+    first = await eventually(file_of)
+    book.take([("S0", [b"105", str(NOW + 5).encode(), b"8", b"1", b"live"])], NOW + 5, 0.0)
+    await eventually(lambda: file_of() != first and _samples_in(tmp_path / "folder") == 6)
+    status = kept.status()
+    assert status is not None
+    assert status["problem"] is None
+    assert status["saved_at"] > NOW
+
+
+def _samples_in(folder: Path) -> int:
+    with np.load(folder / "windows-0-of-1.npz") as archive:
+        return int(archive["0/samples"][0])
+
+
+async def test_a_folder_that_cannot_be_written_to_is_said_and_tried_again(tmp_path: Path, logs: list[Any]) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"")
+    settings = settings_for(blocked)
+    book = book_with(3)
+    kept = Memory(settings, book, SystemClock())
+    task = asyncio.create_task(kept.keep())
+    await eventually(lambda: "checkpoint_failed" in events(logs))
+    status = kept.status()
+    assert status is not None
+    assert "file" in status["problem"]
+    blocked.unlink()
+    await eventually(lambda: events(logs)[-2:] == ["checkpoint_works_again", "checkpoint_saved"])
+    assert events(logs).count("checkpoint_failed") == 1
+    task.cancel()
+    await asyncio.wait([task])
+    await kept.last()
+
+
+async def test_what_is_cut_short_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "PART_SYMBOLS", 1)
+    book = book_with(200)
+    kept = Memory(settings_for(tmp_path, checkpoint_seconds=60), book, SystemClock())
+    task = asyncio.create_task(kept._save(tmp_path / "w", 60.0))
+    await eventually(lambda: list(tmp_path.glob(".w.*.tmp")))
+    task.cancel()
+    await asyncio.wait([task])
+    await eventually(lambda: not list(tmp_path.iterdir()))
+
+
+async def test_a_last_one_that_takes_too_long_is_given_up(
+    tmp_path: Path, logs: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "LAST_SECONDS", 0.0)
+    await saved(settings_for(tmp_path), book_with(2000))
+    assert events(logs) == ["checkpoint_too_slow"]
+    assert not (tmp_path / "windows-0-of-1.npz").exists()
