@@ -11,7 +11,7 @@ fast := not slow and not browser and not compose
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install lock lint format test test-all run bench-feynman \
+.PHONY: help install lock lint format test test-all run bench-feynman estimators \
 	state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -51,6 +51,9 @@ lock: install ## both locks anew from pyproject.toml (ARGS="--upgrade")
 ##@ Measure
 bench-feynman: install ## what a tick of the physics costs, by symbols and window (ARGS="--plot cost.svg")
 	$(bin)/python -m tests.bench.feynman $(ARGS)
+
+estimators: install ## what α, the regime and the entropy are worth, by simulation (ARGS="--plots docs/estimators")
+	$(bin)/python -m tests.bench.estimators $(ARGS)
 
 ##@ Look into a running Redis, and repair it (REDIS_URL=…, else make run's, else docker compose's)
 runbook = $(bin)/python -m deploy.runbook

@@ -1,0 +1,325 @@
+"""What the estimators of the physics vector are worth, by simulation: `make estimators`.
+
+Returns of known distributions are put into windows, and the production kernel computes their vectors.
+docs/estimators.md tells what follows.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from services.feynman import histogram
+from services.feynman.vector import REGIMES, Vectors, compute, tail_index
+from services.feynman.windows import Windows
+from tests.bench import laws
+from tests.bench.chart import Axis, Line, chart
+from tests.bench.laws import Floats, Law
+
+SEED = 20
+WINDOW = 1000
+
+
+class Simulation:
+    def __init__(self, replications: int, folder: Path | None) -> None:
+        self._replications = replications
+        self._folder = folder
+        self._generator = np.random.default_rng(SEED)
+
+    def run(self) -> None:
+        steps = (
+            self.pareto,
+            self.tails,
+            self.order_statistics,
+            self.regimes,
+            self.grid,
+            self.sparse,
+            self.dependence,
+            self.flicker,
+            self.entropy,
+        )
+        for number, step in enumerate(steps, 1):
+            print(f"\r{number} of {len(steps)}: {step.__name__} …      ", end="", file=sys.stderr, flush=True)
+            step()
+        print(file=sys.stderr)
+
+    def drawn(self, law: Law, window: int = WINDOW) -> Floats:
+        return law(self._generator, (self._replications, window))
+
+    def pareto(self) -> None:
+        """Bias and standard error where the tail is a power law and nothing else."""
+        indices = (1.2, 1.5, 1.7, 2.0, 2.5, 3.0, 3.5, 4.0)
+        rows, lines = [], []
+        for window in (100, 1000, 5000):
+            k = max(10, math.ceil(window / 20))
+            estimates = [vectors_of(self.drawn(laws.pareto(a), window)).alpha_coefficient for a in indices]
+            lines.append(
+                Line(
+                    f"m = {window:,}, k = {k}",
+                    [(a, float(e.mean())) for a, e in zip(indices, estimates, strict=True)],
+                    errors=[float(e.std()) for e in estimates],
+                )
+            )
+            for a, e in zip(indices, estimates, strict=True):
+                low, high = np.quantile(e, (0.05, 0.95))
+                rows.append((f"{window:,}", k, a, e.mean(), e.mean() - a, e.std(), a / math.sqrt(k), low, high))
+        table(
+            "Hill's α on Pareto's law",
+            ("m", "k", "true α", "mean", "bias", "std. error", "α/√k", "5 %", "95 %"),
+            rows,
+        )
+        truth = Line("true", [(a, a) for a in indices], dashed=True)
+        self.draw("pareto", "α of Pareto's law: mean and standard error", Axis("true α"), Axis("α"), [*lines, truth])
+
+    def tails(self) -> None:
+        """Laws whose tail is only the outermost part."""
+        families = {"Student's t": (laws.student, (1.2, 1.5, 2, 2.5, 3, 4, 6)), "stable": (laws.stable, STABLE)}
+        rows, lines = [], []
+        for name, (family, indices) in families.items():
+            points, errors = [], []
+            for index in indices:
+                e = vectors_of(self.drawn(family(index))).alpha_coefficient
+                low, high = np.quantile(e, (0.05, 0.95))
+                rows.append((f"{name} {index:g}", f"{index:g}", e.mean(), e.std(), low, high))
+                points.append((float(index), float(e.mean())))
+                errors.append(float(e.std()))
+            lines.append(Line(name, points, errors=errors))
+        e = vectors_of(self.drawn(laws.normal)).alpha_coefficient
+        rows.append(("normal", "none", e.mean(), e.std(), *np.quantile(e, (0.05, 0.95))))
+        table("Other laws, m = 1,000", ("law", "true α", "mean", "std. error", "5 %", "95 %"), rows)
+        truth = Line("true", [(1.2, 1.2), (6.0, 6.0)], dashed=True)
+        self.draw("tails", "α of laws that are not all tail (m = 1,000)", Axis("true α"), Axis("α"), [*lines, truth])
+
+    def order_statistics(self) -> None:
+        """What another k would do: 5 % of the returns is ours."""
+        shares = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2)
+        cases = {
+            "Pareto 1.7": (laws.pareto(1.7), 1.7),
+            "stable 1.7": (laws.stable(1.7), 1.7),
+            "t(3)": (laws.student(3), 3.0),
+            "Cauchy": (laws.student(1), 1.0),
+        }
+        rows, lines = [], []
+        for name, (law, true) in cases.items():
+            x = np.sort(np.abs(self.drawn(law)), axis=1)[:, ::-1]
+            errors = []
+            for share in shares:
+                k = np.full(len(x), round(share * WINDOW))
+                errors.append(float(np.sqrt(np.mean((tail_index(x[:, : k[0] + 1], k) - true) ** 2)) / true))
+            rows.append((name, *(f"{100 * error:.0f} %" for error in errors)))
+            lines.append(Line(name, [(100 * s, 100 * e) for s, e in zip(shares, errors, strict=True)]))
+        heads = ("root mean square error of α", *(f"k = {100 * share:g} %" for share in shares))
+        table("Another k, m = 1,000", heads, rows)
+        axes = Axis("k, % of the returns"), Axis("error of α, %", least=0.0, most=100.0)
+        self.draw("order-statistics", "Error of α by the number of order statistics", *axes, lines)
+
+    def regimes(self) -> None:
+        """How often the regime is right."""
+        cases: dict[str, tuple[Law, str]] = {
+            "Gaussian": (laws.normal, "Gaussian"),
+            "t(3)": (laws.student(3), "Gaussian"),
+            "stable(1.7)": (laws.stable(1.7), "Lévy Stable"),
+            "Pareto(1.75)": (laws.pareto(1.75), "Lévy Stable"),
+            "Cauchy": (laws.student(1), "Critical"),
+        }
+        windows = (100, 200, 500, 1000, 2000, 5000)
+        rows, lines = [], []
+        for name, (law, right) in cases.items():
+            points = []
+            for window in windows:
+                found = vectors_of(self.drawn(law, window)).regime
+                shares = [float(np.mean(found == code)) for code in range(len(REGIMES))]
+                points.append((float(window), 100 * shares[REGIMES.index(right)]))
+                if window == WINDOW:
+                    rows.append((name, right, *(f"{100 * share:.1f} %" for share in shares[1:])))
+            lines.append(Line(name, points))
+        table("The regime at m = 1,000", ("law", "right is", *REGIMES[1:]), rows)
+        axes = Axis("returns in the window", log=True), Axis("regime is right, %", least=0.0, most=100.0)
+        self.draw("regimes", "How often the regime is right", *axes, lines)
+
+    def grid(self) -> None:
+        """Prices on a tick grid: few sizes of returns, and many ties."""
+        sigmas = (0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+        rows, lines = [], []
+        for name, law in {"normal": laws.normal, "t(3)": laws.student(3), "stable(1.7)": laws.stable(1.7)}.items():
+            points = []
+            for sigma in sigmas:
+                v = vectors_of(laws.on_grid(self.drawn(law), sigma))
+                known = v.nonzero >= 64
+                mean = float(v.alpha_coefficient[known].mean()) if known.any() else math.nan
+                clamped = float(np.mean(v.alpha_coefficient[known] == 10.0)) if known.any() else math.nan
+                rows.append((name, f"{sigma:g}", v.nonzero.mean(), mean, f"{100 * clamped:.0f} %"))
+                points += [(sigma, mean)] if known.any() else []
+            lines.append(Line(name, points))
+        table("Prices on a tick grid", ("law", "σ in ticks", "mean m", "mean α", "α reads 10"), rows)
+        axes = Axis("σ of a return, in ticks", log=True), Axis("mean α", least=0.0, most=10.0)
+        self.draw("grid", "α where prices move by whole ticks (m ≤ 1,000)", *axes, lines)
+
+    def sparse(self) -> None:
+        """Where not every second has a trade."""
+        rows = []
+        for name, law in {"t(3)": laws.student(3), "stable(1.7)": laws.stable(1.7)}.items():
+            for share in (1.0, 0.5, 0.2, 0.1, 0.07):
+                v = vectors_of(laws.sparse(self._generator, self.drawn(law), share))
+                known = v.nonzero >= 64
+                e = v.alpha_coefficient[known]
+                rows.append(
+                    (
+                        name,
+                        f"{100 * share:g} %",
+                        v.nonzero.mean(),
+                        f"{100 * np.mean(~known):.0f} %",
+                        e.mean(),
+                        e.std(),
+                    )
+                )
+        table("Sparse trading", ("law", "seconds with a trade", "mean m", "WAIT", "mean α", "std. error"), rows)
+
+    def dependence(self) -> None:
+        """Volatility that clusters: the k largest are neighbours, and tell less than k that are not."""
+        true = laws.kesten(self._generator)
+        clustered = self.drawn(laws.garch)
+        alone = self._generator.permuted(clustered.ravel()).reshape(clustered.shape)
+        rows = []
+        for name, returns in (("as they come", clustered), ("shuffled", alone)):
+            e = vectors_of(returns).alpha_coefficient
+            rows.append(
+                (
+                    name,
+                    true,
+                    e.mean(),
+                    e.std(),
+                    e.mean() / math.sqrt(WINDOW / 20),
+                    e.std() / e.mean() * math.sqrt(WINDOW / 20),
+                )
+            )
+        heads = ("GARCH returns", "true α", "mean", "std. error", "α/√k", "times α/√k")
+        table("Volatility that clusters, m = 1,000", heads, rows)
+
+    def flicker(self) -> None:
+        """How often a regime changes while nothing about the market does."""
+        ticks = 3600
+        number = max(4, self._replications // 20)
+        rows = []
+        for name, law in {
+            "normal": laws.normal,
+            "t(3)": laws.student(3),
+            "Pareto(2)": laws.pareto(2),
+            "Pareto(1.75)": laws.pareto(1.75),
+            "Pareto(1.5)": laws.pareto(1.5),
+            "Cauchy": laws.student(1),
+        }.items():
+            returns = np.clip(1e-5 * law(self._generator, (number, WINDOW + ticks)), -1.0, 1.0)
+            windows, places = filled(returns[:, :WINDOW])
+            before = compute(windows, places).regime
+            changes = 0
+            for column in range(WINDOW, WINDOW + ticks):
+                slide(windows, places, returns[:, column])
+                now = compute(windows, places).regime
+                changes += int(np.count_nonzero(now != before))
+                before = now
+            rows.append((name, changes / number))
+        table("A regime's changes an hour, where the law never changes", ("law", "changes"), rows)
+
+    def entropy(self) -> None:
+        """Of known laws, against what it is of the law itself."""
+        rows = []
+        for name, law, exact in (
+            ("constant", laws.constant, 0.0),
+            ("uniform", laws.uniform, binned(uniform_cdf)),
+            ("normal", laws.normal, binned(normal_cdf)),
+            ("t(3)", laws.student(3), None),
+            ("Cauchy", laws.student(1), None),
+        ):
+            e = vectors_of(self.drawn(law)).entropy
+            expected = "" if exact is None else f"{exact:.4f}"
+            rows.append((name, f"{e.mean():.4f}", f"{e.std():.4f}", expected))
+        table("Entropy, W = 1,000", ("law", "mean", "std. deviation", "of the law"), rows)
+
+    def draw(self, name: str, title: str, x: Axis, y: Axis, lines: Sequence[Line]) -> None:
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / f"{name}.svg").write_text(chart(title, x, y, lines))
+
+
+STABLE = (1.1, 1.3, 1.5, 1.7, 1.8, 1.9, 1.95)
+
+
+def filled(returns: Floats) -> tuple[Windows, np.ndarray]:
+    """Full windows with these returns, one row each, of shape (n, W)."""
+    number, window = returns.shape
+    windows = Windows(window, capacity=number)
+    rows = np.array([windows.add() for _ in range(number)])
+    ones = np.ones(number)
+    price = np.full(returns.shape, 100.0)
+    windows.restore(
+        rows,
+        {
+            "price": price,
+            "volume": np.ones_like(price),
+            "trades": np.ones_like(price),
+            "log_return": returns,
+            "samples": np.full(number, window),
+            "newest": np.full(number, window - 1),
+            "last_timestamp": ones,
+            "last_price": 100.0 * ones,
+            "session_volume": ones,
+            "session_trades": ones,
+        },
+    )
+    return windows, rows
+
+
+def slide(windows: Windows, rows: np.ndarray, returns: Floats) -> None:
+    """One sample more, of a price that has moved by these returns."""
+    ones = np.ones(len(rows))
+    windows.append(rows, windows.last_price[rows] * np.exp(returns), ones, ones, windows.last_timestamp[rows] + 1.0)
+
+
+def vectors_of(returns: Floats) -> Vectors:
+    windows, rows = filled(returns)
+    return compute(windows, rows)
+
+
+def binned(cdf: Callable[[float], float]) -> float:
+    """Entropy of a law of σ = 1 over the kernel's bins, as a part of ln 32."""
+    edges = [-math.inf, *((i - 16) / 4 for i in range(1, histogram.BINS)), math.inf]
+    shares = [cdf(above) - cdf(below) for below, above in pairwise(edges)]
+    return -sum(share * math.log(share) for share in shares if share > 0) / math.log(histogram.BINS)
+
+
+def normal_cdf(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2))
+
+
+def uniform_cdf(x: float) -> float:
+    return min(1.0, max(0.0, 0.5 + x / (2 * math.sqrt(3))))
+
+
+def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """As Markdown, to be read as it is."""
+    print(f"\n{title}\n")
+    print(_row(heads))
+    print(_row(["---"] * len(heads)))
+    for row in rows:
+        print(_row([f"{value:.2f}" if isinstance(value, float) else str(value) for value in row]), flush=True)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make estimators", description=__doc__)
+    parser.add_argument("--replications", type=int, default=2000, help="windows drawn of each law")
+    parser.add_argument("--plots", type=Path, help="write the plots as SVG into this folder")
+    given = parser.parse_args()
+    Simulation(given.replications, given.plots).run()
+
+
+if __name__ == "__main__":
+    main()
