@@ -8,51 +8,28 @@ from typing import Any
 
 import pytest
 
-from common.clock import SystemClock
 from common.redis import Client
-from common.snapshot import MarketSnapshot
 from common.state import PhysicsState
-from common.store import MarketSnapshots, PhysicsStates
-from tests.support import eventually, service
+from common.store import PhysicsStates
+from tests.integration.feynman import FAST, feed, process
+from tests.support import eventually
 
 NAMES = [f"S{i}" for i in range(40)]
-TICK = 0.05
+TICK = FAST["tick_seconds"]
 INTERVAL = 1.0  # of the checkpoints, in seconds: 20 ticks
 
 
 def feynman(url: str, folder: Path, **settings: Any) -> Any:
-    chosen = {
-        "tick_seconds": TICK,
-        "heartbeat_seconds": 0.1,
-        "discovery_seconds": 0.05,
-        "lease_seconds": 1.0,
-        "checkpoint_dir": folder,
-        "checkpoint_seconds": INTERVAL,
-        **settings,
-    }
-    return service("feynman", {"REDIS_URL": url, **{f"FEYNMAN_{k.upper()}": str(v) for k, v in chosen.items()}})
-
-
-class Feed:
-    """New snapshots of all names, again and again, whatever becomes of feynman."""
-
-    def __init__(self, client: Client) -> None:
-        self._snapshots = MarketSnapshots(client)
-
-    async def run(self) -> None:
-        generator, price, step = random.Random(1), 100.0, 0
-        while True:
-            price, step = price * (1 + generator.gauss(0, 1e-3)), step + 1
-            now = SystemClock().time()
-            await self._snapshots.write([MarketSnapshot(n, price, now, step, step, source="live") for n in NAMES])
-            await asyncio.sleep(TICK / 3)
+    return process(
+        url, **{"lease_seconds": 1.0, "checkpoint_dir": folder, "checkpoint_seconds": INTERVAL, **settings}
+    )
 
 
 async def states(client: Client) -> dict[str, PhysicsState]:
     return await PhysicsStates(client).many(NAMES)
 
 
-async def reached(client: Client, samples: int, **different: int) -> dict[str, PhysicsState]:
+async def reached(client: Client, samples: int) -> dict[str, PhysicsState]:
     """The states, once all have so many samples."""
 
     async def all_have() -> dict[str, PhysicsState] | None:
@@ -87,10 +64,9 @@ async def test_killed_at_any_moment_it_goes_on_with_the_samples_that_it_had(
     client: Client, redis_url: str, tmp_path: Path
 ) -> None:
     generator = random.Random(3)
-    async with asyncio.TaskGroup() as group:
-        feed = group.create_task(Feed(client).run())
+    async with feed(client, NAMES):
         had = 0
-        for _ in range(4):
+        for _ in range(3):
             async with feynman(redis_url, tmp_path) as running:
                 if had:
                     loaded = await running.logged("checkpoint_loaded")
@@ -107,12 +83,10 @@ async def test_killed_at_any_moment_it_goes_on_with_the_samples_that_it_had(
             # window that was begun anew has a handful.
             assert min(state.samples or 0 for state in found.values()) > min(least - 3 * INTERVAL / TICK, least / 2)
             had = least
-        feed.cancel()
 
 
 async def test_stopped_it_forgets_nothing(client: Client, redis_url: str, tmp_path: Path) -> None:
-    async with asyncio.TaskGroup() as group:
-        feed = group.create_task(Feed(client).run())
+    async with feed(client, NAMES):
         async with feynman(redis_url, tmp_path, checkpoint_seconds=3600) as running:
             await reached(client, 70)
             assert await running.stop() == 0
@@ -126,7 +100,6 @@ async def test_stopped_it_forgets_nothing(client: Client, redis_url: str, tmp_pa
             assert body["checkpoint"]["file"] == str(tmp_path / "windows-0-of-1.npz")
             metrics = (await running.get("/metrics")).text
             assert f"cottage_feynman_symbols_restored_total {len(NAMES)}.0" in metrics
-        feed.cancel()
 
 
 @pytest.mark.parametrize("damage", ["torn", "other settings"])
@@ -134,8 +107,7 @@ async def test_a_file_that_cannot_be_used_is_left_aside_and_the_work_begins(
     client: Client, redis_url: str, tmp_path: Path, damage: str
 ) -> None:
     path = tmp_path / "windows-0-of-1.npz"
-    async with asyncio.TaskGroup() as group:
-        feed = group.create_task(Feed(client).run())
+    async with feed(client, NAMES):
         async with feynman(redis_url, tmp_path) as running:
             await running.logged("checkpoint_saved")
             running.signal(signal.SIGKILL)
@@ -151,4 +123,3 @@ async def test_a_file_that_cannot_be_used_is_left_aside_and_the_work_begins(
             assert max(state.samples or 0 for state in found.values()) < min(s.samples or 0 for s in before.values())
             await running.logged("checkpoint_saved")
             assert path.exists()
-        feed.cancel()

@@ -4,19 +4,17 @@ import asyncio
 import json
 import math
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
-from common import keys
 from common.clock import Clock, SystemClock
 from common.errors import RedisError
-from common.messages import Heartbeat, PhysicsUpdate, StateMessage, parse_state_update
-from common.redis import Client, connect, subscribe
+from common.redis import Client, connect
 from common.snapshot import MarketSnapshot
 from common.state import FAIL_SAFE, PhysicsState, Version
 from common.store import MarketSnapshots, PhysicsStates
@@ -24,13 +22,13 @@ from deploy.redis_server import RunningServer, Server, free_port, start
 from services.feynman.service import FeynmanService
 from services.feynman.settings import FeynmanSettings
 from tests import reference
+from tests.integration.feynman import FAST, Channel, process
 from tests.reference import Sample
 from tests.services.feynman.histories import assert_vector
 from tests.support import IN_MEMORY, OwnRedis, eventually, service
 
 SYSTEM_CLOCK = SystemClock()
 KEY = "physics:writer:0"
-FAST = {"tick_seconds": 0.05, "heartbeat_seconds": 0.1, "discovery_seconds": 0.05, "lease_seconds": 5.0}
 
 
 def settings_for(url: str, **settings: Any) -> FeynmanSettings:
@@ -48,12 +46,6 @@ async def feynman(url: str, clock: Clock = SYSTEM_CLOCK, **settings: Any) -> Asy
         stopping.set()
         async with asyncio.timeout(8):
             await work
-
-
-def process(url: str, **settings: Any) -> Any:
-    """As a process of its own."""
-    chosen: Mapping[str, Any] = {**FAST, **settings}
-    return service("feynman", {"REDIS_URL": url, **{f"FEYNMAN_{k.upper()}": str(v) for k, v in chosen.items()}})
 
 
 class SteppedClock(SystemClock):
@@ -82,41 +74,6 @@ class SteppedClock(SystemClock):
 
     async def all_asleep(self) -> None:
         await eventually(lambda: len(self._sleepers) == 3)
-
-
-class Channel:
-    """All that is published on `state_update`, gathered while the block runs."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._messages: list[StateMessage] = []
-
-    async def __aenter__(self) -> Self:
-        self._ready = asyncio.Event()
-        self._task = asyncio.create_task(self._listen())
-        await self._ready.wait()
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        self._task.cancel()
-        await asyncio.wait((self._task,))
-
-    async def _listen(self) -> None:
-        async with subscribe(self._url, keys.STATE_UPDATE) as subscription:
-            self._ready.set()
-            while True:
-                payload = await subscription.next(1.0)
-                if payload is not None:
-                    self._messages.append(parse_state_update(payload, None))
-
-    def updates(self, symbol: str) -> list[PhysicsUpdate]:
-        return [each for each in self._messages if isinstance(each, PhysicsUpdate) and each.symbol == symbol]
-
-    def heartbeats(self) -> list[Heartbeat]:
-        return [each for each in self._messages if isinstance(each, Heartbeat)]
-
-    def versions(self, symbol: str) -> list[Version]:
-        return [each.version for each in self.updates(symbol) if each.version is not None]
 
 
 async def snapshot(client: Client, symbol: str, price: float = 100.0, ago: float = 0.0, **fields: Any) -> float:

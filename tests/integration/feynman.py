@@ -1,0 +1,79 @@
+"""What tests of feynman on a real Redis share: the process, a feed for it, and all that it publishes."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from common import keys
+from common.clock import SystemClock
+from common.messages import Heartbeat, PhysicsUpdate, StateMessage, parse_state_update
+from common.redis import Client, subscribe
+from common.snapshot import MarketSnapshot
+from common.state import Version
+from common.store import MarketSnapshots
+from tests.support import service
+
+FAST = {"tick_seconds": 0.05, "heartbeat_seconds": 0.1, "discovery_seconds": 0.05, "lease_seconds": 5.0}
+
+
+def process(url: str, **settings: Any) -> Any:
+    """As a process of its own."""
+    chosen: Mapping[str, Any] = {**FAST, **settings}
+    return service("feynman", {"REDIS_URL": url, **{f"FEYNMAN_{k.upper()}": str(v) for k, v in chosen.items()}})
+
+
+class Channel:
+    """All that is published on `state_update`, gathered while the block runs."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._messages: list[StateMessage] = []
+
+    async def __aenter__(self) -> Self:
+        self._ready = asyncio.Event()
+        self._task = asyncio.create_task(self._listen())
+        await self._ready.wait()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+
+    async def _listen(self) -> None:
+        async with subscribe(self._url, keys.STATE_UPDATE) as subscription:
+            self._ready.set()
+            while True:
+                payload = await subscription.next(1.0)
+                if payload is not None:
+                    self._messages.append(parse_state_update(payload, None))
+
+    def updates(self, symbol: str) -> list[PhysicsUpdate]:
+        return [each for each in self._messages if isinstance(each, PhysicsUpdate) and each.symbol == symbol]
+
+    def heartbeats(self) -> list[Heartbeat]:
+        return [each for each in self._messages if isinstance(each, Heartbeat)]
+
+    def versions(self, symbol: str) -> list[Version]:
+        return [each.version for each in self.updates(symbol) if each.version is not None]
+
+
+@asynccontextmanager
+async def feed(client: Client, symbols: Sequence[str], pause: float = 0.02) -> AsyncIterator[None]:
+    """New snapshots of all symbols, again and again while the block runs, whatever becomes of feynman."""
+
+    async def run() -> None:
+        snapshots, generator, price, step = MarketSnapshots(client), random.Random(1), 100.0, 0
+        while True:
+            price, step = price * (1 + generator.gauss(0, 1e-3)), step + 1
+            now = SystemClock().time()
+            await snapshots.write([MarketSnapshot(name, price, now, step, step, source="live") for name in symbols])
+            await asyncio.sleep(pause)
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
