@@ -50,20 +50,24 @@ class Shortlist:
 
     def values(self, rows: Rows) -> tuple[Rows, FloatArray]:
         """All values of these rows' lists, one after the other, and which of `rows` each belongs to (its place)."""
-        length = self.length[rows]
-        row = np.repeat(np.arange(len(rows)), length)
-        place = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
+        row, place = _places(self.length[rows])
         return row, self.value[rows[row], place]
 
     def choose(self, rows: Rows, chosen: BoolArray, value: FloatArray) -> BoolArray:
         """Make each row's list of the chosen columns, shapes (n, W); for which rows there was room, shape (n,)."""
         length = np.count_nonzero(chosen, axis=1)
         room: BoolArray = length <= self.size
-        chosen = chosen & room[:, np.newaxis]
         length = np.where(room, length, 0)
-        which, column = np.nonzero(chosen)
-        place = np.arange(len(which)) - np.repeat(np.cumsum(length) - length, length)
-        self.value[rows[which], place] = value[which, column]
-        self._column[rows[which], place] = column
+        # In one dimension: np.nonzero takes eight times as long over two.
+        flat = np.flatnonzero(chosen if room.all() else chosen & room[:, np.newaxis])
+        which, place = _places(length)
+        self.value[rows[which], place] = value.ravel()[flat]
+        self._column[rows[which], place] = flat - which * chosen.shape[1]
         self.length[rows] = length
         return room
+
+
+def _places(length: IntArray) -> tuple[Rows, Rows]:
+    """Lists of these lengths, one after the other: of each element, which list's it is and its place there."""
+    which = np.repeat(np.arange(len(length)), length)
+    return which, np.arange(len(which)) - np.repeat(np.cumsum(length) - length, length)
