@@ -45,9 +45,13 @@ def settled_bins(
     position *= 4.0
     # There is no edge beyond the middles of the outermost bins.
     np.clip(position, 0.5 - BINS / 2, BINS / 2 - 0.5, out=position)
-    from_edge = np.abs(position - np.rint(position))
+    from_edge = np.rint(position)
+    np.abs(np.subtract(position, from_edge, out=from_edge), out=from_edge)
     # r/σ moves by this part of itself at most. What is added is far above any rounding, and the tolerance.
-    settled = from_edge > np.abs(position) * (margin / (1.0 - margin)) + 1e-8
+    moves = np.abs(position)
+    moves *= margin / (1.0 - margin)
+    moves += 1e-8
+    settled = from_edge > moves
     position += BINS / 2
     bins = position.astype(np.intp)
     if not margin.all():
@@ -127,9 +131,8 @@ class ReturnHistogram:
         """Which rows' lists had room."""
         returns = log_return[rows]
         missing = np.isnan(returns)
-        returns[missing] = np.inf
+        np.copyto(returns, np.inf, where=missing)
         bins, settled = settled_bins(returns, self._sigma[rows, np.newaxis], self._margin[rows, np.newaxis])
-        listed = ~(settled | missing)
-        bins[listed | missing] = BINS  # a bin of its own, after the last, which is then cut off
+        np.copyto(bins, BINS, where=~settled | missing)  # a bin of its own, after the last, which is then cut off
         self._counts[rows] = histogram(bins, BINS + 1)[:, :BINS]
-        return self._listed.choose(rows, listed, returns)
+        return self._listed.choose(rows, ~(settled | missing), returns)

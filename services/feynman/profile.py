@@ -19,8 +19,11 @@ SHRUNK = 8.0
 
 def price_bins(price: FloatArray, lo: FloatArray, hi: FloatArray) -> npt.NDArray[np.intp]:
     """⌊(p − lo) / (hi − lo) · 32 + 1e-9⌋, held within 0 … 31; hi is above lo."""
-    position = (price - lo) / (hi - lo) * BINS
-    return np.minimum((position + TOLERANCE).astype(np.intp), BINS - 1)
+    position = price - lo
+    position /= hi - lo
+    position *= BINS
+    position += TOLERANCE
+    return np.minimum(position, BINS - 1.0, out=position).astype(np.intp)
 
 
 class VolumeProfile:
@@ -28,9 +31,9 @@ class VolumeProfile:
 
     def __init__(self, window: int, capacity: int) -> None:
         self._window = window
-        self._volume: FloatArray = np.zeros((capacity, BINS))
-        self._samples: FloatArray = np.zeros((capacity, BINS))
-        """How many samples are in each bin: the weights of a window without volume."""
+        self._weight: FloatArray = np.zeros((capacity, BINS))
+        self._alike: BoolArray = np.zeros(capacity, np.bool_)
+        """Whether each sample weighs 1, in a window without volume. Else its volume."""
         self._lo: FloatArray = np.zeros(capacity)
         """Between which the bins lie; nan for a row that must be summed anew."""
         self._hi: FloatArray = np.zeros(capacity)
@@ -38,7 +41,7 @@ class VolumeProfile:
         """The largest volume that the window had since it was summed."""
 
     def grow(self, capacity: int) -> None:
-        for name in ("_volume", "_samples", "_lo", "_hi", "_most"):
+        for name in ("_weight", "_alike", "_lo", "_hi", "_most"):
             setattr(self, name, grown(getattr(self, name), capacity))
 
     def forget(self, rows: int | Rows | BoolArray) -> None:
@@ -56,7 +59,7 @@ class VolumeProfile:
         # Sums that last for days would gather their roundings: each row has its turn once a window.
         self.forget(rows[column == rows % self._window])
         price, volume, full = leaving
-        self._update(rows, price, -volume, -1.0, full)
+        self._update(rows, price, volume, -1.0, full)
         price, volume = entering
         self._update(rows, price, volume, 1.0, np.ones(len(rows), np.bool_))
 
@@ -75,24 +78,25 @@ class VolumeProfile:
         """
         self._most[rows] = np.maximum(self._most[rows], total)
         moved = (self._lo[rows] != lo) | (self._hi[rows] != hi) | (total * SHRUNK < self._most[rows])
-        anew = (hi > lo) & moved
+        anew = (hi > lo) & (moved | (self._alike[rows] != (total == 0)))
         self._lo[rows[anew]], self._hi[rows[anew]], self._most[rows[anew]] = lo[anew], hi[anew], total[anew]
+        self._alike[rows[anew]] = total[anew] == 0
         for part in chunks(int(np.count_nonzero(anew)), self._window):
             self._sum(rows[anew][part], *window)
-        weights = np.where(total[:, np.newaxis] > 0, self._volume[rows], self._samples[rows])
-        return np.where((hi > lo)[:, np.newaxis], weights, 0.0)
+        return np.where((hi > lo)[:, np.newaxis], self._weight[rows], 0.0)
 
-    def _update(self, rows: Rows, price: FloatArray, volume: FloatArray, number: float, where: BoolArray) -> None:
+    def _update(self, rows: Rows, price: FloatArray, volume: FloatArray, sign: float, where: BoolArray) -> None:
         lo, hi = self._lo[rows], self._hi[rows]
         # A price beyond means that the range is another now.
         where = where & (lo < hi) & (lo <= price) & (price <= hi)
         rows = rows[where]
         bins = price_bins(price[where], lo[where], hi[where])
-        self._volume[rows, bins] += volume[where] * HEADROOM
-        self._samples[rows, bins] += number
+        self._weight[rows, bins] += sign * np.where(self._alike[rows], 1.0, volume[where] * HEADROOM)
 
     def _sum(self, rows: Rows, price: FloatArray, volume: FloatArray, samples: IntArray) -> None:
         bins = price_bins(price[rows], self._lo[rows, np.newaxis], self._hi[rows, np.newaxis])
-        self._volume[rows] = histogram(bins, BINS, volume[rows] * HEADROOM)
-        bins[np.arange(price.shape[1]) >= samples[rows, np.newaxis]] = BINS  # columns that are not in use
-        self._samples[rows] = histogram(bins, BINS + 1)[:, :BINS]
+        weight = volume[rows]
+        weight *= HEADROOM
+        alike = self._alike[rows]
+        weight[alike] = np.arange(price.shape[1]) < samples[rows[alike], np.newaxis]  # columns in use
+        self._weight[rows] = histogram(bins, BINS, weight)
