@@ -14,7 +14,7 @@ Rows = npt.NDArray[np.intp]
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
 CHUNK_ELEMENTS = 2**16
-"""So many elements are worked on together: a megabyte an array, which stays in a core's cache, and numpy's
+"""So many elements are worked on together: half a megabyte an array, which stays in a core's cache, and numpy's
 overhead per call is small by then."""
 
 

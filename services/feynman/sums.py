@@ -64,4 +64,5 @@ class BlockSums:
             self.read(rows, np.full(len(rows), block * BLOCK), price, volume, trades, r)
 
     def _block(self, ring: FloatArray, rows: Rows, block: Rows) -> FloatArray:
-        return ring.reshape(len(ring), self._blocks, BLOCK)[rows, block]
+        blocks: FloatArray = ring.reshape(-1, BLOCK)[rows * self._blocks + block]
+        return blocks
