@@ -11,11 +11,11 @@ fast := not slow and not browser and not compose
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install lock lint format test test-all run bench-feynman estimators \
+.PHONY: help install lock lint format test test-all run bench-feynman bench-checkpoint estimators \
 	state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
-	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Start
 install: ## .venv from the locks (PYTHON=python3.13 VENV=.venv-3.13)
@@ -51,6 +51,9 @@ lock: install ## both locks anew from pyproject.toml (ARGS="--upgrade")
 ##@ Measure
 bench-feynman: install ## what a tick of the physics costs, by symbols and window (ARGS="--plot cost.svg")
 	$(bin)/python -m tests.bench.feynman $(ARGS)
+
+bench-checkpoint: install ## what it costs to save and to load the windows (ARGS="--folder /mnt/disk")
+	$(bin)/python -m tests.bench.checkpoint $(ARGS)
 
 estimators: install ## what α, the regime and the entropy are worth, by simulation (ARGS="--plots docs/estimators")
 	$(bin)/python -m tests.bench.estimators $(ARGS)

@@ -30,6 +30,9 @@ PART_SYMBOLS = 256
 SPREAD = 10.0
 """Seconds over which the parts of one checkpoint are spread; a sixth of the interval at most."""
 
+SLACK = 1.25
+"""A save may take so much longer than the one before."""
+
 LAST_SECONDS = 4.0
 """What a stop may spend on a last checkpoint."""
 
@@ -100,28 +103,33 @@ class Memory:
         if self._path is None:
             return
         spread = min(SPREAD, self._interval / 6)
+        began, expected = self._clock.monotonic(), spread * SLACK
         while True:
+            # What one save copies first is the oldest until the next is whole: from begin to begin, and that one's
+            # whole duration, is what a kill may cost.
+            await self._clock.sleep(max(0.0, began + self._interval - expected - self._clock.monotonic()))
             began = self._clock.monotonic()
-            # What is copied first is the oldest when the next one has been written.
-            await self._clock.sleep(self._interval - spread)
-            await self._save(self._path, spread)
-            metrics.CHECKPOINT_SECONDS.observe(self._clock.monotonic() - began - (self._interval - spread))
+            await self.save(spread)
+            took = self._clock.monotonic() - began
+            metrics.CHECKPOINT_SECONDS.observe(took)
+            expected = max(took, spread) * SLACK
 
     async def last(self) -> None:
         """Save what is known now, in a hurry; then there is no more."""
         try:
             if self._path is not None:
                 async with asyncio.timeout(LAST_SECONDS):
-                    await self._save(self._path, 0.0)
+                    await self.save(0.0)
         except TimeoutError:
             log.warning("checkpoint_too_slow", file=str(self._path), seconds=LAST_SECONDS)
         finally:
             self._thread.shutdown(wait=False)
 
-    async def _save(self, path: Path, spread: float) -> None:
+    async def save(self, spread: float) -> None:
+        """One checkpoint, its parts copied one after the other over `spread` seconds."""
         began = self._clock.monotonic()
-        names = self._book.sampled()
-        if not names:
+        path, names = self._path, self._book.sampled()
+        if path is None or not names:
             return
         parts = list(batches(names, PART_SYMBOLS))
         writer = CheckpointWriter(path, self._sampled_with)

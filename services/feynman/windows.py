@@ -219,9 +219,8 @@ class Windows:
 
     def _grow(self, capacity: int) -> None:
         # One array after the other, so that only one of them is there twice at a time.
-        for name, value in list(vars(self).items()):
-            if isinstance(value, np.ndarray):
-                setattr(self, name, grown(value, capacity))
+        for name in [name for name, value in vars(self).items() if isinstance(value, np.ndarray)]:
+            setattr(self, name, grown(getattr(self, name), capacity))
         for kept in (self.sums, self.returns, self.largest, self.profile):
             kept.grow(capacity)
 

@@ -13,6 +13,7 @@ import structlog
 from common.clock import SystemClock
 from services.feynman import memory
 from services.feynman.book import Book
+from services.feynman.checkpoint import CheckpointWriter, Part
 from services.feynman.memory import Memory
 from services.feynman.settings import FeynmanSettings
 from tests.support import eventually
@@ -159,6 +160,55 @@ async def test_it_saves_again_and_again(keeping: tuple[Memory, Book], tmp_path: 
     assert status["saved_at"] > NOW
 
 
+class VirtualClock(SystemClock):
+    """Time passes where somebody sleeps, or where a test lets it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("disk", [0.0, 0.05, 0.5], ids=["fast", "slow", "slower"])
+async def test_no_saved_sample_is_ever_older_than_the_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: float
+) -> None:
+    """A kill just before a file is whole costs what has come since the one before began."""
+    clock = VirtualClock()
+    begun: list[float] = []
+    finished: list[float] = []
+
+    class Observed(CheckpointWriter):
+        def open(self) -> None:
+            begun.append(clock.now)
+            super().open()
+
+        def add(self, part: Part) -> None:
+            clock.now += disk
+            super().add(part)
+
+        def finish(self, now: float) -> int:
+            finished.append(clock.now)
+            return super().finish(now)
+
+    monkeypatch.setattr(memory, "CheckpointWriter", Observed)
+    monkeypatch.setattr(memory, "PART_SYMBOLS", 10)
+    kept = Memory(settings_for(tmp_path, checkpoint_seconds=60), book_with(300), clock)
+    task = asyncio.create_task(kept.keep())
+    await eventually(lambda: len(finished) >= 6)
+    task.cancel()
+    await asyncio.wait([task])
+    assert finished[0] <= 60 + 30 * disk  # how long the first takes is not known before it
+    ages = [end - begin for begin, end in zip(begun, finished[1:], strict=False)]
+    assert max(ages[1:]) <= 60
+    assert min(ages[1:]) > 40  # nor is it saved all the time
+
+
 def _samples_in(folder: Path) -> int:
     with np.load(folder / "windows-0-of-1.npz") as archive:
         return int(archive["0/samples"][0])
@@ -187,8 +237,8 @@ async def test_what_is_cut_short_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(memory, "PART_SYMBOLS", 1)
     book = book_with(200)
     kept = Memory(settings_for(tmp_path, checkpoint_seconds=60), book, SystemClock())
-    task = asyncio.create_task(kept._save(tmp_path / "w", 60.0))
-    await eventually(lambda: list(tmp_path.glob(".w.*.tmp")))
+    task = asyncio.create_task(kept.save(60.0))
+    await eventually(lambda: list(tmp_path.glob(".windows*.tmp")))
     task.cancel()
     await asyncio.wait([task])
     await eventually(lambda: not list(tmp_path.iterdir()))

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from dataclasses import fields
 
 import numpy as np
@@ -131,6 +132,25 @@ def test_the_arrays_double_and_keep_what_they_hold() -> None:
     assert windows.last_price[:5].tolist() == windows.price[:5, 0].tolist() == [1, 2, 3, 4, 5]
     assert windows.last_timestamp[:5].tolist() == [0, 1, 2, 3, 4]
     assert windows.session_volume[:5].tolist() == windows.session_trades[:5].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_only_one_array_is_there_twice_while_they_grow() -> None:
+    tracemalloc.start()
+    try:
+        windows = Windows(1000, capacity=256)
+        for _ in range(256):
+            windows.add()
+        before, _most = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        windows.add()
+        after, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert windows.capacity == 512
+    ring = windows.price.base
+    assert ring is not None
+    assert after > 1.9 * before
+    assert most < after + ring.nbytes
 
 
 @pytest.mark.parametrize("wrong", [{"length": 0}, {"gap": 0.0}, {"gap": math.nan}, {"capacity": 0}])

@@ -1,0 +1,153 @@
+"""What it costs to keep the windows in a file and to load them again: `make bench-checkpoint`.
+
+Saving and loading are processes of their own, timed in CPU. What the loop spends at a time is what a tick may have to
+wait for; the rest is the thread's, beside it. The clock's seconds tell what the disk does, and differ from run to run.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common import logs
+from common.clock import SystemClock
+from services.feynman.book import Book
+from services.feynman.checkpoint import Part
+from services.feynman.memory import PART_SYMBOLS, SPREAD, Memory
+from services.feynman.settings import FeynmanSettings
+from tests.bench.market import Market
+
+GAP, FORGET = 60.0, 3600.0
+
+Figures = dict[str, float]
+
+
+class TimedBook(Book):
+    """Knows how long a copy of one part took, or its return, at most."""
+
+    most = 0.0
+    """Milliseconds of CPU."""
+
+    def saved(self, symbols: Sequence[str]) -> Part:
+        with self._timed():
+            return super().saved(symbols)
+
+    def restore(self, part: Part, only: Collection[str] = ()) -> int:
+        with self._timed():
+            return super().restore(part, only)
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        before = time.thread_time()
+        yield
+        self.most = max(self.most, (time.thread_time() - before) * 1e3)
+
+
+def filled(symbols: int, window: int) -> TimedBook:
+    """A book of full windows."""
+    book, market = TimedBook(window, GAP, FORGET), Market(symbols)
+    for rows in np.array_split(np.arange(symbols), max(1, symbols // PART_SYMBOLS)):
+        book.restore(Part([f"S{i}" for i in rows], ["live"] * len(rows), market.history(rows, window)))
+    return book
+
+
+async def save(folder: str, symbols: int, window: int) -> Figures:
+    """One checkpoint at the pace of a running service, and one as at a stop."""
+    book = filled(symbols, window)
+    memory = Memory(FeynmanSettings(checkpoint_dir=folder, window=window), book, SystemClock())
+    held = _peak_anew()
+    figures: Figures = {"held": held}
+    for name, spread in (("save", SPREAD), ("stop", 0.0)):
+        book.most = 0.0
+        before = _now()
+        await memory.save(spread)
+        figures |= _since(before, name, book)
+    return figures | {"more": _peak() - held}
+
+
+async def load(folder: str, window: int) -> Figures:
+    book = TimedBook(window, GAP, FORGET)
+    memory = Memory(FeynmanSettings(checkpoint_dir=folder, window=window), book, SystemClock())
+    before = _now()
+    await memory.load()
+    return _since(before, "load", book) | {"loaded": _peak()}
+
+
+def _now() -> tuple[float, float, float]:
+    return time.process_time(), time.thread_time(), time.monotonic()
+
+
+def _since(before: tuple[float, float, float], name: str, book: TimedBook) -> Figures:
+    every, loop, seconds = (now - then for now, then in zip(_now(), before, strict=True))
+    return {f"{name} all": every * 1e3, f"{name} loop": loop * 1e3, f"{name} s": seconds, f"{name} most": book.most}
+
+
+def _peak_anew() -> float:
+    """As `_peak`, which begins anew with now, where the system can forget what was before."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return _peak()
+
+
+def _peak() -> float:
+    """The most megabytes that this process has held."""
+    try:
+        return float(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def cell(what: str, folder: str, symbols: int, window: int) -> Figures:
+    """One of both in a process of its own."""
+    arguments = ["--cell", what, "--folder", folder, "--symbols", str(symbols), "--window", str(window)]
+    command = [sys.executable, "-m", "tests.bench.checkpoint", *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def report(figures: Figures) -> str:
+    lines = [f"{'':20} {'CPU ms':>8} {'of the loop':>12} {'at a time':>10} {'seconds':>9}"]
+    for name, about in (("save", "saved beside ticks"), ("stop", "saved at a stop"), ("load", "loaded")):
+        every, loop, most, seconds = (figures[f"{name} {what}"] for what in ("all", "loop", "most", "s"))
+        lines.append(f"{about:20} {every:8.0f} {loop:12.0f} {most:10.1f} {seconds:9.1f}")
+    held, more, loaded = figures["held"], figures["more"], figures["loaded"]
+    lines.append(
+        f"memory: {held:.0f} MB held, {more:.0f} more while it saves; {loaded:.0f} at most until it is loaded"
+    )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench-checkpoint", description=__doc__)
+    parser.add_argument("--symbols", type=int, default=10_000)
+    parser.add_argument("--window", type=int, default=1000)
+    parser.add_argument("--folder", help="on the disk that is asked about; else that of temporary files")
+    parser.add_argument("--cell", choices=("save", "load"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    logs.configure("bench", "warning")
+    if given.cell == "save":
+        print(json.dumps(asyncio.run(save(given.folder, given.symbols, given.window))))
+    elif given.cell == "load":
+        print(json.dumps(asyncio.run(load(given.folder, given.window))))
+    else:
+        with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+            figures = cell("save", folder, given.symbols, given.window)
+            size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
+            figures |= cell("load", folder, given.symbols, given.window)
+        print(f"{given.symbols:,} symbols × {given.window:,} samples: a file of {size:.0f} MB")
+        print(report(figures))
+
+
+if __name__ == "__main__":
+    main()
