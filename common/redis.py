@@ -1,18 +1,20 @@
 """The only module that imports redis-py: it knows that library's defaults and faults.
 
 A Client's commands raise common.errors.RedisError and its kinds, never an exception of the library.
-Every command has a timeout. Replies are bytes.
+Every command has a timeout. Replies are bytes. Thousands of commands go through `Client.bulk`.
 """
 
 import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.client import Pipeline as AsyncPipeline
@@ -23,11 +25,11 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    InvalidResponse,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
-    ResponseError,
 )
 from redis.exceptions import (
     ConnectionError as LostConnection,
@@ -43,6 +45,14 @@ from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable,
 
 CONNECT_SECONDS = 5.0  # §5.1
 COMMAND_SECONDS = 5.0
+BATCH = 500
+"""Commands or keys at a time: about a millisecond of Redis, so that nobody waits long for it."""
+
+Command = tuple[str | bytes | int | float, ...]
+"""Its words, such as ("HMGET", key, "price")."""
+
+_READ_BYTES = 2**16
+_MORE = object()  # what the parser gives where a reply is not whole yet
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 
@@ -55,17 +65,19 @@ def translated() -> Iterator[None]:
             yield
     except NoScriptError:
         raise
-    except _REFUSALS as error:
-        raise RedisRefused(str(error)) from error
-    except OutOfMemoryError as error:
-        raise RedisFull(str(error)) from error
-    except (LostConnection, CommandTimeout, ReadOnlyError, OSError) as error:
-        raise RedisUnavailable(str(error) or type(error).__name__) from error
-    except ResponseError as error:
-        kind = RedisRefused if str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM")) else RedisError
-        raise kind(str(error)) from error
-    except redis.RedisError as error:
-        raise RedisError(str(error)) from error
+    except (redis.RedisError, OSError) as error:
+        raise _translation(error) from error
+
+
+def _translation(error: Exception) -> RedisError:
+    text = str(error) or type(error).__name__
+    if isinstance(error, _REFUSALS) or text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+        return RedisRefused(text)
+    if isinstance(error, OutOfMemoryError):
+        return RedisFull(text)
+    if isinstance(error, LostConnection | CommandTimeout | ReadOnlyError | OSError):
+        return RedisUnavailable(text)
+    return RedisError(text)
 
 
 def _worth_trying_again(error: Exception) -> bool:
@@ -105,10 +117,12 @@ class _Script(AsyncScript):
 
     async def __call__(self, keys: Any = (), args: Any = (), client: Any = None) -> Any:
         client = client or self.registered_client
+        arguments = (len(keys), *keys, *args)
         try:
-            return await client.evalsha(self.sha, len(keys), *keys, *args)
+            (reply,) = await client.bulk([("EVALSHA", self.sha, *arguments)])
         except NoScriptError:
-            return await client.eval(self.script, len(keys), *keys, *args)
+            (reply,) = await client.bulk([("EVAL", self.script, *arguments)])
+        return reply
 
 
 class Client(redis.asyncio.Redis):
@@ -128,10 +142,92 @@ class Client(redis.asyncio.Redis):
         # Cancelled as it begins, the library's own would leave the connections open.
         await asyncio.shield(super().aclose(close_connection_pool))
 
+    async def bulk(
+        self, commands: Iterable[Command], *, transaction: bool = False, raise_on_error: bool = True
+    ) -> list[Any]:
+        """Send many commands on one connection; their replies, in that order. A tenth of a pipeline's cost.
+
+        500 are taken and sent at a time, and the next 500 after the replies. Replies are what the server said:
+        bytes, int, None or a list of them; nothing is made of them, as methods of the client may do.
+
+        transaction: all are done together or not at all, between MULTI and EXEC. They are sent at once, and
+        nobody else is served meanwhile: let them be few hundred.
+        raise_on_error: raise the first error among 500 replies, once these are read; what comes after them is
+        not sent. False leaves errors in their places, as RedisError and its kinds; the failure of a
+        whole transaction is raised nevertheless.
+
+        The client's timeout is for all of it. Nothing is sent twice, whatever the client's `retries`.
+        Cancelled, timed out or cut off, it drops the connection: no later command gets a reply to one of these.
+        """
+        exchange, most = (_transaction, None) if transaction else (_exchange, BATCH)
+        left = iter(commands)
+        replies: list[Any] = []
+        with translated():
+            connection = await self.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+            try:
+                async with asyncio.timeout(connection.socket_timeout):
+                    await connection.check_health()
+                    while part := list(islice(left, most)):
+                        answers = await exchange(connection, part)
+                        if raise_on_error:
+                            _raise_first(answers)
+                        replies += answers
+            except TimeoutError as error:
+                raise CommandTimeout(f"no answer within {connection.socket_timeout:g} s") from error
+            finally:
+                await self.connection_pool.release(connection)
+        return replies if raise_on_error else [_ours(reply) for reply in replies]
+
     async def now(self) -> float:
         """The server's clock, in seconds since 1970."""
         seconds, micros = await self.time()
         return float(seconds) + float(micros) / 1e6
+
+
+async def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    """The replies to `commands`, errors among them. Where there is none to each, the connection is closed."""
+    stream, writer = connection._reader, connection._writer
+    reader = hiredis.Reader(
+        protocolError=InvalidResponse, replyError=connection._parser.parse_error, notEnoughData=_MORE
+    )
+    replies: list[Any] = []
+    try:
+        # Not drained: sending goes on while we read, so that neither side waits for the other with full
+        # buffers; and with the last reply all of it has been sent, so that no more than this piles up.
+        pack = cast("Callable[[Command], bytes]", hiredis.pack_command)  # its stub has commands of one word
+        writer.write(b"".join(map(pack, commands)))
+        while len(replies) < len(commands):
+            data = await stream.read(_READ_BYTES)
+            if not data:
+                raise LostConnection("the server closed the connection")
+            reader.feed(data)
+            while (reply := reader.gets()) is not _MORE:
+                if type(reply) is not hiredis.PushNotification:
+                    replies.append(reply)
+        if len(replies) > len(commands) or reader.has_data():
+            raise InvalidResponse("more replies than commands")
+    except BaseException:
+        writer.transport.abort()  # a close would wait for the rest to be sent
+        await connection.disconnect(nowait=True)
+        raise
+    return replies
+
+
+async def _transaction(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    """As `_exchange`, between MULTI and EXEC; raises what the server found wrong before it began."""
+    *queued, done = await _exchange(connection, [("MULTI",), *commands, ("EXEC",)])
+    _raise_first([*queued, done])
+    return list(done)
+
+
+def _raise_first(replies: Sequence[Any]) -> None:
+    for reply in replies:
+        if isinstance(reply, redis.RedisError):
+            raise reply
+
+
+def _ours(reply: Any) -> Any:
+    return _translation(reply) if isinstance(reply, redis.RedisError) else reply
 
 
 class BlockingClient(redis.Redis):
@@ -313,8 +409,10 @@ async def subscribe(url: str, *channels: str, timeout: float = COMMAND_SECONDS) 
 
 
 __all__ = [
+    "BATCH",
     "BlockingClient",
     "Client",
+    "Command",
     "Subscription",
     "connect",
     "connect_blocking",

@@ -7,6 +7,7 @@ fails ends loudly with exit status 1, and whoever watches it starts it again.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -34,6 +35,8 @@ class Service(Reporter, Protocol):
 def run(name: str, service: Service, settings: ServiceSettings) -> None:
     """Run one service to its end. Exit status 0: asked to stop, or its work is done; 1: it failed; 2: a setting."""
     logs.configure(name, settings.log_level, settings.log_format)
+    gc.collect()
+    gc.freeze()  # the modules stay: a full collection would go through them each time, for some 30 ms
     sys.exit(uvloop.run(_main(name, service, settings)))
 
 

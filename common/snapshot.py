@@ -16,8 +16,9 @@ UNKNOWN_SOURCE = "unknown"
 LONGEST_NUMBER = 64
 """Characters; the longest that a float prints as is 24."""
 
-_NUMERAL = "+-.0123456789Ee"
-_NUMERAL_BYTES = _NUMERAL.encode()
+NUMERALS = b"+-.0123456789Ee"
+"""What a number may be written with."""
+_NUMERALS_TEXT = NUMERALS.decode()
 
 SAMPLE_FIELDS = ("price", "timestamp", "volume", "trades", "source")
 RawSample = Sequence[str | bytes | None]
@@ -91,12 +92,18 @@ def parse_sample(row: RawSample, now: float) -> Sample:
     if value <= 0:
         raise InvalidMessage("price", f"{value!r} is not above 0")
     moment = _number(timestamp, "timestamp")
-    if not 0 <= moment <= min(now + FUTURE_SECONDS, LATEST_SECONDS):
+    if not 0 <= moment <= latest(now):
         raise InvalidMessage("timestamp", f"{moment!r} lies before 1970 or more than 60 s ahead of Redis's clock")
-    return Sample(value, moment, _count(volume, "volume"), _count(trades, "trades"), _source(source))
+    return Sample(value, moment, _count(volume, "volume"), _count(trades, "trades"), parse_source(source))
 
 
-def _source(word: str | bytes | None) -> str:
+def latest(now: float) -> float:
+    """The latest timestamp that a snapshot may have. `now` is Redis's clock."""
+    return min(now + FUTURE_SECONDS, LATEST_SECONDS)
+
+
+def parse_source(word: str | bytes | None) -> str:
+    """Who a snapshot is from. Raises InvalidMessage("source")."""
     if word is None:
         return UNKNOWN_SOURCE
     try:
@@ -113,7 +120,7 @@ def _number(text: str | bytes | None, name: str) -> float:
         raise InvalidMessage(name, "missing")
     # float() alone also takes "1_000", " 1", other scripts' digits, and a megabyte of them. Stripping stops at
     # a character that is none of a number's, so anything left means that there is one.
-    if len(text) > LONGEST_NUMBER or (text.strip(_NUMERAL) if isinstance(text, str) else text.strip(_NUMERAL_BYTES)):
+    if len(text) > LONGEST_NUMBER or (text.strip(_NUMERALS_TEXT) if isinstance(text, str) else text.strip(NUMERALS)):
         raise InvalidMessage(name, f"{text[:40]!r} is not a number")
     try:
         value = float(text)

@@ -5,19 +5,19 @@ InvalidMessage where one value was asked for, and is left out of many: `on_bad` 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import orjson
 
 from common import keys
-from common.errors import InvalidMessage, InvalidName
+from common.errors import InvalidMessage, InvalidName, RedisError
 from common.messages import AgentUpdate, TradeSignal
-from common.redis import Client, translated
+from common.redis import BATCH, Client, Command
 from common.snapshot import OPTIONAL_FIELDS, SAMPLE_FIELDS, MarketSnapshot, RawSample
 from common.state import PhysicsState, load_object
 
 SCAN_COUNT = 1000  # 6 ms for 10,000 keys; the server's default of 10 takes 182
-BATCH = 500  # commands or keys at a time: about a millisecond of Redis, so that nobody waits long
 
 T = TypeVar("T")
 OnBad = Callable[[str, InvalidMessage], None]
@@ -58,7 +58,7 @@ class PhysicsStates:
         """Those that Redis has, in round trips of 500."""
         states: dict[str, PhysicsState] = {}
         for part in batches(list(symbols)):
-            payloads = await self._client.mget([keys.physics_state(symbol) for symbol in part])
+            (payloads,) = await self._client.bulk([("MGET", *map(keys.physics_state, part))])
             for symbol, payload in zip(part, payloads, strict=True):
                 if payload is None:
                     continue
@@ -81,20 +81,23 @@ class MarketSnapshots:
 
     async def write(self, snapshots: Sequence[MarketSnapshot]) -> None:
         """HSET and EXPIRE each. A quote that the feed no longer gives is removed, not left to go stale."""
-        for part in batches(snapshots):
-            # One transaction: a connection that is cut between the two must not leave a hash without its TTL.
-            pipeline = self._client.pipeline(transaction=True)
+        for part in batches(snapshots, BATCH // 2):  # two commands each
+            commands: list[Command] = []
             cleared: dict[str, frozenset[str]] = {}
             for snapshot in part:
                 key = keys.market_snapshot(snapshot.symbol)
                 fields = snapshot.to_hash()
-                absent = _QUOTES - fields.keys()
-                if absent and self._cleared.get(snapshot.symbol) != absent:
-                    pipeline.hdel(key, *absent)
+                if len(fields) == _ALL_FIELDS:
+                    self._cleared.pop(snapshot.symbol, None)
+                elif self._cleared.get(snapshot.symbol) != (absent := _QUOTES - fields.keys()):
+                    commands.append(("HDEL", key, *absent))
                     cleared[snapshot.symbol] = absent
-                pipeline.hset(key, mapping=fields)  # type: ignore[arg-type]  # the stub forgets str | float
-                pipeline.expire(key, keys.SNAPSHOT_TTL_SECONDS)
-            await pipeline.execute()
+                commands += (
+                    ("HSET", key, *chain.from_iterable(fields.items())),
+                    ("EXPIRE", key, keys.SNAPSHOT_TTL_SECONDS),
+                )
+            # One transaction: a connection that is cut between the two must not leave a hash without its TTL.
+            await self._client.bulk(commands, transaction=True)
             self._cleared.update(cleared)  # only what Redis has taken
 
     async def get(self, symbol: str) -> MarketSnapshot | None:
@@ -110,20 +113,12 @@ class MarketSnapshots:
 
         A key that somebody made of another type gives the InvalidMessage("type") that names it.
         """
-        rows: list[RawSample | InvalidMessage] = []
-        for part in batches(symbols):
-            pipeline = self._client.pipeline(transaction=False)
-            for symbol in part:
-                pipeline.hmget(keys.market_snapshot(symbol), SAMPLE_FIELDS)
-            for symbol, reply in zip(part, await pipeline.execute(raise_on_error=False), strict=True):
-                if not isinstance(reply, Exception):
-                    rows.append(tuple(reply))
-                elif str(reply).startswith("WRONGTYPE"):
-                    rows.append(InvalidMessage("type", f"{keys.market_snapshot(symbol)} is no hash"))
-                else:  # nothing that another symbol would be spared
-                    with translated():
-                        raise reply
-        return rows
+        asked = [keys.market_snapshot(symbol) for symbol in symbols]
+        replies = await self._client.bulk((("HMGET", key, *SAMPLE_FIELDS) for key in asked), raise_on_error=False)
+        return [
+            _wrong_type(key, reply) if isinstance(reply, RedisError) else tuple(reply)
+            for key, reply in zip(asked, replies, strict=True)
+        ]
 
     async def symbols(self, on_bad: OnBad = _ignore) -> list[str]:
         """All that have a snapshot now."""
@@ -131,6 +126,13 @@ class MarketSnapshots:
 
 
 _QUOTES = frozenset(OPTIONAL_FIELDS)
+_ALL_FIELDS = len(SAMPLE_FIELDS) + len(OPTIONAL_FIELDS)
+
+
+def _wrong_type(key: str, error: RedisError) -> InvalidMessage:
+    if str(error).startswith("WRONGTYPE"):
+        return InvalidMessage("type", f"{key} is no hash")
+    raise error  # nothing that another symbol would be spared
 
 
 class MarketFeeds:

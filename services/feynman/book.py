@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.clock import iso_millis
 from common.errors import InvalidMessage
-from common.snapshot import RawSample, Sample, parse_sample
-from common.state import PhysicsState, Version
+from common.snapshot import RawSample
+from common.state import Version
+from services.feynman import states
+from services.feynman.arrays import Rows
 from services.feynman.checkpoint import Part
-from services.feynman.vector import REGIMES, Vectors, compute
+from services.feynman.samples import Samples, parse
+from services.feynman.vector import compute
 from services.feynman.windows import Windows
 
 
@@ -33,8 +35,10 @@ class Known:
     source: str | None = None
     refused: int | None = None
     """Hash of the snapshot that was refused last, so that it is counted once and not with every tick."""
-    state: PhysicsState | None = None
+    texts: tuple[bytes, bytes] | None = None
+    """Its newest state and the PHYSICS_UPDATE that announces it, both without their version."""
     payload: bytes = b""
+    """The newest state with its version."""
     update: bytes | None = None
     """The PHYSICS_UPDATE that is still to be published."""
 
@@ -66,7 +70,7 @@ class Book:
         """A copy of the windows of those that are still known and sampled."""
         there = [symbol for symbol in symbols if symbol in self._known and self._known[symbol].source is not None]
         known = [self._known[symbol] for symbol in there]
-        rows = np.array([each.row for each in known], np.intp)
+        rows = _rows(known)
         sampled = self._windows.samples[rows] > 0
         return Part(
             [symbol for symbol, has in zip(there, sampled, strict=True) if has],
@@ -105,36 +109,38 @@ class Book:
         `rows`: each symbol once, with its raw SAMPLE_FIELDS or why there are none. `redis_now`: Redis's clock;
         `now`: monotonic. Returns the symbols with a new state, and those newly refused with the reason.
         """
-        samples: dict[str, Sample] = {}
-        refused: list[tuple[str, InvalidMessage]] = []
+        symbols: list[str] = []
+        snapshots: list[RawSample] = []
+        refused: list[tuple[str, RawSample | InvalidMessage, InvalidMessage]] = []
         for symbol, row in rows:
             known = self._known[symbol]
-            if not isinstance(row, InvalidMessage) and all(field is None for field in row):
+            if isinstance(row, InvalidMessage):
+                refused.append((symbol, row, row))
+            elif row.count(None) == len(row):
                 known.absent_since = now if known.absent_since is None else known.absent_since
                 continue
+            else:
+                symbols.append(symbol)
+                snapshots.append(row)
             known.absent_since = None
-            try:
-                sample = self._advanced(known, row, redis_now)
-            except InvalidMessage as error:
-                mark = hash(str(row) if isinstance(row, InvalidMessage) else tuple(row))
-                if mark != known.refused:
-                    known.refused = mark
-                    refused.append((symbol, error))
-                continue
-            if sample is not None:
-                samples[symbol] = sample
-        self._sample(samples)
-        return list(samples), refused
+
+        samples, faults = parse(snapshots, redis_now)
+        samples, behind = self._advanced(symbols, samples)
+        refused += [(symbols[i], snapshots[i], error) for i, error in faults + behind]
+        sampled = [symbols[i] for i in samples.index.tolist()]
+        if sampled:
+            self._sample(sampled, samples)
+        return sampled, [(symbol, error) for symbol, row, error in refused if self._is_news(symbol, row)]
 
     def version(self, epoch: int, seq: int, symbols: Iterable[str]) -> None:
         """Give the newest states of `symbols` a version, and have them published with it."""
-        version = Version(epoch, seq)
+        ending = states.ending(Version(epoch, seq))
         for symbol in symbols:
             known = self._known[symbol]
-            if known.state is not None:
-                known.state = known.state.at(version)
-                known.payload = known.state.to_bytes()
-                known.update = known.state.update(symbol)
+            if known.texts is not None:
+                state, update = known.texts
+                known.payload = state + ending
+                known.update = update + ending
 
     def writes(self) -> list[Write]:
         """Every state with a version, and the updates that are still to be published."""
@@ -145,59 +151,46 @@ class Book:
         for known in self._known.values():
             known.update = None
 
-    def _advanced(self, known: Known, row: RawSample | InvalidMessage, redis_now: float) -> Sample | None:
-        """The sample of a snapshot, None where it is the one that we have. Raises InvalidMessage."""
-        if isinstance(row, InvalidMessage):
-            raise row
-        sample = parse_sample(row, redis_now)
-        if sample.source != known.source:
-            self._windows.clear(known.row)  # simulated prices and real ones share no window
-            known.source = sample.source
-        newest = float(self._windows.last_timestamp[known.row])
-        if sample.timestamp < newest:
-            raise InvalidMessage("timestamp", f"{sample.timestamp!r} goes back behind {newest!r}")
-        return sample if sample.timestamp > newest else None
+    def _advanced(self, symbols: Sequence[str], samples: Samples) -> tuple[Samples, list[tuple[int, InvalidMessage]]]:
+        """Those samples that are newer than what we have, and by index those whose time has gone back.
 
-    def _sample(self, samples: dict[str, Sample]) -> None:
-        if not samples:
-            return
-        rows = np.array([self._known[symbol].row for symbol in samples], np.intp)
-        price, timestamp, volume, trades = np.array([sample[:4] for sample in samples.values()]).T
-        self._windows.append(rows, price, volume, trades, timestamp)
+        Where it is the same time, it is the snapshot that we have.
+        """
+        known = [self._known[symbols[i]] for i in samples.index.tolist()]
+        for each, source in zip(known, samples.source, strict=True):
+            if each.source != source:
+                self._windows.clear(each.row)  # simulated prices and real ones share no window
+                each.source = source
+        rows = _rows(known)
+        newest = self._windows.last_timestamp[rows]
+        behind = [
+            (
+                int(samples.index[i]),
+                InvalidMessage("timestamp", f"{samples.timestamp[i]} goes back behind {newest[i]}"),
+            )
+            for i in np.flatnonzero(samples.timestamp < newest)
+        ]
+        return samples.where(np.flatnonzero(self._windows.advanced(rows, samples.timestamp))), behind
+
+    def _sample(self, symbols: Sequence[str], samples: Samples) -> None:
+        """Append the samples to the windows of their symbols, and compute what these are now."""
+        known = [self._known[symbol] for symbol in symbols]
+        rows = _rows(known)
+        self._windows.append(rows, samples.price, samples.volume, samples.trades, samples.timestamp)
         vectors = compute(self._windows, rows)
-        for symbol, state in zip(samples, _states(vectors, samples.values()), strict=True):
-            self._known[symbol].state = state
+        for each, texts in zip(known, states.texts(symbols, vectors, samples), strict=True):
+            each.texts = texts
+
+    def _is_news(self, symbol: str, row: RawSample | InvalidMessage) -> bool:
+        """Whether this snapshot was not the last one of its symbol that was refused."""
+        mark = hash(str(row) if isinstance(row, InvalidMessage) else tuple(row))
+        known = self._known[symbol]
+        known.refused, before = mark, known.refused
+        return mark != before
 
 
-def _states(vectors: Vectors, samples: Iterable[Sample]) -> Iterator[PhysicsState]:
-    columns = zip(
-        vectors.mass.tolist(),
-        vectors.momentum.tolist(),
-        vectors.friction.tolist(),
-        vectors.entropy.tolist(),
-        vectors.nash_dist.tolist(),
-        vectors.regime.tolist(),
-        vectors.alpha_coefficient.tolist(),
-        vectors.samples.tolist(),
-        vectors.nonzero.tolist(),
-        samples,
-        strict=True,
-    )
-    for mass, momentum, friction, entropy, nash_dist, regime, alpha, count, nonzero, sample in columns:
-        yield PhysicsState(
-            mass,
-            momentum,
-            friction,
-            entropy,
-            nash_dist,
-            REGIMES[regime],
-            alpha,
-            price=sample.price,
-            samples=count,
-            nonzero=nonzero,
-            source=sample.source,
-            timestamp=iso_millis(sample.timestamp),
-        )
+def _rows(known: Sequence[Known]) -> Rows:
+    return np.array([each.row for each in known], np.intp)
 
 
 def belongs(symbol: str, index: int, shards: int) -> bool:

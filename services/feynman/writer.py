@@ -16,10 +16,10 @@ import orjson
 
 from common import keys, logs
 from common.errors import InvalidMessage, RedisError
-from common.redis import Client, connect
+from common.redis import BATCH, Client, connect
 from common.snapshot import FUTURE_SECONDS
 from common.state import load_object
-from common.store import BATCH, PhysicsStates, batches
+from common.store import PhysicsStates, batches
 from services.feynman import metrics
 from services.feynman.book import Write
 

@@ -9,8 +9,9 @@ from starlette.types import ASGIApp
 
 from common import __version__, keys, logs
 from common.errors import InvalidMessage, RedisError
+from common.redis import BATCH
 from common.state import REGIMES
-from common.store import BATCH, MarketSnapshots
+from common.store import MarketSnapshots
 from services.physics import documents, metrics, pages, problems
 from services.physics.edge import Edge
 from services.physics.problems import Refusal

@@ -1,8 +1,12 @@
 """Every structure of the specification (§2, §4) and both channels (§3), on real servers."""
 
 import asyncio
+import contextlib
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
@@ -136,6 +140,47 @@ async def test_every_write_renews_the_minute(client: Client) -> None:
     assert 55 < await lifetime(client, "market:snapshot:SPY") <= 60
 
 
+@asynccontextmanager
+async def cut_after(sent: int, url: str) -> AsyncIterator[str]:
+    """A proxy's URL: it passes so many bytes on to the server, and then ends both connections."""
+    parts = urlsplit(url)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_redis, to_redis = await asyncio.open_connection(parts.hostname, parts.port)
+
+        async def replies() -> None:
+            while data := await from_redis.read(2**16):
+                writer.write(data)
+
+        answering = asyncio.create_task(replies())
+        left = sent
+        while left and (data := await reader.read(left)):
+            to_redis.write(data)
+            left -= len(data)
+        for each in (to_redis, writer):
+            each.close()
+            with contextlib.suppress(OSError):
+                await each.wait_closed()
+        await answering
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("sent", [30, 200, 300, 400, 500, 700, 1_000, 2_000, 40_000, 60_000])
+async def test_a_connection_cut_anywhere_leaves_no_snapshot_without_an_end(
+    client: Client, redis_url: str, sent: int
+) -> None:
+    many = [MarketSnapshot(f"S{number}", 1.0, 1.0) for number in range(300)]
+    async with cut_after(sent, redis_url) as proxy, connect(proxy) as cut:
+        with pytest.raises(RedisUnavailable):
+            await MarketSnapshots(cut).write(many)
+    found = [key async for key in client.scan_iter(match="market:snapshot:*", count=1000)]
+    assert len(found) in (0, 250)  # a transaction, or nothing of it
+    for key in found:
+        assert 0 < await client.ttl(key) <= 60
+
+
 async def test_a_snapshot_as_the_specification_prints_it_is_read(client: Client) -> None:
     words = "HSET market:snapshot:SPY price 450.32 volume 89234567 bid 450.31 ask 450.33 timestamp 1703174400"
     await client.execute_command(*words.split())
@@ -151,6 +196,11 @@ async def test_a_quote_that_the_feed_no_longer_gives_is_gone(client: Client) -> 
     assert await snapshots.get("SPY") == MarketSnapshot("SPY", 1.0, 2.0, bid=0.9)
     await snapshots.write([MarketSnapshot("SPY", 1.0, 3.0, ask=1.1)])
     assert await snapshots.get("SPY") == MarketSnapshot("SPY", 1.0, 3.0, ask=1.1)
+    whole = MarketSnapshot("SPY", 1.0, 4.0, bid=0.9, ask=1.1, open=1.0, high=1.2, low=0.8)
+    await snapshots.write([whole])
+    assert await snapshots.get("SPY") == whole
+    await snapshots.write([MarketSnapshot("SPY", 1.0, 5.0, ask=1.1)])
+    assert await snapshots.get("SPY") == MarketSnapshot("SPY", 1.0, 5.0, ask=1.1)
 
 
 async def test_a_hostile_snapshot_is_refused_by_the_fields_name(client: Client) -> None:

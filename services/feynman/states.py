@@ -1,0 +1,68 @@
+"""States and updates of many symbols as JSON, at a tenth of what one object after the other costs.
+
+The bytes are those of PhysicsState.to_bytes() and .update(), which say what is in them. Only the version is left out:
+it comes last in both, so the same state under another version is the same text with another ending.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import orjson
+
+from common.state import Version
+from services.feynman.arrays import FloatArray
+from services.feynman.samples import Samples
+from services.feynman.vector import REGIMES, Vectors
+
+_REGIMES = [orjson.dumps(regime).decode() for regime in REGIMES]
+
+
+def texts(symbols: Sequence[str], vectors: Vectors, samples: Samples) -> Iterator[tuple[bytes, bytes]]:
+    """For each symbol its state and the PHYSICS_UPDATE that announces it, both without their `ending`.
+
+    All three have one entry a symbol, in the same order: what was sampled, and the vector after it.
+    """
+    columns = zip(
+        symbols,
+        _times(samples.timestamp),
+        _numbers(vectors.mass),
+        _numbers(vectors.momentum),
+        _numbers(vectors.friction),
+        _numbers(vectors.entropy),
+        _numbers(vectors.nash_dist),
+        vectors.regime.tolist(),
+        _numbers(vectors.alpha_coefficient),
+        _numbers(samples.price),
+        vectors.samples.tolist(),
+        vectors.nonzero.tolist(),
+        samples.source,
+        strict=True,
+    )
+    quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
+    for symbol, time, mass, momentum, friction, entropy, nash, code, alpha, price, count, nonzero, source in columns:
+        pillars = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
+        regime = _REGIMES[code]
+        rest = f'"price":{price},"samples":{count},"nonzero":{nonzero},"source":{quoted[source]}'
+        state = f'{{{pillars},"regime":{regime},"alpha_coefficient":{alpha},{rest},"timestamp":"{time}Z"'
+        update = (
+            f'{{"event":"PHYSICS_UPDATE","symbol":"{symbol}","timestamp":"{time}Z",'
+            f'"data":{{"alpha":{alpha},"regime":{regime},{pillars},{rest}}}'
+        )
+        yield state.encode(), update.encode()
+
+
+def ending(version: Version) -> bytes:
+    """What makes a text whole."""
+    return f',"epoch":{version.epoch},"seq":{version.seq}}}'.encode()
+
+
+def _numbers(column: FloatArray) -> list[str]:
+    """Each as JSON has it."""
+    return orjson.dumps(column.tolist())[1:-1].decode().split(",")
+
+
+def _times(epoch_seconds: FloatArray) -> list[str]:
+    """As common.clock.iso_millis, without the Z."""
+    millis = np.rint(epoch_seconds * 1000).astype("datetime64[ms]")
+    times: list[str] = np.datetime_as_string(millis).tolist()
+    return times
