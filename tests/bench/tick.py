@@ -1,0 +1,170 @@
+"""A whole tick on a real server: `make bench-tick`.
+
+A Redis of its own with this repository's redis.conf, the market service with so many simulated symbols, each renewed
+every second, and feynman: three processes as they run anywhere. Costs are CPU time, as the kernel counts it.
+"""
+
+import argparse
+import asyncio
+import itertools
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.redis import Client, connect
+from common.store import PhysicsStates
+from deploy.redis_server import REDIS_CONF, find_server, free_port, start
+from tests.support import ServiceProcess, eventually, service
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def names(number: int) -> list[str]:
+    """AAAA, AAAB, …"""
+    every: Iterator[str] = map("".join, itertools.product(LETTERS, repeat=4))
+    return list(itertools.islice(every, number))
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def megabytes(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What has been used so far."""
+
+    feynman: float
+    market: float
+    redis: float
+    rewrites: int
+    saves: int
+    appended: int
+    """Bytes in the append-only file."""
+
+
+class Bench:
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._given = given
+
+    async def run(self) -> None:
+        given = self._given
+        with tempfile.TemporaryDirectory() as folder:
+            server = find_server()
+            say(f"{server.kind} {server.version}, {given.symbols:,} symbols, a window of {given.window:,},")
+            say(f"a tick every {given.tick} s, checkpoints {'on' if given.checkpoints else 'off'}")
+            with start(server, Path(folder) / "redis", free_port(), config=REDIS_CONF) as running:
+                async with connect(running.url) as client:
+                    await self._with(client, running.url, running.pid, Path(folder))
+
+    async def _with(self, client: Client, url: str, redis_pid: int, folder: Path) -> None:
+        given = self._given
+        market = {"REDIS_URL": url, "MARKET_SYMBOLS": ",".join(names(given.symbols))}
+        feynman = {
+            "REDIS_URL": url,
+            "FEYNMAN_TICK_SECONDS": str(given.tick),
+            "FEYNMAN_WINDOW": str(given.window),
+            "FEYNMAN_CHECKPOINT_DIR": str(folder / "checkpoints") if given.checkpoints else "",
+            "LOG_LEVEL": "debug",
+        }
+        async with service("market", market) as feeding, service("feynman", feynman) as computing:
+            await feeding.logged("starting")
+
+            async def all_written() -> bool:
+                tick = (await computing.get("/status")).json()["tick"]
+                return bool(tick and tick["written"] == given.symbols)
+
+            await computing.logged("starting")
+            await eventually(all_written, 60)
+            pids = (computing.pid, feeding.pid, redis_pid)
+            before, first, seconds = await self._reading(client, pids), len(computing.logs), 0
+            memory = [megabytes(computing.pid)]
+            while seconds < given.seconds:
+                await asyncio.sleep(1)
+                seconds += 1
+                memory.append(megabytes(computing.pid))
+                progress(f"{seconds} of {given.seconds} s, feynman holds {memory[-1]:.0f} MB")
+            progress("")
+            after = await self._reading(client, pids)
+            ticks = [line for line in computing.logs[first:] if line["event"] in ("states_written", "sampled")]
+            self._tell(before, after, ticks, memory)
+            await self._tell_consistency(client, computing)
+
+    async def _reading(self, client: Client, pids: tuple[int, int, int]) -> Reading:
+        about = await client.info("persistence")
+        feynman, market, redis = map(cpu_seconds, pids)
+        return Reading(
+            feynman,
+            market,
+            redis,
+            rewrites=int(about["aof_rewrites"]),
+            saves=int(about["rdb_saves"]),
+            appended=int(about["aof_current_size"]),
+        )
+
+    def _tell(self, before: Reading, after: Reading, ticks: Sequence[dict[str, Any]], memory: list[float]) -> None:
+        seconds, number = self._given.seconds, max(1, len(ticks))
+        skipped = ticks[-1]["number"] - ticks[0]["number"] + 1 - len(ticks) if ticks else 0
+        say()
+        say(f"{'':28} {'CPU ms a tick':>14} {'CPU ms a second':>16}")
+        for name in ("feynman", "market", "redis"):
+            used = (getattr(after, name) - getattr(before, name)) * 1e3
+            say(f"{name:28} {used / number:14.0f} {used / seconds:16.0f}")
+        say()
+        say(f"{'':28} {'p50':>8} {'p99':>8} {'most':>8}")
+        for name, about in (("ms", "a tick takes, ms"), ("late_ms", "it begins late, ms")):
+            values = sorted(float(tick[name]) for tick in ticks)
+            say(f"{about:28} {at(values, 0.5):8.1f} {at(values, 0.99):8.1f} {at(values, 1.0):8.1f}")
+        say()
+        say(f"ticks: {len(ticks)}, and {skipped} left out because their time had passed")
+        say(f"feynman's memory: {memory[0]:.0f} MB at first, {max(memory):.0f} at most, {memory[-1]:.0f} at last")
+        say(f"append-only file: {(after.appended - before.appended) / 1e6:+.0f} MB in {seconds} s, ", end="")
+        say(f"rewritten {after.rewrites - before.rewrites} times; {after.saves - before.saves} snapshots of Redis")
+
+    async def _tell_consistency(self, client: Client, computing: ServiceProcess) -> None:
+        """Every state is there, of one writer, and within the last two ticks that were written."""
+        states = await PhysicsStates(client).many(names(self._given.symbols))
+        versions = [state.version for state in states.values() if state.version is not None]
+        epochs = {version.epoch for version in versions}
+        spread = max(v.seq for v in versions) - min(v.seq for v in versions)
+        late = [line for line in computing.logs if line["event"] == "tick_late"]
+        say(f"states: {len(states):,} of {self._given.symbols:,}, {len(epochs)} epoch, ", end="")
+        say(f"seq at most {spread} apart; ", end="")
+        say(f"{len(late)} warnings of a late tick")
+
+
+def at(ordered: Sequence[float], share: float) -> float:
+    """A quantile of values in order."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def say(text: str = "", end: str = "\n") -> None:
+    print(text, end=end, flush=True)
+
+
+def progress(text: str) -> None:
+    print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench-tick", description=__doc__)
+    parser.add_argument("--symbols", type=int, default=10_000)
+    parser.add_argument("--window", type=int, default=1000)
+    parser.add_argument("--seconds", type=int, default=300, help="how long to measure")
+    parser.add_argument("--tick", type=float, default=1.0, help="seconds; a short one shows what is past capacity")
+    parser.add_argument("--checkpoints", action="store_true", help="save the windows meanwhile, as make run does")
+    asyncio.run(Bench(parser.parse_args()).run())
+
+
+if __name__ == "__main__":
+    main()
