@@ -38,7 +38,7 @@ def test_every_line_has_its_reason() -> None:
         line for before, line in pairwise(lines) if line and not line.startswith("#") and not before.startswith("#")
     ]
     # The second of a pair that one comment explains.
-    assert without == ["appendfsync everysec", "auto-aof-rewrite-min-size 128mb", "slowlog-max-len 128"]
+    assert without == ["appendfsync everysec", "auto-aof-rewrite-min-size 512mb", "slowlog-max-len 128"]
 
 
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
