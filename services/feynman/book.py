@@ -75,7 +75,10 @@ class Book:
         )
 
     def restore(self, part: Part, only: Collection[str] = ()) -> int:
-        """Know these symbols and their windows again, of `only` some where it names any; how many were new."""
+        """Know these symbols and their windows again, of `only` some where it names any; how many were new.
+
+        Each has a state again when its snapshot is seen: where that has not advanced, from the window as it is.
+        """
         chosen = [i for i, name in enumerate(part.symbols) if name not in self._known and (not only or name in only)]
         for i in chosen:
             self._known[part.symbols[i]] = Known(self._windows.add(), source=part.sources[i])
@@ -146,7 +149,7 @@ class Book:
             known.update = None
 
     def _advanced(self, known: Known, row: RawSample | InvalidMessage, redis_now: float) -> Sample | None:
-        """The sample of a snapshot, None where it is the one that we have. Raises InvalidMessage."""
+        """The sample of a snapshot, None where it is the one that our state is of. Raises InvalidMessage."""
         if isinstance(row, InvalidMessage):
             raise row
         sample = parse_sample(row, redis_now)
@@ -156,14 +159,16 @@ class Book:
         newest = float(self._windows.last_timestamp[known.row])
         if sample.timestamp < newest:
             raise InvalidMessage("timestamp", f"{sample.timestamp!r} goes back behind {newest!r}")
-        return sample if sample.timestamp > newest else None
+        # Of a window that was restored, the state is not known, though it may have this sample.
+        return sample if sample.timestamp > newest or known.state is None else None
 
     def _sample(self, samples: dict[str, Sample]) -> None:
         if not samples:
             return
         rows = np.array([self._known[symbol].row for symbol in samples], np.intp)
         price, timestamp, volume, trades = np.array([sample[:4] for sample in samples.values()]).T
-        self._windows.append(rows, price, volume, trades, timestamp)
+        new = self._windows.advanced(rows, timestamp)
+        self._windows.append(rows[new], price[new], volume[new], trades[new], timestamp[new])
         vectors = compute(self._windows, rows)
         for symbol, state in zip(samples, _states(vectors, samples.values()), strict=True):
             self._known[symbol].state = state

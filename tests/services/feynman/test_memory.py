@@ -69,10 +69,9 @@ async def test_a_book_is_known_again(tmp_path: Path, logs: list[Any]) -> None:
     await saved(settings, book)
     again = await restored(settings)
     assert samples_of(again) == {f"S{i}": 5 for i in range(600)}
-    # The next snapshot is its sixth sample; one that it has already seen is none.
+    # The next snapshot is its sixth sample.
     row = [b"105", str(NOW + 5).encode(), b"8", b"1", b"live"]
     assert again.take([("S1", row)], NOW + 5, 0.0)[0] == ["S1"]
-    assert again.take([("S2", [b"104", str(NOW + 4).encode(), b"7", b"1", b"live"])], NOW + 5, 0.0) == ([], [])
     assert samples_of(again)["S1"] == 6
     # Another source begins anew.
     again.take([("S3", [*row[:4], b"replay"])], NOW + 5, 0.0)
@@ -81,12 +80,30 @@ async def test_a_book_is_known_again(tmp_path: Path, logs: list[Any]) -> None:
     assert (logs[0]["symbols"], logs[1]["symbols"]) == (600, 600)
 
 
-async def test_nothing_is_written_before_there_is_a_new_sample(tmp_path: Path) -> None:
+async def test_nothing_is_written_before_a_snapshot_is_seen(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     await saved(settings, book_with(2))
     again = await restored(settings)
     again.version(1, 1, list(again))
     assert again.writes() == []  # what Redis holds may be newer
+    behind = [b"103", str(NOW + 3).encode(), b"7", b"1", b"live"]
+    assert [error.reason for _, error in again.take([("S0", behind)], NOW + 5, 0.0)[1]] == ["timestamp"]
+    again.version(1, 2, list(again))
+    assert again.writes() == []
+
+
+async def test_a_snapshot_that_has_not_advanced_gives_the_state_that_there_was(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    before = book_with(2)
+    await saved(settings, before)
+    again = await restored(settings)
+    row = [b"104", str(NOW + 4).encode(), b"7", b"1", b"live"]
+    assert again.take([("S0", row)], NOW + 5, 0.0) == (["S0"], [])
+    assert again.take([("S0", row)], NOW + 5, 0.0) == ([], [])  # once
+    assert samples_of(again) == {"S0": 5, "S1": 5}
+    for book in (before, again):
+        book.version(2, 1, ["S0"])
+    assert again.writes() == [write for write in before.writes() if write.symbol == "S0"]
 
 
 async def test_only_the_symbols_that_were_asked_for(tmp_path: Path) -> None:
