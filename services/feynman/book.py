@@ -79,7 +79,10 @@ class Book:
         )
 
     def restore(self, part: Part, only: Collection[str] = ()) -> int:
-        """Know these symbols and their windows again, of `only` some where it names any; how many were new."""
+        """Know these symbols and their windows again, of `only` some where it names any; how many were new.
+
+        Each has a state again when its snapshot is seen: where that has not advanced, from the window as it is.
+        """
         chosen = [i for i, name in enumerate(part.symbols) if name not in self._known and (not only or name in only)]
         for i in chosen:
             self._known[part.symbols[i]] = Known(self._windows.add(), source=part.sources[i])
@@ -152,9 +155,10 @@ class Book:
             known.update = None
 
     def _advanced(self, symbols: Sequence[str], samples: Samples) -> tuple[Samples, list[tuple[int, InvalidMessage]]]:
-        """Those samples that are newer than what we have, and by index those whose time has gone back.
+        """Those samples that are newer than what our states are of, and by index those whose time has gone back.
 
-        Where it is the same time, it is the snapshot that we have.
+        Where it is the same time, it is the snapshot that we have. Of a window that was restored there is no
+        state yet, though it may have this sample.
         """
         known = [self._known[symbols[i]] for i in samples.index.tolist()]
         for each, source in zip(known, samples.source, strict=True):
@@ -170,13 +174,17 @@ class Book:
             )
             for i in np.flatnonzero(samples.timestamp < newest)
         ]
-        return samples.where(np.flatnonzero(self._windows.advanced(rows, samples.timestamp))), behind
+        stateless = np.array([each.texts is None for each in known], np.bool_)
+        newer = (samples.timestamp > newest) | (stateless & (samples.timestamp == newest))
+        return samples.where(np.flatnonzero(newer)), behind
 
     def _sample(self, symbols: Sequence[str], samples: Samples) -> None:
-        """Append the samples to the windows of their symbols, and compute what these are now."""
+        """Append the samples to the windows that do not have them, and compute what these are now."""
         known = [self._known[symbol] for symbol in symbols]
         rows = _rows(known)
-        self._windows.append(rows, samples.price, samples.volume, samples.trades, samples.timestamp)
+        new = np.flatnonzero(self._windows.advanced(rows, samples.timestamp))
+        fresh = samples.where(new)
+        self._windows.append(rows[new], fresh.price, fresh.volume, fresh.trades, fresh.timestamp)
         vectors = compute(self._windows, rows)
         for each, texts in zip(known, states.texts(symbols, vectors, samples), strict=True):
             each.texts = texts

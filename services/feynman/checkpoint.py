@@ -36,9 +36,11 @@ LARGEST_RETURN = 1500.0
 _BROKEN = (
     zipfile.BadZipFile,  # no ZIP, or a checksum that is wrong
     zlib.error,
+    AttributeError,  # a manifest of other types
     EOFError,
     KeyError,
     IndexError,
+    MemoryError,  # an array that says it is larger than any machine
     NotImplementedError,  # a bit of a member's header fell, and asks for another compression
     OSError,  # a place outside of the file
     OverflowError,
@@ -132,10 +134,11 @@ def read(path: Path, settings: Mapping[str, Any], now: float, oldest: float) -> 
             with zipfile.ZipFile(file) as archive:
                 manifest = json.loads(archive.read(MANIFEST))
                 _check_manifest(manifest, settings, now, oldest)
-                if (damaged := archive.testzip()) is not None:  # of a file that is damaged nothing is used
-                    raise CheckpointRefused(f"it is damaged: {damaged}")
+                window = int(settings["window"])
+                for number in range(manifest["parts"]):  # of a file that is damaged anywhere nothing is used
+                    _part(archive, number, window)
                 for number in range(manifest["parts"]):
-                    yield _part(archive, number, int(settings["window"]))
+                    yield _part(archive, number, window)
         except _BROKEN as error:
             raise CheckpointRefused(f"it is damaged, or no checkpoint: {error or type(error).__name__}") from error
 
@@ -152,8 +155,12 @@ def sweep(path: Path) -> int:
 
 
 def leave_aside(path: Path) -> Path:
-    """Give a file that was refused a name under which the next one does not replace it. Raises OSError."""
+    """Give a file that was refused a name of its own, which nothing replaces; that name. Raises OSError."""
     aside = path.with_name(path.name + ".refused")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.refused-{number}")
     return path.replace(aside)
 
 
@@ -165,7 +172,7 @@ def _check_manifest(manifest: Any, settings: Mapping[str, Any], now: float, olde
         if found != value:
             raise CheckpointRefused(f"it was sampled with {name} {found}, now it is {value}")
     age = now - manifest["saved_at"]
-    if age < -FUTURE_SECONDS:
+    if not age >= -FUTURE_SECONDS:  # nor nan
         raise CheckpointRefused(f"it was saved {-age:.0f} s in the future")
     if age > oldest:
         raise CheckpointTooOld(f"it is {age:.0f} s old")

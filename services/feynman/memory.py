@@ -22,6 +22,7 @@ from services.feynman.checkpoint import (
     read,
     sweep,
 )
+from services.feynman.lock import Lock
 from services.feynman.settings import FeynmanSettings
 
 PART_SYMBOLS = 256
@@ -29,6 +30,9 @@ PART_SYMBOLS = 256
 
 SPREAD = 10.0
 """Seconds over which the parts of one checkpoint are spread; a sixth of the interval at most."""
+
+RETRY_SECONDS = 5.0
+"""How often a process asks whether the one that saves to the same file is gone."""
 
 SLACK = 1.25
 """A save may take so much longer than the one before."""
@@ -51,6 +55,7 @@ class Memory:
         if settings.checkpoint_dir:
             index, shards = settings.shard.split("/")
             self._path = Path(settings.checkpoint_dir) / f"windows-{index}-of-{shards}.npz"
+            self._lock = Lock(self._path)
         self._sampled_with = {
             "window": settings.window,
             "gap_seconds": settings.gap_seconds,
@@ -65,6 +70,7 @@ class Memory:
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._saved_at: float | None = None
         self._problem: str | None = None
+        self._standing_by = False
         self._throttled = logs.Throttled(log, seconds=60.0)
 
     def status(self) -> dict[str, Any] | None:
@@ -91,8 +97,8 @@ class Memory:
         except OSError as error:
             log.warning("checkpoint_unreadable", file=str(self._path), error=str(error))
         finally:
-            if parts is not None:
-                parts.close()
+            if parts is not None:  # cancelled, we leave the thread at work on it
+                self._thread.submit(parts.close)
         metrics.RESTORED.inc(symbols)
         if symbols:
             seconds = round(self._clock.monotonic() - began, 3)
@@ -103,16 +109,19 @@ class Memory:
         if self._path is None:
             return
         spread = min(SPREAD, self._interval / 6)
-        began, expected = self._clock.monotonic(), spread * SLACK
+        due = self._clock.monotonic() + self._interval - spread * SLACK
         while True:
-            # What one save copies first is the oldest until the next is whole: from begin to begin, and that one's
-            # whole duration, is what a kill may cost.
-            await self._clock.sleep(max(0.0, began + self._interval - expected - self._clock.monotonic()))
+            await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
             began = self._clock.monotonic()
             await self.save(spread)
+            if self._standing_by:
+                due = began + RETRY_SECONDS
+                continue
             took = self._clock.monotonic() - began
             metrics.CHECKPOINT_SECONDS.observe(took)
-            expected = max(took, spread) * SLACK
+            # What one save copies first is the oldest until the next is whole: from begin to begin, and that one's
+            # whole duration, is what a kill may cost.
+            due = began + self._interval - max(took, spread) * SLACK
 
     async def last(self) -> None:
         """Save what is known now, in a hurry; then there is no more."""
@@ -123,6 +132,8 @@ class Memory:
         except TimeoutError:
             log.warning("checkpoint_too_slow", file=str(self._path), seconds=LAST_SECONDS)
         finally:
+            if self._path is not None:
+                self._thread.submit(self._lock.release)
             self._thread.shutdown(wait=False)
 
     async def save(self, spread: float) -> None:
@@ -134,6 +145,10 @@ class Memory:
         parts = list(batches(names, PART_SYMBOLS))
         writer = CheckpointWriter(path, self._sampled_with)
         try:
+            if not await self._in_thread(self._lock.take):
+                self._stand_by(path)
+                return
+            self._standing_by = False
             await self._in_thread(writer.open)
             for part in parts:
                 await self._in_thread(writer.add, self._book.saved(part))
@@ -156,6 +171,12 @@ class Memory:
             # Behind whatever the thread still does with it, and not waited for.
             self._thread.submit(writer.abandon)
 
+    def _stand_by(self, path: Path) -> None:
+        if not self._standing_by:
+            self._problem = "another process saves to this file"
+            log.info("checkpoint_standing_by", file=str(path), reason=self._problem)
+        self._standing_by = True
+
     async def _refused(self, error: CheckpointRefused) -> None:
         metrics.CHECKPOINTS_REFUSED.inc()
         assert self._path is not None
@@ -164,7 +185,10 @@ class Memory:
             return
         aside: Path | str
         try:
-            aside = await self._in_thread(leave_aside, self._path)
+            if await self._in_thread(self._lock.take):
+                aside = await self._in_thread(leave_aside, self._path)
+            else:
+                aside = "not moved: another process saves to this file"
         except OSError as trouble:
             aside = f"not moved: {trouble}"
         log.warning("checkpoint_refused", file=str(self._path), reason=str(error), left_aside=str(aside))

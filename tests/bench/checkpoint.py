@@ -1,8 +1,7 @@
 """What it costs to keep the windows in a file and to load them again: `make bench-checkpoint`.
 
-Saving and loading are processes of their own, timed in CPU. What the loop spends at a time is what a tick may have
-to wait for; the rest is the thread's, beside it. The clock's seconds tell what the disk does, and differ from run to
-run.
+Saving and loading are processes of their own, timed in CPU. What the loop spends at a time is what a tick may have to
+wait for; the rest is the thread's, beside it. The clock's seconds say what the disk does, and differ each time.
 """
 
 import argparse

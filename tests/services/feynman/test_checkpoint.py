@@ -2,8 +2,10 @@
 
 import fcntl
 import json
+import math
 import random
 import zipfile
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,47 @@ def test_another_program_s_zip(tmp_path: Path) -> None:
             list(read(tmp_path / "w", SETTINGS, NOW, 3600))
 
 
+def rewritten(path: Path, **members: Callable[[bytes], bytes]) -> None:
+    """The same file with other members, whose checksums are right."""
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, members.get(name, bytes)(content))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"settings": []},
+        {"settings": None},
+        {"saved_at": None},
+        {"saved_at": "now"},
+        {"saved_at": math.nan},
+        {"saved_at": math.inf},
+        {"parts": 3},
+        {"parts": "2"},
+        {"parts": 10**12},
+    ],
+)
+def test_a_manifest_that_makes_no_sense(tmp_path: Path, changed: dict[str, Any]) -> None:
+    written(tmp_path / "w")
+    rewritten(tmp_path / "w", **{"manifest.json": lambda old: json.dumps(json.loads(old) | changed).encode()})
+    with pytest.raises(CheckpointRefused):
+        list(read(tmp_path / "w", SETTINGS, NOW, 3600))
+
+
+@pytest.mark.parametrize("shape", ["(1000000000000,)", "(-1,)", "()", "(0, 0)", "(10**12,)"])
+def test_an_array_of_another_size_than_its_file_has(tmp_path: Path, shape: str) -> None:
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    array = b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
+    written(tmp_path / "w")
+    rewritten(tmp_path / "w", **{"1/price.npy": lambda _old: array})
+    parts_read = read(tmp_path / "w", SETTINGS, NOW, 3600)
+    with pytest.raises(CheckpointRefused):
+        next(parts_read)  # before the first part, which is right, is given out
+
+
 def changed(part: Part, name: str, value: float, at: int = 0) -> Part:
     array = part.arrays[name].copy()
     array[at] = value
@@ -242,6 +285,16 @@ def test_what_was_refused_is_kept_under_another_name(tmp_path: Path) -> None:
     path.write_bytes(b"what")
     assert leave_aside(path) == tmp_path / "w.refused"
     assert ((tmp_path / "w.refused").read_bytes(), path.exists()) == (b"what", False)
+
+
+def test_what_is_refused_later_replaces_nothing(tmp_path: Path) -> None:
+    names = []
+    for content in (b"first", b"second", b"third"):
+        (tmp_path / "w").write_bytes(content)
+        aside = leave_aside(tmp_path / "w")
+        names.append((aside.name, aside.read_bytes()))
+    assert names == [("w.refused", b"first"), ("w.refused-2", b"second"), ("w.refused-3", b"third")]
+    assert {path.name for path in tmp_path.iterdir()} == {name for name, _content in names}
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:

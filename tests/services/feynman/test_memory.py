@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import structlog
 from common.clock import SystemClock
 from services.feynman import memory
 from services.feynman.book import Book
-from services.feynman.checkpoint import CheckpointWriter, Part
+from services.feynman.checkpoint import CheckpointWriter, Part, read
 from services.feynman.memory import Memory
 from services.feynman.settings import FeynmanSettings
 from tests.support import eventually
@@ -68,10 +69,9 @@ async def test_a_book_is_known_again(tmp_path: Path, logs: list[Any]) -> None:
     await saved(settings, book)
     again = await restored(settings)
     assert samples_of(again) == {f"S{i}": 5 for i in range(600)}
-    # The next snapshot is its sixth sample; one that it has already seen is none.
+    # The next snapshot is its sixth sample.
     row = [b"105", str(NOW + 5).encode(), b"8", b"1", b"live"]
     assert again.take([("S1", row)], NOW + 5, 0.0)[0] == ["S1"]
-    assert again.take([("S2", [b"104", str(NOW + 4).encode(), b"7", b"1", b"live"])], NOW + 5, 0.0) == ([], [])
     assert samples_of(again)["S1"] == 6
     # Another source begins anew.
     again.take([("S3", [*row[:4], b"replay"])], NOW + 5, 0.0)
@@ -80,12 +80,30 @@ async def test_a_book_is_known_again(tmp_path: Path, logs: list[Any]) -> None:
     assert (logs[0]["symbols"], logs[1]["symbols"]) == (600, 600)
 
 
-async def test_nothing_is_written_before_there_is_a_new_sample(tmp_path: Path) -> None:
+async def test_nothing_is_written_before_a_snapshot_is_seen(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     await saved(settings, book_with(2))
     again = await restored(settings)
     again.version(1, 1, list(again))
     assert again.writes() == []  # what Redis holds may be newer
+    behind = [b"103", str(NOW + 3).encode(), b"7", b"1", b"live"]
+    assert [error.reason for _, error in again.take([("S0", behind)], NOW + 5, 0.0)[1]] == ["timestamp"]
+    again.version(1, 2, list(again))
+    assert again.writes() == []
+
+
+async def test_a_snapshot_that_has_not_advanced_gives_the_state_that_there_was(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    before = book_with(2)
+    await saved(settings, before)
+    again = await restored(settings)
+    row = [b"104", str(NOW + 4).encode(), b"7", b"1", b"live"]
+    assert again.take([("S0", row)], NOW + 5, 0.0) == (["S0"], [])
+    assert again.take([("S0", row)], NOW + 5, 0.0) == ([], [])  # once
+    assert samples_of(again) == {"S0": 5, "S1": 5}
+    for book in (before, again):
+        book.version(2, 1, ["S0"])
+    assert again.writes() == [write for write in before.writes() if write.symbol == "S0"]
 
 
 async def test_only_the_symbols_that_were_asked_for(tmp_path: Path) -> None:
@@ -233,6 +251,55 @@ async def test_a_folder_that_cannot_be_written_to_is_said_and_tried_again(tmp_pa
     await kept.last()
 
 
+async def test_of_two_processes_with_the_same_file_one_saves(tmp_path: Path, logs: list[Any]) -> None:
+    settings = settings_for(tmp_path)
+    holder = Memory(settings, book_with(2), SystemClock())
+    await holder.save(0.0)
+    standby = Memory(settings, book_with(3), SystemClock())
+    for _ in range(3):
+        await standby.save(0.0)
+    assert set(await restored(settings)) == {"S0", "S1"}
+    assert events(logs).count("checkpoint_standing_by") == 1
+    status = standby.status()
+    assert status is not None
+    assert status["problem"] == "another process saves to this file"
+    await holder.last()
+    await standby.save(0.0)
+    assert set(await restored(settings)) == {"S0", "S1", "S2"}
+    await standby.last()
+
+
+async def test_what_another_process_saves_is_not_moved(tmp_path: Path, logs: list[Any]) -> None:
+    holder = Memory(settings_for(tmp_path), book_with(2), SystemClock())
+    await holder.save(0.0)
+    assert len(await restored(settings_for(tmp_path, window=30))) == 0
+    refused = next(line for line in logs if line["event"] == "checkpoint_refused")
+    assert refused["left_aside"] == "not moved: another process saves to this file"
+    assert set(await restored(settings_for(tmp_path))) == {"S0", "S1"}
+    await holder.last()
+
+
+async def test_a_stop_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_for(tmp_path)
+    await saved(settings, book_with(2))
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slowly(*arguments: Any) -> Generator[Part, None, None]:
+        reading.set()
+        assert go_on.wait(20)
+        yield from read(*arguments)
+
+    monkeypatch.setattr(memory, "read", slowly)
+    kept = Memory(settings, Book(20, 60.0, 3600.0), SystemClock())
+    task = asyncio.create_task(kept.load())
+    await eventually(reading.is_set)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    go_on.set()
+    await kept.last()
+
+
 async def test_what_is_cut_short_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "PART_SYMBOLS", 1)
     book = book_with(200)
@@ -241,7 +308,7 @@ async def test_what_is_cut_short_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     await eventually(lambda: list(tmp_path.glob(".windows*.tmp")))
     task.cancel()
     await asyncio.wait([task])
-    await eventually(lambda: not list(tmp_path.iterdir()))
+    await eventually(lambda: [path.name for path in tmp_path.iterdir()] == [".windows-0-of-1.npz.lock"])
 
 
 async def test_a_last_one_that_takes_too_long_is_given_up(
