@@ -52,6 +52,8 @@ def settled_bins(
     moves *= margin / (1.0 - margin)
     moves += 1e-8
     settled = from_edge > moves
+    # 0 is on an edge whatever σ is. A price that does not move gives a window full of it.
+    settled |= position == 0
     position += BINS / 2
     bins = position.astype(np.intp)
     if not margin.all():

@@ -42,6 +42,12 @@ def test_without_a_margin_all_are_settled_where_they_are() -> None:
     assert bins.tolist() == return_bins(returns, SIGMA).tolist()
 
 
+def test_a_return_of_0_is_settled_and_one_on_any_other_edge_is_not() -> None:
+    bins, settled = settled_bins(np.array([0.0, 0.0025, -0.0025, 0.0012]), SIGMA, np.array([MARGIN]))
+    assert settled.tolist() == [True, False, False, True]
+    assert bins[[0, 3]].tolist() == [16, 16]
+
+
 def plain(log_return: Returns, sigma: float) -> list[float]:
     there = log_return[~np.isnan(log_return)]
     if sigma == 0 or not len(there):
