@@ -9,7 +9,7 @@ from services.feynman.vector import compute
 from services.feynman.windows import Windows
 from tests.bench import plain
 from tests.bench.market import Market
-from tests.services.feynman.test_vector import PILLARS
+from tests.services.feynman.agreement import PILLARS
 
 
 def test_what_it_is_compared_with_computes_the_same() -> None:

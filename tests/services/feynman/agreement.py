@@ -1,0 +1,46 @@
+"""Whether the kernel's vector is the reference's."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+from fractions import Fraction
+
+from services.feynman.vector import REGIMES, Vectors
+from tests import reference
+from tests.reference import Increment
+
+PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist", "alpha_coefficient")
+
+
+def nth(vectors: Vectors, index: int) -> reference.Vector:
+    values = {field.name: getattr(vectors, field.name)[index].item() for field in fields(Vectors)}
+    return reference.Vector(**values | {"regime": REGIMES[values["regime"]]})
+
+
+def decided(window: Sequence[Increment]) -> bool:
+    """Whether no comparison hangs on a last digit.
+
+    Both sides round, by some 1e-14 of a bin or a weight: the returns' σ is summed in another order. What lies
+    that close to where floor or the tie rule switches may honestly fall on either side. True edges are 1e-9
+    away from it, which is what the 1e-9 is for, and stay in the test.
+    """
+    positions: list[Fraction] = []
+    if reference.sigma(window) > 0:
+        positions += map(Fraction, reference.return_positions(window))
+    if reference.low_and_range(window)[1] > 0:
+        positions += reference.price_positions(window)
+        profile = reference.volume_by_price(window)
+        limit = max(profile) * (1 - reference.TOLERANCE)
+        if any(abs(weight - limit) < max(profile) * Fraction(1, 10**13) for weight in profile):
+            return False
+    return all(abs(position - round(position)) > Fraction(1, 10**12) for position in positions)
+
+
+def assert_agree(kernel: reference.Vector, expected: reference.Vector) -> None:
+    for name in PILLARS:
+        one, other = getattr(kernel, name), getattr(expected, name)
+        # 1e-14 is for what is 0 but for cancellation, such as the CLV in the middle of a wide range.
+        assert math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-14), (name, one, other)
+    assert (kernel.samples, kernel.nonzero) == (expected.samples, expected.nonzero)
+    if all(abs(expected.alpha_coefficient - threshold) > 1e-9 for threshold in (1.5, 2)):
+        assert kernel.regime == expected.regime

@@ -1,0 +1,83 @@
+"""Prices that real markets made: the kernel against the reference."""
+
+import csv
+import gzip
+import importlib.util
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.feynman.vector import compute
+from services.feynman.windows import Windows
+from tests import reference
+from tests.reference import Sample
+from tests.services.feynman.agreement import assert_agree, decided, nth
+from tests.services.feynman.histories import feed
+from tests.support import ROOT
+
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def compared(history: Sequence[Sample], length: int, every: int) -> int:
+    """Slide through all of it, and compare every so often; how many vectors were compared."""
+    windows, number = Windows(length), 0
+    row = windows.add()
+    for i, sample in enumerate(history, 1):
+        feed(windows, [row], [sample])
+        if i % every == 0 or i == len(history):
+            # One more than the window holds: V, N and r of its oldest sample are against that one.
+            last = history[max(0, i - length - 1) : i]
+            if decided(reference.increments(last)[-length:]):
+                assert_agree(nth(compute(windows, np.array([row])), 0), reference.vector(last, length))
+                number += 1
+    return number
+
+
+def monthly_prices() -> dict[str, list[Sample]]:
+    """Ten years of five shares, as if a month were a second. Without volumes."""
+    spec = importlib.util.find_spec("vega_datasets")
+    assert spec is not None
+    assert spec.origin is not None
+    histories: dict[str, list[Sample]] = defaultdict(list)
+    with (Path(spec.origin).parent / "_data" / "stocks.csv").open() as file:
+        for line in csv.DictReader(file):
+            history = histories[line["symbol"]]
+            history.append(Sample(float(len(history)), float(line["price"]), 0.0, 0.0))
+    return histories
+
+
+@pytest.mark.parametrize("length", [20, 80, 1000])
+def test_shares(length: int) -> None:
+    histories = monthly_prices()
+    assert set(histories) == {"AAPL", "AMZN", "GOOG", "IBM", "MSFT"}
+    assert sum(compared(history, length, 3) for history in histories.values()) > 150
+
+
+def seconds(trades: Iterator[dict[str, str]]) -> list[Sample]:
+    """What a snapshot says at the end of each second that had a trade."""
+    samples: list[Sample] = []
+    volume = number = 0.0
+    for trade in trades:
+        moment = datetime.fromisoformat(trade["timestamp"]).timestamp()
+        volume, number = volume + float(trade["size"]), number + 1
+        sample = Sample(moment, float(trade["price"]), volume, number)
+        if samples and int(samples[-1].timestamp) == int(moment):
+            samples[-1] = sample
+        else:
+            samples.append(sample)
+    return samples
+
+
+def test_an_hour_of_futures() -> None:
+    path = SHARED / "es-futures-1h.csv.gz"
+    if not path.exists():
+        pytest.skip(f"{path} is not on this machine")
+    with gzip.open(path, "rt") as file:
+        history = seconds(csv.DictReader(file))
+    assert len(history) > 2000
+    assert compared(history, 1000, 250) > 8
+    assert compared(history, 100, 20) > 80
