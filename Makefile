@@ -11,7 +11,7 @@ fast := not slow and not browser and not compose
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install lock lint format test test-all run bench-feynman bench-tick bench-checkpoint estimators \
+.PHONY: help install lock lint format test test-all run bench-feynman bench-tick bench-redis bench-checkpoint estimators \
 	state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -54,6 +54,9 @@ bench-feynman: install ## what a tick of the physics costs, by symbols and windo
 
 bench-tick: install ## a whole tick on a real Redis: CPU, lateness, memory (ARGS="--symbols 1000 --seconds 60")
 	$(bin)/python -m tests.bench.tick $(ARGS)
+
+bench-redis: install ## GET, SET, PUBLISH beside the specification, and thousands in bulk
+	$(bin)/python -m tests.bench.redis $(ARGS)
 
 bench-checkpoint: install ## what it costs to save and to load the windows (ARGS="--folder /mnt/disk")
 	$(bin)/python -m tests.bench.checkpoint $(ARGS)

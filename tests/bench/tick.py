@@ -21,6 +21,7 @@ from deploy.redis_server import REDIS_CONF, find_server, free_port, start
 from tests.support import ServiceProcess, eventually, service
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MOST_SYMBOLS = 25_000  # their names go through one environment variable, which Linux holds to 128 KB
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -163,7 +164,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=300, help="how long to measure")
     parser.add_argument("--tick", type=float, default=1.0, help="seconds; a short one shows what is past capacity")
     parser.add_argument("--checkpoints", action="store_true", help="save the windows meanwhile, as make run does")
-    asyncio.run(Bench(parser.parse_args()).run())
+    given = parser.parse_args()
+    if not 1 <= given.symbols <= MOST_SYMBOLS:
+        parser.error(f"--symbols must be 1 to {MOST_SYMBOLS:,}")
+    asyncio.run(Bench(given).run())
 
 
 if __name__ == "__main__":

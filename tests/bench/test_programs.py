@@ -1,0 +1,37 @@
+"""The benchmarks that need a server run, here at a tiny size, and print what they promise."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def printed(module: str, *arguments: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.bench.{module}", *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
+def test_redis() -> None:
+    lines = printed("redis", "--number", "50", "--symbols", "20")
+    told = [line for line in lines if line.endswith("×")]
+    assert [line.split()[0] for line in told[:3]] == ["GET", "SET", "PUBLISH"]
+    assert [line.count("yes)") + line.count("NO)") for line in told[:3]] == [3, 3, 3]
+    assert len(told) == 7
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_tick() -> None:
+    lines = printed("tick", "--symbols", "20", "--window", "50", "--seconds", "2", "--checkpoints")
+    assert [line.split()[0] for line in lines if line.startswith(("feynman  ", "market  ", "redis  "))] == [
+        "feynman",
+        "market",
+        "redis",
+    ]
+    assert any(line.startswith("states: 20 of 20, 1 epoch") for line in lines)
+
+
+def test_checkpoint() -> None:
+    lines = printed("checkpoint", "--symbols", "20", "--window", "50")
+    assert lines[0].startswith("20 symbols × 50 samples")
