@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from common import keys
 from common.redis import Client, connect
 from common.snapshot import SAMPLE_FIELDS, MarketSnapshot
-from common.store import MarketSnapshots, PhysicsStates
+from common.store import MarketSnapshots, PhysicsStates, batches
 from deploy.redis_server import REDIS_CONF, find_server, free_port, start
 
 SPECIFIED = {"GET": (0.1, 0.3, 0.5), "SET": (0.2, 0.4, 0.8), "PUBLISH": (0.3, 0.6, 1.2)}
@@ -93,46 +93,43 @@ async def bulk(ours: Client, plain: Redis, symbols: int) -> None:
     async def written() -> None:
         await market.write(snapshots)
 
-    async def written_plainly() -> None:
-        for first in range(0, symbols, 500):
-            pipeline = plain.pipeline(transaction=True)
-            for snapshot in snapshots[first : first + 500]:
-                key = keys.market_snapshot(snapshot.symbol)
-                pipeline.hset(key, mapping=snapshot.to_hash())  # type: ignore[arg-type]  # the stub forgets floats
-                pipeline.expire(key, keys.SNAPSHOT_TTL_SECONDS)
+    async def pipelined(add: Callable[[Any, MarketSnapshot], object], transaction: bool = False) -> None:
+        for part in batches(snapshots):
+            pipeline = plain.pipeline(transaction=transaction)
+            for snapshot in part:
+                add(pipeline, snapshot)
             await pipeline.execute()
+
+    def write(pipeline: Any, snapshot: MarketSnapshot) -> None:
+        key = keys.market_snapshot(snapshot.symbol)
+        pipeline.hset(key, mapping=snapshot.to_hash())
+        pipeline.expire(key, keys.SNAPSHOT_TTL_SECONDS)
 
     async def read() -> None:
         await market.samples(names)
 
-    async def read_plainly() -> None:
-        for first in range(0, symbols, 500):
-            pipeline = plain.pipeline(transaction=False)
-            for name in names[first : first + 500]:
-                pipeline.hmget(keys.market_snapshot(name), SAMPLE_FIELDS)
-            await pipeline.execute()
-
     async def set_all() -> None:
         await ours.bulk(("SET", keys.physics_state(name), STATE) for name in names)
-
-    async def set_plainly() -> None:
-        for first in range(0, symbols, 500):
-            pipeline = plain.pipeline(transaction=False)
-            for name in names[first : first + 500]:
-                pipeline.set(keys.physics_state(name), STATE)
-            await pipeline.execute()
 
     async def read_states() -> None:
         await states.many(names)
 
     async def read_states_plainly() -> None:
-        for first in range(0, symbols, 500):
-            await plain.mget([keys.physics_state(name) for name in names[first : first + 500]])
+        for part in batches(names):
+            await plain.mget([keys.physics_state(name) for name in part])
 
     cases: tuple[tuple[str, Work, Work], ...] = (
-        ("write snapshots", written, written_plainly),
-        ("read snapshots", read, read_plainly),
-        ("SET states", set_all, set_plainly),
+        ("write snapshots", written, lambda: pipelined(write, transaction=True)),
+        (
+            "read snapshots",
+            read,
+            lambda: pipelined(lambda pipeline, s: pipeline.hmget(keys.market_snapshot(s.symbol), SAMPLE_FIELDS)),
+        ),
+        (
+            "SET states",
+            set_all,
+            lambda: pipelined(lambda pipeline, s: pipeline.set(keys.physics_state(s.symbol), STATE)),
+        ),
         ("read and parse states", read_states, read_states_plainly),
     )
     say(f"{symbols:,} of each, CPU ms (redis-py's MGET is without the parsing)")

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -11,9 +11,9 @@ from common.clock import SystemClock
 from common.messages import Heartbeat, PhysicsUpdate, StateMessage, parse_state_update
 from common.redis import Client, subscribe
 from common.snapshot import MarketSnapshot
-from common.state import Version
-from common.store import MarketSnapshots
-from tests.support import service
+from common.state import PhysicsState, Version
+from common.store import MarketSnapshots, PhysicsStates
+from tests.support import eventually, service
 
 FAST = {"tick_seconds": 0.05, "heartbeat_seconds": 0.1, "discovery_seconds": 0.05, "lease_seconds": 5.0}
 
@@ -77,3 +77,29 @@ async def feed(client: Client, symbols: Sequence[str], pause: float = 0.02) -> A
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def states(client: Client, symbols: Sequence[str]) -> dict[str, PhysicsState]:
+    return await PhysicsStates(client).many(symbols)
+
+
+async def states_when(
+    client: Client, symbols: Sequence[str], holds: Callable[[PhysicsState], bool]
+) -> dict[str, PhysicsState]:
+    """All of these symbols' states, once it holds for each."""
+
+    async def all_do() -> dict[str, PhysicsState] | None:
+        found = await states(client, symbols)
+        return found if len(found) == len(symbols) and all(map(holds, found.values())) else None
+
+    found = await eventually(all_do, 40)
+    assert found is not None
+    return found
+
+
+async def taken_over(client: Client, before: dict[str, PhysicsState]) -> dict[str, PhysicsState]:
+    """The first states of the same symbols that are of a later writer."""
+    newest = max(state.version.epoch for state in before.values() if state.version is not None)
+    return await states_when(
+        client, list(before), lambda state: state.version is not None and state.version.epoch > newest
+    )

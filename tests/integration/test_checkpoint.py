@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 
 from common.redis import Client
-from common.state import PhysicsState
-from common.store import PhysicsStates
-from tests.integration.feynman import FAST, feed, process
-from tests.support import eventually
+from tests.integration.feynman import FAST, feed, process, states, states_when, taken_over
 
 NAMES = [f"S{i}" for i in range(40)]
 TICK = FAST["tick_seconds"]
@@ -23,41 +20,6 @@ def feynman(url: str, folder: Path, **settings: Any) -> Any:
     return process(
         url, **{"lease_seconds": 1.0, "checkpoint_dir": folder, "checkpoint_seconds": INTERVAL, **settings}
     )
-
-
-async def states(client: Client) -> dict[str, PhysicsState]:
-    return await PhysicsStates(client).many(NAMES)
-
-
-async def reached(client: Client, samples: int) -> dict[str, PhysicsState]:
-    """The states, once all have so many samples."""
-
-    async def all_have() -> dict[str, PhysicsState] | None:
-        found = await states(client)
-        return (
-            found if len(found) == len(NAMES) and all((s.samples or 0) >= samples for s in found.values()) else None
-        )
-
-    result = await eventually(all_have, 40)
-    assert result is not None
-    return result
-
-
-async def first_after(client: Client, epoch: int) -> dict[str, PhysicsState]:
-    """The first states that a later writer has written."""
-
-    async def newer() -> dict[str, PhysicsState] | None:
-        found = await states(client)
-        versions = [state.version for state in found.values()]
-        return found if all(v is not None and v.epoch > epoch for v in versions) else None
-
-    result = await eventually(newer, 40)
-    assert result is not None
-    return result
-
-
-def epoch_of(found: dict[str, PhysicsState]) -> int:
-    return max(state.version.epoch for state in found.values() if state.version is not None)
 
 
 async def test_killed_at_any_moment_it_goes_on_with_the_samples_that_it_had(
@@ -73,11 +35,11 @@ async def test_killed_at_any_moment_it_goes_on_with_the_samples_that_it_had(
                     assert loaded["symbols"] == len(NAMES)
                 await running.logged("checkpoint_saved")
                 await asyncio.sleep(generator.uniform(0, 2 * INTERVAL))  # wherever that is, within a save or not
-                before = await states(client)
+                before = await states(client, NAMES)
                 await running.kill()
             least = min(state.samples or 0 for state in before.values())
             async with feynman(redis_url, tmp_path) as running:
-                found = await first_after(client, epoch_of(before))
+                found = await taken_over(client, before)
                 await running.kill()
             # Not counted by the clock: on a slow machine the interval of a second may take longer, but a
             # window that was begun anew has a handful.
@@ -88,11 +50,11 @@ async def test_killed_at_any_moment_it_goes_on_with_the_samples_that_it_had(
 async def test_stopped_it_forgets_nothing(client: Client, redis_url: str, tmp_path: Path) -> None:
     async with feed(client, NAMES):
         async with feynman(redis_url, tmp_path, checkpoint_seconds=3600) as running:
-            await reached(client, 70)
+            await states_when(client, NAMES, lambda state: (state.samples or 0) >= 70)
             assert await running.stop() == 0
-        before = await states(client)
+        before = await states(client, NAMES)
         async with feynman(redis_url, tmp_path) as running:
-            found = await first_after(client, epoch_of(before))
+            found = await taken_over(client, before)
             for name, state in found.items():
                 assert (state.samples or 0) > (before[name].samples or 0)
                 assert state.regime != "WAIT"
@@ -112,14 +74,14 @@ async def test_a_file_that_cannot_be_used_is_left_aside_and_the_work_begins(
             await running.logged("checkpoint_saved")
             running.signal(signal.SIGKILL)
             await running.ended()
-        before = await states(client)
+        before = await states(client, NAMES)
         if damage == "torn":
             path.write_bytes(path.read_bytes()[:-100])
         window = 500 if damage == "other settings" else 1000
         async with feynman(redis_url, tmp_path, window=window) as running:
             refused = await running.logged("checkpoint_refused")
             assert refused["left_aside"] == f"{path}.refused"
-            found = await first_after(client, epoch_of(before))
+            found = await taken_over(client, before)
             assert max(state.samples or 0 for state in found.values()) < min(s.samples or 0 for s in before.values())
             await running.logged("checkpoint_saved")
             assert path.exists()

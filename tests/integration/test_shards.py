@@ -14,9 +14,8 @@ import pytest
 from common import keys
 from common.redis import Client
 from common.state import PhysicsState
-from common.store import PhysicsStates
 from services.feynman.book import belongs
-from tests.integration.feynman import Channel, feed, process
+from tests.integration.feynman import Channel, feed, process, states, states_when, taken_over
 from tests.support import ServiceProcess, eventually
 
 NAMES = [f"S{i}" for i in range(60)]
@@ -28,20 +27,8 @@ async def started(stack: AsyncExitStack, url: str, shards: Sequence[str], **sett
     return [await stack.enter_async_context(process(url, shard=shard, **settings)) for shard in shards]
 
 
-async def states(client: Client) -> dict[str, PhysicsState]:
-    return await PhysicsStates(client).many(NAMES)
-
-
-async def warm(client: Client) -> dict[str, PhysicsState]:
-    """All states, once each has a regime."""
-
-    async def all_have() -> dict[str, PhysicsState] | None:
-        found = await states(client)
-        return found if len(found) == len(NAMES) and all(s.regime != "WAIT" for s in found.values()) else None
-
-    found = await eventually(all_have, 40)
-    assert found is not None
-    return found
+def has_regime(state: PhysicsState) -> bool:
+    return state.regime != "WAIT"
 
 
 async def sampled(running: ServiceProcess, times: int) -> None:
@@ -63,20 +50,6 @@ async def leases(client: Client) -> dict[int, int]:
         value = await client.get(keys.physics_writer(index))
         if value is not None:
             found[index] = int(json.loads(value)["epoch"])
-    return found
-
-
-async def taken_over(client: Client, before: dict[str, PhysicsState]) -> dict[str, PhysicsState]:
-    """The first states under other leases."""
-    newest = max(state.version.epoch for state in before.values() if state.version is not None)
-
-    async def all_newer() -> dict[str, PhysicsState] | None:
-        found = await states(client)
-        versions = [state.version for state in found.values()]
-        return found if all(version is not None and version.epoch > newest for version in versions) else None
-
-    found = await eventually(all_newer, 30)
-    assert found is not None
     return found
 
 
@@ -112,7 +85,7 @@ async def test_two_shards_become_three_without_a_wait(redis_url: str, client: Cl
         channel = await stack.enter_async_context(Channel(redis_url))
         old = await started(stack, redis_url, ("0/2", "1/2"))
         await eventually(lambda: leases(client), 20)
-        await warm(client)
+        await states_when(client, NAMES, has_regime)
 
         new = await started(stack, redis_url, ("0/3", "1/3", "2/3"))
         for running in new:
@@ -124,7 +97,7 @@ async def test_two_shards_become_three_without_a_wait(redis_url: str, client: Cl
             await sampled(running, WARM)
         assert set((await leases(client)).values()) == old_epochs  # nobody was disturbed
 
-        before = await states(client)
+        before = await states(client, NAMES)
         for running in old:
             assert await running.stop() == 0
         found = await taken_over(client, before)
@@ -154,7 +127,7 @@ async def test_a_standby_takes_over_without_a_wait(
         (standby,) = await started(stack, redis_url, ["0/1"], lease_seconds=lease)
         await standby.logged("standing_by")
         await sampled(standby, WARM)
-        before = await warm(client)
+        before = await states_when(client, NAMES, has_regime)
         (old_epoch,) = (await leases(client)).values()
 
         holder.signal(end)
