@@ -217,7 +217,9 @@ async def _transaction(connection: Any, commands: Sequence[Command]) -> list[Any
     """As `_exchange`, between MULTI and EXEC; raises what the server found wrong before it began."""
     *queued, done = await _exchange(connection, [("MULTI",), *commands, ("EXEC",)])
     _raise_first([*queued, done])
-    return list(done)
+    if not isinstance(done, list):
+        raise InvalidResponse("EXEC was answered with no list")
+    return done
 
 
 def _raise_first(replies: Sequence[Any]) -> None:

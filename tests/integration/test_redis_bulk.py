@@ -279,11 +279,11 @@ async def cancelled_anywhere(client: Client) -> int:
 
 async def test_cancelled_it_leaves_no_reply_to_a_later_command(client: Client) -> None:
     assert await cancelled_anywhere(client) >= 3  # it waits for three replies at least
-    for _ in range(100):  # its old connections are gone, too
-        if len(await client.client_list(_type="normal")) <= 1:
-            break
-        await asyncio.sleep(0.05)
-    assert len(await client.client_list(_type="normal")) == 1
+
+    async def its_old_connections_are_gone() -> bool:
+        return len(await client.client_list(_type="normal")) == 1
+
+    await eventually(its_old_connections_are_gone)
 
 
 def test_nor_on_the_services_own_loop(redis_server: RunningServer) -> None:
