@@ -68,15 +68,11 @@ class Book:
 
     def saved(self, symbols: Sequence[str]) -> Part:
         """A copy of the windows of those that are still known and sampled."""
-        there = [symbol for symbol in symbols if symbol in self._known and self._known[symbol].source is not None]
-        known = [self._known[symbol] for symbol in there]
-        rows = _rows(known)
+        there = [symbol for symbol in symbols if symbol in self._known]
+        rows = _rows([self._known[symbol] for symbol in there])
         sampled = self._windows.samples[rows] > 0
-        return Part(
-            [symbol for symbol, has in zip(there, sampled, strict=True) if has],
-            [str(each.source) for each, has in zip(known, sampled, strict=True) if has],
-            self._windows.saved(rows[sampled]),
-        )
+        names = [symbol for symbol, has in zip(there, sampled, strict=True) if has]
+        return Part(names, [str(self._known[name].source) for name in names], self._windows.saved(rows[sampled]))
 
     def restore(self, part: Part, only: Collection[str] = ()) -> int:
         """Know these symbols and their windows again, of `only` some where it names any; how many were new.
@@ -86,7 +82,7 @@ class Book:
         chosen = [i for i, name in enumerate(part.symbols) if name not in self._known and (not only or name in only)]
         for i in chosen:
             self._known[part.symbols[i]] = Known(self._windows.add(), source=part.sources[i])
-        rows = np.array([self._known[part.symbols[i]].row for i in chosen], np.intp)
+        rows = _rows([self._known[part.symbols[i]] for i in chosen])
         self._windows.restore(rows, {name: array[chosen] for name, array in part.arrays.items()})
         return len(chosen)
 
@@ -182,9 +178,9 @@ class Book:
         """Append the samples to the windows that do not have them, and compute what these are now."""
         known = [self._known[symbol] for symbol in symbols]
         rows = _rows(known)
-        new = np.flatnonzero(self._windows.advanced(rows, samples.timestamp))
-        fresh = samples.where(new)
-        self._windows.append(rows[new], fresh.price, fresh.volume, fresh.trades, fresh.timestamp)
+        new = self._windows.advanced(rows, samples.timestamp)
+        columns = (samples.price, samples.volume, samples.trades, samples.timestamp)
+        self._windows.append(rows[new], *(column[new] for column in columns))
         vectors = compute(self._windows, rows)
         for each, texts in zip(known, states.texts(symbols, vectors, samples), strict=True):
             each.texts = texts

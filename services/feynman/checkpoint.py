@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from common import keys
+from common.errors import CottageError
+from common.snapshot import FUTURE_SECONDS
 from services.feynman.windows import NEWEST, RINGS, SAVED
 
 FORMAT = "curiosity cottage windows 1"
@@ -29,7 +31,6 @@ FORMAT = "curiosity cottage windows 1"
 
 MANIFEST = "manifest.json"
 SYMBOLS = "symbols.json"
-FUTURE_SECONDS = 60.0
 LARGEST_RETURN = 1500.0
 """Above the logarithm of the largest ratio of two floats."""
 
@@ -51,8 +52,12 @@ _BROKEN = (
 )
 
 
-class CheckpointRefused(Exception):
+class CheckpointRefused(CottageError):
     """The file cannot be used; the message says why."""
+
+
+class CheckpointTooOld(CheckpointRefused):
+    """Nothing is wrong with it."""
 
 
 class Part(NamedTuple):
@@ -176,10 +181,6 @@ def _check_manifest(manifest: Any, settings: Mapping[str, Any], now: float, olde
         raise CheckpointRefused(f"it was saved {-age:.0f} s in the future")
     if age > oldest:
         raise CheckpointTooOld(f"it is {age:.0f} s old")
-
-
-class CheckpointTooOld(CheckpointRefused):
-    """Nothing is wrong with it."""
 
 
 def _part(archive: zipfile.ZipFile, number: int, window: int) -> Part:
