@@ -39,14 +39,19 @@ class QuietServer(uvicorn.Server):
         yield
 
 
-def listening_socket(host: str, port: int, setting: str) -> socket.socket:
-    """A listening TCP socket; SettingsError that names the port and its setting where it cannot be had."""
+def listening_socket(host: str, port: int, setting: str, *, shared: bool = False) -> socket.socket:
+    """A listening TCP socket; SettingsError that names the port and its setting where it cannot be had.
+
+    `shared`: other processes of this user may listen on it as well, and the kernel deals connections out among them.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
-        sock.listen(1024)
+        sock.listen(4096)
     except OSError as error:
         sock.close()
         reason = error.strerror or str(error)

@@ -7,8 +7,10 @@ fails ends loudly with exit status 1, and whoever watches it starts it again.
 """
 
 import asyncio
+import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 import threading
@@ -24,6 +26,8 @@ from common.settings import ServiceSettings
 CLOSING_SECONDS = 2.0
 """How long closing may take after the drain: all of it within the 8 s that a stop is promised to take."""
 
+MOST_FILES = 2**20
+
 log = logs.get_logger()
 
 
@@ -35,6 +39,7 @@ class Service(Reporter, Protocol):
 def run(name: str, service: Service, settings: ServiceSettings) -> None:
     """Run one service to its end. Exit status 0: asked to stop, or its work is done; 1: it failed; 2: a setting."""
     logs.configure(name, settings.log_level, settings.log_format)
+    _allow_many_files()
     gc.collect()
     gc.freeze()  # the modules stay: a full collection would go through them each time, for some 30 ms
     sys.exit(uvloop.run(_main(name, service, settings)))
@@ -89,6 +94,14 @@ def _end_after(seconds: float, status: int) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True  # it does not keep a process alive that ends in time
     timer.start()
+
+
+def _allow_many_files() -> None:
+    """A connection is a file, and the limit that shells give is of another age; what an administrator set stays."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    with contextlib.suppress(ValueError, OSError):  # where a system allows less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, _soft), hard))
 
 
 def _stop_on_signals(stopping: asyncio.Event) -> None:

@@ -2,18 +2,21 @@
 
 A frame that goes to a thousand clients is built once. pyproject.toml bounds the library's version, and
 the tests of this module fail when what it leans on moves: a connection's `transport`, `paused` and
-`protocol` (state, closes), and the calls of `connection_made`, `connection_lost`, `data_received` and
-`resume_writing`.
+`protocol` (state, closes), and the calls of `connection_made`, `connection_lost`, `data_received`,
+`send_data`, `pause_writing` and `resume_writing`.
 """
 
 import asyncio
-import contextlib
+import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
+
+from common.fanout.limits import TokenBucket
+from common.fanout.protocol import Close
 
 UNSENT_BYTES = 64 * 1024
 """A connection with more than this unsent gets no further writes until it has drained.
@@ -27,10 +30,18 @@ does not read; it is cut off."""
 CLOSE_SECONDS = 2.0
 """Who does not close its end within that time after a close was sent is cut off."""
 
+PING = Frame(Opcode.PING, b"").serialize(mask=False)
+_TEXT = 0x80 | Opcode.TEXT
+
 
 def text_frame(payload: bytes) -> bytes:
-    """One unfragmented, uncompressed text frame from the server. `payload` must be UTF-8."""
-    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+    """One unfragmented, uncompressed text frame from the server. `payload` must be UTF-8 (RFC 6455, section 5.2)."""
+    length = len(payload)
+    if length < 126:
+        return b"%c%c%b" % (_TEXT, length, payload)
+    if length < 2**16:
+        return struct.pack("!BBH", _TEXT, 126, length) + payload
+    return struct.pack("!BBQ", _TEXT, 127, length) + payload
 
 
 class Watcher(Protocol):
@@ -41,8 +52,12 @@ class Watcher(Protocol):
     def lost(self, connection: "ClientConnection") -> None: ...
 
 
+def nobody() -> None:
+    """Is told nothing."""
+
+
 class ClientConnection(ServerConnection):
-    """A connection that can be handed ready frames and says when it can take more.
+    """A connection that can be handed ready frames, and says when it takes no more and when it does again.
 
     Nothing else may send messages on it: then no fragmented message is ever under way, and a ready frame
     may go out at any time between the handshake and the close.
@@ -51,13 +66,25 @@ class ClientConnection(ServerConnection):
     def __init__(self, watcher: Watcher, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._watcher = watcher
-        self.on_writable: Callable[[], None] | None = None
+        self.on_blocked: Callable[[], None] = nobody
+        self.on_writable: Callable[[], None] = nobody
+        self.inbound: TokenBucket | None = None
+        """Bytes that it may send."""
         self.address = "unknown"
         """Of the client, without its port."""
         self.peer = "unknown"
         """Its address and port."""
-        self.overrun = False
-        """It was cut off because it does not read the answers to its pings."""
+        self.heard_at = self.made_at = self.loop.time()
+        """When it sent something last, and when it was made, by the loop's clock."""
+        self.blocked_since: float | None = None
+        """Since when it has taken no writes, without a break."""
+        self.pinged = False
+        """It has been sent a PING since it was heard last."""
+        self.spoke = False
+        """It has sent a first byte."""
+        self.admitted = False
+        """It counts among the connections that there is room for."""
+        self.ended_by_us: Close | None = None
         self._cut_off: asyncio.TimerHandle | None = None
 
     @property
@@ -66,14 +93,32 @@ class ClientConnection(ServerConnection):
         return not self.paused and self.protocol.state is OPEN and not self.transport.is_closing()
 
     @property
+    def write(self) -> Callable[[bytes], None]:
+        """The transport's own: whoever holds it writes without a detour. RuntimeError once the connection is
+        closed, which may be before `on_blocked` is called."""
+        return self.transport.write
+
+    @property
     def end_code(self) -> int | None:
         """The close code of whoever ended the connection, us or the client; 1006 where nobody said a word."""
+        if self.ended_by_us is not None:
+            return self.ended_by_us
         sent = self.protocol.close_sent
         return sent.code if sent is not None and not self.protocol.close_rcvd_then_sent else self.close_code
 
-    def write(self, frames: bytes) -> None:
-        with contextlib.suppress(RuntimeError):  # closed since `writable` was asked
-            self.transport.write(frames)
+    def end(self, code: Close, reason: str) -> None:
+        """Close with this code, unless it is closing already; cut it off where the client does not follow."""
+        if self.protocol.state is not OPEN or self.transport.is_closing():
+            return
+        self.ended_by_us = code
+        self.protocol.send_close(code, reason)
+        self.send_data()
+        self._cut_off_soon()
+
+    def cut_off(self, code: Close) -> None:
+        """End it without a word."""
+        self.ended_by_us = self.ended_by_us or code
+        self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -86,18 +131,39 @@ class ClientConnection(ServerConnection):
         super().connection_lost(exc)
         if self._cut_off is not None:
             self._cut_off.cancel()
+        self.on_blocked()
         self._watcher.lost(self)
 
     def data_received(self, data: bytes) -> None:
+        self.heard_at = self.loop.time()
+        self.spoke, self.pinged = True, False
+        if self.inbound is not None and not self.inbound.take(len(data), self.heard_at):
+            self.end(Close.POLICY, "sends more than it may")
+            if self.ended_by_us is None:  # in its handshake
+                self.cut_off(Close.POLICY)
+            return
         super().data_received(data)
         if self.transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
-            self.overrun = True
-            self.transport.abort()
-        elif self._cut_off is None and self.protocol.close_expected():
+            self.cut_off(Close.POLICY)  # it does not read the answers to its pings
+        elif self.protocol.close_expected():
             # The library's recv() would wait for as long as the client keeps its end open.
-            self._cut_off = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+            self._cut_off_soon()
+
+    def send_data(self) -> None:
+        super().send_data()
+        if self.protocol.state is not OPEN:
+            self.on_blocked()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.blocked_since = self.loop.time()
+        self.on_blocked()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self.on_writable is not None:
-            self.on_writable()
+        self.blocked_since = None
+        self.on_writable()
+
+    def _cut_off_soon(self) -> None:
+        if self._cut_off is None:
+            self._cut_off = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)

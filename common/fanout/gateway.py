@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,8 +19,9 @@ from websockets.typing import Subprotocol
 from common import logs
 from common.clock import Clock
 from common.fanout import protocol
-from common.fanout.frames import CLOSE_SECONDS, UNSENT_BYTES, ClientConnection
+from common.fanout.frames import CLOSE_SECONDS, PING, UNSENT_BYTES, ClientConnection, nobody
 from common.fanout.hub import Hub
+from common.fanout.limits import Admission, Full, Limits
 from common.fanout.protocol import Close, Refused
 from common.fanout.session import Session
 
@@ -30,8 +32,12 @@ HANDSHAKES_REFUSED = Counter(
 CLOSED = Counter("cottage_fanout_closed_total", "Connections that ended, by close code", ["code"])
 _COUNTED_CODES = frozenset(range(1000, 1016))  # a client may close with any of 2,000 others
 
-SEND_BUFFER_BYTES = 64 * 1024
-"""What waits in the kernel for a slow client is stale when it reads on; the default holds megabytes."""
+NOT_SENT_BYTES = 16 * 1024
+"""What waits in the kernel for a slow client is stale when it reads on; by default there may be megabytes. What is on
+its way is not limited by it, so that a long line is used in full."""
+HANDSHAKES_UNDER_WAY = 1024
+"""Connections beyond the limit that may be waiting to be told so."""
+SPREAD_STEP_SECONDS = 0.05
 
 Page = Callable[[str], tuple[str, bytes] | None]
 """(media type, body) of a path, or None where there is no such page."""
@@ -47,17 +53,24 @@ def no_page(_path: str) -> None:
 class Gateway:
     """Serves one hub's clients on one listening socket."""
 
-    def __init__(self, hub: Hub, clock: Clock, *, heartbeat_seconds: float, page: Page = no_page) -> None:
+    def __init__(
+        self, hub: Hub, clock: Clock, limits: Limits, *, heartbeat_seconds: float, page: Page = no_page
+    ) -> None:
         self._hub = hub
         self._clock = clock
+        self._limits = limits
         self._heartbeat_seconds = heartbeat_seconds
         self._page = page
         self._connections: set[ClientConnection] = set()
+        self._admission = Admission(limits, 0.0)
 
     @asynccontextmanager
-    async def serve(self, sock: socket.socket) -> AsyncIterator[None]:
-        """Accept clients until the block ends; then close all with 1001, and cut off who does not follow."""
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    async def serve(self, sock: socket.socket, spread_seconds: float = 0.0) -> AsyncIterator[None]:
+        """Accept clients until the block ends; then close all with 1001, one after the other over `spread_seconds`,
+        and cut off who does not follow."""
+        self._admission = Admission(self._limits, asyncio.get_running_loop().time())
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_BYTES)
         server = await serve(
             self._client,
             sock=sock,
@@ -69,22 +82,34 @@ class Gateway:
             max_size=protocol.MAX_REQUEST_BYTES,
             max_queue=16,
             write_limit=(UNSENT_BYTES, UNSENT_BYTES // 4),
+            open_timeout=self._limits.handshake_seconds,
+            ping_interval=None,  # a task and a timer for each connection; _look_after has one for all
             close_timeout=CLOSE_SECONDS,
             server_header=None,
         )
         async with asyncio.TaskGroup() as group:
-            heartbeats = group.create_task(self._beat(), name="heartbeats")
+            tasks = [
+                group.create_task(self._beat(), name="heartbeats"),
+                group.create_task(self._look_after_all(), name="look after connections"),
+            ]
             try:
                 yield
             finally:
-                heartbeats.cancel()
-                await self._close(server)
+                await self._close(server, spread_seconds)
+                for task in tasks:
+                    task.cancel()
 
     def connected(self, connection: ClientConnection) -> None:
         self._connections.add(connection)
+        connection.inbound = self._limits.bytes(connection.made_at)
+        most = self._limits.connections
+        if most and len(self._connections) > most + HANDSHAKES_UNDER_WAY:
+            connection.cut_off(Close.TRY_AGAIN_LATER)
 
     def lost(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)
+        if connection.admitted:
+            self._admission.left(connection.address)
         if connection.request is None:  # it sent no HTTP request, or none in time
             error = connection.protocol.handshake_exc
             HANDSHAKES_REFUSED.labels("none").inc()
@@ -95,10 +120,37 @@ class Gateway:
             await self._clock.sleep(self._heartbeat_seconds)
             self._hub.heartbeat()
 
+    async def _look_after_all(self) -> None:
+        limits = self._limits
+        pause = min(1.0, limits.first_byte_seconds / 2, limits.silence_seconds / 2, limits.slow_seconds / 2)
+        while True:
+            await self._clock.sleep(pause)
+            now = asyncio.get_running_loop().time()
+            for connection in list(self._connections):
+                self._look_after(connection, now)
+
+    def _look_after(self, connection: ClientConnection, now: float) -> None:
+        limits = self._limits
+        blocked, silent = connection.blocked_since, now - connection.heard_at
+        if blocked is not None and now - blocked >= limits.slow_seconds:
+            connection.end(Close.TRY_AGAIN_LATER, "too slow for too long")
+        elif not connection.spoke:
+            if silent >= limits.first_byte_seconds:
+                connection.cut_off(Close.POLICY)
+        elif silent >= 2 * limits.silence_seconds:
+            connection.end(Close.SILENT, "no answer to a ping")
+        elif silent >= limits.silence_seconds and not connection.pinged and connection.writable:
+            connection.pinged = True
+            connection.write(PING)
+
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer a plain GET, or refuse a handshake that asks for what there is not; None lets it through."""
+        """Answer a plain GET, or refuse a handshake that cannot be granted; None lets it through."""
+        assert isinstance(connection, ClientConnection)
+        full = self._admission.handshake(connection.loop.time())
+        if full is not None:
+            return _later(full)
         try:
-            wanted = protocol.parse_target(request.path)
+            wanted = protocol.parse_target(request.path, self._limits.symbols)
         except Refused as refused:
             return _response(HTTPStatus.BAD_REQUEST, "text/plain", f"{refused.message}\n".encode())
         if wanted is None:
@@ -106,7 +158,9 @@ class Gateway:
             if found is None:
                 return _response(HTTPStatus.NOT_FOUND, "text/plain", b"Not found.\n")
             return _response(HTTPStatus.OK, *found)
-        return None
+        full = self._admission.connection(connection.address)
+        connection.admitted = full is None
+        return None if full is None else _later(full)
 
     def _process_response(self, connection: ServerConnection, _request: Request, response: Response) -> None:
         """Count and log what was refused, by whomever."""
@@ -121,38 +175,50 @@ class Gateway:
     async def _client(self, connection: ServerConnection) -> None:
         assert isinstance(connection, ClientConnection)
         assert connection.request is not None
-        wanted = protocol.parse_target(connection.request.path)
+        wanted = protocol.parse_target(connection.request.path, self._limits.symbols)
         assert wanted is not None  # or _process_request had answered
-        started = self._clock.monotonic()
         session = self._hub.join(connection, wanted)
-        connection.on_writable = lambda: self._hub.drained(session)
+        connection.on_blocked = session.blocked
+        connection.on_writable = partial(self._hub.drained, session)
         try:
-            async for message in connection:
-                try:
-                    self._hub.request(session, protocol.parse_request(message))
-                except Refused as refused:
-                    self._refuse(connection, session, refused)
-                if session.flooded:
-                    await _end(connection, Close.POLICY, "asks faster than it reads")
-                    break
-                await asyncio.sleep(0)  # one request a turn: who sends thousands at once waits, not the others
+            await self._listen(connection, session)
         except ConnectionClosed:
             pass  # reported below, like every other end
         finally:
-            connection.on_writable = None
+            connection.on_blocked = connection.on_writable = nobody
             self._hub.leave(session)
-            code = Close.POLICY if connection.overrun else connection.end_code
-            CLOSED.labels(str(code) if code in _COUNTED_CODES else "other").inc()
-            report = log.warning if code in (Close.TOO_BIG, Close.POLICY) else log.info
-            report(
-                "client_left",
-                peer=connection.peer,
-                code=code,
-                seconds=round(self._clock.monotonic() - started, 1),
-                delivered=session.delivered,
-                skipped=session.skipped,
-                agent_drops=session.agent_drops,
-            )
+            self._report(connection, session)
+
+    async def _listen(self, connection: ClientConnection, session: Session) -> None:
+        allowed = self._limits.requests(connection.made_at)
+        async for message in connection:
+            if allowed is not None and not allowed.take(1, connection.loop.time()):
+                connection.end(Close.POLICY, "asks more often than it may")
+                break
+            try:
+                self._hub.request(session, protocol.parse_request(message, self._limits.symbols))
+            except Refused as refused:
+                self._refuse(connection, session, refused)
+            if session.flooded:
+                connection.end(Close.POLICY, "asks faster than it reads")
+                break
+            await asyncio.sleep(0)  # one request a turn: who sends thousands at once waits, not the others
+        await connection.wait_closed()
+
+    @staticmethod
+    def _report(connection: ClientConnection, session: Session) -> None:
+        code = connection.end_code
+        CLOSED.labels(str(code) if code in _COUNTED_CODES else "other").inc()
+        report = log.warning if code in (Close.TOO_BIG, Close.POLICY, Close.TRY_AGAIN_LATER) else log.info
+        report(
+            "client_left",
+            peer=connection.peer,
+            code=code,
+            seconds=round(connection.loop.time() - connection.made_at, 1),
+            delivered=session.delivered,
+            skipped=session.skipped,
+            agent_drops=session.agent_drops,
+        )
 
     def _refuse(self, connection: ClientConnection, session: Session, refused: Refused) -> None:
         REFUSED.labels(str(refused.code)).inc()
@@ -160,16 +226,22 @@ class Gateway:
         throttled.warning("request_refused", key, peer=connection.peer, code=refused.code, error=refused.message)
         self._hub.refuse(session, refused)
 
-    async def _close(self, server: Server) -> None:
-        server.close(code=Close.GOING_AWAY, reason="server is stopping")
+    async def _close(self, server: Server, spread_seconds: float) -> None:
+        await asyncio.sleep(0)  # who is in the kernel's queue already is let in, and told so below
+        server.close(close_connections=False)
+        leaving = list(self._connections)
+        steps = max(1, round(spread_seconds / SPREAD_STEP_SECONDS))
+        for step in range(steps):
+            for connection in leaving[step::steps]:
+                connection.end(Close.GOING_AWAY, "server is stopping")
+            await asyncio.sleep(SPREAD_STEP_SECONDS if step < steps - 1 else 0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await server.wait_closed()
                 return
-        # The library waits for a client that does not read, which keeps the close frame from going out,
-        # and for one that has not finished its handshake.
+        # What has not finished its handshake, and what reads nothing, which keeps the close frame from going out.
         for connection in list(self._connections):
-            connection.transport.abort()
+            connection.cut_off(Close.GOING_AWAY)
         await server.wait_closed()
 
 
@@ -181,7 +253,15 @@ def _select_subprotocol(_connection: ServerConnection, offered: Sequence[Subprot
     raise NegotiationError(f"only {protocol.SUBPROTOCOL} is spoken here")
 
 
-def _response(status: HTTPStatus, media_type: str, body: bytes) -> Response:
+def _later(full: Full) -> Response:
+    """Come back after a while; at random times, so that a crowd does not return as one."""
+    wait = full.retry_after + random.randrange(5)
+    return _response(
+        HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", f"{full.why}\n".encode(), ("Retry-After", str(wait))
+    )
+
+
+def _response(status: HTTPStatus, media_type: str, body: bytes, *more: tuple[str, str]) -> Response:
     headers = Headers(
         [
             ("Content-Type", f"{media_type}; charset=utf-8"),
@@ -189,15 +269,7 @@ def _response(status: HTTPStatus, media_type: str, body: bytes) -> Response:
             ("Cache-Control", "no-cache"),
             ("X-Content-Type-Options", "nosniff"),
             ("Connection", "close"),
+            *more,
         ]
     )
     return Response(status.value, status.phrase, headers, body)
-
-
-async def _end(connection: ServerConnection, code: Close, reason: str) -> None:
-    """Close one connection within CLOSE_SECONDS, whatever its client does."""
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await connection.close(code, reason)
-    except TimeoutError:
-        connection.transport.abort()

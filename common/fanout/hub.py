@@ -1,6 +1,6 @@
 """All clients: what arrives within one turn of the event loop goes to each of them in one write.
 
-Nothing waits for that: the turn ends as soon as what had arrived is read.
+Nothing waits for that: the turn ends as soon as what had arrived is read. Only who asked for batches waits for them.
 """
 
 import asyncio
@@ -11,9 +11,11 @@ from prometheus_client import Counter, Gauge
 from common.clock import Clock, iso_millis
 from common.fanout import protocol
 from common.fanout.frames import text_frame
+from common.fanout.group import BatchGroup, Group
 from common.fanout.newest import NewestTable
-from common.fanout.protocol import Refused, Request, Subscription, Upstream
-from common.fanout.session import Session, Update, Wire, chunks
+from common.fanout.protocol import MAX_NAMED_SYMBOLS, Refused, Request, Subscription, Upstream
+from common.fanout.session import Session, Wire
+from common.fanout.turn import Update
 from common.state import Version
 
 CLIENTS = Gauge("cottage_fanout_clients", "Connected clients")
@@ -28,20 +30,22 @@ AGENT_DROPS = Counter("cottage_fanout_agent_drops_total", "Agent updates dropped
 class Hub:
     """The newest table and the sessions that are fed from it.
 
-    `upstream` tells how fresh what comes from above is.
+    `upstream` tells how fresh what comes from above is; a client may name at most `max_symbols`.
     """
 
-    def __init__(self, clock: Clock, upstream: Callable[[], Upstream]) -> None:
+    def __init__(self, clock: Clock, upstream: Callable[[], Upstream], max_symbols: int = MAX_NAMED_SYMBOLS) -> None:
         self.table = NewestTable()
         self.upstream = upstream
         self._clock = clock
-        self._sessions: dict[Session, None] = {}
-        self._everything: dict[Session, None] = {}
-        self._by_symbol: dict[str, dict[Session, None]] = {}
+        self._max_symbols = max_symbols
+        self._places: dict[Session, Group] = {}
+        self._groups: dict[Subscription, Group] = {}
+        self._everything: dict[Group, None] = {}
+        self._by_symbol: dict[str, dict[Group, None]] = {}
         self._turn: list[Update] = []
 
     def __len__(self) -> int:
-        return len(self._sessions)
+        return len(self._places)
 
     def timestamp(self) -> str:
         return iso_millis(self._clock.time())
@@ -64,54 +68,52 @@ class Hub:
 
     def agent_update(self, payload: bytes) -> None:
         self.flush()
-        frame = text_frame(payload)
-        for session in list(self._sessions):
-            session.agent_update(frame)
+        for group in list(self._groups.values()):
+            group.agent_update(payload)
 
     def heartbeat(self) -> None:
         self.flush()
-        for session in list(self._sessions):
-            session.heartbeat()
+        for group in list(self._groups.values()):
+            group.heartbeat()
 
     def join(self, wire: Wire, wanted: Subscription) -> Session:
         """A new client; its SNAPSHOT begins at once, and a HEARTBEAT follows: how fresh is what it got?"""
         self.flush()
-        session = Session(self, wire, wanted)
-        self._sessions[session] = None
-        self._index(session)
-        CLIENTS.set(len(self._sessions))
+        session = Session(self, wire, self._max_symbols, wanted.batch)
+        session.want(wanted)
+        self._place(session)
+        CLIENTS.set(len(self._places))
         session.heartbeat()
         return session
 
     def leave(self, session: Session) -> None:
-        if session not in self._sessions:
+        if session not in self._places:
             return
-        self._unindex(session, session.wanted)
-        del self._sessions[session]
-        CLIENTS.set(len(self._sessions))
+        self._displace(session)
+        CLIENTS.set(len(self._places))
         DELIVERED.inc(session.delivered)
         SKIPPED.inc(session.skipped)
         AGENT_DROPS.inc(session.agent_drops)
 
     def request(self, session: Session, request: Request) -> None:
         """Grant a client's request. Raises Refused."""
-        self.flush()
+        self._settle(session)
         before = session.wanted
         try:
             session.request(request)
         finally:
             if session.wanted != before:
-                self._unindex(session, before)
-                self._index(session)
+                self._displace(session)
+                self._place(session)
 
     def refuse(self, session: Session, refused: Refused) -> None:
         """Answer what cannot be granted."""
-        self.flush()
+        self._settle(session)
         session.answer(protocol.error(refused))
 
     def drained(self, session: Session) -> None:
         """The session's wire takes writes again."""
-        self.flush()
+        self._settle(session)
         session.pump()
 
     def flush(self) -> None:
@@ -121,36 +123,63 @@ class Hub:
             return
         turn, self._turn = self._turn, []
         SYMBOLS.set(len(self.table))
-        if self._everything:
-            joined = chunks(turn)
-            for session in list(self._everything):
-                session.deliver(joined)
+        for group in list(self._everything):
+            group.turn = turn
+            group.end_turn()
         if self._by_symbol:
-            for session, updates in self._wanted(turn).items():
-                session.deliver(chunks(updates))
+            for group in self._sorted(turn):
+                group.end_turn()
 
-    def _wanted(self, turn: list[Update]) -> dict[Session, list[Update]]:
-        wanted: dict[Session, list[Update]] = {}
+    def _sorted(self, turn: list[Update]) -> dict[Group, None]:
+        """Give each update to the groups that want it; those that got some."""
+        given: dict[Group, None] = {}
         for update in turn:
-            for session in self._by_symbol.get(update.symbol, ()):
-                wanted.setdefault(session, []).append(update)
-        return wanted
+            for group in self._by_symbol.get(update.symbol, ()):
+                group.turn.append(update)
+                given[group] = None
+        return given
 
     def _send(self, update: Update) -> None:
         if not self._turn:
             asyncio.get_running_loop().call_soon(self.flush)
         self._turn.append(update)
 
-    def _index(self, session: Session) -> None:
-        if session.wanted.everything:
-            self._everything[session] = None
-        for symbol in session.wanted.named:
-            self._by_symbol.setdefault(symbol, {})[session] = None
+    def _settle(self, session: Session) -> None:
+        """Before a session is written to from the newest table."""
+        self.flush()
+        self._places[session].settle(session)
 
-    def _unindex(self, session: Session, wanted: Subscription) -> None:
-        self._everything.pop(session, None)
-        for symbol in wanted.named:
-            group = self._by_symbol.get(symbol, {})
-            group.pop(session, None)
-            if not group:
-                self._by_symbol.pop(symbol, None)
+    def _place(self, session: Session) -> None:
+        """Put a session where it belongs."""
+        wanted = session.wanted
+        group = self._groups.get(wanted)
+        if group is None:
+            group = self._groups[wanted] = self._new_group(wanted)
+            if wanted.everything:
+                self._everything[group] = None
+            for symbol in wanted.named:
+                self._by_symbol.setdefault(symbol, {})[group] = None
+        self._places[session] = group
+        group.add(session)
+
+    def _displace(self, session: Session) -> None:
+        group = self._places.pop(session)
+        group.remove(session)
+        if len(group):
+            return
+        del self._groups[group.wanted]
+        self._everything.pop(group, None)
+        for symbol in group.wanted.named:
+            self._by_symbol[symbol].pop(group)
+            if not self._by_symbol[symbol]:
+                del self._by_symbol[symbol]
+
+    def _new_group(self, wanted: Subscription) -> Group:
+        if not wanted.batch:
+            return Group(wanted)
+        loop, seconds = asyncio.get_running_loop(), wanted.batch / 1000
+        return BatchGroup(wanted, self.table, lambda group: loop.call_later(seconds, self._close_window, group))
+
+    def _close_window(self, group: BatchGroup) -> None:
+        self.flush()
+        group.close_window()

@@ -5,7 +5,7 @@ Pure: bytes in, values out, and back.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Any
 from urllib.parse import parse_qs
@@ -26,7 +26,14 @@ MAX_PROVEN_SYMBOLS = 64
 """A client that named at most so many gets their versions with every HEARTBEAT."""
 
 
-TOO_MANY = f'at most {MAX_NAMED_SYMBOLS} symbols can be named; ["*"] is all of them'
+MOST_SYMBOL_BYTES = 24 + 3
+"""Of a symbol in a JSON list, with its quotes and comma."""
+BATCHES = (100, 250, 500, 1000)
+"""Milliseconds that ?batch= may ask for."""
+
+
+def too_many(most: int) -> str:
+    return f'at most {most} symbols can be named; ["*"] is all of them'
 
 
 class Close(IntEnum):
@@ -35,6 +42,7 @@ class Close(IntEnum):
     GOING_AWAY = 1001
     POLICY = 1008
     TOO_BIG = 1009
+    SILENT = 1011
     TRY_AGAIN_LATER = 1013
 
 
@@ -67,6 +75,16 @@ class Subscription:
 
     everything: bool
     named: frozenset[str] = frozenset()
+    batch: int = 0
+    """Milliseconds for which updates are gathered; 0 is not at all."""
+
+    def with_more(self, added: "Subscription") -> "Subscription":
+        if self.everything or added.everything:
+            return Subscription(True, batch=self.batch)
+        return Subscription(False, self.named | added.named, self.batch)
+
+    def without(self, gone: "Subscription") -> "Subscription":
+        return Subscription(False, self.named - gone.named, self.batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +110,30 @@ class Upstream:
         return self.cause not in ("redis_down", "bridge_down")
 
 
-def parse_target(target: str) -> Subscription | None:
+def parse_target(target: str, most_symbols: int = MAX_NAMED_SYMBOLS) -> Subscription | None:
     """The subscription that a handshake's path and query ask for; None where the path is not ours.
 
-    Raises Refused for a bad query.
+    Raises Refused for a bad query, and for more than `most_symbols` named.
     """
     path, _, rest = target.partition("?")
     if path != PATH:
         return None
     query = parse_qs(rest, keep_blank_values=True)
-    if "batch" in query:
-        raise Refused(Code.BAD_REQUEST, "batch is not served by this version")
+    batch = _batch(query["batch"][-1]) if "batch" in query else 0
     if "symbols" not in query:
-        return Subscription(everything=True)
-    return _subscription([name for names in query["symbols"] for name in names.split(",") if name], None)
+        return Subscription(everything=True, batch=batch)
+    names = [name for names in query["symbols"] for name in names.split(",") if name]
+    return replace(_subscription(names, most_symbols, None), batch=batch)
 
 
-def parse_request(message: str | bytes) -> Request:
-    """One request of a client. Raises Refused."""
+def _batch(text: str) -> int:
+    if text not in map(str, BATCHES):
+        raise Refused(Code.BAD_REQUEST, f"batch must be one of {', '.join(map(str, BATCHES))} (milliseconds)")
+    return int(text)
+
+
+def parse_request(message: str | bytes, most_symbols: int = MAX_NAMED_SYMBOLS) -> Request:
+    """One request of a client. Raises Refused, also for more than `most_symbols` named."""
     if not isinstance(message, str):
         raise Refused(Code.BINARY, "send text frames, not binary ones")
     try:
@@ -131,18 +155,18 @@ def parse_request(message: str | bytes) -> Request:
     symbols = fields.get("symbols")
     if not isinstance(symbols, list):
         raise Refused(Code.BAD_REQUEST, 'symbols must be a list such as ["SPY"] or ["*"]', request_id)
-    return Request(action, _subscription(symbols, request_id), request_id)
+    return Request(action, _subscription(symbols, most_symbols, request_id), request_id)
 
 
-def _subscription(symbols: Sequence[object], request_id: object) -> Subscription:
+def _subscription(symbols: Sequence[object], most: int, request_id: object) -> Subscription:
     if ALL in symbols:
         return Subscription(everything=True)
     try:
         named = frozenset(keys.symbol(name) for name in symbols)
     except InvalidName as error:
         raise Refused(Code.BAD_SYMBOL, str(error), request_id) from error
-    if len(named) > MAX_NAMED_SYMBOLS:
-        raise Refused(Code.TOO_MANY_SYMBOLS, TOO_MANY, request_id)
+    if len(named) > most:
+        raise Refused(Code.TOO_MANY_SYMBOLS, too_many(most), request_id)
     return Subscription(False, named)
 
 
@@ -225,6 +249,11 @@ def _answer(message: dict[str, Any], request_id: object) -> bytes:
     if request_id is not None:
         message["id"] = request_id
     return orjson.dumps(message)
+
+
+def array(messages: Iterable[bytes]) -> bytes:
+    """The frame of a client that asked for batches: a JSON array of messages."""
+    return b"[%b]" % b",".join(messages)
 
 
 def with_skipped(update: bytes, skipped: int) -> bytes:

@@ -1,81 +1,34 @@
 """One client: what it wants, and what it is owed. Pure: it writes to a `Wire` and knows no sockets.
 
-While the wire takes writes, a client gets every frame. Once it does not, only the names of the symbols
-that changed are remembered; when the wire has drained, the newest version of each goes out. A new client
-is the same case with all its symbols pending, which go out as SNAPSHOT.
+A client that is *in step* is owed nothing and takes writes: its group hands it every frame. Otherwise only the
+names of the symbols that changed are remembered; when the wire has drained, the newest version of each goes out. A
+new client is the same case with all its symbols pending, which go out as SNAPSHOT.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Protocol
 
 from common.fanout import protocol
 from common.fanout.frames import text_frame
 from common.fanout.newest import NewestTable
 from common.fanout.protocol import Code, Refused, Request, Subscription, Upstream
+from common.fanout.turn import WRITE_BYTES, Missed, Pending, add_missed, take_newest
 
-WRITE_BYTES = 60 * 1024
-"""Frames are joined, and SNAPSHOTs filled, up to this size."""
 MAX_WAITING = 64
 """Answers and agent updates that may wait for a client, of each kind."""
 
 
 class Wire(Protocol):
+    """A client's end of its connection. It calls the session's `blocked` as soon as it takes no more writes."""
+
     @property
     def writable(self) -> bool:
         """Whether it takes writes now; the session's `pump` is called when it does again."""
 
-    def write(self, frames: bytes) -> None: ...
-
-
-class Update(NamedTuple):
-    """A symbol's frame of this turn: its PHYSICS_UPDATE, or its REMOVED."""
-
-    symbol: str
-    frame: bytes
-    skipped: int = 0
-    """Versions that this server was not sent before this one; the frame says so."""
-    removal: bool = False
-
-
-class Chunk(NamedTuple):
-    """Frames joined for one write, and what they hold."""
-
-    joined: bytes
-    updates: Sequence[Update]
-    versions: int
-    """PHYSICS_UPDATEs in it."""
-    skipped: int
-    """Versions that they say were left out."""
-
-
-class Owed(NamedTuple):
-    """What a client that fell behind has missed of one symbol."""
-
-    versions: int = 0
-    removed: bool = False
-    """It was removed meanwhile: the client is told so before it gets a newer state, which may have
-    a lower version where Redis has lost its data."""
-
-
-def chunks(updates: Sequence[Update]) -> list[Chunk]:
-    """Join the frames of some updates, in order, in writes of at most WRITE_BYTES (or one frame)."""
-    result: list[Chunk] = []
-    start = size = 0
-    for index, update in enumerate(updates):
-        if size and size + len(update.frame) > WRITE_BYTES:
-            result.append(_chunk(updates[start:index]))
-            start, size = index, 0
-        size += len(update.frame)
-    if size:
-        result.append(_chunk(updates[start:]))
-    return result
-
-
-def _chunk(updates: Sequence[Update]) -> Chunk:
-    joined = b"".join([update.frame for update in updates])
-    versions = sum(not update.removal for update in updates)
-    return Chunk(joined, updates, versions, sum(update.skipped for update in updates))
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Hands it frames, while it is writable."""
 
 
 class Source(Protocol):
@@ -89,40 +42,98 @@ class Source(Protocol):
     def timestamp(self) -> str: ...
 
 
+class Place(Protocol):
+    """Where a session stands among those that want the same."""
+
+    @property
+    def versions(self) -> int:
+        """That have been handed to every session in step, so far."""
+
+    @property
+    def skipped(self) -> int:
+        """That these say were left out."""
+
+    def caught_up(self, session: "Session") -> None: ...
+
+    def fell_behind(self, session: "Session") -> None: ...
+
+
 class Session:
-    def __init__(self, source: Source, wire: Wire, wanted: Subscription) -> None:
+    __slots__ = (
+        "_agent_frames",
+        "_delivered",
+        "_heartbeat_owed",
+        "_max_symbols",
+        "_missing",
+        "_pending",
+        "_place",
+        "_replies",
+        "_skipped",
+        "_snapshot",
+        "_snapshot_owed",
+        "_source",
+        "agent_drops",
+        "in_step",
+        "wanted",
+        "wire",
+    )
+
+    def __init__(
+        self, source: Source, wire: Wire, max_symbols: int = protocol.MAX_NAMED_SYMBOLS, batch: int = 0
+    ) -> None:
         self._source = source
-        self._wire = wire
-        self.wanted = Subscription(False)
-        self._pending: OrderedDict[str, Owed] = OrderedDict()
+        self.wire = wire
+        self._max_symbols = max_symbols
+        self.wanted = Subscription(False, batch=batch)
+        self.in_step = False
+        """Owed nothing, and takes writes: its group may write to it."""
+        self._place: Place | None = None
+        self._pending: Pending = {}
         """Symbols that changed while the wire took no writes."""
-        self._snapshot: OrderedDict[str, None] = OrderedDict()
-        self._missing: deque[str] = deque()
+        self._snapshot: dict[str, None] = {}
+        """Symbols of the SNAPSHOT that is under way; those in `_missing` have no state."""
+        self._missing: dict[str, None] = {}
         self._snapshot_owed = False
-        self._replies: deque[bytes] = deque()
-        self._agent_frames: deque[bytes] = deque(maxlen=MAX_WAITING)
+        self._replies: list[bytes] = []
+        self._agent_frames: list[bytes] = []
         self._heartbeat_owed = False
-        self.delivered = 0
-        self.skipped = 0
+        self._delivered = self._skipped = 0
         self.agent_drops = 0
-        self._want(wanted)
+
+    @property
+    def delivered(self) -> int:
+        """Updates that it was sent, but for those of SNAPSHOTs."""
+        return self._delivered + (self._place.versions if self.in_step and self._place else 0)
+
+    @property
+    def skipped(self) -> int:
+        """Versions that were left out."""
+        return self._skipped + (self._place.skipped if self.in_step and self._place else 0)
+
+    @property
+    def flooded(self) -> bool:
+        """It asks more than it reads answers."""
+        return len(self._replies) > MAX_WAITING
 
     def wants(self, symbol: str) -> bool:
         return self.wanted.everything or symbol in self.wanted.named
 
-    def deliver(self, turn: Sequence[Chunk]) -> None:
-        """What one turn brought, of the symbols that this client wants."""
-        for chunk in turn:
-            if self._idle and self._wire.writable:
-                self._wire.write(chunk.joined)
-                self.delivered += chunk.versions
-                self.skipped += chunk.skipped
-            else:
-                self._fall_behind(chunk.updates)
+    def moved(self, place: Place | None) -> None:
+        """It stands elsewhere, or nowhere any more."""
+        self._count(+1)
+        self._place = place
+        self._count(-1)
+
+    def missed(self, items: Iterable[tuple[str, Missed]]) -> None:
+        """What a turn brought, and was not handed to it."""
+        if self._snapshot:  # what is not written yet will be the newest in its SNAPSHOT
+            items = [item for item in items if item[0] not in self._snapshot]
+        add_missed(self._pending, items)
 
     def agent_update(self, frame: bytes) -> None:
         if len(self._agent_frames) == MAX_WAITING:
-            self.agent_drops += 1  # the deque drops its oldest
+            self.agent_drops += 1
+            del self._agent_frames[0]
         self._agent_frames.append(frame)
         self.pump()
 
@@ -138,44 +149,18 @@ class Session:
             return
         if request.action == "unsubscribe":
             self._unwant(request)
-        elif len(self.wanted.named | request.subscription.named) > protocol.MAX_NAMED_SYMBOLS:
-            raise Refused(Code.TOO_MANY_SYMBOLS, protocol.TOO_MANY, request.request_id)
+        elif len(self.wanted.named | request.subscription.named) > self._max_symbols:
+            raise Refused(Code.TOO_MANY_SYMBOLS, protocol.too_many(self._max_symbols), request.request_id)
         self.answer(protocol.ack(request))
         if request.action == "subscribe":
-            self._want(request.subscription)
+            self.want(request.subscription)
 
     def answer(self, payload: bytes) -> None:
-        self._replies.append(text_frame(payload))
+        self._replies.append(self._frame(payload))
         self.pump()
 
-    @property
-    def flooded(self) -> bool:
-        """It asks more than it reads answers."""
-        return len(self._replies) > MAX_WAITING
-
-    def pump(self) -> None:
-        """Write what is owed for as long as the wire takes it."""
-        while self._wire.writable:
-            if self._replies:
-                self._wire.write(self._replies.popleft())
-            elif self._snapshot_owed:
-                self._write_snapshot()
-            elif self._pending:
-                self._write_pending()
-            elif self._agent_frames:
-                self._wire.write(self._agent_frames.popleft())
-            elif self._heartbeat_owed:
-                self._heartbeat_owed = False
-                self._wire.write(text_frame(self._heartbeat()))
-            else:
-                return
-
-    @property
-    def _idle(self) -> bool:
-        """Nothing is owed that must go out before a new update."""
-        return not (self._pending or self._snapshot_owed or self._replies)
-
-    def _want(self, added: Subscription) -> None:
+    def want(self, added: Subscription) -> None:
+        """Its subscription grows; a SNAPSHOT of what is new begins at once."""
         table = self._source.table
         if added.everything:
             new = [symbol for symbol in table if not self.wants(symbol)]
@@ -184,19 +169,55 @@ class Session:
             asked = sorted(symbol for symbol in added.named if not self.wants(symbol))
             new = [symbol for symbol in asked if symbol in table]
             missing = [symbol for symbol in asked if symbol not in table]
-        self.wanted = Subscription(
-            self.wanted.everything or added.everything,
-            frozenset() if self.wanted.everything or added.everything else self.wanted.named | added.named,
-        )
+        self.wanted = self.wanted.with_more(added)
         self._snapshot.update(dict.fromkeys(new))
-        self._missing += missing
+        self._missing.update(dict.fromkeys(missing))
         self._snapshot_owed = True
         self.pump()
+
+    def blocked(self) -> None:
+        """The wire takes no more writes."""
+        self._step(False)
+
+    def pump(self) -> None:
+        """Write what is owed for as long as the wire takes it."""
+        wire = self.wire
+        while wire.writable:
+            if self._replies:
+                wire.write(self._replies.pop(0))
+            elif self._snapshot_owed:
+                self._write_snapshot()
+            elif self._pending:
+                self._write_pending()
+            elif self._agent_frames:
+                wire.write(self._agent_frames.pop(0))
+            elif self._heartbeat_owed:
+                self._heartbeat_owed = False
+                wire.write(self._frame(self._heartbeat()))
+            else:
+                self._step(True)
+                return
+        self._step(False)
+
+    def _step(self, in_step: bool) -> None:
+        if in_step == self.in_step:
+            return
+        self._count(+1)
+        self.in_step = in_step
+        self._count(-1)
+        if self._place is not None:
+            (self._place.caught_up if in_step else self._place.fell_behind)(self)
+
+    def _count(self, sign: int) -> None:
+        """Its group counts for all in step at once: what it counts between a -1 and the next +1 is this client's."""
+        if self.in_step and self._place is not None:
+            self._delivered += sign * self._place.versions
+            self._skipped += sign * self._place.skipped
 
     def _unwant(self, request: Request) -> None:
         gone = request.subscription
         if gone.everything:
-            self.wanted = Subscription(False)
+            self.wanted = Subscription(False, batch=self.wanted.batch)
         elif self.wanted.everything:
             raise Refused(
                 Code.SUBSCRIBED_TO_ALL,
@@ -204,38 +225,34 @@ class Session:
                 request.request_id,
             )
         else:
-            self.wanted = Subscription(False, self.wanted.named - gone.named)
-        for owed in (self._pending, self._snapshot):
+            self.wanted = self.wanted.without(gone)
+        for owed in (self._pending, self._snapshot, self._missing):
             for symbol in [name for name in owed if not self.wants(name)]:
                 del owed[symbol]
-        self._missing = deque(symbol for symbol in self._missing if self.wants(symbol))
-
-    def _fall_behind(self, updates: Sequence[Update]) -> None:
-        for update in updates:
-            if update.symbol in self._snapshot:
-                continue  # not written yet: its SNAPSHOT will hold the newest
-            owed = self._pending.get(update.symbol, Owed())
-            if update.removal:
-                self._pending[update.symbol] = owed._replace(removed=True)
-            else:
-                self._pending[update.symbol] = owed._replace(versions=owed.versions + 1 + update.skipped)
 
     def _write_snapshot(self) -> None:
         table = self._source.table
         updates: list[bytes] = []
+        taken: list[str] = []
         size = 0
-        while self._snapshot and size < WRITE_BYTES:
-            symbol, _ = self._snapshot.popitem(last=False)
+        for symbol in self._snapshot:
+            taken.append(symbol)
             entry = table.get(symbol)
             if entry is not None:
                 updates.append(entry.payload)
                 size += len(entry.payload)
             elif not self.wanted.everything:  # removed since it was asked for
-                self._missing.append(symbol)
+                self._missing[symbol] = None
+            if size >= WRITE_BYTES:
+                break
+        for symbol in taken:
+            del self._snapshot[symbol]
         missing: list[str] = []
-        while self._missing and not self._snapshot and size < WRITE_BYTES:
-            missing.append(self._missing.popleft())
-            size += len(missing[-1]) + 3  # quotes and comma
+        if not self._snapshot and size < WRITE_BYTES:
+            room = (WRITE_BYTES - size) // protocol.MOST_SYMBOL_BYTES + 1
+            missing = list(islice(self._missing, room))
+            for symbol in missing:
+                del self._missing[symbol]
         last = not (self._snapshot or self._missing)
         self._snapshot_owed = not last
         payload = protocol.snapshot(
@@ -245,25 +262,22 @@ class Session:
             complete=self._source.upstream().complete,
             missing=missing,
         )
-        self._wire.write(text_frame(payload))
+        self.wire.write(self._frame(payload))
 
     def _write_pending(self) -> None:
-        frames: list[bytes] = []
-        size = 0
-        while self._pending and size < WRITE_BYTES:
-            symbol, owed = self._pending.popitem(last=False)
-            entry = self._source.table.get(symbol)
-            if owed.removed:
-                frames.append(text_frame(protocol.removed(symbol)))
-            if entry is None:
-                self.skipped += owed.versions
-            else:
-                skipped = owed.versions - 1
-                frames.append(text_frame(protocol.with_skipped(entry.payload, skipped)))
-                self.skipped += skipped
-                self.delivered += 1
-            size += len(frames[-1])
-        self._wire.write(b"".join(frames))
+        part = take_newest(self._pending, self._source.table)
+        self._delivered += part.versions
+        self._skipped += part.skipped
+        if not part.payloads:  # removed, and never told
+            return
+        if self.wanted.batch:
+            self.wire.write(text_frame(protocol.array(part.payloads)))
+        else:
+            self.wire.write(b"".join(map(text_frame, part.payloads)))
+
+    def _frame(self, payload: bytes) -> bytes:
+        """A client that asked for batches gets nothing but arrays."""
+        return text_frame(protocol.array([payload]) if self.wanted.batch else payload)
 
     def _heartbeat(self) -> bytes:
         seqs = None

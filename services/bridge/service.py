@@ -16,6 +16,7 @@ from common.clock import Clock
 from common.errors import InvalidMessage, RedisError, RedisUnavailable, leaves
 from common.fanout.gateway import Gateway
 from common.fanout.hub import Hub
+from common.fanout.limits import Limits
 from common.fanout.newest import Entry
 from common.fanout.protocol import Upstream
 from common.messages import MAX_BYTES, AgentUpdate, Heartbeat, PhysicsUpdate, check_epoch, parse_state_update
@@ -56,7 +57,7 @@ class RedisBridge:
         settings = self._settings
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
-        gateway = Gateway(self._hub, self._clock, heartbeat_seconds=settings.heartbeat_seconds)
+        gateway = Gateway(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
         async with gateway.serve(link), asyncio.TaskGroup() as group:
             following = group.create_task(self._follow(), name="follow")
             await stopping.wait()

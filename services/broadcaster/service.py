@@ -22,21 +22,30 @@ class StateBroadcaster:
         self._settings = settings
         self._clock = clock
         self._state = LinkState(clock.monotonic())
-        self._hub = Hub(clock, self.upstream)
+        self._hub = Hub(clock, self.upstream, settings.max_symbols)
+        self._stopping = False
         self._link = Link(settings.bridge_url, self._hub, self._state, clock, settings.silence_seconds)
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings
-        sock = listening_socket(settings.host, settings.port, "BROADCASTER_PORT")
+        sock = listening_socket(settings.host, settings.port, "BROADCASTER_PORT", shared=settings.share_port)
         log.info("listening", host=settings.host, port=sock.getsockname()[1])
-        gateway = Gateway(self._hub, self._clock, heartbeat_seconds=settings.heartbeat_seconds, page=pages.load().get)
-        async with gateway.serve(sock), asyncio.TaskGroup() as group:
+        gateway = Gateway(
+            self._hub,
+            self._clock,
+            settings.limits(),
+            heartbeat_seconds=settings.heartbeat_seconds,
+            page=pages.load().get,
+        )
+        async with asyncio.TaskGroup() as group:
             following = group.create_task(self._link.follow(), name="link")
-            await stopping.wait()
+            async with gateway.serve(sock, settings.spread()):
+                await stopping.wait()
+                self._stopping = True  # nobody is sent here any more, before anybody is sent away
             following.cancel()
 
     def not_ready(self) -> str | None:
-        return self._link.problem
+        return "stopping" if self._stopping else self._link.problem
 
     def status(self) -> dict[str, Any]:
         upstream = self.upstream()

@@ -1,0 +1,166 @@
+"""Clients that want the same: what is built for one of them is handed to all. Pure.
+
+Every group keeps apart who is in step, and gets the ready bytes, and who is behind, and gets what it missed later.
+"""
+
+from collections.abc import Callable
+
+from common.fanout import protocol
+from common.fanout.frames import text_frame
+from common.fanout.newest import NewestTable
+from common.fanout.protocol import Subscription
+from common.fanout.session import MAX_WAITING, Session
+from common.fanout.turn import Missed, Pending, Update, add_missed, chunks, take_newest
+
+
+class Group:
+    __slots__ = ("_behind", "_ready", "skipped", "turn", "versions", "wanted")
+
+    def __init__(self, wanted: Subscription) -> None:
+        self.wanted = wanted
+        self.turn: list[Update] = []
+        """What the turn of the event loop that is under way brought for it."""
+        self.versions = 0
+        self.skipped = 0
+        self._ready: dict[Session, Callable[[bytes], None]] = {}
+        self._behind: dict[Session, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._behind)
+
+    def add(self, session: Session) -> None:
+        session.moved(self)
+        (self.caught_up if session.in_step else self.fell_behind)(session)
+
+    def remove(self, session: Session) -> None:
+        session.moved(None)
+        self._ready.pop(session, None)
+        self._behind.pop(session, None)
+
+    def caught_up(self, session: Session) -> None:
+        self._behind.pop(session, None)
+        self._ready[session] = session.wire.write
+
+    def fell_behind(self, session: Session) -> None:
+        self._ready.pop(session, None)
+        self._behind[session] = None
+
+    def end_turn(self) -> None:
+        """Hand out what the turn brought."""
+        turn, self.turn = self.turn, []
+        for chunk in chunks(turn):
+            if self._behind:
+                missed = [update.missed for update in chunk.updates]
+                for session in self._behind:
+                    session.missed(missed)
+            self._hand_out(chunk.joined, chunk.versions, chunk.skipped)
+
+    def agent_update(self, payload: bytes) -> None:
+        self._agent_frame(text_frame(payload))
+
+    def heartbeat(self) -> None:
+        for session in self._all():
+            session.heartbeat()
+
+    def settle(self, session: Session) -> None:
+        """Before the session is written to from the newest table: it is owed all that this group still holds back."""
+
+    def _all(self) -> list[Session]:
+        return [*self._ready, *self._behind]
+
+    def _agent_frame(self, frame: bytes) -> None:
+        for session in self._all():
+            session.agent_update(frame)
+
+    def _hand_out(self, frames: bytes, versions: int, skipped: int) -> None:
+        self.versions += versions  # first: a session that falls behind in the loop has been handed it
+        self.skipped += skipped
+        for write in list(self._ready.values()):
+            try:  # noqa: SIM105  # suppress() costs more than a write
+                write(frames)
+            except RuntimeError:
+                pass  # closed a moment ago; it will say so itself, and nobody else is to suffer
+
+
+class BatchGroup(Group):
+    """A group whose updates are gathered for a while; then the newest of each symbol goes out in one array.
+
+    `begin` is called when a window opens, and `close_window` is to be called after it. A session that is written to
+    within a window is told of what it brought so far; the rest of the window is its own to have.
+    """
+
+    __slots__ = ("_agents", "_begin", "_heartbeat_due", "_since", "_table", "_window")
+
+    def __init__(self, wanted: Subscription, table: NewestTable, begin: Callable[["BatchGroup"], object]) -> None:
+        super().__init__(wanted)
+        self._table = table
+        self._begin = begin
+        self._window: list[Update] = []
+        self._agents: list[bytes] = []
+        self._since: dict[Session, int] = {}
+        """How much of the window the sessions have already that were written to within it."""
+        self._heartbeat_due = False
+
+    def add(self, session: Session) -> None:
+        super().add(session)
+        if self._window:
+            self._since[session] = len(self._window)
+
+    def remove(self, session: Session) -> None:
+        super().remove(session)
+        self._since.pop(session, None)
+
+    def end_turn(self) -> None:
+        self._open()
+        self._window += self.turn
+        self.turn = []
+
+    def agent_update(self, payload: bytes) -> None:
+        self._open()
+        if len(self._agents) == MAX_WAITING:
+            del self._agents[0]
+            for session in self._all():
+                session.agent_drops += 1
+        self._agents.append(payload)
+
+    def heartbeat(self) -> None:
+        self._open()
+        self._heartbeat_due = True  # it is proof of what was sent, and this is not yet
+
+    def settle(self, session: Session) -> None:
+        session.missed(self._of(session))
+        if self._window:
+            self._since[session] = len(self._window)
+
+    def close_window(self) -> None:
+        """Hand out the newest of each symbol that the window brought, and all else that waited for its end."""
+        for session in [*self._behind, *(session for session in self._ready if session in self._since)]:
+            session.missed(self._of(session))
+            session.blocked()  # it goes its own way, once
+        before = set(self._behind)
+        missed: Pending = {}
+        add_missed(missed, self._of(None))
+        self._window, self._since = [], {}
+        while missed:
+            part = take_newest(missed, self._table)
+            for session in self._behind.keys() - before:
+                session.missed(part.missed)
+            if part.payloads:
+                self._hand_out(text_frame(protocol.array(part.payloads)), part.versions, part.skipped)
+        agents, self._agents = self._agents, []
+        for payload in agents:
+            self._agent_frame(text_frame(protocol.array([payload])))
+        if self._heartbeat_due:
+            self._heartbeat_due = False
+            super().heartbeat()
+        for session in list(self._behind):
+            session.pump()
+
+    def _open(self) -> None:
+        if not (self._window or self._agents or self._heartbeat_due):
+            self._begin(self)
+
+    def _of(self, session: Session | None) -> list[tuple[str, Missed]]:
+        """What the window brought that this session has not."""
+        start = 0 if session is None else self._since.get(session, 0)
+        return [update.missed for update in self._window[start:]]
