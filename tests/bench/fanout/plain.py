@@ -3,7 +3,6 @@
 python -m tests.bench.fanout.plain PORT BRIDGE_PORT
 """
 
-import asyncio
 import sys
 
 import uvloop

@@ -23,6 +23,7 @@ from common.errors import leaves
 from common.fanout import frames, gateway
 from common.fanout.gateway import CLOSED, HANDSHAKES_REFUSED, REFUSED, Gateway
 from common.fanout.hub import Hub
+from common.fanout.limits import Limits
 from common.fanout.protocol import MAX_REQUEST_BYTES, Upstream
 from common.fanout.session import MAX_WAITING
 from common.state import Version
@@ -49,12 +50,15 @@ def page(path: str) -> tuple[str, bytes] | None:
     return ("text/html", b"<!doctype html>") if path == "/" else None
 
 
+UNLIMITED = Limits()
+
+
 class Served:
     """A gateway under test."""
 
-    def __init__(self, heartbeat_seconds: float = 60.0) -> None:
+    def __init__(self, heartbeat_seconds: float = 60.0, limits: Limits = UNLIMITED) -> None:
         self.hub = Hub(SystemClock(), live)
-        self.gateway = Gateway(self.hub, SystemClock(), heartbeat_seconds=heartbeat_seconds, page=page)
+        self.gateway = Gateway(self.hub, SystemClock(), limits, heartbeat_seconds=heartbeat_seconds, page=page)
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self.sock.getsockname()
 
@@ -72,8 +76,8 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(heartbeat_seconds: float = 60.0) -> AsyncIterator[Served]:
-    served = Served(heartbeat_seconds)
+async def serving(heartbeat_seconds: float = 60.0, **limits: Any) -> AsyncIterator[Served]:
+    served = Served(heartbeat_seconds, Limits(**limits))
     async with served.gateway.serve(served.sock):
         yield served
 
@@ -157,7 +161,7 @@ async def test_the_subprotocol_is_ours_or_none(served: Served, offered: tuple[st
         ("/ws", ["cottage.v9", "chat"], 400, "only cottage.v1 is spoken here"),
         ("/ws?symbols=spy", [], 400, "bad symbol 'spy'"),
         ("/ws?symbols=A/B", [], 400, "bad symbol 'A/B'"),
-        ("/ws?batch=250", [], 400, "batch"),
+        ("/ws?batch=300", [], 400, "batch must be one of 100, 250, 500, 1000"),
         ("/elsewhere", [], 404, "Not found"),
         ("//[", [], 404, "Not found"),
     ],

@@ -1,7 +1,7 @@
 """All clients of one hub: each gets what it wants, in order, none twice, and ends up with the newest."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -20,7 +20,8 @@ from hypothesis.stateful import (
 )
 
 from common.clock import SystemClock
-from common.fanout import session
+from common.fanout import session, turn
+from common.fanout.group import BatchGroup
 from common.fanout.hub import DELIVERED, SKIPPED, Hub
 from common.fanout.protocol import Code, Refused, Subscription, Upstream, parse_request
 from common.fanout.session import Session
@@ -50,10 +51,16 @@ def offer(hub: Hub, symbol: str, epoch: int | None, seq: int | None, skipped: in
     return payload
 
 
+def join(hub: Hub, wire: FakeWire, wanted: Subscription) -> Session:
+    session = hub.join(wire, wanted)
+    wire.session = session
+    return session
+
+
 async def test_what_comes_within_one_turn_goes_out_in_one_write(hub: Hub) -> None:
     everybody, few = FakeWire(), FakeWire()
-    hub.join(everybody, ALL)
-    hub.join(few, named("B", "C"))
+    join(hub, everybody, ALL)
+    join(hub, few, named("B", "C"))
     everybody.payloads(), few.payloads()
     writes = len(everybody.writes), len(few.writes)
     published = [offer(hub, symbol, 1, 1) for symbol in SYMBOLS]
@@ -66,7 +73,7 @@ async def test_what_comes_within_one_turn_goes_out_in_one_write(hub: Hub) -> Non
 
 async def test_one_that_is_not_newer_is_not_sent(hub: Hub) -> None:
     wire = FakeWire()
-    hub.join(wire, ALL)
+    join(hub, wire, ALL)
     published = offer(hub, "A", 2, 1)
     offer(hub, "A", 2, 1)
     offer(hub, "A", 1, 9)
@@ -78,7 +85,7 @@ async def test_one_that_is_not_newer_is_not_sent(hub: Hub) -> None:
 
 async def test_a_snapshot_is_followed_by_how_fresh_it_is(hub: Hub) -> None:
     wire = FakeWire()
-    hub.join(wire, named("A"))
+    join(hub, wire, named("A"))
     snapshot, heartbeat = wire.messages()
     assert (snapshot["event"], heartbeat["event"]) == ("SNAPSHOT", "HEARTBEAT")
     assert heartbeat["upstream"]["status"] == "live"
@@ -88,7 +95,7 @@ async def test_a_snapshot_is_followed_by_how_fresh_it_is(hub: Hub) -> None:
 async def test_who_joins_within_a_turn_gets_its_versions_once(hub: Hub) -> None:
     offer(hub, "A", 1, 1)
     wire = FakeWire()
-    hub.join(wire, ALL)
+    join(hub, wire, ALL)
     await asyncio.sleep(0)
     snapshot, _heartbeat = wire.messages()
     assert [each["seq"] for each in snapshot["updates"]] == [1]
@@ -96,9 +103,9 @@ async def test_who_joins_within_a_turn_gets_its_versions_once(hub: Hub) -> None:
 
 async def test_who_drains_within_a_turn_gets_its_versions_once(hub: Hub) -> None:
     wire = FakeWire()
-    client = hub.join(wire, ALL)
+    client = join(hub, wire, ALL)
     wire.payloads()
-    wire.room = 0
+    wire.block()
     offer(hub, "A", 1, 1)
     hub.flush()
     offer(hub, "A", 1, 2)
@@ -110,7 +117,7 @@ async def test_who_drains_within_a_turn_gets_its_versions_once(hub: Hub) -> None
 
 async def test_a_symbol_nobody_named_before_reaches_who_named_it(hub: Hub) -> None:
     wire = FakeWire()
-    client = hub.join(wire, named("A"))
+    client = join(hub, wire, named("A"))
     hub.request(client, parse_request('{"action":"subscribe","symbols":["NEW"]}'))
     offer(hub, "NEW", 1, 1)
     hub.flush()
@@ -119,7 +126,7 @@ async def test_a_symbol_nobody_named_before_reaches_who_named_it(hub: Hub) -> No
 
 async def test_a_refused_request_changes_nothing(hub: Hub) -> None:
     wire = FakeWire()
-    client = hub.join(wire, ALL)
+    client = join(hub, wire, ALL)
     with pytest.raises(Refused) as caught:
         hub.request(client, parse_request('{"action":"unsubscribe","symbols":["A"],"id":3}'))
     hub.refuse(client, caught.value)
@@ -132,7 +139,7 @@ async def test_a_refused_request_changes_nothing(hub: Hub) -> None:
 
 async def test_who_left_is_written_to_no_more_and_forgotten(hub: Hub) -> None:
     wires = {wanted: FakeWire() for wanted in (ALL, named("A"))}
-    clients = [hub.join(wire, wanted) for wanted, wire in wires.items()]
+    clients = [join(hub, wire, wanted) for wanted, wire in wires.items()]
     offer(hub, "A", 1, 1)
     hub.flush()
     counted = DELIVERED._value.get()
@@ -160,14 +167,14 @@ async def test_clients_that_leave_while_they_are_written_to_disturb_nobody(hub: 
             super().write(frames)
             if self.client is not None:
                 hub.leave(self.client)
-                self.room = 0
+                self.block()
 
     leaving = [Leaving(), Leaving(), Leaving()]
     staying = [FakeWire(), FakeWire()]
     for wire, wanted in zip(leaving, (ALL, named("A"), ALL), strict=True):
-        wire.client = hub.join(wire, wanted)
+        wire.client = join(hub, wire, wanted)
     for other, wanted in zip(staying, (ALL, named("A")), strict=True):
-        hub.join(other, wanted)
+        join(hub, other, wanted)
         other.payloads()
     published = offer(hub, "A", 1, 1)
     hub.flush()
@@ -182,8 +189,8 @@ async def test_clients_that_leave_while_they_are_written_to_disturb_nobody(hub: 
 
 async def test_agent_updates_reach_everybody_as_published(hub: Hub) -> None:
     wires = [FakeWire(), FakeWire()]
-    hub.join(wires[0], ALL)
-    hub.join(wires[1], named())
+    join(hub, wires[0], ALL)
+    join(hub, wires[1], named())
     payload = b'{ "event":"AGENT_UPDATE", "agent_id":"analyst_001", "data":{} }'
     hub.agent_update(payload)
     assert [wire.payloads()[-1] for wire in wires] == [payload, payload]
@@ -192,7 +199,7 @@ async def test_agent_updates_reach_everybody_as_published(hub: Hub) -> None:
 async def test_heartbeats_go_to_everybody(hub: Hub) -> None:
     wires = [FakeWire(), FakeWire(room=1)]
     for wire in wires:
-        hub.join(wire, ALL)
+        join(hub, wire, ALL)
     hub.heartbeat()
     assert [wire.events().count("HEARTBEAT") for wire in wires] == [2, 0]
 
@@ -226,6 +233,7 @@ class Traffic(RuleBasedStateMachine):
     wishes = st.just(ALL) | st.frozensets(st.sampled_from((*SYMBOLS, "X")), max_size=3).map(
         lambda names: Subscription(False, names)
     )
+    batches = st.sampled_from([0, 0, 100])
 
     def __init__(self) -> None:
         super().__init__()
@@ -238,7 +246,8 @@ class Traffic(RuleBasedStateMachine):
 
     @initialize(target=clients)
     def two_clients(self) -> Any:
-        return multiple(self.join(ALL, None), self.join(named("A", "B"), None))
+        wishes = (ALL, named("A", "B"))
+        return multiple(*(self.join(wanted, batch, None) for wanted in wishes for batch in (0, 100)))
 
     @rule(symbol=symbols, step=st.integers(-1, 3), epochs=st.sampled_from([0, 0, 0, 0, 1, -1]))
     def update(self, symbol: str, step: int, epochs: int) -> None:
@@ -275,10 +284,10 @@ class Traffic(RuleBasedStateMachine):
     def agent_update(self) -> None:
         self.hub.agent_update(b'{"event":"AGENT_UPDATE"}')
 
-    @rule(target=clients, wanted=wishes, room=st.none() | st.integers(1, 3))
-    def join(self, wanted: Subscription, room: int | None) -> Client:
+    @rule(target=clients, wanted=wishes, batch=batches, room=st.none() | st.integers(1, 3))
+    def join(self, wanted: Subscription, batch: int, room: int | None) -> Client:
         client = Client(FakeWire(room))
-        client.session = self.hub.join(client.wire, wanted)
+        client.session = join(self.hub, client.wire, replace(wanted, batch=batch))
         self.connected.append(client)
         return client
 
@@ -303,6 +312,14 @@ class Traffic(RuleBasedStateMachine):
         client.wire.room = room
         if room:
             self.hub.drained(client.session)
+        else:
+            client.wire.block()
+
+    @rule()
+    def windows_close(self) -> None:
+        for group in list(self.hub._groups.values()):
+            if isinstance(group, BatchGroup):
+                self.hub._close_window(group)
 
     @rule(client=clients)
     def fast(self, client: Client) -> None:
@@ -318,6 +335,7 @@ class Traffic(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.hub.flush()
+        self.windows_close()
         for client in self.connected:
             self.fast(client)
             self._read(client)
@@ -327,7 +345,7 @@ class Traffic(RuleBasedStateMachine):
             assert client.session.delivered == client.versions
 
     def _read(self, client: Client) -> None:
-        for payload in client.wire.payloads():
+        for payload in client.wire.messages_of(client.session.wanted.batch):
             message = orjson.loads(payload)
             assert client.greeted or message["event"] == "SNAPSHOT", "something before the first SNAPSHOT"
             client.greeted = True
@@ -367,6 +385,7 @@ class Traffic(RuleBasedStateMachine):
 
 
 async def test_random_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "WRITE_BYTES", 300)
     monkeypatch.setattr(session, "WRITE_BYTES", 300)  # two updates a write, so that SNAPSHOTs have several frames
     # Without Phase.shrink: it takes minutes. Add it to understand a failure.
     options = settings(

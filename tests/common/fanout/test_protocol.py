@@ -36,6 +36,8 @@ def refused(message: str | bytes) -> tuple[Code, object]:
         ("/ws?symbols=", Subscription(False)),
         ("/ws?symbols=,", Subscription(False)),
         ("/ws?symbols=*", EVERYTHING),
+        ("/ws?batch=250", Subscription(True, batch=250)),
+        ("/ws?symbols=SPY&batch=1000", Subscription(False, frozenset({"SPY"}), 1000)),
         ("/ws?symbols=%2A", EVERYTHING),
         ("/", None),
         ("/ws/", None),
@@ -57,7 +59,9 @@ def test_targets(target: str, wanted: Subscription | None) -> None:
         ("symbols=%ff", "bad symbol"),
         ("symbols=\udcff", "bad symbol"),
         ("symbols=" + "X" * 25, "XXXX"),
-        ("batch=250", "batch"),
+        ("batch=300", "batch must be one of"),
+        ("batch=", "batch must be one of"),
+        ("batch=0250", "batch must be one of"),
     ],
 )
 def test_a_bad_query_is_refused_by_name(query: str, named: str) -> None:

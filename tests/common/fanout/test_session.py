@@ -7,9 +7,11 @@ import pytest
 
 from common.fanout import protocol, session
 from common.fanout.frames import text_frame
+from common.fanout.group import Group
 from common.fanout.newest import NewestTable
 from common.fanout.protocol import Code, Refused, Subscription, Upstream, parse_request
-from common.fanout.session import MAX_WAITING, WRITE_BYTES, Session, Update, chunks
+from common.fanout.session import MAX_WAITING, Session
+from common.fanout.turn import WRITE_BYTES, Update
 from common.state import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update
 
@@ -39,13 +41,28 @@ class Source:
     def brings(self, client: Session, symbol: str, seq: int, skipped: int = 0) -> bytes:
         payload = update(symbol, 1, seq)
         assert self.table.offer(symbol, Version(1, seq), payload)
-        frame = text_frame(protocol.with_skipped(payload, skipped))
-        client.deliver(chunks([Update(symbol, frame, skipped)]))
+        self._hands_out(client, Update(symbol, text_frame(protocol.with_skipped(payload, skipped)), skipped))
         return payload
 
     def removes(self, client: Session, symbol: str) -> None:
         assert self.table.remove(symbol)
-        client.deliver(chunks([Update(symbol, text_frame(protocol.removed(symbol)), removal=True)]))
+        self._hands_out(client, Update(symbol, text_frame(protocol.removed(symbol)), removal=True))
+
+    @staticmethod
+    def _hands_out(client: Session, update: Update) -> None:
+        group = client._place
+        assert isinstance(group, Group)
+        group.turn.append(update)
+        group.end_turn()
+
+
+def joined(source: Source, wire: FakeWire, wanted: Subscription) -> Session:
+    """A client in a group of its own."""
+    client = Session(source, wire, batch=wanted.batch)
+    wire.session = client
+    client.want(wanted)
+    Group(wanted).add(client)
+    return client
 
 
 def ask(client: Session, action: str, *symbols: str) -> None:
@@ -59,7 +76,7 @@ def drain(client: Session, wire: FakeWire) -> None:
 
 def test_the_first_message_is_a_snapshot_of_what_is_wanted() -> None:
     wire = FakeWire()
-    Session(Source("SPY", "QQQ"), wire, ALL)
+    joined(Source("SPY", "QQQ"), wire, ALL)
     assert wire.messages() == [
         {
             "event": "SNAPSHOT",
@@ -75,7 +92,7 @@ def test_the_first_message_is_a_snapshot_of_what_is_wanted() -> None:
 @pytest.mark.parametrize("wanted", [NONE, named("A", "B")])
 def test_a_snapshot_without_updates_comes_all_the_same(wanted: Subscription) -> None:
     wire = FakeWire()
-    Session(Source("SPY"), wire, wanted)
+    joined(Source("SPY"), wire, wanted)
     (snapshot,) = wire.messages()
     assert (snapshot["updates"], snapshot["last"]) == ([], True)
     assert snapshot["missing"] == sorted(wanted.named)
@@ -87,14 +104,14 @@ def test_a_snapshot_without_updates_comes_all_the_same(wanted: Subscription) -> 
 def test_a_snapshot_says_whether_it_is_complete(cause: str | None, complete: bool) -> None:
     source, wire = Source(), FakeWire()
     source.stated = Upstream("stale", cause, None)
-    Session(source, wire, ALL)
+    joined(source, wire, ALL)
     assert wire.messages()[0]["complete"] is complete
 
 
 def test_a_large_snapshot_comes_in_frames_and_the_last_one_says_so() -> None:
     symbols = [f"S{i}" for i in range(2000)]
     source, wire = Source(*symbols), FakeWire()
-    client = Session(source, wire, named(*symbols, *(f"M{i}" for i in range(protocol.MAX_NAMED_SYMBOLS - 2000))))
+    client = joined(source, wire, named(*symbols, *(f"M{i}" for i in range(protocol.MAX_NAMED_SYMBOLS - 2000))))
     assert max(map(len, wire.writes)) < 2 * WRITE_BYTES
     messages = wire.messages()
     assert len(messages) > 3
@@ -108,14 +125,14 @@ def test_a_frame_stays_below_what_a_link_accepts_whatever_the_updates_weigh() ->
     source, wire = Source(), FakeWire()
     for i in range(9):
         source.table.offer(f"S{i}", None, update(f"S{i}", note="x" * (64 * 1024 - 200)))
-    Session(source, wire, named(*(f"S{i}" for i in range(9)), *(f"M{i}" for i in range(4000))))
+    joined(source, wire, named(*(f"S{i}" for i in range(9)), *(f"M{i}" for i in range(4000))))
     assert max(map(len, wire.writes)) < 256 * 1024
     assert len(wire.writes) > 9
 
 
 def test_updates_go_out_byte_for_byte() -> None:
     source, wire = Source("SPY"), FakeWire()
-    client = Session(source, wire, ALL)
+    client = joined(source, wire, ALL)
     wire.payloads()
     published = [source.brings(client, "SPY", seq) for seq in (2, 3)]
     assert wire.payloads() == published
@@ -124,9 +141,9 @@ def test_updates_go_out_byte_for_byte() -> None:
 
 def test_a_client_that_fell_behind_gets_the_newest_of_each_symbol_and_how_many_it_missed() -> None:
     source, wire = Source("SPY", "QQQ"), FakeWire()
-    client = Session(source, wire, ALL)
+    client = joined(source, wire, ALL)
     wire.payloads()
-    wire.room = 0
+    wire.block()
     for seq in range(2, 7):
         source.brings(client, "SPY", seq)
     published = source.brings(client, "QQQ", 2)
@@ -139,10 +156,10 @@ def test_a_client_that_fell_behind_gets_the_newest_of_each_symbol_and_how_many_i
 
 def test_what_was_left_out_before_it_came_here_counts_as_well() -> None:
     source, wire = Source("SPY"), FakeWire()
-    client = Session(source, wire, ALL)
+    client = joined(source, wire, ALL)
     wire.payloads()
     source.brings(client, "SPY", 5, skipped=3)
-    wire.room = 0
+    wire.block()
     source.brings(client, "SPY", 8, skipped=2)
     source.brings(client, "SPY", 9)
     drain(client, wire)
@@ -152,8 +169,8 @@ def test_what_was_left_out_before_it_came_here_counts_as_well() -> None:
 
 def test_a_symbol_costs_one_place_however_often_it_changes() -> None:
     source, wire = Source(), FakeWire()
-    client = Session(source, wire, ALL)
-    wire.room = 0
+    client = joined(source, wire, ALL)
+    wire.block()
     for seq in range(1, 1001):
         source.brings(client, f"S{seq % 7}", seq)
     assert len(client._pending) == 7
@@ -165,9 +182,9 @@ def test_a_symbol_costs_one_place_however_often_it_changes() -> None:
 
 def test_a_pending_removal_is_told() -> None:
     source, wire = Source("SPY"), FakeWire()
-    client = Session(source, wire, ALL)
+    client = joined(source, wire, ALL)
     wire.payloads()
-    wire.room = 0
+    wire.block()
     source.brings(client, "SPY", 2)
     source.removes(client, "SPY")
     drain(client, wire)
@@ -177,10 +194,10 @@ def test_a_pending_removal_is_told() -> None:
 
 def test_a_symbol_that_came_back_is_removed_first_since_its_version_may_be_lower() -> None:
     source, wire = Source(), FakeWire()
-    client = Session(source, wire, ALL)
+    client = joined(source, wire, ALL)
     source.brings(client, "SPY", 9)
     wire.payloads()
-    wire.room = 0
+    wire.block()
     source.removes(client, "SPY")
     source.brings(client, "SPY", 1)
     drain(client, wire)
@@ -190,7 +207,7 @@ def test_a_symbol_that_came_back_is_removed_first_since_its_version_may_be_lower
 def test_what_changes_during_a_snapshot_is_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "WRITE_BYTES", 1)  # one update a frame
     source, wire = Source("A", "B", "C"), FakeWire(room=1)
-    client = Session(source, wire, ALL)
+    client = joined(source, wire, ALL)
     source.brings(client, "A", 2)  # sent already in the SNAPSHOT
     source.brings(client, "B", 2)  # not yet
     drain(client, wire)
@@ -211,7 +228,7 @@ def test_what_changes_during_a_snapshot_is_sent_once(monkeypatch: pytest.MonkeyP
 def test_a_symbol_removed_during_a_snapshot_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "WRITE_BYTES", 1)
     source, wire = Source("A", "B"), FakeWire(room=1)
-    client = Session(source, wire, named("A", "B"))
+    client = joined(source, wire, named("A", "B"))
     source.removes(client, "B")
     drain(client, wire)
     assert [(m["updates"] != [], m["missing"], m["last"]) for m in wire.messages()] == [
@@ -222,7 +239,7 @@ def test_a_symbol_removed_during_a_snapshot_is_missing(monkeypatch: pytest.Monke
 
 def test_subscribe_is_acknowledged_then_a_snapshot_brings_what_was_added() -> None:
     source, wire = Source("A", "B"), FakeWire()
-    client = Session(source, wire, named("A"))
+    client = joined(source, wire, named("A"))
     wire.payloads()
     ask(client, "subscribe", "A", "B", "C")
     ack, snapshot = wire.messages()
@@ -233,7 +250,7 @@ def test_subscribe_is_acknowledged_then_a_snapshot_brings_what_was_added() -> No
 
 def test_subscribing_to_all_brings_the_rest() -> None:
     source, wire = Source("A", "B"), FakeWire()
-    client = Session(source, wire, named("A", "X"))
+    client = joined(source, wire, named("A", "X"))
     wire.payloads()
     ask(client, "subscribe", "*")
     _ack, snapshot = wire.messages()
@@ -243,7 +260,7 @@ def test_subscribing_to_all_brings_the_rest() -> None:
 
 def test_unsubscribing_from_all_of_everything_ends_the_flow() -> None:
     source, wire = Source("A"), FakeWire()
-    client = Session(source, wire, ALL)
+    client = joined(source, wire, ALL)
     ask(client, "unsubscribe", "*")
     assert client.wanted == NONE
     assert wire.events() == ["SNAPSHOT", "ACK"]
@@ -251,7 +268,7 @@ def test_unsubscribing_from_all_of_everything_ends_the_flow() -> None:
 
 def test_single_symbols_cannot_be_taken_out_of_all() -> None:
     source, wire = Source("A"), FakeWire()
-    client = Session(source, wire, ALL)
+    client = joined(source, wire, ALL)
     wire.payloads()
     with pytest.raises(Refused) as caught:
         ask(client, "unsubscribe", "A")
@@ -261,7 +278,7 @@ def test_single_symbols_cannot_be_taken_out_of_all() -> None:
 
 def test_named_symbols_add_up_to_a_bound() -> None:
     source, wire = Source("A"), FakeWire()
-    client = Session(source, wire, named(*(f"S{i}" for i in range(protocol.MAX_NAMED_SYMBOLS))))
+    client = joined(source, wire, named(*(f"S{i}" for i in range(protocol.MAX_NAMED_SYMBOLS))))
     wire.payloads()
     with pytest.raises(Refused) as caught:
         ask(client, "subscribe", "A")
@@ -274,9 +291,9 @@ def test_named_symbols_add_up_to_a_bound() -> None:
 
 def test_what_is_unsubscribed_while_pending_is_never_sent() -> None:
     source, wire = Source("A", "B"), FakeWire()
-    client = Session(source, wire, named("A", "B"))
+    client = joined(source, wire, named("A", "B"))
     wire.payloads()
-    wire.room = 0
+    wire.block()
     source.brings(client, "A", 2)
     source.brings(client, "B", 2)
     ask(client, "unsubscribe", "A")
@@ -286,9 +303,9 @@ def test_what_is_unsubscribed_while_pending_is_never_sent() -> None:
 
 def test_a_pending_symbol_unsubscribed_and_subscribed_again_comes_once_in_its_snapshot() -> None:
     source, wire = Source("A"), FakeWire()
-    client = Session(source, wire, named("A"))
+    client = joined(source, wire, named("A"))
     wire.payloads()
-    wire.room = 0
+    wire.block()
     source.brings(client, "A", 2)
     ask(client, "unsubscribe", "A")
     ask(client, "subscribe", "A")
@@ -302,7 +319,7 @@ def test_a_pending_symbol_unsubscribed_and_subscribed_again_comes_once_in_its_sn
 def test_what_is_unsubscribed_during_a_snapshot_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "WRITE_BYTES", 1)
     source, wire = Source("A", "B"), FakeWire(room=1)
-    client = Session(source, wire, named("A", "B", "X"))
+    client = joined(source, wire, named("A", "B", "X"))
     ask(client, "unsubscribe", "B", "X")
     drain(client, wire)
     first, ack, rest = wire.messages()
@@ -314,7 +331,7 @@ def test_what_is_unsubscribed_during_a_snapshot_leaves_it(monkeypatch: pytest.Mo
 def test_more_symbols_during_a_snapshot_join_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "WRITE_BYTES", 1)
     source, wire = Source("A", "B", "C"), FakeWire(room=1)
-    client = Session(source, wire, named("A", "B"))
+    client = joined(source, wire, named("A", "B"))
     ask(client, "subscribe", "C", "X")
     drain(client, wire)
     messages = wire.messages()
@@ -326,9 +343,9 @@ def test_more_symbols_during_a_snapshot_join_it(monkeypatch: pytest.MonkeyPatch)
 
 def test_ping_is_answered_while_updates_wait() -> None:
     source, wire = Source("A"), FakeWire()
-    client = Session(source, wire, ALL)
+    client = joined(source, wire, ALL)
     wire.payloads()
-    wire.room = 0
+    wire.block()
     source.brings(client, "A", 2)
     client.request(parse_request('{"action":"ping","id":1}'))
     drain(client, wire)
@@ -337,8 +354,8 @@ def test_ping_is_answered_while_updates_wait() -> None:
 
 def test_a_client_that_asks_and_does_not_read_is_flooded() -> None:
     wire = FakeWire()
-    client = Session(Source(), wire, ALL)
-    wire.room = 0
+    client = joined(Source(), wire, ALL)
+    wire.block()
     for _ in range(MAX_WAITING):
         client.request(parse_request('{"action":"ping"}'))
     assert not client.flooded
@@ -348,9 +365,9 @@ def test_a_client_that_asks_and_does_not_read_is_flooded() -> None:
 
 def test_agent_updates_wait_in_a_bounded_queue_that_drops_its_oldest() -> None:
     wire = FakeWire()
-    client = Session(Source(), wire, NONE)
+    client = joined(Source(), wire, NONE)
     wire.payloads()
-    wire.room = 0
+    wire.block()
     payloads = [b'{"event":"AGENT_UPDATE","n":%d}' % i for i in range(MAX_WAITING + 6)]
     for payload in payloads:
         client.agent_update(text_frame(payload))
@@ -361,9 +378,9 @@ def test_agent_updates_wait_in_a_bounded_queue_that_drops_its_oldest() -> None:
 
 def test_a_heartbeat_comes_after_what_is_pending_and_proves_it() -> None:
     source, wire = Source("A", "B"), FakeWire()
-    client = Session(source, wire, named("A", "X"))
+    client = joined(source, wire, named("A", "X"))
     wire.payloads()
-    wire.room = 0
+    wire.block()
     client.heartbeat()
     source.brings(client, "A", 2)
     client.heartbeat()
@@ -376,7 +393,7 @@ def test_a_heartbeat_comes_after_what_is_pending_and_proves_it() -> None:
 @pytest.mark.parametrize(("count", "proven"), [(0, True), (64, True), (65, False)])
 def test_only_who_named_few_symbols_gets_proof(count: int, proven: bool) -> None:
     wire = FakeWire()
-    client = Session(Source(), wire, named(*(f"S{i}" for i in range(count))))
+    client = joined(Source(), wire, named(*(f"S{i}" for i in range(count))))
     client.heartbeat()
     assert ("seqs" in wire.messages()[-1]) is proven
 
@@ -386,19 +403,7 @@ def test_who_wants_everything_gets_no_proof_and_no_foreign_symbol_has_one() -> N
     source.table.offer("F", None, update("F"))
     for wanted, seqs in ((ALL, None), (named("F"), {})):
         wire = FakeWire()
-        Session(source, wire, wanted).heartbeat()
+        joined(source, wire, wanted).heartbeat()
         heartbeat: dict[str, Any] = wire.messages()[-1]
         assert heartbeat.get("seqs") == seqs
         assert heartbeat["upstream"] == {"status": "live", "cause": None, "age_ms": 120}
-
-
-def test_chunks_hold_every_frame_in_order_within_their_size() -> None:
-    updates = [Update(f"S{i}", b"x" * 1000, skipped=i % 3, removal=i % 10 == 0) for i in range(200)]
-    joined = chunks(updates)
-    assert len(joined) == 4
-    assert all(len(chunk.joined) <= WRITE_BYTES for chunk in joined)
-    assert [update for chunk in joined for update in chunk.updates] == updates
-    assert sum(chunk.versions for chunk in joined) == 180
-    assert sum(chunk.skipped for chunk in joined) == sum(update.skipped for update in updates)
-    assert len(chunks([Update("A", b"x" * 2 * WRITE_BYTES)] * 2)) == 2
-    assert chunks([]) == []

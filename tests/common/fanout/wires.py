@@ -9,6 +9,7 @@ from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
 from common.fanout.protocol import Upstream
+from common.fanout.session import Session
 from common.state import Version
 
 LIVE = Upstream("live", None, 120)
@@ -24,10 +25,14 @@ def update(symbol: str, epoch: int | None = None, seq: int | None = None, **data
 
 
 class FakeWire:
-    """Records what is written. `room`: how many more writes it takes; None is any number."""
+    """Records what is written. `room`: how many more writes it takes; None is any number.
+
+    `session` is told when there is no more, as a connection tells it.
+    """
 
     def __init__(self, room: int | None = None) -> None:
         self.room = room
+        self.session: Session | None = None
         self.writes: list[bytes] = []
         self._protocol = ClientProtocol(parse_uri("ws://test/"), state=OPEN, max_size=None)
 
@@ -35,10 +40,18 @@ class FakeWire:
     def writable(self) -> bool:
         return self.room is None or self.room > 0
 
+    def block(self) -> None:
+        """It takes no more writes."""
+        self.room = 0
+        if self.session is not None:
+            self.session.blocked()
+
     def write(self, frames: bytes) -> None:
         assert self.writable, "written to while it takes no writes"
         if self.room is not None:
             self.room -= 1
+            if self.room == 0:
+                self.block()
         self.writes.append(frames)
         self._protocol.receive_data(frames)
 
@@ -53,6 +66,12 @@ class FakeWire:
             assert frame.fin
             payloads.append(bytes(frame.data))
         return payloads
+
+    def messages_of(self, batch: int) -> list[bytes]:
+        """The same one by one, where they come in arrays."""
+        if not batch:
+            return self.payloads()
+        return [orjson.dumps(each) for payload in self.payloads() for each in orjson.loads(payload)]
 
     def messages(self) -> list[dict[str, Any]]:
         """The same, parsed."""
