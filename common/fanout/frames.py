@@ -1,9 +1,9 @@
-"""Ready-made frames, written below the public face of `websockets`.
+"""Ready-made frames, written and read below the public face of `websockets`.
 
-A frame that goes to a thousand clients is built once. pyproject.toml bounds the library's version, and
-the tests of this module fail when what it leans on moves: a connection's `transport`, `paused` and
-`protocol` (state, closes), and the calls of `connection_made`, `connection_lost`, `data_received`,
-`send_data`, `pause_writing` and `resume_writing`.
+A frame that goes to a thousand clients is built once, and thousands that come over the link in one read are taken
+at once. pyproject.toml bounds the library's version, and the tests of this module fail when what it leans on moves:
+a connection's `transport`, `paused` and `protocol` (state, closes), and the calls of `connection_made`,
+`connection_lost`, `data_received`, `send_data`, `pause_writing` and `resume_writing`.
 """
 
 import asyncio
@@ -11,9 +11,11 @@ import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from websockets.asyncio.client import ClientConnection as DialledConnection
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN
+from websockets.protocol import CLOSED, CONNECTING, OPEN
 
 from common.fanout.limits import TokenBucket
 from common.fanout.protocol import Close
@@ -32,6 +34,9 @@ CLOSE_SECONDS = 2.0
 
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
 _TEXT = 0x80 | Opcode.TEXT
+_WHOLE = frozenset({0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY})
+_CONTROL = frozenset({0x80 | Opcode.PING, 0x80 | Opcode.PONG, 0x80 | Opcode.CLOSE})
+_MOST_HEAD_BYTES = 64 * 1024  # of a response to a handshake
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -167,3 +172,84 @@ class ClientConnection(ServerConnection):
     def _cut_off_soon(self) -> None:
         if self._cut_off is None:
             self._cut_off = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+
+class LinkConnection(DialledConnection):
+    """A client's connection to a gateway, which hands over all messages of one read at once.
+
+    A gateway sends whole, uncompressed frames. These are taken here; pings and closes are the library's.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._unread = b""
+        self._messages: list[bytes] = []
+        self._news = asyncio.Event()
+        self._odd = False
+
+    async def messages(self) -> list[bytes]:
+        """What has come since the last call, in order; waits where nothing has.
+
+        Raises ConnectionClosed at the end, and ProtocolError for what no gateway sends.
+        """
+        while not self._messages:
+            if self._odd:
+                raise ProtocolError("a frame that no gateway sends")
+            if self.protocol.state is CLOSED:
+                raise self.protocol.close_exc
+            self._news.clear()
+            await self._news.wait()
+        messages, self._messages = self._messages, []
+        return messages
+
+    def end(self, code: Close) -> None:
+        """Say goodbye, without waiting for an answer."""
+        if self.protocol.state is OPEN and not self.transport.is_closing():
+            self.protocol.send_close(code)
+            self.send_data()
+
+    def data_received(self, data: bytes) -> None:
+        self._unread = self._unread + data if self._unread else data
+        if self.protocol.state is CONNECTING:
+            head, end, rest = self._unread.partition(b"\r\n\r\n")
+            if not end and len(head) < _MOST_HEAD_BYTES:
+                return
+            self._unread = rest
+            super().data_received(head + end)
+        if self.protocol.state is OPEN and not self._odd:
+            self._cut()
+        else:
+            data, self._unread = self._unread, b""
+            super().data_received(data)
+        self._news.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._news.set()
+
+    def _cut(self) -> None:
+        """Take the whole frames of what is unread (RFC 6455, section 5.2)."""
+        unread, at, available = self._unread, 0, len(self._unread)
+        most = self.protocol.max_message_size or 2**63
+        while available - at >= 2:
+            length, start = unread[at + 1], at + 2
+            if length == 126:
+                start += 2
+                length = int.from_bytes(unread[at + 2 : start])
+            elif length == 127:
+                start += 8
+                length = int.from_bytes(unread[at + 2 : start])
+            if start > available:
+                break
+            end, kind = start + length, unread[at]
+            if length > most or unread[at + 1] > 127 or not (kind in _WHOLE or kind in _CONTROL):
+                self._odd = True
+                break
+            if end > available:
+                break
+            if kind in _WHOLE:
+                self._messages.append(unread[start:end])
+            else:
+                super().data_received(unread[at:end])
+            at = end
+        self._unread = unread[at:]

@@ -1,13 +1,14 @@
 """The link to the bridge, as a client of `cottage.v1`: what it says, put into the hub.
 
-`Link.take` is pure of sockets; `follow` dials, and dials again.
+`Link.take` is pure of sockets; `follow` dials, and dials again. What a PHYSICS_UPDATE says of its symbol has been
+checked by the bridge; here it is only looked at for what decides its place: the symbol and the version.
 """
 
 import asyncio
 from typing import Any
 
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 from websockets.typing import Subprotocol
 
@@ -16,10 +17,11 @@ from common.backoff import Backoff
 from common.clock import Clock
 from common.errors import InvalidMessage
 from common.fanout import protocol
+from common.fanout.frames import LinkConnection
 from common.fanout.hub import Hub
-from common.fanout.protocol import Upstream
-from common.messages import AgentUpdate, PhysicsUpdate, parse_state_update
-from common.state import load_object
+from common.fanout.protocol import Close, Upstream
+from common.messages import AgentUpdate, parse_state_update
+from common.state import load_object, symbol, version
 from services.broadcaster import metrics
 from services.broadcaster.upstream import LinkState
 
@@ -68,6 +70,7 @@ class Link:
         try:
             async with connect(
                 self._url,
+                create_connection=LinkConnection,
                 subprotocols=[Subprotocol(protocol.SUBPROTOCOL)],
                 compression=None,
                 proxy=None,  # the library would take the environment's proxy even for 127.0.0.1
@@ -76,23 +79,29 @@ class Link:
                 close_timeout=1.0,
                 ping_interval=None,  # the bridge's HEARTBEAT shows more than a pong
             ) as connection:
-                await self._receive(connection)
+                assert isinstance(connection, LinkConnection)
+                try:
+                    await self._receive(connection)
+                except asyncio.CancelledError:
+                    connection.end(Close.GOING_AWAY)
+                    raise
         except (OSError, TimeoutError, WebSocketException, InvalidHandshake, InvalidURI) as error:
             raise LinkLost(str(error) or type(error).__name__) from error
 
-    async def _receive(self, connection: ClientConnection) -> None:
+    async def _receive(self, connection: LinkConnection) -> None:
         self._named.clear()
         while True:
             try:
                 async with asyncio.timeout(self._silence_seconds):
-                    message = await connection.recv(decode=False)
+                    messages = await connection.messages()
             except TimeoutError as error:
                 connection.transport.abort()
                 raise LinkLost(f"silent for {self._silence_seconds:g} s") from error
-            try:
-                self.take(message)
-            except InvalidMessage as error:
-                self._drop(error)
+            for message in messages:
+                try:
+                    self.take(message)
+                except InvalidMessage as error:
+                    self._drop(error)
             if self.needs_snapshot:
                 self._state.linked = False
                 for action in ("unsubscribe", "subscribe"):
@@ -108,12 +117,7 @@ class Link:
         fields = load_object(message)
         match fields.get("event"):
             case "PHYSICS_UPDATE":
-                skipped = fields.get("skipped", 0)
-                if type(skipped) is not int:
-                    raise InvalidMessage("type", "skipped is not a whole number")
-                payload = protocol.split_skipped(message, skipped) if skipped else message
-                update = _physics_update(payload)
-                self._hub.update(update.symbol, update.version, payload, skipped)
+                self._update(message, fields)
             case "SNAPSHOT":
                 self._snapshot(message, fields)
             case "REMOVED":
@@ -129,23 +133,33 @@ class Link:
             case _:
                 raise InvalidMessage("event", "none that a bridge sends")
 
+    def _update(self, message: bytes, fields: dict[str, Any]) -> None:
+        skipped = fields.get("skipped", 0)
+        if type(skipped) is not int:
+            raise InvalidMessage("type", "skipped is not a whole number")
+        if type(fields.get("data")) is not dict:
+            raise InvalidMessage("type", "data is not an object")
+        payload = protocol.split_skipped(message, skipped) if skipped else message
+        self._hub.update(symbol(fields), version(fields), payload, skipped)
+
     def _snapshot(self, message: bytes, fields: dict[str, Any]) -> None:
         for payload in protocol.split_snapshot(message):
             try:
-                update = _physics_update(payload)
+                update = load_object(payload)
+                name, newness = symbol(update), version(update)
             except InvalidMessage as error:
                 self._drop(error)  # the others of the frame stand
                 continue
-            self._named.add(update.symbol)
-            held = self._hub.table.get(update.symbol)
+            self._named.add(name)
+            held = self._hub.table.get(name)
             if held is None or held.payload != payload:
-                self._hub.update(update.symbol, update.version, payload)
+                self._hub.update(name, newness, payload)
         if fields.get("last") is not True:
             return
         self._complete = fields.get("complete") is True
         if self._complete:
-            for symbol in self._hub.table.entries().keys() - self._named:
-                self._hub.remove(symbol)
+            for gone in self._hub.table.entries().keys() - self._named:
+                self._hub.remove(gone)
         self._named.clear()
         self._state.linked = True
         self.problem = None
@@ -156,13 +170,6 @@ class Link:
     def _drop(error: InvalidMessage) -> None:
         metrics.DROPPED.labels(error.reason).inc()
         throttled.warning("message_dropped", error.reason, reason=error.reason, error=error.detail)
-
-
-def _physics_update(payload: bytes) -> PhysicsUpdate:
-    update = parse_state_update(payload, None)
-    if not isinstance(update, PhysicsUpdate):
-        raise InvalidMessage("event", "not a PHYSICS_UPDATE")
-    return update
 
 
 def _upstream(fields: object) -> Upstream:
