@@ -136,7 +136,7 @@ def version(fields: dict[str, Any]) -> Version | None:
     if epoch is None and seq is None:
         return None
     # `type() is int`, since True is an int to isinstance
-    if type(epoch) is not int or type(seq) is not int or min(epoch, seq) < 0 or max(epoch, seq) > _LARGEST:
+    if type(epoch) is not int or type(seq) is not int or not (0 <= epoch <= _LARGEST and 0 <= seq <= _LARGEST):
         raise InvalidMessage("version", "epoch and seq must both be whole numbers from 0 to 2^53 - 1")
     return Version(epoch, seq)
 

@@ -186,6 +186,20 @@ class LinkConnection(DialledConnection):
         self._messages: list[bytes] = []
         self._news = asyncio.Event()
         self._odd = False
+        self._heard_at = self.loop.time()
+        self._watch: asyncio.TimerHandle | None = None
+        self.silent = False
+        """It was given up because nothing came."""
+
+    def give_up_after(self, seconds: float) -> None:
+        """Cut it off once nothing has come for so long. One timer for all reads: a deadline for each costs more than
+        the read."""
+        left = self._heard_at + seconds - self.loop.time()
+        self.silent = left <= 0
+        if self.silent:
+            self.transport.abort()
+        else:
+            self._watch = self.loop.call_later(left, self.give_up_after, seconds)
 
     async def messages(self) -> list[bytes]:
         """What has come since the last call, in order; waits where nothing has.
@@ -209,6 +223,7 @@ class LinkConnection(DialledConnection):
             self.send_data()
 
     def data_received(self, data: bytes) -> None:
+        self._heard_at = self.loop.time()
         self._unread = self._unread + data if self._unread else data
         if self.protocol.state is CONNECTING:
             head, end, rest = self._unread.partition(b"\r\n\r\n")
@@ -225,6 +240,8 @@ class LinkConnection(DialledConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._watch is not None:
+            self._watch.cancel()
         self._news.set()
 
     def _cut(self) -> None:

@@ -20,7 +20,7 @@ from common.state import Version
 
 CLIENTS = Gauge("cottage_fanout_clients", "Connected clients")
 SYMBOLS = Gauge("cottage_fanout_symbols", "Symbols with a state")
-UPDATES = Counter("cottage_fanout_updates_total", "Newer states taken")
+UPDATES = Counter("cottage_fanout_updates_total", "Newer states taken, and removals")
 STALE = Counter("cottage_fanout_not_newer_total", "States that were not newer than what was held")
 DELIVERED = Counter("cottage_fanout_delivered_total", "Updates written to clients that have left since")
 SKIPPED = Counter("cottage_fanout_skipped_total", "Versions left out for slow clients that have left since")
@@ -58,7 +58,6 @@ class Hub:
         if not self.table.offer(symbol, version, payload):
             STALE.inc()
             return False
-        UPDATES.inc()
         self._send(Update(symbol, text_frame(protocol.with_skipped(payload, skipped)), skipped))
         return True
 
@@ -122,6 +121,7 @@ class Hub:
         if not self._turn:
             return
         turn, self._turn = self._turn, []
+        UPDATES.inc(len(turn))
         SYMBOLS.set(len(self.table))
         for group in list(self._everything):
             group.turn = turn

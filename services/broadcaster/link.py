@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, WebSocketException
 from websockets.typing import Subprotocol
 
 from common import logs
@@ -90,13 +90,14 @@ class Link:
 
     async def _receive(self, connection: LinkConnection) -> None:
         self._named.clear()
+        connection.give_up_after(self._silence_seconds)
         while True:
             try:
-                async with asyncio.timeout(self._silence_seconds):
-                    messages = await connection.messages()
-            except TimeoutError as error:
-                connection.transport.abort()
-                raise LinkLost(f"silent for {self._silence_seconds:g} s") from error
+                messages = await connection.messages()
+            except ConnectionClosed as error:
+                if connection.silent:
+                    raise LinkLost(f"silent for {self._silence_seconds:g} s") from error
+                raise
             for message in messages:
                 try:
                     self.take(message)
