@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection as DialledConnection
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
-from websockets.protocol import CLOSED, CONNECTING, OPEN
+from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
 
 from common.fanout.limits import TokenBucket
 from common.fanout.protocol import Close
@@ -211,6 +211,8 @@ class LinkConnection(DialledConnection):
                 raise ProtocolError("a frame that no gateway sends")
             if self.protocol.state is CLOSED:
                 raise self.protocol.close_exc
+            if self.protocol.state is CLOSING:  # said by the gateway, and answered; it need not hang up first
+                self.transport.close()
             self._news.clear()
             await self._news.wait()
         messages, self._messages = self._messages, []

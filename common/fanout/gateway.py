@@ -177,7 +177,7 @@ class Gateway:
         assert connection.request is not None
         wanted = protocol.parse_target(connection.request.path, self._limits.symbols)
         assert wanted is not None  # or _process_request had answered
-        session = self._hub.join(connection, wanted)
+        session = self._hub.join(connection, wanted, self._limits.symbols)
         connection.on_blocked = session.blocked
         connection.on_writable = partial(self._hub.drained, session)
         try:

@@ -30,14 +30,13 @@ AGENT_DROPS = Counter("cottage_fanout_agent_drops_total", "Agent updates dropped
 class Hub:
     """The newest table and the sessions that are fed from it.
 
-    `upstream` tells how fresh what comes from above is; a client may name at most `max_symbols`.
+    `upstream` tells how fresh what comes from above is.
     """
 
-    def __init__(self, clock: Clock, upstream: Callable[[], Upstream], max_symbols: int = MAX_NAMED_SYMBOLS) -> None:
+    def __init__(self, clock: Clock, upstream: Callable[[], Upstream]) -> None:
         self.table = NewestTable()
         self.upstream = upstream
         self._clock = clock
-        self._max_symbols = max_symbols
         self._places: dict[Session, Group] = {}
         self._groups: dict[Subscription, Group] = {}
         self._everything: dict[Group, None] = {}
@@ -75,10 +74,13 @@ class Hub:
         for group in list(self._groups.values()):
             group.heartbeat()
 
-    def join(self, wire: Wire, wanted: Subscription) -> Session:
-        """A new client; its SNAPSHOT begins at once, and a HEARTBEAT follows: how fresh is what it got?"""
+    def join(self, wire: Wire, wanted: Subscription, max_symbols: int = MAX_NAMED_SYMBOLS) -> Session:
+        """A new client; its SNAPSHOT begins at once, and a HEARTBEAT follows: how fresh is what it got?
+
+        It may name at most `max_symbols`.
+        """
         self.flush()
-        session = Session(self, wire, self._max_symbols, wanted.batch)
+        session = Session(self, wire, max_symbols, wanted.batch)
         session.want(wanted)
         self._place(session)
         CLIENTS.set(len(self._places))

@@ -22,7 +22,7 @@ class StateBroadcaster:
         self._settings = settings
         self._clock = clock
         self._state = LinkState(clock.monotonic())
-        self._hub = Hub(clock, self.upstream, settings.max_symbols)
+        self._hub = Hub(clock, self.upstream)
         self._stopping = False
         self._link = Link(settings.bridge_url, self._hub, self._state, clock, settings.silence_seconds)
 

@@ -1,6 +1,7 @@
 """What is leant on below the public face of `websockets`: these tests fail when the library moves."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -10,11 +11,13 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.client import ClientProtocol
-from websockets.frames import Frame, Opcode
+from websockets.exceptions import ConnectionClosed, ProtocolError
+from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import OPEN, State
 from websockets.uri import parse_uri
+from websockets.utils import accept_key
 
-from common.fanout.frames import MOST_UNSENT_BYTES, UNSENT_BYTES, ClientConnection, text_frame
+from common.fanout.frames import MOST_UNSENT_BYTES, UNSENT_BYTES, ClientConnection, LinkConnection, text_frame
 from tests.common.fanout.sockets import NewLoop, both_loops, raw_client, run
 
 
@@ -179,5 +182,119 @@ def test_who_pings_without_reading_is_cut_off(new_loop: NewLoop) -> None:
                 assert connection.transport.get_write_buffer_size() <= MOST_UNSENT_BYTES
             await watched.until(lambda: watched.gone)
             assert connection.end_code == 1008
+
+    run(new_loop, scenario)
+
+
+@asynccontextmanager
+async def link() -> AsyncIterator[tuple[LinkConnection, asyncio.StreamWriter]]:
+    """A link whose server's side is written by hand, after its handshake."""
+    made: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        key = re.search(rb"(?i)sec-websocket-key: (\S+)", request)
+        assert key is not None
+        accept = accept_key(key[1].decode())
+        head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        head += f"Sec-WebSocket-Accept: {accept}"
+        for part in (head[:20], head[20:], "\r\n", "\r\n"):  # it may come in pieces
+            writer.write(part.encode())
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        made.set_result(writer)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        dialled = connect(
+            f"ws://127.0.0.1:{port}/ws",
+            create_connection=LinkConnection,
+            proxy=None,
+            compression=None,
+            max_size=200_000,
+            ping_interval=None,
+            close_timeout=1.0,
+        )
+        async with asyncio.timeout(10), dialled as connection:
+            assert isinstance(connection, LinkConnection)
+            yield connection, await made
+            made.result().close()
+
+
+@both_loops
+def test_a_link_hands_over_all_messages_of_a_read_at_once(new_loop: NewLoop) -> None:
+    payloads = [b"", b"x" * 125, b"y" * 126, b"z" * 65_536, "é".encode(), b"{}"]
+
+    async def scenario() -> None:
+        async with link() as (connection, server):
+            server.write(b"".join(map(text_frame, payloads)))
+            received: list[bytes] = []
+            while len(received) < len(payloads):
+                received += await connection.messages()
+            assert received == payloads
+            for each in b"".join(map(text_frame, payloads[:3])):  # one byte a read
+                server.write(bytes([each]))
+                await server.drain()
+                await asyncio.sleep(0)
+            received = []
+            while len(received) < 3:
+                received += await connection.messages()
+            assert received == payloads[:3]
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_a_link_leaves_pings_and_closes_to_the_library(new_loop: NewLoop) -> None:
+    async def scenario() -> None:
+        async with link() as (connection, server):
+            ping = Frame(Opcode.PING, b"7").serialize(mask=False)
+            close = Frame(Opcode.CLOSE, Close(1001, "bye").serialize()).serialize(mask=False)
+            server.write(text_frame(b"1") + ping + text_frame(b"2") + close)
+            assert await connection.messages() == [b"1", b"2"]
+            with pytest.raises(ConnectionClosed) as caught:
+                await connection.messages()
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == 1001
+
+    run(new_loop, scenario)
+
+
+@both_loops
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Frame(Opcode.TEXT, b"half", fin=False).serialize(mask=False),
+        Frame(Opcode.TEXT, b"{}").serialize(mask=True),
+        Frame(Opcode.TEXT, b"x" * 200_001).serialize(mask=False)[:1000],
+        b"\xc1\x00",
+        b"\x83\x00",
+    ],
+    ids=["fragmented", "masked", "too-big", "compressed", "unknown-opcode"],
+)
+def test_a_link_ends_at_what_no_gateway_sends(new_loop: NewLoop, odd: bytes) -> None:
+    async def scenario() -> None:
+        async with link() as (connection, server):
+            server.write(text_frame(b"1") + odd)
+            assert await connection.messages() == [b"1"]
+            with pytest.raises((ProtocolError, ConnectionClosed)):
+                await connection.messages()
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_a_silent_link_is_given_up(new_loop: NewLoop) -> None:
+    async def scenario() -> None:
+        async with link() as (connection, server):
+            connection.give_up_after(0.2)
+            server.write(text_frame(b"1"))
+            assert await connection.messages() == [b"1"]
+            with pytest.raises(ConnectionClosed):
+                await connection.messages()
+            assert connection.silent
 
     run(new_loop, scenario)

@@ -1,9 +1,12 @@
 """The sockets: real clients, good, bad, slow and hostile."""
 
 import asyncio
+import fcntl
 import json
 import socket
 import struct
+import sys
+from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+import uvloop
 from structlog.typing import EventDict
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -20,8 +24,8 @@ from websockets.typing import Subprotocol
 from common import logs
 from common.clock import SystemClock
 from common.errors import leaves
-from common.fanout import frames, gateway
-from common.fanout.gateway import CLOSED, HANDSHAKES_REFUSED, REFUSED, Gateway
+from common.fanout import frames, gateway, protocol
+from common.fanout.gateway import CLOSED, HANDSHAKES_REFUSED, NOT_SENT_BYTES, REFUSED, Gateway
 from common.fanout.hub import Hub
 from common.fanout.limits import Limits
 from common.fanout.protocol import MAX_REQUEST_BYTES, Upstream
@@ -30,6 +34,8 @@ from common.state import Version
 from tests.common.fanout.sockets import NewLoop, both_loops, raw_client, run
 from tests.common.fanout.wires import LIVE, update
 from tests.support import eventually
+
+SIOCOUTQNSD = 0x894B  # bytes that are not sent yet (linux/sockios.h)
 
 
 @pytest.fixture(autouse=True)
@@ -448,3 +454,228 @@ def test_a_stop_says_goodbye_and_waits_for_nobody(new_loop: NewLoop, said: list[
 
     run(new_loop, scenario)
     assert [line["code"] for line in lines(said, "client_left")] == [1001, 1001]
+
+
+def end_of(said: list[EventDict]) -> list[int]:
+    return [line["code"] for line in lines(said, "client_left")]
+
+
+@both_loops
+def test_who_reads_nothing_for_too_long_is_told_to_come_back(new_loop: NewLoop, said: list[EventDict]) -> None:
+    async def scenario() -> None:
+        async with serving(slow_seconds=0.2) as served, raw_client(served.address) as stalled:
+            async with served.connect("/ws?symbols=") as good:
+                await eventually(lambda: len(served.hub) == 2)
+                seq = 1
+
+                async def given_up() -> bool:
+                    nonlocal seq
+                    served.publish("SPY", seq, pad="x" * 10_000)
+                    seq += 1
+                    return bool(end_of(said))
+
+                await eventually(given_up)
+                assert end_of(said) == [1013]
+                await good.send('{"action":"ping"}')
+                await hear(good, "PONG")
+            await stalled.rest()
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_who_reads_on_in_time_gets_the_close_frame_after_what_waited_before_it(new_loop: NewLoop) -> None:
+    async def scenario() -> None:
+        async with serving(slow_seconds=0.2) as served, raw_client(served.address) as slow:
+            await eventually(lambda: len(served.hub) == 1)
+            (connection,) = served.gateway._connections
+            for seq in range(1, 200):
+                served.publish("SPY", seq, pad="x" * 10_000)
+                await asyncio.sleep(0)
+            await eventually(lambda: connection.ended_by_us)
+            codes = []
+            while frames := await slow.frames():
+                codes += [Close.parse(frame.data).code for frame in frames if frame.opcode is Opcode.CLOSE]
+            assert codes == [1013]
+
+    run(new_loop, scenario)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another kernel counts otherwise")
+def test_little_waits_in_the_kernel_for_who_does_not_read() -> None:
+    """What lies there when it reads on is stale: by default it may be megabytes."""
+
+    def not_sent(connection: Any) -> int:
+        counted = array("i", [0])
+        fcntl.ioctl(connection.transport.get_extra_info("socket").fileno(), SIOCOUTQNSD, counted)
+        return counted[0]
+
+    async def scenario() -> None:
+        async with serving() as served, raw_client(served.address) as slow:
+            await eventually(lambda: len(served.hub) == 1)
+            (connection,) = served.gateway._connections
+            seq = most = 0
+            while not connection.paused:
+                seq += 1
+                served.publish("SPY", seq, pad="x" * 1000)
+                await asyncio.sleep(0)
+                most = max(most, not_sent(connection))
+            assert 0 < most <= 2 * NOT_SENT_BYTES
+            assert slow
+
+    run(uvloop.new_event_loop, scenario)
+
+
+async def test_more_connections_than_there_is_room_for_are_told_when_to_come_back(said: list[EventDict]) -> None:
+    async with serving(connections=2) as served:
+        async with served.connect(), served.connect():
+            with pytest.raises(InvalidStatus) as caught:
+                async with served.connect():
+                    pass
+            response = caught.value.response
+            assert response.status_code == 503
+            assert 5 <= int(response.headers["Retry-After"]) < 10
+            assert b"no room" in (response.body or b"")
+        await eventually(lambda: len(served.hub) == 0)
+        async with served.connect() as client:
+            await hear(client, "SNAPSHOT")
+    assert lines(said, "handshake_refused")[0]["status"] == 503
+
+
+async def test_one_address_does_not_take_all_the_room() -> None:
+    async with serving(connections_per_address=1) as served, served.connect():
+        status, body = await refused(served, "/ws")
+        assert (status, body) == (503, "too many connections from this address\n")
+
+
+async def test_handshakes_at_once_are_limited_and_pages_count_too() -> None:
+    async with serving(handshakes_per_second=2) as served:
+        base = served.url("").replace("ws:", "http:")
+        async with httpx.AsyncClient(trust_env=False, base_url=base) as http:
+            answers = [await http.get("/") for _ in range(5)]
+        codes = [answer.status_code for answer in answers]
+        assert codes[:2] == [200, 200]
+        assert 503 in codes
+        assert int(next(each for each in answers if each.status_code == 503).headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "request_"),
+    [
+        ({"requests_per_second": 0.5}, '{"action":"ping"}'),
+        ({"bytes_per_second": 100}, '{"action":"ping","pad":"' + "x" * 300 + '"}'),
+    ],
+    ids=["requests", "bytes"],
+)
+async def test_who_asks_for_more_than_it_may_is_closed(
+    said: list[EventDict], limits: dict[str, float], request_: str
+) -> None:
+    async with serving(**limits) as served, served.connect() as other:
+        async with served.connect() as greedy:
+            with pytest.raises(ConnectionClosed) as caught:  # noqa: PT012  # answers that came before it are read
+                while True:
+                    await greedy.send(request_)
+                    await greedy.recv()
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == 1008
+        await eventually(lambda: end_of(said) == [1008])
+        served.publish("SPY", 1)
+        assert (await hear(other, "PHYSICS_UPDATE"))["seq"] == 1
+
+
+async def test_symbols_that_a_client_may_name_are_limited(served: Served) -> None:
+    async with serving(symbols=2) as small:
+        assert (await refused(small, "/ws?symbols=A,B,C"))[0] == 400
+        async with small.connect("/ws?symbols=A,B") as client:
+            await hear(client, "SNAPSHOT")
+            error = await ask(client, action="subscribe", symbols=["C"])
+            assert (error["event"], error["code"]) == ("ERROR", "too_many_symbols")
+
+
+async def test_a_connection_that_says_nothing_is_cut_off() -> None:
+    async with serving(first_byte_seconds=0.1) as served, served.connect() as client:
+        async with raw_client(served.address, target=None) as silent:
+            assert await silent.rest() == b""
+        served.publish("SPY", 1)
+        assert (await hear(client, "PHYSICS_UPDATE"))["seq"] == 1
+
+
+async def test_a_handshake_that_is_never_finished_is_cut_off() -> None:
+    async with serving(handshake_seconds=0.2) as served, raw_client(served.address, target=None) as slow:
+        await slow.send(b"GET /ws HTTP/1.1\r\n")
+        await slow.rest()
+        await eventually(lambda: not served.gateway._connections)
+
+
+@both_loops
+def test_a_silent_client_is_pinged_and_given_up(new_loop: NewLoop, said: list[EventDict]) -> None:
+    async def scenario() -> None:
+        async with (
+            serving(silence_seconds=0.2) as served,
+            served.connect() as good,
+            raw_client(served.address) as dead,
+        ):
+            pings = 0
+            while frames := await dead.frames():
+                pings += sum(frame.opcode is Opcode.PING for frame in frames)
+            assert pings == 1
+            await eventually(lambda: end_of(said) == [1011])
+            await good.send('{"action":"ping"}')  # the library answers pings by itself
+            await hear(good, "PONG")
+
+    run(new_loop, scenario)
+
+
+async def test_a_batch_is_an_array_of_the_newest_and_nothing_else_comes(served: Served) -> None:
+    async with served.connect("/ws?batch=100&symbols=SPY,QQQ") as client:
+        (snapshot,), (heartbeat,) = json.loads(await client.recv()), json.loads(await client.recv())
+        assert (snapshot["event"], heartbeat["event"]) == ("SNAPSHOT", "HEARTBEAT")
+        served.publish("SPY", 2)
+        published = served.publish("QQQ", 2)
+        last = served.publish("SPY", 3)
+        batch = await client.recv(decode=False)
+        assert batch == b"[%b,%b]" % (protocol.with_skipped(last, 1), published)
+        await client.send('{"action":"subscribe","symbols":["IWM"],"id":1}')
+        (ack,), (snapshot,) = json.loads(await client.recv()), json.loads(await client.recv())
+        assert (ack["event"], snapshot["updates"][0]["symbol"]) == ("ACK", "IWM")
+
+
+@both_loops
+def test_a_stop_closes_all_once_over_the_spread_while_updates_go_on(new_loop: NewLoop) -> None:
+    async def scenario() -> None:
+        served, stop, started = Served(), asyncio.Event(), asyncio.Event()
+
+        async def serve() -> None:
+            async with served.gateway.serve(served.sock, spread_seconds=0.4):
+                started.set()
+                await stop.wait()
+
+        async def follow(client: ClientConnection) -> tuple[int, int]:
+            """(its close code, the last seq before it)"""
+            seq = 0
+            try:
+                while True:
+                    seq = json.loads(await client.recv()).get("seq", seq)
+            except ConnectionClosed as closed:
+                return 0 if closed.rcvd is None else closed.rcvd.code, seq
+
+        serving = asyncio.create_task(serve())
+        await started.wait()
+        clients = [await served.connect() for _ in range(16)]
+        following = [asyncio.create_task(follow(client)) for client in clients]
+        stop.set()
+        seq = 0
+        while not serving.done():
+            seq += 1
+            served.publish("SPY", seq)
+            await asyncio.sleep(0.01)
+        await serving
+        ends = await asyncio.gather(*following)
+        assert {code for code, _ in ends} == {1001}
+        assert len({seq for _, seq in ends}) >= 4, "one after the other"
+        with pytest.raises(ConnectionRefusedError):
+            await served.connect()
+        for client in clients:
+            await client.close()
+
+    run(new_loop, scenario)
