@@ -1,0 +1,271 @@
+"""What it costs to send every update to every client: `make bench-fanout`.
+
+A Redis of its own, the bridge and the server under test, as they run anywhere; the load client (load.c) publishes,
+reads on every connection and checks each update. The server has a core to itself; load client, Redis and bridge share
+the other. CPU is the server's, the kernel's work for its sockets included. In the same run stand
+`websockets.broadcast()`, the usual way (plain.py), and the least that can be done in C (floor.c).
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from deploy.redis_server import REDIS_CONF, find_server, free_port, start
+from tests.bench.fanout import tools
+from tests.bench.fanout.tools import Load, Server
+
+UNLIMITED: dict[str, Any] = {"max_connections_per_address": 0, "max_handshakes_per_second": 0, "max_connections": 0}
+WINDOWS = (10, 100)
+"""Updates that are under way at a time while the servers are saturated."""
+
+Serve = Callable[[], AbstractAsyncContextManager[Server]]
+
+
+class Bench:
+    def __init__(self, given: argparse.Namespace, programs: Path, redis_url: str, bridge_port: int) -> None:
+        self._given = given
+        self._seconds: float = given.seconds
+        self._programs = programs
+        self._redis_port = int(redis_url.rpartition(":")[2])
+        self._bridge_port = bridge_port
+        self._server_core, self._others = cores()
+
+    # Servers and clients
+
+    def ours(self, **settings: Any) -> AbstractAsyncContextManager[Server]:
+        return tools.broadcaster(self._bridge_port, self._server_core, **{**UNLIMITED, **settings})
+
+    def plain(self) -> AbstractAsyncContextManager[Server]:
+        return tools.plain(self._bridge_port, self._server_core)
+
+    def floor(self) -> AbstractAsyncContextManager[Server]:
+        return tools.floor(self._programs, self._bridge_port, self._server_core)
+
+    @asynccontextmanager
+    async def clients(self, server: Server, number: int, **options: object) -> AsyncIterator[Load]:
+        progress(f"{server.name}: {number:,} clients")
+        load = tools.load(self._programs, server.port, self._redis_port, number, self._others, **options)
+        async with load as clients:
+            await clients.ask("seed")
+            yield clients
+        progress("")
+
+    async def measured(self, server: Server, clients: Load, command: str) -> tuple[dict[str, Any], float]:
+        """The load client's report, and the server's CPU-µs a delivery. Exits where anything was lost or twice."""
+        progress(f"{server.name}: {command}")
+        before = tools.cpu_seconds(server.pid)
+        report = await clients.ask(command)
+        used = tools.cpu_seconds(server.pid) - before
+        if report["gaps"] or report["repeats"] or not report["holding"]:
+            sys.exit(f"{server.name}, {command}: not every update arrived once and in order: {report}")
+        return report, used * 1e6 / max(1, report["delivered"])
+
+    # What is measured
+
+    async def saturated(self) -> None:
+        """As fast as the clients take it."""
+        say("Saturated: every client gets every update, at most so many under way at a time")
+        say(f"{'':24}{'clients':>8}{'under way':>11}{'deliveries/s':>14}{'CPU µs each':>13}{'broadcast()':>13}")
+        for number in self._given.clients:
+            for window in WINDOWS:
+                reference = 0.0
+                for serve in (self.plain, self.ours, self.floor):
+                    async with serve() as server, self.clients(server, number) as clients:
+                        report, cost = await self.measured(server, clients, f"closed {window} {self._seconds}")
+                    rate = report["delivered"] / report["seconds"]
+                    reference = reference or rate
+                    line = f"{server.name:24}{number:8,}{window:11}{rate:14,.0f}{cost:13.2f}"
+                    say(f"{line}{rate / reference:12.1f}×")
+        say()
+
+    async def low(self) -> None:
+        """Ten updates a second to a thousand clients, one at a time: nothing can be joined."""
+        say("Low load: 10,000 deliveries a second, 1,000 clients, one update at a time")
+        say(f"{'':24}{'CPU µs each':>13}{'floor':>9}{'p50 ms':>9}{'p99 ms':>9}  (median of 3)")
+        costs: dict[str, list[tuple[float, float, float]]] = {}
+        for _ in range(3):
+            for serve in (self.floor, self.ours, self.plain):
+                async with serve() as server, self.clients(server, 1000) as clients:
+                    report, cost = await self.measured(server, clients, f"rate 10 {self._seconds} 1")
+                costs.setdefault(server.name, []).append((cost, report["p50_ms"], report["p99_ms"]))
+        reference = 0.0
+        for name, results in costs.items():
+            cost, p50, p99 = (statistics.median(values) for values in zip(*results, strict=True))
+            reference = reference or cost
+            say(f"{name:24}{cost:13.1f}{cost / reference:8.2f}×{p50:9.1f}{p99:9.1f}")
+        say()
+
+    async def idle(self) -> None:
+        """Many connections that hardly get anything."""
+        number = self._given.idle
+        say(f"Idle: {number:,} connections that are told of one symbol a second")
+        async with self.ours() as server:
+            empty = tools.resident_bytes(server.pid)
+            began = time.monotonic()
+            async with self.clients(server, number) as clients:
+                connected = time.monotonic() - began
+                report, _ = await self.measured(server, clients, f"rate 1 {self._seconds} 1")
+                each = (tools.resident_bytes(server.pid) - empty) / number / 1024
+                say(f"connected in {connected:.1f} s; {each:.1f} KiB a connection; p99 {report['p99_ms']:.0f} ms")
+                for turn in range(3):
+                    progress(f"all are lost and come back, {turn + 1} of 3")
+                    await clients.ask("lose")
+                    answer = await clients.ask("connect")
+                    whole = await clients.ask("wait 30")
+                    if answer["ready"] != number or not whole["holding"]:
+                        sys.exit(f"not all came back: {answer} {whole}")
+                    say(f"all lost and back: {answer['seconds']:.1f} s, none refused, each holds the newest")
+                each = (tools.resident_bytes(server.pid) - empty) / number / 1024
+                say(f"after that {each:.1f} KiB a connection")
+        say()
+
+    async def stalled(self) -> None:
+        """Some clients stop reading: what do the others notice?"""
+        minutes = self._given.minutes
+        say("Stalled: 1,000 clients of 100 symbols, each renewed once a second; 50 of them stop reading")
+        command = f"rate 100 {self._seconds} 5"
+        options = {"symbols": 100}
+        without: list[float] = []
+        with_them: list[float] = []
+        async with self.ours(slow_seconds=3600) as server:
+            async with self.clients(server, 950, **options) as clients:
+                for _ in range(5):
+                    report, _ = await self.measured(server, clients, command)
+                    without.append(report["p99_ms"])
+            async with self.clients(server, 1000, **options) as clients:
+                await clients.ask("stall 50")
+                await self.measured(server, clients, "rate 2000 5 50")  # until nothing more fits into their buffers
+                for _ in range(5):
+                    report, _ = await self.measured(server, clients, command)
+                    with_them.append(report["p99_ms"])
+                say(
+                    f"p99 of the others: {statistics.median(with_them):.1f} ms; {statistics.median(without):.1f} ms ",
+                    "",
+                )
+                say("where the 50 are not there (medians of 5)")
+                sizes = [tools.resident_bytes(server.pid)]
+                for minute in range(minutes):
+                    progress(f"memory, minute {minute + 1} of {minutes}")
+                    await clients.ask("rate 100 60 5")
+                    sizes.append(tools.resident_bytes(server.pid))
+                growth = (sizes[-1] - sizes[0]) / 2**20 / max(1, minutes)
+                say(f"memory grows by {growth:.2f} MiB a minute over {minutes} minutes")
+                await clients.ask("resume")
+                answer = await clients.ask("wait 10")
+                if not answer["holding"]:
+                    sys.exit("the clients that stopped do not get the newest")
+                took = answer["seconds"] * 1000
+                say(f"when they read on, each holds the newest of every symbol after {took:.0f} ms")
+        say()
+
+    async def few(self) -> None:
+        """Clients of a few symbols each: does the cost follow what is delivered?"""
+        say("Few: 2,000 clients of 5 random symbols each, 5,000 updates a second of more and more symbols")
+        say(f"{'symbols':>8}{'deliveries/s':>14}{'CPU % of a core':>17}{'CPU µs each':>13}{'p99 ms':>9}")
+        for symbols in (500, 2_000, 10_000):
+            async with (
+                self.ours() as server,
+                self.clients(server, 2000, symbols=symbols, few=5) as clients,
+            ):
+                before = tools.cpu_seconds(server.pid)
+                report, cost = await self.measured(server, clients, f"rate 5000 {self._seconds} 50")
+                share = (tools.cpu_seconds(server.pid) - before) / report["seconds"] * 100
+                rate = report["delivered"] / report["seconds"]
+                say(f"{symbols:8,}{rate:14,.0f}{share:17.1f}{cost:13.1f}{report['p99_ms']:9.1f}")
+        say()
+
+    async def tick(self) -> None:
+        """All symbols at once, as Feynman publishes them."""
+        say("A tick of 500 symbols to 1,000 clients, published in one write: from publish to the last client")
+        for serve in (self.ours, self.floor, self.plain):
+            async with serve() as server, self.clients(server, 1000, symbols=500) as clients:
+                costs = []
+                for _ in range(7):
+                    report, cost = await self.measured(server, clients, "tick")
+                    costs.append((report["seconds"] * 1000, report["p50_ms"], cost))
+                last, half, cost = (statistics.median(values) for values in zip(*costs, strict=True))
+                say(f"{server.name:24}{last:8.0f} ms, half of all after {half:.0f} ms; CPU {cost:.2f} µs a delivery")
+        say()
+
+    async def shared(self) -> None:
+        """Two broadcasters on one port."""
+        say("Two broadcasters on one port, a core each (which the load client, Redis and the bridge need as well)")
+        single = 0.0
+        for number in (1, 2):
+            async with AsyncExitStack() as stack:
+                port = free_port()
+                servers = [
+                    await stack.enter_async_context(
+                        tools.broadcaster(self._bridge_port, [core], port, share_port=True, **UNLIMITED)
+                    )
+                    for core in (*self._server_core, *self._others)[:number]
+                ]
+                load = tools.load(self._programs, port, self._redis_port, 1000, (*self._server_core, *self._others))
+                clients = await stack.enter_async_context(load)
+                await clients.ask("seed")
+                before = [tools.cpu_seconds(server.pid) for server in servers]
+                report, _ = await self.measured(servers[0], clients, f"closed 100 {self._seconds}")
+                used = [tools.cpu_seconds(server.pid) - was for server, was in zip(servers, before, strict=True)]
+                rate = report["delivered"] / report["seconds"]
+                single = single or rate
+                shares = " and ".join(f"{each / report['seconds']:.0%}" for each in used)
+                say(f"{number}: {rate:12,.0f} deliveries/s{rate / single:7.2f}×   CPU {shares}")
+        say()
+
+
+def cores() -> tuple[Sequence[int], Sequence[int]]:
+    """One for the server, the others for all else."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return (allowed[:1], allowed[1:]) if len(allowed) > 1 else (allowed, allowed)
+
+
+def say(text: str = "", end: str = "\n") -> None:
+    print(text, end=end, flush=True)
+
+
+def progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{text:70}\r", end="", file=sys.stderr, flush=True)
+
+
+PARTS = ("saturated", "low", "tick", "few", "idle", "shared", "stalled")
+
+
+async def run(given: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        programs = tools.build(Path(folder))
+        server = find_server()
+        say(f"{server.kind} {server.version}; {os.cpu_count()} cores; {given.seconds:g} s a measurement\n")
+        with start(server, Path(folder) / "redis", free_port(), config=REDIS_CONF) as running:
+            tools.pin(running.pid, cores()[1])
+            async with tools.bridge(running.url, cores()[1]) as bridge_port:
+                bench = Bench(given, programs, running.url, bridge_port)
+                for part in given.only:
+                    measure: Callable[[], Awaitable[None]] = getattr(bench, part)
+                    await measure()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench-fanout", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1000, 5000], help="of the saturated runs")
+    parser.add_argument("--idle", type=int, default=10_000, help="connections of the idle run")
+    parser.add_argument("--minutes", type=int, default=5, help="of stalled clients, watching the memory")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts of it")
+    given = parser.parse_args()
+    if sys.platform != "linux":
+        sys.exit("bench-fanout reads CPU time from /proc and pins processes to cores: it needs Linux")
+    uvloop.run(run(given))
+
+
+if __name__ == "__main__":
+    main()
