@@ -21,6 +21,10 @@ from common.errors import SettingsError
 disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series for a time nobody asked for
 
 
+BACKLOG = 4096
+"""Connections that may wait to be accepted; the kernel holds it to net.core.somaxconn."""
+
+
 class Reporter(Protocol):
     """What a service tells about itself."""
 
@@ -51,7 +55,7 @@ def listening_socket(host: str, port: int, setting: str, *, shared: bool = False
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
-        sock.listen(4096)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         reason = error.strerror or str(error)

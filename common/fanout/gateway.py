@@ -24,6 +24,7 @@ from common.fanout.hub import Hub
 from common.fanout.limits import Admission, Full, Limits
 from common.fanout.protocol import Close, Refused
 from common.fanout.session import Session
+from common.ops import BACKLOG
 
 REFUSED = Counter("cottage_fanout_refused_total", "Requests answered with ERROR", ["code"])
 HANDSHAKES_REFUSED = Counter(
@@ -62,6 +63,8 @@ class Gateway:
         self._heartbeat_seconds = heartbeat_seconds
         self._page = page
         self._connections: set[ClientConnection] = set()
+        self.ended = 0
+        """Connections that have ended."""
         self._admission = Admission(limits, 0.0)
 
     @asynccontextmanager
@@ -74,6 +77,7 @@ class Gateway:
         server = await serve(
             self._client,
             sock=sock,
+            backlog=BACKLOG,  # a loop would listen with its own, of 100: a crowd that returns waits for seconds then
             create_connection=partial(ClientConnection, self),  # type: ignore[arg-type]  # any factory will do
             process_request=self._process_request,
             process_response=self._process_response,
@@ -99,6 +103,10 @@ class Gateway:
                 for task in tasks:
                     task.cancel()
 
+    def __len__(self) -> int:
+        """Connections that are open, those in their handshake among them."""
+        return len(self._connections)
+
     def connected(self, connection: ClientConnection) -> None:
         self._connections.add(connection)
         connection.inbound = self._limits.bytes(connection.made_at)
@@ -108,6 +116,7 @@ class Gateway:
 
     def lost(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)
+        self.ended += 1
         if connection.admitted:
             self._admission.left(connection.address)
         if connection.request is None:  # it sent no HTTP request, or none in time
@@ -121,13 +130,15 @@ class Gateway:
             self._hub.heartbeat()
 
     async def _look_after_all(self) -> None:
-        limits = self._limits
+        limits, loop = self._limits, asyncio.get_running_loop()
         pause = min(1.0, limits.first_byte_seconds / 2, limits.silence_seconds / 2, limits.slow_seconds / 2)
         while True:
+            began = loop.time()
             await self._clock.sleep(pause)
-            now = asyncio.get_running_loop().time()
-            for connection in list(self._connections):
-                self._look_after(connection, now)
+            now = loop.time()
+            if now - began < 1.5 * pause:  # else we were busy, or suspended, and have not read what clients sent
+                for connection in list(self._connections):
+                    self._look_after(connection, now)
 
     def _look_after(self, connection: ClientConnection, now: float) -> None:
         limits = self._limits

@@ -10,6 +10,7 @@ from common.fanout.hub import Hub
 from common.fanout.protocol import Upstream
 from common.ops import listening_socket
 from services.broadcaster import pages
+from services.broadcaster.garbage import Garbage
 from services.broadcaster.link import Link
 from services.broadcaster.settings import BroadcasterSettings
 from services.broadcaster.upstream import LinkState
@@ -37,12 +38,17 @@ class StateBroadcaster:
             heartbeat_seconds=settings.heartbeat_seconds,
             page=pages.load().get,
         )
+        garbage = Garbage(self._clock, gateway.__len__, lambda: gateway.ended)
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(self._link.follow(), name="link")
+            tasks = [
+                group.create_task(self._link.follow(), name="link"),
+                group.create_task(garbage.watch(), name="garbage"),
+            ]
             async with gateway.serve(sock, settings.spread()):
                 await stopping.wait()
                 self._stopping = True  # nobody is sent here any more, before anybody is sent away
-            following.cancel()
+            for task in tasks:
+                task.cancel()
 
     def not_ready(self) -> str | None:
         return "stopping" if self._stopping else self._link.problem

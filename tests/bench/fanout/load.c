@@ -165,9 +165,9 @@ static void watch(int fd, int how, uint32_t events, void *what) {
   if (epoll_ctl(epoll, how, fd, &event)) fail("epoll_ctl");
 }
 
-static void lost(struct client *c) {
+static void lost(struct client *c, const char *why) {
   if (c->phase == OPEN) open_now--;
-  else failed++;
+  else if (!failed++) fprintf(stderr, "load: a client was not let in: %s\n", why);
   c->phase = CLOSED;
   close(c->fd);
 }
@@ -175,7 +175,7 @@ static void lost(struct client *c) {
 static void send_frame(struct client *c, int opcode, const unsigned char *data, int length) {
   unsigned char frame[140] = {0x80 | opcode, 0x80 | length}; /* masked with zeros: legal, and cheap */
   memcpy(frame + 6, data, length);
-  if (send(c->fd, frame, 6 + length, MSG_NOSIGNAL | MSG_DONTWAIT) != 6 + length) lost(c);
+  if (send(c->fd, frame, 6 + length, MSG_NOSIGNAL | MSG_DONTWAIT) != 6 + length) lost(c, strerror(errno));
 }
 
 static size_t take_bytes(struct client *c, unsigned char *data, size_t length, uint64_t read_at) {
@@ -184,7 +184,8 @@ static size_t take_bytes(struct client *c, unsigned char *data, size_t length, u
     unsigned char *end = memmem(data, length, "\r\n\r\n", 4);
     if (!end) return 0;
     if (memcmp(data, "HTTP/1.1 101", 12)) {
-      lost(c);
+      *end = 0;
+      lost(c, (char *)data);
       return length;
     }
     c->phase = OPEN;
@@ -210,7 +211,7 @@ static size_t take_bytes(struct client *c, unsigned char *data, size_t length, u
     int opcode = frame[0] & 15;
     if (opcode == 1) take_message(c, frame + head, size, read_at);
     else if (opcode == 9) send_frame(c, 10, frame + head, size);
-    else if (opcode == 8) closes++, lost(c);
+    else if (opcode == 8) closes++, lost(c, "close");
     at += head + size;
   }
   return at;
@@ -220,7 +221,7 @@ static void readable(struct client *c) {
   memcpy(input, c->tail, c->length);
   ssize_t got = recv(c->fd, input + c->length, sizeof input - c->length, MSG_DONTWAIT);
   if (got <= 0) {
-    if (got == 0 || (errno != EAGAIN && errno != EINTR)) lost(c);
+    if (got == 0 || (errno != EAGAIN && errno != EINTR)) lost(c, got ? strerror(errno) : "closed by the server");
     return;
   }
   bytes += got;
@@ -239,7 +240,7 @@ static void handshake(struct client *c) {
   socklen_t size = sizeof error;
   getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error) {
-    lost(c);
+    lost(c, strerror(error));
     return;
   }
   char named[2048] = "", request[4096];
@@ -250,7 +251,7 @@ static void handshake(struct client *c) {
       "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n",
       query, *query && *named ? "&" : "", named, port);
   if (send(c->fd, request, length, MSG_NOSIGNAL) != length) {
-    lost(c);
+    lost(c, strerror(errno));
     return;
   }
   c->phase = HANDSHAKE;
@@ -320,8 +321,26 @@ static void digits(char *at, uint64_t value, int length) {
 
 static uint64_t wanted_by(uint32_t symbol);
 
+static char commands[1 << 22];
+
+static void send_commands(size_t length) {
+  for (size_t at = 0; at < length;) {
+    ssize_t wrote = send(redis, commands + at, length - at, MSG_NOSIGNAL);
+    if (wrote < 0) fail("publishing");
+    at += wrote;
+  }
+}
+
+/* A state of each symbol, older than all that is published: the bridge removes what Redis does not have. */
+static void set_states(void) {
+  static const char state[] =
+      "{\"mass\":0,\"momentum\":0,\"friction\":0,\"entropy\":0,\"nash_dist\":0,\"regime\":\"WAIT\",\"alpha_coefficient\":2.5,"
+      "\"epoch\":1,\"seq\":1}";
+  for (int symbol = 0; symbol < symbols; symbol++)
+    send_commands(sprintf(commands, "*3\r\n$3\r\nSET\r\n$20\r\nphysics:state:B%05d\r\n$%zu\r\n%s\r\n", symbol, sizeof state - 1, state));
+}
+
 static void publish(int how_many) {
-  static char commands[MOST_SYMBOLS * 64];
   size_t length = 0, most = sizeof commands - sizeof update - 128;
   for (int i = 0; i < how_many; i++) {
     uint32_t symbol = sent++ % symbols;
@@ -331,11 +350,7 @@ static void publish(int how_many) {
     due += wanted_by(symbol);
     length += sprintf(commands + length, "*3\r\n$7\r\nPUBLISH\r\n$12\r\nstate_update\r\n$%d\r\n%s\r\n", update_length, update);
     if (length > most || i == how_many - 1) {
-      for (size_t at = 0; at < length;) {
-        ssize_t wrote = send(redis, commands + at, length - at, MSG_NOSIGNAL);
-        if (wrote < 0) fail("publishing");
-        at += wrote;
-      }
+      send_commands(length);
       length = 0;
     }
   }
@@ -406,7 +421,7 @@ static void command(const char *line) {
   uint64_t began = now(), before = sent;
   if (sscanf(line, "rate %lf %lf %lf", &a, &b, &c) == 3) reset(), rate(a, b, c);
   else if (sscanf(line, "closed %lf %lf", &a, &b) == 2) reset(), closed(a, b);
-  else if (!strncmp(line, "seed", 4)) reset(), publish(symbols), report(began, before);
+  else if (!strncmp(line, "seed", 4)) reset(), set_states(), publish(symbols), report(began, before);
   else if (!strncmp(line, "tick", 4)) {
     reset();
     before = sent;
@@ -430,7 +445,7 @@ static void command(const char *line) {
     printf("{\"open\":%d}\n", open_now);
   } else if (!strncmp(line, "lose", 4)) {
     for (int i = 0; i < count; i++)
-      if (clients[i].phase != CLOSED) lost(&clients[i]);
+      if (clients[i].phase != CLOSED) lost(&clients[i], "");
     printf("{\"open\":%d}\n", open_now);
   } else if (!strncmp(line, "connect", 7)) {
     connect_all();
