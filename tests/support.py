@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar, overload
 
 import httpx
 
+from common.redis import Subscription
 from deploy.child import dying_with_parent
 from deploy.redis_server import RunningServer, Server, free_port, start
 
@@ -46,6 +47,15 @@ async def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any
             what = getattr(condition, "__qualname__", repr(condition))
             raise AssertionError(f"{what} still gives {result!r} after {timeout:g} s")
         await asyncio.sleep(0.01)
+
+
+async def heard(subscription: Subscription, number: int = 1, timeout: float = 10.0) -> list[bytes]:
+    """So many messages of a subscription, waited for, and all that came with the last of them."""
+    payloads: list[bytes] = []
+    async with asyncio.timeout(timeout):
+        while len(payloads) < number:
+            payloads += await subscription.messages(timeout)
+    return payloads
 
 
 class OwnRedis:

@@ -56,8 +56,7 @@ async def watch(url: str, channel: str, show: Callable[[str], None]) -> NoReturn
     """Show every message of the channel (§9.1)."""
     async with subscribe(url, channel) as subscription:
         while True:
-            message = await subscription.next(timeout=3600.0)
-            if message is not None:
+            for message in await subscription.messages(timeout=3600.0):
                 show(_text(message))
 
 

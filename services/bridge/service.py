@@ -115,10 +115,10 @@ class RedisBridge:
 
     async def _take_messages(self, subscription: Subscription) -> None:
         while True:
-            payload = await subscription.next(self._settings.silence_seconds)
-            if payload is not None:
+            payloads = await subscription.messages(self._settings.silence_seconds)
+            for payload in payloads:
                 self._take(payload)
-            elif not await subscription.answers(PING_SECONDS):
+            if not payloads and not await subscription.answers(PING_SECONDS):
                 raise RedisUnavailable("the channel is silent and the server does not answer a PING")
 
     def _take(self, payload: bytes) -> None:

@@ -45,8 +45,7 @@ class Channel:
         async with subscribe(self._url, keys.STATE_UPDATE) as subscription:
             self._ready.set()
             while True:
-                payload = await subscription.next(1.0)
-                if payload is not None:
+                for payload in await subscription.messages(1.0):
                     self._messages.append(parse_state_update(payload, None))
 
     def updates(self, symbol: str) -> list[PhysicsUpdate]:

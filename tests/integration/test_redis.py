@@ -1,16 +1,18 @@
 """The client factory on real servers: each trap of the library, and that it is avoided."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable, SettingsError
-from common.redis import BlockingClient, Client, Subscription, connect, connect_blocking, subscribe
-from tests.support import OwnRedis, eventually
+from common.redis import BlockingClient, Client, Subscription, connect, connect_blocking, subscribe, subscription
+from tests.support import OwnRedis, eventually, heard
 
 PASSWORD = "s3cret/p@ss:w%rd"
 QUOTED = "s3cret%2Fp%40ss%3Aw%25rd"
@@ -156,7 +158,7 @@ async def test_a_unix_socket_works(own_redis: OwnRedis, tmp_path: Path) -> None:
     own_redis.restart("--unixsocket", str(path))
     async with connect(f"unix://{path}") as client, subscribe(f"unix://{path}", "channel") as subscription:
         await client.publish("channel", "over a file")
-        assert await subscription.next(10) == b"over a file"
+        assert await heard(subscription) == [b"over a file"]
 
 
 @pytest.mark.parametrize(
@@ -286,11 +288,11 @@ async def gap(subscription: Subscription, timeout: float = 10.0) -> None:
     """Wait for the subscription to say that it was lost; whatever it gives instead fails the test."""
     async with asyncio.timeout(timeout):
         with pytest.raises(RedisUnavailable):
-            print("instead of an error:", await subscription.next(timeout))
+            print("instead of an error:", await subscription.messages(timeout))
     # It stays lost, though the library would be back by now.
     for _ in range(3):
         with pytest.raises(RedisUnavailable):
-            await subscription.next(0.05)
+            await subscription.messages(0.05)
     with pytest.raises(RedisUnavailable):
         await subscription.answers(timeout)
 
@@ -301,8 +303,8 @@ async def test_messages_of_all_channels_arrive_in_order(client: Client, redis_ur
         assert await client.pubsub_numsub("one", "two") == [(b"one", 1), (b"two", 1)]
         for channel, text in (("one", "a"), ("two", "b"), ("three", "-"), ("one", "c")):
             await client.publish(channel, text)
-        assert [await subscription.next(10) for _ in range(3)] == [b"a", b"b", b"c"]
-        assert await subscription.next(0.01) is None
+        assert await heard(subscription, 3) == [b"a", b"b", b"c"]
+        assert await subscription.messages(0.01) == []
 
     async def gone() -> bool:
         return await client.pubsub_numsub("one") == [(b"one", 0)]
@@ -313,14 +315,14 @@ async def test_messages_of_all_channels_arrive_in_order(client: Client, redis_ur
 async def test_a_server_that_was_back_at_once_leaves_no_silent_gap(own_redis: OwnRedis) -> None:
     async with subscribe(own_redis.url, "channel") as subscription, connect(own_redis.url) as client:
         await client.publish("channel", "before")
-        assert await subscription.next(10) == b"before"
+        assert await heard(subscription) == [b"before"]
         own_redis.restart()  # takes 0.1 s: the library would subscribe again and say nothing
         async with connect(own_redis.url) as publisher:
             await publisher.publish("channel", "lost")
         await gap(subscription)
     async with subscribe(own_redis.url, "channel") as again, connect(own_redis.url) as client:
         await client.publish("channel", "after")
-        assert await again.next(10) == b"after"
+        assert await heard(again) == [b"after"]
 
 
 async def test_a_subscriber_that_redis_cut_learns_of_it(client: Client, redis_url: str) -> None:
@@ -348,7 +350,7 @@ async def test_a_slow_subscriber_that_redis_cut_learns_of_it(client: Client, red
             for _ in range(500):  # more than the sockets' buffers hold
                 await client.publish("channel", payload)
             with pytest.raises(RedisUnavailable):
-                [await subscription.next(10) for _ in range(500)]
+                await heard(subscription, 500)
     finally:
         await client.config_set("client-output-buffer-limit", limit)
 
@@ -357,12 +359,12 @@ async def test_a_hung_server_is_found_by_asking(own_redis: OwnRedis) -> None:
     async with subscribe(own_redis.url, "channel") as subscription, connect(own_redis.url) as client:
         assert await subscription.answers(10) is True
         own_redis.suspend()
-        assert await subscription.next(0.01) is None  # silence: no error tells it
+        assert await subscription.messages(0.01) == []  # silence: no error tells it
         assert await subscription.answers(SOON) is False
         own_redis.resume()
         assert await subscription.answers(10) is True
         await client.publish("channel", "later")
-        assert await subscription.next(10) == b"later"
+        assert await heard(subscription) == [b"later"]
 
 
 async def test_messages_that_come_while_asking_are_kept_in_order(client: Client, redis_url: str) -> None:
@@ -371,7 +373,7 @@ async def test_messages_that_come_while_asking_are_kept_in_order(client: Client,
             await client.publish("channel", text)
         assert await subscription.answers(10) is True
         await client.publish("channel", "c")
-        assert [await subscription.next(10) for _ in range(3)] == [b"a", b"b", b"c"]
+        assert await heard(subscription, 3) == [b"a", b"b", b"c"]
 
 
 async def test_asking_a_dead_server_says_so(own_redis: OwnRedis) -> None:
@@ -379,3 +381,83 @@ async def test_asking_a_dead_server_says_so(own_redis: OwnRedis) -> None:
         own_redis.kill()
         with pytest.raises(RedisUnavailable):
             await subscription.answers(10)
+
+
+@asynccontextmanager
+async def cutting_after(url: str) -> AsyncIterator[tuple[str, list[int]]]:
+    """The URL of a proxy that hangs up after so many bytes of the server's, as the list says from its end."""
+    at = urlsplit(url)
+    allowed: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        left = allowed.pop() if allowed else 0
+        there_reader, there_writer = await asyncio.open_connection(at.hostname, at.port)
+
+        async def ask() -> None:
+            while data := await reader.read(4096):
+                there_writer.write(data)
+
+        async def tell() -> None:
+            nonlocal left
+            while left > 0 and (data := await there_reader.read(left)):
+                left -= len(data)
+                writer.write(data)
+
+        tasks = [asyncio.create_task(ask()), asyncio.create_task(tell())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        writer.transport.abort()
+        there_writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", allowed
+
+
+async def test_a_subscription_cut_while_it_is_made_leaves_nothing_open(redis_url: str) -> None:
+    """At any byte of what the server says to it, or by whoever wants it no longer."""
+    before, cut = len(asyncio.all_tasks()), -1
+    async with cutting_after(redis_url) as (url, allowed):
+        whole = False
+        while not whole:
+            allowed.append(cut := cut + 1)
+            with suppress(RedisUnavailable):
+                async with subscribe(url, "channel") as each:
+                    whole = await each.messages(0.1) == []
+        for number in range(60):
+            allowed.append(10_000)
+
+            async def hold() -> None:
+                async with subscribe(url, "channel") as each:
+                    await each.messages(5)
+
+            task = asyncio.create_task(hold())
+            for _ in range(number):
+                await asyncio.sleep(0)
+            task.cancel()
+            assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
+            allowed.clear()
+    gc.collect()  # a connection that is left to it complains
+    await eventually(lambda: len(asyncio.all_tasks()) <= before)
+
+
+async def test_who_does_not_take_messages_stops_reading_and_loses_none(
+    client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription, "MOST_HELD_BYTES", 100_000)
+    async with subscribe(redis_url, "channel") as each:
+        for number in range(300):
+            await client.publish("channel", f"{number} {'x' * 10_000}")
+        await client.ping()
+        assert len(each._stream.messages) < 300
+        assert [int(payload.partition(b" ")[0]) for payload in await heard(each, 300)] == list(range(300))
+
+
+async def test_a_forbidden_channel_is_refused(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url) as admin:
+        await admin.execute_command("ACL", "SETUSER", "deaf", "on", f">{PASSWORD}", "+@all", "~*", "resetchannels")
+    with pytest.raises(RedisRefused):
+        async with subscribe(with_login(own_redis.url, f"deaf:{QUOTED}"), "channel"):
+            pass

@@ -29,7 +29,7 @@ from common.store import (
     publish_trade_signal,
     scan,
 )
-from tests.support import OwnRedis, eventually
+from tests.support import OwnRedis, eventually, heard
 
 STATE = PhysicsState(
     0.42, 1.23, 0.15, 0.08, 0.05, "Gaussian", 2.8, timestamp="2025-12-21T12:00:00.000Z", version=Version(7, 1)
@@ -362,8 +362,7 @@ async def test_the_best_strategies_come_first(client: Client) -> None:
 async def test_an_agent_update_reaches_state_update(client: Client, redis_url: str) -> None:
     async with subscribe(redis_url, keys.STATE_UPDATE) as subscription:
         assert await publish_agent_update(client, "analyst_001", "2025-12-21T12:00:00.000Z", {"mood": "calm"}) == 1
-        payload = await subscription.next(10)
-    assert payload is not None
+        (payload,) = await heard(subscription)
     assert parse_state_update(payload, await client.now()) == AgentUpdate("analyst_001", payload)
     assert orjson.loads(payload) == {
         "event": "AGENT_UPDATE",
@@ -377,11 +376,10 @@ async def test_a_trade_signal_reaches_trade_signals_only(client: Client, redis_u
     signal = TradeSignal("SPY", "2025-12-21T12:00:00.000Z", "s-1", "BUY", 0.7, "KalmanMomentum")
     async with subscribe(redis_url, "trade_signals") as signals, subscribe(redis_url, "state_update") as states:
         assert await publish_trade_signal(client, signal) == 1
-        payload = await signals.next(10)
-        assert payload is not None
+        (payload,) = await heard(signals)
         assert parse_trade_signal(payload) == signal
         assert await states.answers(10)
-        assert await states.next(0.001) is None
+        assert await states.messages(0.001) == []
     assert await publish_trade_signal(client, signal) == 0
 
 

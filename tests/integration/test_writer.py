@@ -16,7 +16,7 @@ from common.redis import Client, Subscription, connect, subscribe
 from common.state import FAIL_SAFE, Version
 from services.feynman.book import Write
 from services.feynman.writer import Lease, LeaseLost, Writer
-from tests.support import OwnRedis, eventually
+from tests.support import OwnRedis, eventually, heard
 
 KEY = "physics:writer:0"
 
@@ -40,11 +40,12 @@ async def held_epoch(writer: Writer) -> int:
     return writer.epoch
 
 
-async def heard(subscription: Subscription, count: int) -> list[bytes]:
+async def all_heard(subscription: Subscription, count: int) -> list[bytes]:
     """So many messages, and then none."""
-    messages = [await subscription.next(5.0) for _ in range(count)]
-    assert await subscription.next(0.05) is None
-    return [message or b"" for message in messages]
+    messages = await heard(subscription, count)
+    assert await subscription.messages(0.05) == []
+    assert len(messages) == count
+    return messages
 
 
 @asynccontextmanager
@@ -158,7 +159,7 @@ async def test_who_lost_it_writes_and_publishes_nothing(redis_url: str, client: 
         assert first.epoch is None
         assert await client.get("physics:state:SPY") == b"new"
         assert await client.get("physics:state:QQQ") is None
-        assert await heard(channel, 1) == [b"new"]
+        assert await all_heard(channel, 1) == [b"new"]
         assert not await first.apply()
 
 
@@ -290,7 +291,7 @@ async def test_states_and_messages_arrive_in_order(redis_url: str, client: Clien
         stored = await client.mget([f"physics:state:{write.symbol}" for write in writes])
         assert stored == [write.state for write in writes]
         updates = [write.update for write in writes if write.update is not None]
-        assert await heard(channel, len(updates)) == updates
+        assert await all_heard(channel, len(updates)) == updates
         assert await client.ttl("physics:state:S0") == -1
 
 

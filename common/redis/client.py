@@ -1,4 +1,4 @@
-"""The only module that imports redis-py: it knows that library's defaults and faults.
+"""Clients, with an event loop or without.
 
 A Client's commands raise common.errors.RedisError and its kinds, never an exception of the library.
 Every command has a timeout. Replies are bytes. Thousands of commands go through `Client.bulk`.
@@ -6,10 +6,7 @@ Every command has a timeout. Replies are bytes. Thousands of commands go through
 
 import asyncio
 import contextlib
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -52,7 +49,7 @@ Command = tuple[str | bytes | int | float, ...]
 """Its words, such as ("HMGET", key, "price")."""
 
 _READ_BYTES = 2**16
-_MORE = object()  # what the parser gives where a reply is not whole yet
+MORE = object()  # what the parser gives where a reply is not whole yet
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 
@@ -184,31 +181,45 @@ class Client(redis.asyncio.Redis):
         return float(seconds) + float(micros) / 1e6
 
 
+def reply_reader(connection: Any) -> hiredis.Reader:
+    """A parser of our own for what comes on a connection of the library's."""
+    return hiredis.Reader(
+        protocolError=InvalidResponse, replyError=connection._parser.parse_error, notEnoughData=MORE
+    )
+
+
+def pack(command: Command) -> bytes:
+    packed: bytes = cast("Callable[[Command], bytes]", hiredis.pack_command)(command)  # its stub knows one word only
+    return packed
+
+
+async def drop(connection: Any) -> None:
+    """Close a connection of the library's at once: a close of its own would wait for the rest to be sent."""
+    if connection._writer is not None:
+        connection._writer.transport.abort()
+    await connection.disconnect(nowait=True)
+
+
 async def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     """The replies to `commands`, errors among them. Where there is none to each, the connection is closed."""
-    stream, writer = connection._reader, connection._writer
-    reader = hiredis.Reader(
-        protocolError=InvalidResponse, replyError=connection._parser.parse_error, notEnoughData=_MORE
-    )
+    stream, writer, reader = connection._reader, connection._writer, reply_reader(connection)
     replies: list[Any] = []
     try:
         # Not drained: sending goes on while we read, so that neither side waits for the other with full
         # buffers; and with the last reply all of it has been sent, so that no more than this piles up.
-        pack = cast("Callable[[Command], bytes]", hiredis.pack_command)  # its stub has commands of one word
         writer.write(b"".join(map(pack, commands)))
         while len(replies) < len(commands):
             data = await stream.read(_READ_BYTES)
             if not data:
                 raise LostConnection("the server closed the connection")
             reader.feed(data)
-            while (reply := reader.gets()) is not _MORE:
+            while (reply := reader.gets()) is not MORE:
                 if type(reply) is not hiredis.PushNotification:
                     replies.append(reply)
         if len(replies) > len(commands) or reader.has_data():
             raise InvalidResponse("more replies than commands")
     except BaseException:
-        writer.transport.abort()  # a close would wait for the rest to be sent
-        await connection.disconnect(nowait=True)
+        await drop(connection)
         raise
     return replies
 
@@ -318,106 +329,3 @@ def _bad_url() -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise SettingsError(f"REDIS_URL: {error}") from error
-
-
-class Subscription:
-    """One confirmed pub/sub connection to some channels. Make one with `subscribe`.
-
-    redis-py subscribes again by itself after a short outage, and what was published in between is gone
-    without an error. Here a subscription is one connection: whatever ends it raises RedisUnavailable, now and
-    ever after, and who subscribes again knows that there is a gap.
-    """
-
-    def __init__(self, pubsub: Any) -> None:
-        self._pubsub = pubsub
-        self._held: deque[bytes] = deque()
-        self._lost = False
-
-    async def next(self, timeout: float) -> bytes | None:
-        """The next message's payload; None where none came within `timeout` seconds."""
-        if self._held:
-            return self._held.popleft()
-        deadline = time.monotonic() + timeout
-        while (left := deadline - time.monotonic()) > 0:
-            item = await self._item(left)
-            if item is not None and item["type"] == "message":
-                return bytes(item["data"])
-        return None
-
-    async def answers(self, timeout: float) -> bool:
-        """Whether the server answers a PING on this very connection in time.
-
-        A hung server ends no connection: only a deadline finds it. Messages that come meanwhile are kept.
-        """
-        with self._while_it_lasts():
-            await self._pubsub.ping()
-        deadline = time.monotonic() + timeout
-        while (left := deadline - time.monotonic()) > 0:
-            item = await self._item(left)
-            if item is not None and item["type"] == "pong":
-                return True
-            if item is not None and item["type"] == "message":
-                self._held.append(bytes(item["data"]))
-        return False
-
-    async def _item(self, timeout: float) -> dict[str, Any] | None:
-        with self._while_it_lasts():
-            item: dict[str, Any] | None = await self._pubsub.get_message(timeout=timeout)
-            if item is not None and item["type"] == "subscribe":
-                raise RedisUnavailable("the subscription was lost and made again by the library")
-        return item
-
-    @contextlib.contextmanager
-    def _while_it_lasts(self) -> Iterator[None]:
-        if self._lost:  # the library would connect and subscribe again
-            raise RedisUnavailable("the subscription was lost")
-        try:
-            with translated():
-                yield
-        except RedisError:
-            self._lost = True
-            raise
-
-    async def confirm(self, channels: Sequence[str], timeout: float) -> None:
-        """Subscribe and wait until the server has confirmed every channel."""
-        with translated():
-            await self._pubsub.subscribe(*channels)
-        waiting = len(channels)
-        deadline = time.monotonic() + timeout
-        while waiting:
-            with translated():
-                item = await self._pubsub.get_message(timeout=max(0.001, deadline - time.monotonic()))
-            if item is not None and item["type"] == "subscribe":
-                waiting -= 1
-            elif time.monotonic() >= deadline:
-                raise RedisUnavailable("the server did not confirm the subscription in time")
-
-
-@asynccontextmanager
-async def subscribe(url: str, *channels: str, timeout: float = COMMAND_SECONDS) -> AsyncIterator[Subscription]:
-    """A confirmed subscription on a connection of its own; closed at the end of the block."""
-    client = connect(url, timeout=timeout)
-    pubsub = client.pubsub(ignore_subscribe_messages=False)
-    subscription = Subscription(pubsub)
-    try:
-        await subscription.confirm(channels, timeout)
-        yield subscription
-    finally:
-        try:
-            with contextlib.suppress(redis.RedisError, RedisError, OSError, asyncio.TimeoutError):
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
-        finally:  # cancelled meanwhile: its connection would stay open
-            await client.aclose()
-
-
-__all__ = [
-    "BATCH",
-    "BlockingClient",
-    "Client",
-    "Command",
-    "Subscription",
-    "connect",
-    "connect_blocking",
-    "subscribe",
-    "translated",
-]
