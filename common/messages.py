@@ -4,6 +4,7 @@ A consumer sends on the bytes that it received (`payload`), never a copy that it
 """
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -146,7 +147,9 @@ def _physics_update(fields: dict[str, Any], payload: bytes, now: float | None) -
         raise InvalidMessage("reserved", "skipped is for the fan-out to add")
     data = _data(fields)
     for key in _NUMBERS:
-        if key in data and not finite(data[key]):
+        value = data.get(key, 0)
+        # finite(), written out: nine calls would be a third of what a message costs
+        if not (type(value) is int or (type(value) is float and isfinite(value))):
             raise InvalidMessage("number", f"data.{key} is not a finite number")
     alpha = data.get("alpha")
     if alpha is None:

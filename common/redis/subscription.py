@@ -3,7 +3,7 @@
 The library subscribes again by itself after a short outage, and what was published in between is gone without an
 error. Here a subscription is one connection: whatever ends it raises RedisUnavailable, now and ever after, and who
 subscribes again knows that there is a gap. And what one read brings is parsed at once and handed over at once: at
-10,000 messages a second the library's own way costs several times as much (`make bench-subscriber`).
+10,000 messages a second the library's own way costs several times as much (`make bench-fanout`).
 """
 
 import asyncio

@@ -31,12 +31,14 @@ Serve = Callable[[], AbstractAsyncContextManager[Server]]
 
 
 class Bench:
-    def __init__(self, given: argparse.Namespace, programs: Path, redis_url: str, bridge_port: int) -> None:
+    def __init__(self, given: argparse.Namespace, programs: Path, redis_url: str, bridge: Server) -> None:
         self._given = given
         self._seconds: float = given.seconds
         self._programs = programs
+        self._redis_url = redis_url
         self._redis_port = int(redis_url.rpartition(":")[2])
-        self._bridge_port = bridge_port
+        self._bridge = bridge
+        self._bridge_port = bridge.port
         self._server_core, self._others = cores()
 
     # Servers and clients
@@ -196,6 +198,34 @@ class Bench:
                 say(f"{server.name:24}{last:8.0f} ms, half of all after {half:.0f} ms; CPU {cost:.2f} µs a delivery")
         say()
 
+    async def link(self) -> None:
+        """From Redis to the broadcaster, and nobody behind it."""
+        say("The way to the broadcaster: 10,000 updates a second, so many in one write; CPU % of a core")
+        bursts = (1, 10, 100)
+        say(f"{'':38}{''.join(f'{burst:>8}' for burst in bursts)}")
+        async with (
+            self.ours() as server,
+            tools.listener(self._redis_url, "redis-py", self._server_core) as plain,
+            tools.listener(self._redis_url, "ours", self._server_core) as ours,
+            self.clients(server, 1, symbols=10_000, few=1) as clients,
+        ):
+            processes = {
+                "redis-py's pubsub.listen(), no work": plain,
+                "our subscription, no work": ours,
+                "bridge": self._bridge,
+                "broadcaster": server,
+            }
+            shares: dict[str, list[float]] = {name: [] for name in processes}
+            for burst in bursts:
+                before = {name: tools.cpu_seconds(each.pid) for name, each in processes.items()}
+                report, _ = await self.measured(server, clients, f"rate 10000 {self._seconds} {burst}")
+                for name, each in processes.items():
+                    used = tools.cpu_seconds(each.pid) - before[name]
+                    shares[name].append(used / report["seconds"] * 100)
+        for name, values in shares.items():
+            say(f"{name:38}{''.join(f'{value:8.1f}' for value in values)}")
+        say()
+
     async def shared(self) -> None:
         """Two broadcasters on one port."""
         say("Two broadcasters on one port, a core each (which the load client, Redis and the bridge need as well)")
@@ -237,7 +267,7 @@ def progress(text: str) -> None:
         print(f"\r{text:70}\r", end="", file=sys.stderr, flush=True)
 
 
-PARTS = ("saturated", "low", "tick", "few", "idle", "shared", "stalled")
+PARTS = ("saturated", "low", "tick", "few", "link", "idle", "shared", "stalled")
 
 
 async def run(given: argparse.Namespace) -> None:
@@ -247,8 +277,8 @@ async def run(given: argparse.Namespace) -> None:
         say(f"{server.kind} {server.version}; {os.cpu_count()} cores; {given.seconds:g} s a measurement\n")
         with start(server, Path(folder) / "redis", free_port(), config=REDIS_CONF) as running:
             tools.pin(running.pid, cores()[1])
-            async with tools.bridge(running.url, cores()[1]) as bridge_port:
-                bench = Bench(given, programs, running.url, bridge_port)
+            async with tools.bridge(running.url, cores()[1]) as bridge:
+                bench = Bench(given, programs, running.url, bridge)
                 for part in given.only:
                     measure: Callable[[], Awaitable[None]] = getattr(bench, part)
                     await measure()

@@ -94,15 +94,6 @@ async def load(
         yield load
 
 
-@asynccontextmanager
-async def bridge(redis_url: str, cores: Sequence[int]) -> AsyncIterator[int]:
-    """A bridge; the port of its link."""
-    async with service("bridge", {"REDIS_URL": redis_url, "BRIDGE_PORT": "0"}) as running:
-        await running.ready()
-        pin(running.pid, cores)
-        yield int((await running.logged("listening"))["port"])
-
-
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server under test."""
@@ -110,6 +101,23 @@ class Server:
     name: str
     pid: int
     port: int
+
+
+@asynccontextmanager
+async def bridge(redis_url: str, cores: Sequence[int]) -> AsyncIterator[Server]:
+    async with service("bridge", {"REDIS_URL": redis_url, "BRIDGE_PORT": "0"}) as running:
+        await running.ready()
+        pin(running.pid, cores)
+        yield Server("bridge", running.pid, int((await running.logged("listening"))["port"]))
+
+
+@asynccontextmanager
+async def listener(redis_url: str, which: str, cores: Sequence[int]) -> AsyncIterator[Server]:
+    """See listener.py."""
+    async with program(["-m", "tests.bench.fanout.listener", redis_url, which]) as running:
+        await eventually(lambda: "listening" in running.text)
+        pin(running.pid, cores)
+        yield Server(which, running.pid, 0)
 
 
 @asynccontextmanager
