@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from common import keys
 from common.clock import iso_millis
@@ -19,6 +18,7 @@ from common.messages import Heartbeat
 from common.redis import Client, connect
 from common.state import PhysicsState, Version
 from deploy.redis_server import RunningServer, Server, free_port, start
+from tests.e2e.browser import chromium
 from tests.e2e.suite import Suite
 from tests.support import IN_MEMORY
 
@@ -32,16 +32,6 @@ SEEN_SOON = {  # a broken hop is told within a second
     "BROADCASTER_HEARTBEAT_SECONDS": "0.2",
 }
 ROWS = "#states tbody tr[data-symbol]"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",  # as root, as in a container, it does not start with one
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 class Feynman:
@@ -110,13 +100,8 @@ def page_redis(
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    executable = next((path for path in map(shutil.which, NAMES) if path), None)
-    if executable is None:
-        pytest.skip("did NOT run: no chromium on this machine, so nobody has looked at the page")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 // The page: a connection, the table of what it brings, and above it whether that can be trusted.
 
 import { setText } from "./cells.js";
-import { Connection, SILENT_AFTER } from "./connection.js";
+import { Cottage, SILENT_AFTER } from "./cottage.js";
 import { Table, WAIT, duration } from "./table.js";
 
 const NAMES_LISTED = 12; // in a notice
@@ -19,7 +19,9 @@ const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 let scheduled = false;
 let summaryOutdated = true;
 
-const connection = new Connection(`${scheme}//${location.host}/ws`, onState, onChange);
+const connection = new Cottage(`${scheme}//${location.host}/ws`);
+connection.addEventListener("state", onState);
+connection.addEventListener("change", onChange);
 const table = new Table(connection, byId("states"), byId("scroller"), wake);
 
 byId("filter").addEventListener("input", (event) => {
@@ -28,7 +30,7 @@ byId("filter").addEventListener("input", (event) => {
 });
 setInterval(wake, 500); // ages grow though nothing comes
 
-function onState(state, before) {
+function onState({ state, before }) {
   if (state === undefined || before === undefined) table.outdated();
   summaryOutdated ||= state?.source !== before?.source || state?.regime !== before?.regime;
   wake();

@@ -1,0 +1,383 @@
+"""Both client libraries, StateClient and cottage.js in a browser: servers are killed, hung and replaced."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol
+
+import orjson
+import pytest
+from playwright.async_api import Page
+from websockets.asyncio.server import ServerConnection, serve
+
+from common import keys
+from common.fanout import protocol
+from common.redis import Client, connect
+from common.state import Version
+from deploy.redis_server import free_port
+from services.broadcaster import client as client_module
+from services.broadcaster.client import StateClient
+from tests.common.fanout.wires import LIVE, update
+from tests.e2e.browser import chromium
+from tests.integration.fanout import beat, bridging, broadcasting, put, state, write
+from tests.support import OwnRedis, ServiceProcess, eventually, service
+
+Held = dict[str, tuple[int, int] | None]
+
+
+class Subject(Protocol):
+    """A client under test, of either kind."""
+
+    async def held(self) -> Held: ...
+
+    async def told(self, name: str) -> Any:
+        """One of its fields: phase, skipped, resyncs, missing."""
+
+    async def ask(self, action: str, *symbols: str) -> None: ...
+
+    async def freshness(self, symbol: str) -> str: ...
+
+
+class PythonSubject:
+    def __init__(self, client: StateClient) -> None:
+        self._client = client
+
+    async def held(self) -> Held:
+        return {symbol: state.version for symbol, state in self._client.states.items()}
+
+    async def told(self, name: str) -> Any:
+        value = getattr(self._client, name)
+        return sorted(value) if name == "missing" else value
+
+    async def ask(self, action: str, *symbols: str) -> None:
+        await getattr(self._client, action)(symbols)
+
+    async def freshness(self, symbol: str) -> str:
+        return self._client.freshness(symbol)
+
+
+class BrowserSubject:
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    async def held(self) -> Held:
+        found = await self._page.evaluate(
+            "Object.fromEntries([...client.states].map(([name, { epoch, seq }]) => [name, epoch && [epoch, seq]]))"
+        )
+        return {symbol: None if version is None else Version(*version) for symbol, version in found.items()}
+
+    async def told(self, name: str) -> Any:
+        return await self._page.evaluate(
+            "name => name === 'missing' ? [...client.missing].sort() : client[name]", name
+        )
+
+    async def ask(self, action: str, *symbols: str) -> None:
+        await self._page.evaluate("([action, symbols]) => client[action](symbols)", [action, list(symbols)])
+
+    async def freshness(self, symbol: str) -> str:
+        known: str = await self._page.evaluate(
+            "symbol => client.states.has(symbol) ? client.freshness(client.states.get(symbol)) : 'missing'", symbol
+        )
+        return known
+
+
+Connect = Callable[..., Awaitable[Subject]]
+
+
+@pytest.fixture(params=["python", pytest.param("browser", marks=pytest.mark.browser)])
+async def connecting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
+    """`await connecting(port, symbols=…, batch=…)` gives a client, which is closed after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def python(port: int, **options: Any) -> Subject:
+            return PythonSubject(
+                await stack.enter_async_context(StateClient.connect(f"ws://127.0.0.1:{port}/ws", **options))
+            )
+
+        async def browser(port: int, **options: Any) -> Subject:
+            opened = await stack.enter_async_context(chromium())
+            page = await opened.new_page()
+            # The module comes from a broadcaster that nobody touches.
+            home = free_port()
+            await stack.enter_async_context(broadcasting(free_port(), home, ready=False))
+            await eventually(lambda: reachable(home))
+            await page.goto(f"http://127.0.0.1:{home}/favicon.svg")
+            await page.evaluate(
+                """async ([url, options]) => {
+                  const { Cottage } = await import("/cottage.js");
+                  globalThis.client = new Cottage(url, options);
+                }""",
+                [f"ws://127.0.0.1:{port}/ws", options],
+            )
+            return BrowserSubject(page)
+
+        if request.param == "python":
+            monkeypatch.setattr(client_module, "ASK_SECONDS", 0.3)
+            monkeypatch.setattr(client_module, "LOST_SECONDS", 0.6)
+        yield python if request.param == "python" else browser
+
+
+async def reachable(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def until_held(subject: Subject, **expected: tuple[int, int]) -> None:
+    async def same() -> bool:
+        return await subject.held() == expected
+
+    try:
+        await eventually(same, 20)
+    except AssertionError:
+        assert await subject.held() == expected, "timed out"
+
+
+async def until_told(subject: Subject, name: str, expected: Any) -> None:
+    async def same() -> bool:
+        return bool(await subject.told(name) == expected)
+
+    await eventually(same, 20)
+
+
+@asynccontextmanager
+async def broadcaster(bridge_port: int, port: int) -> AsyncIterator[ServiceProcess]:
+    settings = {
+        "BROADCASTER_PORT": str(port),
+        "BROADCASTER_BRIDGE_URL": f"ws://127.0.0.1:{bridge_port}/ws",
+        "BROADCASTER_HEARTBEAT_SECONDS": "0.2",
+        "BROADCASTER_CLOSE_SPREAD_SECONDS": "0",
+    }
+    async with service("broadcaster", settings) as running:
+        await running.ready()
+        yield running
+
+
+async def test_what_is_published_is_held_and_what_goes_is_forgotten(
+    connecting: Connect, client: Client, redis_url: str
+) -> None:
+    bridge_port, port = free_port(), free_port()
+    for symbol in ("SPY", "QQQ"):
+        await put(client, symbol, state(1, 1))
+    async with bridging(redis_url, bridge_port), broadcasting(bridge_port, port):
+        subject = await connecting(port)
+        await until_held(subject, SPY=(1, 1), QQQ=(1, 1))
+        assert await subject.told("phase") == "connected"
+        await write(client, "SPY", state(1, 2))
+        await until_held(subject, SPY=(1, 2), QQQ=(1, 1))
+        await client.delete(keys.physics_state("QQQ"))
+        await until_held(subject, SPY=(1, 2))
+
+
+async def test_a_subscription_grows_and_shrinks(connecting: Connect, client: Client, redis_url: str) -> None:
+    bridge_port, port = free_port(), free_port()
+    for symbol in ("SPY", "QQQ", "IWM"):
+        await put(client, symbol, state(1, 1))
+    async with bridging(redis_url, bridge_port), broadcasting(bridge_port, port):
+        subject = await connecting(port, symbols=["SPY", "NONE"])
+        await until_held(subject, SPY=(1, 1))
+        await until_told(subject, "missing", ["NONE"])
+        await subject.ask("subscribe", "QQQ", "IWM")
+        await until_held(subject, SPY=(1, 1), QQQ=(1, 1), IWM=(1, 1))
+        await subject.ask("unsubscribe", "SPY")
+        await until_held(subject, QQQ=(1, 1), IWM=(1, 1))
+        await write(client, "SPY", state(1, 2))
+        await write(client, "NONE", state(1, 2))
+        await until_held(subject, QQQ=(1, 1), IWM=(1, 1), NONE=(1, 2))
+        assert await subject.told("missing") == []
+        await subject.ask("subscribe", "*")
+        await until_held(subject, SPY=(1, 2), QQQ=(1, 1), IWM=(1, 1), NONE=(1, 2))
+
+
+async def test_batches_are_understood(connecting: Connect, client: Client, redis_url: str) -> None:
+    bridge_port, port = free_port(), free_port()
+    await put(client, "SPY", state(1, 1))
+    async with bridging(redis_url, bridge_port), broadcasting(bridge_port, port):
+        subject = await connecting(port, batch=100)
+        await until_held(subject, SPY=(1, 1))
+        for seq in range(2, 30):
+            await write(client, "SPY", state(1, seq))
+        await until_held(subject, SPY=(1, 29))
+        assert await subject.told("skipped") > 0
+
+
+async def test_a_killed_server_is_found_again_with_all_that_was_asked_for(
+    connecting: Connect, client: Client, redis_url: str
+) -> None:
+    bridge_port, port = free_port(), free_port()
+    for symbol in ("SPY", "QQQ", "IWM"):
+        await put(client, symbol, state(1, 1))
+    async with bridging(redis_url, bridge_port):
+        async with broadcaster(bridge_port, port) as first:
+            subject = await connecting(port, symbols=["SPY"])
+            await until_held(subject, SPY=(1, 1))
+            await subject.ask("subscribe", "QQQ", "IWM")
+            await until_held(subject, SPY=(1, 1), QQQ=(1, 1), IWM=(1, 1))
+            await first.kill()
+        await until_told(subject, "phase", "reconnecting")
+        assert len(await subject.held()) == 3, "what is known stays"
+        await subject.ask("unsubscribe", "IWM")
+        await write(client, "SPY", state(1, 2))
+        await client.delete(keys.physics_state("QQQ"))
+        await asyncio.sleep(1)  # two full reads of the bridge, so that it is gone there
+        async with broadcaster(bridge_port, port):
+            await until_held(subject, SPY=(1, 2))
+            await until_told(subject, "phase", "connected")
+            assert await subject.told("missing") == ["QQQ"]
+
+
+async def test_a_hung_server_is_given_up_and_found_again(connecting: Connect, client: Client, redis_url: str) -> None:
+    bridge_port, port = free_port(), free_port()
+    await put(client, "SPY", state(1, 1))
+    async with bridging(redis_url, bridge_port), broadcaster(bridge_port, port) as hung:
+        subject = await connecting(port)
+        await until_held(subject, SPY=(1, 1))
+        hung.signal(signal.SIGSTOP)
+        await until_told(subject, "phase", "reconnecting")
+        await write(client, "SPY", state(1, 2))
+        hung.signal(signal.SIGCONT)
+        await until_held(subject, SPY=(1, 2))
+        await until_told(subject, "phase", "connected")
+
+
+async def test_a_server_that_lags_behind_turns_nothing_back(
+    connecting: Connect, client: Client, redis_url: str, own_redis: OwnRedis
+) -> None:
+    """As after a failover to a replica, or with several broadcasters behind one address."""
+    bridge_port, lagging_port, port = free_port(), free_port(), free_port()
+    for symbol, seq in (("SPY", 5), ("QQQ", 1)):
+        await put(client, symbol, state(1, seq))
+    async with connect(own_redis.url) as behind:
+        await put(behind, "SPY", state(1, 3))
+        await put(behind, "QQQ", state(1, 2))
+    async with bridging(redis_url, bridge_port), bridging(own_redis.url, lagging_port):
+        async with broadcaster(bridge_port, port) as first:
+            subject = await connecting(port)
+            await until_held(subject, SPY=(1, 5), QQQ=(1, 1))
+            await first.kill()
+        async with broadcaster(lagging_port, port):
+            await until_held(subject, SPY=(1, 5), QQQ=(1, 2))
+            async with connect(own_redis.url) as behind:
+                await write(behind, "SPY", state(1, 4))
+                await write(behind, "QQQ", state(1, 3))
+                await until_held(subject, SPY=(1, 5), QQQ=(1, 3))
+                await write(behind, "SPY", state(1, 6))
+                await until_held(subject, SPY=(1, 6), QQQ=(1, 3))
+
+
+async def test_freshness_follows_the_upstream(connecting: Connect, client: Client, redis_url: str) -> None:
+    bridge_port, port = free_port(), free_port()
+    await put(client, "OLD", state(1, 1, timestamp="2025-12-21T12:00:00.000Z"))
+    await put(client, "UNDATED", state(1, 1))
+    async with bridging(redis_url, bridge_port), broadcasting(bridge_port, port):
+        subject = await connecting(port)
+        await until_held(subject, OLD=(1, 1), UNDATED=(1, 1))
+
+        async def reads(expected: str) -> bool:
+            await beat(client) if expected == "undated" else None
+            return await subject.freshness("UNDATED") == expected
+
+        await eventually(lambda: reads("stale"))  # no Feynman has been heard
+        await eventually(lambda: reads("undated"))
+        assert await subject.freshness("OLD") == "expired"
+        await eventually(lambda: reads("stale"))
+
+
+class Scripted:
+    """A server that says what a test tells it to."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.requests: list[dict[str, Any]] = []
+        self.targets: list[str] = []
+        self.script: Callable[[ServerConnection], Awaitable[None]] | None = None
+
+    async def handle(self, connection: ServerConnection) -> None:
+        self.connections += 1
+        assert connection.request is not None
+        self.targets.append(connection.request.path)
+        assert self.script is not None
+        await self.script(connection)
+
+    @staticmethod
+    def snapshot(*updates: bytes) -> str:
+        at = "2025-12-21T12:00:00.000Z"
+        return protocol.snapshot(at, updates, last=True, complete=True, missing=[]).decode()
+
+
+@asynccontextmanager
+async def scripted(
+    script: Callable[[Scripted, ServerConnection], Awaitable[None]],
+) -> AsyncIterator[tuple[Scripted, int]]:
+    server, port = Scripted(), free_port()
+    server.script = lambda connection: script(server, connection)
+    async with serve(server.handle, "127.0.0.1", port, subprotocols=["cottage.v1"]):  # type: ignore[list-item]
+        yield server, port
+
+
+async def test_a_heartbeat_that_proves_a_loss_is_followed_by_asking_again(connecting: Connect) -> None:
+    async def hide(server: Scripted, connection: ServerConnection) -> None:
+        await connection.send(server.snapshot(update("SPY", 1, 1)))
+        await connection.send(protocol.heartbeat("2025-12-21T12:00:00.000Z", LIVE, {"SPY": Version(1, 2)}).decode())
+        async for message in connection:
+            request = orjson.loads(message)
+            server.requests.append(request)
+            await connection.send(orjson.dumps({"event": "ACK", **request}).decode())
+            if request["action"] == "subscribe":
+                await connection.send(server.snapshot(update("SPY", 1, 2)))
+        await connection.wait_closed()
+
+    async with scripted(hide) as (server, port):
+        subject = await connecting(port, symbols=["SPY"])
+        await until_held(subject, SPY=(1, 2))
+        assert [(each["action"], each["symbols"]) for each in server.requests[:2]] == [
+            ("unsubscribe", ["SPY"]),
+            ("subscribe", ["SPY"]),
+        ]
+        assert await subject.told("resyncs") == 1
+
+
+async def test_a_refusal_is_for_good(connecting: Connect) -> None:
+    async def refuse(_server: Scripted, connection: ServerConnection) -> None:
+        await connection.close(1008, "no")
+
+    async with scripted(refuse) as (server, port):
+        subject = await connecting(port)
+        await until_told(subject, "phase", "refused")
+        await asyncio.sleep(0.5)
+        assert server.connections == 1
+
+
+async def test_a_server_that_accepts_and_closes_is_not_hammered(connecting: Connect) -> None:
+    async def close(_server: Scripted, connection: ServerConnection) -> None:
+        await connection.close(1013)
+
+    async with scripted(close) as (server, port):
+        await connecting(port)
+        await eventually(lambda: server.connections >= 3)
+        before = server.connections
+        await asyncio.sleep(1)
+        assert server.connections - before < 15
+
+
+async def test_many_symbols_are_asked_for_in_requests(connecting: Connect) -> None:
+    names = [f"S{i}" for i in range(3000)]
+
+    async def serve_names(server: Scripted, connection: ServerConnection) -> None:
+        await connection.send(server.snapshot())
+        async for message in connection:
+            request = orjson.loads(message)
+            server.requests.append(request)
+            await connection.send(orjson.dumps({"event": "ACK", **request}).decode())
+            await connection.send(server.snapshot(*(update(name, 1, 1) for name in request["symbols"])))
+
+    async with scripted(serve_names) as (server, port):
+        subject = await connecting(port, symbols=names)
+        await until_held(subject, **dict.fromkeys(names, (1, 1)))
+        assert server.targets[0].endswith("?symbols=")
+        assert [len(each["symbols"]) for each in server.requests] == [2000, 1000]
+        await until_told(subject, "phase", "connected")
