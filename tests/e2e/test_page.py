@@ -191,6 +191,7 @@ async def test_rows_are_sorted_filtered_and_removed(page: Page, feynman: Feynman
         await page.fill("#filter", "nothing of the kind")
         await shows(page.locator("#empty"), "No symbol matches the filter.")
         await page.fill("#filter", "")
+        await expect(rows).to_have_count(4)
 
         await feynman.remove("QQQ")
         await expect(row(page, "QQQ")).to_have_count(0, timeout=PATIENCE_MS)
