@@ -11,7 +11,7 @@ fast := not slow and not browser and not compose
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install lock lint format test test-all run bench-feynman bench-tick bench-redis bench-checkpoint estimators \
+.PHONY: help install lock lint format test test-all run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators \
 	state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -60,6 +60,9 @@ bench-redis: install ## GET, SET, PUBLISH beside the specification, and thousand
 
 bench-checkpoint: install ## what it costs to save and to load the windows (ARGS="--folder /mnt/disk")
 	$(bin)/python -m tests.bench.checkpoint $(ARGS)
+
+bench-fanout: install ## updates to thousands of clients, beside broadcast() and C (ARGS="--only saturated low"); Linux, a C compiler
+	$(bin)/python -m tests.bench.fanout $(ARGS)
 
 estimators: install ## what α, the regime and the entropy are worth, by simulation (ARGS="--plots docs/estimators")
 	$(bin)/python -m tests.bench.estimators $(ARGS)

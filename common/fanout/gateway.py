@@ -6,6 +6,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 
@@ -82,7 +83,7 @@ class Gateway:
             process_request=self._process_request,
             process_response=self._process_response,
             select_subprotocol=_select_subprotocol,
-            compression=None,  # 20 KiB less a connection, and a frame built once stays as it is
+            compression=None,  # 20 KiB less a connection; who asks for batches is offered what costs nothing of that
             max_size=protocol.MAX_REQUEST_BYTES,
             max_queue=16,
             write_limit=(UNSENT_BYTES, UNSENT_BYTES // 4),
@@ -168,7 +169,10 @@ class Gateway:
             found = self._page(request.path.partition("?")[0])
             if found is None:
                 return _response(HTTPStatus.NOT_FOUND, "text/plain", b"Not found.\n")
-            return _response(HTTPStatus.OK, *found)
+            # For pages of other origins, which import cottage.js; nothing here depends on who asks.
+            return _response(HTTPStatus.OK, *found, ("Access-Control-Allow-Origin", "*"))
+        if wanted.batch:
+            connection.offer_deflate()
         full = self._admission.connection(connection.address)
         connection.admitted = full is None
         return None if full is None else _later(full)
@@ -188,6 +192,7 @@ class Gateway:
         assert connection.request is not None
         wanted = protocol.parse_target(connection.request.path, self._limits.symbols)
         assert wanted is not None  # or _process_request had answered
+        wanted = replace(wanted, deflated=connection.inflates)
         session = self._hub.join(connection, wanted, self._limits.symbols)
         connection.on_blocked = session.blocked
         connection.on_writable = partial(self._hub.drained, session)

@@ -6,11 +6,14 @@ Every group keeps apart who is in step, and gets the ready bytes, and who is beh
 from collections.abc import Callable
 
 from common.fanout import protocol
-from common.fanout.frames import text_frame
+from common.fanout.frames import deflated_frame, text_frame
 from common.fanout.newest import NewestTable
 from common.fanout.protocol import Subscription
 from common.fanout.session import MAX_WAITING, Session
 from common.fanout.turn import Missed, Pending, Update, add_missed, chunks, take_newest
+
+LEAST_DEFLATED_BYTES = 4096
+"""What is smaller fits into a few packets as it is, and would cost more than it saves where few clients share it."""
 
 
 class Group:
@@ -146,7 +149,7 @@ class BatchGroup(Group):
             for session in self._behind.keys() - before:
                 session.missed(part.missed)
             if part.payloads:
-                self._hand_out(text_frame(protocol.array(part.payloads)), part.versions, part.skipped)
+                self._hand_out(self._frame(protocol.array(part.payloads)), part.versions, part.skipped)
         agents, self._agents = self._agents, []
         for payload in agents:
             self._agent_frame(text_frame(protocol.array([payload])))
@@ -155,6 +158,10 @@ class BatchGroup(Group):
             super().heartbeat()
         for session in list(self._behind):
             session.pump()
+
+    def _frame(self, payload: bytes) -> bytes:
+        deflated = self.wanted.deflated and len(payload) >= LEAST_DEFLATED_BYTES
+        return deflated_frame(payload) if deflated else text_frame(payload)
 
     def _open(self) -> None:
         if not (self._window or self._agents or self._heartbeat_due):

@@ -80,7 +80,7 @@ class Hub:
         It may name at most `max_symbols`.
         """
         self.flush()
-        session = Session(self, wire, max_symbols, wanted.batch)
+        session = Session(self, wire, max_symbols, wanted)
         session.want(wanted)
         self._place(session)
         CLIENTS.set(len(self._places))

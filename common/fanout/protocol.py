@@ -77,14 +77,20 @@ class Subscription:
     named: frozenset[str] = frozenset()
     batch: int = 0
     """Milliseconds for which updates are gathered; 0 is not at all."""
+    deflated: bool = False
+    """What is built for all clients of a batch is compressed: they said that they can read it."""
+
+    def nothing(self) -> "Subscription":
+        """No symbols, sent in the same way."""
+        return replace(self, everything=False, named=frozenset())
 
     def with_more(self, added: "Subscription") -> "Subscription":
         if self.everything or added.everything:
-            return Subscription(True, batch=self.batch)
-        return Subscription(False, self.named | added.named, self.batch)
+            return replace(self, everything=True, named=frozenset())
+        return replace(self, named=self.named | added.named)
 
     def without(self, gone: "Subscription") -> "Subscription":
-        return Subscription(False, self.named - gone.named, self.batch)
+        return replace(self, named=self.named - gone.named)
 
 
 @dataclass(frozen=True, slots=True)

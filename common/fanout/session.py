@@ -17,6 +17,7 @@ from common.fanout.turn import WRITE_BYTES, Missed, Pending, add_missed, take_ne
 
 MAX_WAITING = 64
 """Answers and agent updates that may wait for a client, of each kind."""
+NOTHING = Subscription(False)
 
 
 class Wire(Protocol):
@@ -79,12 +80,17 @@ class Session:
     )
 
     def __init__(
-        self, source: Source, wire: Wire, max_symbols: int = protocol.MAX_NAMED_SYMBOLS, batch: int = 0
+        self,
+        source: Source,
+        wire: Wire,
+        max_symbols: int = protocol.MAX_NAMED_SYMBOLS,
+        wanted: Subscription = NOTHING,
     ) -> None:
+        """`wanted`: none of its symbols yet, only how they are to be sent; see `want`."""
         self._source = source
         self.wire = wire
         self._max_symbols = max_symbols
-        self.wanted = Subscription(False, batch=batch)
+        self.wanted = wanted.nothing()
         self.in_step = False
         """Owed nothing, and takes writes: its group may write to it."""
         self._place: Place | None = None
@@ -217,7 +223,7 @@ class Session:
     def _unwant(self, request: Request) -> None:
         gone = request.subscription
         if gone.everything:
-            self.wanted = Subscription(False, batch=self.wanted.batch)
+            self.wanted = self.wanted.nothing()
         elif self.wanted.everything:
             raise Refused(
                 Code.SUBSCRIBED_TO_ALL,

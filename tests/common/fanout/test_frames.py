@@ -12,12 +12,20 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, ProtocolError
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import OPEN, State
 from websockets.uri import parse_uri
 from websockets.utils import accept_key
 
-from common.fanout.frames import MOST_UNSENT_BYTES, UNSENT_BYTES, ClientConnection, LinkConnection, text_frame
+from common.fanout.frames import (
+    MOST_UNSENT_BYTES,
+    UNSENT_BYTES,
+    ClientConnection,
+    LinkConnection,
+    deflated_frame,
+    text_frame,
+)
 from tests.common.fanout.sockets import NewLoop, both_loops, raw_client, run
 
 
@@ -88,6 +96,27 @@ def test_a_ready_frame_is_what_the_librarys_client_reads(length: int) -> None:
         assert isinstance(frame, Frame)
         assert (frame.opcode, frame.data, frame.fin) == (Opcode.TEXT, expected, True)
         assert (frame.rsv1, frame.rsv2, frame.rsv3) == (False, False, False)
+
+
+@pytest.mark.parametrize("length", [0, 1, 500, 70_000, 5_000_000])
+def test_a_deflated_frame_is_what_the_librarys_client_reads_again_and_again(length: int) -> None:
+    payload = b"0123456789" * (length // 10) + b"x" * (length % 10)
+    reads = PerMessageDeflate(
+        remote_no_context_takeover=True,
+        local_no_context_takeover=True,
+        remote_max_window_bits=15,
+        local_max_window_bits=15,
+    )
+    protocol = ClientProtocol(parse_uri("ws://test/"), state=OPEN, max_size=None)
+    protocol.extensions = [reads]
+    frame = deflated_frame(payload)
+    protocol.receive_data(frame + text_frame(b"plain") + frame)
+    first, second, third = protocol.events_received()
+    assert protocol.parser_exc is None
+    for event, expected in ((first, payload), (second, b"plain"), (third, payload)):
+        assert isinstance(event, Frame)
+        assert (event.opcode, event.data) == (Opcode.TEXT, expected)
+    assert length < 500 or len(frame) < length / 2
 
 
 @both_loops

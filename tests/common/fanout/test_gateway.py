@@ -640,6 +640,34 @@ async def test_a_batch_is_an_array_of_the_newest_and_nothing_else_comes(served: 
         assert (ack["event"], snapshot["updates"][0]["symbol"]) == ("ACK", "IWM")
 
 
+async def test_batches_are_compressed_once_for_all_that_can_read_them(served: Served) -> None:
+    symbols = [f"S{i}" for i in range(100)]
+    target = "/ws?batch=100"
+    able = connect(served.url(target), proxy=None, compression="deflate", max_size=None)
+    also = connect(served.url(target), proxy=None, compression="deflate", max_size=None)
+    async with able as one, also as two, served.connect(target) as other, served.connect() as plain:
+        clients = (one, two, other)
+        for client in clients:
+            assert json.loads(await client.recv())[0]["event"] == "SNAPSHOT"
+        assert [bool(client.protocol.extensions) for client in (*clients, plain)] == [True, True, False, False]
+        published = [served.publish(symbol, 1, mass=0.42) for symbol in symbols]
+
+        async def batch(client: ClientConnection) -> bytes:
+            while b"PHYSICS_UPDATE" not in (frame := await client.recv(decode=False)):
+                pass
+            return frame
+
+        assert [await batch(client) for client in clients] == [b"[%b]" % b",".join(published)] * 3
+        await one.send(json.dumps({"action": "ping", "pad": "x" * 1000}))  # the client compresses as well
+        assert json.loads(await one.recv())[0]["event"] == "PONG"
+
+
+async def test_who_asks_for_no_batches_is_offered_no_compression(served: Served) -> None:
+    async with connect(served.url(), proxy=None, compression="deflate") as client:
+        assert client.protocol.extensions == []
+        await hear(client, "SNAPSHOT")
+
+
 @both_loops
 def test_a_stop_closes_all_once_over_the_spread_while_updates_go_on(new_loop: NewLoop) -> None:
     async def scenario() -> None:

@@ -33,7 +33,7 @@ class Market:
 
     def join(self) -> tuple[Session, FakeWire]:
         wire = FakeWire()
-        session = Session(self, wire, batch=250)
+        session = Session(self, wire, wanted=ALL)
         wire.session = session
         session.want(ALL)
         self.group.add(session)

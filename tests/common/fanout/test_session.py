@@ -58,7 +58,7 @@ class Source:
 
 def joined(source: Source, wire: FakeWire, wanted: Subscription) -> Session:
     """A client in a group of its own."""
-    client = Session(source, wire, batch=wanted.batch)
+    client = Session(source, wire, wanted=wanted)
     wire.session = client
     client.want(wanted)
     Group(wanted).add(client)
