@@ -113,7 +113,7 @@ class Bench:
         async with self.ours() as server:
             empty = tools.resident_bytes(server.pid)
             began = time.monotonic()
-            async with self.clients(server, number) as clients:
+            async with self.clients(server, number, few=1) as clients:
                 connected = time.monotonic() - began
                 report, _ = await self.measured(server, clients, f"rate 1 {self._seconds} 1")
                 each = (tools.resident_bytes(server.pid) - empty) / number / 1024
@@ -275,12 +275,13 @@ async def run(given: argparse.Namespace) -> None:
         programs = tools.build(Path(folder))
         server = find_server()
         say(f"{server.kind} {server.version}; {os.cpu_count()} cores; {given.seconds:g} s a measurement\n")
-        with start(server, Path(folder) / "redis", free_port(), config=REDIS_CONF) as running:
-            tools.pin(running.pid, cores()[1])
-            async with tools.bridge(running.url, cores()[1]) as bridge:
-                bench = Bench(given, programs, running.url, bridge)
-                for part in given.only:
-                    measure: Callable[[], Awaitable[None]] = getattr(bench, part)
+        for part in given.only:  # each begins with nothing: what one has published would be in another's SNAPSHOTs
+            with start(server, Path(folder) / part, free_port(), config=REDIS_CONF) as running:
+                tools.pin(running.pid, cores()[1])
+                async with tools.bridge(running.url, cores()[1]) as bridge:
+                    measure: Callable[[], Awaitable[None]] = getattr(
+                        Bench(given, programs, running.url, bridge), part
+                    )
                     await measure()
 
 
