@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 from common.fanout import protocol
 from common.fanout.frames import deflated_frame, text_frame
-from common.fanout.newest import NewestTable
 from common.fanout.protocol import Subscription
-from common.fanout.session import MAX_WAITING, Session
+from common.fanout.session import MAX_WAITING, Session, Source, heartbeat
 from common.fanout.turn import Missed, Pending, Update, add_missed, chunks, take_newest
 
 LEAST_DEFLATED_BYTES = 4096
@@ -17,10 +16,11 @@ LEAST_DEFLATED_BYTES = 4096
 
 
 class Group:
-    __slots__ = ("_behind", "_ready", "skipped", "turn", "versions", "wanted")
+    __slots__ = ("_behind", "_ready", "_source", "skipped", "turn", "versions", "wanted")
 
-    def __init__(self, wanted: Subscription) -> None:
+    def __init__(self, wanted: Subscription, source: Source) -> None:
         self.wanted = wanted
+        self._source = source
         self.turn: list[Update] = []
         """What the turn of the event loop that is under way brought for it."""
         self.versions = 0
@@ -59,23 +59,24 @@ class Group:
             self._hand_out(chunk.joined, chunk.versions, chunk.skipped)
 
     def agent_update(self, payload: bytes) -> None:
-        self._agent_frame(text_frame(payload))
+        frame = self._frame(payload)
+        for session in list(self._behind):
+            session.agent_update(frame)
+        self._hand_out(frame)
 
     def heartbeat(self) -> None:
-        for session in self._all():
+        for session in list(self._behind):
             session.heartbeat()
+        if self._ready:
+            self._hand_out(self._frame(heartbeat(self._source, self.wanted)))
 
     def settle(self, session: Session) -> None:
         """Before the session is written to from the newest table: it is owed all that this group still holds back."""
 
-    def _all(self) -> list[Session]:
-        return [*self._ready, *self._behind]
+    def _frame(self, payload: bytes) -> bytes:
+        return text_frame(payload)
 
-    def _agent_frame(self, frame: bytes) -> None:
-        for session in self._all():
-            session.agent_update(frame)
-
-    def _hand_out(self, frames: bytes, versions: int, skipped: int) -> None:
+    def _hand_out(self, frames: bytes, versions: int = 0, skipped: int = 0) -> None:
         self.versions += versions  # first: a session that falls behind in the loop has been handed it
         self.skipped += skipped
         for write in list(self._ready.values()):
@@ -92,11 +93,10 @@ class BatchGroup(Group):
     within a window is told of what it brought so far; the rest of the window is its own to have.
     """
 
-    __slots__ = ("_agents", "_begin", "_heartbeat_due", "_since", "_table", "_window")
+    __slots__ = ("_agents", "_begin", "_heartbeat_due", "_since", "_window")
 
-    def __init__(self, wanted: Subscription, table: NewestTable, begin: Callable[["BatchGroup"], object]) -> None:
-        super().__init__(wanted)
-        self._table = table
+    def __init__(self, wanted: Subscription, source: Source, begin: Callable[["BatchGroup"], object]) -> None:
+        super().__init__(wanted, source)
         self._begin = begin
         self._window: list[Update] = []
         self._agents: list[bytes] = []
@@ -122,7 +122,7 @@ class BatchGroup(Group):
         self._open()
         if len(self._agents) == MAX_WAITING:
             del self._agents[0]
-            for session in self._all():
+            for session in [*self._ready, *self._behind]:
                 session.agent_drops += 1
         self._agents.append(payload)
 
@@ -145,14 +145,14 @@ class BatchGroup(Group):
         add_missed(missed, self._of(None))
         self._window, self._since = [], {}
         while missed:
-            part = take_newest(missed, self._table)
+            part = take_newest(missed, self._source.table)
             for session in self._behind.keys() - before:
                 session.missed(part.missed)
             if part.payloads:
-                self._hand_out(self._frame(protocol.array(part.payloads)), part.versions, part.skipped)
+                self._hand_out(self._array(part.payloads), part.versions, part.skipped)
         agents, self._agents = self._agents, []
         for payload in agents:
-            self._agent_frame(text_frame(protocol.array([payload])))
+            super().agent_update(payload)
         if self._heartbeat_due:
             self._heartbeat_due = False
             super().heartbeat()
@@ -160,6 +160,10 @@ class BatchGroup(Group):
             session.pump()
 
     def _frame(self, payload: bytes) -> bytes:
+        return self._array([payload])
+
+    def _array(self, payloads: list[bytes]) -> bytes:
+        payload = protocol.array(payloads)
         deflated = self.wanted.deflated and len(payload) >= LEAST_DEFLATED_BYTES
         return deflated_frame(payload) if deflated else text_frame(payload)
 

@@ -178,9 +178,9 @@ class Hub:
 
     def _new_group(self, wanted: Subscription) -> Group:
         if not wanted.batch:
-            return Group(wanted)
+            return Group(wanted, self)
         loop, seconds = asyncio.get_running_loop(), wanted.batch / 1000
-        return BatchGroup(wanted, self.table, lambda group: loop.call_later(seconds, self._close_window, group))
+        return BatchGroup(wanted, self, lambda group: loop.call_later(seconds, self._close_window, group))
 
     def _close_window(self, group: BatchGroup) -> None:
         self.flush()

@@ -43,6 +43,15 @@ class Source(Protocol):
     def timestamp(self) -> str: ...
 
 
+def heartbeat(source: Source, wanted: Subscription) -> bytes:
+    """HEARTBEAT for whoever wants this, and has been sent all of it that the table has."""
+    seqs = None
+    if not wanted.everything and len(wanted.named) <= protocol.MAX_PROVEN_SYMBOLS:
+        held = ((symbol, source.table.get(symbol)) for symbol in sorted(wanted.named))
+        seqs = {symbol: entry.version for symbol, entry in held if entry is not None and entry.version}
+    return protocol.heartbeat(source.timestamp(), source.upstream(), seqs)
+
+
 class Place(Protocol):
     """Where a session stands among those that want the same."""
 
@@ -199,7 +208,7 @@ class Session:
                 wire.write(self._agent_frames.pop(0))
             elif self._heartbeat_owed:
                 self._heartbeat_owed = False
-                wire.write(self._frame(self._heartbeat()))
+                wire.write(self._frame(heartbeat(self._source, self.wanted)))
             else:
                 self._step(True)
                 return
@@ -284,10 +293,3 @@ class Session:
     def _frame(self, payload: bytes) -> bytes:
         """A client that asked for batches gets nothing but arrays."""
         return text_frame(protocol.array([payload]) if self.wanted.batch else payload)
-
-    def _heartbeat(self) -> bytes:
-        seqs = None
-        if not self.wanted.everything and len(self.wanted.named) <= protocol.MAX_PROVEN_SYMBOLS:
-            held = ((symbol, self._source.table.get(symbol)) for symbol in sorted(self.wanted.named))
-            seqs = {symbol: entry.version for symbol, entry in held if entry is not None and entry.version}
-        return protocol.heartbeat(self._source.timestamp(), self._source.upstream(), seqs)

@@ -1,5 +1,6 @@
 """The benchmarks that need a server run, here at a tiny size, and print what they promise."""
 
+import shutil
 import subprocess
 import sys
 
@@ -35,3 +36,15 @@ def test_tick() -> None:
 def test_checkpoint() -> None:
     lines = printed("checkpoint", "--symbols", "20", "--window", "50")
     assert lines[0].startswith("20 symbols × 50 samples")
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or shutil.which("cc") is None, reason="it reads /proc and needs a C compiler"
+)
+def test_fanout() -> None:
+    small = ["--seconds", "0.5", "--clients", "20", "--idle", "50", "--minutes", "0"]
+    lines = printed("fanout", *small, "--only", "saturated", "idle", "link", "shared")
+    rows = [line for line in lines if line.startswith(("websockets.broadcast()", "broadcaster  ", "floor in C"))]
+    assert [line.rpartition("  ")[2].strip()[-1] for line in rows[:6]] == ["×"] * 6
+    assert any("none refused, each holds the newest" in line for line in lines)
+    assert any(line.startswith("bridge ") for line in lines)

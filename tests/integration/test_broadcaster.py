@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import httpx
 import orjson
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -14,6 +15,7 @@ from common import keys
 from common.fanout import protocol
 from common.redis import Client, connect
 from deploy.redis_server import free_port
+from services.broadcaster.client import StateClient
 from tests.common.fanout.wires import LIVE, update
 from tests.integration.fanout import (
     HurriedClock,
@@ -270,3 +272,71 @@ async def test_what_a_bridge_should_not_say_ends_nothing() -> None:
         await eventually(lambda: len([each for each in viewer.updates if orjson.loads(each)["seq"] == 2]) >= 3)
         assert links >= 3
         assert viewer.removed == []
+
+
+async def test_two_share_a_port_and_one_hands_its_clients_over(redis_url: str, client: Client) -> None:
+    """An upgrade: the new one is there, the old one says goodbye, and nobody stays behind."""
+    bridge_port, port, number = free_port(), free_port(), 24
+    settings = {
+        "BROADCASTER_PORT": str(port),
+        "BROADCASTER_BRIDGE_URL": f"ws://127.0.0.1:{bridge_port}/ws",
+        "BROADCASTER_SHARE_PORT": "true",
+        "BROADCASTER_CLOSE_SPREAD_SECONDS": "1",
+    }
+    await put(client, "SPY", state(1, 1))
+    async with (
+        bridging(redis_url, bridge_port),
+        service("broadcaster", settings) as old,
+        service("broadcaster", settings) as new,
+        AsyncExitStack() as stack,
+    ):
+        await old.ready()
+        await new.ready()
+        url = f"ws://127.0.0.1:{port}/ws"
+        clients = [await stack.enter_async_context(StateClient.connect(url)) for _ in range(number)]
+        for each in clients:
+            await each.synced()
+        shares = [(await process.get("/status")).json()["clients"] for process in (old, new)]
+        assert sum(shares) == number
+        assert min(shares) > 0, "the kernel deals them out"
+        old.signal(signal.SIGTERM)
+
+        async def turned_away() -> bool:
+            try:
+                answer = await old.get("/readyz")
+            except httpx.TransportError:
+                return old.returncode is not None
+            return (answer.status_code, answer.text) == (503, "stopping\n")
+
+        await eventually(turned_away)
+        await write(client, "SPY", state(1, 2))
+        assert await old.ended(8) == 0
+        left = [line["code"] for line in old.logs if line["event"] == "client_left"]
+        assert left == [1001] * shares[0]
+        await write(client, "SPY", state(1, 3))
+
+        def all_hold_it() -> bool:
+            return all(each.phase == "connected" and each.states["SPY"].version == (1, 3) for each in clients)
+
+        await eventually(all_hold_it)
+        assert (await new.get("/status")).json()["clients"] == number
+
+
+async def test_a_port_is_shared_only_by_those_who_say_so(redis_url: str) -> None:
+    settings = {"BROADCASTER_PORT": str(free_port())}
+    async with service("broadcaster", settings) as first:
+        await first.logged("listening")
+        async with service("broadcaster", {**settings, "BROADCASTER_SHARE_PORT": "true"}) as second:
+            assert await second.ended() == 2
+            assert "BROADCASTER_PORT" in second.logs[-2]["error"]
+
+
+async def test_leaving_the_bridge_is_said(redis_url: str) -> None:
+    async with service("bridge", {"REDIS_URL": redis_url, "BRIDGE_PORT": "0"}) as bridge:
+        await bridge.ready()
+        url = f"ws://127.0.0.1:{(await bridge.logged('listening'))['port']}/ws"
+        async with service("broadcaster", {"BROADCASTER_PORT": "0", "BROADCASTER_BRIDGE_URL": url}) as broadcaster:
+            await broadcaster.ready()
+            assert await broadcaster.stop(8) == 0
+        left = await bridge.logged("client_left")
+        assert left["code"] == 1001

@@ -22,7 +22,7 @@ class Market:
     def __init__(self) -> None:
         self.table = NewestTable()
         self.opened: list[BatchGroup] = []
-        self.group = BatchGroup(ALL, self.table, self.opened.append)
+        self.group = BatchGroup(ALL, self, self.opened.append)
         self.seqs: dict[str, int] = {}
 
     def upstream(self) -> Upstream:
@@ -163,7 +163,8 @@ def test_one_that_is_closed_while_it_is_written_to_costs_nobody_else_anything() 
         def write(self, frames: bytes) -> None:
             raise RuntimeError("unable to perform operation; the handler is closed")
 
-    source, group = Market(), Group(Subscription(everything=True))
+    source = Market()
+    group = Group(Subscription(everything=True), source)
     wires = [FakeWire(), Closed(), FakeWire()]
     for wire in wires:
         session = Session(source, wire)

@@ -61,7 +61,7 @@ def joined(source: Source, wire: FakeWire, wanted: Subscription) -> Session:
     client = Session(source, wire, wanted=wanted)
     wire.session = client
     client.want(wanted)
-    Group(wanted).add(client)
+    Group(wanted, source).add(client)
     return client
 
 
