@@ -137,15 +137,18 @@ class Gateway:
             began = loop.time()
             await self._clock.sleep(pause)
             now = loop.time()
-            if now - began < 1.5 * pause:  # else we were busy, or suspended, and have not read what clients sent
-                for connection in list(self._connections):
-                    self._look_after(connection, now)
+            # Where we were busy, or suspended, nobody's silence is known: what they sent is not read yet.
+            listened = now - began < 1.5 * pause
+            for connection in list(self._connections):
+                self._look_after(connection, now, listened)
 
-    def _look_after(self, connection: ClientConnection, now: float) -> None:
+    def _look_after(self, connection: ClientConnection, now: float, listened: bool) -> None:
         limits = self._limits
         blocked, silent = connection.blocked_since, now - connection.heard_at
         if blocked is not None and now - blocked >= limits.slow_seconds:
             connection.end(Close.TRY_AGAIN_LATER, "too slow for too long")
+        elif not listened:
+            return
         elif not connection.spoke:
             if silent >= limits.first_byte_seconds:
                 connection.cut_off(Close.POLICY)
