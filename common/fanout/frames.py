@@ -134,7 +134,7 @@ class ClientConnection(ServerConnection):
     def end_code(self) -> int | None:
         """The close code of whoever ended the connection, us or the client; 1006 where nobody said a word."""
         if self.ended_by_us is not None:
-            return self.ended_by_us
+            return int(self.ended_by_us)
         sent = self.protocol.close_sent
         return sent.code if sent is not None and not self.protocol.close_rcvd_then_sent else self.close_code
 

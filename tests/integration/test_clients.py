@@ -199,8 +199,12 @@ async def test_batches_are_understood(connecting: Connect, client: Client, redis
     async with bridging(redis_url, bridge_port), broadcasting(bridge_port, port):
         subject = await connecting(port, batch=100)
         await until_told(subject, "phase", "connected")
-        for seq in range(1, 10):
-            await asyncio.gather(*(write(client, name, state(1, seq)) for name in names))
+        pipeline = client.pipeline()
+        for name in names:
+            for seq in range(1, 10):
+                pipeline.publish(keys.STATE_UPDATE, state(1, seq).update(name))
+            pipeline.set(keys.physics_state(name), state(1, 9).to_bytes())
+        await pipeline.execute()
         await until_held(subject, **dict.fromkeys(names, (1, 9)))
         assert await subject.told("skipped") > 0
 

@@ -158,6 +158,19 @@ def test_heartbeats_and_agents_wait_for_the_end_of_the_window(market: Market) ->
     assert session.agent_drops == 1
 
 
+def test_a_heartbeat_is_built_once_for_all_and_owed_to_who_is_behind(market: Market) -> None:
+    (_, one), (_, other), (slow, behind) = market.join(), market.join(), market.join()
+    behind.block()
+    market.group.heartbeat()
+    market.group.close_window()
+    assert one.writes[-1] is other.writes[-1]
+    assert [each["event"] for each in orjson.loads(one.payloads()[-1])] == ["HEARTBEAT"]
+    assert behind.payloads() == []
+    behind.room = None
+    slow.pump()
+    assert [each["event"] for each in orjson.loads(behind.payloads()[-1])] == ["HEARTBEAT"]
+
+
 def test_one_that_is_closed_while_it_is_written_to_costs_nobody_else_anything() -> None:
     class Closed(FakeWire):
         def write(self, frames: bytes) -> None:
