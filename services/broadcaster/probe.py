@@ -1,8 +1,8 @@
 """`python -m services.broadcaster --probe`: what a client finds at a broadcaster that runs, for health checks.
 
 It goes where clients go, through a handshake, a SNAPSHOT and a HEARTBEAT, so it finds what a port that merely
-answers would hide. Without `--full` a fault of a peer is none of the broadcaster's: whoever restarts what is unhealthy
-must not restart a broadcaster because Redis is away.
+answers would hide. Without `--full` a fault of a peer is none of the broadcaster's: whoever restarts what is
+unhealthy must not restart a broadcaster because Redis is away.
 """
 
 import asyncio
