@@ -33,6 +33,7 @@ OPEN_SECONDS = 5.0
 ASK_SECONDS = 2.0
 """Of silence: a server only has to speak every 5 s."""
 LOST_SECONDS = 6.0
+CLOSE_SECONDS = 1.0
 LASTING_SECONDS = 5.0
 """A connection that lived so long starts the waits anew."""
 LONGEST_RETRY_SECONDS = 60.0
@@ -194,16 +195,17 @@ class StateClient:
         replica = self._replica
         asked_for = None if replica.wanted is None else sorted(replica.wanted)
         in_url = asked_for is None or len(asked_for) <= NAMES_IN_URL
-        async with connect(
+        connection = await connect(
             self._target(asked_for if in_url else []),
             subprotocols=[Subprotocol(protocol.SUBPROTOCOL)],
             compression=None,
             proxy=None,  # the library would take the environment's proxy even for 127.0.0.1
             max_size=MAX_FRAME_BYTES,
             open_timeout=OPEN_SECONDS,
-            close_timeout=1.0,
+            close_timeout=CLOSE_SECONDS,
             ping_interval=None,  # _receive notices silence
-        ) as connection:
+        )
+        try:
             replica.connected(self._clock.monotonic())
             self._connection = connection
             # What was asked for while it was being made; the server knows the rest.
@@ -211,6 +213,8 @@ class StateClient:
             if replica.wanted is not None:
                 await self._send(replica.request("subscribe", sorted(replica.wanted - known)))
             await self._receive(connection)
+        finally:
+            await _close(connection)
 
     def _target(self, symbols: list[str] | None) -> str:
         scheme, place, path, query, _ = urlsplit(self._url)
@@ -260,6 +264,15 @@ class StateClient:
                 await connection.send(orjson.dumps(request).decode())
         except ConnectionClosed:
             pass  # who receives on it learns of it too
+
+
+async def _close(connection: ClientConnection) -> None:
+    """Say goodbye; cut it off where the server does not take even that."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await connection.close()
+    except TimeoutError:
+        connection.transport.abort()
 
 
 def _retry_after(refused: InvalidStatus) -> float:

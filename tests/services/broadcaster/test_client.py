@@ -1,6 +1,7 @@
 """StateClient: what its user waits for. What it shares with cottage.js is in tests/integration/test_clients.py."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -8,9 +9,12 @@ from http import HTTPStatus
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
+from websockets.utils import accept_key
 
 from common.errors import InvalidName
 from common.fanout import protocol
+from common.fanout.frames import text_frame
+from services.broadcaster import client as client_module
 from services.broadcaster.client import Refused, StateClient
 from services.broadcaster.replica import Phase, Replica
 from tests.common.fanout.wires import update
@@ -119,3 +123,39 @@ async def test_a_bad_symbol_is_refused_before_anything_is_dialled() -> None:
     with pytest.raises(InvalidName, match="spy"):
         async with StateClient.connect("ws://127.0.0.1:1/ws", symbols=["spy"]):
             pass
+
+
+async def test_it_says_goodbye() -> None:
+    ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def script(connection: ServerConnection) -> None:
+        await connection.send(snapshot())
+        await connection.wait_closed()
+        ended.set_result(connection.close_code)
+
+    async with server(script) as url, asyncio.timeout(10):
+        async with StateClient.connect(url) as client:
+            await client.synced()
+        assert await ended == 1000
+
+
+async def test_a_server_that_takes_nothing_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "CLOSE_SECONDS", 0.2)
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        key = re.search(rb"(?i)sec-websocket-key: (\S+)", request)
+        assert key is not None
+        head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        writer.write(f"{head}Sec-WebSocket-Accept: {accept_key(key[1].decode())}\r\n\r\n".encode())
+        writer.write(text_frame(snapshot().encode()))
+        await gone.wait()
+        writer.transport.abort()
+
+    gone = asyncio.Event()
+    listening = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    async with listening, asyncio.timeout(10):
+        url = f"ws://127.0.0.1:{listening.sockets[0].getsockname()[1]}/ws"
+        async with StateClient.connect(url) as client:
+            await client.synced()
+        gone.set()
