@@ -98,10 +98,10 @@ def _end_after(seconds: float, status: int) -> None:
 
 def _allow_many_files() -> None:
     """A connection is a file, and the limit that shells give is of another age; what an administrator set stays."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     with contextlib.suppress(ValueError, OSError):  # where a system allows less than it says
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, _soft), hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, soft), hard))
 
 
 def _stop_on_signals(stopping: asyncio.Event) -> None:

@@ -20,7 +20,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
 
 from common.fanout.limits import TokenBucket
-from common.fanout.protocol import Close
+from common.fanout.protocol import Close, Subscription
 
 UNSENT_BYTES = 64 * 1024
 """A connection with more than this unsent gets no further writes until it has drained.
@@ -105,8 +105,8 @@ class ClientConnection(ServerConnection):
         """It has been sent a PING since it was heard last."""
         self.spoke = False
         """It has sent a first byte."""
-        self.admitted = False
-        """It counts among the connections that there is room for."""
+        self.wanted: Subscription | None = None
+        """What its handshake asked for, once there was room for it."""
         self.ended_by_us: Close | None = None
         self._cut_off: asyncio.TimerHandle | None = None
 

@@ -66,13 +66,12 @@ class Gateway:
         self._connections: set[ClientConnection] = set()
         self.ended = 0
         """Connections that have ended."""
-        self._admission = Admission(limits, 0.0)
+        self._admission = Admission(limits)
 
     @asynccontextmanager
     async def serve(self, sock: socket.socket, spread_seconds: float = 0.0) -> AsyncIterator[None]:
         """Accept clients until the block ends; then close all with 1001, one after the other over `spread_seconds`,
         and cut off who does not follow."""
-        self._admission = Admission(self._limits, asyncio.get_running_loop().time())
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_BYTES)
         server = await serve(
@@ -110,7 +109,7 @@ class Gateway:
 
     def connected(self, connection: ClientConnection) -> None:
         self._connections.add(connection)
-        connection.inbound = self._limits.bytes(connection.made_at)
+        connection.inbound = self._limits.bytes()
         most = self._limits.connections
         if most and len(self._connections) > most + HANDSHAKES_UNDER_WAY:
             connection.cut_off(Close.TRY_AGAIN_LATER)
@@ -118,7 +117,7 @@ class Gateway:
     def lost(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)
         self.ended += 1
-        if connection.admitted:
+        if connection.wanted is not None:
             self._admission.left(connection.address)
         if connection.request is None:  # it sent no HTTP request, or none in time
             error = connection.protocol.handshake_exc
@@ -174,11 +173,13 @@ class Gateway:
                 return _response(HTTPStatus.NOT_FOUND, "text/plain", b"Not found.\n")
             # For pages of other origins, which import cottage.js; nothing here depends on who asks.
             return _response(HTTPStatus.OK, *found, ("Access-Control-Allow-Origin", "*"))
+        full = self._admission.connection(connection.address)
+        if full is not None:
+            return _later(full)
+        connection.wanted = wanted
         if wanted.batch:
             connection.offer_deflate()
-        full = self._admission.connection(connection.address)
-        connection.admitted = full is None
-        return None if full is None else _later(full)
+        return None
 
     def _process_response(self, connection: ServerConnection, _request: Request, response: Response) -> None:
         """Count and log what was refused, by whomever."""
@@ -192,10 +193,8 @@ class Gateway:
 
     async def _client(self, connection: ServerConnection) -> None:
         assert isinstance(connection, ClientConnection)
-        assert connection.request is not None
-        wanted = protocol.parse_target(connection.request.path, self._limits.symbols)
-        assert wanted is not None  # or _process_request had answered
-        wanted = replace(wanted, deflated=connection.inflates)
+        assert connection.wanted is not None  # or _process_request had answered
+        wanted = replace(connection.wanted, deflated=connection.inflates)
         session = self._hub.join(connection, wanted, self._limits.symbols)
         connection.on_blocked = session.blocked
         connection.on_writable = partial(self._hub.drained, session)
@@ -209,7 +208,7 @@ class Gateway:
             self._report(connection, session)
 
     async def _listen(self, connection: ClientConnection, session: Session) -> None:
-        allowed = self._limits.requests(connection.made_at)
+        allowed = self._limits.requests()
         async for message in connection:
             if allowed is not None and not allowed.take(1, connection.loop.time()):
                 connection.end(Close.POLICY, "asks more often than it may")

@@ -3,12 +3,12 @@
 Every group keeps apart who is in step, and gets the ready bytes, and who is behind, and gets what it missed later.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from common.fanout import protocol
 from common.fanout.frames import deflated_frame, text_frame
 from common.fanout.protocol import Subscription
-from common.fanout.session import MAX_WAITING, Session, Source, heartbeat
+from common.fanout.session import MAX_WAITING, Session, Source, frames, heartbeat
 from common.fanout.turn import Missed, Pending, Update, add_missed, chunks, take_newest
 
 LEAST_DEFLATED_BYTES = 4096
@@ -59,7 +59,7 @@ class Group:
             self._hand_out(chunk.joined, chunk.versions, chunk.skipped)
 
     def agent_update(self, payload: bytes) -> None:
-        frame = self._frame(payload)
+        frame = self._frames([payload])
         for session in list(self._behind):
             session.agent_update(frame)
         self._hand_out(frame)
@@ -68,13 +68,13 @@ class Group:
         for session in list(self._behind):
             session.heartbeat()
         if self._ready:
-            self._hand_out(self._frame(heartbeat(self._source, self.wanted)))
+            self._hand_out(self._frames([heartbeat(self._source, self.wanted)]))
 
     def settle(self, session: Session) -> None:
         """Before the session is written to from the newest table: it is owed all that this group still holds back."""
 
-    def _frame(self, payload: bytes) -> bytes:
-        return text_frame(payload)
+    def _frames(self, payloads: Sequence[bytes]) -> bytes:
+        return frames(self.wanted, payloads)
 
     def _hand_out(self, frames: bytes, versions: int = 0, skipped: int = 0) -> None:
         self.versions += versions  # first: a session that falls behind in the loop has been handed it
@@ -149,7 +149,7 @@ class BatchGroup(Group):
             for session in self._behind.keys() - before:
                 session.missed(part.missed)
             if part.payloads:
-                self._hand_out(self._array(part.payloads), part.versions, part.skipped)
+                self._hand_out(self._frames(part.payloads), part.versions, part.skipped)
         agents, self._agents = self._agents, []
         for payload in agents:
             super().agent_update(payload)
@@ -159,13 +159,12 @@ class BatchGroup(Group):
         for session in list(self._behind):
             session.pump()
 
-    def _frame(self, payload: bytes) -> bytes:
-        return self._array([payload])
-
-    def _array(self, payloads: list[bytes]) -> bytes:
+    def _frames(self, payloads: Sequence[bytes]) -> bytes:
+        """What all of them get is worth compressing; what each is sent alone is not."""
         payload = protocol.array(payloads)
-        deflated = self.wanted.deflated and len(payload) >= LEAST_DEFLATED_BYTES
-        return deflated_frame(payload) if deflated else text_frame(payload)
+        if self.wanted.deflated and len(payload) >= LEAST_DEFLATED_BYTES:
+            return deflated_frame(payload)
+        return text_frame(payload)
 
     def _open(self) -> None:
         if not (self._window or self._agents or self._heartbeat_due):

@@ -1,5 +1,6 @@
 """What clients may take. Pure: time is passed in, in seconds of one monotonic clock."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
@@ -13,10 +14,10 @@ class TokenBucket:
 
     __slots__ = ("_burst", "_full_at", "_per_second")
 
-    def __init__(self, per_second: float, burst: float, now: float) -> None:
+    def __init__(self, per_second: float, burst: float) -> None:
         self._per_second = per_second
         self._burst = burst
-        self._full_at = now
+        self._full_at = -math.inf
 
     def take(self, amount: float, now: float) -> bool:
         """Whether so much may be taken now; if so, it is."""
@@ -50,18 +51,18 @@ class Limits:
     slow_seconds: float = 30.0
     """A client that takes no writes for so long, without a break, is closed with 1013."""
 
-    def requests(self, now: float) -> TokenBucket | None:
-        return _bucket(self.requests_per_second, BURST_SECONDS, now)
+    def requests(self) -> TokenBucket | None:
+        return _bucket(self.requests_per_second, BURST_SECONDS)
 
-    def bytes(self, now: float) -> TokenBucket | None:
-        return _bucket(self.bytes_per_second, BURST_SECONDS, now)
+    def bytes(self) -> TokenBucket | None:
+        return _bucket(self.bytes_per_second, BURST_SECONDS)
 
-    def handshakes(self, now: float) -> TokenBucket | None:
-        return _bucket(self.handshakes_per_second, 1.0, now)
+    def handshakes(self) -> TokenBucket | None:
+        return _bucket(self.handshakes_per_second, 1.0)
 
 
-def _bucket(per_second: float, burst_seconds: float, now: float) -> TokenBucket | None:
-    return TokenBucket(per_second, max(1.0, per_second * burst_seconds), now) if per_second else None
+def _bucket(per_second: float, burst_seconds: float) -> TokenBucket | None:
+    return TokenBucket(per_second, max(1.0, per_second * burst_seconds)) if per_second else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,9 @@ class Full:
 class Admission:
     """Counts who is in, and says who may come in."""
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._handshakes = limits.handshakes(now)
+        self._handshakes = limits.handshakes()
         self._by_address: Counter[str] = Counter()
         self._inside = 0
 

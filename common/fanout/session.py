@@ -5,7 +5,7 @@ names of the symbols that changed are remembered; when the wire has drained, the
 new client is the same case with all its symbols pending, which go out as SNAPSHOT.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -50,6 +50,13 @@ def heartbeat(source: Source, wanted: Subscription) -> bytes:
         held = ((symbol, source.table.get(symbol)) for symbol in sorted(wanted.named))
         seqs = {symbol: entry.version for symbol, entry in held if entry is not None and entry.version}
     return protocol.heartbeat(source.timestamp(), source.upstream(), seqs)
+
+
+def frames(wanted: Subscription, payloads: Sequence[bytes]) -> bytes:
+    """A frame each; for a client that asked for batches, one array of them."""
+    if wanted.batch:
+        return text_frame(protocol.array(payloads))
+    return b"".join(map(text_frame, payloads))
 
 
 class Place(Protocol):
@@ -285,11 +292,7 @@ class Session:
         self._skipped += part.skipped
         if not part.payloads:  # removed, and never told
             return
-        if self.wanted.batch:
-            self.wire.write(text_frame(protocol.array(part.payloads)))
-        else:
-            self.wire.write(b"".join(map(text_frame, part.payloads)))
+        self.wire.write(frames(self.wanted, part.payloads))
 
     def _frame(self, payload: bytes) -> bytes:
-        """A client that asked for batches gets nothing but arrays."""
-        return text_frame(protocol.array([payload]) if self.wanted.batch else payload)
+        return frames(self.wanted, [payload])
