@@ -63,9 +63,21 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def load(cls, service: str, purpose: str, arguments: Sequence[str] | None = None) -> Self:
         """The settings of `service` from flags, else the environment, else their defaults; exits 0 or 2."""
+        return cls.load_with_words(service, purpose, {}, arguments)[0]
+
+    @classmethod
+    def load_with_words(
+        cls, service: str, purpose: str, words: Mapping[str, str], arguments: Sequence[str] | None = None
+    ) -> tuple[Self, frozenset[str]]:
+        """As `load`, and which of `words` were given: flags without a value, each with its help. They ask for
+        something else than the service, so the environment does not set them."""
         if sys.platform == "win32":
             _refuse(service, "Windows is served by Docker: run `docker compose up` instead")
-        flags = vars(_parser(cls, service, purpose).parse_args(arguments))
+        parser = _parser(cls, service, purpose)
+        for word, about in words.items():
+            parser.add_argument(f"--{word}", action="store_true", help=about.replace("%", "%%"))
+        flags = vars(parser.parse_args(arguments))
+        said = frozenset(word for word in words if flags.pop(word))
         given = {_input_name(cls, name): value for name, value in flags.items() if value is not None}
         try:
             settings = cls(**given)
@@ -73,7 +85,7 @@ class ServiceSettings(BaseSettings):
             _refuse(service, "; ".join(_complaint(cls, each) for each in error.errors()))
         for line in _misspelt(cls, os.environ):
             sys.stderr.write(f"{service}: {line}\n")
-        return settings
+        return settings, said
 
 
 class RedisSettings(ServiceSettings):

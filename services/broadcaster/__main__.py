@@ -9,19 +9,18 @@ from services.broadcaster.probe import Unhealthy, probe
 from services.broadcaster.service import StateBroadcaster
 from services.broadcaster.settings import BroadcasterSettings
 
-PURPOSE = (
-    "From the bridge to any number of WebSocket clients. "
-    "With --probe: ask the broadcaster that runs at this host and port, as a client would; exit 0 where it greets "
-    "clients, else 1 with one line. With --probe --full: exit 0 only where Feynman is heard through the whole chain."
-)
+WORDS = {
+    "probe": "be none, but ask the one at this host and port, as a client would: exit 0 where it greets, else 1",
+    "full": "with --probe: exit 0 only where Feynman is heard through the whole chain",
+}
 
 
 def main() -> None:
-    words = {word for word in sys.argv[1:] if word in ("--probe", "--full")}
-    arguments = [word for word in sys.argv[1:] if word not in words]
-    settings = BroadcasterSettings.load("broadcaster", PURPOSE, arguments)
-    if "--probe" in words:
-        sys.exit(_probe(settings, full="--full" in words))
+    settings, words = BroadcasterSettings.load_with_words(
+        "broadcaster", "From the bridge to any number of WebSocket clients.", WORDS
+    )
+    if "probe" in words:
+        sys.exit(_probe(settings, full="full" in words))
     if words:
         sys.stderr.write("broadcaster: --full goes with --probe\n")
         sys.exit(2)

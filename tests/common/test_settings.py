@@ -232,3 +232,19 @@ def test_the_command_line_of_the_process_is_what_counts() -> None:
         check=True,
     )
     assert done.stdout == f"tiny {__version__}\n"
+
+
+def test_words_are_flags_without_a_value_and_no_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"ask": "ask instead, 100% sure", "all": "all of it"}
+    monkeypatch.setenv("TINY_ASK", "true")
+    assert TinySettings.load_with_words("tiny", "Does little.", words, [])[1] == frozenset()
+    settings, said = TinySettings.load_with_words("tiny", "Does little.", words, ["--ask", "--port", "7"])
+    assert (settings.port, set(said)) == (7, {"ask"})
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        TinySettings.load_with_words("tiny", "Does little.", words, ["--help"])
+    told = capsys.readouterr().out
+    assert "--ask " in told
+    assert "ask instead, 100% sure" in told
