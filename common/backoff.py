@@ -6,6 +6,8 @@ from common.errors import RedisRefused
 
 REFUSED_SECONDS = 5.0
 """A wrong password does not mend itself within a second."""
+LASTING_SECONDS = 5.0
+"""What lived so long had succeeded. A server may accept and close at once, and is not to be hammered for it."""
 
 
 class Backoff:
@@ -27,6 +29,12 @@ class Backoff:
         wait = self._jitter.uniform(0, self._ceiling)
         self._ceiling = min(self._longest, self._ceiling * 2)
         return wait
+
+    def after(self, lived: float, error: BaseException | None = None) -> float:
+        """As `next`, once what was tried has ended; it starts anew where that had lived for LASTING_SECONDS."""
+        if lived >= LASTING_SECONDS:
+            self.reset()
+        return self.next(error)
 
     def reset(self) -> None:
         """Call it once a try has succeeded and lasted, not when it was merely accepted."""

@@ -116,6 +116,15 @@ class Upstream:
         return self.cause not in ("redis_down", "bridge_down")
 
 
+def parse_upstream(fields: object) -> Upstream:
+    """What a HEARTBEAT says of what is above. Raises InvalidMessage."""
+    if isinstance(fields, dict):
+        status, cause, age_ms = (fields.get(name) for name in ("status", "cause", "age_ms"))
+        if isinstance(status, str) and isinstance(cause, str | None) and isinstance(age_ms, int | None):
+            return Upstream(status, cause, age_ms)
+    raise InvalidMessage("type", "a heartbeat without an upstream")
+
+
 def parse_target(target: str, most_symbols: int = MAX_NAMED_SYMBOLS) -> Subscription | None:
     """The subscription that a handshake's path and query ask for; None where the path is not ours.
 

@@ -30,8 +30,6 @@ from services.bridge.settings import BridgeSettings
 from services.bridge.upstream import Hearing
 
 PING_SECONDS = 1.0
-LASTING_SECONDS = 5.0
-"""A subscription that lived so long resets the backoff; a server that cuts each one at once is not hammered."""
 REREAD_PAUSE_SECONDS = 1.0
 """New epochs, true or forged, make nobody read all states more often than that."""
 
@@ -93,9 +91,7 @@ class RedisBridge:
                     self._hearing.redis_answers = False
                     self._problem = f"Redis: {lost}"
                     throttled.warning("redis_lost", type(lost).__name__, error=str(lost))
-            if self._clock.monotonic() - began >= LASTING_SECONDS:
-                backoff.reset()
-            await self._clock.sleep(backoff.next(lost))
+            await self._clock.sleep(backoff.after(self._clock.monotonic() - began, lost))
 
     async def _listen(self) -> None:
         """One subscription's life. Raises RedisError when it is lost."""

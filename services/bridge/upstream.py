@@ -1,8 +1,7 @@
 """How fresh what comes from Redis is, by what was heard last. Pure: the clock is passed in."""
 
 from common.fanout.protocol import Upstream
-
-EXPIRED_SECONDS = 60.0
+from common.freshness import EXPIRED_SECONDS
 
 
 class Hearing:

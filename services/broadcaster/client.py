@@ -17,29 +17,23 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.typing import Subprotocol
 
 from common import keys, logs
 from common.backoff import Backoff
 from common.clock import Clock, SystemClock
 from common.errors import CottageError, InvalidMessage
-from common.fanout import protocol
 from common.fanout.protocol import ALL, Close, Upstream
+from services.broadcaster.dial import CLOSE_SECONDS, dial
 from services.broadcaster.replica import Phase, Replica, State
 
-OPEN_SECONDS = 5.0
 ASK_SECONDS = 2.0
 """Of silence: a server only has to speak every 5 s."""
 LOST_SECONDS = 6.0
-CLOSE_SECONDS = 1.0
-LASTING_SECONDS = 5.0
-"""A connection that lived so long starts the waits anew."""
 LONGEST_RETRY_SECONDS = 60.0
 """However much longer a full server asks for."""
 NAMES_IN_URL = 100
-MAX_FRAME_BYTES = 2**20
 
 log = logs.get_logger()
 
@@ -186,25 +180,14 @@ class StateClient:
                 self._connection = None
                 self._replica.lost()
                 self._wake()
-            if self._clock.monotonic() - began >= LASTING_SECONDS:
-                backoff.reset()
-            await self._clock.sleep(wait + backoff.next())
+            await self._clock.sleep(wait + backoff.after(self._clock.monotonic() - began))
 
     async def _hold(self) -> None:
         """One connection's life."""
         replica = self._replica
         asked_for = None if replica.wanted is None else sorted(replica.wanted)
         in_url = asked_for is None or len(asked_for) <= NAMES_IN_URL
-        connection = await connect(
-            self._target(asked_for if in_url else []),
-            subprotocols=[Subprotocol(protocol.SUBPROTOCOL)],
-            compression=None,
-            proxy=None,  # the library would take the environment's proxy even for 127.0.0.1
-            max_size=MAX_FRAME_BYTES,
-            open_timeout=OPEN_SECONDS,
-            close_timeout=CLOSE_SECONDS,
-            ping_interval=None,  # _receive notices silence
-        )
+        connection = await dial(self._target(asked_for if in_url else []))
         try:
             replica.connected(self._clock.monotonic())
             self._connection = connection

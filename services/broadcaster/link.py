@@ -8,9 +8,7 @@ import asyncio
 from typing import Any
 
 import orjson
-from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, WebSocketException
-from websockets.typing import Subprotocol
 
 from common import logs
 from common.backoff import Backoff
@@ -19,15 +17,13 @@ from common.errors import InvalidMessage
 from common.fanout import protocol
 from common.fanout.frames import LinkConnection
 from common.fanout.hub import Hub
-from common.fanout.protocol import Close, Upstream
+from common.fanout.protocol import Close
 from common.messages import AgentUpdate, parse_state_update
 from common.state import load_object, symbol, version
 from services.broadcaster import metrics
+from services.broadcaster.dial import dial
 from services.broadcaster.upstream import LinkState
 
-OPEN_SECONDS = 5.0
-LASTING_SECONDS = 5.0
-"""A link that lived so long resets the backoff; one that the bridge accepts and closes does not."""
 MAX_FRAME_BYTES = 256 * 1024
 
 log = logs.get_logger()
@@ -61,24 +57,12 @@ class Link:
                 self._state.lost()
                 self.problem = f"bridge: {lost}"
                 throttled.warning("bridge_lost", "", url=self._url, error=str(lost))
-            if self._clock.monotonic() - began >= LASTING_SECONDS:
-                backoff.reset()
-            await self._clock.sleep(backoff.next())
+            await self._clock.sleep(backoff.after(self._clock.monotonic() - began))
 
     async def _hold(self) -> None:
         """One link's life; it ends with LinkLost."""
         try:
-            async with connect(
-                self._url,
-                create_connection=LinkConnection,
-                subprotocols=[Subprotocol(protocol.SUBPROTOCOL)],
-                compression=None,
-                proxy=None,  # the library would take the environment's proxy even for 127.0.0.1
-                max_size=MAX_FRAME_BYTES,
-                open_timeout=OPEN_SECONDS,
-                close_timeout=1.0,
-                ping_interval=None,  # the bridge's HEARTBEAT shows more than a pong
-            ) as connection:
+            async with dial(self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES) as connection:
                 assert isinstance(connection, LinkConnection)
                 try:
                     await self._receive(connection)
@@ -128,7 +112,7 @@ class Link:
                 assert isinstance(agent_update, AgentUpdate)  # by its event
                 self._hub.agent_update(message)
             case "HEARTBEAT":
-                self._state.state(_upstream(fields.get("upstream")), self._clock.monotonic())
+                self._state.state(protocol.parse_upstream(fields.get("upstream")), self._clock.monotonic())
             case "ACK":
                 pass  # of our own requests
             case _:
@@ -171,11 +155,3 @@ class Link:
     def _drop(error: InvalidMessage) -> None:
         metrics.DROPPED.labels(error.reason).inc()
         throttled.warning("message_dropped", error.reason, reason=error.reason, error=error.detail)
-
-
-def _upstream(fields: object) -> Upstream:
-    if isinstance(fields, dict):
-        status, cause, age_ms = (fields.get(name) for name in ("status", "cause", "age_ms"))
-        if isinstance(status, str) and isinstance(cause, str | None) and isinstance(age_ms, int | None):
-            return Upstream(status, cause, age_ms)
-    raise InvalidMessage("type", "a heartbeat without an upstream")

@@ -8,13 +8,13 @@ unhealthy must not restart a broadcaster because Redis is away.
 import asyncio
 from http import HTTPStatus
 
-import orjson
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus, WebSocketException
-from websockets.typing import Subprotocol
 
 from common.errors import CottageError
 from common.fanout import protocol
+from common.state import load_object
+from services.broadcaster.dial import dial
 
 SECONDS = 5.0
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # these are for listening; nobody can be asked there
@@ -33,13 +33,7 @@ async def probe(host: str, port: int, *, full: bool, seconds: float = SECONDS) -
     url = f"ws://{f'[{at}]' if ':' in at else at}:{port}{protocol.PATH}?symbols="
     try:
         async with asyncio.timeout(seconds):
-            async with connect(
-                url,
-                subprotocols=[Subprotocol(protocol.SUBPROTOCOL)],
-                compression=None,
-                proxy=None,
-                close_timeout=1.0,
-            ) as connection:
+            async with dial(url) as connection:
                 return await _listen(connection, url, full)
     except InvalidStatus as refused:
         if refused.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and not full:
@@ -54,12 +48,12 @@ async def probe(host: str, port: int, *, full: bool, seconds: float = SECONDS) -
 async def _listen(connection: ClientConnection, url: str, full: bool) -> str:
     greeted = False
     async for frame in connection:
-        message = orjson.loads(frame)
+        message = load_object(frame)
         event = message.get("event")
         greeted = greeted or event == "SNAPSHOT"
         if greeted and event == "HEARTBEAT":
-            upstream = message["upstream"]
-            if full and upstream["status"] != "live":
-                raise Unhealthy(f"{url} is {upstream['status']}: {upstream['cause']}")
-            return f"{url} greets clients; upstream {upstream['status']}"
+            upstream = protocol.parse_upstream(message.get("upstream"))
+            if full and upstream.status != "live":
+                raise Unhealthy(f"{url} is {upstream.status}: {upstream.cause}")
+            return f"{url} greets clients; upstream {upstream.status}"
     raise Unhealthy(f"{url} closed the connection")

@@ -10,14 +10,12 @@ from typing import Any
 
 from common.clock import from_iso
 from common.errors import InvalidMessage
-from common.fanout.protocol import ALL, Upstream
+from common.fanout.protocol import ALL, Upstream, parse_upstream
+from common.freshness import EXPIRED_SECONDS, SILENT_SECONDS, STALE_SECONDS
 from common.state import Version, symbol, version
 
-STALE_SECONDS = 10.0
-"""Since the sample."""
-EXPIRED_SECONDS = 60.0
-SILENT_SECONDS = 3.0
-"""What comes over a hop that is silent for so long counts as stale."""
+CLOCK_STEP_SECONDS = 10.0
+"""More than a late message: the server's clock was set."""
 NAMES_A_REQUEST = 2000
 """A request has at most 64 KiB."""
 
@@ -170,15 +168,15 @@ class Replica:
             return "stale"
         return "undated" if age is None else "live"
 
-    def _told(self, message: Mapping[str, Any], now: float) -> None:
+    def _told(self, message: dict[str, Any], now: float) -> None:
         """Of a message that was long on its way the clock must not go back, or old values would look new."""
         ahead = from_iso(message.get("timestamp")) - now
         known = self._server_ahead
-        late = self._trusted and known is not None and 0 < known - ahead < STALE_SECONDS
+        late = self._trusted and known is not None and 0 < known - ahead < CLOCK_STEP_SECONDS
         self._server_ahead, self._trusted = known if late else ahead, True
 
-    def _take(self, update: Mapping[str, Any]) -> None:
-        name, newness, data = symbol(dict(update)), version(dict(update)), update.get("data")
+    def _take(self, update: dict[str, Any]) -> None:
+        name, newness, data = symbol(update), version(update), update.get("data")
         if not isinstance(data, dict):
             raise InvalidMessage("type", "data is not an object")
         if not self.wants(name):
@@ -200,7 +198,7 @@ class Replica:
         if self.states.pop(name, None) is not None:
             self.on_change(name)
 
-    def _snapshot(self, message: Mapping[str, Any]) -> None:
+    def _snapshot(self, message: dict[str, Any]) -> None:
         for update in message["updates"]:
             self._take(update)
         complete = message["complete"] is True
@@ -221,9 +219,8 @@ class Replica:
         if settled:
             self.phase = Phase.CONNECTED
 
-    def _heartbeat(self, message: Mapping[str, Any]) -> list[dict[str, Any]]:
-        stated = message["upstream"]
-        self.upstream = Upstream(stated["status"], stated["cause"], stated["age_ms"])
+    def _heartbeat(self, message: dict[str, Any]) -> list[dict[str, Any]]:
+        self.upstream = parse_upstream(message.get("upstream"))
         if not self._whole and self.upstream.complete:
             # The server had not read everything when it sent the SNAPSHOT: ask for a whole one.
             self._whole = True

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from common.fanout.protocol import Upstream
-
-EXPIRED_SECONDS = 60.0
+from common.freshness import EXPIRED_SECONDS
 
 
 @dataclass(slots=True)

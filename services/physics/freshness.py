@@ -8,13 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from common.freshness import EXPIRED_SECONDS, SILENT_SECONDS, STALE_SECONDS
+
 Status = Literal["live", "stale", "expired"]
 Cause = Literal["redis_down", "writer_down", "feed_down", "market_quiet"]
-
-STALE_SECONDS = 10.0
-EXPIRED_SECONDS = 60.0
-SILENT_SECONDS = 3.0
-"""How long a hop is silent before what came through it is stale."""
 
 ANNOUNCED_SOURCES = frozenset({"simulate", "replay", "live"})
 """Sources of the suite's own market service, which always says that it lives (`market:feed:*`). Another

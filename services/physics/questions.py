@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 from common import keys, logs
 from common.clock import from_iso
 from common.errors import InvalidMessage, RedisError, StateUnavailable
+from common.freshness import SILENT_SECONDS
 from common.messages import check_epoch
 from common.snapshot import FUTURE_SECONDS, UNKNOWN_SOURCE
 from common.state import PhysicsState, load_object
 from common.store import SCAN_COUNT, batches
 from services.physics import metrics
-from services.physics.freshness import SILENT_SECONDS, Cause, Chain, assess
+from services.physics.freshness import Cause, Chain, assess
 from services.physics.link import Link
 from services.physics.memory import CAPACITY, Held, Memory
 from services.physics.reading import Origin, Reading, Readings, stand_in

@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from common.backoff import Backoff
+from common.backoff import LASTING_SECONDS, REFUSED_SECONDS, Backoff
+from common.errors import RedisRefused
 
 
 class Ceiling(random.Random):
@@ -24,6 +25,14 @@ def test_a_success_starts_it_anew() -> None:
         backoff.next()
     backoff.reset()
     assert backoff.next() == 0.05
+
+
+def test_only_what_lasted_starts_it_anew() -> None:
+    backoff = Backoff(0.05, 1.0, Ceiling())
+    assert [backoff.after(0.0) for _ in range(4)] == [0.05, 0.1, 0.2, 0.4]
+    assert backoff.after(LASTING_SECONDS - 0.1) == 0.8
+    assert backoff.after(LASTING_SECONDS) == 0.05
+    assert backoff.after(0.0, RedisRefused("no")) == REFUSED_SECONDS
 
 
 @pytest.mark.parametrize("seed", range(20))
