@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.bench.telling import say
+
 MEMORY_PER_SAMPLE = 60  # bytes, and more than a window takes
 REFERENCE_SYMBOLS = 100
 
@@ -83,10 +85,6 @@ def cell(symbols: int, window: int, ticks: int) -> dict[str, float]:
     done = subprocess.run(arguments, check=True, capture_output=True, text=True, env={**os.environ, **one_core})
     result: dict[str, float] = json.loads(done.stdout)
     return result
-
-
-def say(text: str = "") -> None:
-    print(text, flush=True)
 
 
 def cases(symbols: int, window: int, ticks: int) -> None:

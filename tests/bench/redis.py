@@ -5,7 +5,6 @@ bulk. The reference of each is redis-py's own client in the same run, with its d
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +19,7 @@ from common.redis import Client, connect
 from common.snapshot import SAMPLE_FIELDS, MarketSnapshot
 from common.store import MarketSnapshots, PhysicsStates, batches
 from deploy.redis_server import REDIS_CONF, find_server, free_port, start
+from tests.bench.telling import progress, say
 
 SPECIFIED = {"GET": (0.1, 0.3, 0.5), "SET": (0.2, 0.4, 0.8), "PUBLISH": (0.3, 0.6, 1.2)}
 """§6.1: milliseconds at P50, P95 and P99."""
@@ -159,14 +159,6 @@ async def server_cpu(client: Client) -> float:
     """Seconds of CPU that the server has used."""
     about = await client.info("cpu")
     return float(about["used_cpu_user"]) + float(about["used_cpu_sys"])
-
-
-def say(text: str = "") -> None:
-    print(text, flush=True)
-
-
-def progress(what: str) -> None:
-    print(f"\r{what} …{' ' * 30}\r", end="", file=sys.stderr, flush=True)
 
 
 async def measure(url: str, given: argparse.Namespace) -> None:

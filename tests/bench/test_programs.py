@@ -43,8 +43,10 @@ def test_checkpoint() -> None:
 )
 def test_fanout() -> None:
     small = ["--seconds", "0.5", "--clients", "20", "--idle", "50", "--minutes", "0"]
-    lines = printed("fanout", *small, "--only", "saturated", "idle", "link", "shared")
+    lines = printed("fanout", *small, "--only", "saturated", "idle", "link", "shared", "batches")
     rows = [line for line in lines if line.startswith(("websockets.broadcast()", "broadcaster  ", "floor in C"))]
     assert [line.rpartition("  ")[2].strip()[-1] for line in rows[:6]] == ["×"] * 6
     assert any("none refused, each holds the newest" in line for line in lines)
     assert any(line.startswith("bridge ") for line in lines)
+    assert [line.split()[0] for line in lines if line.startswith(("none ", "level ", "batch=250"))][-1] == "batch=250"
+    assert sum(line.startswith("level ") for line in lines) == 4

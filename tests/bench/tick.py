@@ -7,8 +7,6 @@ every second, and feynman: three processes as they run anywhere. Costs are CPU t
 import argparse
 import asyncio
 import itertools
-import os
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +16,12 @@ from typing import Any
 from common.redis import Client, connect
 from common.store import PhysicsStates
 from deploy.redis_server import REDIS_CONF, find_server, free_port, start
+from tests.bench.processes import cpu_seconds, resident_bytes
+from tests.bench.telling import progress, say
 from tests.support import ServiceProcess, eventually, service
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_SYMBOLS = 25_000  # their names go through one environment variable, which Linux holds to 128 KB
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def names(number: int) -> list[str]:
@@ -31,14 +30,8 @@ def names(number: int) -> list[str]:
     return list(itertools.islice(every, number))
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
-
-
 def megabytes(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    return resident_bytes(pid) / 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +140,6 @@ class Bench:
 def at(ordered: Sequence[float], share: float) -> float:
     """A quantile of values in order."""
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
-
-
-def say(text: str = "", end: str = "\n") -> None:
-    print(text, end=end, flush=True)
-
-
-def progress(text: str) -> None:
-    print(f"\r{text:60}\r", end="", file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -20,14 +20,14 @@ from typing import Any
 import uvloop
 
 from deploy.redis_server import REDIS_CONF, find_server, free_port, start
-from tests.bench.fanout import tools
+from tests.bench.fanout import compression, tools
 from tests.bench.fanout.tools import Load, Server
+from tests.bench.processes import cpu_seconds, resident_bytes
+from tests.bench.telling import progress, say
 
 UNLIMITED: dict[str, Any] = {"max_connections_per_address": 0, "max_handshakes_per_second": 0, "max_connections": 0}
 WINDOWS = (10, 100)
 """Updates that are under way at a time while the servers are saturated."""
-
-Serve = Callable[[], AbstractAsyncContextManager[Server]]
 
 
 class Bench:
@@ -64,9 +64,9 @@ class Bench:
     async def measured(self, server: Server, clients: Load, command: str) -> tuple[dict[str, Any], float]:
         """The load client's report, and the server's CPU-µs a delivery. Exits where anything was lost or twice."""
         progress(f"{server.name}: {command}")
-        before = tools.cpu_seconds(server.pid)
+        before = cpu_seconds(server.pid)
         report = await clients.ask(command)
-        used = tools.cpu_seconds(server.pid) - before
+        used = cpu_seconds(server.pid) - before
         if report["gaps"] or report["repeats"] or not report["holding"]:
             sys.exit(f"{server.name}, {command}: not every update arrived once and in order: {report}")
         return report, used * 1e6 / max(1, report["delivered"])
@@ -111,12 +111,12 @@ class Bench:
         number = self._given.idle
         say(f"Idle: {number:,} connections that are told of one symbol a second")
         async with self.ours() as server:
-            empty = tools.resident_bytes(server.pid)
+            empty = resident_bytes(server.pid)
             began = time.monotonic()
             async with self.clients(server, number, few=1) as clients:
                 connected = time.monotonic() - began
                 report, _ = await self.measured(server, clients, f"rate 1 {self._seconds} 1")
-                each = (tools.resident_bytes(server.pid) - empty) / number / 1024
+                each = (resident_bytes(server.pid) - empty) / number / 1024
                 say(f"connected in {connected:.1f} s; {each:.1f} KiB a connection; p99 {report['p99_ms']:.0f} ms")
                 for turn in range(3):
                     progress(f"all are lost and come back, {turn + 1} of 3")
@@ -126,7 +126,7 @@ class Bench:
                     if answer["ready"] != number or not whole["holding"]:
                         sys.exit(f"not all came back: {answer} {whole}")
                     say(f"all lost and back: {answer['seconds']:.1f} s, none refused, each holds the newest")
-                each = (tools.resident_bytes(server.pid) - empty) / number / 1024
+                each = (resident_bytes(server.pid) - empty) / number / 1024
                 say(f"after that {each:.1f} KiB a connection")
         say()
 
@@ -154,11 +154,11 @@ class Bench:
                     "",
                 )
                 say("where the 50 are not there (medians of 5)")
-                sizes = [tools.resident_bytes(server.pid)]
+                sizes = [resident_bytes(server.pid)]
                 for minute in range(minutes):
                     progress(f"memory, minute {minute + 1} of {minutes}")
                     await clients.ask("rate 100 60 5")
-                    sizes.append(tools.resident_bytes(server.pid))
+                    sizes.append(resident_bytes(server.pid))
                 growth = (sizes[-1] - sizes[0]) / 2**20 / max(1, minutes)
                 say(f"memory grows by {growth:.2f} MiB a minute over {minutes} minutes")
                 await clients.ask("resume")
@@ -178,9 +178,9 @@ class Bench:
                 self.ours() as server,
                 self.clients(server, 2000, symbols=symbols, few=5) as clients,
             ):
-                before = tools.cpu_seconds(server.pid)
+                before = cpu_seconds(server.pid)
                 report, cost = await self.measured(server, clients, f"rate 5000 {self._seconds} 50")
-                share = (tools.cpu_seconds(server.pid) - before) / report["seconds"] * 100
+                share = (cpu_seconds(server.pid) - before) / report["seconds"] * 100
                 rate = report["delivered"] / report["seconds"]
                 say(f"{symbols:8,}{rate:14,.0f}{share:17.1f}{cost:13.1f}{report['p99_ms']:9.1f}")
         say()
@@ -196,6 +196,20 @@ class Bench:
                     costs.append((report["seconds"] * 1000, report["p50_ms"], cost))
                 last, half, cost = (statistics.median(values) for values in zip(*costs, strict=True))
                 say(f"{server.name:24}{last:8.0f} ms, half of all after {half:.0f} ms; CPU {cost:.2f} µs a delivery")
+        say()
+
+    async def batches(self) -> None:
+        """Updates one by one, and gathered for a quarter of a second."""
+        compression.compare()
+        say("Batches: 1,000 clients of 500 symbols, each renewed once a second over the second; no compression")
+        say(f"{'':12}{'CPU % of a core':>17}{'frames/s':>12}{'p50 ms':>9}{'p99 ms':>9}")
+        for name, options in (("one by one", {}), ("batch=250", {"query": "batch=250"})):
+            async with self.ours() as server, self.clients(server, 1000, symbols=500, **options) as clients:
+                before = cpu_seconds(server.pid)
+                report, _ = await self.measured(server, clients, f"rate 500 {self._seconds} 5")
+                share = (cpu_seconds(server.pid) - before) / report["seconds"] * 100
+                frames = report["frames"] / report["seconds"]
+                say(f"{name:12}{share:17.1f}{frames:12,.0f}{report['p50_ms']:9.1f}{report['p99_ms']:9.1f}")
         say()
 
     async def link(self) -> None:
@@ -217,10 +231,10 @@ class Bench:
             }
             shares: dict[str, list[float]] = {name: [] for name in processes}
             for burst in bursts:
-                before = {name: tools.cpu_seconds(each.pid) for name, each in processes.items()}
+                before = {name: cpu_seconds(each.pid) for name, each in processes.items()}
                 report, _ = await self.measured(server, clients, f"rate 10000 {self._seconds} {burst}")
                 for name, each in processes.items():
-                    used = tools.cpu_seconds(each.pid) - before[name]
+                    used = cpu_seconds(each.pid) - before[name]
                     shares[name].append(used / report["seconds"] * 100)
         for name, values in shares.items():
             say(f"{name:38}{''.join(f'{value:8.1f}' for value in values)}")
@@ -242,9 +256,9 @@ class Bench:
                 load = tools.load(self._programs, port, self._redis_port, 1000, (*self._server_core, *self._others))
                 clients = await stack.enter_async_context(load)
                 await clients.ask("seed")
-                before = [tools.cpu_seconds(server.pid) for server in servers]
+                before = [cpu_seconds(server.pid) for server in servers]
                 report, _ = await self.measured(servers[0], clients, f"closed 100 {self._seconds}")
-                used = [tools.cpu_seconds(server.pid) - was for server, was in zip(servers, before, strict=True)]
+                used = [cpu_seconds(server.pid) - was for server, was in zip(servers, before, strict=True)]
                 rate = report["delivered"] / report["seconds"]
                 single = single or rate
                 shares = " and ".join(f"{each / report['seconds']:.0%}" for each in used)
@@ -258,16 +272,7 @@ def cores() -> tuple[Sequence[int], Sequence[int]]:
     return (allowed[:1], allowed[1:]) if len(allowed) > 1 else (allowed, allowed)
 
 
-def say(text: str = "", end: str = "\n") -> None:
-    print(text, end=end, flush=True)
-
-
-def progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{text:70}\r", end="", file=sys.stderr, flush=True)
-
-
-PARTS = ("saturated", "low", "tick", "few", "link", "idle", "shared", "stalled")
+PARTS = ("saturated", "low", "tick", "few", "batches", "link", "idle", "shared", "stalled")
 
 
 async def run(given: argparse.Namespace) -> None:

@@ -34,19 +34,6 @@ def build(folder: Path) -> Path:
     return folder
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of all its threads so far, by the scheduler's count in ns."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):
-            total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
-
-
-def resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def pin(pid: int, cores: Sequence[int]) -> None:
     """All threads that it has, and will have, run on these cores only."""
     for task in Path(f"/proc/{pid}/task").iterdir():
@@ -128,10 +115,9 @@ async def broadcaster(
     environment = {
         "BROADCASTER_BRIDGE_URL": f"ws://127.0.0.1:{bridge_port}/ws",
         "BROADCASTER_PORT": str(port),
-        "LOG_LEVEL": "error",
         **{f"BROADCASTER_{name.upper()}": str(value) for name, value in settings.items()},
     }
-    async with service("broadcaster", {**environment, "LOG_LEVEL": "info"}) as running:
+    async with service("broadcaster", environment) as running:
         await running.ready()
         pin(running.pid, cores)
         yield Server("broadcaster", running.pid, int((await running.logged("listening"))["port"]))
