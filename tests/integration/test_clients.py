@@ -12,13 +12,12 @@ from playwright.async_api import Page
 from websockets.asyncio.server import ServerConnection, serve
 
 from common import keys
-from common.fanout import protocol
 from common.redis import Client, connect
 from common.state import Version
 from deploy.redis_server import free_port
 from services.broadcaster import client as client_module
 from services.broadcaster.client import StateClient
-from tests.common.fanout.wires import LIVE, update
+from tests.common.fanout.wires import heartbeat, snapshot, update
 from tests.e2e.browser import chromium
 from tests.integration.fanout import beat, bridging, broadcasting, put, state, write
 from tests.support import OwnRedis, ServiceProcess, eventually, service
@@ -307,11 +306,6 @@ class Scripted:
         assert self.script is not None
         await self.script(connection)
 
-    @staticmethod
-    def snapshot(*updates: bytes) -> str:
-        at = "2025-12-21T12:00:00.000Z"
-        return protocol.snapshot(at, updates, last=True, complete=True, missing=[]).decode()
-
 
 @asynccontextmanager
 async def scripted(
@@ -325,14 +319,14 @@ async def scripted(
 
 async def test_a_heartbeat_that_proves_a_loss_is_followed_by_asking_again(connecting: Connect) -> None:
     async def hide(server: Scripted, connection: ServerConnection) -> None:
-        await connection.send(server.snapshot(update("SPY", 1, 1)))
-        await connection.send(protocol.heartbeat("2025-12-21T12:00:00.000Z", LIVE, {"SPY": Version(1, 2)}).decode())
+        await connection.send(snapshot(update("SPY", 1, 1)).decode())
+        await connection.send(heartbeat(seqs={"SPY": Version(1, 2)}).decode())
         async for message in connection:
             request = orjson.loads(message)
             server.requests.append(request)
             await connection.send(orjson.dumps({"event": "ACK", **request}).decode())
             if request["action"] == "subscribe":
-                await connection.send(server.snapshot(update("SPY", 1, 2)))
+                await connection.send(snapshot(update("SPY", 1, 2)).decode())
         await connection.wait_closed()
 
     async with scripted(hide) as (server, port):
@@ -372,12 +366,12 @@ async def test_many_symbols_are_asked_for_in_requests(connecting: Connect) -> No
     names = [f"S{i}" for i in range(3000)]
 
     async def serve_names(server: Scripted, connection: ServerConnection) -> None:
-        await connection.send(server.snapshot())
+        await connection.send(snapshot().decode())
         async for message in connection:
             request = orjson.loads(message)
             server.requests.append(request)
             await connection.send(orjson.dumps({"event": "ACK", **request}).decode())
-            await connection.send(server.snapshot(*(update(name, 1, 1) for name in request["symbols"])))
+            await connection.send(snapshot(*(update(name, 1, 1) for name in request["symbols"])).decode())
 
     async with scripted(serve_names) as (server, port):
         subject = await connecting(port, symbols=names)

@@ -12,6 +12,7 @@ import pytest
 
 from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable, SettingsError
 from common.redis import BlockingClient, Client, Subscription, connect, connect_blocking, subscribe, subscription
+from tests.integration.fanout import cutting
 from tests.support import OwnRedis, eventually, heard
 
 PASSWORD = "s3cret/p@ss:w%rd"
@@ -213,13 +214,10 @@ async def test_no_server_is_unavailable(own_redis: OwnRedis) -> None:
 
 
 async def test_a_server_that_answers_nonsense_is_no_crash() -> None:
-    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
-        await writer.wait_closed()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with server, connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+    async with (
+        cutting(lambda writer: writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as (port, _),
+        connect(f"redis://127.0.0.1:{port}") as client,
+    ):
         with pytest.raises(RedisError):
             await client.ping()
 

@@ -1,6 +1,7 @@
 """A client that reads from its socket only when asked to, and a loop of either kind to run it on."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
+from websockets.utils import accept_key
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 both_loops = pytest.mark.parametrize(
@@ -24,6 +26,14 @@ def run(new_loop: NewLoop, scenario: Callable[[], Coroutine[Any, Any, None]]) ->
     """The services run on uvloop; the tests' own loop is asyncio's, and the two differ when connections end."""
     with asyncio.Runner(loop_factory=new_loop, debug=True) as runner:
         runner.run(scenario())
+
+
+async def accepting(reader: asyncio.StreamReader) -> bytes:
+    """The answer that lets a client in, for a server that is written by hand."""
+    key = re.search(rb"(?i)sec-websocket-key: (\S+)", await reader.readuntil(b"\r\n\r\n"))
+    assert key is not None
+    head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    return f"{head}Sec-WebSocket-Accept: {accept_key(key[1].decode())}\r\n\r\n".encode()
 
 
 class RawClient:

@@ -1,7 +1,6 @@
 """What is leant on below the public face of `websockets`: these tests fail when the library moves."""
 
 import asyncio
-import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -16,7 +15,6 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import OPEN, State
 from websockets.uri import parse_uri
-from websockets.utils import accept_key
 
 from common.fanout.frames import (
     MOST_UNSENT_BYTES,
@@ -26,7 +24,7 @@ from common.fanout.frames import (
     deflated_frame,
     text_frame,
 )
-from tests.common.fanout.sockets import NewLoop, both_loops, raw_client, run
+from tests.common.fanout.sockets import NewLoop, accepting, both_loops, raw_client, run
 
 
 class Watched:
@@ -221,14 +219,9 @@ async def link() -> AsyncIterator[tuple[LinkConnection, asyncio.StreamWriter]]:
     made: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
 
     async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
-        key = re.search(rb"(?i)sec-websocket-key: (\S+)", request)
-        assert key is not None
-        accept = accept_key(key[1].decode())
-        head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        head += f"Sec-WebSocket-Accept: {accept}"
-        for part in (head[:20], head[20:], "\r\n", "\r\n"):  # it may come in pieces
-            writer.write(part.encode())
+        answer = await accepting(reader)
+        for part in (answer[:20], answer[20:-4], b"\r\n", b"\r\n"):  # it may come in pieces
+            writer.write(part)
             await writer.drain()
             await asyncio.sleep(0.01)
         made.set_result(writer)

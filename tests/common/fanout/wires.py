@@ -8,10 +8,12 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
+from common.fanout import protocol
 from common.fanout.protocol import Upstream
 from common.fanout.session import Session
 from common.state import Version
 
+NOW = "2025-12-21T12:00:00.000Z"
 LIVE = Upstream("live", None, 120)
 
 
@@ -22,6 +24,15 @@ def update(symbol: str, epoch: int | None = None, seq: int | None = None, **data
     if epoch is not None:
         message["epoch"], message["seq"] = epoch, seq
     return orjson.dumps(message)
+
+
+def snapshot(*updates: bytes, missing: tuple[str, ...] = (), last: bool = True, complete: bool = True) -> bytes:
+    """A SNAPSHOT, as a gateway sends it."""
+    return protocol.snapshot(NOW, updates, last=last, complete=complete, missing=missing)
+
+
+def heartbeat(upstream: Upstream = LIVE, seqs: dict[str, Version] | None = None) -> bytes:
+    return protocol.heartbeat(NOW, upstream, seqs)
 
 
 class FakeWire:

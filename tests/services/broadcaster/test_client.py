@@ -1,7 +1,6 @@
 """StateClient: what its user waits for. What it shares with cottage.js is in tests/integration/test_clients.py."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -9,7 +8,6 @@ from http import HTTPStatus
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
-from websockets.utils import accept_key
 
 from common.errors import InvalidName
 from common.fanout import protocol
@@ -17,7 +15,8 @@ from common.fanout.frames import text_frame
 from services.broadcaster import client as client_module
 from services.broadcaster.client import Refused, StateClient
 from services.broadcaster.replica import Phase, Replica
-from tests.common.fanout.wires import update
+from tests.common.fanout.sockets import accepting
+from tests.common.fanout.wires import snapshot, update
 from tests.integration.fanout import HurriedClock
 
 
@@ -29,16 +28,11 @@ async def server(
         yield f"ws://127.0.0.1:{next(iter(running.sockets)).getsockname()[1]}/ws"
 
 
-def snapshot(*updates: bytes) -> str:
-    at = "2025-12-21T12:00:00.000Z"
-    return protocol.snapshot(at, updates, last=True, complete=True, missing=[]).decode()
-
-
 async def test_changes_are_the_newest_of_each_symbol_however_slow_its_reader() -> None:
     more, sent = asyncio.Event(), asyncio.Event()
 
     async def script(connection: ServerConnection) -> None:
-        await connection.send(snapshot(update("A", 1, 1), update("B", 1, 1)))
+        await connection.send(snapshot(update("A", 1, 1), update("B", 1, 1)).decode())
         await more.wait()
         for seq in range(2, 50):
             await connection.send(update("A", 1, seq).decode())
@@ -65,7 +59,7 @@ async def test_a_full_server_is_asked_again_when_it_says() -> None:
     clock, answers = HurriedClock(), 0
 
     async def script(connection: ServerConnection) -> None:
-        await connection.send(snapshot())
+        await connection.send(snapshot().decode())
         await connection.wait_closed()
 
     def full(connection: ServerConnection, _request: Request) -> Response | None:
@@ -97,7 +91,7 @@ async def test_a_frame_that_no_server_sends_is_dropped() -> None:
     async def script(connection: ServerConnection) -> None:
         for frame in ("{", "7", '{"event":"SNAPSHOT"}', b"\xff", '["x"]'):
             await connection.send(frame)
-        await connection.send(snapshot(update("A", 1, 1)))
+        await connection.send(snapshot(update("A", 1, 1)).decode())
         await connection.wait_closed()
 
     async with server(script) as url, StateClient.connect(url) as client, asyncio.timeout(10):
@@ -110,7 +104,7 @@ async def test_its_own_failure_is_raised_where_its_user_waits(monkeypatch: pytes
         raise ZeroDivisionError
 
     async def script(connection: ServerConnection) -> None:
-        await connection.send(snapshot())
+        await connection.send(snapshot().decode())
         await connection.wait_closed()
 
     monkeypatch.setattr(Replica, "take", fail)
@@ -129,7 +123,7 @@ async def test_it_says_goodbye() -> None:
     ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     async def script(connection: ServerConnection) -> None:
-        await connection.send(snapshot())
+        await connection.send(snapshot().decode())
         await connection.wait_closed()
         ended.set_result(connection.close_code)
 
@@ -143,12 +137,8 @@ async def test_a_server_that_takes_nothing_does_not_hold_it_up(monkeypatch: pyte
     monkeypatch.setattr(client_module, "CLOSE_SECONDS", 0.2)
 
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
-        key = re.search(rb"(?i)sec-websocket-key: (\S+)", request)
-        assert key is not None
-        head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        writer.write(f"{head}Sec-WebSocket-Accept: {accept_key(key[1].decode())}\r\n\r\n".encode())
-        writer.write(text_frame(snapshot().encode()))
+        writer.write(await accepting(reader))
+        writer.write(text_frame(snapshot()))
         await gone.wait()
         writer.transport.abort()
 

@@ -15,7 +15,7 @@ from common.state import Version
 from services.broadcaster import metrics
 from services.broadcaster.link import Link
 from services.broadcaster.upstream import LinkState
-from tests.common.fanout.wires import LIVE, FakeWire, update
+from tests.common.fanout.wires import FakeWire, heartbeat, snapshot, update
 from tests.services.bridge.test_service import PRINTED
 
 
@@ -46,14 +46,6 @@ class Linked:
 @pytest.fixture
 async def linked() -> Linked:
     return Linked()
-
-
-def snapshot(*updates: bytes, last: bool = True, complete: bool = True) -> bytes:
-    return protocol.snapshot("2025-12-21T12:00:00.000Z", updates, last=last, complete=complete, missing=[])
-
-
-def heartbeat(upstream: Upstream = LIVE) -> bytes:
-    return protocol.heartbeat("2025-12-21T12:00:00.000Z", upstream, None)
 
 
 async def test_updates_reach_clients_byte_for_byte(linked: Linked) -> None:

@@ -1,6 +1,5 @@
 """What a client finds at a broadcaster: nobody, a deaf one, a full one, one without its peers, and a whole chain."""
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +10,7 @@ from common.redis import Client
 from deploy.redis_server import free_port
 from services.broadcaster.client import StateClient
 from services.broadcaster.probe import Unhealthy, probe
-from tests.integration.fanout import beat, bridging, broadcasting
+from tests.integration.fanout import beat, bridging, broadcasting, cutting
 from tests.support import ServiceProcess, eventually, program, service
 
 
@@ -81,15 +80,9 @@ async def test_one_that_is_full_does_its_job() -> None:
 
 
 async def test_another_server_at_that_port_is_unhealthy() -> None:
-    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"SSH-2.0-OpenSSH\r\n")
-        writer.close()
-        await writer.wait_closed()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    async with server:
+    async with cutting(lambda writer: writer.write(b"SSH-2.0-OpenSSH\r\n")) as (port, _):
         with pytest.raises(Unhealthy):
-            await probe("127.0.0.1", server.sockets[0].getsockname()[1], full=False)
+            await probe("127.0.0.1", port, full=False)
 
 
 async def test_full_goes_with_probe() -> None:

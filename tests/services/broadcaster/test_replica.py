@@ -12,9 +12,8 @@ from common.fanout import protocol
 from common.fanout.protocol import Upstream
 from common.state import Version
 from services.broadcaster.replica import Replica
-from tests.common.fanout.wires import LIVE, update
+from tests.common.fanout.wires import LIVE, heartbeat, snapshot, update
 
-AT = "2025-12-21T12:00:00.000Z"
 SAMPLED = 1766318400.0
 
 
@@ -37,14 +36,6 @@ class Told:
     @property
     def held(self) -> dict[str, Version | None]:
         return {name: state.version for name, state in self.replica.states.items()}
-
-
-def snapshot(*updates: bytes, missing: tuple[str, ...] = (), last: bool = True, complete: bool = True) -> bytes:
-    return protocol.snapshot(AT, updates, last=last, complete=complete, missing=missing)
-
-
-def heartbeat(upstream: Upstream = LIVE, seqs: dict[str, Version] | None = None) -> bytes:
-    return protocol.heartbeat(AT, upstream, seqs)
 
 
 def ack(request: dict[str, Any]) -> bytes:
