@@ -185,25 +185,23 @@ class StateClient:
     async def _hold(self) -> None:
         """One connection's life."""
         replica = self._replica
-        asked_for = None if replica.wanted is None else sorted(replica.wanted)
-        in_url = asked_for is None or len(asked_for) <= NAMES_IN_URL
-        connection = await dial(self._target(asked_for if in_url else []))
+        asked_for = replica.wanted
+        if asked_for is not None:  # addresses have a length: more are asked for once the connection is there
+            asked_for = set(asked_for) if len(asked_for) <= NAMES_IN_URL else set()
+        connection = await dial(self._target(asked_for))
         try:
             replica.connected(self._clock.monotonic())
             self._connection = connection
-            # What was asked for while it was being made; the server knows the rest.
-            known = set(asked_for or ()) if in_url else set()
-            if replica.wanted is not None:
-                await self._send(replica.request("subscribe", sorted(replica.wanted - known)))
+            await self._send(replica.catch_up(asked_for))
             await self._receive(connection)
         finally:
             await _close(connection)
 
-    def _target(self, symbols: list[str] | None) -> str:
+    def _target(self, symbols: set[str] | None) -> str:
         scheme, place, path, query, _ = urlsplit(self._url)
         fields = dict(parse_qsl(query, keep_blank_values=True))
         if symbols is not None:
-            fields["symbols"] = ",".join(symbols)
+            fields["symbols"] = ",".join(sorted(symbols))
         if self._batch:
             fields["batch"] = str(self._batch)
         return urlunsplit((scheme, place, path, urlencode(fields, safe=","), ""))

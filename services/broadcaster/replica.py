@@ -91,11 +91,11 @@ class Replica:
                 return []
             self.wanted = None
             self.missing.clear()
-            return self.request("unsubscribe", [ALL]) + self.request("subscribe", [ALL])
+            return self._again([ALL])
         added = [name for name in names if not self.wants(name)]
         if self.wanted is not None:
             self.wanted.update(added)
-        return self.request("subscribe", added)
+        return self._request("subscribe", added)
 
     def unsubscribe(self, symbols: Iterable[str]) -> list[dict[str, Any]]:
         """Likewise. Raises ValueError for single symbols while all are wanted."""
@@ -109,9 +109,16 @@ class Replica:
         for name in [name for name in self.states if not self.wants(name)]:
             self._remove(name)
         self.missing.intersection_update(self.wanted)
-        return self.request("unsubscribe", names)
+        return self._request("unsubscribe", names)
 
-    def request(self, action: str, symbols: list[str]) -> list[dict[str, Any]]:
+    def catch_up(self, known: set[str] | None) -> list[dict[str, Any]]:
+        """What to ask for on a connection whose handshake asked for `known`; None is all."""
+        if self.wanted is None:
+            return [] if known is None else self._again([ALL])
+        gone = [ALL] if known is None else sorted(known - self.wanted)
+        return self._request("unsubscribe", gone) + self._request("subscribe", sorted(self.wanted - (known or set())))
+
+    def _request(self, action: str, symbols: list[str]) -> list[dict[str, Any]]:
         requests = []
         for at in range(0, len(symbols), NAMES_A_REQUEST):
             self._requests += 1
@@ -237,4 +244,4 @@ class Replica:
         return self.wants(name) and (held is None or (held.version is not None and newness > held.version))
 
     def _again(self, symbols: list[str]) -> list[dict[str, Any]]:
-        return self.request("unsubscribe", symbols) + self.request("subscribe", symbols)
+        return self._request("unsubscribe", symbols) + self._request("subscribe", symbols)

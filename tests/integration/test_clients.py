@@ -10,6 +10,7 @@ import orjson
 import pytest
 from playwright.async_api import Page
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request
 
 from common import keys
 from common.redis import Client, connect
@@ -378,4 +379,56 @@ async def test_many_symbols_are_asked_for_in_requests(connecting: Connect) -> No
         await until_held(subject, **dict.fromkeys(names, (1, 1)))
         assert server.targets[0].endswith("?symbols=")
         assert [len(each["symbols"]) for each in server.requests] == [2000, 1000]
+        await until_told(subject, "phase", "connected")
+
+
+@pytest.mark.parametrize(
+    ("options", "asks", "expected"),
+    [
+        ({"symbols": ["A"]}, [("subscribe", "*")], [("unsubscribe", ["*"]), ("subscribe", ["*"])]),
+        (
+            {"symbols": ["A"]},
+            [("subscribe", "B"), ("unsubscribe", "A")],
+            [("unsubscribe", ["A"]), ("subscribe", ["B"])],
+        ),
+        ({}, [("unsubscribe", "*"), ("subscribe", "B")], [("unsubscribe", ["*"]), ("subscribe", ["B"])]),
+    ],
+)
+async def test_what_changes_while_a_connection_is_made_is_asked_for_on_it(
+    connecting: Connect, options: dict[str, Any], asks: list[tuple[str, str]], expected: list[tuple[str, list[str]]]
+) -> None:
+    knocked, open_ = asyncio.Event(), asyncio.Event()
+    handed = {"*": ["A", "B"], "A": ["A"], "B": ["B"]}
+
+    async def wait(_connection: ServerConnection, _request: Request) -> None:
+        knocked.set()
+        await open_.wait()
+
+    async def script(connection: ServerConnection) -> None:
+        await connection.send(snapshot(update("A", 1, 1)).decode())
+        async for message in connection:
+            request = orjson.loads(message)
+            server.requests.append(request)
+            await connection.send(orjson.dumps({"event": "ACK", **request}).decode())
+            if request["action"] == "subscribe":
+                named = handed[request["symbols"][0]]
+                await connection.send(snapshot(*(update(name, 1, 1) for name in named)).decode())
+
+    server, port = Scripted(), free_port()
+    server.script = script
+    async with serve(
+        server.handle,
+        "127.0.0.1",
+        port,
+        process_request=wait,
+        subprotocols=["cottage.v1"],  # type: ignore[list-item]
+    ):
+        subject = await connecting(port, **options)
+        await knocked.wait()
+        for action, symbol in asks:
+            await subject.ask(action, symbol)
+        open_.set()
+        await eventually(lambda: len(server.requests) == 2)
+        assert [(each["action"], each["symbols"]) for each in server.requests] == expected
+        await until_held(subject, **dict.fromkeys(handed[expected[1][1][0]], (1, 1)))
         await until_told(subject, "phase", "connected")

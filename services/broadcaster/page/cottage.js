@@ -188,8 +188,7 @@ export class Cottage extends EventTarget {
       if (this.#wanted === null) return;
       this.#wanted = null;
       this.missing.clear();
-      this.#request("unsubscribe", [ALL]); // so that the SNAPSHOT has all of them
-      this.#request("subscribe", [ALL]);
+      this.#again([ALL]); // so that the SNAPSHOT has all of them
       return;
     }
     const added = symbols.filter((symbol) => !this.#wants(symbol));
@@ -279,9 +278,7 @@ export class Cottage extends EventTarget {
     socket.onopen = () => {
       clearTimeout(late);
       this.#clock.forget();
-      if (!inUrl) this.#request("subscribe", names);
-      // What was asked for while it was being made. The server knows the rest.
-      else if (names !== null) this.#request("subscribe", [...this.#wanted].filter((name) => !names.includes(name)));
+      this.#catchUp(names === null ? null : new Set(inUrl ? names : []));
     };
     socket.onmessage = (event) => this.#receive(event.data);
     socket.onclose = (event) => {
@@ -431,6 +428,18 @@ export class Cottage extends EventTarget {
   #isLost(symbol, epoch, seq) {
     const held = this.states.get(symbol);
     return this.#wants(symbol) && (held === undefined || (held.epoch !== null && isAfter(epoch, seq, held)));
+  }
+
+  /** Ask for what changed while the connection was being made, which asked for `known` (null is all). */
+  #catchUp(known) {
+    const wanted = this.#wanted;
+    if (known === null && wanted === null) return;
+    if (wanted === null) {
+      this.#again([ALL]);
+    } else {
+      this.#request("unsubscribe", known === null ? [ALL] : [...known].filter((name) => !wanted.has(name)));
+      this.#request("subscribe", [...wanted].filter((name) => !known?.has(name)));
+    }
   }
 
   #again(symbols) {

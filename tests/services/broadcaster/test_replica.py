@@ -124,6 +124,25 @@ def test_all_can_be_asked_for_later_and_are_then_named_anew() -> None:
     assert told.held == {}
 
 
+@pytest.mark.parametrize(
+    ("known", "wanted", "asked"),
+    [
+        (None, None, []),
+        (set(), set(), []),
+        ({"A"}, {"A"}, []),
+        ({"A", "B"}, {"B", "C"}, [("unsubscribe", ["A"]), ("subscribe", ["C"])]),
+        ({"A"}, None, [("unsubscribe", ["*"]), ("subscribe", ["*"])]),
+        (None, {"A"}, [("unsubscribe", ["*"]), ("subscribe", ["A"])]),
+        (None, set(), [("unsubscribe", ["*"])]),
+    ],
+)
+def test_a_new_connection_is_asked_for_what_its_handshake_did_not(
+    known: set[str] | None, wanted: set[str] | None, asked: list[tuple[str, list[str]]]
+) -> None:
+    requests = Replica(wanted, lambda _: None).catch_up(known)
+    assert [(each["action"], each["symbols"]) for each in requests] == asked
+
+
 def test_a_heartbeat_proves_what_is_held_or_has_it_asked_for_again() -> None:
     told = Told("A", "B")
     told.hears(snapshot(update("A", 1, 5), missing=("B",)))
