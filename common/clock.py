@@ -34,6 +34,46 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class RemoteClock:
+    """Another machine's clock, as far as it told: ages are by one clock for all, however wrong our own is.
+
+    What it told lately ages by our monotonic clock. A message that was long on its way must not set it back, or old
+    values would look new; a clock that was set is believed.
+    """
+
+    STEP_SECONDS = 10.0
+    """More than a late message: the clock was set."""
+    DRIFT = 1e-3
+    """Seconds a second by which two clocks may differ in pace; a crystal's is a tenth of that at most."""
+
+    def __init__(self) -> None:
+        self._ahead: float | None = None
+        """Less our monotonic one."""
+        self._at = 0.0
+        self._trusted = False
+
+    @property
+    def known(self) -> bool:
+        return self._ahead is not None
+
+    def forget(self) -> None:
+        """What is told next is taken as it is: it may be another machine's."""
+        self._trusted = False
+
+    def told(self, time: float, now: float) -> None:
+        """It said that it was `time` (seconds since 1970); `now` is of our monotonic clock, here and below."""
+        ahead = time - now
+        if self._trusted and self._ahead is not None:
+            kept = self._ahead - self.DRIFT * (now - self._at)
+            if 0 < kept - ahead < self.STEP_SECONDS:
+                ahead = kept
+        self._ahead, self._at, self._trusted = ahead, now, True
+
+    def now(self, now: float) -> float | None:
+        """Its time, in seconds since 1970; None where it has not told."""
+        return None if self._ahead is None else self._ahead + now
+
+
 def iso_millis(epoch_seconds: float) -> str:
     """RFC 3339 in UTC with milliseconds and Z, as every message carries it."""
     millis = round(epoch_seconds * 1000)

@@ -4,6 +4,7 @@ A name is checked before it becomes part of a key, so no command is ever sent wi
 """
 
 import re
+import zlib
 
 from common.errors import InvalidName
 
@@ -53,6 +54,11 @@ def shard(text: str) -> tuple[int, int]:
     if match is None or int(match[1]) >= int(match[2]):
         raise InvalidName(f"bad shard {_shown(text)}: i/n with i from 0 to n-1, such as 0/1")
     return int(match[1]), int(match[2])
+
+
+def in_shard(name: str, index: int, shards: int) -> bool:
+    """Whether a symbol is the `index`-th shard's; the same in every process and version."""
+    return zlib.crc32(name.encode()) % shards == index
 
 
 def physics_state(name: str) -> str:

@@ -29,6 +29,7 @@ class PhysicsUpdate:
     """Seconds since 1970 of the newest sample."""
     regime: str
     alpha: float
+    source: str | None
     payload: bytes = field(repr=False)
 
 
@@ -158,7 +159,11 @@ def _physics_update(fields: dict[str, Any], payload: bytes, now: float | None) -
     newness = version(fields)
     if newness is not None and now is not None:
         check_epoch(newness.epoch, now)
-    return PhysicsUpdate(name, newness, None if stamp is None else from_iso(stamp), regime(data), alpha, payload)
+    source = data.get("source")
+    if not (source is None or type(source) is str):
+        raise InvalidMessage("type", "data.source is not text")
+    time = None if stamp is None else from_iso(stamp)
+    return PhysicsUpdate(name, newness, time, regime(data), alpha, source, payload)
 
 
 def _heartbeat(fields: dict[str, Any], now: float | None) -> Heartbeat:

@@ -88,6 +88,17 @@ class ServiceSettings(BaseSettings):
         return settings, said
 
 
+class FreshnessSettings(ServiceSettings):
+    """What every service has that says how far a state may be trusted; it has a `silence_seconds` of its own, too."""
+
+    stale_seconds: Seconds = Field(
+        10.0, validation_alias="STALE_SECONDS", description="a state is stale from this age of its sample on"
+    )
+    expired_seconds: Seconds = Field(
+        60.0, validation_alias="EXPIRED_SECONDS", description="and expired from this one, or after so long a silence"
+    )
+
+
 class RedisSettings(ServiceSettings):
     """What every service that talks to Redis has."""
 
@@ -96,6 +107,9 @@ class RedisSettings(ServiceSettings):
         validation_alias="REDIS_URL",
         repr=False,
         description="redis://, rediss:// or unix://, with user and password where the server asks for them",
+    )
+    redis_timeout_seconds: Seconds = Field(
+        5.0, validation_alias="REDIS_TIMEOUT_SECONDS", description="how long a command or a connection may take"
     )
 
     @field_validator("redis_url")

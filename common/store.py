@@ -136,13 +136,14 @@ def _wrong_type(key: str, error: RedisError) -> InvalidMessage:
 
 
 class MarketFeeds:
-    """`market:feed:{ID}`: a feed is alive. It lives 5 s, so a feed that died is gone."""
+    """`market:feed:{ID}`: a feed is alive. Its key lives for seconds, so a feed that died is gone."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def announce(self, feed_id: str, about: dict[str, Any]) -> None:
-        await self._client.set(keys.market_feed(feed_id), orjson.dumps(about), ex=keys.FEED_TTL_SECONDS)
+    async def announce(self, feed_id: str, about: dict[str, Any], lifetime: float = keys.FEED_TTL_SECONDS) -> None:
+        """`lifetime` in seconds."""
+        await self._client.set(keys.market_feed(feed_id), orjson.dumps(about), px=round(lifetime * 1000))
 
     async def withdraw(self, feed_id: str) -> None:
         await self._client.delete(keys.market_feed(feed_id))

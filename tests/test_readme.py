@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.settings import RedisSettings, ServiceSettings
+from common.settings import FreshnessSettings, RedisSettings, ServiceSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -20,7 +20,7 @@ def settings_of(service: str) -> type[ServiceSettings]:
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, ServiceSettings)
-        and value not in (ServiceSettings, RedisSettings)
+        and value not in (ServiceSettings, RedisSettings, FreshnessSettings)
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from common.fanout import protocol
 from common.fanout.frames import deflated_frame, text_frame
-from common.fanout.protocol import Subscription
+from common.fanout.protocol import Statement, Subscription
 from common.fanout.session import MAX_WAITING, Session, Source, frames, heartbeat
 from common.fanout.turn import Missed, Pending, Update, add_missed, chunks, take_newest
 
@@ -64,6 +64,13 @@ class Group:
             session.agent_update(frame)
         self._hand_out(frame)
 
+    def freshness(self, statement: Statement) -> None:
+        """Its symbols are all that this group wants of them."""
+        for session in list(self._behind):
+            session.freshness(statement.symbols)
+        if self._ready:
+            self._hand_out(self._frames([protocol.freshness(statement)]))
+
     def heartbeat(self) -> None:
         for session in list(self._behind):
             session.heartbeat()
@@ -93,13 +100,14 @@ class BatchGroup(Group):
     within a window is told of what it brought so far; the rest of the window is its own to have.
     """
 
-    __slots__ = ("_agents", "_begin", "_heartbeat_due", "_since", "_window")
+    __slots__ = ("_agents", "_begin", "_heartbeat_due", "_since", "_statements", "_window")
 
     def __init__(self, wanted: Subscription, source: Source, begin: Callable[["BatchGroup"], object]) -> None:
         super().__init__(wanted, source)
         self._begin = begin
         self._window: list[Update] = []
         self._agents: list[bytes] = []
+        self._statements: list[Statement] = []
         self._since: dict[Session, int] = {}
         """How much of the window the sessions have already that were written to within it."""
         self._heartbeat_due = False
@@ -126,6 +134,12 @@ class BatchGroup(Group):
                 session.agent_drops += 1
         self._agents.append(payload)
 
+    def freshness(self, statement: Statement) -> None:
+        self._open()
+        if statement.symbols is None:
+            self._statements.clear()
+        self._statements.append(statement)  # after the states that it speaks of
+
     def heartbeat(self) -> None:
         self._open()
         self._heartbeat_due = True  # it is proof of what was sent, and this is not yet
@@ -150,6 +164,9 @@ class BatchGroup(Group):
                 session.missed(part.missed)
             if part.payloads:
                 self._hand_out(self._frames(part.payloads), part.versions, part.skipped)
+        statements, self._statements = self._statements, []
+        for statement in statements:
+            super().freshness(statement)
         agents, self._agents = self._agents, []
         for payload in agents:
             super().agent_update(payload)
@@ -167,7 +184,7 @@ class BatchGroup(Group):
         return text_frame(payload)
 
     def _open(self) -> None:
-        if not (self._window or self._agents or self._heartbeat_due):
+        if not (self._window or self._statements or self._agents or self._heartbeat_due):
             self._begin(self)
 
     def _of(self, session: Session | None) -> list[tuple[str, Missed]]:

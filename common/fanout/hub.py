@@ -4,7 +4,8 @@ Nothing waits for that: the turn ends as soon as what had arrived is read. Only 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from prometheus_client import Counter, Gauge
 
@@ -13,8 +14,9 @@ from common.fanout import protocol
 from common.fanout.frames import text_frame
 from common.fanout.group import BatchGroup, Group
 from common.fanout.newest import NewestTable
-from common.fanout.protocol import MAX_NAMED_SYMBOLS, Refused, Request, Subscription, Upstream
+from common.fanout.protocol import MAX_NAMED_SYMBOLS, Refused, Request, Statement, Subscription, Upstream
 from common.fanout.session import Session, Wire
+from common.fanout.standing import Standing
 from common.fanout.turn import Update
 from common.state import Version
 
@@ -33,10 +35,15 @@ class Hub:
     `upstream` tells how fresh what comes from above is.
     """
 
-    def __init__(self, clock: Clock, upstream: Callable[[], Upstream]) -> None:
+    def __init__(
+        self, clock: Clock, upstream: Callable[[], Upstream], time: Callable[[], float] | None = None
+    ) -> None:
+        """`time`: what every message is stamped with, in seconds since 1970; the clock's without it."""
         self.table = NewestTable()
+        self.standing = Standing()
         self.upstream = upstream
         self._clock = clock
+        self._time = time or clock.time
         self._places: dict[Session, Group] = {}
         self._groups: dict[Subscription, Group] = {}
         self._everything: dict[Group, None] = {}
@@ -47,7 +54,7 @@ class Hub:
         return len(self._places)
 
     def timestamp(self) -> str:
-        return iso_millis(self._clock.time())
+        return iso_millis(self._time())
 
     def update(self, symbol: str, version: Version | None, payload: bytes, skipped: int = 0) -> bool:
         """Take a PHYSICS_UPDATE if it is newer than what is held, and send it on; whether it was taken.
@@ -62,7 +69,24 @@ class Hub:
 
     def remove(self, symbol: str) -> None:
         if self.table.remove(symbol):
+            self.standing.forget(symbol)
             self._send(Update(symbol, text_frame(protocol.removed(symbol)), removal=True))
+
+    def freshness(self, statement: Statement) -> None:
+        """Say how far some states may be trusted to who wants them."""
+        self.flush()  # a state comes before what is said of it
+        self.standing.take(statement, self.monotonic())
+        if statement.symbols is None:
+            for group in list(self._groups.values()):
+                group.freshness(statement)
+            return
+        for group in list(self._everything):
+            group.freshness(statement)
+        for group, symbols in self._by_group(statement.symbols).items():
+            group.freshness(replace(statement, symbols=tuple(symbols)))
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
 
     def agent_update(self, payload: bytes) -> None:
         self.flush()
@@ -84,6 +108,8 @@ class Hub:
         session.want(wanted)
         self._place(session)
         CLIENTS.set(len(self._places))
+        if self.standing.whole.status != "live":
+            session.freshness(None)
         session.heartbeat()
         return session
 
@@ -140,6 +166,14 @@ class Hub:
                 group.turn.append(update)
                 given[group] = None
         return given
+
+    def _by_group(self, symbols: Iterable[str]) -> dict[Group, list[str]]:
+        """The symbols that each group wants which named some."""
+        wanted: dict[Group, list[str]] = {}
+        for symbol in symbols:
+            for group in self._by_symbol.get(symbol, ()):
+                wanted.setdefault(group, []).append(symbol)
+        return wanted
 
     def _send(self, update: Update) -> None:
         if not self._turn:

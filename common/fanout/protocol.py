@@ -7,13 +7,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, cast, get_args
 from urllib.parse import parse_qs
 
 import orjson
 
 from common import keys
 from common.errors import CottageError, InvalidMessage, InvalidName
+from common.freshness import Cause, Freshness, Status
 from common.state import Version
 
 SUBPROTOCOL = "cottage.v1"
@@ -105,10 +106,15 @@ class Request:
 class Upstream:
     """How fresh what comes from above is: `status` live, stale or expired; `cause` None while live."""
 
-    status: str
-    cause: str | None
+    status: Status
+    cause: Cause | None
     age_ms: int | None
     """Milliseconds since feynman was heard, as far as is known here."""
+
+    @property
+    def freshness(self) -> Freshness:
+        """Of all that comes from there."""
+        return Freshness(self.status, self.cause, None if self.age_ms is None else self.age_ms / 1000)
 
     @property
     def complete(self) -> bool:
@@ -120,9 +126,35 @@ def parse_upstream(fields: object) -> Upstream:
     """What a HEARTBEAT says of what is above. Raises InvalidMessage."""
     if isinstance(fields, dict):
         status, cause, age_ms = (fields.get(name) for name in ("status", "cause", "age_ms"))
-        if isinstance(status, str) and isinstance(cause, str | None) and isinstance(age_ms, int | None):
-            return Upstream(status, cause, age_ms)
+        if status in get_args(Status) and isinstance(cause, str | None) and isinstance(age_ms, int | None):
+            return Upstream(cast("Status", status), cast("Cause | None", cause), age_ms)
     raise InvalidMessage("type", "a heartbeat without an upstream")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a FRESHNESS says: so far may the states of these symbols be trusted."""
+
+    freshness: Freshness
+    """Its age is that of the oldest sample among them; of all, the seconds since feynman was heard."""
+    symbols: tuple[str, ...] | None = None
+    """None is all that there are, whatever was said of some before."""
+
+
+def parse_freshness(fields: dict[str, Any]) -> Statement:
+    """A FRESHNESS. Raises InvalidMessage."""
+    status, cause, age_ms, symbols = (fields.get(name) for name in ("status", "cause", "age_ms", "symbols"))
+    if (
+        status in get_args(Status)
+        and isinstance(cause, str | None)
+        and isinstance(age_ms, int | float | None)
+        and isinstance(symbols, list)
+        and all(symbol == ALL or keys.is_symbol(symbol) for symbol in symbols)
+    ):
+        age = None if age_ms is None else age_ms / 1000
+        freshness = Freshness(cast("Status", status), cast("Cause | None", cause), age)
+        return Statement(freshness, None if ALL in symbols else tuple(symbols))
+    raise InvalidMessage("type", "a FRESHNESS without status, cause, age_ms and symbols")
 
 
 def parse_target(target: str, most_symbols: int = MAX_NAMED_SYMBOLS) -> Subscription | None:
@@ -241,6 +273,11 @@ def heartbeat(timestamp: str, upstream: Upstream, seqs: dict[str, Version] | Non
     if seqs is not None:
         message["seqs"] = {symbol: tuple(version) for symbol, version in seqs.items()}  # orjson knows no named tuples
     return orjson.dumps(message)
+
+
+def freshness(statement: Statement) -> bytes:
+    names = [ALL] if statement.symbols is None else statement.symbols
+    return orjson.dumps({"event": "FRESHNESS", **statement.freshness.as_dict(), "symbols": names})
 
 
 def removed(symbol: str) -> bytes:

@@ -13,6 +13,7 @@ from common.fanout import protocol
 from common.fanout.frames import text_frame
 from common.fanout.newest import NewestTable
 from common.fanout.protocol import Code, Refused, Request, Subscription, Upstream
+from common.fanout.standing import Standing
 from common.fanout.turn import WRITE_BYTES, Missed, Pending, add_missed, take_newest
 
 MAX_WAITING = 64
@@ -41,6 +42,11 @@ class Source(Protocol):
     def upstream(self) -> Upstream: ...
 
     def timestamp(self) -> str: ...
+
+    @property
+    def standing(self) -> Standing: ...
+
+    def monotonic(self) -> float: ...
 
 
 def heartbeat(source: Source, wanted: Subscription) -> bytes:
@@ -89,6 +95,8 @@ class Session:
         "_snapshot",
         "_snapshot_owed",
         "_source",
+        "_unsaid",
+        "_unsaid_whole",
         "agent_drops",
         "in_step",
         "wanted",
@@ -119,6 +127,9 @@ class Session:
         self._replies: list[bytes] = []
         self._agent_frames: list[bytes] = []
         self._heartbeat_owed = False
+        self._unsaid: dict[str, None] = {}
+        """Symbols whose freshness it was not told."""
+        self._unsaid_whole = False
         self._delivered = self._skipped = 0
         self.agent_drops = 0
 
@@ -159,6 +170,15 @@ class Session:
         self._agent_frames.append(frame)
         self.pump()
 
+    def freshness(self, symbols: Iterable[str] | None) -> None:
+        """What is said of these has changed; None is all that there are. It goes out after what is pending."""
+        if symbols is None:
+            self._unsaid_whole = True
+            self._unsaid.clear()
+        elif not self._unsaid_whole:
+            self._unsaid.update(dict.fromkeys(symbols))
+        self.pump()
+
     def heartbeat(self) -> None:
         """Owed once what is pending has gone out: its versions are proof of what the client holds."""
         self._heartbeat_owed = True
@@ -195,7 +215,7 @@ class Session:
         self._snapshot.update(dict.fromkeys(new))
         self._missing.update(dict.fromkeys(missing))
         self._snapshot_owed = True
-        self.pump()
+        self.freshness([symbol for symbol in new if symbol in self._source.standing.apart])
 
     def blocked(self) -> None:
         """The wire takes no more writes."""
@@ -211,6 +231,8 @@ class Session:
                 self._write_snapshot()
             elif self._pending:
                 self._write_pending()
+            elif self._unsaid_whole or self._unsaid:
+                self._write_freshness()
             elif self._agent_frames:
                 wire.write(self._agent_frames.pop(0))
             elif self._heartbeat_owed:
@@ -293,6 +315,17 @@ class Session:
         if not part.payloads:  # removed, and never told
             return
         self.wire.write(frames(self.wanted, part.payloads))
+
+    def _write_freshness(self) -> None:
+        standing, now = self._source.standing, self._source.monotonic()
+        if self._unsaid_whole:
+            statements = standing.whole_of(None if self.wanted.everything else self.wanted.named, now)
+        else:
+            statements = standing.each_of([name for name in self._unsaid if self.wants(name)], now)
+        self._unsaid_whole = False
+        self._unsaid.clear()
+        if statements:
+            self.wire.write(frames(self.wanted, [protocol.freshness(each) for each in statements]))
 
     def _frame(self, payload: bytes) -> bytes:
         return frames(self.wanted, [payload])

@@ -9,6 +9,7 @@ connection's `_reader`, `_writer` and `_parser.parse_error`, and the pool's `get
 
 from common.redis.client import (
     BATCH,
+    COMMAND_SECONDS,
     BlockingClient,
     Client,
     Command,
@@ -20,6 +21,7 @@ from common.redis.subscription import Subscription, subscribe
 
 __all__ = [
     "BATCH",
+    "COMMAND_SECONDS",
     "BlockingClient",
     "Client",
     "Command",

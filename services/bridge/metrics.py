@@ -11,3 +11,4 @@ SUBSCRIPTIONS = Counter("cottage_bridge_subscriptions_total", "Subscriptions con
 FULL_READS = Counter("cottage_bridge_full_reads_total", "Times that all states were read")
 HEALED = Counter("cottage_bridge_healed_total", "States that a full read brought and the channel had not")
 REMOVED = Counter("cottage_bridge_removed_total", "Symbols whose state was gone from Redis")
+FRESHNESS = Counter("cottage_bridge_freshness_total", "Changes of freshness that were said, by status", ["status"])

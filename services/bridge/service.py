@@ -12,26 +12,36 @@ from typing import Any
 from common import keys, logs
 from common.backoff import Backoff
 from common.cancellation import cancellation_kept
-from common.clock import Clock
+from common.clock import Clock, RemoteClock, from_iso
 from common.errors import InvalidMessage, RedisError, RedisUnavailable, leaves
 from common.fanout.gateway import Gateway
 from common.fanout.hub import Hub
 from common.fanout.limits import Limits
 from common.fanout.newest import Entry
 from common.fanout.protocol import Upstream
+from common.fanout.standing import alike
+from common.freshness import Chain, Feed, Freshness
 from common.messages import MAX_BYTES, AgentUpdate, Heartbeat, PhysicsUpdate, check_epoch, parse_state_update
 from common.ops import listening_socket
 from common.redis import Client, Subscription, connect, subscribe
 from common.settings import redacted
 from common.state import PhysicsState
-from common.store import PhysicsStates, batches, scan
+from common.store import MarketFeeds, PhysicsStates, batches, scan
 from services.bridge import metrics
+from services.bridge.samples import Samples
 from services.bridge.settings import BridgeSettings
 from services.bridge.upstream import Hearing
 
 PING_SECONDS = 1.0
 REREAD_PAUSE_SECONDS = 1.0
 """New epochs, true or forged, make nobody read all states more often than that."""
+SLOW_SECONDS = 1.0
+"""An answer that took longer does not tell what time it is."""
+LOOK_SHARE = 2 / 3
+"""Of the silence after which a hop counts as broken: so often the hops behind Redis are looked at."""
+JUDGED = 12
+"""Looks at what holds of all, in that time; each JUDGED_SYMBOLS-th is also at every symbol."""
+JUDGED_SYMBOLS = 4
 
 log = logs.get_logger()
 throttled = logs.Throttled(log)
@@ -41,10 +51,13 @@ class RedisBridge:
     def __init__(self, settings: BridgeSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._hearing = Hearing(clock.monotonic(), settings.silence_seconds)
-        self._hub = Hub(clock, self.upstream)
-        self._redis_ahead = 0.0
-        """Redis's clock less our monotonic one, in seconds."""
+        self._thresholds = settings.thresholds()
+        self._hearing = Hearing(clock.monotonic(), self._thresholds)
+        self._samples = Samples(self._thresholds)
+        self._feeds: tuple[Feed, ...] | None = None
+        """That live, as was seen last; None where that is not known."""
+        self._redis_clock = RemoteClock()
+        self._hub = Hub(clock, self.upstream, self._redis_now)
         self._epoch = 0
         self._reread = asyncio.Event()
         self._absent: set[str] = set()
@@ -56,21 +69,29 @@ class RedisBridge:
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
         gateway = Gateway(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
+        self._judge(self.upstream().freshness)  # nobody is to think that we know anything yet
         async with gateway.serve(link), asyncio.TaskGroup() as group:
-            following = group.create_task(self._follow(), name="follow")
+            tasks = [
+                group.create_task(self._follow(), name="follow"),
+                group.create_task(self._keep_judging(), name="freshness"),
+            ]
             await stopping.wait()
-            following.cancel()
+            for task in tasks:
+                task.cancel()
 
     def not_ready(self) -> str | None:
         return self._problem
 
     def status(self) -> dict[str, Any]:
-        upstream = self.upstream()
+        upstream, now = self.upstream(), self._clock.monotonic()
         return {
             "redis": {"url": redacted(self._settings.redis_url), "problem": self._problem},
             "upstream": {"status": upstream.status, "cause": upstream.cause, "age_ms": upstream.age_ms},
             "epoch": self._epoch,
+            "writers": sorted(f"{index}/{shards}" for index, shards in self._hearing.writers(now)),
+            "feeds": None if self._feeds is None else [feed.source for feed in self._feeds],
             "symbols": len(self._hub.table),
+            "not_live": len(self._hub.standing.apart) if upstream.status == "live" else len(self._hub.table),
             "broadcasters": len(self._hub),
         }
 
@@ -96,25 +117,34 @@ class RedisBridge:
     async def _listen(self) -> None:
         """One subscription's life. Raises RedisError when it is lost."""
         url = self._settings.redis_url
-        async with subscribe(url, keys.STATE_UPDATE) as subscription, connect(url) as client:
+        timeout = self._settings.redis_timeout_seconds
+        async with (
+            subscribe(url, keys.STATE_UPDATE, timeout=timeout) as subscription,
+            connect(url, timeout=timeout) as client,
+        ):
             metrics.SUBSCRIPTIONS.inc()
             await self._read_all(client)
             self._hearing.redis_answers = True
             self._problem = None
             log.info("subscribed", url=redacted(url), symbols=len(self._hub.table))
             async with asyncio.TaskGroup() as group:
-                rereading = group.create_task(self._keep_reading(client), name="reread")
+                tasks = [
+                    group.create_task(self._keep_reading(client), name="reread"),
+                    group.create_task(self._keep_looking(client), name="feeds"),
+                ]
                 try:
                     await self._take_messages(subscription)
                 finally:
-                    rereading.cancel()
+                    for task in tasks:
+                        task.cancel()
 
     async def _take_messages(self, subscription: Subscription) -> None:
+        silent = self._thresholds.silent
         while True:
-            payloads = await subscription.messages(self._settings.silence_seconds)
+            payloads = await subscription.messages(silent)
             for payload in payloads:
                 self._take(payload)
-            if not payloads and not await subscription.answers(PING_SECONDS):
+            if not payloads and not await subscription.answers(min(PING_SECONDS, silent)):
                 raise RedisUnavailable("the channel is silent and the server does not answer a PING")
 
     def _take(self, payload: bytes) -> None:
@@ -126,15 +156,16 @@ class RedisBridge:
 
     def _apply(self, payload: bytes) -> None:
         match parse_state_update(payload, self._redis_now()):
-            case PhysicsUpdate(symbol=symbol, version=version):
+            case PhysicsUpdate(symbol=symbol, version=version) as update:
                 metrics.PHYSICS_UPDATES.inc()
                 self._check_room(symbol)
-                self._hub.update(symbol, version, payload)
+                if self._hub.update(symbol, version, payload):
+                    self._samples.taken(symbol, update.timestamp, update.source)
                 if version is not None:
                     self._note_epoch(version.epoch)
-            case Heartbeat(version=version):
+            case Heartbeat(version=version, shard=shard):
                 metrics.HEARTBEATS.inc()
-                self._hearing.heard_writer(self._clock.monotonic())
+                self._hearing.heard_writer(shard, self._clock.monotonic())
                 self._note_epoch(version.epoch)
             case AgentUpdate():
                 metrics.AGENT_UPDATES.inc()
@@ -158,11 +189,47 @@ class RedisBridge:
             self._reread.clear()
             await self._read_all(client)
 
+    async def _keep_looking(self, client: Client) -> None:
+        """At Redis's clock, and at which feeds live where some state is so old that it matters."""
+        while True:
+            await self._clock.sleep(self._thresholds.silent * LOOK_SHARE)
+            now = await self._ask_time(client)
+            if self._samples.any_doubtful(now):
+                self._feeds = tuple(map(Feed.from_fields, (await MarketFeeds(client).alive()).values()))
+
+    async def _ask_time(self, client: Client) -> float:
+        """Redis's clock; what we know of it is set by it."""
+        sent = self._clock.monotonic()
+        now = await client.now()
+        if not self._redis_clock.known or self._clock.monotonic() - sent < SLOW_SECONDS:
+            self._redis_clock.forget()  # of an answer that came at once, any step is to be believed
+            self._redis_clock.told(now, sent)
+        return now
+
+    async def _keep_judging(self) -> None:
+        """Say what changes in how far the states may be trusted: at once of all, in between of some of them."""
+        looks = 0
+        while True:
+            await self._clock.sleep(self._thresholds.silent / JUDGED)
+            looks += 1
+            whole = self.upstream().freshness
+            if looks % JUDGED_SYMBOLS == 0 or not alike(whole, self._hub.standing.whole):
+                self._judge(whole)
+
+    def _judge(self, whole: Freshness) -> None:
+        now = self._redis_now()
+        chain = Chain(self._hearing.writers(self._clock.monotonic()), self._feeds)
+        apart = self._samples.apart(whole, chain, now)
+        for statement in self._hub.standing.changes(whole, apart, lambda symbol: self._samples.age(symbol, now)):
+            self._hub.freshness(statement)
+            symbols = len(self._hub.table) if statement.symbols is None else len(statement.symbols)
+            metrics.FRESHNESS.labels(whole.status if statement.symbols is None else statement.freshness.status).inc()
+            log.info("freshness", **statement.freshness.as_dict(), symbols=symbols)
+
     async def _read_all(self, client: Client) -> None:
         """Read every state: what the channel did not bring is healed, what is gone twice is removed."""
         started = time.perf_counter()
-        now = await client.now()
-        self._redis_ahead = now - self._clock.monotonic()
+        now = await self._ask_time(client)
         held = self._hub.table.entries()
         present: set[str] = set()
         """A state that cannot be trusted is not gone: the last good one stands."""
@@ -183,6 +250,7 @@ class RedisBridge:
         gone = sorted(absent & self._absent)
         for symbol in gone:
             self._hub.remove(symbol)
+            self._samples.removed(symbol)
         if gone:
             metrics.REMOVED.inc(len(gone))
             log.info("states_removed", count=len(gone), symbols=gone[:20])
@@ -209,7 +277,10 @@ class RedisBridge:
         if current is not None and current.payload == payload:
             return False
         self._check_room(symbol)
-        return self._hub.update(symbol, state.version, payload)
+        if not self._hub.update(symbol, state.version, payload):
+            return False
+        self._samples.taken(symbol, None if state.timestamp is None else from_iso(state.timestamp), state.source)
+        return True
 
     def _check_room(self, symbol: str) -> None:
         """Raises InvalidMessage where one more symbol would be too many."""
@@ -218,7 +289,9 @@ class RedisBridge:
             raise InvalidMessage("room", f"{most} symbols are held already: see BRIDGE_MAX_SYMBOLS")
 
     def _redis_now(self) -> float:
-        return self._redis_ahead + self._clock.monotonic()
+        """Redis's clock; ours until it has told."""
+        told = self._redis_clock.now(self._clock.monotonic())
+        return self._clock.time() if told is None else told
 
     def _drop(self, event: str, what: str, error: InvalidMessage) -> None:
         metrics.DROPPED.labels(error.reason).inc()

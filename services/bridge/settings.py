@@ -5,10 +5,11 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import Port, RedisSettings, Seconds
+from common.freshness import Thresholds
+from common.settings import FreshnessSettings, Port, RedisSettings, Seconds
 
 
-class BridgeSettings(RedisSettings):
+class BridgeSettings(RedisSettings, FreshnessSettings):
     model_config = SettingsConfigDict(env_prefix="BRIDGE_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="address of the link that broadcasters dial")
@@ -23,3 +24,6 @@ class BridgeSettings(RedisSettings):
         3.0, description="a channel silent for so long is asked whether it still hears"
     )
     heartbeat_seconds: Seconds = Field(1.0, description="HEARTBEAT on the link this often")
+
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.stale_seconds, self.expired_seconds, self.silence_seconds)

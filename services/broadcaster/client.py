@@ -25,12 +25,14 @@ from common.backoff import Backoff
 from common.clock import Clock, SystemClock
 from common.errors import CottageError, InvalidMessage
 from common.fanout.protocol import ALL, Close, Upstream
+from common.freshness import USUAL, Thresholds
 from services.broadcaster.dial import CLOSE_SECONDS, dial
 from services.broadcaster.replica import Phase, Replica, State
 
-ASK_SECONDS = 2.0
-"""Of silence: a server only has to speak every 5 s."""
-LOST_SECONDS = 6.0
+ASK_SHARE = 2 / 3
+"""Of the silence after which what is held counts as stale: the server is asked, which only has to speak every 5 s."""
+LOST_TIMES = 2.0
+"""That silence: the connection is given up."""
 LONGEST_RETRY_SECONDS = 60.0
 """However much longer a full server asks for."""
 NAMES_IN_URL = 100
@@ -45,12 +47,15 @@ class Refused(CottageError):
 class StateClient:
     """Made by `connect`."""
 
-    def __init__(self, url: str, symbols: Iterable[str] | None, batch: int, clock: Clock) -> None:
+    def __init__(
+        self, url: str, symbols: Iterable[str] | None, batch: int, thresholds: Thresholds, clock: Clock
+    ) -> None:
         names = None if symbols is None else {name if name == ALL else keys.symbol(name) for name in symbols}
         self._url = url
         self._batch = batch
         self._clock = clock
-        self._replica = Replica(None if names is None or ALL in names else names, self._changed)
+        self._silent = thresholds.silent
+        self._replica = Replica(None if names is None or ALL in names else names, self._changed, thresholds)
         self._connection: ClientConnection | None = None
         self._fresh: dict[str, None] = {}
         """Symbols that changed since `changes` was asked last."""
@@ -61,14 +66,20 @@ class StateClient:
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, url: str, *, symbols: Iterable[str] | None = None, batch: int = 0, clock: Clock | None = None
+        cls,
+        url: str,
+        *,
+        symbols: Iterable[str] | None = None,
+        batch: int = 0,
+        thresholds: Thresholds = USUAL,
+        clock: Clock | None = None,
     ) -> AsyncIterator[Self]:
         """A client that follows until the block ends.
 
         `symbols`: None is all. `batch`: 100, 250, 500 or 1000 ms for which the server gathers updates. Raises
         InvalidName for a bad symbol. A server that is not there is waited for.
         """
-        client = cls(url, symbols, batch, clock or SystemClock())
+        client = cls(url, symbols, batch, thresholds, clock or SystemClock())
         following = asyncio.create_task(client._run(), name="state client")
         try:
             yield client
@@ -110,6 +121,11 @@ class StateClient:
     def freshness(self, symbol: str) -> str:
         """`live`, `stale`, `expired`, `undated` or `missing`."""
         return self._replica.freshness(symbol, self._clock.monotonic())
+
+    def cause(self, symbol: str) -> str | None:
+        """Why it is `stale` or `expired`: `server_down`, `bridge_down`, `redis_down`, `writer_down`, `feed_down` or
+        `market_quiet`; None where it is neither."""
+        return self._replica.cause(symbol, self._clock.monotonic())
 
     async def synced(self) -> None:
         """Wait until all that is wanted has come over the connection that there is. Raises Refused."""
@@ -210,7 +226,7 @@ class StateClient:
         asked = False
         while True:
             try:
-                async with asyncio.timeout(LOST_SECONDS - ASK_SECONDS if asked else ASK_SECONDS):
+                async with asyncio.timeout(self._silent * (LOST_TIMES - ASK_SHARE if asked else ASK_SHARE)):
                     frame = await connection.recv(decode=False)
             except TimeoutError:
                 if asked:

@@ -12,12 +12,13 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from common import logs
 from common.backoff import Backoff
-from common.clock import Clock
+from common.clock import Clock, RemoteClock, from_iso
 from common.errors import InvalidMessage
 from common.fanout import protocol
 from common.fanout.frames import LinkConnection
 from common.fanout.hub import Hub
-from common.fanout.protocol import Close
+from common.fanout.protocol import Close, Statement
+from common.fanout.standing import Standing, alike
 from common.messages import AgentUpdate, parse_state_update
 from common.state import load_object, symbol, version
 from services.broadcaster import metrics
@@ -44,6 +45,10 @@ class Link:
         self._named: set[str] = set()
         """Symbols of the SNAPSHOT that is under way."""
         self._complete = False
+        self._told = Standing()
+        """What the bridge says of how far its states may be trusted."""
+        self.bridge_clock = RemoteClock()
+        """Which is Redis's: the bridge's messages are stamped by it."""
         self.problem: str | None = "no link to the bridge yet"
 
     async def follow(self) -> None:
@@ -55,6 +60,7 @@ class Link:
                 await self._hold()
             except LinkLost as lost:
                 self._state.lost()
+                self.judge()
                 self.problem = f"bridge: {lost}"
                 throttled.warning("bridge_lost", "", url=self._url, error=str(lost))
             await self._clock.sleep(backoff.after(self._clock.monotonic() - began))
@@ -74,6 +80,8 @@ class Link:
 
     async def _receive(self, connection: LinkConnection) -> None:
         self._named.clear()
+        self._told = Standing()
+        self.bridge_clock.forget()
         connection.give_up_after(self._silence_seconds)
         while True:
             try:
@@ -111,12 +119,32 @@ class Link:
                 agent_update = parse_state_update(message, None)
                 assert isinstance(agent_update, AgentUpdate)  # by its event
                 self._hub.agent_update(message)
+            case "FRESHNESS":
+                statement = protocol.parse_freshness(fields)
+                self._told.take(statement, self._clock.monotonic())
+                if self._state.up and self._hub.standing.whole.cause != "bridge_down":
+                    self._hub.freshness(statement)
             case "HEARTBEAT":
-                self._state.state(protocol.parse_upstream(fields.get("upstream")), self._clock.monotonic())
+                now = self._clock.monotonic()
+                self.bridge_clock.told(from_iso(fields.get("timestamp")), now)
+                self._state.state(protocol.parse_upstream(fields.get("upstream")), now)
+                self.judge()
             case "ACK":
                 pass  # of our own requests
             case _:
                 raise InvalidMessage("event", "none that a bridge sends")
+
+    def judge(self) -> None:
+        """Say that the bridge is down, or is no longer: what it says holds then, and nothing that it said before."""
+        now = self._clock.monotonic()
+        said = self._hub.standing.whole
+        if not self._state.up:
+            whole = self._state.upstream(now).freshness
+            if not alike(whole, said):
+                self._hub.freshness(Statement(whole))
+        elif said.cause == "bridge_down":
+            for statement in self._told.whole_of(None, now):
+                self._hub.freshness(statement)
 
     def _update(self, message: bytes, fields: dict[str, Any]) -> None:
         skipped = fields.get("skipped", 0)

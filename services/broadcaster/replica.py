@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from common.clock import from_iso
+from common.clock import RemoteClock, from_iso
 from common.errors import InvalidMessage
-from common.fanout.protocol import ALL, Upstream, parse_upstream
-from common.freshness import EXPIRED_SECONDS, SILENT_SECONDS, STALE_SECONDS
+from common.fanout.protocol import ALL, Upstream, parse_freshness, parse_upstream
+from common.fanout.standing import Standing
+from common.freshness import USUAL, Thresholds
 from common.state import Version, symbol, version
 
-CLOCK_STEP_SECONDS = 10.0
-"""More than a late message: the server's clock was set."""
 NAMES_A_REQUEST = 2000
 """A request has at most 64 KiB."""
 
@@ -49,6 +48,7 @@ class Replica:
     wanted: set[str] | None
     """None is every symbol."""
     on_change: Callable[[str], None]
+    thresholds: Thresholds = USUAL
     phase: Phase = Phase.CONNECTING
     states: dict[str, State] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
@@ -59,9 +59,9 @@ class Replica:
     resyncs: int = 0
     """Times that a HEARTBEAT proved a newer version than what is held, and it was asked for again."""
     heard_at: float = 0.0
-    _server_ahead: float | None = None
-    """The server's clock less our monotonic one."""
-    _trusted: bool = False
+    standing: Standing = field(default_factory=Standing)
+    """What the server says of how far its states may be trusted."""
+    _server_clock: RemoteClock = field(default_factory=RemoteClock)
     _named: set[str] = field(default_factory=set)
     _unanswered: set[int] = field(default_factory=set)
     _requests: int = 0
@@ -71,7 +71,8 @@ class Replica:
         """A new connection: its SNAPSHOT comes next. `now` is of a monotonic clock, in seconds, here and below."""
         self.heard_at = now
         self.upstream = None
-        self._trusted = False  # it may be another server, with another clock
+        self.standing = Standing()
+        self._server_clock.forget()
         self._named.clear()
         self._unanswered.clear()
         self._whole = True
@@ -141,6 +142,8 @@ class Replica:
             case "SNAPSHOT":
                 self._told(message, now)
                 self._snapshot(message)
+            case "FRESHNESS":
+                self.standing.take(parse_freshness(message), now)
             case "REMOVED":
                 self._remove(str(message.get("symbol")))
             case "HEARTBEAT":
@@ -158,29 +161,40 @@ class Replica:
 
     def age(self, name: str, now: float) -> float | None:
         """Seconds since the symbol's sample, by the server's clock; None where that is not known."""
-        state = self.states.get(name)
-        if state is None or state.time is None or self._server_ahead is None:
+        state, server_now = self.states.get(name), self._server_clock.now(now)
+        if state is None or state.time is None or server_now is None:
             return None
-        return max(0.0, self._server_ahead + now - state.time)
+        return max(0.0, server_now - state.time)
 
     def freshness(self, name: str, now: float) -> str:
         """`live`, `stale` or `expired`; `undated` for a state that does not tell its time; `missing` for none."""
         if name not in self.states:
             return "missing"
-        age, silent = self.age(name, now), now - self.heard_at
-        hop = self.upstream.status if self.phase is Phase.CONNECTED and self.upstream is not None else "live"
-        if hop == "expired" or silent >= EXPIRED_SECONDS or (age is not None and age >= EXPIRED_SECONDS):
+        thresholds, age, silent = self.thresholds, self.age(name, now), now - self.heard_at
+        said = {self.standing.of(name).status, self._hop_status}
+        if "expired" in said or silent >= thresholds.expired or (age is not None and age >= thresholds.expired):
             return "expired"
-        if hop != "live" or silent >= SILENT_SECONDS or (age is not None and age >= STALE_SECONDS):
+        if said != {"live"} or silent >= thresholds.silent or (age is not None and age >= thresholds.stale):
             return "stale"
         return "undated" if age is None else "live"
 
+    def cause(self, name: str, now: float) -> str | None:
+        """Why it is stale or expired: the broken hop nearest to this client, else `market_quiet`; None where it is
+        neither. `server_down`: the server is not heard."""
+        if self.freshness(name, now) not in ("stale", "expired"):
+            return None
+        if self.phase is not Phase.CONNECTED or now - self.heard_at >= self.thresholds.silent:
+            return "server_down"
+        hop = None if self.upstream is None else self.upstream.cause
+        return hop or self.standing.of(name).cause or "market_quiet"
+
+    @property
+    def _hop_status(self) -> str:
+        """Of what the server gets its states from. A lost server's last word does not matter: its silence does."""
+        return self.upstream.status if self.phase is Phase.CONNECTED and self.upstream is not None else "live"
+
     def _told(self, message: dict[str, Any], now: float) -> None:
-        """Of a message that was long on its way the clock must not go back, or old values would look new."""
-        ahead = from_iso(message.get("timestamp")) - now
-        known = self._server_ahead
-        late = self._trusted and known is not None and 0 < known - ahead < CLOCK_STEP_SECONDS
-        self._server_ahead, self._trusted = known if late else ahead, True
+        self._server_clock.told(from_iso(message.get("timestamp")), now)
 
     def _take(self, update: dict[str, Any]) -> None:
         name, newness, data = symbol(update), version(update), update.get("data")
@@ -197,11 +211,15 @@ class Replica:
             return
         stamp = update.get("timestamp")
         self.states[name] = State(name, data, newness, None if stamp is None else from_iso(stamp), skipped)
+        age = self.age(name, self.heard_at)
+        if age is not None and age < self.thresholds.silent:
+            self.standing.forget(name)  # what was said of an older sample; the server says so a moment later
         self.on_change(name)
 
     def _remove(self, name: str) -> None:
         if self.wanted is not None and name in self.wanted:
             self.missing.add(name)
+        self.standing.forget(name)
         if self.states.pop(name, None) is not None:
             self.on_change(name)
 

@@ -15,6 +15,9 @@ from services.broadcaster.link import Link
 from services.broadcaster.settings import BroadcasterSettings
 from services.broadcaster.upstream import LinkState
 
+JUDGED = 12
+"""Looks at whether the link is still up, in the time after which it counts as silent."""
+
 log = logs.get_logger()
 
 
@@ -22,8 +25,8 @@ class StateBroadcaster:
     def __init__(self, settings: BroadcasterSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._state = LinkState(clock.monotonic())
-        self._hub = Hub(clock, self.upstream)
+        self._state = LinkState(clock.monotonic(), settings.expired_seconds)
+        self._hub = Hub(clock, self.upstream, self._bridge_now)
         self._stopping = False
         self._link = Link(settings.bridge_url, self._hub, self._state, clock, settings.silence_seconds)
 
@@ -39,9 +42,11 @@ class StateBroadcaster:
             page=pages.load().get,
         )
         garbage = Garbage(self._clock, gateway.__len__, lambda: gateway.ended)
+        self._link.judge()  # nobody is to think that we know anything yet
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._link.follow(), name="link"),
+                group.create_task(self._keep_judging(), name="freshness"),
                 group.create_task(garbage.watch(), name="garbage"),
             ]
             async with gateway.serve(sock, settings.spread()):
@@ -59,8 +64,19 @@ class StateBroadcaster:
             "bridge": {"url": self._settings.bridge_url, "problem": self._link.problem},
             "upstream": {"status": upstream.status, "cause": upstream.cause, "age_ms": upstream.age_ms},
             "symbols": len(self._hub.table),
+            "not_live": len(self._hub.standing.apart) if upstream.status == "live" else len(self._hub.table),
             "clients": len(self._hub),
         }
+
+    async def _keep_judging(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.silence_seconds / JUDGED)
+            self._link.judge()
+
+    def _bridge_now(self) -> float:
+        """The bridge's clock, which is Redis's; ours until it has told."""
+        told = self._link.bridge_clock.now(self._clock.monotonic())
+        return self._clock.time() if told is None else told
 
     def upstream(self) -> Upstream:
         return self._state.upstream(self._clock.monotonic())

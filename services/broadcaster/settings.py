@@ -8,12 +8,13 @@ from pydantic_settings import SettingsConfigDict
 
 from common.fanout.frames import CLOSE_SECONDS
 from common.fanout.limits import Limits
-from common.settings import Port, Seconds, ServiceSettings
+from common.freshness import Thresholds
+from common.settings import FreshnessSettings, Port, Seconds
 
 Limit = Annotated[int, Field(ge=0)]
 
 
-class BroadcasterSettings(ServiceSettings):
+class BroadcasterSettings(FreshnessSettings):
     model_config = SettingsConfigDict(
         env_prefix="BROADCASTER_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
@@ -73,6 +74,9 @@ class BroadcasterSettings(ServiceSettings):
     def spread(self) -> float:
         """Seconds over which clients are closed; who does not follow has CLOSE_SECONDS within the drain as well."""
         return max(0.0, min(self.close_spread_seconds, self.drain_seconds - CLOSE_SECONDS - 0.5))
+
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.stale_seconds, self.expired_seconds, self.silence_seconds)
 
     @field_validator("bridge_url")
     @classmethod

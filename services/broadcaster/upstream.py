@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from common.fanout.protocol import Upstream
-from common.freshness import EXPIRED_SECONDS
+from common.freshness import Status
 
 
 @dataclass(slots=True)
@@ -11,6 +11,7 @@ class LinkState:
     """The link as it is seen from here. Times are of one monotonic clock."""
 
     started: float
+    expired_seconds: float
     linked: bool = False
     """The link is up and its SNAPSHOT has come."""
     stated: Upstream | None = None
@@ -21,16 +22,23 @@ class LinkState:
     def state(self, upstream: Upstream, now: float) -> None:
         self.stated, self.stated_at, self.current = upstream, now, True
 
+    @property
+    def up(self) -> bool:
+        """The bridge is heard, and what it says holds."""
+        return self.linked and self.current
+
     def lost(self) -> None:
         self.linked = self.current = False
 
     def upstream(self, now: float) -> Upstream:
         """What the bridge states, as long as it does; else that it is down."""
         if self.stated is None:
-            silent = now - self.started
-            return Upstream("expired" if silent >= EXPIRED_SECONDS else "stale", "bridge_down", None)
+            return Upstream(self._after(now - self.started), "bridge_down", None)
         since = now - self.stated_at
         age_ms = None if self.stated.age_ms is None else self.stated.age_ms + round(since * 1000)
-        if self.linked and self.current:
+        if self.up:
             return Upstream(self.stated.status, self.stated.cause, age_ms)
-        return Upstream("expired" if since >= EXPIRED_SECONDS else "stale", "bridge_down", age_ms)
+        return Upstream(self._after(since), "bridge_down", age_ms)
+
+    def _after(self, silent: float) -> Status:
+        return "expired" if silent >= self.expired_seconds else "stale"

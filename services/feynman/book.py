@@ -1,6 +1,5 @@
 """What feynman knows of each symbol: its window, its newest state, whether that was published. Pure."""
 
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -195,8 +194,3 @@ class Book:
 
 def _rows(known: Sequence[Known]) -> Rows:
     return np.array([each.row for each in known], np.intp)
-
-
-def belongs(symbol: str, index: int, shards: int) -> bool:
-    """Whether a symbol is the `index`-th shard's; the same in every process and version."""
-    return zlib.crc32(symbol.encode()) % shards == index

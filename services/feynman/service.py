@@ -16,7 +16,7 @@ from common.settings import redacted
 from common.state import Version
 from common.store import MarketSnapshots
 from services.feynman import metrics
-from services.feynman.book import Book, belongs
+from services.feynman.book import Book
 from services.feynman.memory import Memory
 from services.feynman.settings import FeynmanSettings
 from services.feynman.writer import LeaseLost, Writer
@@ -43,7 +43,12 @@ class FeynmanService:
         self._shard = keys.shard(settings.shard)
         self._book = Book(settings.window, settings.gap_seconds, settings.forget_seconds)
         self._memory = Memory(settings, self._book, clock)
-        self._writer = Writer(settings.redis_url, shard=settings.shard, lease_seconds=settings.lease_seconds)
+        self._writer = Writer(
+            settings.redis_url,
+            shard=settings.shard,
+            lease_seconds=settings.lease_seconds,
+            timeout=settings.redis_timeout_seconds,
+        )
         self._issued: int | None = None
         """The epoch under which the book's states were given their versions."""
         self._tick: dict[str, Any] = {}
@@ -54,7 +59,11 @@ class FeynmanService:
         self._throttled = logs.Throttled(log)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        async with connect(self._settings.redis_url) as client, self._writer, asyncio.TaskGroup() as group:
+        async with (
+            connect(self._settings.redis_url, timeout=self._settings.redis_timeout_seconds) as client,
+            self._writer,
+            asyncio.TaskGroup() as group,
+        ):
             await self._memory.load()
             work = (self._discover(client), self._keep_ticking(client), self._beat(), self._memory.keep())
             tasks = [group.create_task(each) for each in work]
@@ -90,7 +99,7 @@ class FeynmanService:
 
     def _add(self, symbols: Sequence[str]) -> None:
         index, shards = self._shard
-        new = self._book.add(symbol for symbol in symbols if belongs(symbol, index, shards))
+        new = self._book.add(symbol for symbol in symbols if keys.in_shard(symbol, index, shards))
         if new:
             log.info("symbols_found", count=len(new), first=new[:10])
 

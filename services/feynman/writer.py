@@ -16,7 +16,7 @@ import orjson
 
 from common import keys, logs
 from common.errors import InvalidMessage, RedisError
-from common.redis import BATCH, Client, connect
+from common.redis import BATCH, COMMAND_SECONDS, Client, connect
 from common.snapshot import FUTURE_SECONDS
 from common.state import load_object
 from common.store import PhysicsStates, batches
@@ -80,8 +80,9 @@ class Writer:
     Waits for its turn: what calls it at the same time is done one after the other, on one connection.
     """
 
-    def __init__(self, url: str, *, shard: str, lease_seconds: float) -> None:
+    def __init__(self, url: str, *, shard: str, lease_seconds: float, timeout: float = COMMAND_SECONDS) -> None:
         self._url = url
+        self._timeout = timeout
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         # A reply may be lost, and with it which of our leases stands: any that begins so is ours.
         self._ours = orjson.dumps({"holder": self._holder})[:-1] + b","
@@ -110,7 +111,7 @@ class Writer:
         return self._waiting_for
 
     async def __aenter__(self) -> Self:
-        client = self._client = connect(self._url, on_connect=self._connected_anew)
+        client = self._client = connect(self._url, timeout=self._timeout, on_connect=self._connected_anew)
         self._write = client.register_script(WRITE)
         self._take = client.register_script(TAKE)
         self._give_back = client.register_script(GIVE_BACK)

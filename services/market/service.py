@@ -17,7 +17,6 @@ from services.market.outbox import Outbox
 from services.market.settings import MarketSettings
 from services.market.sources import Source, source_of
 
-ANNOUNCE_SECONDS = 1.0  # the feed's key lives for five
 REDIS_SECONDS = 2.0  # a batch takes milliseconds; one that hangs and the farewell must fit into the drain
 
 log = get_logger()
@@ -40,7 +39,7 @@ class MarketService:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until the source ends or `stopping` is set. Raises SourceError."""
-        client = connect(self._settings.redis_url, timeout=REDIS_SECONDS)
+        client = connect(self._settings.redis_url, timeout=min(REDIS_SECONDS, self._settings.redis_timeout_seconds))
         try:
             async with asyncio.TaskGroup() as group:
                 asked = group.create_task(stopping.wait(), name="stopping")
@@ -114,9 +113,9 @@ class MarketService:
 
     async def _announce(self, feeds: MarketFeeds) -> None:
         """Keep `market:feed:{ID}` alive."""
-        async for _tick in ticks(ANNOUNCE_SECONDS, self._clock):
+        async for _tick in ticks(self._settings.feed_seconds / 5, self._clock):
             try:
-                await feeds.announce(self._settings.feed_id, self._source.about())
+                await feeds.announce(self._settings.feed_id, self._source.about(), self._settings.feed_seconds)
             except RedisError as error:
                 self._fails("announcing", error)
             else:

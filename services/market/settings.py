@@ -35,6 +35,10 @@ class MarketSettings(RedisSettings):
         "", description="ID in market:feed:ID, for several feeds on one Redis; empty: the source's name in capitals"
     )
 
+    feed_seconds: Annotated[Seconds, Field(ge=0.1, le=60)] = Field(
+        5.0, description="market:feed:ID lives for so long, and is renewed five times meanwhile"
+    )
+
     @field_validator("source")
     @classmethod
     def _built(cls, source: str) -> str:

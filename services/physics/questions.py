@@ -14,13 +14,12 @@ from typing import Any, TypeVar
 from common import keys, logs
 from common.clock import from_iso
 from common.errors import InvalidMessage, RedisError, StateUnavailable
-from common.freshness import SILENT_SECONDS
+from common.freshness import USUAL, Cause, Chain, Feed, Thresholds, assess, shards
 from common.messages import check_epoch
 from common.snapshot import FUTURE_SECONDS, UNKNOWN_SOURCE
 from common.state import PhysicsState, load_object
 from common.store import SCAN_COUNT, batches
 from services.physics import metrics
-from services.physics.freshness import Cause, Chain, assess
 from services.physics.link import Link
 from services.physics.memory import CAPACITY, Held, Memory
 from services.physics.reading import Origin, Reading, Readings, stand_in
@@ -38,8 +37,11 @@ throttled = logs.Throttled(logs.get_logger())
 class Questions:
     """All that one reader knows, and the questions that it may ask."""
 
-    def __init__(self, monotonic: Callable[[], float], capacity: int = CAPACITY) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], thresholds: Thresholds = USUAL, capacity: int = CAPACITY
+    ) -> None:
         self._monotonic = monotonic
+        self._thresholds = thresholds
         self._asked_chain_at = -math.inf
         self.memory = Memory(capacity)
         self.link = Link(monotonic)
@@ -148,7 +150,7 @@ class Questions:
     def _doubtful(self, held: Held | None) -> bool:
         """Whether the hops behind Redis matter to how far it may be trusted."""
         age = None if held is None else held.age(self._monotonic())
-        return age is None or age >= SILENT_SECONDS
+        return age is None or age >= self._thresholds.silent
 
     def _reading(self, symbol: str, held: Held | None, *, remembered: bool) -> Reading:
         if held is None:
@@ -159,7 +161,7 @@ class Questions:
         origin: Origin = "remembered" if remembered else "redis"
         metrics.READ_FROM[origin].inc()
         # A hop whose key is gone has been silent about as long as the sample is old.
-        return Reading(held.state, assess(age, broken, age or 0.0), origin)
+        return Reading(held.state, assess(age, broken, age or 0.0, self._thresholds), origin)
 
     def _remembered(self, names: Iterable[str]) -> Readings:
         """The answer without Redis: the last good states, aged, or the fail-safe vector."""
@@ -171,7 +173,8 @@ class Questions:
             if held is None:
                 states[symbol] = stand_in("redis_down")
             else:
-                states[symbol] = Reading(held.state, assess(held.age(now), "redis_down", silent), "remembered")
+                freshness = assess(held.age(now), "redis_down", silent, self._thresholds)
+                states[symbol] = Reading(held.state, freshness, "remembered")
         return Readings(states, (), complete=False)
 
     def _broken(self, symbol: str, source: str | None) -> Cause | None:
@@ -190,15 +193,25 @@ class Questions:
         self._asked_chain_at = now  # whoever asks meanwhile makes do with what was known
         writers = yield from self._scan(keys.PHYSICS_WRITER)
         names = yield from self._scan(keys.MARKET_FEED)
-        feeds = []
-        if names:
-            [payloads] = yield [("MGET", *map(keys.market_feed, names))]
-            for payload in payloads:
-                try:
-                    feeds += [] if payload is None else [load_object(payload)]
-                except InvalidMessage:
-                    continue  # it is no feed that says anything
-        self.chain = Chain.of(len(writers), feeds)
+        leases = yield from self._objects([keys.PHYSICS_WRITER + index for index in writers])
+        feeds = yield from self._objects([keys.market_feed(name) for name in names])
+        self.chain = Chain(
+            shards(f"{index}/{lease.get('shards')}" for index, lease in zip(writers, leases, strict=True)),
+            tuple(Feed.from_fields(fields) for fields in feeds if fields),
+        )
+
+    def _objects(self, names: Sequence[str]) -> Question[list[dict[str, Any]]]:
+        """The JSON object of each of these keys; an empty one where it is gone, or none."""
+        if not names:
+            return []
+        [payloads] = yield [("MGET", *names)]
+        objects: list[dict[str, Any]] = []
+        for payload in payloads:
+            try:
+                objects.append({} if payload is None else load_object(payload))
+            except InvalidMessage:
+                objects.append({})
+        return objects
 
     def _scan(self, prefix: str) -> Question[list[str]]:
         """The identifiers of all keys that begin with `prefix`; those that may be none are passed over."""

@@ -30,9 +30,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self, TypeVar, overload
 
 from common.errors import RedisError
+from common.freshness import USUAL, Chain, Thresholds
 from common.redis import BlockingClient, Client, connect, connect_blocking
 from common.state import PhysicsState
-from services.physics.freshness import Chain
 from services.physics.questions import Command, Question, Questions
 from services.physics.reading import Reading, Readings
 
@@ -46,8 +46,8 @@ T = TypeVar("T")
 class _Reader:
     """What both readers know."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._questions = Questions(monotonic)
+    def __init__(self, monotonic: Callable[[], float], thresholds: Thresholds) -> None:
+        self._questions = Questions(monotonic, thresholds)
 
     @property
     def problem(self) -> str | None:
@@ -74,8 +74,13 @@ class _Reader:
 class PhysicsReader(_Reader):
     """The asyncio reader. Close it with `aclose`, or use it as `async with PhysicsReader.connect(url) as reader`."""
 
-    def __init__(self, client: Client, monotonic: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(monotonic)
+    def __init__(
+        self,
+        client: Client,
+        monotonic: Callable[[], float] = time.monotonic,
+        thresholds: Thresholds = USUAL,
+    ) -> None:
+        super().__init__(monotonic, thresholds)
         self._client = client
         self._slots = asyncio.Semaphore(CONNECTIONS)
 
@@ -144,8 +149,13 @@ class PhysicsReader(_Reader):
 class BlockingPhysicsReader(_Reader):
     """The same for code without an event loop. Threads may share it."""
 
-    def __init__(self, client: BlockingClient, monotonic: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(monotonic)
+    def __init__(
+        self,
+        client: BlockingClient,
+        monotonic: Callable[[], float] = time.monotonic,
+        thresholds: Thresholds = USUAL,
+    ) -> None:
+        super().__init__(monotonic, thresholds)
         self._client = client
         self._thinking = threading.Lock()  # held between round trips only: nobody waits for another's
 

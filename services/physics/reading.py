@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from common.freshness import Cause, Freshness, absent
 from common.state import FAIL_SAFE, PhysicsState
-from services.physics.freshness import Cause, Freshness, absent
 
 Origin = Literal["redis", "remembered", "fallback"]
 

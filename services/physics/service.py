@@ -31,7 +31,7 @@ class PhysicsService:
         settings = self._settings
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(connect(settings.redis_url, timeout=settings.timeout_seconds))
-            self._reader = PhysicsReader(client, self._clock.monotonic)
+            self._reader = PhysicsReader(client, self._clock.monotonic, settings.thresholds())
             sock = listening_socket(settings.host, settings.port, settings.variable("port"))
             app = api.build(self._reader, MarketSnapshots(client), settings.origins)
             await stack.enter_async_context(serve_asgi(app, sock))
@@ -51,8 +51,10 @@ class PhysicsService:
         chain = None if self._reader is None else self._reader.chain
         return {
             "redis": {"url": redacted(self._settings.redis_url), "problem": self.not_ready()},
-            "writer": None if chain is None else {"alive": chain.writer},
-            "feeds": None if chain is None else [{"source": feed.source} for feed in chain.feeds],
+            "writer": None if chain is None else {"alive": bool(chain.writers), "shards": sorted(chain.writers)},
+            "feeds": None
+            if chain is None or chain.feeds is None
+            else [{"source": feed.source} for feed in chain.feeds],
             "remembered": 0 if self._reader is None else self._reader.remembered,
         }
 

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from common.settings import Port, RedisSettings, Seconds
+from common.freshness import Thresholds
+from common.settings import FreshnessSettings, Port, RedisSettings, Seconds
 
 
 def _origins(value: object) -> object:
@@ -20,15 +21,19 @@ def _origins(value: object) -> object:
     return origins
 
 
-class PhysicsSettings(RedisSettings):
+class PhysicsSettings(RedisSettings, FreshnessSettings):
     model_config = SettingsConfigDict(env_prefix="PHYSICS_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="address of the HTTP API")
     port: Port = Field(8001, description="port of the HTTP API")
     ops_port: Port = Field(9103, description="/healthz /readyz /status /metrics; 0 takes any free port")
     timeout_seconds: Seconds = Field(1.0, description="how long one question to Redis may take")
+    silence_seconds: Seconds = Field(3.0, description="what came over a hop that is silent for so long is stale")
     # Closed by default: any web page that its user opens could otherwise read what this machine watches.
     # Pages have the WebSocket; a notebook in a browser gets its origin listed here.
     origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         (), description="web origins whose pages may read the API, comma-separated; * is all, empty is none"
     )
+
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.stale_seconds, self.expired_seconds, self.silence_seconds)

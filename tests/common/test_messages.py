@@ -92,13 +92,13 @@ def refusal(payload: bytes, now: float | None = NOW) -> str:
 
 
 def test_an_update_as_the_specification_prints_it_is_taken() -> None:
-    assert parse_state_update(AS_PRINTED, NOW) == PhysicsUpdate("SPY", None, NOW, "Gaussian", 2.8, AS_PRINTED)
+    assert parse_state_update(AS_PRINTED, NOW) == PhysicsUpdate("SPY", None, NOW, "Gaussian", 2.8, None, AS_PRINTED)
 
 
 def test_an_update_keeps_the_very_bytes_that_came() -> None:
     payload = orjson.dumps(UPDATE, option=orjson.OPT_INDENT_2)
     update = parse_state_update(payload, NOW)
-    assert update == PhysicsUpdate("SPY", Version(1766318400000, 4711), NOW, "Gaussian", 2.8, payload)
+    assert update == PhysicsUpdate("SPY", Version(1766318400000, 4711), NOW, "Gaussian", 2.8, "live", payload)
     assert isinstance(update, PhysicsUpdate)
     assert update.payload is payload
 

@@ -313,7 +313,7 @@ async def test_its_process_starts_before_redis_and_outlives_it(own_redis: OwnRed
             held = state(time.time())
             with connect_blocking(own_redis.url) as client:
                 client.set(keys.physics_state("SPY"), held.to_bytes())
-                client.set(keys.physics_writer(0), b"{}")
+                client.set(keys.physics_writer(0), b'{"shards":1}')
                 client.set(keys.market_feed("SIM"), orjson.dumps({"source": "simulate", "symbols": ["SPY"]}))
             body = (await http.get("/v1/physics/SPY?max_age_ms=60000")).json()
             assert body["mass"] == held.mass
@@ -322,7 +322,7 @@ async def test_its_process_starts_before_redis_and_outlives_it(own_redis: OwnRed
             status = (await physics.get("/status")).json()
             assert status["redis"] == {"url": url, "problem": None}
             return bool(
-                status["writer"] == {"alive": True}
+                status["writer"] == {"alive": True, "shards": [[0, 1]]}
                 and status["feeds"] == [{"source": "simulate"}]
                 and status["remembered"] == 1
             )

@@ -8,9 +8,9 @@ import pytest
 
 from common import keys
 from common.errors import InvalidName, StateUnavailable
+from common.freshness import Freshness
 from common.redis import Client, connect_blocking
 from common.state import FAIL_SAFE, PhysicsState
-from services.physics.freshness import Freshness
 from services.physics.reader import BlockingPhysicsReader, PhysicsReader
 from services.physics.reading import Reading, Readings
 from tests.services.physics.examples import PUBLISHED, state

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from common import keys
+from common.keys import in_shard
 from common.redis import Client
 from common.state import PhysicsState
-from services.feynman.book import belongs
 from tests.integration.feynman import Channel, feed, process, states, states_when, taken_over
 from tests.support import ServiceProcess, eventually
 
@@ -69,11 +69,11 @@ async def test_two_shards_cover_every_symbol_exactly_once(redis_url: str, client
         epoch_of = await leases(client)
         assert set(epoch_of) == {0, 1}
         for name in NAMES:
-            owner = next(index for index in range(2) if belongs(name, index, 2))
+            owner = next(index for index in range(2) if in_shard(name, index, 2))
             assert {version.epoch for version in channel.versions(name)} == {epoch_of[owner]}
             versions = channel.versions(name)
             assert versions == sorted(set(versions))
-        owned = [sum(belongs(name, index, 2) for name in NAMES) for index in range(2)]
+        owned = [sum(in_shard(name, index, 2) for name in NAMES) for index in range(2)]
         assert sum(owned) == len(NAMES)
         assert min(owned) > 10
 
@@ -107,7 +107,7 @@ async def test_two_shards_become_three_without_a_wait(redis_url: str, client: Cl
         for name in NAMES:
             versions = channel.versions(name)
             assert versions == sorted(set(versions))  # never back, and never two writers
-            owner = next(index for index in range(3) if belongs(name, index, 3))
+            owner = next(index for index in range(3) if in_shard(name, index, 3))
             version = found[name].version
             assert version is not None
             assert version.epoch == epoch_of[owner]

@@ -9,6 +9,7 @@ from common.fanout.group import BatchGroup, Group
 from common.fanout.newest import NewestTable
 from common.fanout.protocol import Subscription, Upstream
 from common.fanout.session import MAX_WAITING, Session
+from common.fanout.standing import Standing
 from common.fanout.turn import Update
 from common.state import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update
@@ -21,9 +22,13 @@ class Market:
 
     def __init__(self) -> None:
         self.table = NewestTable()
+        self.standing = Standing()
         self.opened: list[BatchGroup] = []
         self.group = BatchGroup(ALL, self, self.opened.append)
         self.seqs: dict[str, int] = {}
+
+    def monotonic(self) -> float:
+        return 100.0
 
     def upstream(self) -> Upstream:
         return LIVE

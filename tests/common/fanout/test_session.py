@@ -11,7 +11,9 @@ from common.fanout.group import Group
 from common.fanout.newest import NewestTable
 from common.fanout.protocol import Code, Refused, Subscription, Upstream, parse_request
 from common.fanout.session import MAX_WAITING, Session
+from common.fanout.standing import Standing
 from common.fanout.turn import WRITE_BYTES, Update
+from common.freshness import Cause
 from common.state import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update
 
@@ -28,6 +30,7 @@ class Source:
 
     def __init__(self, *symbols: str) -> None:
         self.table = NewestTable()
+        self.standing = Standing()
         self.stated = LIVE
         for symbol in symbols:
             self.table.offer(symbol, Version(1, 1), update(symbol, 1, 1))
@@ -37,6 +40,9 @@ class Source:
 
     def timestamp(self) -> str:
         return "T"
+
+    def monotonic(self) -> float:
+        return 100.0
 
     def brings(self, client: Session, symbol: str, seq: int, skipped: int = 0) -> bytes:
         payload = update(symbol, 1, seq)
@@ -101,7 +107,7 @@ def test_a_snapshot_without_updates_comes_all_the_same(wanted: Subscription) -> 
 @pytest.mark.parametrize(
     ("cause", "complete"), [(None, True), ("writer_down", True), ("redis_down", False), ("bridge_down", False)]
 )
-def test_a_snapshot_says_whether_it_is_complete(cause: str | None, complete: bool) -> None:
+def test_a_snapshot_says_whether_it_is_complete(cause: Cause | None, complete: bool) -> None:
     source, wire = Source(), FakeWire()
     source.stated = Upstream("stale", cause, None)
     joined(source, wire, ALL)

@@ -3,6 +3,7 @@
 import pytest
 
 from common.fanout.protocol import Upstream
+from common.freshness import USUAL
 from services.bridge.service import PING_SECONDS
 from services.bridge.settings import BridgeSettings
 from services.bridge.upstream import Hearing
@@ -26,11 +27,30 @@ from services.bridge.upstream import Hearing
 def test_the_broken_hop_nearest_to_the_reader_is_named(
     redis_answers: bool, heard: float | None, now: float, expected: Upstream
 ) -> None:
-    hearing = Hearing(started=100.0, silence_seconds=3.0)
+    hearing = Hearing(100.0, USUAL)
     hearing.redis_answers = redis_answers
     if heard is not None:
-        hearing.heard_writer(heard)
+        hearing.heard_writer("0/1", heard)
     assert hearing.upstream(now) == expected
+
+
+def test_each_shard_is_heard_by_itself() -> None:
+    hearing = Hearing(100.0, USUAL)
+    hearing.redis_answers = True
+    hearing.heard_writer("0/2", 100.0)
+    hearing.heard_writer("1/2", 102.0)
+    assert hearing.writers(102.0) == {(0, 2), (1, 2)}
+    assert hearing.writers(104.0) == {(1, 2)}
+    assert hearing.upstream(104.0) == Upstream("live", None, 2000), "one of them writes"
+    assert hearing.upstream(105.0).cause == "writer_down"
+
+
+def test_what_anybody_may_publish_does_not_fill_memory() -> None:
+    hearing = Hearing(100.0, USUAL)
+    for number in range(10_000):
+        hearing.heard_writer(f"shard {number}", 100.0 + number)
+    assert len(hearing._heartbeats) <= 100
+    assert hearing.writers(10_099.0) == frozenset(), "none of these is a shard"
 
 
 def test_a_deaf_subscription_is_noticed_within_four_seconds() -> None:

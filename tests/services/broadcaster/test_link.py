@@ -24,7 +24,7 @@ class Linked:
 
     def __init__(self) -> None:
         clock = SystemClock()
-        self.state = LinkState(clock.monotonic())
+        self.state = LinkState(clock.monotonic(), 60.0)
         self.hub = Hub(clock, lambda: self.state.upstream(clock.monotonic()))
         self.link = Link("ws://test/ws", self.hub, self.state, clock, 3.0)
         self.wire = FakeWire()

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from common.errors import InvalidMessage
+from common.keys import in_shard
 from common.state import PhysicsState
-from services.feynman.book import Book, Write, belongs
+from services.feynman.book import Book, Write
 from tests import reference
 from tests.reference import Sample
 from tests.services.feynman.histories import assert_vector
@@ -241,8 +242,8 @@ def test_under_a_new_epoch_everything_is_issued_again() -> None:
 
 def test_each_symbol_is_one_shards() -> None:
     symbols = [f"S{i}" for i in range(300)]
-    parts = [{symbol for symbol in symbols if belongs(symbol, index, 3)} for index in range(3)]
+    parts = [{symbol for symbol in symbols if in_shard(symbol, index, 3)} for index in range(3)]
     assert set.union(*parts) == set(symbols)
     assert sum(map(len, parts)) == len(symbols)
     assert min(map(len, parts)) > 50
-    assert belongs("SPY", 1, 2)  # its CRC-32 is 0x39b7fdff, in every process and version
+    assert in_shard("SPY", 1, 2)  # its CRC-32 is 0x39b7fdff, in every process and version

@@ -1,5 +1,5 @@
+from common.freshness import assess
 from services.physics import documents
-from services.physics.freshness import assess
 from services.physics.reading import Reading, stand_in
 from tests.services.physics.examples import state
 

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from common.errors import InvalidName, RedisRefused, RedisUnavailable, StateUnavailable
+from common.freshness import Freshness
 from common.state import FAIL_SAFE, PhysicsState, Version
-from services.physics.freshness import Freshness
 from services.physics.questions import Command, Question, Questions
 from tests.services.physics.examples import PUBLISHED, state
 
@@ -36,7 +36,7 @@ class Server:
 
     def works(self, *feeds: dict[str, Any]) -> None:
         """A writer holds its lease, and these feeds live."""
-        self.values["physics:writer:0"] = b"{}"
+        self.values["physics:writer:0"] = b'{"shards":1}'
         for number, feed in enumerate(feeds):
             self.values[f"market:feed:F{number}"] = orjson.dumps(feed)
 
@@ -359,7 +359,7 @@ class TestCause:
         assert self.cause(server, questions) == "writer_down"
 
     def test_another_shard_writes(self, server: Server, questions: Questions) -> None:
-        server.values["physics:writer:1"] = b"{}"
+        server.values["physics:writer:1"] = b'{"shards":2}'  # SPY is its
         server.put("SPY", state(NOW - 3.0))
         assert self.cause(server, questions) == "feed_down"
 
@@ -401,7 +401,7 @@ def test_check(server: Server, questions: Questions) -> None:
     ask(server, questions.check())
     assert questions.link.error is None
     assert questions.chain is not None
-    assert questions.chain.writer
+    assert questions.chain.writers == {(0, 1)}
     server.error = RedisRefused("WRONGPASS")
     ask(server, questions.check())
     assert questions.link.error is server.error

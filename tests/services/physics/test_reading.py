@@ -1,7 +1,7 @@
 import pytest
 
+from common.freshness import Freshness, assess
 from common.state import FAIL_SAFE
-from services.physics.freshness import Freshness, assess
 from services.physics.reading import Origin, Reading, stand_in
 from tests.services.physics.examples import PUBLISHED, state
 
