@@ -108,8 +108,6 @@ class Hub:
         session.want(wanted)
         self._place(session)
         CLIENTS.set(len(self._places))
-        if self.standing.whole.status != "live":
-            session.freshness(None)
         session.heartbeat()
         return session
 

@@ -129,7 +129,7 @@ class Session:
         self._heartbeat_owed = False
         self._unsaid: dict[str, None] = {}
         """Symbols whose freshness it was not told."""
-        self._unsaid_whole = False
+        self._unsaid_whole = source.standing.whole.status != "live"  # which it is until something else is said
         self._delivered = self._skipped = 0
         self.agent_drops = 0
 

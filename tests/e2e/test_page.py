@@ -243,8 +243,8 @@ async def test_what_is_old_is_never_shown_as_fresh(page: Page, feynman: Feynman)
         await is_fresh(page, "OLD", "stale")
         await is_fresh(page, "GONE", "expired")
         await is_fresh(page, "UNDATED", "undated")
-        await shows(row(page, "OLD").locator(".label"), "stale")
-        await shows(row(page, "GONE").locator(".label"), "expired")
+        await shows(row(page, "OLD").locator(".label"), "stale: no feed")  # source live, and none announces itself
+        await shows(row(page, "GONE").locator(".label"), "expired: no feed")
         await shows(row(page, "UNDATED").locator(".label"), "no time")
         # It grows by the page's own clock: nothing more is sent of it.
         age = row(page, "OLD").locator(".seconds")

@@ -64,9 +64,23 @@ class Viewer:
         """PHYSICS_UPDATEs after the SNAPSHOT, in order."""
         self.removed: list[str] = []
         self.others: list[bytes] = []
-        """Messages that are none of these, nor HEARTBEAT."""
+        """Messages that are none of these, nor HEARTBEAT or FRESHNESS."""
+        self.statements: list[dict[str, Any]] = []
+        """FRESHNESS."""
         self.heartbeat: dict[str, Any] = {}
         """The last one."""
+
+    def standing(self, symbol: str) -> tuple[str, str | None]:
+        """Status and cause of a symbol, by what was said last."""
+        said = [each for each in self.statements if symbol in each["symbols"] or "*" in each["symbols"]]
+        return (said[-1]["status"], said[-1]["cause"]) if said else ("live", None)
+
+    async def stands(self, symbol: str, status: str, cause: str | None, timeout: float = 10.0) -> None:
+        """Wait until that is what was said of it."""
+        try:
+            await eventually(lambda: self.standing(symbol) == (status, cause), timeout)
+        except AssertionError:
+            assert self.standing(symbol) == (status, cause), self.statements
 
     @property
     def cause(self) -> str | None:
@@ -93,6 +107,8 @@ class Viewer:
                 self.held.pop(fields["symbol"], None)
             case "HEARTBEAT":
                 self.heartbeat = fields
+            case "FRESHNESS":
+                self.statements.append(fields)
             case _:
                 self.others.append(message)
 

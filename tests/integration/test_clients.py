@@ -13,15 +13,20 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request
 
 from common import keys
+from common.clock import iso_millis
+from common.freshness import Thresholds
 from common.redis import Client, connect
 from common.state import Version
+from common.store import MarketFeeds
 from deploy.redis_server import free_port
-from services.broadcaster import client as client_module
 from services.broadcaster.client import StateClient
 from tests.common.fanout.wires import heartbeat, snapshot, update
 from tests.e2e.browser import chromium
 from tests.integration.fanout import beat, bridging, broadcasting, put, state, write
 from tests.support import OwnRedis, ServiceProcess, eventually, service
+
+QUICK = Thresholds(silent=0.4)
+"""A server is given up after twice that."""
 
 Held = dict[str, tuple[int, int] | None]
 
@@ -37,6 +42,8 @@ class Subject(Protocol):
     async def ask(self, action: str, *symbols: str) -> None: ...
 
     async def freshness(self, symbol: str) -> str: ...
+
+    async def cause(self, symbol: str) -> str | None: ...
 
 
 class PythonSubject:
@@ -55,6 +62,9 @@ class PythonSubject:
 
     async def freshness(self, symbol: str) -> str:
         return self._client.freshness(symbol)
+
+    async def cause(self, symbol: str) -> str | None:
+        return self._client.cause(symbol)
 
 
 class BrowserSubject:
@@ -81,18 +91,24 @@ class BrowserSubject:
         )
         return known
 
+    async def cause(self, symbol: str) -> str | None:
+        known: str | None = await self._page.evaluate("symbol => client.cause(client.states.get(symbol))", symbol)
+        return known
+
 
 Connect = Callable[..., Awaitable[Subject]]
 
 
 @pytest.fixture(params=["python", pytest.param("browser", marks=pytest.mark.browser)])
-async def connecting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connect]:
+async def connecting(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
     """`await connecting(port, symbols=…, batch=…)` gives a client, which is closed after the test."""
     async with AsyncExitStack() as stack:
 
         async def python(port: int, **options: Any) -> Subject:
             return PythonSubject(
-                await stack.enter_async_context(StateClient.connect(f"ws://127.0.0.1:{port}/ws", **options))
+                await stack.enter_async_context(
+                    StateClient.connect(f"ws://127.0.0.1:{port}/ws", thresholds=QUICK, **options)
+                )
             )
 
         async def browser(port: int, **options: Any) -> Subject:
@@ -112,9 +128,6 @@ async def connecting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
             )
             return BrowserSubject(page)
 
-        if request.param == "python":
-            monkeypatch.setattr(client_module, "ASK_SECONDS", 0.3)
-            monkeypatch.setattr(client_module, "LOST_SECONDS", 0.6)
         yield python if request.param == "python" else browser
 
 
@@ -289,6 +302,30 @@ async def test_freshness_follows_the_upstream(connecting: Connect, client: Clien
         await eventually(lambda: reads("undated"))
         assert await subject.freshness("OLD") == "expired"
         await eventually(lambda: reads("stale"))
+
+
+async def test_a_quiet_market_is_not_a_dead_feed(connecting: Connect, client: Client, redis_url: str) -> None:
+    """The suite's own feed says that it lives: its silence is its end. A foreign one need not."""
+    bridge_port, port = free_port(), free_port()
+    quick: dict[str, Any] = {"STALE_SECONDS": 0.6, "silence_seconds": 0.3}
+    async with bridging(redis_url, bridge_port, **quick), broadcasting(bridge_port, port):
+        subject = await connecting(port)
+        now = await client.now()
+        for symbol, source in (("FED", "simulate"), ("FOREIGN", "myfeed")):
+            await write(client, symbol, state(1, 1, timestamp=iso_millis(now), source=source))
+        await until_held(subject, FED=(1, 1), FOREIGN=(1, 1))
+
+        async def reads(*expected: str | None) -> bool:
+            await beat(client)
+            return [await subject.cause(symbol) for symbol in ("FED", "FOREIGN")] == list(expected)
+
+        await eventually(lambda: reads("feed_down", "market_quiet"))
+        await MarketFeeds(client).announce("SIMULATE", {"source": "simulate", "symbols": ["FED"], "symbol_count": 1})
+        await eventually(lambda: reads("market_quiet", "market_quiet"))
+        assert await subject.freshness("FED") == "stale"
+        await write(client, "FED", state(1, 2, timestamp=iso_millis(await client.now() + 1), source="simulate"))
+        await eventually(lambda: reads(None, "market_quiet"))
+        assert await subject.freshness("FED") == "live"
 
 
 class Scripted:

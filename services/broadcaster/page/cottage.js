@@ -23,6 +23,7 @@ export const SILENT_AFTER = 3000; // what comes over a hop that is silent for so
 const STALE_AFTER = 10_000; // since the sample
 const EXPIRED_AFTER = 60_000;
 const CLOCK_STEP = 10_000; // more than a late message: the server's clock was set
+const CLOCK_DRIFT = 1e-3; // two clocks differ in pace, by a tenth of that at most
 const POLICY = 1008; // the one close code after which a client must not come back by itself
 const NAMES_IN_URL = 100; // more are asked for once the connection is there: addresses have a length
 const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
@@ -62,8 +63,9 @@ class ServerClock {
     if (Number.isNaN(time)) return;
     // A message that was long on its way must not set the clock back, or old values would look new.
     const estimate = this.#base + this.#since.steady();
-    const late = this.#trusted && time < estimate && estimate - time < CLOCK_STEP;
-    this.#base = late ? estimate : time;
+    const kept = estimate - CLOCK_DRIFT * this.#since.steady();
+    const late = this.#trusted && time < kept && kept - time < CLOCK_STEP;
+    this.#base = late ? kept : time;
     this.#since = new Stopwatch();
     this.#trusted = true;
   }
@@ -127,6 +129,35 @@ class AgentEvent extends Event {
   }
 }
 
+const LIVE = { status: "live", cause: null };
+
+/** How far the states may be trusted, as the server said last: of all, and of those that stand apart. */
+class Standing {
+  #whole = LIVE;
+  #apart = new Map();
+
+  take({ status, cause, symbols }) {
+    if (symbols.includes(ALL)) {
+      this.#whole = { status, cause };
+      this.#apart.clear();
+      return;
+    }
+    const isWhole = status === this.#whole.status && cause === this.#whole.cause;
+    for (const symbol of symbols) {
+      if (isWhole) this.#apart.delete(symbol);
+      else this.#apart.set(symbol, { status, cause });
+    }
+  }
+
+  forget(symbol) {
+    this.#apart.delete(symbol);
+  }
+
+  of(symbol) {
+    return this.#apart.get(symbol) ?? this.#whole;
+  }
+}
+
 /** The server refused a request: `code` and `reason` say why. */
 class RefusalEvent extends Event {
   constructor({ code, message }) {
@@ -156,6 +187,7 @@ export class Cottage extends EventTarget {
   #url;
   #wanted; // null is all symbols
   #clock = new ServerClock();
+  #standing = new Standing();
   #heard = new Stopwatch();
   #born = new Stopwatch(); // the connection or the try under way
   #upstreamTold = new Stopwatch();
@@ -239,10 +271,21 @@ export class Cottage extends EventTarget {
   /** `live`, `stale`, `expired`, or `undated` for a state that does not tell its sample's time. */
   freshness(state) {
     const age = this.age(state);
-    const hop = this.phase === "connected" ? this.upstream?.status : undefined;
-    if (age >= EXPIRED_AFTER || hop === "expired" || this.silence >= EXPIRED_AFTER) return "expired";
-    if (age >= STALE_AFTER || (hop ?? "live") !== "live" || this.silence >= SILENT_AFTER) return "stale";
+    const hop = this.phase === "connected" ? (this.upstream?.status ?? "live") : "live"; // a lost server's silence tells
+    const said = [this.#standing.of(state.symbol).status, hop];
+    if (age >= EXPIRED_AFTER || said.includes("expired") || this.silence >= EXPIRED_AFTER) return "expired";
+    if (age >= STALE_AFTER || said.includes("stale") || this.silence >= SILENT_AFTER) return "stale";
     return age === null ? "undated" : "live";
+  }
+
+  /**
+   * Why a state is stale or expired: the broken hop nearest to this client (`server_down`, `bridge_down`, `redis_down`,
+   * `writer_down`, `feed_down`), else `market_quiet`; null where it is neither.
+   */
+  cause(state) {
+    if (!["stale", "expired"].includes(this.freshness(state))) return null;
+    if (this.phase !== "connected" || this.silence >= SILENT_AFTER) return "server_down";
+    return this.upstream?.cause ?? this.#standing.of(state.symbol).cause ?? "market_quiet";
   }
 
   #wants(symbol) {
@@ -278,6 +321,7 @@ export class Cottage extends EventTarget {
     socket.onopen = () => {
       clearTimeout(late);
       this.#clock.forget();
+      this.#standing = new Standing();
       this.#catchUp(names === null ? null : new Set(inUrl ? names : []));
     };
     socket.onmessage = (event) => this.#receive(event.data);
@@ -351,6 +395,10 @@ export class Cottage extends EventTarget {
       case "REMOVED":
         this.#remove(message.symbol);
         break;
+      case "FRESHNESS":
+        this.#standing.take(message);
+        this.#changed();
+        break;
       case "HEARTBEAT":
         this.#clock.told(message.timestamp);
         this.#heartbeat(message);
@@ -383,11 +431,15 @@ export class Cottage extends EventTarget {
     const before = this.states.get(symbol);
     if (!isNewer(state, before)) return;
     this.states.set(symbol, state);
+    const age = this.age(state);
+    // What was said of an older sample; the server says so a moment later.
+    if (age !== null && age < SILENT_AFTER) this.#standing.forget(symbol);
     this.dispatchEvent(new StateEvent(symbol, state, before));
   }
 
   #remove(symbol) {
     const before = this.states.get(symbol);
+    this.#standing.forget(symbol);
     if (this.#wanted?.has(symbol)) this.missing.add(symbol);
     if (this.states.delete(symbol)) this.dispatchEvent(new StateEvent(symbol, undefined, before));
   }

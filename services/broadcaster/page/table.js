@@ -64,11 +64,11 @@ class Row {
     };
   }
 
-  /** `age` in ms or null; `freshness` as the connection says. */
-  show(state, age, freshness) {
+  /** `age` in ms or null; `freshness` and `cause` as the connection says. */
+  show(state, age, freshness, cause) {
     const cells = this.#cells;
     if (this.element.dataset.freshness !== freshness) this.element.dataset.freshness = freshness;
-    setText(cells.label, LABELS[freshness]);
+    setText(cells.label, cause === null ? LABELS[freshness] : `${LABELS[freshness]}: ${CAUSES[cause] ?? cause}`);
     setText(cells.age, age === null ? "" : duration(age));
     if (state === this.#state) return;
     this.#state = state;
@@ -97,6 +97,15 @@ class Row {
 const ROW_HEIGHT = 38.5; // px, until there is a row to measure
 
 const LABELS = { live: "", stale: "stale", expired: "expired", undated: "no time" };
+
+const CAUSES = {
+  server_down: "no server",
+  bridge_down: "no bridge",
+  redis_down: "no Redis",
+  writer_down: "no writer",
+  feed_down: "no feed",
+  market_quiet: "quiet",
+};
 
 const HUNDREDTHS = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
 const USUAL_PRICE = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
@@ -166,7 +175,8 @@ export class Table {
     this.#window();
     for (const [symbol, row] of this.#rows) {
       const state = states.get(symbol);
-      row.show(state, this.#connection.age(state), this.#connection.freshness(state));
+      const connection = this.#connection;
+      row.show(state, connection.age(state), connection.freshness(state), connection.cause(state));
     }
   }
 

@@ -23,8 +23,9 @@ from common.clock import SystemClock
 from common.fanout import session, turn
 from common.fanout.group import BatchGroup
 from common.fanout.hub import DELIVERED, SKIPPED, Hub
-from common.fanout.protocol import Code, Refused, Subscription, Upstream, parse_request
+from common.fanout.protocol import Code, Refused, Statement, Subscription, Upstream, parse_request
 from common.fanout.session import Session
+from common.freshness import Freshness
 from common.state import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update, version
 
@@ -392,3 +393,91 @@ async def test_random_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
         max_examples=100, stateful_step_count=60, deadline=None, derandomize=True, phases=[Phase.generate]
     )
     run_state_machine_as_test(Traffic, settings=options)
+
+
+QUIET = Freshness("stale", "market_quiet", 12.0)
+DOWN = Freshness("stale", "redis_down", 3.5)
+
+
+def heard(wire: FakeWire, batch: int = 0) -> list[tuple[str, list[str]]]:
+    """Events, each with the symbols that it speaks of."""
+    messages = [orjson.loads(payload) for payload in wire.messages_of(batch)]
+    return [(each["event"], each.get("symbols", [each.get("symbol")])) for each in messages]
+
+
+async def test_freshness_is_told_to_who_wants_it(hub: Hub) -> None:
+    offer(hub, "A", 1, 1), offer(hub, "B", 1, 1)
+    everyone, one, other = FakeWire(), FakeWire(), FakeWire()
+    for wire, wanted in ((everyone, ALL), (one, named("A")), (other, named("C"))):
+        join(hub, wire, wanted)
+        wire.payloads()
+    hub.freshness(Statement(QUIET, ("A", "B")))
+    assert [heard(wire) for wire in (everyone, one, other)] == [
+        [("FRESHNESS", ["A", "B"])],
+        [("FRESHNESS", ["A"])],
+        [],
+    ]
+    hub.freshness(Statement(DOWN))
+    assert [heard(wire) for wire in (everyone, one, other)] == [[("FRESHNESS", ["*"])]] * 3
+
+
+async def test_a_state_comes_before_what_is_said_of_it(hub: Hub) -> None:
+    wire = FakeWire()
+    join(hub, wire, ALL)
+    wire.payloads()
+    offer(hub, "A", 1, 1)
+    hub.freshness(Statement(QUIET, ("A",)))
+    assert heard(wire) == [("PHYSICS_UPDATE", ["A"]), ("FRESHNESS", ["A"])]
+
+
+async def test_who_comes_later_is_told_what_is_not_live(hub: Hub) -> None:
+    offer(hub, "A", 1, 1), offer(hub, "B", 1, 1)
+    hub.freshness(Statement(QUIET, ("A",)))
+    wire = FakeWire()
+    session = join(hub, wire, named("B"))
+    assert [event for event, _ in heard(wire)] == ["SNAPSHOT", "HEARTBEAT"]
+    hub.request(session, parse_request('{"action":"subscribe","symbols":["A"]}'))
+    assert heard(wire)[-1] == ("FRESHNESS", ["A"])
+    hub.freshness(Statement(DOWN))
+    hub.freshness(Statement(QUIET, ("A",)))
+    late = FakeWire()
+    join(hub, late, ALL)
+    assert heard(late)[1:] == [("FRESHNESS", ["*"]), ("FRESHNESS", ["A"]), ("HEARTBEAT", [None])]
+
+
+async def test_who_was_slow_is_told_what_holds_then(hub: Hub) -> None:
+    offer(hub, "A", 1, 1), offer(hub, "B", 1, 1)
+    wire = FakeWire()
+    session = join(hub, wire, ALL)
+    wire.payloads()
+    wire.block()
+    hub.freshness(Statement(QUIET, ("A", "B")))
+    hub.freshness(Statement(Freshness("live", None, 0.1), ("B",)))
+    offer(hub, "A", 1, 2)
+    wire.room = None
+    hub.drained(session)
+    assert heard(wire) == [("PHYSICS_UPDATE", ["A"]), ("FRESHNESS", ["A"]), ("FRESHNESS", ["B"])]
+    wire.block()
+    hub.freshness(Statement(DOWN))
+    wire.room = None
+    hub.drained(session)
+    assert heard(wire) == [("FRESHNESS", ["*"])]
+
+
+async def test_in_batches_it_waits_for_the_states_that_it_speaks_of(hub: Hub) -> None:
+    wire = FakeWire()
+    join(hub, wire, replace(ALL, batch=100))
+    wire.payloads()
+    hub.freshness(Statement(QUIET, ("A",)))
+    offer(hub, "A", 1, 1)
+    await asyncio.sleep(0)
+    assert wire.payloads() == []
+    await asyncio.sleep(0.15)
+    assert heard(wire, 100) == [("PHYSICS_UPDATE", ["A"]), ("FRESHNESS", ["A"])]
+
+
+async def test_what_was_said_of_a_symbol_goes_with_its_state(hub: Hub) -> None:
+    offer(hub, "A", 1, 1)
+    hub.freshness(Statement(QUIET, ("A",)))
+    hub.remove("A")
+    assert not hub.standing.apart

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from common.clock import SystemClock
+from common.clock import SystemClock, from_iso
 from common.errors import InvalidMessage
 from common.fanout import protocol
 from common.fanout.hub import Hub
@@ -15,7 +15,7 @@ from common.state import Version
 from services.broadcaster import metrics
 from services.broadcaster.link import Link
 from services.broadcaster.upstream import LinkState
-from tests.common.fanout.wires import FakeWire, heartbeat, snapshot, update
+from tests.common.fanout.wires import NOW, FakeWire, heartbeat, snapshot, update
 from tests.services.bridge.test_service import PRINTED
 
 
@@ -23,7 +23,7 @@ class Linked:
     """A link without its socket, and one client of the broadcaster."""
 
     def __init__(self) -> None:
-        clock = SystemClock()
+        clock = self.clock = SystemClock()
         self.state = LinkState(clock.monotonic(), 60.0)
         self.hub = Hub(clock, lambda: self.state.upstream(clock.monotonic()))
         self.link = Link("ws://test/ws", self.hub, self.state, clock, 3.0)
@@ -177,3 +177,33 @@ async def test_one_bad_update_in_a_snapshot_leaves_the_others(linked: Linked) ->
     assert linked.hears(snapshot(good[0], bad, good[1])) == good
     assert metrics.DROPPED.labels("symbol")._value.get() == counted + 1
     assert linked.link.problem is None
+
+
+def said(messages: list[bytes]) -> list[tuple[str, str | None, list[str]]]:
+    fields = [orjson.loads(message) for message in messages]
+    return [(each["status"], each["cause"], each["symbols"]) for each in fields if each["event"] == "FRESHNESS"]
+
+
+def freshness(status: str, cause: str | None, *symbols: str) -> bytes:
+    return orjson.dumps(
+        {"event": "FRESHNESS", "status": status, "cause": cause, "age_ms": 12_000, "symbols": symbols}
+    )
+
+
+async def test_the_bridges_word_on_freshness_counts_while_there_is_a_link(linked: Linked) -> None:
+    linked.link.judge()
+    assert said(linked.wire.payloads()) == [("stale", "bridge_down", ["*"])]
+    assert said(linked.hears(snapshot(), freshness("stale", "market_quiet", "A"))) == [], "not before the heartbeat"
+    assert said(linked.hears(heartbeat())) == [("live", None, ["*"]), ("stale", "market_quiet", ["A"])]
+    assert said(linked.hears(freshness("stale", "feed_down", "B"))) == [("stale", "feed_down", ["B"])]
+    linked.state.lost()
+    linked.link.judge()
+    linked.link.judge()
+    assert said(linked.wire.payloads()) == [("stale", "bridge_down", ["*"])], "once"
+    with pytest.raises(InvalidMessage):
+        linked.hears(freshness("dubious", None, "A"))
+
+
+async def test_what_is_sent_is_stamped_with_the_bridges_clock(linked: Linked) -> None:
+    linked.hears(snapshot(), heartbeat())
+    assert linked.link.bridge_clock.now(linked.clock.monotonic()) == pytest.approx(from_iso(NOW), abs=5)

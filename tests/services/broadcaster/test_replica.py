@@ -231,3 +231,31 @@ def test_what_no_server_sends_changes_nothing(message: bytes) -> None:
 
 def test_what_is_unknown_is_left_alone() -> None:
     assert Told().hears(b'{"event":"LATER"}', b"{}") == []
+
+
+def freshness(status: str, cause: str | None, *symbols: str) -> bytes:
+    return orjson.dumps({"event": "FRESHNESS", "status": status, "cause": cause, "age_ms": 5000, "symbols": symbols})
+
+
+def test_why_a_state_is_not_live_is_known() -> None:
+    told = Told()
+    told.hears(snapshot(update("A", 1, 1), update("B", 1, 1)), heartbeat())
+    assert told.replica.cause("A", told.now) is None
+    told.hears(freshness("stale", "feed_down", "A"))
+    assert [told.replica.freshness(name, told.now) for name in "AB"] == ["stale", "live"]
+    assert told.replica.cause("A", told.now) == "feed_down"
+    told.hears(update("A", 1, 2))  # its sample is of now
+    assert told.replica.freshness("A", told.now) == "live", "what was said was said of an older one"
+    told.hears(freshness("expired", "writer_down", "*"))
+    assert told.replica.cause("B", told.now) == "writer_down"
+    told.replica.lost()
+    assert told.replica.cause("B", told.now) == "server_down"
+
+
+def test_a_new_connection_begins_with_everything_live() -> None:
+    told = Told()
+    told.hears(snapshot(update("A", 1, 1)), freshness("stale", "redis_down", "*"))
+    told.replica.lost()
+    told.replica.connected(told.now)
+    told.hears(snapshot(update("A", 1, 1)), heartbeat())
+    assert told.replica.freshness("A", told.now) == "live"
