@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 import uvicorn
-from prometheus_client import disable_created_metrics, generate_latest
+from prometheus_client import Gauge, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,6 +20,8 @@ from common.errors import SettingsError
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series for a time nobody asked for
 
+
+TASKS = Gauge("cottage_tasks", "Tasks of the event loop: a number that only grows is a leak")
 
 BACKLOG = 4096
 """Connections that may wait to be accepted; the kernel holds it to net.core.somaxconn."""
@@ -92,6 +94,7 @@ def ops_app(reporter: Reporter) -> Starlette:
         return Response(orjson.dumps(reporter.status()), media_type="application/json")
 
     async def metrics(_request: Request) -> Response:
+        TASKS.set(len(asyncio.all_tasks()))
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     endpoints = {"/healthz": healthz, "/readyz": readyz, "/status": status, "/metrics": metrics}

@@ -76,6 +76,10 @@ class OwnRedis:
         return self._port
 
     @property
+    def folder(self) -> Path:
+        return self._folder
+
+    @property
     def kind(self) -> str:
         return self._server.kind
 

@@ -1,0 +1,88 @@
+"""`make chaos N=200 SEED=7`: faults thrown at the real processes, and what must hold checked meanwhile."""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import uvloop
+
+from common import logs
+from deploy.redis_server import find_server
+from tests.bench.telling import say
+from tests.chaos.course import Course, crowd
+from tests.chaos.faults import KINDS
+from tests.chaos.pace import QUICK, REAL
+from tests.chaos.report import table
+from tests.chaos.sabotage import SABOTAGES
+from tests.chaos.suite import suite
+from tests.chaos.watch import Violations
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    if options.list:
+        say("\n".join(sorted(KINDS)))
+        return
+    sys.exit(uvloop.run(_run(options)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description="Real processes, a real Redis, a dozen clients; faults, and what must hold whatever happens.",
+        epilog="Exit status 1 where something did not hold; the last lines say how to do it again.",
+    )
+    parser.add_argument("--faults", type=int, default=60, metavar="N", help="how many [60]")
+    parser.add_argument("--seed", type=int, default=None, help="of the series [a random one, which is said]")
+    parser.add_argument("--first", type=int, default=0, help="number of the first fault, to do a part again [0]")
+    parser.add_argument("--symbols", type=int, default=30, help="of the simulated market [30]")
+    parser.add_argument("--real", action="store_true", help="the time constants that users have, not a tenth of them")
+    parser.add_argument("--sabotage", choices=sorted(SABOTAGES), help="take a promise out of the suite first")
+    parser.add_argument("--logs", type=Path, default=None, help="folder for what the processes said")
+    parser.add_argument("--list", action="store_true", help="the kinds of faults, and no more")
+    return parser
+
+
+async def _run(options: argparse.Namespace) -> int:
+    seed = random.randrange(1000) if options.seed is None else options.seed
+    logs.configure("chaos", "error", "auto")  # of the library clients: what they lose is what is done to them
+    violations = Violations(lambda kind, what: say(f"      !! {kind}: {what}"))
+    began = time.monotonic()
+    say(f"seed {seed}, faults {options.first} to {options.first + options.faults - 1}")
+    with tempfile.TemporaryDirectory(prefix="cottage-chaos-") as folder:
+        async with (
+            suite(
+                find_server(),
+                Path(folder),
+                REAL if options.real else QUICK,
+                violations,
+                options.symbols,
+                sabotage=options.sabotage,
+            ) as broken,
+            crowd(broken, options.symbols, seed) as watchers,
+        ):
+            course = Course(broken, watchers, options.symbols, seed, say)
+            try:
+                async with course.running():
+                    await course.begin()
+                    await course.faults(options.first, options.faults)
+            finally:
+                if options.logs:
+                    broken.write_logs(options.logs)
+    say(f"\n{table(course.outcomes)}\n")
+    received = sum(client.received for client in watchers.raw)
+    say(f"{len(course.outcomes)} faults in {time.monotonic() - began:.0f} s; {received} updates received by raw")
+    say(f"clients, {sum(client.connections for client in watchers.raw)} connections, {course.judgements} times")
+    say(f"`live` was checked, {watchers.readers[0].answers} answers of the API; {violations.count} violations.")
+    if not violations.count:
+        return 0
+    last = course.outcomes[-1].index if course.outcomes else options.first
+    say(f"Again: make chaos SEED={seed} N={last - options.first + 1} FIRST={options.first}")
+    return 1
+
+
+if __name__ == "__main__":
+    main()

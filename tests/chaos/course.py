@@ -1,0 +1,318 @@
+"""A seeded series of faults: inject, cure, wait until all is well again; and what must hold at every moment.
+
+Each fault has a random generator of its own, made of the seed and its number: `FIRST=57 N=1` does the 57th alone.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from common.errors import RedisError
+from common.snapshot import MarketSnapshot
+from common.state import Version
+from common.store import MarketSnapshots
+from tests.chaos.faults import KINDS, Fault
+from tests.chaos.report import Outcome
+from tests.chaos.suite import Member, Suite
+from tests.chaos.truth import Truth
+from tests.chaos.watch import ApiReader, Held, LibraryClient, RawClient, Violations, library_client
+
+FOREIGN = tuple(f"F{number}" for number in range(6))
+"""Symbols of a feed of the harness's own: now and then quiet for longer than a state is live."""
+PAIRS = 0.2
+"""Of the faults come as two at once."""
+NOISE_SECONDS = 1.0
+"""What a busy machine may add to any bound."""
+PROCESS_SECONDS = 5.0
+"""A Python process to be there again, on a busy machine."""
+HOPS, RETRY_SECONDS = 3, 1.0
+REREAD, TIMEOUT = 30.0, 5.0
+"""At real time."""
+BEGIN_SECONDS = 60.0
+SETTLED_READS = 3
+MOST_GROWTH = 64 * 2**20
+MOST_TASKS = 40
+"""More than at the beginning: each connection takes a few."""
+
+
+@dataclass(slots=True)
+class Crowd:
+    """Everybody who watches."""
+
+    raw: list[RawClient] = field(default_factory=list)
+    library: list[LibraryClient] = field(default_factory=list)
+    readers: list[ApiReader] = field(default_factory=list)
+    calm: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def holders(self) -> list[Held]:
+        return [*self.raw, *self.library]
+
+
+@asynccontextmanager
+async def crowd(suite: Suite, symbols: int, seed: int) -> AsyncIterator[Crowd]:
+    """A dozen clients, following until the block ends: fast, slow, subscribed in part, in batches, restless."""
+    made = Crowd()
+    pace, violations, urls = suite.pace, suite.violations, suite.urls
+    some = [f"S{number:03}" for number in range(0, symbols, 7)][:8] + list(FOREIGN[:3])
+    one, other = urls
+
+    def raw(name: str, at: list[str], **options: Any) -> RawClient:
+        return RawClient(name, at, violations, pace, made.calm, seed=seed, **options)
+
+    made.raw += [
+        raw("fast-1", [one]),
+        raw("fast-2", [other]),
+        raw("fast-3", urls),
+        raw("slow-1", [one], dawdles=30 * pace.tick),
+        raw("slow-2", [other], dawdles=60 * pace.tick),
+        raw("part-1", [one], symbols=some),
+        raw("part-2", [other], symbols=[*some[::2], "GONE1"]),
+        raw("batch", urls, batch=100),
+        raw("restless-1", urls, leaves=10 * pace.tick),
+        raw("restless-2", urls, symbols=some, leaves=20 * pace.tick),
+    ]
+    async with AsyncExitStack() as stack:
+        for name, url, wanted in (("library-1", one, None), ("library-2", other, some)):
+            client = await stack.enter_async_context(library_client(name, url, violations, pace, wanted))
+            made.library.append(client)
+        made.readers.append(ApiReader(suite.api_url, ["S000", "S001", *FOREIGN[:2]], violations, pace))
+        async with asyncio.TaskGroup() as group:
+            everybody: list[RawClient | LibraryClient | ApiReader] = [*made.raw, *made.library, *made.readers]
+            tasks = [group.create_task(each.run()) for each in everybody]
+            try:
+                yield made
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+
+class Course:
+    """One run. `tell` is given a line for each thing worth one."""
+
+    def __init__(self, suite: Suite, watchers: Crowd, symbols: int, seed: int, tell: Callable[[str], None]) -> None:
+        self._suite = suite
+        self._crowd = watchers
+        self._symbols = [f"S{number:03}" for number in range(symbols)]
+        self._seed = seed
+        self._tell = tell
+        self._pace = suite.pace
+        self._violations = suite.violations
+        self.truth = Truth(suite.direct, self._pace.tick / 2, suite.violations)
+        self.outcomes: list[Outcome] = []
+        self.judgements = 0
+        """Times that somebody's `live` was checked."""
+        self._memory: dict[str, int] = {}
+        self._tasks: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The harness's own work, until the block ends."""
+        async with asyncio.TaskGroup() as group:
+            work = (self.truth.follow(), self._feed(), self._judge())
+            tasks = [group.create_task(each) for each in work]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    async def begin(self) -> None:
+        """Wait until everything works, and remember how large it is then."""
+        self._crowd.calm.set()
+        if await self._converged(BEGIN_SECONDS) is None:
+            raise AssertionError(f"it did not even begin: {await self._trouble()}")
+        self.truth.data_stays()
+        await asyncio.sleep(10 * self._pace.tick)
+        await self._measure(remember=True)
+
+    async def faults(self, first: int, number: int) -> None:
+        """Faults `first` to `first + number - 1`; ends early where the suite did not come back."""
+        for index in range(first, first + number):
+            outcome = await self._one(index)
+            self.outcomes.append(outcome)
+            found = f"{outcome.seconds:5.2f} s" if outcome.seconds is not None else "NEVER"
+            self._tell(f"{index:4}  {' + '.join(outcome.kinds):50} {found}")
+            if outcome.seconds is None:
+                return
+            if index % 10 == 9:  # a figure of each process every ten faults
+                await self._measure(remember=False)
+
+    def chosen(self, index: int) -> tuple[random.Random, list[Fault]]:
+        """The fault of that number, or two: every kind comes up in each round."""
+        names = sorted(KINDS)
+        turn, place = divmod(index, len(names))
+        random.Random(f"{self._seed} round {turn}").shuffle(names)
+        rng = random.Random(f"{self._seed} fault {index}")
+        faults = [KINDS[names[place]]]
+        if not faults[0].alone and rng.random() < PAIRS:
+            faults.append(
+                rng.choice([fault for fault in KINDS.values() if not fault.alone and fault is not faults[0]])
+            )
+        return rng, faults
+
+    async def _one(self, index: int) -> Outcome:
+        rng, faults = self.chosen(index)
+        kinds = tuple(fault.kind for fault in faults)
+        self._crowd.calm.clear()
+        if any(fault.lossy for fault in faults):
+            self.truth.data_may_go()
+        async with AsyncExitStack() as stack:
+            for fault in faults:
+                await stack.enter_async_context(fault.breaking(self._suite, rng))
+            await asyncio.sleep(rng.uniform(0.5, 20) * self._pace.tick)
+        self._crowd.calm.set()
+        seconds = await self._converged(self._patience(faults))
+        if seconds is None:
+            self._violations.add("not_converged", f"fault {index} {kinds}: {await self._trouble()}")
+        self.truth.data_stays()
+        return Outcome(index, kinds, seconds)
+
+    def _patience(self, faults: Sequence[Fault]) -> float:
+        """Seconds in which all must be well again: a new process, three hops that each wait up to a second between
+        tries, a lease, a full read for what nobody publishes, and what a fault takes besides."""
+        usual = (
+            3.0 + 3 * 1.0 + 2 * self._pace.lease + self._pace.deaf + 2 * 30.0 * self._pace.scale + 2 * NOISE_SECONDS
+        )
+        return usual + sum(fault.patience for fault in faults) + 2 * 5.0 * self._pace.scale
+
+    async def _converged(self, within: float) -> float | None:
+        """Seconds until every client holds what Redis holds, and everything says that it is live."""
+        began = time.monotonic()
+        while time.monotonic() - began < within:
+            if await self._trouble(since=began) is None:
+                return time.monotonic() - began
+            await asyncio.sleep(0.02)
+        return None
+
+    async def _trouble(self, since: float = 0.0) -> str | None:
+        """Why it is not converged; None where it is."""
+        truth = self.truth
+        reads = truth.reads
+        expected = {symbol: course.version for symbol, course in truth.courses.items()}
+        if not truth.answers or truth.read_at < since:
+            return "Redis does not answer"
+        absent = [symbol for symbol in self._symbols if symbol not in expected]
+        if absent:
+            return f"Redis lacks {len(absent)} states, such as {absent[0]}"
+        now = time.time()
+        for symbol in self._symbols:
+            state = truth.courses[symbol].state
+            age = None if state is None else state.age(now)
+            if age is None or age > 5 * self._pace.tick + NOISE_SECONDS / 4:
+                return f"nothing new of {symbol} is written"
+        # What Redis holds now must be with everybody as soon as it has had the time to arrive.
+        deadline = time.monotonic() + 2 * self._pace.tick + NOISE_SECONDS
+        while (problem := self._behind(expected)) is not None:
+            if time.monotonic() >= deadline:
+                return problem
+            await asyncio.sleep(0.01)
+        for reader in self._crowd.readers:
+            if reader.answered_at < since or self._symbols[0] not in reader.live:
+                return f"the API does not call {self._symbols[0]} live"
+        with suppress(TimeoutError):
+            await truth.read_again(reads + SETTLED_READS)
+        return self._ahead()
+
+    def _behind(self, expected: Mapping[str, Version]) -> str | None:
+        for holder in self._crowd.holders:
+            problem = holder.problem()
+            if problem is not None:
+                return f"{holder.name}: {problem}"
+            held = holder.versions()
+            for symbol, version in expected.items():
+                if holder.wants(symbol) and not (symbol in held and held[symbol] >= version):
+                    return f"{holder.name} holds {held.get(symbol)} of {symbol}, Redis {version}"
+            for symbol in held:
+                if symbol not in expected and symbol not in self.truth.courses:
+                    return f"{holder.name} holds {symbol}, which Redis does not"
+            ticking = next(symbol for symbol in self._symbols if holder.wants(symbol))
+            if holder.judges and not holder.live(ticking):
+                return f"{holder.name} does not call {ticking} live"
+        return None
+
+    def _ahead(self) -> str | None:
+        """Nobody holds what Redis does not: the same version is the same bytes."""
+        for holder in self._crowd.holders:
+            for symbol, version in holder.versions().items():
+                course = self.truth.courses.get(symbol)
+                if course is None or course.state is None or course.version != version:
+                    continue
+                payload = holder.payload(symbol)
+                if payload and payload != course.state.update(symbol):
+                    return f"{holder.name} holds other bytes of {symbol} {version} than Redis"
+        return None
+
+    async def _feed(self) -> None:
+        """The foreign feed: a snapshot of one symbol now and then, with the lifetime that all have."""
+        rng = random.Random(f"{self._seed} feed")
+        snapshots = MarketSnapshots(self._suite.direct)
+        price = dict.fromkeys(FOREIGN, 100.0)
+        while True:
+            await asyncio.sleep(rng.uniform(0.5, 8) * self._pace.tick)
+            symbol = rng.choice(FOREIGN)
+            price[symbol] *= 1 + rng.uniform(-0.01, 0.01)
+            with suppress(RedisError, TimeoutError):
+                now = await self._suite.direct.now()
+                await snapshots.write([MarketSnapshot(symbol, price[symbol], now, source="chaos")])
+
+    async def _judge(self) -> None:
+        """Nobody may call a state live that is old, or that Redis has long replaced."""
+        pace, thresholds = self._pace, self._pace.thresholds
+        pause = pace.tick
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(pause)
+            late = time.monotonic() - began - pause
+            if late > NOISE_SECONDS / 4:
+                continue  # we were not served ourselves: what came is not read yet
+            now, wall = time.monotonic(), time.time()
+            oldest = thresholds.stale + thresholds.silent + NOISE_SECONDS / 2 + late
+            replaced = pace.deaf + thresholds.silent + NOISE_SECONDS + late
+            for holder in self._crowd.holders:
+                for symbol, version in holder.versions().items():
+                    if not holder.live(symbol):
+                        continue
+                    self.judgements += 1
+                    sampled = holder.sampled(symbol)
+                    if sampled is not None and wall - sampled > oldest:
+                        self._stale(f"{holder.name}: {symbol} is {wall - sampled:.2f} s old and live")
+                    course = self.truth.courses.get(symbol)
+                    since = None if course is None else course.superseded_at(version)
+                    if since is not None and now - since > replaced:
+                        self._stale(
+                            f"{holder.name}: {symbol} {version} was replaced {now - since:.2f} s ago, and is live"
+                        )
+
+    def _stale(self, what: str) -> None:
+        self._violations.add("stale_as_fresh", what)
+
+    async def _measure(self, *, remember: bool) -> None:
+        """Memory and tasks of each process, against what they were at the beginning."""
+        for member in self._suite.members.values():
+            resident = member.resident()
+            with suppress(httpx.HTTPError, TimeoutError, AssertionError):
+                async with asyncio.timeout(5):
+                    await self._compare(member, resident, await member.tasks(), remember=remember)
+
+    async def _compare(self, member: Member, resident: int | None, tasks: int | None, *, remember: bool) -> None:
+        if resident is None or tasks is None:
+            return
+        if remember:
+            self._memory[member.name], self._tasks[member.name] = resident, tasks
+            return
+        if resident > self._memory[member.name] + MOST_GROWTH:
+            self._violations.add(
+                "memory", f"{member.name}: {resident >> 20} MiB, {self._memory[member.name] >> 20} at the beginning"
+            )
+        if tasks > self._tasks[member.name] + MOST_TASKS:
+            self._violations.add("tasks", f"{member.name}: {tasks}, {self._tasks[member.name]} at the beginning")
+
+
+__all__ = ["Course", "Crowd", "Violations", "crowd"]

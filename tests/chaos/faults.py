@@ -1,0 +1,402 @@
+"""What is done to the suite, each kind with its cure: a context manager that breaks something, and then mends it."""
+
+import asyncio
+import random
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from common import keys
+from common.backoff import REFUSED_SECONDS
+from common.clock import iso_millis
+from common.errors import RedisError
+from common.redis import connect, subscribe
+from common.state import PhysicsState, Version
+from tests.chaos.suite import Member, Suite, may_mount
+from tests.support import eventually
+
+Breaking = Callable[[Suite, random.Random], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    kind: str
+    breaking: Breaking
+    lossy: bool
+    """Redis may hold older states after it, or none."""
+    patience: float
+    """Seconds beyond the usual in which all has to be well again."""
+    alone: bool
+    """It is not combined with another."""
+
+
+KINDS: dict[str, Fault] = {}
+
+
+def fault(
+    *, lossy: bool = False, patience: float = 0.0, alone: bool = False
+) -> Callable[[Callable[[Suite, random.Random], AsyncIterator[None]]], Breaking]:
+    def register(function: Callable[[Suite, random.Random], AsyncIterator[None]]) -> Breaking:
+        breaking: Breaking = asynccontextmanager(function)
+        name = function.__name__
+        KINDS[name] = Fault(name, breaking, lossy, patience, alone)
+        return breaking
+
+    return register
+
+
+# Processes
+
+
+def _of_processes(service: str) -> None:
+    async def killed(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+        member = rng.choice(suite.of(service))
+        await member.kill()
+        yield
+        await suite.restart(member, rng)
+
+    async def hung(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+        member = rng.choice(suite.of(service))
+        member.suspend()
+        try:
+            yield
+        finally:
+            member.resume()
+
+    for function in (killed, hung):
+        function.__name__ = f"{service}_{function.__name__}"
+        fault()(function)
+
+
+for _service in ("market", "feynman", "physics", "bridge", "broadcaster"):
+    _of_processes(_service)
+
+
+@fault()
+async def writer_hung_and_replaced(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    """The writer sleeps longer than its lease: the standby writes, and the one that wakes must not."""
+    writer = await _writer(suite)
+    writer.suspend()
+    try:
+        await asyncio.sleep(1.6 * suite.pace.lease)
+        yield
+    finally:
+        writer.resume()
+        await asyncio.sleep(2 * suite.pace.tick)
+
+
+async def _writer(suite: Suite) -> Member:
+    """The feynman that holds the lease; any where nobody does."""
+    feynmans = suite.of("feynman")
+    with suppress(RedisError):
+        lease = await suite.direct.get(keys.physics_writer(0))
+        if lease:
+            pid = orjson.loads(lease)["holder"].split(":")[1]
+            for member in feynmans:
+                if member.process is not None and str(member.process.pid) == pid:
+                    return member
+    return feynmans[0]
+
+
+# The network
+
+
+def _hops(suite: Suite) -> list[str]:
+    return [name for name in suite.proxies if name != "harness"]
+
+
+@fault()
+async def connections_cut(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    suite.proxies[rng.choice(_hops(suite))].cut()
+    yield
+
+
+@fault()
+async def bridge_cut_off(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    """Only the bridge: what is published meanwhile is gone for it."""
+    suite.proxies["bridge"].cut(refuse=True)
+    try:
+        await asyncio.sleep(rng.uniform(2, 10) * suite.pace.tick)
+        yield
+    finally:
+        suite.proxies["bridge"].heal()
+
+
+@fault()
+async def network_down(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    name = rng.choice(_hops(suite))
+    suite.proxies[name].cut(refuse=True)
+    try:
+        yield
+    finally:
+        suite.proxies[name].heal()
+
+
+@fault()
+async def network_stalled(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    name = rng.choice(_hops(suite))
+    suite.proxies[name].stall()
+    try:
+        yield
+    finally:
+        suite.proxies[name].heal()
+
+
+@fault(patience=2.0)
+async def half_open(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    suite.proxies[rng.choice(_hops(suite))].forget()
+    yield
+
+
+@fault()
+async def network_slow(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    name = rng.choice(_hops(suite))
+    suite.proxies[name].delay = rng.uniform(0.1, 1.5) * suite.pace.tick
+    try:
+        yield
+    finally:
+        suite.proxies[name].heal()
+
+
+# Redis
+
+
+@fault(lossy=True, alone=True)
+async def redis_killed(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
+    await suite.kill_redis()
+    yield
+    await suite.start_redis()
+
+
+@fault(lossy=True, alone=True, patience=1.0)
+async def redis_loading(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
+    """It is back, and answers LOADING for a while."""
+    await suite.kill_redis()
+    slow = ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
+    await suite.start_redis(*(slow if suite.redis.kind == "redis" else ()))
+    yield
+
+
+@fault()
+async def redis_hung(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
+    suite.redis.suspend()
+    try:
+        yield
+    finally:
+        suite.redis.resume()
+
+
+async def _say(suite: Suite, *command: str | bytes | int) -> None:
+    """To Redis, as far as it hears."""
+    with suppress(RedisError):
+        await suite.direct.execute_command(*command)
+
+
+@fault()
+async def clients_killed(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    await _say(suite, "CLIENT", "KILL", "TYPE", rng.choice(["normal", "pubsub"]), "SKIPME", "yes")
+    yield
+
+
+@fault()
+async def redis_paused(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    milliseconds = round(rng.uniform(1, 20) * suite.pace.tick * 1000)
+    await _say(suite, "CLIENT", "PAUSE", milliseconds, rng.choice(["ALL", "WRITE"]))
+    yield
+    await asyncio.sleep(milliseconds / 1000)
+
+
+@fault()
+async def no_more_connections(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
+    await _say(suite, "CONFIG", "SET", "maxclients", 1)
+    await _say(suite, "CLIENT", "KILL", "TYPE", "pubsub")
+    await _say(suite, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    try:
+        yield
+    finally:
+        await _say(suite, "CONFIG", "SET", "maxclients", 10_000)
+
+
+@fault(patience=REFUSED_SECONDS + 1, alone=True)
+async def wrong_password(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
+    await _say(suite, "CONFIG", "SET", "requirepass", "chaos")
+    await _say(suite, "CLIENT", "KILL", "TYPE", "pubsub")
+    await _say(suite, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    try:
+        yield
+    finally:
+        await _say(suite, "CONFIG", "SET", "requirepass", "")
+
+
+@fault(lossy=True)
+async def flushed(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    await _say(suite, "FLUSHALL")
+    if rng.random() < 0.5:
+        await _say(suite, "SCRIPT", "FLUSH")
+    yield
+
+
+@fault(lossy=True)
+async def keys_deleted(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    """Of all kinds: states, snapshots, the lease, the feed."""
+    with suppress(RedisError):
+        names = sorted([key async for key in suite.direct.scan_iter(count=1000)])
+        if names:
+            await suite.direct.delete(*rng.sample(names, rng.randint(1, len(names))))
+    yield
+
+
+@fault(lossy=True, alone=True, patience=1.0)
+async def older_data_restored(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    copy = await asyncio.to_thread(suite.copy_of_redis)
+    await asyncio.sleep(rng.uniform(5, 20) * suite.pace.tick)
+    await suite.kill_redis()
+    await asyncio.to_thread(suite.put_back, copy)
+    await suite.start_redis("--aof-load-truncated", "yes")
+    yield
+
+
+@fault(lossy=True, alone=True, patience=1.0)
+async def failover_to_a_lagging_replica(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    replica = suite.another_redis(f"replica-{rng.randrange(10**9)}")
+    await asyncio.to_thread(replica.start, *suite.redis_arguments, "--replicaof", f"127.0.0.1 {suite.redis.port}")
+    async with connect(replica.url) as client:
+
+        async def synced() -> bool:
+            status: str = (await client.info("replication"))["master_link_status"]
+            return status == "up"
+
+        await eventually(synced, 20)
+        await client.execute_command("REPLICAOF", "NO", "ONE")  # what is written from now on never reaches it
+        await asyncio.sleep(rng.uniform(5, 20) * suite.pace.tick)
+        await suite.kill_redis()
+        yield
+        await suite.replace_redis(replica)
+
+
+@fault(lossy=True)
+async def out_of_memory(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
+    await _say(suite, "CONFIG", "SET", "maxmemory", "1mb")
+    try:
+        yield
+    finally:
+        await _say(suite, "CONFIG", "SET", "maxmemory", 0)
+
+
+@fault(lossy=True)
+async def evicting(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    """Down to next to nothing: lease, states and snapshots go."""
+    await _say(suite, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    await _say(suite, "CONFIG", "SET", "maxmemory", rng.choice(["1mb", "1200kb", "1500kb"]))
+    try:
+        yield
+    finally:
+        await _say(suite, "CONFIG", "SET", "maxmemory", 0)
+        await _say(suite, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
+@fault()
+async def subscriber_cut_for_slowness(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
+    """The bridge does not read, until Redis's buffer for it is full."""
+    bridge = suite.of("bridge")[0]
+    bridge.suspend()
+    try:
+        message = orjson.dumps(
+            {"event": "AGENT_UPDATE", "agent_id": "chaos", "timestamp": iso_millis(0), "data": {"x": "y" * 50_000}}
+        )
+        for _ in range(100):
+            await _say(suite, "PUBLISH", keys.STATE_UPDATE, message)
+        yield
+    finally:
+        bridge.resume()
+
+
+@fault(lossy=True, alone=True, patience=1.0)
+async def disk_full(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
+    """A small file system under the append-only file, filled to the last byte."""
+    folder = suite.redis.folder / "appendonlydir"
+    await suite.kill_redis()
+    if not may_mount():
+        await suite.start_redis()
+        yield
+        return
+    content = {path.name: path.read_bytes() for path in folder.iterdir()}
+    await asyncio.to_thread(_mount, folder, 64 + sum(map(len, content.values())) // 2**20)
+    try:
+        for name, data in content.items():
+            (folder / name).write_bytes(data)
+        await suite.start_redis()
+        await asyncio.to_thread(_fill, folder / "filler")
+        yield
+        (folder / "filler").unlink()
+        await asyncio.sleep(5 * suite.pace.tick)
+        await suite.kill_redis()
+        content = {path.name: path.read_bytes() for path in folder.iterdir()}
+    finally:
+        await suite.kill_redis()
+        await asyncio.to_thread(subprocess.run, ["umount", str(folder)], check=True)
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
+    await suite.start_redis("--aof-load-truncated", "yes")
+
+
+def _mount(folder: Path, megabytes: int) -> None:
+    options = ["-t", "tmpfs", "-o", f"size={megabytes}m", "chaos", str(folder)]
+    subprocess.run(["mount", *options], check=True)
+
+
+def _fill(filler: Path) -> None:
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
+
+
+# The channel
+
+
+@fault(alone=True)
+async def messages_repeated(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    """What was published comes again, late and in another order: a writer that hung, a network that repeats."""
+    with suppress(RedisError):
+        async with subscribe(suite.direct_url, keys.STATE_UPDATE) as subscription:
+            payloads: list[bytes] = []
+            async with asyncio.timeout(5):
+                while len(payloads) < 100:
+                    payloads += await subscription.messages(1.0)
+        for payload in rng.choices(payloads, k=200):
+            await _say(suite, "PUBLISH", keys.STATE_UPDATE, payload)
+    yield
+
+
+@fault()
+async def hostile_messages(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    future = {"epoch": 2**53 - 1, "seq": 1}
+    update = {"event": "PHYSICS_UPDATE", "symbol": "S000", "data": {"alpha": 2.8, "regime": "Gaussian"}}
+    hostile = [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"event":"PHYSICS_UPDATE"}', b'{"event":"NONE"}']
+    hostile += [orjson.dumps({**update, **future}), orjson.dumps({**update, "symbol": "no symbol"})]
+    hostile += [b'{"event":"PHYSICS_UPDATE","symbol":"S000","data":{"alpha":NaN}}', b"[" * 5000]
+    for payload in rng.choices(hostile, k=50):
+        await _say(suite, "PUBLISH", keys.STATE_UPDATE, payload)
+    yield
+
+
+@fault(lossy=True)
+async def symbol_deleted_for_good(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    """A state that nobody writes any more comes, is deleted, and must be gone everywhere."""
+    name = f"GONE{rng.randrange(10**6)}"
+    with suppress(RedisError):
+        now = await suite.direct.now()
+        state = PhysicsState(
+            *(0.1, 0.2, 0.3, 0.4, 0.5, "Gaussian", 2.8),
+            timestamp=iso_millis(now),
+            source="chaos",
+            version=Version(round(now * 1000), 1),
+        )
+        await suite.direct.set(keys.physics_state(name), state.to_bytes())
+        await suite.direct.publish(keys.STATE_UPDATE, state.update(name))
+    yield
+    await _say(suite, "DEL", keys.physics_state(name))

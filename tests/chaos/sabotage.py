@@ -1,0 +1,76 @@
+"""`python -m tests.chaos.sabotage WHAT SERVICE`: a service of the suite with one promise taken out of it.
+
+The harness must notice each: else it proves nothing.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def no_healing() -> None:
+    """The bridge trusts the channel alone."""
+    from common.redis import Client
+    from services.bridge.service import RedisBridge
+
+    async def trusting(self: RedisBridge, client: Client) -> None:
+        await self._ask_time(client)
+
+    RedisBridge._read_all = trusting  # type: ignore[method-assign]
+
+
+def newer_or_equal() -> None:
+    """A version that is held already is taken again."""
+    from common.fanout.newest import Entry, NewestTable
+
+    def offer(self: Any, symbol: str, version: Any, payload: bytes) -> bool:
+        current = self._entries.get(symbol)
+        if current is not None and current.version is not None and (version is None or version < current.version):
+            return False
+        self._entries[symbol] = Entry(version, payload)
+        return True
+
+    NewestTable.offer = offer  # type: ignore[method-assign]
+
+
+def lease_ignored() -> None:
+    """Whoever had the lease once goes on writing."""
+    from services.feynman import writer
+
+    first, rest = writer.WRITE.strip().split("\n", 1)
+    assert "return 0" in first
+    writer.WRITE = rest
+
+
+def removed_never_sent() -> None:
+    """What is gone from Redis stays with the clients."""
+    from common.fanout.hub import Hub
+
+    Hub.remove = lambda self, symbol: None  # type: ignore[method-assign]
+
+
+def always_live() -> None:
+    """The bridge says that all is well."""
+    from common.fanout.protocol import Upstream
+    from services.bridge.service import RedisBridge
+
+    RedisBridge.upstream = lambda self: Upstream("live", None, 0)  # type: ignore[method-assign]
+    RedisBridge._judge = lambda self, whole: None  # type: ignore[method-assign]
+
+
+SABOTAGES: dict[str, Callable[[], None]] = {
+    function.__name__: function
+    for function in (no_healing, newer_or_equal, lease_ignored, removed_never_sent, always_live)
+}
+
+
+def main() -> None:
+    what, service, *arguments = sys.argv[1:]
+    SABOTAGES[what]()
+    sys.argv = [f"services.{service}", *arguments]
+    importlib.import_module(f"services.{service}.__main__").main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""The real processes around a real Redis, each behind a proxy of its own."""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from common.redis import Client, connect
+from deploy.redis_server import Server, free_port
+from tests.bench.processes import resident_bytes
+from tests.chaos.pace import Pace
+from tests.chaos.proxy import Proxy, proxy
+from tests.chaos.watch import Violations
+from tests.support import OwnRedis, ServiceProcess, program
+
+AOF = (
+    *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"),
+    *("--client-output-buffer-limit", "pubsub", "1mb", "512kb", "5", "--aof-use-rdb-preamble", "yes"),
+    *("--repl-diskless-sync-delay", "0", "--enable-debug-command", "local"),
+)
+RESTART_SECONDS = (0.1, 0.5)
+"""What a supervisor takes to notice a death."""
+
+
+class Member:
+    """One process of the suite; it is started again by `start`."""
+
+    def __init__(self, name: str, service: str, env: Mapping[str, str], command: list[str]) -> None:
+        self.name = name
+        self.service = service
+        self._env = env
+        self._command = command
+        self._stack = AsyncExitStack()
+        self.process: ServiceProcess | None = None
+        self.suspended = False
+        self.expected_to_die = False
+        self.started_at = 0.0
+        self.said: list[dict[str, Any]] = []
+        """By earlier processes of this member."""
+        self.complained: list[str] = []
+
+    def write_logs(self, folder: Path) -> None:
+        """All that it said, one JSON object a line, and below what it wrote to stderr."""
+        now = [] if self.process is None else self.process.logs
+        complained = self.complained + ([] if self.process is None else self.process.errors)
+        lines = [orjson.dumps(line).decode() for line in (*self.said, *now)]
+        (folder / f"{self.name}.log").write_text("\n".join([*lines, *complained]) + "\n")
+
+    async def start(self) -> None:
+        if self.process is not None:
+            self.said += self.process.logs
+            self.complained += self.process.errors
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+        self.expected_to_die = self.suspended = False
+        self.process = await self._stack.enter_async_context(program(self._command, self._env))
+        self.started_at = time.monotonic()
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        self.expected_to_die = True
+        assert self.process is not None
+        await self.process.kill()
+
+    def suspend(self) -> None:
+        assert self.process is not None
+        self.suspended = True
+        self.process.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.suspended = False
+        with suppress(ProcessLookupError):
+            self.process.signal(signal.SIGCONT)
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+    def resident(self) -> int | None:
+        """Bytes."""
+        if not self.alive or self.process is None:
+            return None
+        with suppress(OSError):
+            return resident_bytes(self.process.pid)
+        return None
+
+    async def tasks(self) -> int | None:
+        """Asyncio tasks that it has."""
+        assert self.process is not None
+        for line in (await self.process.get("/metrics")).text.splitlines():
+            if line.startswith("cottage_tasks "):
+                return round(float(line.split()[1]))
+        return None
+
+    async def close(self) -> None:
+        self.expected_to_die = True
+        await self._stack.aclose()
+
+
+class Suite:
+    """Made by `suite`."""
+
+    def __init__(self, server: Server, folder: Path, pace: Pace, violations: Violations) -> None:
+        self.pace = pace
+        self.violations = violations
+        self._server = server
+        self._folder = folder
+        self.redis = OwnRedis(server, folder / "redis")
+        self.redis_arguments: tuple[str, ...] = AOF
+        self.members: dict[str, Member] = {}
+        self.proxies: dict[str, Proxy] = {}
+        """To Redis, by the member that uses it; of a broadcaster to the bridge."""
+        self.direct: Client
+        """To Redis, past all that is broken, but for Redis itself."""
+        self.urls: list[str] = []
+        self.api_url = ""
+
+    # Redis
+
+    @property
+    def direct_url(self) -> str:
+        return f"redis://127.0.0.1:{self.proxies['harness'].port}"
+
+    async def start_redis(self, *arguments: str) -> None:
+        await asyncio.to_thread(self.redis.start, *self.redis_arguments, *arguments)
+
+    async def kill_redis(self) -> None:
+        await asyncio.to_thread(self.redis.kill)
+
+    def copy_of_redis(self) -> Path:
+        """Its files as they are now."""
+        copy = self._folder / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.redis.folder, copy)
+        return copy
+
+    def put_back(self, copy: Path) -> None:
+        shutil.rmtree(self.redis.folder)
+        shutil.copytree(copy, self.redis.folder)
+
+    def another_redis(self, name: str) -> OwnRedis:
+        """Not started yet."""
+        folder = self._folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        return OwnRedis(self._server, folder)
+
+    async def replace_redis(self, successor: OwnRedis) -> None:
+        """Everybody is sent to another server from now on, as after a failover."""
+        self.redis = successor
+        for name, each in self.proxies.items():
+            if not name.startswith("broadcaster"):
+                each.target = successor.port
+                each.cut()
+
+    # processes
+
+    def of(self, service: str) -> list[Member]:
+        return [member for member in self.members.values() if member.service == service]
+
+    async def restart(self, member: Member, rng: random.Random) -> None:
+        await asyncio.sleep(rng.uniform(*RESTART_SECONDS) * min(1.0, 2 * self.pace.scale + 0.2))
+        await member.start()
+
+    def write_logs(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for member in self.members.values():
+            member.write_logs(folder)
+
+    async def look_after(self) -> None:
+        """Until cancelled: a process that dies though nobody killed it is a violation, and started again."""
+        while True:
+            await asyncio.sleep(0.1)
+            for member in list(self.members.values()):
+                if member.alive or member.expected_to_die or member.process is None:
+                    continue
+                process = member.process
+                await process.ended()
+                said = [line for line in process.logs if line.get("level") in ("error", "critical")]
+                loudly = "loudly" if said or process.errors else "without a word"
+                last = said[-1:] or process.errors[-1:] or process.logs[-1:]
+                self.violations.add("died", f"{member.name} {loudly}, status {process.returncode}: {last}")
+                await member.start()
+
+
+@asynccontextmanager
+async def suite(
+    server: Server,
+    folder: Path,
+    pace: Pace,
+    violations: Violations,
+    symbols: int,
+    *,
+    window: int = 100,
+    sabotage: str | None = None,
+) -> AsyncIterator[Suite]:
+    """All of it, started and stopped at the end of the block. `sabotage`: which promise is taken out of it."""
+    async with AsyncExitStack() as stack:
+        made = Suite(server, folder, pace, violations)
+        await made.start_redis()
+        stack.callback(lambda: made.redis.kill())
+
+        async def redis_proxy(name: str) -> str:
+            made.proxies[name] = await stack.enter_async_context(proxy(made.redis.port))
+            return f"redis://127.0.0.1:{made.proxies[name].port}"
+
+        made.direct = connect(await redis_proxy("harness"), timeout=1.0)
+        stack.push_async_callback(lambda: made.direct.aclose())
+        names = ",".join(f"S{number:03}" for number in range(symbols))
+        link, api = free_port(), free_port()
+        made.api_url = f"http://127.0.0.1:{api}"
+        plan: list[tuple[str, str, dict[str, str]]] = [
+            ("market", "market", {"MARKET_SYMBOLS": names}),
+            ("feynman-a", "feynman", {"FEYNMAN_WINDOW": str(window)}),
+            ("feynman-b", "feynman", {"FEYNMAN_WINDOW": str(window)}),
+            ("bridge", "bridge", {"BRIDGE_PORT": str(link)}),
+            ("physics", "physics", {"PHYSICS_PORT": str(api)}),
+            ("broadcaster-a", "broadcaster", {}),
+            ("broadcaster-b", "broadcaster", {}),
+        ]
+        for name, service, own in plan:
+            env = {**pace.env(), f"{service.upper()}_OPS_PORT": "0", "LOG_FORMAT": "json", **own}
+            if service == "broadcaster":
+                made.proxies[name] = await stack.enter_async_context(proxy(link))
+                port = free_port()
+                env["BROADCASTER_BRIDGE_URL"] = f"ws://127.0.0.1:{made.proxies[name].port}/ws"
+                env["BROADCASTER_PORT"] = str(port)
+                env["BROADCASTER_MAX_CONNECTIONS_PER_ADDRESS"] = "0"
+                made.urls.append(f"ws://127.0.0.1:{port}/ws")
+            else:
+                env["REDIS_URL"] = await redis_proxy(name)
+            command = ["-m", f"services.{service}"]
+            if sabotage:
+                command = ["-m", "tests.chaos.sabotage", sabotage, service]
+            made.members[name] = Member(name, service, env, command)
+        for member in made.members.values():
+            await member.start()
+            stack.push_async_callback(member.close)
+        looking = asyncio.create_task(made.look_after())
+        try:
+            yield made
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            for member in made.members.values():
+                if member.suspended:
+                    member.resume()
+
+
+def may_mount() -> bool:
+    """Whether a small file system of our own can be had, to be filled."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("mount") is not None
