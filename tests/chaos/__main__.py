@@ -42,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--real", action="store_true", help="the time constants that users have, not a tenth of them")
     parser.add_argument("--sabotage", choices=sorted(SABOTAGES), help="take a promise out of the suite first")
     parser.add_argument("--logs", type=Path, default=None, help="folder for what the processes said")
+    parser.add_argument("--only", nargs="+", choices=sorted(KINDS), default=[], metavar="KIND", help="of faults")
+    parser.add_argument("--stop", action="store_true", help="with the first violation")
     parser.add_argument("--list", action="store_true", help="the kinds of faults, and no more")
     return parser
 
@@ -64,7 +66,8 @@ async def _run(options: argparse.Namespace) -> int:
             ) as broken,
             crowd(broken, options.symbols, seed) as watchers,
         ):
-            course = Course(broken, watchers, options.symbols, seed, say)
+            course = Course(broken, watchers, options.symbols, seed, say, options.only)
+            course.stop_early = options.stop
             try:
                 async with course.running():
                     await course.begin()

@@ -34,6 +34,17 @@ PROCESS_SECONDS = 5.0
 HOPS, RETRY_SECONDS = 3, 1.0
 REREAD, TIMEOUT = 30.0, 5.0
 """At real time."""
+CONNECTED = {
+    "starting",
+    "listening",
+    "subscribed",
+    "linked",
+    "lease_taken",
+    "redis_back",
+    "redis_answers",
+    "symbols_found",
+}
+"""What a process says once it is connected again."""
 BEGIN_SECONDS = 60.0
 SETTLED_READS = 3
 MOST_GROWTH = 64 * 2**20
@@ -96,18 +107,33 @@ async def crowd(suite: Suite, symbols: int, seed: int) -> AsyncIterator[Crowd]:
 class Course:
     """One run. `tell` is given a line for each thing worth one."""
 
-    def __init__(self, suite: Suite, watchers: Crowd, symbols: int, seed: int, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        suite: Suite,
+        watchers: Crowd,
+        symbols: int,
+        seed: int,
+        tell: Callable[[str], None],
+        kinds: Sequence[str] = (),
+    ) -> None:
+        """`kinds` of faults, no others and one at a time; all of them without."""
         self._suite = suite
         self._crowd = watchers
         self._symbols = [f"S{number:03}" for number in range(symbols)]
         self._seed = seed
         self._tell = tell
+        self._kinds = kinds
         self._pace = suite.pace
         self._violations = suite.violations
         self.truth = Truth(suite.direct, self._pace.tick / 2, suite.violations)
         self.outcomes: list[Outcome] = []
+        self.stop_early = False
+        """With the first violation."""
         self.judgements = 0
         """Times that somebody's `live` was checked."""
+        self._connected_at = 0.0
+        """When some client was last found without its connection, in seconds since 1970."""
+        self._last_trouble = ""
         self._memory: dict[str, int] = {}
         self._tasks: dict[str, int] = {}
 
@@ -139,19 +165,19 @@ class Course:
             self.outcomes.append(outcome)
             found = f"{outcome.seconds:5.2f} s" if outcome.seconds is not None else "NEVER"
             self._tell(f"{index:4}  {' + '.join(outcome.kinds):50} {found}")
-            if outcome.seconds is None:
+            if outcome.seconds is None or (self.stop_early and self._violations.count):
                 return
             if index % 10 == 9:  # a figure of each process every ten faults
                 await self._measure(remember=False)
 
     def chosen(self, index: int) -> tuple[random.Random, list[Fault]]:
         """The fault of that number, or two: every kind comes up in each round."""
-        names = sorted(KINDS)
+        names = sorted(self._kinds or KINDS)
         turn, place = divmod(index, len(names))
         random.Random(f"{self._seed} round {turn}").shuffle(names)
         rng = random.Random(f"{self._seed} fault {index}")
         faults = [KINDS[names[place]]]
-        if not faults[0].alone and rng.random() < PAIRS:
+        if not (self._kinds or faults[0].alone) and rng.random() < PAIRS:
             faults.append(
                 rng.choice([fault for fault in KINDS.values() if not fault.alone and fault is not faults[0]])
             )
@@ -168,11 +194,25 @@ class Course:
                 await stack.enter_async_context(fault.breaking(self._suite, rng))
             await asyncio.sleep(rng.uniform(0.5, 20) * self._pace.tick)
         self._crowd.calm.set()
+        cured = time.time()
         seconds = await self._converged(self._patience(faults))
+        self.truth.data_stays()
         if seconds is None:
             self._violations.add("not_converged", f"fault {index} {kinds}: {await self._trouble()}")
-        self.truth.data_stays()
-        return Outcome(index, kinds, seconds)
+            return Outcome(index, kinds, None)
+        connected = max(
+            cured, self._connected_at, *(each.last_said(CONNECTED) for each in self._suite.members.values())
+        )
+        after = max(0.0, cured + seconds - connected)
+        if after > self._promised(faults):
+            what = f"fault {index} {kinds}: {after:.2f} s after the last hop was connected; then {self._last_trouble}"
+            self._violations.add("late", what)
+        return Outcome(index, kinds, seconds, after)
+
+    def _promised(self, faults: Sequence[Fault]) -> float:
+        """Seconds from the last hop on: two ticks, and for what is deleted two full reads."""
+        rereads = 2 * REREAD * self._pace.scale if any(fault.deletes for fault in faults) else 0.0
+        return 2 * self._pace.tick + rereads + NOISE_SECONDS
 
     def _patience(self, faults: Sequence[Fault]) -> float:
         """Seconds in which all must be well again: a new process, three hops that each wait up to a second between
@@ -186,8 +226,10 @@ class Course:
         """Seconds until every client holds what Redis holds, and everything says that it is live."""
         began = time.monotonic()
         while time.monotonic() - began < within:
-            if await self._trouble(since=began) is None:
+            trouble = await self._trouble(since=began)
+            if trouble is None:
                 return time.monotonic() - began
+            self._last_trouble = trouble
             await asyncio.sleep(0.02)
         return None
 
@@ -224,6 +266,7 @@ class Course:
         for holder in self._crowd.holders:
             problem = holder.problem()
             if problem is not None:
+                self._connected_at = time.time()
                 return f"{holder.name}: {problem}"
             held = holder.versions()
             for symbol, version in expected.items():

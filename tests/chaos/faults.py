@@ -32,18 +32,20 @@ class Fault:
     """Seconds beyond the usual in which all has to be well again."""
     alone: bool
     """It is not combined with another."""
+    deletes: bool
+    """States are gone for good."""
 
 
 KINDS: dict[str, Fault] = {}
 
 
 def fault(
-    *, lossy: bool = False, patience: float = 0.0, alone: bool = False
+    *, lossy: bool = False, patience: float = 0.0, alone: bool = False, deletes: bool = False
 ) -> Callable[[Callable[[Suite, random.Random], AsyncIterator[None]]], Breaking]:
     def register(function: Callable[[Suite, random.Random], AsyncIterator[None]]) -> Breaking:
         breaking: Breaking = asynccontextmanager(function)
         name = function.__name__
-        KINDS[name] = Fault(name, breaking, lossy, patience, alone)
+        KINDS[name] = Fault(name, breaking, lossy, patience, alone, deletes)
         return breaking
 
     return register
@@ -176,9 +178,16 @@ async def redis_killed(suite: Suite, _rng: random.Random) -> AsyncIterator[None]
 async def redis_loading(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
     """It is back, and answers LOADING for a while."""
     await suite.kill_redis()
-    slow = ("--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024")
-    await suite.start_redis(*(slow if suite.redis.kind == "redis" else ()))
+    slow = ("--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024")
+    starting = asyncio.create_task(suite.start_redis(*(slow if suite.redis.kind == "redis" else ())))
     yield
+
+    async def loaded() -> bool:
+        await _say(suite, "CONFIG", "SET", "key-load-delay", 0)
+        return starting.done()
+
+    await eventually(loaded, 30)
+    await starting
 
 
 @fault()
@@ -384,7 +393,7 @@ async def hostile_messages(suite: Suite, rng: random.Random) -> AsyncIterator[No
     yield
 
 
-@fault(lossy=True)
+@fault(lossy=True, deletes=True)
 async def symbol_deleted_for_good(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
     """A state that nobody writes any more comes, is deleted, and must be gone everywhere."""
     name = f"GONE{rng.randrange(10**6)}"

@@ -10,6 +10,8 @@ class Outcome:
     kinds: tuple[str, ...]
     seconds: float | None
     """From the cure until every client held what Redis holds; None where it never did."""
+    after_hops: float | None = None
+    """The same from when the last hop was connected again."""
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -6,13 +6,14 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from common.clock import from_iso
 from common.redis import Client, connect
 from deploy.redis_server import Server, free_port
 from tests.bench.processes import resident_bytes
@@ -47,6 +48,13 @@ class Member:
         """By earlier processes of this member."""
         self.complained: list[str] = []
 
+    def last_said(self, events: Collection[str]) -> float:
+        """When it said one of these last, in seconds since 1970; 0 where it did not."""
+        for line in reversed([] if self.process is None else self.process.logs):
+            if line["event"] in events:
+                return from_iso(line["timestamp"])
+        return 0.0
+
     def write_logs(self, folder: Path) -> None:
         """All that it said, one JSON object a line, and below what it wrote to stderr."""
         now = [] if self.process is None else self.process.logs
@@ -58,10 +66,11 @@ class Member:
         if self.process is not None:
             self.said += self.process.logs
             self.complained += self.process.errors
+        self.expected_to_die = True
         await self._stack.aclose()
         self._stack = AsyncExitStack()
-        self.expected_to_die = self.suspended = False
         self.process = await self._stack.enter_async_context(program(self._command, self._env))
+        self.expected_to_die = self.suspended = False
         self.started_at = time.monotonic()
 
     async def kill(self) -> None:
@@ -73,7 +82,8 @@ class Member:
     def suspend(self) -> None:
         assert self.process is not None
         self.suspended = True
-        self.process.signal(signal.SIGSTOP)
+        with suppress(ProcessLookupError):  # it died by itself: `look_after` says so
+            self.process.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         assert self.process is not None
