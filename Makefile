@@ -11,7 +11,7 @@ fast := not slow and not browser and not compose
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install lock lint format test test-all run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators \
+.PHONY: help install lock lint format test test-all run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
 	state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -66,6 +66,10 @@ bench-fanout: install ## updates to thousands of clients, beside broadcast() and
 
 estimators: install ## what α, the regime and the entropy are worth, by simulation (ARGS="--plots docs/estimators")
 	$(bin)/python -m tests.bench.estimators $(ARGS)
+
+##@ Break
+chaos: install ## faults thrown at the real processes, and what must hold meanwhile (N=200 SEED=7 FIRST=0 ARGS="--only redis_killed")
+	$(bin)/python -m tests.chaos $(if $(N),--faults $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST)) $(ARGS)
 
 ##@ Look into a running Redis, and repair it (REDIS_URL=…, else make run's, else docker compose's)
 runbook = $(bin)/python -m deploy.runbook

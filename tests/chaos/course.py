@@ -134,6 +134,7 @@ class Course:
         self._connected_at = 0.0
         """When some client was last found without its connection, in seconds since 1970."""
         self._last_trouble = ""
+        self._stale_ones: set[tuple[str, str]] = set()
         self._memory: dict[str, int] = {}
         self._tasks: dict[str, int] = {}
 
@@ -187,6 +188,7 @@ class Course:
         rng, faults = self.chosen(index)
         kinds = tuple(fault.kind for fault in faults)
         self._crowd.calm.clear()
+        self._stale_ones.clear()
         if any(fault.lossy for fault in faults):
             self.truth.data_may_go()
         async with AsyncExitStack() as stack:
@@ -325,7 +327,7 @@ class Course:
                     self.judgements += 1
                     sampled = holder.sampled(symbol)
                     if sampled is not None and wall - sampled > oldest:
-                        self._stale(f"{holder.name}: {symbol} is {wall - sampled:.2f} s old and live")
+                        self._stale(holder, symbol, f"is {wall - sampled:.2f} s old")
                     course = self.truth.courses.get(symbol)
                     since = None if course is None else course.superseded_at(version)
                     if since is not None and now - since > replaced:
@@ -333,8 +335,11 @@ class Course:
                             f"{holder.name}: {symbol} {version} was replaced {now - since:.2f} s ago, and is live"
                         )
 
-    def _stale(self, what: str) -> None:
-        self._violations.add("stale_as_fresh", what)
+    def _stale(self, holder: Held, symbol: str, why: str) -> None:
+        """Once a fault."""
+        if (holder.name, symbol) not in self._stale_ones:
+            self._stale_ones.add((holder.name, symbol))
+            self._violations.add("stale_as_fresh", f"{holder.name} calls {symbol} live, which {why}")
 
     async def _measure(self, *, remember: bool) -> None:
         """Memory and tasks of each process, against what they were at the beginning."""

@@ -22,14 +22,18 @@ def percentile(values: list[float], share: float) -> float:
 
 def table(outcomes: Iterable[Outcome]) -> str:
     """A row a kind; a pair of faults counts for both."""
-    by_kind: dict[str, list[float | None]] = {}
+    by_kind: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         for kind in outcome.kinds:
-            by_kind.setdefault(kind, []).append(outcome.seconds)
-    lines = [f"{'fault':32} {'times':>5}  {'p50 s':>6}  {'max s':>6}"]
+            by_kind.setdefault(kind, []).append(outcome)
+    lines = [f"{'fault':32} {'times':>5}  {'p50 s':>6}  {'max s':>6}  {'after the last hop, max s':>25}"]
     for kind, found in sorted(by_kind.items()):
-        converged = [seconds for seconds in found if seconds is not None]
-        never = len(found) - len(converged)
-        figures = f"{percentile(converged, 0.5):6.2f}  {max(converged):6.2f}" if converged else f"{'–':>6}  {'–':>6}"
-        lines.append(f"{kind:32} {len(found):5}  {figures}{f'  NEVER {never}' if never else ''}")
+        converged = [outcome.seconds for outcome in found if outcome.seconds is not None]
+        after = [outcome.after_hops for outcome in found if outcome.after_hops is not None]
+        never = f"  NEVER {len(found) - len(converged)}" if len(converged) < len(found) else ""
+        figures = (
+            "  ".join(f"{value:6.2f}" for value in (percentile(converged, 0.5), max(converged))) if converged else ""
+        )
+        latest = f"{max(after):25.2f}" if after else ""
+        lines.append(f"{kind:32} {len(found):5}  {figures:14}  {latest}{never}")
     return "\n".join(lines)
