@@ -1,10 +1,12 @@
 """`make chaos N=200 SEED=7`: faults thrown at the real processes, and what must hold checked meanwhile."""
 
 import argparse
+import asyncio
 import random
 import sys
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import uvloop
@@ -17,6 +19,7 @@ from tests.chaos.faults import KINDS
 from tests.chaos.pace import QUICK, REAL
 from tests.chaos.report import table
 from tests.chaos.sabotage import SABOTAGES
+from tests.chaos.soak import Audience, Memory, growth_table
 from tests.chaos.suite import suite
 from tests.chaos.watch import Violations
 
@@ -43,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sabotage", choices=sorted(SABOTAGES), help="take a promise out of the suite first")
     parser.add_argument("--logs", type=Path, default=None, help="folder for what the processes said")
     parser.add_argument("--only", nargs="+", choices=sorted(KINDS), default=[], metavar="KIND", help="of faults")
+    parser.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="a fault each [as they come]")
+    parser.add_argument("--audience", type=int, default=0, metavar="N", help="clients more, that only read [0]")
+    parser.add_argument("--memory", action="store_true", help="no fault ends a process; how their memory grows")
     parser.add_argument("--stop", action="store_true", help="with the first violation")
     parser.add_argument("--list", action="store_true", help="the kinds of faults, and no more")
     return parser
@@ -50,32 +56,31 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _run(options: argparse.Namespace) -> int:
     seed = random.randrange(1000) if options.seed is None else options.seed
+    pace = REAL if options.real else QUICK
     logs.configure("chaos", "error", "auto")  # of the library clients: what they lose is what is done to them
     violations = Violations(lambda kind, what: say(f"      !! {kind}: {what}"))
     began = time.monotonic()
     say(f"seed {seed}, faults {options.first} to {options.first + options.faults - 1}")
-    with tempfile.TemporaryDirectory(prefix="cottage-chaos-") as folder:
-        async with (
-            suite(
-                find_server(),
-                Path(folder),
-                REAL if options.real else QUICK,
-                violations,
-                options.symbols,
-                sabotage=options.sabotage,
-            ) as broken,
-            crowd(broken, options.symbols, seed) as watchers,
-        ):
-            course = Course(broken, watchers, options.symbols, seed, say, options.only)
-            course.stop_early = options.stop
-            try:
-                async with course.running():
-                    await course.begin()
-                    await course.faults(options.first, options.faults)
-            finally:
-                if options.logs:
-                    broken.write_logs(options.logs)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cottage-chaos-")))
+        broken = await stack.enter_async_context(
+            suite(find_server(), folder, pace, violations, options.symbols, sabotage=options.sabotage)
+        )
+        if options.logs:
+            stack.callback(broken.write_logs, options.logs)
+        watchers = await stack.enter_async_context(crowd(broken, options.symbols, seed))
+        await stack.enter_async_context(Audience(broken.urls, options.audience).attending())
+        course = Course(broken, watchers, options.symbols, seed, say, _kinds(options))
+        course.stop_early = options.stop
+        await stack.enter_async_context(course.running())
+        await course.begin()
+        memory = Memory(broken)
+        watching = asyncio.create_task(memory.watch())
+        stack.callback(watching.cancel)
+        await course.faults(options.first, options.faults, options.every)
     say(f"\n{table(course.outcomes)}\n")
+    if options.memory:
+        say(f"{growth_table(memory.growth())}\n")
     received = sum(client.received for client in watchers.raw)
     say(f"{len(course.outcomes)} faults in {time.monotonic() - began:.0f} s; {received} updates received by raw")
     say(f"clients, {sum(client.connections for client in watchers.raw)} connections, {course.judgements} times")
@@ -85,6 +90,13 @@ async def _run(options: argparse.Namespace) -> int:
     last = course.outcomes[-1].index if course.outcomes else options.first
     say(f"Again: make chaos SEED={seed} N={last - options.first + 1} FIRST={options.first}")
     return 1
+
+
+def _kinds(options: argparse.Namespace) -> list[str]:
+    """Of faults; an empty list is all of them."""
+    if options.only or not options.memory:
+        return list(options.only)
+    return [name for name, fault in KINDS.items() if not fault.ends_processes]
 
 
 if __name__ == "__main__":

@@ -159,9 +159,12 @@ class Course:
         await asyncio.sleep(10 * self._pace.tick)
         await self._measure(remember=True)
 
-    async def faults(self, first: int, number: int) -> None:
-        """Faults `first` to `first + number - 1`; ends early where the suite did not come back."""
+    async def faults(self, first: int, number: int, every: float = 0.0) -> None:
+        """Faults `first` to `first + number - 1`; ends early where the suite did not come back. One after the other,
+        or each `every` seconds."""
+        began = time.monotonic()
         for index in range(first, first + number):
+            await asyncio.sleep(began + (index - first) * every - time.monotonic())
             outcome = await self._one(index)
             self.outcomes.append(outcome)
             found = f"{outcome.seconds:5.2f} s" if outcome.seconds is not None else "NEVER"
@@ -331,9 +334,7 @@ class Course:
                     course = self.truth.courses.get(symbol)
                     since = None if course is None else course.superseded_at(version)
                     if since is not None and now - since > replaced:
-                        self._stale(
-                            f"{holder.name}: {symbol} {version} was replaced {now - since:.2f} s ago, and is live"
-                        )
+                        self._stale(holder, symbol, f"{version} was replaced {now - since:.2f} s ago")
 
     def _stale(self, holder: Held, symbol: str, why: str) -> None:
         """Once a fault."""

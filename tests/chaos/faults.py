@@ -34,18 +34,25 @@ class Fault:
     """It is not combined with another."""
     deletes: bool
     """States are gone for good."""
+    ends_processes: bool
+    """Of the suite, whose memory then begins anew."""
 
 
 KINDS: dict[str, Fault] = {}
 
 
 def fault(
-    *, lossy: bool = False, patience: float = 0.0, alone: bool = False, deletes: bool = False
+    *,
+    lossy: bool = False,
+    patience: float = 0.0,
+    alone: bool = False,
+    deletes: bool = False,
+    ends_processes: bool = False,
 ) -> Callable[[Callable[[Suite, random.Random], AsyncIterator[None]]], Breaking]:
     def register(function: Callable[[Suite, random.Random], AsyncIterator[None]]) -> Breaking:
         breaking: Breaking = asynccontextmanager(function)
         name = function.__name__
-        KINDS[name] = Fault(name, breaking, lossy, patience, alone, deletes)
+        KINDS[name] = Fault(name, breaking, lossy, patience, alone, deletes, ends_processes)
         return breaking
 
     return register
@@ -71,7 +78,7 @@ def _of_processes(service: str) -> None:
 
     for function in (killed, hung):
         function.__name__ = f"{service}_{function.__name__}"
-        fault()(function)
+        fault(ends_processes=function is killed)(function)
 
 
 for _service in ("market", "feynman", "physics", "bridge", "broadcaster"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.redis_server import Server
 from tests.chaos.course import Course, Crowd
 from tests.chaos.faults import KINDS
 from tests.chaos.pace import QUICK
@@ -52,7 +53,8 @@ async def test_the_harness_notices_what_is_taken_out(sabotage: str, fault: str, 
 
 
 def course(tmp_path: Path, seed: int) -> Course:
-    suite = Suite(None, tmp_path, QUICK, Violations(print))  # type: ignore[arg-type]  # nothing is started
+    server = Server("redis", "7.0", Path("redis-server"), embedded=False)  # it is not started
+    suite = Suite(server, tmp_path, QUICK, Violations(print))
     suite.direct = None  # type: ignore[assignment]
     return Course(suite, Crowd(), 3, seed, print)
 
