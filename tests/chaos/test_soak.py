@@ -17,7 +17,7 @@ def test_growth_is_the_slope_after_the_warm_up() -> None:
     assert slope([(2.0, 10.0), (3.0, 12.0), (4.0, 14.0)]) == pytest.approx(2.0)
     server = Server("redis", "7.0", Path("redis-server"), embedded=False)  # it is not started
     memory = Memory(Suite(server, Path("nowhere"), QUICK, Violations(print)))
-    grown = [(second, 2**20 * (100 if second < WARM_SECONDS else 50 + second // 60)) for second in range(600)]
+    grown = [(float(second), 2**20 * (100 if second < WARM_SECONDS else 50 + second // 60)) for second in range(600)]
     memory._samples = {("steady", 1): grown, ("restarted", 2): grown[300:]}
     (first, last, rate) = memory.growth()["steady"]
     assert (first, last) == (52.0, 59.0)
