@@ -10,7 +10,7 @@ from typing import Any
 
 from common.clock import RemoteClock, from_iso
 from common.errors import InvalidMessage
-from common.fanout.protocol import ALL, Upstream, parse_freshness, parse_upstream
+from common.fanout.protocol import ALL, Statement, Upstream, parse_freshness, parse_upstream
 from common.fanout.standing import Standing
 from common.freshness import USUAL, Thresholds
 from common.state import Version, symbol, version
@@ -143,7 +143,7 @@ class Replica:
                 self._told(message, now)
                 self._snapshot(message)
             case "FRESHNESS":
-                self.standing.take(parse_freshness(message), now)
+                self._freshness(parse_freshness(message), now)
             case "REMOVED":
                 self._remove(str(message.get("symbol")))
             case "HEARTBEAT":
@@ -243,6 +243,12 @@ class Replica:
         self._named.clear()
         if settled:
             self.phase = Phase.CONNECTED
+
+    def _freshness(self, statement: Statement, now: float) -> None:
+        self.standing.take(statement, now)
+        if statement.symbols is None:  # it says what the next HEARTBEAT will
+            said = statement.freshness
+            self.upstream = Upstream(said.status, said.cause, None if said.age is None else round(said.age * 1000))
 
     def _heartbeat(self, message: dict[str, Any]) -> list[dict[str, Any]]:
         self.upstream = parse_upstream(message.get("upstream"))

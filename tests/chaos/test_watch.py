@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from common.fanout import protocol
-from common.fanout.protocol import Statement, Upstream
+from common.fanout.protocol import Statement
 from common.freshness import Freshness
 from common.state import Version
 from tests.chaos.pace import QUICK
@@ -72,5 +72,5 @@ def test_the_servers_word_on_freshness_counts(client: RawClient, hears: Hears) -
     assert client.live("A")
     hears(protocol.freshness(Statement(Freshness("stale", "feed_down", 5.0), ("A",))))
     assert [client.live("A"), client.live("B")] == [False, True]
-    hears(heartbeat(Upstream("stale", "redis_down", 4000)))
+    hears(protocol.freshness(Statement(Freshness("stale", "redis_down", 4.0))))
     assert not client.live("B")

@@ -103,7 +103,6 @@ class RawClient:
         self._held: dict[str, tuple[Version, bytes, float]] = {}
         self._whole: str = "live"
         self._apart: dict[str, str] = {}
-        self._upstream: str | None = None
         self._complete = False
         self._heard_at = 0.0
         self.received = 0
@@ -140,7 +139,7 @@ class RawClient:
             or symbol not in self._held
         ):
             return False
-        return self._upstream == "live" and self._apart.get(symbol, self._whole) == "live"
+        return self._apart.get(symbol, self._whole) == "live"
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -153,7 +152,7 @@ class RawClient:
     def _forget(self) -> None:
         self._held.clear()
         self._apart.clear()
-        self._whole, self._upstream, self._complete = "live", None, False
+        self._whole, self._complete = "live", False
 
     async def _connection(self) -> None:
         query = [] if self._symbols is None else [f"symbols={','.join(sorted(self._symbols))}"]
@@ -199,7 +198,6 @@ class RawClient:
             case "FRESHNESS":
                 self._statement(fields)
             case "HEARTBEAT":
-                self._upstream = fields["upstream"]["status"]
                 self._proof(fields.get("seqs"))
 
     def _update(self, payload: bytes, fields: dict[str, Any], *, exact: bool, new: bool) -> None:
@@ -294,7 +292,7 @@ class ApiReader:
             while True:
                 with contextlib.suppress(httpx.HTTPError):
                     await self._ask(http)
-                await asyncio.sleep(2 * self._pace.tick)
+                await asyncio.sleep(min(0.5, 2 * self._pace.tick))
 
     async def _ask(self, http: httpx.AsyncClient) -> None:
         began, asked = time.time(), time.monotonic()

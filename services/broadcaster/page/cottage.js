@@ -397,6 +397,7 @@ export class Cottage extends EventTarget {
         break;
       case "FRESHNESS":
         this.#standing.take(message);
+        if (message.symbols.includes(ALL)) this.#told(message); // it says what the next HEARTBEAT will
         this.#changed();
         break;
       case "HEARTBEAT":
@@ -461,9 +462,14 @@ export class Cottage extends EventTarget {
     this.#changed();
   }
 
-  #heartbeat({ upstream: { status, cause, age_ms: age }, seqs }) {
+  #told({ status, cause, age_ms: age }) {
     this.upstream = { status, cause, age };
     this.#upstreamTold = new Stopwatch();
+  }
+
+  #heartbeat({ upstream, seqs }) {
+    const { cause } = upstream;
+    this.#told(upstream);
     if (!this.#whole && cause !== "redis_down" && cause !== "bridge_down") {
       // The server had not read everything when it sent the SNAPSHOT: ask for a whole one.
       this.#whole = true;
