@@ -106,7 +106,8 @@ class RedisSettings(ServiceSettings):
         "redis://localhost:6379",
         validation_alias="REDIS_URL",
         repr=False,
-        description="redis://, rediss:// or unix://, with user and password where the server asks for them",
+        description="redis://, rediss:// or unix://, with user and password where the server asks for them; "
+        "redis+sentinel://… and redis+cluster://…: see docs/running.md",
     )
     redis_timeout_seconds: Seconds = Field(
         5.0, validation_alias="REDIS_TIMEOUT_SECONDS", description="how long a command or a connection may take"
@@ -115,6 +116,8 @@ class RedisSettings(ServiceSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_scheme(cls, url: str) -> str:
+        if "+" in url.partition("://")[0]:
+            return url  # of more than one server: `common.redis` says what is wrong with it
         try:
             parts = urlsplit(url)
             usable = parts.port is None or parts.port > 0

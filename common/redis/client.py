@@ -1,4 +1,4 @@
-"""Clients, with an event loop or without.
+"""Clients of one server, with an event loop or without.
 
 A Client's commands raise common.errors.RedisError and its kinds, never an exception of the library.
 Every command has a timeout. Replies are bytes. Thousands of commands go through `Client.bulk`.
@@ -9,24 +9,26 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
 
 import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.client import Pipeline as AsyncPipeline
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import FullJitterBackoff
 from redis.client import Pipeline as BlockingPipeline
 from redis.commands.core import AsyncScript
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
+    ClusterDownError,
     InvalidResponse,
+    MovedError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    TryAgainError,
 )
 from redis.exceptions import (
     ConnectionError as LostConnection,
@@ -34,29 +36,23 @@ from redis.exceptions import (
 from redis.exceptions import (
     TimeoutError as CommandTimeout,
 )
-from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from common.cancellation import cancellation_kept
-from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable, SettingsError
+from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable
+from common.redis.routes import Command, Redirected
 
-CONNECT_SECONDS = 5.0  # §5.1
-COMMAND_SECONDS = 5.0
 BATCH = 500
 """Commands or keys at a time: about a millisecond of Redis, so that nobody waits long for it."""
 
-Command = tuple[str | bytes | int | float, ...]
-"""Its words, such as ("HMGET", key, "price")."""
-
 _READ_BYTES = 2**16
 MORE = object()  # what the parser gives where a reply is not whole yet
-_OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn redis-py's exceptions into ours. NoScriptError passes: _Script waits for it."""
+    """Turn redis-py's exceptions into ours. NoScriptError passes: Script waits for it."""
     try:
         with cancellation_kept():
             yield
@@ -70,8 +66,12 @@ def _translation(error: Exception) -> RedisError:
     text = str(error) or type(error).__name__
     if isinstance(error, _REFUSALS) or text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
         return RedisRefused(text)
-    if isinstance(error, OutOfMemoryError):
+    if isinstance(error, OutOfMemoryError) or text.startswith("MISCONF"):  # of disk, for what it must persist
         return RedisFull(text)
+    if isinstance(error, AskError):
+        return Redirected(error.node_addr, ask=not isinstance(error, MovedError))
+    if isinstance(error, ClusterDownError | TryAgainError) or text.startswith("NOREPLICAS"):
+        return RedisUnavailable(text)
     if isinstance(error, LostConnection | CommandTimeout | ReadOnlyError | OSError):
         return RedisUnavailable(text)
     return RedisError(text)
@@ -82,14 +82,14 @@ def _worth_trying_again(error: Exception) -> bool:
     return not isinstance(error, _REFUSALS)
 
 
-class _AsyncRetry(AsyncRetry):
+class NoRetryOfRefusals(AsyncRetry):
     async def call_with_retry(
         self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False
     ) -> Any:
         return await super().call_with_retry(do, fail, is_retryable or _worth_trying_again, with_failure_count)
 
 
-class _Retry(Retry):
+class BlockingNoRetryOfRefusals(Retry):
     def call_with_retry(self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False) -> Any:
         return super().call_with_retry(do, fail, is_retryable or _worth_trying_again, with_failure_count)
 
@@ -106,24 +106,36 @@ class _BlockingPipeline(BlockingPipeline):
             return super().execute(raise_on_error)
 
 
-class _Script(AsyncScript):
+class Script(AsyncScript):
     """EVALSHA, and EVAL where the server does not have the script (any more).
 
     The library would SCRIPT LOAD and try EVALSHA once more, which a flush in between defeats.
     """
 
     async def __call__(self, keys: Any = (), args: Any = (), client: Any = None) -> Any:
+        (reply,) = await self.then((), keys, args, client)
+        return reply
+
+    async def then(
+        self, commands: Sequence[Command], keys: Any = (), args: Any = (), client: Any = None
+    ) -> list[Any]:
+        """Its reply, and those to more commands that come right after it on the same connection."""
         client = client or self.registered_client
         arguments = (len(keys), *keys, *args)
         try:
-            (reply,) = await client.bulk([("EVALSHA", self.sha, *arguments)])
+            return cast("list[Any]", await client.bulk([("EVALSHA", self.sha, *arguments), *commands]))
         except NoScriptError:
-            (reply,) = await client.bulk([("EVAL", self.script, *arguments)])
-        return reply
+            return cast("list[Any]", await client.bulk([("EVAL", self.script, *arguments), *commands]))
 
 
 class Client(redis.asyncio.Redis):
-    """An asyncio client whose errors are ours. Make one with `connect`."""
+    """An asyncio client whose errors are ours. Made by `connect`."""
+
+    spread: bool = False
+    """Its keys lie on several servers: no command or script sees more than those of one slot."""
+    replicated: bool = False
+    """Sentinels make a replica the master when that is lost."""
+    also_closed: Sequence[redis.asyncio.Redis | redis.asyncio.Sentinel] = ()
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         with translated():
@@ -132,12 +144,23 @@ class Client(redis.asyncio.Redis):
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> _Pipeline:
         return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
-    def register_script(self, script: Any) -> _Script:  # type: ignore[override]  # of the blocking class, to the stub
-        return _Script(self, script)
+    def register_script(self, script: Any) -> Script:  # type: ignore[override]  # of the blocking class, to the stub
+        return Script(self, script)
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         # Cancelled as it begins, the library's own would leave the connections open.
         await asyncio.shield(super().aclose(close_connection_pool))
+        for other in self.also_closed:
+            await asyncio.shield(other.aclose())
+
+    async def load_script(self, script: str) -> str:
+        """Have it on the server; by which name it can be called."""
+        sha: bytes | str = await self.script_load(script)
+        return sha.decode() if isinstance(sha, bytes) else sha
+
+    async def listening_pool(self) -> Any:
+        """From which a subscription takes its connection."""
+        return self.connection_pool
 
     async def bulk(
         self, commands: Iterable[Command], *, transaction: bool = False, raise_on_error: bool = True
@@ -171,6 +194,11 @@ class Client(redis.asyncio.Redis):
                         replies += answers
             except TimeoutError as error:
                 raise CommandTimeout(f"no answer within {connection.socket_timeout:g} s") from error
+                if self.replicated and any(isinstance(reply, ReadOnlyError) for reply in replies):
+                    await drop(connection)  # a master no more: the next connection is made to the new one
+            except ReadOnlyError:
+                await drop(connection)
+                raise
             finally:
                 await self.connection_pool.release(connection)
         return replies if raise_on_error else [_ours(reply) for reply in replies]
@@ -240,11 +268,13 @@ def _raise_first(replies: Sequence[Any]) -> None:
 
 
 def _ours(reply: Any) -> Any:
+    if isinstance(reply, NoScriptError):  # which is for Script
+        return reply
     return _translation(reply) if isinstance(reply, redis.RedisError) else reply
 
 
 class BlockingClient(redis.Redis):
-    """The same for code without an event loop. Make one with `connect_blocking`."""
+    """The same for code without an event loop. Made by `connect_blocking`."""
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         with translated():
@@ -254,78 +284,21 @@ class BlockingClient(redis.Redis):
         return _BlockingPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
-def connect(
-    url: str,
-    *,
-    timeout: float = COMMAND_SECONDS,
-    retries: int = 0,
-    on_connect: Callable[[], None] | None = None,
-) -> Client:
-    """A client for `url`; it connects with its first command.
-
-    timeout: seconds that one command may take. retries: how often a failed command is sent again; only
-    for a client whose commands may run twice, since a lost reply does not mean a lost command.
-    on_connect: called after every new connection. Raises SettingsError for a URL that is none.
-    """
-    options = _options(url, timeout)
-    options["retry"] = _AsyncRetry(FullJitterBackoff(cap=1.0, base=0.05), retries)
-    if on_connect is not None:
-
-        async def connected(connection: Any) -> None:
-            await connection.on_connect()
-            on_connect()
-
-        options["redis_connect_func"] = connected
-    with _bad_url():
-        client = cast("Client", Client.from_url(url, **options))
-        _try_options(client.connection_pool)
-    return client
-
-
-def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int = 0) -> BlockingClient:
-    """As `connect`, for code without an event loop."""
-    options = _options(url, timeout)
-    options["retry"] = _Retry(FullJitterBackoff(cap=1.0, base=0.05), retries)
-    with _bad_url():
-        client = cast("BlockingClient", BlockingClient.from_url(url, **options))
-        _try_options(client.connection_pool)
-    return client
-
-
-def _try_options(pool: Any) -> None:
-    """TypeError for an unknown word in the URL's query, which the first command would raise otherwise."""
-    pool.connection_class(**pool.connection_kwargs)  # it is not connected
-
-
-def _options(url: str, timeout: float) -> dict[str, Any]:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018  # it is read for its ValueError
-    except ValueError:
-        # Not that error's text, nor the error itself: it shows a part of the URL, which may be of the password.
-        raise SettingsError(
-            "REDIS_URL: must look like redis://user:password@host:6379, special characters percent-encoded"
-        ) from None
-    # What stands in the URL's query beats keyword arguments, and these would change what replies look like.
-    forbidden = _OURS & set(parse_qs(parts.query))
-    if forbidden:
-        raise SettingsError(f"REDIS_URL: {', '.join(sorted(forbidden))} cannot be set in the query")
-    options = {
-        "socket_connect_timeout": min(CONNECT_SECONDS, timeout),
-        "socket_timeout": timeout,
-        # redis-py 8.1 stops checking for stale connections unless maintenance notices are off: after a
-        # restart of the server, the first command on each idle connection would fail.
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-        "driver_info": None,  # Redis 7.0 answers CLIENT SETINFO with an error, twice a connection
-    }
-    if parts.scheme != "unix":
-        options["socket_keepalive"] = True  # §5.1; a file has none, and the library refuses the word
-    return options
-
-
-@contextlib.contextmanager
-def _bad_url() -> Iterator[None]:
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"REDIS_URL: {error}") from error
+def blocking_bulk(client: BlockingClient, commands: Sequence[Command]) -> list[Any]:
+    """What the server says to these, sent together; errors in their places, as ours. Raises RedisError."""
+    with translated():
+        connection: Any = client.connection_pool.get_connection()
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            replies: list[Any] = []
+            for _ in commands:
+                try:
+                    replies.append(connection.read_response())
+                except redis.ResponseError as error:
+                    replies.append(_ours(error))
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            client.connection_pool.release(connection)
+    return replies

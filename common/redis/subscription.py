@@ -14,7 +14,8 @@ from typing import Any
 import redis
 
 from common.errors import RedisUnavailable
-from common.redis.client import COMMAND_SECONDS, MORE, connect, drop, pack, reply_reader, translated
+from common.redis.client import MORE, drop, pack, reply_reader, translated
+from common.redis.connecting import COMMAND_SECONDS, connect
 
 MOST_HELD_BYTES = 2**20
 """That may wait to be taken. Reading stops then, and Redis cuts a subscriber off that does not go on."""
@@ -158,9 +159,9 @@ class Subscription:
 async def subscribe(url: str, *channels: str, timeout: float = COMMAND_SECONDS) -> AsyncIterator[Subscription]:
     """A confirmed subscription on a connection of its own; closed at the end of the block."""
     async with connect(url, timeout=timeout) as client:
-        pool = client.connection_pool
         with translated():
-            connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+            pool = await client.listening_pool()
+            connection = await pool.get_connection()
         try:
             subscription = Subscription(_Stream(connection))
             await subscription.confirm(channels, timeout)

@@ -24,3 +24,4 @@ CHECKPOINTS_REFUSED = Counter("cottage_feynman_checkpoints_refused_total", "Chec
 CHECKPOINT_SECONDS = Histogram("cottage_feynman_checkpoint_seconds", "From a checkpoint's begin to its end")
 CHECKPOINT_TIME = Gauge("cottage_feynman_checkpoint_timestamp_seconds", "When the last checkpoint was saved")
 RESTORED = Counter("cottage_feynman_symbols_restored_total", "Symbols whose window was loaded at the start")
+LEASES_UNCOPIED = Counter("cottage_feynman_leases_unreplicated_total", "Leases that no replica acknowledged in time")

@@ -8,8 +8,9 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import orjson
@@ -22,24 +23,14 @@ from common.state import load_object
 from common.store import PhysicsStates, batches
 from services.feynman import metrics
 from services.feynman.book import Write
+from services.feynman.fence import fence
 
 log = logs.get_logger()
 
+REPLICA_SECONDS = 0.5
+"""What a replica has to acknowledge a new lease, where a failover may come."""
 RELEASE_SECONDS = 1.0
 """What a stop may spend on giving the lease back: without that, a successor waits for its end."""
-
-# KEYS: the lease, then states. ARGV: the lease's value, its lifetime in ms, the channel, one state a key,
-# then messages. Compared as a whole, so that neither a stranger's lease nor an older one of our own passes.
-# PEXPIRE comes first: a server out of memory lets a script that has begun to write go on, and what it
-# overwrites needs no more room.
-WRITE = """
-if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local states = #KEYS - 1
-for i = 1, states do redis.call('SET', KEYS[i + 1], ARGV[i + 3]) end
-for i = states + 4, #ARGV do redis.call('PUBLISH', ARGV[3], ARGV[i]) end
-return 1
-"""
 
 # KEYS: the lease. ARGV: how a lease of ours begins, the new value, its lifetime in ms. Answers another
 # holder's value.
@@ -112,7 +103,7 @@ class Writer:
 
     async def __aenter__(self) -> Self:
         client = self._client = connect(self._url, timeout=self._timeout, on_connect=self._connected_anew)
-        self._write = client.register_script(WRITE)
+        self._fence = fence(client, self._key, self._lifetime_ms)
         self._take = client.register_script(TAKE)
         self._give_back = client.register_script(GIVE_BACK)
         return self
@@ -152,29 +143,28 @@ class Writer:
         either way the lease must be applied for again.
         """
         for part in batches(writes, BATCH):
-            updates = [write.update for write in part if write.update is not None]
-            await self._call(
-                [keys.physics_state(write.symbol) for write in part], [write.state for write in part], updates
-            )
+            await self._fenced(partial(self._write_part, part))
             metrics.WRITTEN.inc(len(part))
-            metrics.PUBLISHED.inc(len(updates))
+            metrics.PUBLISHED.inc(sum(write.update is not None for write in part))
+
+    async def _write_part(self, part: Sequence[Write], lease: Lease) -> bool:
+        return await self._fence.write(lease.to_bytes(), lease.epoch, part)
 
     async def publish(self, message: bytes) -> None:
         """PUBLISH under the lease, which is renewed. Raises as `write`."""
-        await self._call([], [], [message])
+        await self._fenced(lambda lease: self._fence.publish(lease.to_bytes(), [message]))
 
     def _connected_anew(self) -> None:
         # The command that needed it is on its way already. A script passes the fence or does not, wherever it
         # arrives; whatever comes after it waits for a new lease.
         self._connections += 1
 
-    async def _call(self, state_keys: list[str], states: list[bytes], messages: list[bytes]) -> None:
+    async def _fenced(self, work: Callable[[Lease], Awaitable[bool]]) -> None:
         async with self._one_at_a_time:
             if self.epoch is None or self._lease is None:
                 raise LeaseLost("no lease")
-            head: list[bytes | str | int] = [self._lease.to_bytes(), self._lifetime_ms, keys.STATE_UPDATE]
             try:
-                ours = await self._write(keys=[self._key, *state_keys], args=[*head, *states, *messages])
+                ours = await work(self._lease)
             except RedisError:
                 self._held_on = None  # what arrived is not known: only a new epoch outranks it for sure
                 raise
@@ -187,7 +177,13 @@ class Writer:
         """Ask for the lease with an epoch above that and above our own last; why it was refused."""
         epoch = max(above, 0 if self._lease is None else self._lease.epoch) + 1
         self._lease = Lease(self._holder, epoch, self._shards)
-        current = await self._take(keys=[self._key], args=[self._ours, self._lease.to_bytes(), self._lifetime_ms])
+        arguments = [self._ours, self._lease.to_bytes(), self._lifetime_ms]
+        copied = [("WAIT", 1, round(REPLICA_SECONDS * 1000))] if self._client.replicated else []
+        current, *copies = await self._take.then(copied, keys=[self._key], args=arguments)
+        if current is None and copies == [0]:
+            # A failover now would forget who holds the lease. A master that is left alone must do all the same.
+            metrics.LEASES_UNCOPIED.inc()
+            log.warning("lease_not_replicated", key=self._key, seconds=REPLICA_SECONDS)
         return None if current is None else f"{self._key} is held by {_holder(current)}"
 
     async def _newest_epoch(self, now: float) -> int:

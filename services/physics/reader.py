@@ -31,7 +31,7 @@ from typing import Any, Self, TypeVar, overload
 
 from common.errors import RedisError
 from common.freshness import USUAL, Chain, Thresholds
-from common.redis import BlockingClient, Client, connect, connect_blocking
+from common.redis import Asked, Client, connect, connect_asking
 from common.state import PhysicsState
 from services.physics.questions import Command, Question, Questions
 from services.physics.reading import Reading, Readings
@@ -151,7 +151,7 @@ class BlockingPhysicsReader(_Reader):
 
     def __init__(
         self,
-        client: BlockingClient,
+        client: Asked,
         monotonic: Callable[[], float] = time.monotonic,
         thresholds: Thresholds = USUAL,
     ) -> None:
@@ -162,7 +162,7 @@ class BlockingPhysicsReader(_Reader):
     @classmethod
     def connect(cls, url: str, timeout: float = TIMEOUT_SECONDS) -> Self:
         """As PhysicsReader.connect."""
-        return cls(connect_blocking(url, timeout=timeout))
+        return cls(connect_asking(url, timeout=timeout))
 
     @overload
     def get(self, symbol: str, *, max_age: None = None, fallback: None = None) -> Reading | None: ...
@@ -219,5 +219,6 @@ class BlockingPhysicsReader(_Reader):
     def _send(self, commands: list[Command]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # the library leaves it so
-        return pipeline.execute()
+            pipeline.execute_command(*command)
+        replies: list[Any] = pipeline.execute()
+        return replies

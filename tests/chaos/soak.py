@@ -68,7 +68,7 @@ class Audience:
         while True:
             with contextlib.suppress(OSError):
                 transport, reader = await loop.create_connection(
-                    lambda: _Reader(url.netloc), url.hostname, url.port or 80
+                    lambda: _Reader(url.netloc), str(url.hostname), url.port or 80
                 )
                 self.connections += 1
                 try:
