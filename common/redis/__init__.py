@@ -12,7 +12,7 @@ pyproject.toml bounds the library's version, and the tests of this package fail 
 connection's `_reader`, `_writer` and `_parser.parse_error`, and the pool's `get_connection` and `release`.
 """
 
-from common.redis.client import BATCH, BlockingClient, Client, translated
+from common.redis.client import BATCH, BlockingClient, Client, Script, translated
 from common.redis.connecting import COMMAND_SECONDS, Asked, connect, connect_asking, connect_blocking
 from common.redis.routes import Command
 from common.redis.subscription import Subscription, subscribe
@@ -25,6 +25,7 @@ __all__ = [
     "BlockingClient",
     "Client",
     "Command",
+    "Script",
     "Subscription",
     "connect",
     "connect_asking",

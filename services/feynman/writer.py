@@ -11,13 +11,13 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import orjson
 
 from common import keys, logs
 from common.errors import InvalidMessage, RedisError
-from common.redis import BATCH, COMMAND_SECONDS, Client, connect
+from common.redis import BATCH, COMMAND_SECONDS, Client, Script, connect
 from common.snapshot import FUTURE_SECONDS
 from common.state import load_object
 from common.store import PhysicsStates, batches
@@ -104,7 +104,8 @@ class Writer:
     async def __aenter__(self) -> Self:
         client = self._client = connect(self._url, timeout=self._timeout, on_connect=self._connected_anew)
         self._fence = fence(client, self._key, self._lifetime_ms)
-        self._take = client.register_script(TAKE)
+        take = client.register_script(TAKE)
+        self._take = partial(self._take_and_copy, take) if client.replicated else take
         self._give_back = client.register_script(GIVE_BACK)
         return self
 
@@ -177,14 +178,19 @@ class Writer:
         """Ask for the lease with an epoch above that and above our own last; why it was refused."""
         epoch = max(above, 0 if self._lease is None else self._lease.epoch) + 1
         self._lease = Lease(self._holder, epoch, self._shards)
-        arguments = [self._ours, self._lease.to_bytes(), self._lifetime_ms]
-        copied = [("WAIT", 1, round(REPLICA_SECONDS * 1000))] if self._client.replicated else []
-        current, *copies = await self._take.then(copied, keys=[self._key], args=arguments)
-        if current is None and copies == [0]:
-            # A failover now would forget who holds the lease. A master that is left alone must do all the same.
+        current = await self._take(keys=[self._key], args=[self._ours, self._lease.to_bytes(), self._lifetime_ms])
+        return None if current is None else f"{self._key} is held by {_holder(current)}"
+
+    async def _take_and_copy(self, take: Script, **call: Any) -> bytes | None:
+        """TAKE, and wait for a replica to have it: else a failover would forget who holds the lease. A master that is
+        left alone must do all the same."""
+        wait = ("WAIT", 1, round(REPLICA_SECONDS * 1000))
+        current: bytes | None
+        current, copies = await take.then([wait], **call)
+        if current is None and not copies:
             metrics.LEASES_UNCOPIED.inc()
             log.warning("lease_not_replicated", key=self._key, seconds=REPLICA_SECONDS)
-        return None if current is None else f"{self._key} is held by {_holder(current)}"
+        return current
 
     async def _newest_epoch(self, now: float) -> int:
         """The newest in any state that is not from the future: that one no reader believes either."""
