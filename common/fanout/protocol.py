@@ -122,6 +122,11 @@ class Upstream:
         return self.cause not in ("redis_down", "bridge_down")
 
 
+def upstream_of(whole: Freshness) -> Upstream:
+    """The same, of what is said of all."""
+    return Upstream(whole.status, whole.cause, None if whole.age is None else round(whole.age * 1000))
+
+
 def parse_upstream(fields: object) -> Upstream:
     """What a HEARTBEAT says of what is above. Raises InvalidMessage."""
     if isinstance(fields, dict):

@@ -120,8 +120,11 @@ class Link:
                 assert isinstance(agent_update, AgentUpdate)  # by its event
                 self._hub.agent_update(message)
             case "FRESHNESS":
-                statement = protocol.parse_freshness(fields)
-                self._told.take(statement, self._clock.monotonic())
+                statement, now = protocol.parse_freshness(fields), self._clock.monotonic()
+                self._told.take(statement, now)
+                if statement.symbols is None:  # it says what the bridge's next HEARTBEAT will
+                    self._state.state(protocol.upstream_of(statement.freshness), now)
+                    self.judge()
                 if self._state.up and self._hub.standing.whole.cause != "bridge_down":
                     self._hub.freshness(statement)
             case "HEARTBEAT":

@@ -10,7 +10,7 @@ from typing import Any
 
 from common.clock import RemoteClock, from_iso
 from common.errors import InvalidMessage
-from common.fanout.protocol import ALL, Statement, Upstream, parse_freshness, parse_upstream
+from common.fanout.protocol import ALL, Statement, Upstream, parse_freshness, parse_upstream, upstream_of
 from common.fanout.standing import Standing
 from common.freshness import USUAL, Thresholds
 from common.state import Version, symbol, version
@@ -247,8 +247,7 @@ class Replica:
     def _freshness(self, statement: Statement, now: float) -> None:
         self.standing.take(statement, now)
         if statement.symbols is None:  # it says what the next HEARTBEAT will
-            said = statement.freshness
-            self.upstream = Upstream(said.status, said.cause, None if said.age is None else round(said.age * 1000))
+            self.upstream = upstream_of(statement.freshness)
 
     def _heartbeat(self, message: dict[str, Any]) -> list[dict[str, Any]]:
         self.upstream = parse_upstream(message.get("upstream"))

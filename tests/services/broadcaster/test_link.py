@@ -207,3 +207,10 @@ async def test_the_bridges_word_on_freshness_counts_while_there_is_a_link(linked
 async def test_what_is_sent_is_stamped_with_the_bridges_clock(linked: Linked) -> None:
     linked.hears(snapshot(), heartbeat())
     assert linked.link.bridge_clock.now(linked.clock.monotonic()) == pytest.approx(from_iso(NOW), abs=5)
+
+
+async def test_what_the_bridge_says_of_all_is_what_a_heartbeat_would_say(linked: Linked) -> None:
+    """Else a client's HEARTBEAT would contradict the FRESHNESS before it, until the bridge's next one."""
+    linked.hears(snapshot(), heartbeat(Upstream("stale", "redis_down", 4000)))
+    assert said(linked.hears(freshness("live", None, "*"))) == [("live", None, ["*"])]
+    assert linked.hub.upstream().status == "live"
