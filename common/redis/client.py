@@ -66,8 +66,10 @@ def _translation(error: Exception) -> RedisError:
     text = str(error) or type(error).__name__
     if isinstance(error, _REFUSALS) or text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
         return RedisRefused(text)
-    if isinstance(error, OutOfMemoryError) or text.startswith("MISCONF"):  # of disk, for what it must persist
-        return RedisFull(text)
+    if isinstance(error, OutOfMemoryError):
+        return RedisFull(f"OOM {text} Raise its maxmemory, or give it the policy allkeys-lru.")
+    if text.startswith("MISCONF"):
+        return RedisFull(f"{text} Free the disk of its data folder.")
     if isinstance(error, AskError):
         return Redirected(error.node_addr, ask=not isinstance(error, MovedError))
     if isinstance(error, ClusterDownError | TryAgainError) or text.startswith("NOREPLICAS"):

@@ -17,6 +17,7 @@ from common.state import Version
 from common.store import MarketSnapshots
 from services.feynman import metrics
 from services.feynman.book import Book
+from services.feynman.health import Health
 from services.feynman.memory import Memory
 from services.feynman.settings import FeynmanSettings
 from services.feynman.writer import LeaseLost, Writer
@@ -55,6 +56,7 @@ class FeynmanService:
         self._written = 0
         self._bad_names: set[int] = set()
         """Hashes: a name may be as long as Redis allows."""
+        self._health = Health()
         self._problem: str | None = "no answer from Redis yet"
         self._throttled = logs.Throttled(log)
 
@@ -78,7 +80,11 @@ class FeynmanService:
 
     def status(self) -> dict[str, Any]:
         return {
-            "redis": {"url": redacted(self._settings.redis_url), "problem": self._problem},
+            "redis": {
+                "url": redacted(self._settings.redis_url),
+                "problem": self._problem,
+                "health": None if self._health.report is None else self._health.report.as_dict(),
+            },
             "shard": self._settings.shard,
             "epoch": self._writer.epoch,
             "role": "standby" if self._writer.epoch is None else "writer",
@@ -94,8 +100,22 @@ class FeynmanService:
         async for _look in ticks(self._settings.discovery_seconds, self._clock):
             try:
                 self._add(self._settings.symbols or await MarketSnapshots(client).symbols(self._bad_symbol))
+                self._look_after(await client.info())
             except RedisError as error:
                 self._failed("discovery", error)
+
+    def _look_after(self, info: dict[str, Any]) -> None:
+        """What Redis says of itself; said once, until it is well again."""
+        before = None if self._health.report is None else self._health.report.problem
+        report = self._health.take(info)
+        metrics.REDIS_MEMORY.set(report.used)
+        metrics.REDIS_MEMORY_LIMIT.set(report.limit)
+        metrics.REDIS_EVICTED.inc(report.evicted)
+        metrics.REDIS_UNWRITTEN.set(len(report.unwritten))
+        if report.problem and not before:
+            log.warning("redis_unwell", problem=report.problem, evicted=report.evicted, used_bytes=report.used)
+        elif before and not report.problem:
+            log.info("redis_well_again")
 
     def _add(self, symbols: Sequence[str]) -> None:
         index, shards = self._shard
@@ -195,6 +215,7 @@ class FeynmanService:
 
     def _failed(self, during: str, error: RedisError) -> None:
         """One line a kind of problem, whichever of our tasks met it."""
+        metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
         self._throttled.warning("redis_failed", type(error).__name__, during=during, error=str(error))
 
     def _bad_symbol(self, name: str, error: InvalidMessage) -> None:

@@ -212,6 +212,19 @@ async def _say(suite: Suite, *command: str | bytes | int) -> None:
         await suite.direct.execute_command(*command)
 
 
+async def _insist(suite: Suite, *command: str | bytes | int) -> None:
+    """To Redis, until it has heard: a cure."""
+
+    async def heard() -> bool:
+        try:
+            await suite.direct.execute_command(*command)
+        except RedisError:
+            return False
+        return True
+
+    await eventually(heard, 30)
+
+
 @fault()
 async def clients_killed(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
     await _say(suite, "CLIENT", "KILL", "TYPE", rng.choice(["normal", "pubsub"]), "SKIPME", "yes")
@@ -226,26 +239,34 @@ async def redis_paused(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
     await asyncio.sleep(milliseconds / 1000)
 
 
-@fault()
+@asynccontextmanager
+async def _closed_to_all(suite: Suite, setting: str, value: str | int, usual: str | int) -> AsyncIterator[None]:
+    """Redis lets nobody in any more; through a connection of our own, which it had before."""
+    async with connect(suite.direct_url, timeout=2.0) as admin:
+
+        async def say(*command: str | int) -> None:
+            with suppress(RedisError):
+                await admin.execute_command(*command)
+
+        await say("CONFIG", "SET", setting, value)
+        await say("CLIENT", "KILL", "TYPE", "pubsub")
+        await say("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        try:
+            yield
+        finally:
+            await say("CONFIG", "SET", setting, usual)
+
+
+@fault(alone=True)
 async def no_more_connections(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
-    await _say(suite, "CONFIG", "SET", "maxclients", 1)
-    await _say(suite, "CLIENT", "KILL", "TYPE", "pubsub")
-    await _say(suite, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-    try:
+    async with _closed_to_all(suite, "maxclients", 1, 10_000):
         yield
-    finally:
-        await _say(suite, "CONFIG", "SET", "maxclients", 10_000)
 
 
 @fault(patience=REFUSED_SECONDS + 1, alone=True)
 async def wrong_password(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
-    await _say(suite, "CONFIG", "SET", "requirepass", "chaos")
-    await _say(suite, "CLIENT", "KILL", "TYPE", "pubsub")
-    await _say(suite, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-    try:
+    async with _closed_to_all(suite, "requirepass", "chaos", ""):
         yield
-    finally:
-        await _say(suite, "CONFIG", "SET", "requirepass", "")
 
 
 @fault(lossy=True)
@@ -300,7 +321,7 @@ async def out_of_memory(suite: Suite, _rng: random.Random) -> AsyncIterator[None
     try:
         yield
     finally:
-        await _say(suite, "CONFIG", "SET", "maxmemory", 0)
+        await _insist(suite, "CONFIG", "SET", "maxmemory", 0)
 
 
 @fault(lossy=True)
@@ -311,8 +332,8 @@ async def evicting(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await _say(suite, "CONFIG", "SET", "maxmemory", 0)
-        await _say(suite, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+        await _insist(suite, "CONFIG", "SET", "maxmemory", 0)
+        await _insist(suite, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
 @fault()
@@ -415,4 +436,4 @@ async def symbol_deleted_for_good(suite: Suite, rng: random.Random) -> AsyncIter
         await suite.direct.set(keys.physics_state(name), state.to_bytes())
         await suite.direct.publish(keys.STATE_UPDATE, state.update(name))
     yield
-    await _say(suite, "DEL", keys.physics_state(name))
+    await _insist(suite, "DEL", keys.physics_state(name))
