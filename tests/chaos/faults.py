@@ -197,7 +197,7 @@ async def redis_loading(suite: Suite, _rng: random.Random) -> AsyncIterator[None
     await starting
 
 
-@fault()
+@fault(alone=True)
 async def redis_hung(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
     suite.redis.suspend()
     try:
