@@ -129,6 +129,23 @@ class Script(AsyncScript):
         except NoScriptError:
             return cast("list[Any]", await client.bulk([("EVAL", self.script, *arguments), *commands]))
 
+    async def each(self, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+        """The replies to many calls, each with its keys and arguments, wherever these keys lie. Raises the first
+        error once all are done."""
+        client = cast("Client", self.registered_client)
+        commands: list[Command] = [("EVALSHA", self.sha, len(keys), *keys, *args) for keys, args in calls]
+        replies = await client.bulk(commands, raise_on_error=False)
+        unknown = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            await client.load_script(self.script)
+            again = await client.bulk([commands[place] for place in unknown], raise_on_error=False)
+            for place, reply in zip(unknown, again, strict=True):
+                replies[place] = reply
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return cast("list[Any]", replies)
+
 
 class Client(redis.asyncio.Redis):
     """An asyncio client whose errors are ours. Made by `connect`."""

@@ -1,13 +1,12 @@
 """How old each symbol's newest sample is, and what that means for how far its state may be trusted. Pure."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from common.freshness import Chain, Freshness, Thresholds, assess
 from common.snapshot import FUTURE_SECONDS, UNKNOWN_SOURCE
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     time: float
     """Seconds since 1970."""
     source: str | None

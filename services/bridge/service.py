@@ -224,7 +224,8 @@ class RedisBridge:
             self._hub.freshness(statement)
             symbols = len(self._hub.table) if statement.symbols is None else len(statement.symbols)
             metrics.FRESHNESS.labels(whole.status if statement.symbols is None else statement.freshness.status).inc()
-            log.info("freshness", **statement.freshness.as_dict(), symbols=symbols)
+            say = log.info if statement.symbols is None else log.debug  # a market has quiet symbols all day
+            say("freshness", **statement.freshness.as_dict(), symbols=symbols)
 
     async def _read_all(self, client: Client) -> None:
         """Read every state: what the channel did not bring is healed, what is gone twice is removed."""

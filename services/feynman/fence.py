@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from common import keys
-from common.redis import Client, Command
+from common.redis import Client
 from common.snapshot import FUTURE_SECONDS
 from services.feynman.book import Write
 
@@ -74,19 +74,18 @@ class ClusterFence(ScriptFence):
 
     def __init__(self, client: Client, lease_key: str, lifetime_ms: int) -> None:
         super().__init__(client, lease_key, lifetime_ms)
-        self._client = client
+        self._write_one = client.register_script(WRITE_ONE)
 
     async def write(self, lease: bytes, epoch: int, writes: Sequence[Write]) -> bool:
         if not await self.publish(lease, []):
             return False
-        sha = await self._client.load_script(WRITE_ONE)
         ahead = FUTURE_SECONDS * 1000
-        commands: list[Command] = []
+        calls = []
         for write in writes:
             messages = [] if write.update is None else [write.update]
-            key = keys.physics_state(write.symbol)
-            commands.append(("EVALSHA", sha, 1, key, epoch, ahead, write.state, keys.STATE_UPDATE, *messages))
-        return all(await self._client.bulk(commands))
+            arguments = [epoch, ahead, write.state, keys.STATE_UPDATE, *messages]
+            calls.append(([keys.physics_state(write.symbol)], arguments))
+        return all(await self._write_one.each(calls))
 
 
 def fence(client: Client, lease_key: str, lifetime_ms: int) -> Fence:

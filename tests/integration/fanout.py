@@ -70,6 +70,16 @@ class Viewer:
         self.heartbeat: dict[str, Any] = {}
         """The last one."""
 
+    def newest(self) -> dict[str, Version]:
+        """Of each symbol, in the order of arrival; one that went back fails."""
+        versions: dict[str, Version] = {}
+        for payload in self.updates:
+            update = orjson.loads(payload)
+            version = Version(update["epoch"], update["seq"])
+            assert version > versions.get(update["symbol"], Version(0, 0)), "nothing goes back"
+            versions[update["symbol"]] = version
+        return versions
+
     def standing(self, symbol: str) -> tuple[str, str | None]:
         """Status and cause of a symbol, by what was said last."""
         said = [each for each in self.statements if symbol in each["symbols"] or "*" in each["symbols"]]

@@ -10,12 +10,11 @@ import pytest
 from common import keys
 from common.errors import RedisError, RedisUnavailable
 from common.redis import connect, connect_blocking
-from common.state import Version
 from deploy.redis_server import Server, free_port
 from services.feynman import metrics
 from services.feynman.writer import Writer
 from services.physics.reader import PhysicsReader
-from tests.integration.fanout import Viewer, bridging, broadcasting, viewing
+from tests.integration.fanout import bridging, broadcasting, viewing
 from tests.integration.redises import Sentinels, sentinels
 from tests.support import eventually, service
 
@@ -41,17 +40,6 @@ async def watched(server_binaries: dict[str, Server], tmp_path: Path) -> AsyncIt
         yield made
 
 
-def newest(viewer: Viewer) -> dict[str, Version]:
-    """Of each symbol, in the order of arrival; what went back fails."""
-    versions: dict[str, Version] = {}
-    for payload in viewer.updates:
-        update = orjson.loads(payload)
-        version = Version(update["epoch"], update["seq"])
-        assert version > versions.get(update["symbol"], Version(0, 0)), "nothing goes back"
-        versions[update["symbol"]] = version
-    return versions
-
-
 @pytest.mark.parametrize("how", ["killed", "hung"])
 async def test_a_failover_under_load(watched: Sentinels, how: str) -> None:
     link, port = free_port(), free_port()
@@ -67,14 +55,14 @@ async def test_a_failover_under_load(watched: Sentinels, how: str) -> None:
         await feynman.logged("lease_taken")
         await eventually(lambda: set(SYMBOLS) <= viewer.held.keys(), 30)
         before = await watched.master()
-        first_epoch = max(version.epoch for version in newest(viewer).values())
+        first_epoch = max(version.epoch for version in viewer.newest().values())
         before.kill() if how == "killed" else before.suspend()
         after = await watched.fails_over(before)
         if how == "hung":
             before.resume()  # as a replica of the new one, once it is told so
 
         def written_anew() -> bool:
-            versions = newest(viewer)
+            versions = viewer.newest()
             return all(versions[symbol].epoch > first_epoch for symbol in SYMBOLS)
 
         await eventually(written_anew, 30)
@@ -89,7 +77,7 @@ async def test_a_failover_under_load(watched: Sentinels, how: str) -> None:
         await eventually(read, 20)
         if how == "hung":
             await _becomes_a_replica(before.url)
-        newest(viewer)
+        viewer.newest()
 
 
 async def _becomes_a_replica(url: str) -> None:
