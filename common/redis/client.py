@@ -137,14 +137,14 @@ class Script(AsyncScript):
         replies = await client.bulk(commands, raise_on_error=False)
         unknown = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:
-            await client.load_script(self.script)
+            await client.load_script(cast("str", self.script))
             again = await client.bulk([commands[place] for place in unknown], raise_on_error=False)
             for place, reply in zip(unknown, again, strict=True):
                 replies[place] = reply
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply
-        return cast("list[Any]", replies)
+        return replies
 
 
 class Client(redis.asyncio.Redis):

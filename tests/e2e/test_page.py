@@ -17,6 +17,7 @@ from common.clock import iso_millis
 from common.messages import Heartbeat
 from common.redis import Client, connect
 from common.state import PhysicsState, Version
+from common.store import MarketFeeds
 from deploy.redis_server import RunningServer, Server, free_port, start
 from tests.e2e.browser import chromium
 from tests.e2e.suite import Suite
@@ -72,6 +73,7 @@ class Feynman:
             now = time.time()
             heartbeat = Heartbeat(Version(self._epoch, self._seq), now, "0/1", 1, self._seq)
             await self._client.publish(keys.STATE_UPDATE, heartbeat.to_bytes(iso_millis(now)))
+            await MarketFeeds(self._client).announce("LIVE", {"source": "live"})  # else it would be down after 3 s
             await asyncio.sleep(0.2)
 
     @asynccontextmanager
@@ -243,8 +245,8 @@ async def test_what_is_old_is_never_shown_as_fresh(page: Page, feynman: Feynman)
         await is_fresh(page, "OLD", "stale")
         await is_fresh(page, "GONE", "expired")
         await is_fresh(page, "UNDATED", "undated")
-        await shows(row(page, "OLD").locator(".label"), "stale: no feed")  # source live, and none announces itself
-        await shows(row(page, "GONE").locator(".label"), "expired: no feed")
+        await shows(row(page, "OLD").locator(".label"), "stale: quiet")
+        await shows(row(page, "GONE").locator(".label"), "expired: quiet")
         await shows(row(page, "UNDATED").locator(".label"), "no time")
         # It grows by the page's own clock: nothing more is sent of it.
         age = row(page, "OLD").locator(".seconds")
