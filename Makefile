@@ -6,7 +6,7 @@ VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 bin := $(VENV)/bin
-fast := not slow and not browser and not compose
+fast := not slow and not browser and not compose and not chaos
 
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
@@ -29,7 +29,8 @@ test: lint ## lint, types, import rules and tests, about 3 minutes (ARGS="-k bri
 	$(bin)/python -m pytest -n 4 -m "$(fast)" $(ARGS)
 
 test-all: lint ## the same with what is slow, needs a browser or a Docker engine
-	$(bin)/python -m pytest -n 4 -m "not compose" $(ARGS)
+	$(bin)/python -m pytest -n 4 -m "not compose and not chaos" $(ARGS)
+	$(bin)/python -m pytest -m chaos $(ARGS)
 	$(bin)/python -m pytest -m compose $(ARGS)
 
 lint: install ## ruff, mypy and the import rules

@@ -23,7 +23,7 @@ async def chaos(*arguments: str) -> tuple[int, list[str]]:
         return status, running.text + running.errors
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.parametrize("part", range(3))
 async def test_whatever_happens_all_converges_and_nothing_lies(part: int) -> None:
     """Every kind of fault, in three parts: no test takes longer than two minutes."""
@@ -33,7 +33,7 @@ async def test_whatever_happens_all_converges_and_nothing_lies(part: int) -> Non
     assert "0 violations" in "\n".join(said)
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     ("sabotage", "fault", "found"),
     [
