@@ -190,8 +190,11 @@ class Replica:
 
     @property
     def _hop_status(self) -> str:
-        """Of what the server gets its states from. A lost server's last word does not matter: its silence does."""
-        return self.upstream.status if self.phase is Phase.CONNECTED and self.upstream is not None else "live"
+        """Of what the server gets its states from: stale until it has said. A lost server's last word does not matter:
+        its silence does."""
+        if self.phase is not Phase.CONNECTED:
+            return "live"
+        return "stale" if self.upstream is None else self.upstream.status
 
     def _told(self, message: dict[str, Any], now: float) -> None:
         self._server_clock.told(from_iso(message.get("timestamp")), now)

@@ -104,6 +104,8 @@ class RawClient:
         self._whole: str = "live"
         self._apart: dict[str, str] = {}
         self._complete = False
+        self._told = False
+        """The HEARTBEAT has come that follows what is said of the SNAPSHOT's states."""
         self._heard_at = 0.0
         self.received = 0
         self.connections = 0
@@ -152,7 +154,7 @@ class RawClient:
     def _forget(self) -> None:
         self._held.clear()
         self._apart.clear()
-        self._whole, self._complete = "live", False
+        self._whole, self._complete, self._told = "live", False, False
 
     async def _connection(self) -> None:
         query = [] if self._symbols is None else [f"symbols={','.join(sorted(self._symbols))}"]
@@ -198,6 +200,7 @@ class RawClient:
             case "FRESHNESS":
                 self._statement(fields)
             case "HEARTBEAT":
+                self._told = self._complete
                 self._proof(fields.get("seqs"))
 
     def _update(self, payload: bytes, fields: dict[str, Any], *, exact: bool, new: bool) -> None:

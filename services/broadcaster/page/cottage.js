@@ -271,7 +271,8 @@ export class Cottage extends EventTarget {
   /** `live`, `stale`, `expired`, or `undated` for a state that does not tell its sample's time. */
   freshness(state) {
     const age = this.age(state);
-    const hop = this.phase === "connected" ? (this.upstream?.status ?? "live") : "live"; // a lost server's silence tells
+    // Until the server has said, nothing is known to be live; of a lost one the silence tells.
+    const hop = this.phase === "connected" ? (this.upstream?.status ?? "stale") : "live";
     const said = [this.#standing.of(state.symbol).status, hop];
     if (age >= EXPIRED_AFTER || said.includes("expired") || this.silence >= EXPIRED_AFTER) return "expired";
     if (age >= STALE_AFTER || said.includes("stale") || this.silence >= SILENT_AFTER) return "stale";
