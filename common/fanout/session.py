@@ -85,6 +85,7 @@ class Session:
     __slots__ = (
         "_agent_frames",
         "_delivered",
+        "_greeted",
         "_heartbeat_owed",
         "_max_symbols",
         "_missing",
@@ -124,6 +125,8 @@ class Session:
         """Symbols of the SNAPSHOT that is under way; those in `_missing` have no state."""
         self._missing: dict[str, None] = {}
         self._snapshot_owed = False
+        self._greeted = False
+        """It has had a SNAPSHOT."""
         self._replies: list[bytes] = []
         self._agent_frames: list[bytes] = []
         self._heartbeat_owed = False
@@ -211,6 +214,8 @@ class Session:
             asked = sorted(symbol for symbol in added.named if not self.wants(symbol))
             new = [symbol for symbol in asked if symbol in table]
             missing = [symbol for symbol in asked if symbol not in table]
+        if added.everything and self._greeted and not self.wanted.everything:
+            self._unsaid_whole = True  # what was said while it wanted something else, it was not told
         self.wanted = self.wanted.with_more(added)
         self._snapshot.update(dict.fromkeys(new))
         self._missing.update(dict.fromkeys(missing))
@@ -299,6 +304,7 @@ class Session:
                 del self._missing[symbol]
         last = not (self._snapshot or self._missing)
         self._snapshot_owed = not last
+        self._greeted = self._greeted or last
         payload = protocol.snapshot(
             self._source.timestamp(),
             updates,

@@ -6,43 +6,33 @@ subscription, on a new epoch and every 30 s, all states are read as well, and (e
 
 import asyncio
 import contextlib
-import time
+from time import perf_counter
 from typing import Any
 
 from common import keys, logs
 from common.backoff import Backoff
 from common.cancellation import cancellation_kept
-from common.clock import Clock, RemoteClock, from_iso
+from common.clock import Clock, from_iso
 from common.errors import InvalidMessage, RedisError, RedisUnavailable, leaves
 from common.fanout.gateway import Gateway
 from common.fanout.hub import Hub
 from common.fanout.limits import Limits
 from common.fanout.newest import Entry
 from common.fanout.protocol import Upstream
-from common.fanout.standing import alike
-from common.freshness import Chain, Feed, Freshness
 from common.messages import MAX_BYTES, AgentUpdate, Heartbeat, PhysicsUpdate, check_epoch, parse_state_update
 from common.ops import listening_socket
 from common.redis import Client, Subscription, connect, subscribe
 from common.settings import redacted
 from common.state import PhysicsState
-from common.store import MarketFeeds, PhysicsStates, batches, scan
+from common.store import PhysicsStates, batches, scan
 from services.bridge import metrics
-from services.bridge.samples import Samples
+from services.bridge.judge import Judge
 from services.bridge.settings import BridgeSettings
 from services.bridge.upstream import Hearing
 
 PING_SECONDS = 1.0
 REREAD_PAUSE_SECONDS = 1.0
 """New epochs, true or forged, make nobody read all states more often than that."""
-SLOW_SECONDS = 1.0
-"""An answer that took longer does not tell what time it is."""
-LOOK_SHARE = 2 / 3
-"""Of the silence after which a hop counts as broken: so often the hops behind Redis are looked at."""
-JUDGED = 12
-"""Looks at what holds of all, in that time; each JUDGED_SYMBOLS-th is also at every symbol."""
-JUDGED_SYMBOLS = 4
-
 log = logs.get_logger()
 throttled = logs.Throttled(log)
 
@@ -53,11 +43,8 @@ class RedisBridge:
         self._clock = clock
         self._thresholds = settings.thresholds()
         self._hearing = Hearing(clock.monotonic(), self._thresholds)
-        self._samples = Samples(self._thresholds)
-        self._feeds: tuple[Feed, ...] | None = None
-        """That live, as was seen last; None where that is not known."""
-        self._redis_clock = RemoteClock()
-        self._hub = Hub(clock, self.upstream, self._redis_now)
+        self._judge = Judge(self._hearing, self._thresholds, clock)
+        self._hub = Hub(clock, self.upstream, self._judge.redis_now)
         self._epoch = 0
         self._reread = asyncio.Event()
         self._absent: set[str] = set()
@@ -69,11 +56,11 @@ class RedisBridge:
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
         gateway = Gateway(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
-        self._judge(self.upstream().freshness)  # nobody is to think that we know anything yet
+        self._judge.judge(self._hub)  # nobody is to think that we know anything yet
         async with gateway.serve(link), asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._follow(), name="follow"),
-                group.create_task(self._keep_judging(), name="freshness"),
+                group.create_task(self._judge.keep_judging(self._hub), name="freshness"),
             ]
             await stopping.wait()
             for task in tasks:
@@ -89,7 +76,7 @@ class RedisBridge:
             "upstream": {"status": upstream.status, "cause": upstream.cause, "age_ms": upstream.age_ms},
             "epoch": self._epoch,
             "writers": sorted(f"{index}/{shards}" for index, shards in self._hearing.writers(now)),
-            "feeds": None if self._feeds is None else [feed.source for feed in self._feeds],
+            "feeds": None if self._judge.feeds is None else [feed.source for feed in self._judge.feeds],
             "symbols": len(self._hub.table),
             "not_live": len(self._hub.standing.apart) if upstream.status == "live" else len(self._hub.table),
             "broadcasters": len(self._hub),
@@ -130,7 +117,7 @@ class RedisBridge:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._keep_reading(client), name="reread"),
-                    group.create_task(self._keep_looking(client), name="feeds"),
+                    group.create_task(self._judge.keep_looking(client), name="feeds"),
                 ]
                 try:
                     await self._take_messages(subscription)
@@ -155,12 +142,12 @@ class RedisBridge:
             self._drop("message_dropped", payload[:60].decode(errors="replace"), error)
 
     def _apply(self, payload: bytes) -> None:
-        match parse_state_update(payload, self._redis_now()):
+        match parse_state_update(payload, self._judge.redis_now()):
             case PhysicsUpdate(symbol=symbol, version=version) as update:
                 metrics.PHYSICS_UPDATES.inc()
                 self._check_room(symbol)
                 if self._hub.update(symbol, version, payload):
-                    self._samples.taken(symbol, update.timestamp, update.source)
+                    self._judge.samples.taken(symbol, update.timestamp, update.source)
                 if version is not None:
                     self._note_epoch(version.epoch)
             case Heartbeat(version=version, shard=shard):
@@ -189,48 +176,10 @@ class RedisBridge:
             self._reread.clear()
             await self._read_all(client)
 
-    async def _keep_looking(self, client: Client) -> None:
-        """At Redis's clock, and at which feeds live where some state is so old that it matters."""
-        while True:
-            await self._clock.sleep(self._thresholds.silent * LOOK_SHARE)
-            now = await self._ask_time(client)
-            if self._samples.any_doubtful(now):
-                self._feeds = tuple(map(Feed.from_fields, (await MarketFeeds(client).alive()).values()))
-
-    async def _ask_time(self, client: Client) -> float:
-        """Redis's clock; what we know of it is set by it."""
-        sent = self._clock.monotonic()
-        now = await client.now()
-        if not self._redis_clock.known or self._clock.monotonic() - sent < SLOW_SECONDS:
-            self._redis_clock.forget()  # of an answer that came at once, any step is to be believed
-            self._redis_clock.told(now, sent)
-        return now
-
-    async def _keep_judging(self) -> None:
-        """Say what changes in how far the states may be trusted: at once of all, in between of some of them."""
-        looks = 0
-        while True:
-            await self._clock.sleep(self._thresholds.silent / JUDGED)
-            looks += 1
-            whole = self.upstream().freshness
-            if looks % JUDGED_SYMBOLS == 0 or not alike(whole, self._hub.standing.whole):
-                self._judge(whole)
-
-    def _judge(self, whole: Freshness) -> None:
-        now = self._redis_now()
-        chain = Chain(self._hearing.writers(self._clock.monotonic()), self._feeds)
-        apart = self._samples.apart(whole, chain, now)
-        for statement in self._hub.standing.changes(whole, apart, lambda symbol: self._samples.age(symbol, now)):
-            self._hub.freshness(statement)
-            symbols = len(self._hub.table) if statement.symbols is None else len(statement.symbols)
-            metrics.FRESHNESS.labels(whole.status if statement.symbols is None else statement.freshness.status).inc()
-            say = log.info if statement.symbols is None else log.debug  # a market has quiet symbols all day
-            say("freshness", **statement.freshness.as_dict(), symbols=symbols)
-
     async def _read_all(self, client: Client) -> None:
         """Read every state: what the channel did not bring is healed, what is gone twice is removed."""
-        started = time.perf_counter()
-        now = await self._ask_time(client)
+        started = perf_counter()
+        now = await self._judge.ask_time(client)
         held = self._hub.table.entries()
         present: set[str] = set()
         """A state that cannot be trusted is not gone: the last good one stands."""
@@ -251,14 +200,14 @@ class RedisBridge:
         gone = sorted(absent & self._absent)
         for symbol in gone:
             self._hub.remove(symbol)
-            self._samples.removed(symbol)
+            self._judge.samples.removed(symbol)
         if gone:
             metrics.REMOVED.inc(len(gone))
             log.info("states_removed", count=len(gone), symbols=gone[:20])
         self._absent = absent
         metrics.FULL_READS.inc()
         metrics.HEALED.inc(healed)
-        log.debug("states_read", symbols=len(present), healed=healed, ms=round((time.perf_counter() - started) * 1e3))
+        log.debug("states_read", symbols=len(present), healed=healed, ms=round((perf_counter() - started) * 1e3))
 
     def _heal(self, symbol: str, state: PhysicsState, before: Entry | None, now: float) -> bool:
         """Take a state that was read, if it is newer than what is held; whether it was taken.
@@ -280,7 +229,9 @@ class RedisBridge:
         self._check_room(symbol)
         if not self._hub.update(symbol, state.version, payload):
             return False
-        self._samples.taken(symbol, None if state.timestamp is None else from_iso(state.timestamp), state.source)
+        self._judge.samples.taken(
+            symbol, None if state.timestamp is None else from_iso(state.timestamp), state.source
+        )
         return True
 
     def _check_room(self, symbol: str) -> None:
@@ -288,11 +239,6 @@ class RedisBridge:
         most = self._settings.max_symbols
         if symbol not in self._hub.table and len(self._hub.table) >= most:
             raise InvalidMessage("room", f"{most} symbols are held already: see BRIDGE_MAX_SYMBOLS")
-
-    def _redis_now(self) -> float:
-        """Redis's clock; ours until it has told."""
-        told = self._redis_clock.now(self._clock.monotonic())
-        return self._clock.time() if told is None else told
 
     def _drop(self, event: str, what: str, error: InvalidMessage) -> None:
         metrics.DROPPED.labels(error.reason).inc()

@@ -190,8 +190,8 @@ class Replica:
 
     @property
     def _hop_status(self) -> str:
-        """Of what the server gets its states from: stale until it has said. A lost server's last word does not matter:
-        its silence does."""
+        """Of what the server gets its states from: stale until it has said. Of a lost server the silence tells, and
+        not its last word."""
         if self.phase is not Phase.CONNECTED:
             return "live"
         return "stale" if self.upstream is None else self.upstream.status

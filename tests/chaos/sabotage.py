@@ -15,7 +15,7 @@ def no_healing() -> None:
     from services.bridge.service import RedisBridge
 
     async def trusting(self: RedisBridge, client: Client) -> None:
-        await self._ask_time(client)
+        await self._judge.ask_time(client)
 
     RedisBridge._read_all = trusting  # type: ignore[method-assign]
 
@@ -53,10 +53,11 @@ def removed_never_sent() -> None:
 def always_live() -> None:
     """The bridge says that all is well."""
     from common.fanout.protocol import Upstream
-    from services.bridge.service import RedisBridge
+    from services.bridge.judge import Judge
+    from services.bridge.upstream import Hearing
 
-    RedisBridge.upstream = lambda self: Upstream("live", None, 0)  # type: ignore[method-assign]
-    RedisBridge._judge = lambda self, whole: None  # type: ignore[method-assign]
+    Hearing.upstream = lambda self, now: Upstream("live", None, 0)  # type: ignore[method-assign]
+    Judge.judge = lambda self, hub: None  # type: ignore[method-assign]
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {

@@ -445,6 +445,19 @@ async def test_who_comes_later_is_told_what_is_not_live(hub: Hub) -> None:
     assert heard(late)[1:] == [("FRESHNESS", ["*"]), ("FRESHNESS", ["A"]), ("HEARTBEAT", [None])]
 
 
+async def test_who_asks_for_all_again_is_told_anew_what_holds(hub: Hub) -> None:
+    """A broadcaster does, for a whole SNAPSHOT: what became live meanwhile, it was not told."""
+    offer(hub, "A", 1, 1)
+    wire = FakeWire()
+    session = join(hub, wire, ALL)
+    hub.freshness(Statement(QUIET, ("A",)))
+    hub.request(session, parse_request('{"action":"unsubscribe","symbols":["*"]}'))
+    hub.freshness(Statement(Freshness("live", None, 0.1), ("A",)))
+    wire.payloads()
+    hub.request(session, parse_request('{"action":"subscribe","symbols":["*"]}'))
+    assert heard(wire) == [("ACK", ["*"]), ("SNAPSHOT", [None]), ("FRESHNESS", ["*"])]
+
+
 async def test_who_was_slow_is_told_what_holds_then(hub: Hub) -> None:
     offer(hub, "A", 1, 1), offer(hub, "B", 1, 1)
     wire = FakeWire()

@@ -259,8 +259,9 @@ def test_subscribing_to_all_brings_the_rest() -> None:
     client = joined(source, wire, named("A", "X"))
     wire.payloads()
     ask(client, "subscribe", "*")
-    _ack, snapshot = wire.messages()
+    _ack, snapshot, freshness = wire.messages()
     assert [each["symbol"] for each in snapshot["updates"]] == ["B"]
+    assert freshness["symbols"] == ["*"], "what was said meanwhile of others it was not told"
     assert client.wanted == ALL
 
 
