@@ -136,7 +136,7 @@ class RawClient:
         silent = time.monotonic() - self._heard_at
         if (
             not self.judges
-            or not self._complete
+            or not (self._complete and self._told)
             or silent >= self._pace.thresholds.silent
             or symbol not in self._held
         ):
