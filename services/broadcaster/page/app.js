@@ -2,12 +2,12 @@
 
 import { setText } from "./cells.js";
 import { Cottage, SILENT_AFTER } from "./cottage.js";
-import { Table, WAIT, duration } from "./table.js";
+import { CAUSES, Table, WAIT, duration } from "./table.js";
 
 const NAMES_LISTED = 12; // in a notice
 const REGIMES = ["Gaussian", "Lévy Stable", "Critical", WAIT];
 
-const CAUSES = {
+const PROBLEMS = {
   bridge_down: "The bridge is down: the broadcaster has lost its source.",
   redis_down: "Redis is down: the bridge cannot read it.",
   writer_down: "The writer is down: Feynman has stopped writing states.",
@@ -64,7 +64,7 @@ function problem() {
   if (silence >= SILENT_AFTER) return ["The server is silent. What is shown is no longer updated.", silence];
   if (upstream === null || upstream.status === "live") return ["", null];
   const { cause } = upstream;
-  const words = cause === null ? "The server has lost its source." : (CAUSES[cause] ?? `Upstream: ${cause}.`);
+  const words = cause === null ? "The server has lost its source." : (PROBLEMS[cause] ?? `Upstream: ${cause}.`);
   return [words, connection.upstreamAge];
 }
 
@@ -90,12 +90,17 @@ function showSummary() {
   const regimes = new Map(REGIMES.map((regime) => [regime, 0]));
   const simulated = [];
   const replayed = [];
-  for (const { symbol, regime, source } of connection.states.values()) {
+  const causes = new Map();
+  for (const state of connection.states.values()) {
+    const { symbol, regime, source } = state;
+    const cause = connection.cause(state);
+    if (cause !== null) causes.set(cause, (causes.get(cause) ?? 0) + 1);
     regimes.set(regime, (regimes.get(regime) ?? 0) + 1);
     if (source === "simulate") simulated.push(symbol);
     if (source === "replay") replayed.push(symbol);
   }
   const counts = [...regimes].filter(([, count]) => count > 0).map(([regime, count]) => `${count}\u00a0${regime}`);
+  for (const [cause, count] of causes) counts.push(`${count}\u00a0not live: ${CAUSES[cause] ?? cause}`);
   const { size } = connection.states;
   setText(byId("count"), [`${size}\u00a0${size === 1 ? "symbol" : "symbols"}`, ...counts].join(" · "));
   showNotice("simulated", simulated);

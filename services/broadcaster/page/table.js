@@ -68,7 +68,9 @@ class Row {
   show(state, age, freshness, cause) {
     const cells = this.#cells;
     if (this.element.dataset.freshness !== freshness) this.element.dataset.freshness = freshness;
-    setText(cells.label, cause === null ? LABELS[freshness] : `${LABELS[freshness]}: ${CAUSES[cause] ?? cause}`);
+    setText(cells.label, LABELS[freshness]);
+    const why = cause === null ? "" : `${LABELS[freshness]}: ${CAUSES[cause] ?? cause}`;
+    if (cells.label.parentElement.title !== why) cells.label.parentElement.title = why;
     setText(cells.age, age === null ? "" : duration(age));
     if (state === this.#state) return;
     this.#state = state;
@@ -98,7 +100,7 @@ const ROW_HEIGHT = 38.5; // px, until there is a row to measure
 
 const LABELS = { live: "", stale: "stale", expired: "expired", undated: "no time" };
 
-const CAUSES = {
+export const CAUSES = {
   server_down: "no server",
   bridge_down: "no bridge",
   redis_down: "no Redis",
