@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from common.errors import InvalidMessage
 from common.fanout import protocol
-from common.fanout.protocol import Code, Refused, Subscription
+from common.fanout.protocol import Code, Refused, Statement, Subscription
+from common.freshness import Freshness
 from common.state import Version
 from tests.common.fanout.wires import LIVE, update
 
@@ -214,3 +215,26 @@ def test_nothing_skipped_leaves_every_byte() -> None:
 def test_skipped_is_taken_off_only_where_it_was_put(skipped: int) -> None:
     with pytest.raises(InvalidMessage):
         protocol.split_skipped(b'{"a":1,"skipped":3 }', skipped)
+
+
+@pytest.mark.parametrize("symbols", [None, ("SPY", "BRK.B")])
+def test_what_is_said_of_freshness_is_understood(symbols: tuple[str, ...] | None) -> None:
+    said = Statement(Freshness("stale", "feed_down", 5.21), symbols)
+    assert protocol.parse_freshness(orjson.loads(protocol.freshness(said))) == said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "dubious"},
+        {"cause": 7},
+        {"age_ms": "1"},
+        {"symbols": "SPY"},
+        {"symbols": [7]},
+        {"symbols": ["a b"]},
+    ],
+)
+def test_what_no_server_says_of_freshness_is_refused(change: dict[str, Any]) -> None:
+    fields = {"status": "live", "cause": None, "age_ms": None, "symbols": ["*"], **change}
+    with pytest.raises(InvalidMessage):
+        protocol.parse_freshness(fields)
