@@ -4,12 +4,13 @@ Sampling and computing go on without a lease; what is newest is written as soon 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 from common import keys, logs
 from common.clock import Clock, Tick, iso_millis, ticks
-from common.errors import InvalidMessage, RedisError
+from common.errors import InvalidMessage, RedisError, RedisRefused
 from common.messages import Heartbeat
 from common.redis import Client, connect
 from common.settings import redacted
@@ -100,7 +101,8 @@ class FeynmanService:
         async for _look in ticks(self._settings.discovery_seconds, self._clock):
             try:
                 self._add(self._settings.symbols or await MarketSnapshots(client).symbols(self._bad_symbol))
-                self._look_after(await client.info())
+                with contextlib.suppress(RedisRefused):  # an ACL may forbid it, and it is no need of ours
+                    self._look_after(await client.info())
             except RedisError as error:
                 self._failed("discovery", error)
 
