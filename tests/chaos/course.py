@@ -135,6 +135,9 @@ class Course:
         """When some client was last found without its connection, in seconds since 1970."""
         self._last_trouble = ""
         self._stale_ones: set[tuple[str, str]] = set()
+        self._suspects: set[tuple[str, str]] = set()
+        """(who, symbol) that the look under way found stale and called live; `_suspected`: the look before."""
+        self._suspected: set[tuple[str, str]] = set()
         self._memory: dict[str, int] = {}
         self._tasks: dict[str, int] = {}
 
@@ -315,6 +318,7 @@ class Course:
         pace, thresholds = self._pace, self._pace.thresholds
         pause = pace.tick
         while True:
+            self._suspected, self._suspects = self._suspects, set()
             began = time.monotonic()
             await asyncio.sleep(pause)
             late = time.monotonic() - began - pause
@@ -337,7 +341,11 @@ class Course:
                         self._stale(holder, symbol, f"{version} was replaced {now - since:.2f} s ago")
 
     def _stale(self, holder: Held, symbol: str, why: str) -> None:
-        """Once a fault."""
+        """Once a fault. A server that slept says old things as it wakes, and the next moment that they are: who looks
+        at no timestamps may believe it for one look, and not for two."""
+        self._suspects.add((holder.name, symbol))
+        if holder.trusts_words and (holder.name, symbol) not in self._suspected:
+            return
         if (holder.name, symbol) not in self._stale_ones:
             self._stale_ones.add((holder.name, symbol))
             self._violations.add("stale_as_fresh", f"{holder.name} calls {symbol} live, which {why}")

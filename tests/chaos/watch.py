@@ -55,6 +55,10 @@ class Held(Protocol):
     def judges(self) -> bool:
         """Whether it reads as fast as it can, so that what it calls live says something."""
 
+    @property
+    def trusts_words(self) -> bool:
+        """It looks at no timestamps, only at what it is told."""
+
     def wants(self, symbol: str) -> bool: ...
 
     def versions(self) -> dict[str, Version]: ...
@@ -113,6 +117,10 @@ class RawClient:
     @property
     def judges(self) -> bool:
         return not self._dawdles
+
+    @property
+    def trusts_words(self) -> bool:
+        return True
 
     def wants(self, symbol: str) -> bool:
         return self._symbols is None or symbol in self._symbols
@@ -242,6 +250,10 @@ class LibraryClient:
     @property
     def judges(self) -> bool:
         return True
+
+    @property
+    def trusts_words(self) -> bool:
+        return False
 
     def wants(self, symbol: str) -> bool:
         return self.client._replica.wants(symbol)
