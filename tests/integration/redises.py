@@ -111,13 +111,15 @@ async def cluster(server: Server, folder: Path) -> AsyncIterator[Cluster]:
             *(*IN_MEMORY, "--cluster-enabled", "yes", "--cluster-node-timeout", str(TIMEOUT_MS)),
             *("--repl-diskless-sync-delay", "0"),
         )
-        nodes = []
+        nodes, buses = [], []
         for number in range(NODES):
-            nodes.append(start(server, folder / f"node-{number}", free_port(), config=None, arguments=options))
+            buses.append(free_port())  # its usual one, 10,000 above the node's, is anybody's
+            chosen = (*options, "--cluster-port", str(buses[-1]))
+            nodes.append(start(server, folder / f"node-{number}", free_port(), config=None, arguments=chosen))
             stack.callback(nodes[-1].kill)
         made = Cluster(nodes)
-        for node in nodes[1:]:
-            await made.on(nodes[0], "CLUSTER", "MEET", "127.0.0.1", node.port)
+        for node, bus in zip(nodes[1:], buses[1:], strict=True):
+            await made.on(nodes[0], "CLUSTER", "MEET", "127.0.0.1", node.port, bus)
         share = SLOTS // 3
         for index, node in enumerate(nodes[:3]):
             last = SLOTS - 1 if index == 2 else (index + 1) * share - 1
