@@ -1,6 +1,7 @@
 """What tests of feynman on a real Redis share: the process, a feed for it, and all that it publishes."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from typing import Any, Self
 
 from common import keys
 from common.clock import SystemClock
+from common.errors import RedisFull
 from common.messages import Heartbeat, PhysicsUpdate, StateMessage, parse_state_update
 from common.redis import Client, subscribe
 from common.snapshot import MarketSnapshot
@@ -67,7 +69,10 @@ async def feed(client: Client, symbols: Sequence[str], pause: float = 0.02) -> A
         while True:
             price, step = price * (1 + generator.gauss(0, 1e-3)), step + 1
             now = SystemClock().time()
-            await snapshots.write([MarketSnapshot(name, price, now, step, step, source="live") for name in symbols])
+            with contextlib.suppress(RedisFull):
+                await snapshots.write(
+                    [MarketSnapshot(name, price, now, step, step, source="live") for name in symbols]
+                )
             await asyncio.sleep(pause)
 
     task = asyncio.create_task(run())

@@ -1,6 +1,7 @@
 """Redis without memory, or without disk (§10.2): nothing crashes, all is said, and all comes back."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -25,7 +26,8 @@ async def metric(process: ServiceProcess, name: str) -> float:
 
 async def fills(client: Client, megabytes: int) -> None:
     for number in range(megabytes):
-        await client.set(f"filler:{number}", "x" * 2**20)
+        with contextlib.suppress(RedisFull):  # what it evicts may free no room for as long as its clients' buffers do
+            await client.set(f"filler:{number}", "x" * 2**20)
 
 
 def seq(state: PhysicsState) -> int:
