@@ -1,6 +1,7 @@
 """Both client libraries, StateClient and cottage.js in a browser: servers are killed, hung and replaced."""
 
 import asyncio
+import itertools
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -319,13 +320,21 @@ async def test_a_quiet_market_is_not_a_dead_feed(connecting: Connect, client: Cl
             await beat(client)
             return [await subject.cause(symbol) for symbol in ("FED", "FOREIGN")] == list(expected)
 
-        await eventually(lambda: reads("feed_down", "market_quiet"))
-        await MarketFeeds(client).announce("SIMULATE", {"source": "simulate", "symbols": ["FED"], "symbol_count": 1})
-        await eventually(lambda: reads("market_quiet", "market_quiet"))
+        await eventually(lambda: reads("feed_down", "market_quiet"), 30)
+        about = {"source": "simulate", "symbols": ["FED"], "symbol_count": 1}
+
+        async def fed_reads(expected: str | None, seq: int | None) -> bool:
+            """While the feed lives, and with new samples where there is a `seq`."""
+            await MarketFeeds(client).announce("SIMULATE", about)
+            if seq is not None:
+                now = iso_millis(await client.now())
+                await write(client, "FED", state(1, seq, timestamp=now, source="simulate"))
+            return await reads(expected, "market_quiet")
+
+        await eventually(lambda: fed_reads("market_quiet", None), 30)
         assert await subject.freshness("FED") == "stale"
-        await write(client, "FED", state(1, 2, timestamp=iso_millis(await client.now() + 1), source="simulate"))
-        await eventually(lambda: reads(None, "market_quiet"))
-        assert await subject.freshness("FED") == "live"
+        seqs = itertools.count(2)
+        await eventually(lambda: fed_reads(None, next(seqs)), 30)
 
 
 class Scripted:
