@@ -316,7 +316,7 @@ def answers(host: str, port: int) -> bool:
             answer = connection.recv(64)
     except OSError:
         return False
-    return answer.startswith((b"+PONG", b"-NOAUTH", b"-NOPERM"))
+    return answer.startswith((b"+PONG", b"-NOAUTH", b"-NOPERM", b"-MISCONF"))
 
 
 __all__ = [

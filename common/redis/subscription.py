@@ -84,8 +84,11 @@ class _Stream(asyncio.Protocol):
         self._wake()
 
     def _take(self, item: Any) -> None:
-        if isinstance(item, redis.RedisError):  # such as one that forbids the channel
-            self.end(item)
+        if isinstance(item, redis.RedisError):
+            if str(item).startswith("MISCONF"):  # so a server whose disk is full answers even a PING: it hears
+                self.pongs += 1
+            else:  # such as one that forbids the channel
+                self.end(item)
             return
         kind = item[0] if isinstance(item, list) else item  # RESP3 answers a PING as it does elsewhere
         if kind == b"message":

@@ -1,7 +1,8 @@
 """What a crash of Redis costs (§7): its files are never torn, and what is lost is known.
 
 Killing the process loses nothing that it had handed to the kernel: the page cache outlives it. So the kills here
-show that no write that was acknowledged is torn or lost by a death of the process. They do not show what `appendfsync
+show that nothing is torn by a death of the process, and nothing lost but what it had not handed over yet: usually
+nothing, and at most two seconds while the disk is busy with a sync. They do not show what `appendfsync
 everysec` means, which is about a machine that loses its power. For that the files are copied while they are
 written, as they were a second before the end, and cut anywhere: what a disk may hold that was not told to sync since.
 """
@@ -29,6 +30,8 @@ from services.feynman.writer import Writer
 SYMBOLS = 50
 A_SECOND = 1000
 """Writes."""
+PUT_OFF_SECONDS = 2.5
+"""For so long a write to the append-only file may wait for a sync that is under way, and a moment more."""
 
 
 def written(symbol: int, epoch: int, seq: int) -> Write:
@@ -98,7 +101,7 @@ async def test_killed_under_load_it_loses_nothing_that_it_had_acknowledged(
     server_binaries: dict[str, Server], tmp_path: Path, kills: int
 ) -> None:
     server = server_binaries.get("redis") or server_binaries["valkey"]
-    rng, lost, seq = random.Random(7), [], 0
+    rng, lost, seq, handed_over = random.Random(7), [], 0, 0
     for _kill in range(kills):
         with begun(server, tmp_path) as running:
             async with connect(running.url) as client:
@@ -106,15 +109,16 @@ async def test_killed_under_load_it_loses_nothing_that_it_had_acknowledged(
                 assert len(found) in (0, SYMBOLS)
                 if seq:
                     lost.append(seq - min(found))
+                    assert min(found) >= handed_over, "Redis puts a write off for two seconds at most"
                     await client.delete(keys.physics_writer(0))  # of the writer that was cut off
             async with loaded(running, seq) as load:
                 await asyncio.sleep(rng.uniform(0.2, 0.6))
+                killed = time.monotonic()
                 running.kill()
                 await asyncio.sleep(0.05)
             seq = load.done[-1][1]
+            handed_over = load.acknowledged(killed - PUT_OFF_SECONDS)
     print(f"\n{kills} kills at {A_SECOND} writes a second: acknowledged and gone {max(lost)} at most")
-    # A reply is sent only after the append-only file has been written to, though not synced.
-    assert max(lost) <= 0, lost
 
 
 async def test_the_files_of_a_second_ago_are_whole_and_a_second_old(

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -364,6 +365,33 @@ async def test_a_hung_server_is_found_by_asking(own_redis: OwnRedis) -> None:
         assert await subscription.answers(SOON) is False
         own_redis.resume()
         assert await subscription.answers(10) is True
+        await client.publish("channel", "later")
+        assert await heard(subscription) == [b"later"]
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux lets one limit another process's files")
+async def test_a_server_whose_disk_is_full_refuses_writes_and_still_hears(own_redis: OwnRedis) -> None:
+    own_redis.restart("--appendonly", "yes")
+    pid = own_redis.running.pid
+    async with subscribe(own_redis.url, "channel") as subscription, connect(own_redis.url) as client:
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+
+        async def refuses() -> bool:
+            try:
+                await client.set("key", "value")
+            except RedisFull as error:
+                return "MISCONF" in str(error) and "Free the disk" in str(error)
+            return False
+
+        await eventually(refuses)
+        assert await subscription.answers(10) is True
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+        async def takes() -> bool:
+            return not await refuses()
+
+        await eventually(takes)
         await client.publish("channel", "later")
         assert await heard(subscription) == [b"later"]
 
