@@ -30,13 +30,16 @@ class Report:
     @property
     def problem(self) -> str | None:
         """In words, with what to do; None where all is well."""
+        found = []
         if self.unwritten:
-            return f"Redis cannot write {' and '.join(self.unwritten)}: free its disk, or see its log"
+            found.append(f"Redis cannot write {' and '.join(self.unwritten)}: free its disk, or see its log")
         if self.evicted:
-            return f"Redis is full and evicts keys ({self.policy}): raise maxmemory, or have fewer symbols"
+            found.append(f"Redis is full and evicts keys ({self.policy}): raise maxmemory, or have fewer symbols")
         if self.limit and self.used >= NEARLY_FULL * self.limit and self.policy == "noeviction":
-            return "Redis is nearly full and will refuse writes (noeviction): raise maxmemory, or set allkeys-lru"
-        return None
+            found.append(
+                "Redis is nearly full and will refuse writes (noeviction): raise maxmemory, or set allkeys-lru"
+            )
+        return "; ".join(found) or None
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -44,3 +44,12 @@ def test_a_server_that_was_started_anew_has_evicted_nothing_yet() -> None:
     health.take(WELL)
     assert health.take({**WELL, "evicted_keys": 0}).evicted == 0
     assert health.take({**WELL, "evicted_keys": 3}).evicted == 3
+
+
+def test_one_fault_does_not_hide_another() -> None:
+    health = Health()
+    health.take(WELL)
+    problem = health.take({**WELL, "evicted_keys": 8, "aof_last_write_status": "err"}).problem
+    assert problem is not None
+    assert "append-only file" in problem
+    assert "evicts keys" in problem
