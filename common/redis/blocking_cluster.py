@@ -6,7 +6,20 @@ from typing import Any
 from common.errors import RedisError, RedisUnavailable
 from common.redis.client import BlockingClient, blocking_bulk
 from common.redis.cluster import MOST_REDIRECTIONS
-from common.redis.routes import Address, Command, Routes, joined, name_of, scan_next, scan_place, split, units
+from common.redis.routes import (
+    Address,
+    Command,
+    Routes,
+    Unit,
+    by_node,
+    joined,
+    name_of,
+    scan_next,
+    scan_place,
+    settle,
+    split,
+    units,
+)
 
 
 class BlockingClusterClient:
@@ -34,22 +47,17 @@ class BlockingClusterClient:
         for _attempt in range(MOST_REDIRECTIONS):
             if not left:
                 break
-            routes = self._known()
-            again = []
-            for unit in left:
-                address = unit.asked or routes.of(unit.slot)
+            again: list[Unit] = []
+            for address, of_node in by_node(left, self._known()).items():
+                commands_of_node = [command for unit in of_node for command in unit.flat()]
                 try:
-                    elsewhere = unit.take(blocking_bulk(self._node(address), unit.flat()))
+                    elsewhere, moved = settle(of_node, blocking_bulk(self._node(address), commands_of_node))
                 except RedisUnavailable:
                     self._routes = None
                     raise
-                unit.asked = None
-                if elsewhere is not None:
-                    again.append(unit)
-                    if elsewhere.ask:
-                        unit.asked = elsewhere.address
-                    else:
-                        self._routes = None
+                if moved:
+                    self._routes = None
+                again += elsewhere
             left = again
         else:
             raise RedisUnavailable("the cluster keeps sending commands from one node to the next")

@@ -18,10 +18,12 @@ from common.redis.routes import (
     Command,
     Routes,
     Unit,
+    by_node,
     joined,
     name_of,
     scan_next,
     scan_place,
+    settle,
     split,
     units,
 )
@@ -110,10 +112,7 @@ class ClusterClient(Client):
     async def _send(self, left: Sequence[Unit]) -> list[Unit]:
         """One round; the units that must be sent elsewhere. Raises what keeps a node from answering."""
         routes = await self._known()
-        by_node: dict[Address, list[Unit]] = {}
-        for unit in left:
-            by_node.setdefault(unit.asked or routes.of(unit.slot), []).append(unit)
-        sent = [self._send_to(address, of_node) for address, of_node in by_node.items()]
+        sent = [self._send_to(address, of_node) for address, of_node in by_node(left, routes).items()]
         answers = await asyncio.gather(*sent, return_exceptions=True)
         again: list[Unit] = []
         for answer in answers:
@@ -125,21 +124,10 @@ class ClusterClient(Client):
         return again
 
     async def _send_to(self, address: Address, of_node: Sequence[Unit]) -> list[Unit]:
-        again: list[Unit] = []
         commands = [command for unit in of_node for command in unit.flat()]
-        replies = await self._node(address).bulk(commands, raise_on_error=False)
-        start = 0
-        for unit in of_node:
-            end = start + len(unit.flat())
-            elsewhere = unit.take(replies[start:end])
-            start = end
-            unit.asked = None
-            if elsewhere is not None:
-                again.append(unit)
-                if elsewhere.ask:
-                    unit.asked = elsewhere.address
-                else:
-                    self._routes = None
+        again, moved = settle(of_node, await self._node(address).bulk(commands, raise_on_error=False))
+        if moved:
+            self._routes = None
         return again
 
     async def _scan(self, _name: Any, cursor: Any, *rest: Any, **options: Any) -> Any:

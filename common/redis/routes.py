@@ -113,6 +113,30 @@ def units(commands: Sequence[Command], *, transaction: bool) -> list[Unit]:
     return list(by_slot.values())
 
 
+def by_node(left: Iterable[Unit], routes: Routes) -> dict[Address, list[Unit]]:
+    """Which units go to which node. Raises RedisUnavailable where nobody serves a slot."""
+    found: dict[Address, list[Unit]] = {}
+    for unit in left:
+        found.setdefault(unit.asked or routes.of(unit.slot), []).append(unit)
+    return found
+
+
+def settle(sent: Sequence[Unit], replies: Sequence[Any]) -> tuple[list[Unit], bool]:
+    """Give the units of one node their replies, which came in one row; those that must be sent elsewhere, and whether
+    a slot has moved for good."""
+    again: list[Unit] = []
+    moved, start = False, 0
+    for unit in sent:
+        end = start + len(unit.flat())
+        elsewhere = unit.take(list(replies[start:end]))
+        start, unit.asked = end, None
+        if elsewhere is not None:
+            again.append(unit)
+            unit.asked = elsewhere.address if elsewhere.ask else None
+            moved = moved or not elsewhere.ask
+    return again, moved
+
+
 def split(commands: Iterable[Command]) -> tuple[list[Command], list[int | None]]:
     """The commands with each MGET as GETs, and how many each of the given ones became; None is itself."""
     parts: list[Command] = []
