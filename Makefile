@@ -44,9 +44,9 @@ format: install ## rewrites the code as ruff would have it
 	$(bin)/ruff format
 
 lock: install ## both locks anew from pyproject.toml (ARGS="--upgrade")
-	$(bin)/uv pip compile -q pyproject.toml --extra market --extra feynman --extra physics --universal \
+	$(bin)/uv pip compile -q --group processes --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header $(ARGS) -o requirements.lock
-	$(bin)/uv pip compile -q pyproject.toml --extra dev --universal \
+	$(bin)/uv pip compile -q --group dev --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header $(ARGS) -c requirements.lock -o requirements-dev.lock
 
 ##@ Measure

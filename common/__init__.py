@@ -1,3 +1,1 @@
-"""What two or more services need, and nothing else."""
-
-__version__ = "0.1.0"
+"""What the processes of the suite share on top of the library `cottage`: settings, logs, runner, ops, fan-out."""

@@ -7,11 +7,12 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import orjson
 import structlog
+
+from cottage import log as library
 
 BoundLogger = structlog.stdlib.BoundLogger
 
@@ -57,7 +58,7 @@ def configure(service: str, level: str = "info", style: str = "auto") -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[*shared, _library_event, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *final[:-1],
@@ -68,6 +69,15 @@ def configure(service: str, level: str = "info", style: str = "auto") -> None:
     logging.captureWarnings(True)
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(max(severity, logging.WARNING))  # a library's chatter is not ours to repeat
+    logging.getLogger("cottage").setLevel(severity)  # ours is
+
+
+def _library_event(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """An event of `cottage` reads like one of our own; of another library's record its logger is named."""
+    message = event["_record"].msg
+    if isinstance(message, library.Event):
+        return {**event, **message.fields, "event": message.name}
+    return structlog.stdlib.add_logger_name(logger, method, event)
 
 
 def _short_time(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -90,38 +100,3 @@ def _as_text(renderer: structlog.typing.Processor) -> structlog.typing.Processor
         return line.decode() if isinstance(line, bytes) else str(line)
 
     return text
-
-
-class Throttled:
-    """Logs an event at most once per `seconds` and key; the line then says how many it stands for.
-
-    For what a hostile or broken peer can cause as often as it likes. Keys beyond `keys` share one place,
-    so that memory stays bounded as well.
-    """
-
-    def __init__(
-        self,
-        log: Any,
-        seconds: float = 10.0,
-        keys: int = 256,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._log = log
-        self._seconds = seconds
-        self._keys = keys
-        self._monotonic = monotonic
-        self._seen: dict[str, tuple[float, int]] = {}
-
-    def warning(self, event: str, key: str, **fields: Any) -> None:
-        place = f"{event} {key}"
-        now = self._monotonic()
-        if place not in self._seen and len(self._seen) >= self._keys:
-            self._seen = {name: seen for name, seen in self._seen.items() if now - seen[0] < self._seconds}
-            if len(self._seen) >= self._keys:
-                place = event
-        last, held_back = self._seen.get(place, (-self._seconds, 0))
-        if now - last < self._seconds:
-            self._seen[place] = (last, held_back + 1)
-            return
-        self._seen[place] = (now, 0)
-        self._log.warning(event, times=held_back + 1, **fields)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from common.errors import SettingsError
+from cottage.errors import SettingsError
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series for a time nobody asked for
 

@@ -18,10 +18,11 @@ from typing import Protocol
 
 import uvloop
 
-from common import __version__, logs
-from common.errors import CottageError, SettingsError, leaves
+from common import logs
 from common.ops import Reporter, listening_socket, ops_app, serve_asgi
 from common.settings import ServiceSettings
+from cottage import __version__
+from cottage.errors import CottageError, SettingsError, leaves
 
 CLOSING_SECONDS = 2.0
 """How long closing may take after the drain: all of it within the 8 s that a stop is promised to take."""

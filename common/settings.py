@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from common import __version__, keys
-from common.errors import CottageError, InvalidName
+from cottage import __version__, keys
+from cottage.errors import CottageError, InvalidName
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -117,7 +117,7 @@ class RedisSettings(ServiceSettings):
     @classmethod
     def _known_scheme(cls, url: str) -> str:
         if "+" in url.partition("://")[0]:
-            return url  # of more than one server: `common.redis` says what is wrong with it
+            return url  # of more than one server: `cottage.redis` says what is wrong with it
         try:
             parts = urlsplit(url)
             usable = parts.port is None or parts.port > 0

@@ -28,8 +28,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from common.errors import CottageError
-from deploy.child import dying_with_parent
+from cottage.errors import CottageError
+from deploy.parent_death import dying_with_parent
 
 OLDEST_MAJOR = 7  # §1 of the specification: Redis 7.x
 REDIS_CONF = Path(__file__).resolve().parent.parent / "redis.conf"

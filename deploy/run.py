@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 
 from common import logs
-from common.clock import SystemClock
-from common.errors import CottageError, SettingsError
 from common.settings import redacted
-from deploy.plan import LOCAL, Plan, ServicePlan, make_plan
+from cottage.clock import SystemClock
+from cottage.errors import CottageError, SettingsError
+from deploy.console import mute, say_event, say_plain
 from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
-from deploy.running import only_run, remove_urls, run_folder, write_urls
+from deploy.run_directory import only_run, remove_urls, run_folder, write_urls
+from deploy.run_plan import LOCAL, RunPlan, ServicePlan, make_plan
 from deploy.supervisor import Child, Supervisor
-from deploy.telling import mute, tell, tell_plain
 
 STOP_ORDER = ("market", "feynman", "physics", "broadcaster", "bridge")  # each before what it leans on
 LABELS = {
@@ -53,7 +53,7 @@ def main() -> int:
         return 0
 
 
-async def _run(plan: Plan, folder: Path, lock: int, style: str) -> int:
+async def _run(plan: RunPlan, folder: Path, lock: int, style: str) -> int:
     supervisor = Supervisor(SystemClock())
     stopping = asyncio.Event()
     _stop_on_signals(stopping, supervisor)
@@ -66,20 +66,20 @@ async def _run(plan: Plan, folder: Path, lock: int, style: str) -> int:
         if starting.done():
             starting.result()  # where it failed, everything ends
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        tell("info", "stopping", note="Ctrl-C again forces")
+        say_event("info", "stopping", note="Ctrl-C again forces")
     finally:
         for task in (starting, *ends):
             task.cancel()
         await asyncio.gather(starting, *ends, return_exceptions=True)
         await supervisor.stop([services[name] for name in STOP_ORDER], redis)
         remove_urls(folder)
-        tell("info", "stopped")
+        say_event("info", "stopped")
     return supervisor.status
 
 
 async def _start(
     supervisor: Supervisor,
-    plan: Plan,
+    plan: RunPlan,
     folder: Path,
     redis: Child | None,
     services: Mapping[str, Child],
@@ -101,14 +101,14 @@ async def _start(
     shown = {**plan.urls, "REDIS_URL": redacted(plan.redis_url)}
     if style == "console" or (style == "auto" and sys.stdout.isatty()):
         lines = [f"  {LABELS[name]:<10} {url}" for name, url in shown.items()]
-        tell_plain("\n".join(["", "All services are ready. Ctrl-C ends them.", "", *lines]))
+        say_plain("\n".join(["", "All services are ready. Ctrl-C ends them.", "", *lines]))
     else:
-        tell("info", "ready", **{name.lower(): url for name, url in shown.items()})
+        say_event("info", "ready", **{name.lower(): url for name, url in shown.items()})
 
 
 def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
     data = data_folder(folder, server)
-    tell("info", "redis", server=server.name, version=server.version, port=port, folder=str(data))
+    say_event("info", "redis", server=server.name, version=server.version, port=port, folder=str(data))
 
     async def not_ready() -> str | None:
         if await asyncio.to_thread(answers, LOCAL, port):

@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.backoff import Backoff
-from common.clock import Clock
-from deploy.child import dying_with_parent
-from deploy.telling import tell
+from cottage.backoff import Backoff
+from cottage.clock import Clock
+from deploy.console import say_event
+from deploy.parent_death import dying_with_parent
 
 SETTLED_SECONDS = 10.0  # after so long it has worked, and the next death is a new story
 REFUSED_SECONDS = 30.0  # between tries of a service that says its settings are wrong
@@ -133,7 +133,7 @@ class Supervisor:
                 try:
                     process = await child.start()
                 except OSError as error:  # no more processes or memory: that may pass
-                    tell("error", "not_started", process=child.name, error=str(error))
+                    say_event("error", "not_started", process=child.name, error=str(error))
                     await self._pause(backoff.next())
                     continue
                 if self._stopping.is_set():
@@ -143,7 +143,9 @@ class Supervisor:
                 if self._stopping.is_set():
                     return
                 if status == 0 and child.may_finish:
-                    tell("info", "finished", process=child.name, note="its work is done; it is not started again")
+                    say_event(
+                        "info", "finished", process=child.name, note="its work is done; it is not started again"
+                    )
                     return
                 deaths += 1
                 if not self._up and (status == BAD_SETTING or deaths >= HOPELESS):
@@ -152,14 +154,14 @@ class Supervisor:
                 if self._clock.monotonic() - began >= SETTLED_SECONDS:
                     backoff.reset()
                 pause = REFUSED_SECONDS if status == BAD_SETTING else backoff.next()
-                tell("error", "died", process=child.name, cause=_cause(status), again_in_seconds=round(pause, 2))
+                say_event("error", "died", process=child.name, cause=_cause(status), again_in_seconds=round(pause, 2))
                 await self._pause(pause)
         finally:
             child.finished.set()
 
     def _give_up(self, child: Child, status: int) -> None:
         where = "its own lines above say why" if child.log is None else f"its log is {child.log}"
-        tell("error", "gave_up", process=child.name, cause=_cause(status), note=where)
+        say_event("error", "gave_up", process=child.name, cause=_cause(status), note=where)
         self.status = BAD_SETTING if status == BAD_SETTING else 1
         self.gave_up.set()
 
@@ -175,7 +177,7 @@ class Supervisor:
                 return
             if self._clock.monotonic() - said_at >= 5.0:
                 said_at = self._clock.monotonic()
-                tell("info", "waiting", process=child.name, reason=reason)
+                say_event("info", "waiting", process=child.name, reason=reason)
             with contextlib.suppress(TimeoutError):  # another process's readiness can only be asked for
                 await asyncio.wait_for(child.finished.wait(), 0.1)
 
@@ -196,7 +198,7 @@ class Supervisor:
     async def _kill(self, children: Sequence[Child]) -> None:
         for child in children:
             if child in self._tasks and not self._tasks[child].done():
-                tell("warning", "killed", process=child.name, note="it did not end in time")
+                say_event("warning", "killed", process=child.name, note="it did not end in time")
                 child.kill_group()
         await asyncio.gather(*(self._tasks[child] for child in children if child in self._tasks))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from common.redis import Client, connect, connect_blocking
+from cottage.redis import Client, connect, connect_blocking
 from deploy.redis_server import RunningServer, Server, find_servers, free_port, start
 from tests.support import IN_MEMORY, OwnRedis
 

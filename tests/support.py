@@ -3,19 +3,21 @@
 import asyncio
 import inspect
 import json
+import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
 import httpx
 
-from common.redis import Subscription
-from deploy.child import dying_with_parent
+from cottage.log import Event
+from cottage.redis import ChannelSubscription
+from deploy.parent_death import dying_with_parent
 from deploy.redis_server import RunningServer, Server, free_port, start
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +51,7 @@ async def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any
         await asyncio.sleep(0.01)
 
 
-async def heard(subscription: Subscription, number: int = 1, timeout: float = 10.0) -> list[bytes]:
+async def heard(subscription: ChannelSubscription, number: int = 1, timeout: float = 10.0) -> list[bytes]:
     """So many messages of a subscription, waited for, and all that came with the last of them."""
     payloads: list[bytes] = []
     async with asyncio.timeout(timeout):
@@ -261,3 +263,26 @@ async def service(
     chosen = {f"{name.upper()}_OPS_PORT": "0", "LOG_FORMAT": "json", **(env or {})}
     async with program(["-m", f"services.{name}", *arguments], chosen) as running:
         yield running
+
+
+@contextmanager
+def library_events() -> Iterator[list[dict[str, Any]]]:
+    """What the library logs meanwhile: of each event its name, its level and its fields."""
+    lines: list[dict[str, Any]] = []
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            assert isinstance(record.msg, Event), record
+            lines.append({"event": record.msg.name, "level": record.levelname.lower(), **record.msg.fields})
+
+    logger, handler = logging.getLogger("cottage"), Lines()
+    before, propagates = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        logger.propagate = propagates

@@ -20,7 +20,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
 
 from common.fanout.limits import TokenBucket
-from common.fanout.protocol import Close, Subscription
+from cottage.protocol import Close, Subscription
 
 UNSENT_BYTES = 64 * 1024
 """A connection with more than this unsent gets no further writes until it has drained.

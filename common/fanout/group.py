@@ -5,11 +5,11 @@ Every group keeps apart who is in step, and gets the ready bytes, and who is beh
 
 from collections.abc import Callable, Sequence
 
-from common.fanout import protocol
+from common.fanout.conflation import Backlog, Conflated, Update, chunks, conflate, take_backlog
 from common.fanout.frames import deflated_frame, text_frame
-from common.fanout.protocol import Statement, Subscription
-from common.fanout.session import MAX_WAITING, Session, Source, frames, heartbeat
-from common.fanout.turn import Missed, Pending, Update, add_missed, chunks, take_newest
+from common.fanout.session import MAX_WAITING, HubView, Session, frames, heartbeat
+from cottage import protocol
+from cottage.protocol import FreshnessStatement, Subscription
 
 LEAST_DEFLATED_BYTES = 4096
 """What is smaller fits into a few packets as it is, and would cost more than it saves where few clients share it."""
@@ -18,7 +18,7 @@ LEAST_DEFLATED_BYTES = 4096
 class Group:
     __slots__ = ("_behind", "_ready", "_source", "skipped", "turn", "versions", "wanted")
 
-    def __init__(self, wanted: Subscription, source: Source) -> None:
+    def __init__(self, wanted: Subscription, source: HubView) -> None:
         self.wanted = wanted
         self._source = source
         self.turn: list[Update] = []
@@ -64,7 +64,7 @@ class Group:
             session.agent_update(frame)
         self._hand_out(frame)
 
-    def freshness(self, statement: Statement) -> None:
+    def freshness(self, statement: FreshnessStatement) -> None:
         """Its symbols are all that this group wants of them."""
         for session in list(self._behind):
             session.freshness(statement.symbols)
@@ -102,12 +102,12 @@ class BatchGroup(Group):
 
     __slots__ = ("_agents", "_begin", "_heartbeat_due", "_since", "_statements", "_window")
 
-    def __init__(self, wanted: Subscription, source: Source, begin: Callable[["BatchGroup"], object]) -> None:
+    def __init__(self, wanted: Subscription, source: HubView, begin: Callable[["BatchGroup"], object]) -> None:
         super().__init__(wanted, source)
         self._begin = begin
         self._window: list[Update] = []
         self._agents: list[bytes] = []
-        self._statements: list[Statement] = []
+        self._statements: list[FreshnessStatement] = []
         self._since: dict[Session, int] = {}
         """How much of the window the sessions have already that were written to within it."""
         self._heartbeat_due = False
@@ -134,7 +134,7 @@ class BatchGroup(Group):
                 session.agent_drops += 1
         self._agents.append(payload)
 
-    def freshness(self, statement: Statement) -> None:
+    def freshness(self, statement: FreshnessStatement) -> None:
         self._open()
         if statement.symbols is None:
             self._statements.clear()
@@ -155,11 +155,11 @@ class BatchGroup(Group):
             session.missed(self._of(session))
             session.blocked()  # it goes its own way, once
         before = set(self._behind)
-        missed: Pending = {}
-        add_missed(missed, self._of(None))
+        missed: Backlog = {}
+        conflate(missed, self._of(None))
         self._window, self._since = [], {}
         while missed:
-            part = take_newest(missed, self._source.table)
+            part = take_backlog(missed, self._source.table)
             for session in self._behind.keys() - before:
                 session.missed(part.missed)
             if part.payloads:
@@ -187,7 +187,7 @@ class BatchGroup(Group):
         if not (self._window or self._statements or self._agents or self._heartbeat_due):
             self._begin(self)
 
-    def _of(self, session: Session | None) -> list[tuple[str, Missed]]:
+    def _of(self, session: Session | None) -> list[tuple[str, Conflated]]:
         """What the window brought that this session has not."""
         start = 0 if session is None else self._since.get(session, 0)
         return [update.missed for update in self._window[start:]]

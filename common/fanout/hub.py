@@ -9,16 +9,16 @@ from dataclasses import replace
 
 from prometheus_client import Counter, Gauge
 
-from common.clock import Clock, iso_millis
-from common.fanout import protocol
+from common.fanout.conflation import Update
 from common.fanout.frames import text_frame
 from common.fanout.group import BatchGroup, Group
-from common.fanout.newest import NewestTable
-from common.fanout.protocol import MAX_NAMED_SYMBOLS, Refused, Request, Statement, Subscription, Upstream
+from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import Session, Wire
-from common.fanout.standing import Standing
-from common.fanout.turn import Update
-from common.state import Version
+from cottage import protocol
+from cottage.clock import Clock, iso_millis
+from cottage.freshness_board import FreshnessBoard
+from cottage.protocol import MAX_NAMED_SYMBOLS, FreshnessStatement, Request, RequestRefused, Subscription, Upstream
+from cottage.state import Version
 
 CLIENTS = Gauge("cottage_fanout_clients", "Connected clients")
 SYMBOLS = Gauge("cottage_fanout_symbols", "Symbols with a state")
@@ -39,8 +39,8 @@ class Hub:
         self, clock: Clock, upstream: Callable[[], Upstream], time: Callable[[], float] | None = None
     ) -> None:
         """`time`: what every message is stamped with, in seconds since 1970; the clock's without it."""
-        self.table = NewestTable()
-        self.standing = Standing()
+        self.table = LastValueCache()
+        self.standing = FreshnessBoard()
         self.upstream = upstream
         self._clock = clock
         self._time = time or clock.time
@@ -72,7 +72,7 @@ class Hub:
             self.standing.forget(symbol)
             self._send(Update(symbol, text_frame(protocol.removed(symbol)), removal=True))
 
-    def freshness(self, statement: Statement) -> None:
+    def freshness(self, statement: FreshnessStatement) -> None:
         """Say how far some states may be trusted to who wants them."""
         self.flush()  # a state comes before what is said of it
         self.standing.take(statement, self.monotonic())
@@ -121,7 +121,7 @@ class Hub:
         AGENT_DROPS.inc(session.agent_drops)
 
     def request(self, session: Session, request: Request) -> None:
-        """Grant a client's request. Raises Refused."""
+        """Grant a client's request. Raises RequestRefused."""
         self._settle(session)
         before = session.wanted
         try:
@@ -131,7 +131,7 @@ class Hub:
                 self._displace(session)
                 self._place(session)
 
-    def refuse(self, session: Session, refused: Refused) -> None:
+    def refuse(self, session: Session, refused: RequestRefused) -> None:
         """Answer what cannot be granted."""
         self._settle(session)
         session.answer(protocol.error(refused))

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Protocol
 
-from common.fanout import protocol
+from common.fanout.conflation import WRITE_BYTES, Backlog, Conflated, conflate, take_backlog
 from common.fanout.frames import text_frame
-from common.fanout.newest import NewestTable
-from common.fanout.protocol import Code, Refused, Request, Subscription, Upstream
-from common.fanout.standing import Standing
-from common.fanout.turn import WRITE_BYTES, Missed, Pending, add_missed, take_newest
+from common.fanout.last_value_cache import LastValueCache
+from cottage import protocol
+from cottage.freshness_board import FreshnessBoard
+from cottage.protocol import Code, Request, RequestRefused, Subscription, Upstream
 
 MAX_WAITING = 64
 """Answers and agent updates that may wait for a client, of each kind."""
@@ -33,23 +33,23 @@ class Wire(Protocol):
         """Hands it frames, while it is writable."""
 
 
-class Source(Protocol):
+class HubView(Protocol):
     """What a session is told by its hub."""
 
     @property
-    def table(self) -> NewestTable: ...
+    def table(self) -> LastValueCache: ...
 
     def upstream(self) -> Upstream: ...
 
     def timestamp(self) -> str: ...
 
     @property
-    def standing(self) -> Standing: ...
+    def standing(self) -> FreshnessBoard: ...
 
     def monotonic(self) -> float: ...
 
 
-def heartbeat(source: Source, wanted: Subscription) -> bytes:
+def heartbeat(source: HubView, wanted: Subscription) -> bytes:
     """HEARTBEAT for whoever wants this, and has been sent all of it that the table has."""
     seqs = None
     if not wanted.everything and len(wanted.named) <= protocol.MAX_PROVEN_SYMBOLS:
@@ -65,7 +65,7 @@ def frames(wanted: Subscription, payloads: Sequence[bytes]) -> bytes:
     return b"".join(map(text_frame, payloads))
 
 
-class Place(Protocol):
+class SubscriberGroup(Protocol):
     """Where a session stands among those that want the same."""
 
     @property
@@ -106,7 +106,7 @@ class Session:
 
     def __init__(
         self,
-        source: Source,
+        source: HubView,
         wire: Wire,
         max_symbols: int = protocol.MAX_NAMED_SYMBOLS,
         wanted: Subscription = NOTHING,
@@ -118,8 +118,8 @@ class Session:
         self.wanted = wanted.nothing()
         self.in_step = False
         """Owed nothing, and takes writes: its group may write to it."""
-        self._place: Place | None = None
-        self._pending: Pending = {}
+        self._place: SubscriberGroup | None = None
+        self._pending: Backlog = {}
         """Symbols that changed while the wire took no writes."""
         self._snapshot: dict[str, None] = {}
         """Symbols of the SNAPSHOT that is under way; those in `_missing` have no state."""
@@ -154,17 +154,17 @@ class Session:
     def wants(self, symbol: str) -> bool:
         return self.wanted.everything or symbol in self.wanted.named
 
-    def moved(self, place: Place | None) -> None:
+    def moved(self, place: SubscriberGroup | None) -> None:
         """It stands elsewhere, or nowhere any more."""
         self._count(+1)
         self._place = place
         self._count(-1)
 
-    def missed(self, items: Iterable[tuple[str, Missed]]) -> None:
+    def missed(self, items: Iterable[tuple[str, Conflated]]) -> None:
         """What a turn brought, and was not handed to it."""
         if self._snapshot:  # what is not written yet will be the newest in its SNAPSHOT
             items = [item for item in items if item[0] not in self._snapshot]
-        add_missed(self._pending, items)
+        conflate(self._pending, items)
 
     def agent_update(self, frame: bytes) -> None:
         if len(self._agent_frames) == MAX_WAITING:
@@ -188,14 +188,14 @@ class Session:
         self.pump()
 
     def request(self, request: Request) -> None:
-        """Grant a request and answer it. Raises Refused."""
+        """Grant a request and answer it. Raises RequestRefused."""
         if request.action == "ping":
             self.answer(protocol.pong(self._source.timestamp(), request.request_id))
             return
         if request.action == "unsubscribe":
             self._unwant(request)
         elif len(self.wanted.named | request.subscription.named) > self._max_symbols:
-            raise Refused(Code.TOO_MANY_SYMBOLS, protocol.too_many(self._max_symbols), request.request_id)
+            raise RequestRefused(Code.TOO_MANY_SYMBOLS, protocol.too_many(self._max_symbols), request.request_id)
         self.answer(protocol.ack(request))
         if request.action == "subscribe":
             self.want(request.subscription)
@@ -268,7 +268,7 @@ class Session:
         if gone.everything:
             self.wanted = self.wanted.nothing()
         elif self.wanted.everything:
-            raise Refused(
+            raise RequestRefused(
                 Code.SUBSCRIBED_TO_ALL,
                 'subscribed to all: unsubscribe ["*"], then subscribe to some',
                 request.request_id,
@@ -315,7 +315,7 @@ class Session:
         self.wire.write(self._frame(payload))
 
     def _write_pending(self) -> None:
-        part = take_newest(self._pending, self._source.table)
+        part = take_backlog(self._pending, self._source.table)
         self._delivered += part.versions
         self._skipped += part.skipped
         if not part.payloads:  # removed, and never told

@@ -16,12 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from common import keys
-from common.errors import CottageError, InvalidName, SettingsError
-from common.redis import connect_blocking
+from cottage import keys
+from cottage.errors import CottageError, InvalidName, SettingsError
+from cottage.redis import connect_blocking
 from deploy.runbook import inspection
 from deploy.runbook.dump import check
-from deploy.runbook.reading import all_keys
+from deploy.runbook.key_reader import all_keys
 from deploy.runbook.target import InContainer, find_target
 from deploy.runbook.transfer import READ_SECONDS, commands_of, export_to, import_from, say, whole_file
 

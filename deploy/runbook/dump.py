@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from common.errors import CottageError
+from cottage.errors import CottageError
 
 Argument = bytes | str | int | float
 Command = Sequence[bytes]

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
-from common import keys
-from common.redis import BlockingClient, subscribe, translated
-from common.store import batches
+from cottage import keys
+from cottage.redis import BlockingClient, subscribe, translated
+from cottage.store import batches
 
 # §9.2 names the first four.
 METRICS: dict[str, Sequence[str]] = {

@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from common.errors import SettingsError
 from common.settings import redacted
-from deploy.running import read_urls, run_folder
+from cottage.errors import SettingsError
+from deploy.run_directory import read_urls, run_folder
 
 # Containers with Python that reach Redis, the least busy first.
 THROUGH = ("physics", "bridge", "feynman", "market")

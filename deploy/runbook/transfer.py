@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from common.redis import BlockingClient, connect_blocking
+from cottage.redis import BlockingClient, connect_blocking
 from deploy.redis_server import Server, ServerError, find_servers, free_port, start
 from deploy.runbook.dump import BadDump, Command, Reader, Summary, check, write
-from deploy.runbook.reading import Reading
+from deploy.runbook.key_reader import KeyReader
 
 COMMANDS_AT_ONCE = 500
 BYTES_AT_ONCE = 1_000_000
@@ -42,7 +42,7 @@ class Progress:
 
 def export_to(client: BlockingClient, file: BinaryIO) -> tuple[Summary, int]:
     """Write all keys; what was written, and how many keys could not be."""
-    reading = Reading(client, Progress("exported", "keys"))
+    reading = KeyReader(client, Progress("exported", "keys"))
     summary = write(reading.commands(), file)
     _list_errors(reading.failed)
     return summary, len(reading.failed)

@@ -1,7 +1,7 @@
 """`python -m services.bridge`: the only wiring of the bridge."""
 
 from common import runner
-from common.clock import SystemClock
+from cottage.clock import SystemClock
 from services.bridge.service import RedisBridge
 from services.bridge.settings import BridgeSettings
 

@@ -9,32 +9,34 @@ import contextlib
 from time import perf_counter
 from typing import Any
 
-from common import keys, logs
-from common.backoff import Backoff
-from common.cancellation import cancellation_kept
-from common.clock import Clock, from_iso
-from common.errors import InvalidMessage, RedisError, RedisUnavailable, leaves
-from common.fanout.gateway import Gateway
+from common import logs
 from common.fanout.hub import Hub
+from common.fanout.last_value_cache import Entry
 from common.fanout.limits import Limits
-from common.fanout.newest import Entry
-from common.fanout.protocol import Upstream
-from common.messages import MAX_BYTES, AgentUpdate, Heartbeat, PhysicsUpdate, check_epoch, parse_state_update
+from common.fanout.server import FanoutServer
 from common.ops import listening_socket
-from common.redis import Client, Subscription, connect, subscribe
 from common.settings import redacted
-from common.state import PhysicsState
-from common.store import PhysicsStates, batches, scan
+from cottage import keys
+from cottage.backoff import Backoff
+from cottage.cancellation import cancellation_kept
+from cottage.clock import Clock, from_iso
+from cottage.errors import InvalidMessage, RedisError, RedisUnavailable, leaves
+from cottage.log import Throttled
+from cottage.messages import MAX_BYTES, AgentUpdate, Heartbeat, PhysicsUpdate, check_epoch, parse_state_update
+from cottage.protocol import Upstream
+from cottage.redis import ChannelSubscription, Client, connect, subscribe
+from cottage.state import PhysicsState
+from cottage.store import PhysicsStates, batches, scan
 from services.bridge import metrics
-from services.bridge.judge import Judge
+from services.bridge.freshness_monitor import FreshnessMonitor
+from services.bridge.liveness import WriterLiveness
 from services.bridge.settings import BridgeSettings
-from services.bridge.upstream import Hearing
 
 PING_SECONDS = 1.0
 REREAD_PAUSE_SECONDS = 1.0
 """New epochs, true or forged, make nobody read all states more often than that."""
 log = logs.get_logger()
-throttled = logs.Throttled(log)
+throttled = Throttled(log)
 
 
 class RedisBridge:
@@ -42,8 +44,8 @@ class RedisBridge:
         self._settings = settings
         self._clock = clock
         self._thresholds = settings.thresholds()
-        self._hearing = Hearing(clock.monotonic(), self._thresholds)
-        self._judge = Judge(self._hearing, self._thresholds, clock)
+        self._hearing = WriterLiveness(clock.monotonic(), self._thresholds)
+        self._judge = FreshnessMonitor(self._hearing, self._thresholds, clock)
         self._hub = Hub(clock, self.upstream, self._judge.redis_now)
         self._epoch = 0
         self._reread = asyncio.Event()
@@ -55,7 +57,7 @@ class RedisBridge:
         settings = self._settings
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
-        gateway = Gateway(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
+        gateway = FanoutServer(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
         self._judge.judge(self._hub)  # nobody is to think that we know anything yet
         async with gateway.serve(link), asyncio.TaskGroup() as group:
             tasks = [
@@ -125,7 +127,7 @@ class RedisBridge:
                     for task in tasks:
                         task.cancel()
 
-    async def _take_messages(self, subscription: Subscription) -> None:
+    async def _take_messages(self, subscription: ChannelSubscription) -> None:
         silent = self._thresholds.silent
         while True:
             payloads = await subscription.messages(silent)

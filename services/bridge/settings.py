@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.freshness import Thresholds
 from common.settings import FreshnessSettings, Port, RedisSettings, Seconds
+from cottage.freshness import Thresholds
 
 
 class BridgeSettings(RedisSettings, FreshnessSettings):

@@ -4,8 +4,8 @@ import asyncio
 import sys
 
 from common import runner
-from common.clock import SystemClock
-from services.broadcaster.probe import Unhealthy, probe
+from cottage.clock import SystemClock
+from cottage.probe import Unhealthy, probe
 from services.broadcaster.service import StateBroadcaster
 from services.broadcaster.settings import BroadcasterSettings
 

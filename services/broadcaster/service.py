@@ -4,16 +4,16 @@ import asyncio
 from typing import Any
 
 from common import logs
-from common.clock import Clock
-from common.fanout.gateway import Gateway
 from common.fanout.hub import Hub
-from common.fanout.protocol import Upstream
+from common.fanout.server import FanoutServer
 from common.ops import listening_socket
-from services.broadcaster import pages
-from services.broadcaster.garbage import Garbage
-from services.broadcaster.link import Link
+from cottage.clock import Clock
+from cottage.protocol import Upstream
+from services.broadcaster import static_files
+from services.broadcaster.bridge_link import BridgeLink
+from services.broadcaster.garbage_collection import GarbageCollection
+from services.broadcaster.link_status import LinkStatus
 from services.broadcaster.settings import BroadcasterSettings
-from services.broadcaster.upstream import LinkState
 
 JUDGED = 12
 """Looks at whether the link is still up, in the time after which it counts as silent."""
@@ -25,23 +25,23 @@ class StateBroadcaster:
     def __init__(self, settings: BroadcasterSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._state = LinkState(clock.monotonic(), settings.expired_seconds)
+        self._state = LinkStatus(clock.monotonic(), settings.expired_seconds)
         self._hub = Hub(clock, self.upstream, self._bridge_now)
         self._stopping = False
-        self._link = Link(settings.bridge_url, self._hub, self._state, clock, settings.silence_seconds)
+        self._link = BridgeLink(settings.bridge_url, self._hub, self._state, clock, settings.silence_seconds)
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings
         sock = listening_socket(settings.host, settings.port, "BROADCASTER_PORT", shared=settings.share_port)
         log.info("listening", host=settings.host, port=sock.getsockname()[1])
-        gateway = Gateway(
+        gateway = FanoutServer(
             self._hub,
             self._clock,
             settings.limits(),
             heartbeat_seconds=settings.heartbeat_seconds,
-            page=pages.load().get,
+            page=static_files.load().get,
         )
-        garbage = Garbage(self._clock, gateway.__len__, lambda: gateway.ended)
+        garbage = GarbageCollection(self._clock, gateway.__len__, lambda: gateway.ended)
         self._link.judge()  # nobody is to think that we know anything yet
         async with asyncio.TaskGroup() as group:
             tasks = [

@@ -8,8 +8,8 @@ from pydantic_settings import SettingsConfigDict
 
 from common.fanout.frames import CLOSE_SECONDS
 from common.fanout.limits import Limits
-from common.freshness import Thresholds
 from common.settings import FreshnessSettings, Port, Seconds
+from cottage.freshness import Thresholds
 
 Limit = Annotated[int, Field(ge=0)]
 

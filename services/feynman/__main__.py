@@ -1,7 +1,7 @@
 """`python -m services.feynman`: the only wiring of feynman."""
 
 from common import runner
-from common.clock import SystemClock
+from cottage.clock import SystemClock
 from services.feynman.service import FeynmanService
 from services.feynman.settings import FeynmanSettings
 

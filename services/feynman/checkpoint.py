@@ -21,9 +21,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from common import keys
-from common.errors import CottageError
-from common.snapshot import FUTURE_SECONDS
+from cottage import keys
+from cottage.errors import CottageError
+from cottage.snapshot import FUTURE_SECONDS
 from services.feynman.windows import NEWEST, RINGS, SAVED
 
 FORMAT = "curiosity cottage windows 1"
@@ -60,7 +60,7 @@ class CheckpointTooOld(CheckpointRefused):
     """Nothing is wrong with it."""
 
 
-class Part(NamedTuple):
+class CheckpointPart(NamedTuple):
     """The windows of some symbols."""
 
     symbols: list[str]
@@ -87,7 +87,7 @@ class CheckpointWriter:
         fcntl.flock(self._file, fcntl.LOCK_EX)  # as long as we live: see `sweep`
         self._zip = zipfile.ZipFile(self._file, "w")
 
-    def add(self, part: Part) -> None:
+    def add(self, part: CheckpointPart) -> None:
         """Raises OSError."""
         names = {"symbols": part.symbols, "sources": part.sources}
         self._zip.writestr(f"{self._parts}/{SYMBOLS}", json.dumps(names))
@@ -128,7 +128,7 @@ class CheckpointWriter:
                 self._file.close()
 
 
-def read(path: Path, settings: Mapping[str, Any], now: float, oldest: float) -> Generator[Part, None, None]:
+def read(path: Path, settings: Mapping[str, Any], now: float, oldest: float) -> Generator[CheckpointPart, None, None]:
     """The parts of a file, each checked before it is given out. `now` is epoch seconds, `oldest` an age in seconds.
 
     Raises CheckpointRefused for a file that is torn, foreign, too old, or sampled with other settings;
@@ -183,11 +183,11 @@ def _check_manifest(manifest: Any, settings: Mapping[str, Any], now: float, olde
         raise CheckpointTooOld(f"it is {age:.0f} s old")
 
 
-def _part(archive: zipfile.ZipFile, number: int, window: int) -> Part:
+def _part(archive: zipfile.ZipFile, number: int, window: int) -> CheckpointPart:
     names = json.loads(archive.read(f"{number}/{SYMBOLS}"))
     # Read whole, and so against its checksum, before anything is made of it.
     arrays = {name: _array(archive.read(f"{number}/{name}.npy")) for name in SAVED}
-    part = Part(names["symbols"], names["sources"], arrays)
+    part = CheckpointPart(names["symbols"], names["sources"], arrays)
     check(part, window)
     return part
 
@@ -197,7 +197,7 @@ def _array(content: bytes) -> npt.NDArray[Any]:
     return array
 
 
-def check(part: Part, window: int) -> None:
+def check(part: CheckpointPart, window: int) -> None:
     """That windows of this length can hold it. Raises ValueError."""
     arrays, number = part.arrays, len(part.symbols)
     for name in part.symbols:

@@ -7,10 +7,10 @@ lease is renewed by itself, and each state is refused where a newer epoch has be
 from collections.abc import Sequence
 from typing import Protocol
 
-from common import keys
-from common.redis import Client
-from common.snapshot import FUTURE_SECONDS
-from services.feynman.book import Write
+from cottage import keys
+from cottage.redis import Client
+from cottage.snapshot import FUTURE_SECONDS
+from services.feynman.symbol_table import StateWrite
 
 # KEYS: the lease, then states. ARGV: the lease's value, its lifetime in ms, the channel, one state a key,
 # then messages. Compared as a whole, so that neither a stranger's lease nor an older one of our own passes.
@@ -38,7 +38,7 @@ return 1
 
 
 class Fence(Protocol):
-    async def write(self, lease: bytes, epoch: int, writes: Sequence[Write]) -> bool:
+    async def write(self, lease: bytes, epoch: int, writes: Sequence[StateWrite]) -> bool:
         """Renew the lease, SET the states and PUBLISH their messages; False where another may write now: what it
         wrote stands. Raises RedisError."""
 
@@ -54,7 +54,7 @@ class ScriptFence:
         self._key = lease_key
         self._lifetime_ms = lifetime_ms
 
-    async def write(self, lease: bytes, _epoch: int, writes: Sequence[Write]) -> bool:
+    async def write(self, lease: bytes, _epoch: int, writes: Sequence[StateWrite]) -> bool:
         updates = [write.update for write in writes if write.update is not None]
         state_keys = [keys.physics_state(write.symbol) for write in writes]
         return await self._call(lease, state_keys, [write.state for write in writes], updates)
@@ -76,7 +76,7 @@ class ClusterFence(ScriptFence):
         super().__init__(client, lease_key, lifetime_ms)
         self._write_one = client.register_script(WRITE_ONE)
 
-    async def write(self, lease: bytes, epoch: int, writes: Sequence[Write]) -> bool:
+    async def write(self, lease: bytes, epoch: int, writes: Sequence[StateWrite]) -> bool:
         if not await self.publish(lease, []):
             return False
         ahead = FUTURE_SECONDS * 1000

@@ -8,19 +8,21 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from common import keys, logs
-from common.clock import Clock, Tick, iso_millis, ticks
-from common.errors import InvalidMessage, RedisError, RedisRefused
-from common.messages import Heartbeat
-from common.redis import Client, connect
+from common import logs
 from common.settings import redacted
-from common.state import Version
-from common.store import MarketSnapshots
+from cottage import keys
+from cottage.clock import Clock, Tick, iso_millis, ticks
+from cottage.errors import InvalidMessage, RedisError, RedisRefused
+from cottage.log import Throttled
+from cottage.messages import Heartbeat
+from cottage.redis import Client, connect
+from cottage.state import Version
+from cottage.store import MarketSnapshots
 from services.feynman import metrics
-from services.feynman.book import Book
-from services.feynman.health import Health
-from services.feynman.memory import Memory
+from services.feynman.checkpointer import Checkpointer
+from services.feynman.redis_health import RedisHealth
 from services.feynman.settings import FeynmanSettings
+from services.feynman.symbol_table import SymbolTable
 from services.feynman.writer import LeaseLost, Writer
 
 REPORT_TICKS = 10
@@ -43,8 +45,8 @@ class FeynmanService:
         self._settings = settings
         self._clock = clock
         self._shard = keys.shard(settings.shard)
-        self._book = Book(settings.window, settings.gap_seconds, settings.forget_seconds)
-        self._memory = Memory(settings, self._book, clock)
+        self._book = SymbolTable(settings.window, settings.gap_seconds, settings.forget_seconds)
+        self._memory = Checkpointer(settings, self._book, clock)
         self._writer = Writer(
             settings.redis_url,
             shard=settings.shard,
@@ -57,9 +59,9 @@ class FeynmanService:
         self._written = 0
         self._bad_names: set[int] = set()
         """Hashes: a name may be as long as Redis allows."""
-        self._health = Health()
+        self._health = RedisHealth()
         self._problem: str | None = "no answer from Redis yet"
-        self._throttled = logs.Throttled(log)
+        self._throttled = Throttled(log)
 
     async def run(self, stopping: asyncio.Event) -> None:
         async with (

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from common import keys
-from common.errors import InvalidName
 from common.settings import Port, RedisSettings, Seconds, Symbols
+from cottage import keys
+from cottage.errors import InvalidName
 
 Interval = Annotated[float, Field(ge=0.01, le=60)]
 

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import orjson
 
-from common.state import Version
+from cottage.state import Version
 from services.feynman.arrays import FloatArray
-from services.feynman.samples import Samples
+from services.feynman.sample_columns import SampleColumns
 from services.feynman.vector import REGIMES, Vectors
 
 _REGIMES = [orjson.dumps(regime).decode() for regime in REGIMES]
 
 
-def texts(symbols: Sequence[str], vectors: Vectors, samples: Samples) -> Iterator[tuple[bytes, bytes]]:
+def texts(symbols: Sequence[str], vectors: Vectors, samples: SampleColumns) -> Iterator[tuple[bytes, bytes]]:
     """For each symbol its state and the PHYSICS_UPDATE that announces it, both without their `ending`.
 
     All three have one entry a symbol, in the same order: what was sampled, and the vector after it.
@@ -62,7 +62,7 @@ def _numbers(column: FloatArray) -> list[str]:
 
 
 def _times(epoch_seconds: FloatArray) -> list[str]:
-    """As common.clock.iso_millis, without the Z."""
+    """As cottage.clock.iso_millis, without the Z."""
     millis = np.rint(epoch_seconds * 1000).astype("datetime64[ms]")
     times: list[str] = np.datetime_as_string(millis).tolist()
     return times

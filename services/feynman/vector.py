@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from common.state import CRITICAL, GAUSSIAN, LEVY_STABLE, WAIT, WAIT_ALPHA, WAIT_RETURNS
+from cottage.state import CRITICAL, GAUSSIAN, LEVY_STABLE, WAIT, WAIT_ALPHA, WAIT_RETURNS
 from services.feynman import histogram, profile
 from services.feynman.arrays import HEADROOM, FloatArray, IntArray, Rows, chunks, ratio
 from services.feynman.tail import order_statistics

@@ -15,15 +15,16 @@ from typing import Any, Self
 
 import orjson
 
-from common import keys, logs
-from common.errors import InvalidMessage, RedisError
-from common.redis import BATCH, COMMAND_SECONDS, Client, Script, connect
-from common.snapshot import FUTURE_SECONDS
-from common.state import load_object
-from common.store import PhysicsStates, batches
+from common import logs
+from cottage import keys
+from cottage.errors import InvalidMessage, RedisError
+from cottage.redis import BATCH, COMMAND_SECONDS, Client, Script, connect
+from cottage.snapshot import FUTURE_SECONDS
+from cottage.state import load_object
+from cottage.store import PhysicsStates, batches
 from services.feynman import metrics
-from services.feynman.book import Write
 from services.feynman.fence import fence
+from services.feynman.symbol_table import StateWrite
 
 log = logs.get_logger()
 
@@ -137,7 +138,7 @@ class Writer:
                 self._held_on = connection
             return self.epoch is not None
 
-    async def write(self, writes: Sequence[Write]) -> None:
+    async def write(self, writes: Sequence[StateWrite]) -> None:
         """SET the states and PUBLISH the updates, 500 at a time, each call after the reply to the last.
 
         Raises LeaseLost where another may write now, RedisError where it is not known what was written;
@@ -148,7 +149,7 @@ class Writer:
             metrics.WRITTEN.inc(len(part))
             metrics.PUBLISHED.inc(sum(write.update is not None for write in part))
 
-    async def _write_part(self, part: Sequence[Write], lease: Lease) -> bool:
+    async def _write_part(self, part: Sequence[StateWrite], lease: Lease) -> bool:
         return await self._fence.write(lease.to_bytes(), lease.epoch, part)
 
     async def publish(self, message: bytes) -> None:

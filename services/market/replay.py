@@ -13,8 +13,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from common.snapshot import MarketSnapshot
-from services.market.rows import Row
+from cottage.files.rows import Row
+from cottage.snapshot import MarketSnapshot
 
 SOURCE = "replay"
 

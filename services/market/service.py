@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from common.backoff import Backoff
-from common.clock import Clock, SystemClock, iso_millis, ticks
-from common.errors import RedisError, RedisUnavailable
 from common.logs import get_logger
-from common.redis import Client, connect
 from common.settings import redacted
-from common.snapshot import MarketSnapshot
-from common.store import MarketFeeds, MarketSnapshots
+from cottage.backoff import Backoff
+from cottage.clock import Clock, SystemClock, iso_millis, ticks
+from cottage.errors import RedisError, RedisUnavailable
+from cottage.redis import Client, connect
+from cottage.snapshot import MarketSnapshot
+from cottage.store import MarketFeeds, MarketSnapshots
 from services.market import metrics
-from services.market.outbox import Outbox
+from services.market.conflating_queue import ConflatingQueue
 from services.market.settings import MarketSettings
 from services.market.sources import Source, source_of
 
@@ -29,7 +29,7 @@ class MarketService:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._source = source or source_of(settings, self._clock)
-        self._outbox = Outbox()
+        self._outbox = ConflatingQueue()
         self._written = 0
         self._failures = 0
         self._last_write: float | None = None

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from common import keys
-from common.errors import InvalidName
 from common.settings import Port, RedisSettings, Seconds, Symbols
+from cottage import keys
+from cottage.errors import InvalidName
 
 
 class MarketSettings(RedisSettings):

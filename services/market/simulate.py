@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from common.snapshot import MarketSnapshot
+from cottage.snapshot import MarketSnapshot
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from common.clock import Clock, SystemClock, iso_millis, ticks
-from common.errors import SourceError
-from common.logs import Throttled, get_logger
-from common.snapshot import MarketSnapshot
+from common.logs import get_logger
+from cottage.clock import Clock, SystemClock, iso_millis, ticks
+from cottage.errors import SourceError
+from cottage.files.recording import Recording
+from cottage.files.rows import BadRow
+from cottage.log import Throttled
+from cottage.snapshot import MarketSnapshot
 from services.market import metrics, replay, simulate
-from services.market.recording import Recording
-from services.market.rows import BadRow
 from services.market.settings import MarketSettings
 from services.market.simulate import Simulation
 

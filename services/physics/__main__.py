@@ -1,7 +1,7 @@
 """`python -m services.physics`: the only wiring of the physics API."""
 
 from common import runner
-from common.clock import SystemClock
+from cottage.clock import SystemClock
 from services.physics.service import PhysicsService
 from services.physics.settings import PhysicsSettings
 

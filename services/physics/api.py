@@ -7,21 +7,23 @@ from fastapi import APIRouter, FastAPI, Path, Query, Request, Response, params
 from pydantic import WithJsonSchema
 from starlette.types import ASGIApp
 
-from common import __version__, keys, logs
-from common.errors import InvalidMessage, RedisError
-from common.redis import BATCH
-from common.state import REGIMES
-from common.store import MarketSnapshots
-from services.physics import documents, metrics, pages, problems
-from services.physics.edge import Edge
+from common import logs
+from cottage import __version__, keys
+from cottage.errors import InvalidMessage, RedisError
+from cottage.log import Throttled
+from cottage.reader.physics_reader import PhysicsReader
+from cottage.redis import BATCH
+from cottage.state import REGIMES
+from cottage.store import MarketSnapshots
+from services.physics import metrics, problems, schemas, swagger
+from services.physics.middleware import EdgeMiddleware
 from services.physics.problems import Refusal
-from services.physics.reader import PhysicsReader
 
 MAX_SYMBOLS = BATCH
 """What one round trip brings."""
 LONGEST_AGE_MS = 86_400_000
 
-throttled = logs.Throttled(logs.get_logger())
+throttled = Throttled(logs.get_logger())
 router = APIRouter(prefix="/v1")
 
 
@@ -42,9 +44,9 @@ def build(reader: PhysicsReader, snapshots: MarketSnapshots, origins: tuple[str,
     app.state.reader = reader
     app.state.snapshots = snapshots
     app.include_router(router)
-    pages.install(app)
+    swagger.install(app)
     problems.install(app)
-    return Edge(app, origins)
+    return EdgeMiddleware(app, origins)
 
 
 def _known_query(*names: str) -> params.Depends:
@@ -71,8 +73,8 @@ def _responses(model: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
     }
     answers: dict[int | str, dict[str, Any]] = {200: {"model": model, "description": "found"}}
     for status in statuses:
-        answers[status] = {"model": documents.Problem, "description": described[status]}
-    answers["default"] = {"model": documents.Problem, "description": "any other error"}
+        answers[status] = {"model": schemas.ProblemAnswer, "description": described[status]}
+    answers["default"] = {"model": schemas.ProblemAnswer, "description": "any other error"}
     return answers
 
 
@@ -99,7 +101,7 @@ Symbols = Annotated[
 @router.get(
     "/physics/{symbol:path}",
     summary="One state, with its freshness",
-    responses=_responses(documents.PhysicsState, 400, 404, 422, 503),
+    responses=_responses(schemas.PhysicsStateAnswer, 400, 404, 422, 503),
     dependencies=[_known_query("max_age_ms")],
 )
 async def physics_state(request: Request, symbol: Symbol, max_age_ms: MaxAge = None) -> Response:
@@ -116,7 +118,7 @@ async def physics_state(request: Request, symbol: Symbol, max_age_ms: MaxAge = N
 @router.get(
     "/physics",
     summary="Many states in one round trip",
-    responses=_responses(documents.PhysicsStates, 400, 422),
+    responses=_responses(schemas.PhysicsStatesAnswer, 400, 422),
     dependencies=[_known_query("symbols")],
 )
 async def physics_states(request: Request, symbols: Symbols = None) -> Response:
@@ -135,7 +137,7 @@ async def physics_states(request: Request, symbols: Symbols = None) -> Response:
 @router.get(
     "/regimes",
     summary="Symbols by regime",
-    responses=_responses(documents.Regimes, 422),
+    responses=_responses(schemas.RegimesAnswer, 422),
     dependencies=[_known_query()],
 )
 async def regimes(request: Request) -> Response:
@@ -153,7 +155,7 @@ async def regimes(request: Request) -> Response:
 @router.get(
     "/market/{symbol:path}",
     summary="The market snapshot",
-    responses=_responses(documents.MarketSnapshot, 400, 404, 422, 503),
+    responses=_responses(schemas.MarketSnapshotAnswer, 400, 404, 422, 503),
     dependencies=[_known_query()],
 )
 async def market_snapshot(request: Request, symbol: Symbol) -> Response:

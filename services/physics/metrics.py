@@ -1,6 +1,12 @@
-"""Counts of the physics API and of the readers in a process."""
+"""Counts of the physics API, and of the reader that it asks."""
 
-from prometheus_client import Counter, Histogram
+from collections.abc import Iterator
+
+from prometheus_client import REGISTRY, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from cottage.reader.queries import ReaderCounts
 
 REQUESTS = Counter("cottage_physics_requests_total", "Requests answered", ["route", "status"])
 REQUEST_SECONDS = Histogram(
@@ -9,9 +15,36 @@ REQUEST_SECONDS = Histogram(
     ["route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
-READS = Counter("cottage_physics_reads_total", "States asked for, by what the reader had to say", ["outcome"])
-READ_FROM = {name: READS.labels(name) for name in ("redis", "remembered", "fallback", "absent")}
-REFUSED = Counter("cottage_physics_refused_total", "States refused under a max_age: too old, or none")
-BAD_STATES = Counter("cottage_physics_bad_states_total", "Stored states that cannot be trusted", ["reason"])
 BAD_SNAPSHOTS = Counter("cottage_physics_bad_snapshots_total", "Snapshots that cannot be trusted", ["reason"])
-REDIS_LOST = Counter("cottage_physics_redis_lost_total", "Times that Redis stopped answering")
+
+
+class ReaderCollector(Collector):
+    """Exports what the library's reader counts, which knows no metrics itself."""
+
+    def __init__(self) -> None:
+        self.counts = ReaderCounts()
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        counts = self.counts
+        reads = CounterMetricFamily(
+            "cottage_physics_reads", "States asked for, by what the reader had to say", labels=["outcome"]
+        )
+        for outcome in ("redis", "remembered", "fallback", "absent"):
+            reads.add_metric([outcome], counts.reads[outcome])
+        yield reads
+        yield CounterMetricFamily(
+            "cottage_physics_refused", "States refused under a max_age: too old, or none", counts.refused
+        )
+        bad = CounterMetricFamily(
+            "cottage_physics_bad_states", "Stored states that cannot be trusted", labels=["reason"]
+        )
+        for reason, number in counts.bad_states.items():
+            bad.add_metric([reason], number)
+        yield bad
+        yield CounterMetricFamily(
+            "cottage_physics_redis_lost", "Times that Redis stopped answering", counts.redis_lost
+        )
+
+
+READER = ReaderCollector()
+REGISTRY.register(READER)

@@ -23,7 +23,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from common.errors import InvalidName, StateUnavailable
+from cottage.errors import InvalidName, StateUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1

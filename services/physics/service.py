@@ -5,13 +5,13 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from common import logs
-from common.clock import Clock
 from common.ops import listening_socket, serve_asgi
-from common.redis import connect
 from common.settings import redacted
-from common.store import MarketSnapshots
-from services.physics import api
-from services.physics.reader import PhysicsReader
+from cottage.clock import Clock
+from cottage.reader.physics_reader import PhysicsReader
+from cottage.redis import connect
+from cottage.store import MarketSnapshots
+from services.physics import api, metrics
 from services.physics.settings import PhysicsSettings
 
 CHECK_SECONDS = 1.0
@@ -32,6 +32,7 @@ class PhysicsService:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(connect(settings.redis_url, timeout=settings.timeout_seconds))
             self._reader = PhysicsReader(client, self._clock.monotonic, settings.thresholds())
+            metrics.READER.counts = self._reader.counts
             sock = listening_socket(settings.host, settings.port, settings.variable("port"))
             app = api.build(self._reader, MarketSnapshots(client), settings.origins)
             await stack.enter_async_context(serve_asgi(app, sock))

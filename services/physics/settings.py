@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from common.freshness import Thresholds
 from common.settings import FreshnessSettings, Port, RedisSettings, Seconds
+from cottage.freshness import Thresholds
 
 
 def _origins(value: object) -> object:

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from common import logs
-from common.clock import SystemClock
-from services.feynman.book import Book
-from services.feynman.checkpoint import Part
-from services.feynman.memory import PART_SYMBOLS, SPREAD, Memory
+from cottage.clock import SystemClock
+from services.feynman.checkpoint import CheckpointPart
+from services.feynman.checkpointer import PART_SYMBOLS, SPREAD, Checkpointer
 from services.feynman.settings import FeynmanSettings
+from services.feynman.symbol_table import SymbolTable
 from tests.bench.market import Market
 
 GAP, FORGET = 60.0, 3600.0
@@ -31,17 +31,17 @@ GAP, FORGET = 60.0, 3600.0
 Figures = dict[str, float]
 
 
-class TimedBook(Book):
+class TimedBook(SymbolTable):
     """Knows how long a copy of one part took, or its return, at most."""
 
     most = 0.0
     """Milliseconds of CPU."""
 
-    def saved(self, symbols: Sequence[str]) -> Part:
+    def saved(self, symbols: Sequence[str]) -> CheckpointPart:
         with self._timed():
             return super().saved(symbols)
 
-    def restore(self, part: Part, only: Collection[str] = ()) -> int:
+    def restore(self, part: CheckpointPart, only: Collection[str] = ()) -> int:
         with self._timed():
             return super().restore(part, only)
 
@@ -56,14 +56,14 @@ def filled(symbols: int, window: int) -> TimedBook:
     """A book of full windows."""
     book, market = TimedBook(window, GAP, FORGET), Market(symbols)
     for rows in np.array_split(np.arange(symbols), max(1, symbols // PART_SYMBOLS)):
-        book.restore(Part([f"S{i}" for i in rows], ["live"] * len(rows), market.history(rows, window)))
+        book.restore(CheckpointPart([f"S{i}" for i in rows], ["live"] * len(rows), market.history(rows, window)))
     return book
 
 
 async def save(folder: str, symbols: int, window: int) -> Figures:
     """One checkpoint at the pace of a running service, and one as at a stop."""
     book = filled(symbols, window)
-    memory = Memory(FeynmanSettings(checkpoint_dir=folder, window=window), book, SystemClock())
+    memory = Checkpointer(FeynmanSettings(checkpoint_dir=folder, window=window), book, SystemClock())
     held = _peak_anew()
     figures: Figures = {"held": held}
     for name, spread in (("save", SPREAD), ("stop", 0.0)):
@@ -76,7 +76,7 @@ async def save(folder: str, symbols: int, window: int) -> Figures:
 
 async def load(folder: str, window: int) -> Figures:
     book = TimedBook(window, GAP, FORGET)
-    memory = Memory(FeynmanSettings(checkpoint_dir=folder, window=window), book, SystemClock())
+    memory = Checkpointer(FeynmanSettings(checkpoint_dir=folder, window=window), book, SystemClock())
     before = _now()
     await memory.load()
     return _since(before, "load", book) | {"loaded": _peak()}

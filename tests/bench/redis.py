@@ -14,10 +14,10 @@ from typing import Any
 import uvloop
 from redis.asyncio import Redis
 
-from common import keys
-from common.redis import Client, connect
-from common.snapshot import SAMPLE_FIELDS, MarketSnapshot
-from common.store import MarketSnapshots, PhysicsStates, batches
+from cottage import keys
+from cottage.redis import Client, connect
+from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot
+from cottage.store import MarketSnapshots, PhysicsStates, batches
 from deploy.redis_server import REDIS_CONF, find_server, free_port, start
 from tests.bench.telling import progress, say
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.redis import Client, connect
-from common.store import PhysicsStates
+from cottage.redis import Client, connect
+from cottage.store import PhysicsStates
 from deploy.redis_server import REDIS_CONF, find_server, free_port, start
 from tests.bench.processes import cpu_seconds, resident_bytes
 from tests.bench.telling import progress, say

@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx
 
-from common.errors import RedisError
-from common.snapshot import MarketSnapshot
-from common.state import Version
-from common.store import MarketSnapshots
+from cottage.errors import RedisError
+from cottage.snapshot import MarketSnapshot
+from cottage.state import Version
+from cottage.store import MarketSnapshots
 from tests.chaos.faults import KINDS, Fault
 from tests.chaos.report import Outcome
 from tests.chaos.suite import Member, Suite

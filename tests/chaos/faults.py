@@ -10,12 +10,12 @@ from pathlib import Path
 
 import orjson
 
-from common import keys
-from common.backoff import REFUSED_SECONDS
-from common.clock import iso_millis
-from common.errors import RedisError
-from common.redis import connect, subscribe
-from common.state import PhysicsState, Version
+from cottage import keys
+from cottage.backoff import REFUSED_SECONDS
+from cottage.clock import iso_millis
+from cottage.errors import RedisError
+from cottage.redis import connect, subscribe
+from cottage.state import PhysicsState, Version
 from tests.chaos.suite import Member, Suite, may_mount
 from tests.support import eventually
 

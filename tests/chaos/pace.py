@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.freshness import USUAL, Thresholds
+from cottage.freshness import USUAL, Thresholds
 
 
 @dataclass(frozen=True, slots=True)

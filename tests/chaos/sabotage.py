@@ -11,7 +11,7 @@ from typing import Any
 
 def no_healing() -> None:
     """The bridge trusts the channel alone."""
-    from common.redis import Client
+    from cottage.redis import Client
     from services.bridge.service import RedisBridge
 
     async def trusting(self: RedisBridge, client: Client) -> None:
@@ -22,7 +22,7 @@ def no_healing() -> None:
 
 def newer_or_equal() -> None:
     """A version that is held already is taken again."""
-    from common.fanout.newest import Entry, NewestTable
+    from common.fanout.last_value_cache import Entry, LastValueCache
 
     def offer(self: Any, symbol: str, version: Any, payload: bytes) -> bool:
         current = self._entries.get(symbol)
@@ -31,7 +31,7 @@ def newer_or_equal() -> None:
         self._entries[symbol] = Entry(version, payload)
         return True
 
-    NewestTable.offer = offer  # type: ignore[method-assign]
+    LastValueCache.offer = offer  # type: ignore[method-assign]
 
 
 def lease_ignored() -> None:
@@ -52,12 +52,12 @@ def removed_never_sent() -> None:
 
 def always_live() -> None:
     """The bridge says that all is well."""
-    from common.fanout.protocol import Upstream
-    from services.bridge.judge import Judge
-    from services.bridge.upstream import Hearing
+    from cottage.protocol import Upstream
+    from services.bridge.freshness_monitor import FreshnessMonitor
+    from services.bridge.liveness import WriterLiveness
 
-    Hearing.upstream = lambda self, now: Upstream("live", None, 0)  # type: ignore[method-assign]
-    Judge.judge = lambda self, hub: None  # type: ignore[method-assign]
+    WriterLiveness.upstream = lambda self, now: Upstream("live", None, 0)  # type: ignore[method-assign]
+    FreshnessMonitor.judge = lambda self, hub: None  # type: ignore[method-assign]
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {

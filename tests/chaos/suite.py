@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from common.clock import from_iso
-from common.redis import Client, connect
+from cottage.clock import from_iso
+from cottage.redis import Client, connect
 from deploy.redis_server import Server, free_port
 from tests.bench.processes import resident_bytes
 from tests.chaos.pace import Pace

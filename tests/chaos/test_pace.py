@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from common.freshness import Thresholds
+from cottage.freshness import Thresholds
 from tests.chaos.pace import QUICK, REAL
 from tests.test_readme import SERVICES, settings_of
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.state import PhysicsState, Version
+from cottage.state import PhysicsState, Version
 from tests.chaos.truth import Course, Truth
 from tests.chaos.watch import Violations
 

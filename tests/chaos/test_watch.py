@@ -7,10 +7,10 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from common.fanout import protocol
-from common.fanout.protocol import Statement
-from common.freshness import Freshness
-from common.state import Version
+from cottage import protocol
+from cottage.freshness import Freshness
+from cottage.protocol import FreshnessStatement
+from cottage.state import Version
 from tests.chaos.pace import QUICK
 from tests.chaos.watch import RawClient, Violations
 from tests.common.fanout.wires import heartbeat, snapshot, update
@@ -70,7 +70,7 @@ def test_a_proof_of_something_else(hears: Hears) -> None:
 def test_the_servers_word_on_freshness_counts(client: RawClient, hears: Hears) -> None:
     hears(snapshot(update("A", 1, 1), update("B", 1, 1)), heartbeat())
     assert client.live("A")
-    hears(protocol.freshness(Statement(Freshness("stale", "feed_down", 5.0), ("A",))))
+    hears(protocol.freshness(FreshnessStatement(Freshness("stale", "feed_down", 5.0), ("A",))))
     assert [client.live("A"), client.live("B")] == [False, True]
-    hears(protocol.freshness(Statement(Freshness("stale", "redis_down", 4.0))))
+    hears(protocol.freshness(FreshnessStatement(Freshness("stale", "redis_down", 4.0))))
     assert not client.live("B")

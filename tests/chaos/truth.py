@@ -6,10 +6,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import keys
-from common.errors import InvalidMessage, RedisError
-from common.redis import Client
-from common.state import PhysicsState, Version
+from cottage import keys
+from cottage.errors import InvalidMessage, RedisError
+from cottage.redis import Client
+from cottage.state import PhysicsState, Version
 from tests.chaos.watch import Violations
 
 KEPT = 400

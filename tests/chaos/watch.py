@@ -18,11 +18,11 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from common.clock import from_iso
-from common.fanout.protocol import split_skipped, split_snapshot
-from common.state import Version
-from services.broadcaster.client import StateClient
-from services.broadcaster.replica import Phase
+from cottage.client.replica import Phase
+from cottage.client.state_client import StateClient
+from cottage.clock import from_iso
+from cottage.protocol import split_skipped, split_snapshot
+from cottage.state import Version
 from tests.chaos.pace import Pace
 
 MOST_KEPT = 200

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from common.errors import SettingsError
 from common.ops import listening_socket, ops_app, serve_asgi
+from cottage.errors import SettingsError
 
 COUNTED = Counter("cottage_test_ops_total", "Counts nothing but this test.")
 

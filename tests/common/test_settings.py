@@ -6,8 +6,8 @@ import pytest
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common import __version__
 from common.settings import Port, RedisSettings, Seconds, Symbols, redacted
+from cottage import __version__
 from tests.support import ROOT
 
 

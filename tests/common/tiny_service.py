@@ -10,9 +10,9 @@ from typing import Any
 from pydantic_settings import SettingsConfigDict
 
 from common import runner
-from common.errors import SettingsError, SourceError
 from common.logs import get_logger
 from common.settings import ServiceSettings
+from cottage.errors import SettingsError, SourceError
 
 log = get_logger()
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from common.redis import connect_blocking
+from cottage.redis import connect_blocking
 from deploy.redis_server import free_port
 from tests.support import ROOT
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.redis import connect_blocking
+from cottage.redis import connect_blocking
 from deploy.redis_server import (
     RunningServer,
     Server,

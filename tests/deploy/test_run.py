@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from common.errors import RedisUnavailable
-from common.redis import connect
-from deploy.plan import SERVICES
+from cottage.errors import RedisUnavailable
+from cottage.redis import connect
 from deploy.redis_server import free_port
+from deploy.run_plan import SERVICES
 from tests.support import ROOT, ServiceProcess, eventually, program
 
 NAMES = [service.name for service in SERVICES]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from common.clock import SystemClock
+from cottage.clock import SystemClock
 from deploy import supervisor as module
 from deploy.supervisor import BAD_SETTING, Child, Supervisor
 from tests.support import eventually

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from common import keys
-from common.clock import iso_millis
-from common.messages import Heartbeat
-from common.redis import Client, connect
-from common.state import PhysicsState, Version
-from common.store import MarketFeeds
+from cottage import keys
+from cottage.clock import iso_millis
+from cottage.messages import Heartbeat
+from cottage.redis import Client, connect
+from cottage.state import PhysicsState, Version
+from cottage.store import MarketFeeds
 from deploy.redis_server import RunningServer, Server, free_port, start
 from tests.e2e.browser import chromium
 from tests.e2e.suite import Suite

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
-from common.redis import Client
+from cottage.redis import Client
 from tests import reference
 from tests.e2e.suite import Suite, until
 from tests.e2e.suite import client as websocket

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import redis.asyncio as redis
 
-from common.redis import connect_blocking
+from cottage.redis import connect_blocking
 from deploy.redis_server import RunningServer
 from tests.e2e.suite import Suite, suite, until
 from tests.e2e.suite import client as websocket

@@ -8,8 +8,8 @@ import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from common.redis import Client
-from common.store import PhysicsStates
+from cottage.redis import Client
+from cottage.store import PhysicsStates
 from tests.e2e.suite import NAMES, Suite, suite, until
 from tests.e2e.suite import client as websocket
 from tests.support import eventually

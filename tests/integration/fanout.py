@@ -11,12 +11,12 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from common import keys
-from common.clock import SystemClock
-from common.fanout.protocol import split_snapshot
-from common.redis import Client
 from common.runner import Service
-from common.state import PhysicsState, Version
+from cottage import keys
+from cottage.clock import SystemClock
+from cottage.protocol import split_snapshot
+from cottage.redis import Client
+from cottage.state import PhysicsState, Version
 from services.bridge.service import RedisBridge
 from services.bridge.settings import BridgeSettings
 from services.broadcaster.service import StateBroadcaster

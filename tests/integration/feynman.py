@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from common import keys
-from common.clock import SystemClock
-from common.errors import RedisFull
-from common.messages import Heartbeat, PhysicsUpdate, StateMessage, parse_state_update
-from common.redis import Client, subscribe
-from common.snapshot import MarketSnapshot
-from common.state import PhysicsState, Version
-from common.store import MarketSnapshots, PhysicsStates
+from cottage import keys
+from cottage.clock import SystemClock
+from cottage.errors import RedisFull
+from cottage.messages import Heartbeat, PhysicsUpdate, StateMessage, parse_state_update
+from cottage.redis import Client, subscribe
+from cottage.snapshot import MarketSnapshot
+from cottage.state import PhysicsState, Version
+from cottage.store import MarketSnapshots, PhysicsStates
 from tests.support import eventually, service
 
 FAST = {"tick_seconds": 0.05, "heartbeat_seconds": 0.1, "discovery_seconds": 0.05, "lease_seconds": 5.0}

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from common.redis import Client, connect
+from cottage.redis import Client, connect
 from deploy.redis_server import RunningServer, Server, free_port, start
 from tests.support import IN_MEMORY, eventually
 

@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from common import keys
-from common.backoff import REFUSED_SECONDS
-from common.redis import Client, connect, connect_blocking
 from common.settings import RedisSettings
+from cottage import keys
+from cottage.backoff import REFUSED_SECONDS
+from cottage.redis import Client, connect, connect_blocking
 from deploy.redis_server import free_port
 from services.bridge import metrics
 from services.bridge import service as bridge_service

@@ -11,23 +11,12 @@ import orjson
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from common import keys
-from common.fanout import protocol
-from common.redis import Client, connect
+from cottage import keys, protocol
+from cottage.client.state_client import StateClient
+from cottage.redis import Client, connect
 from deploy.redis_server import free_port
-from services.broadcaster.client import StateClient
 from tests.common.fanout.wires import LIVE, update
-from tests.integration.fanout import (
-    HurriedClock,
-    beat,
-    bridging,
-    broadcasting,
-    cutting,
-    put,
-    state,
-    viewing,
-    write,
-)
+from tests.integration.fanout import HurriedClock, beat, bridging, broadcasting, cutting, put, state, viewing, write
 from tests.services.bridge.test_service import PRINTED
 from tests.support import OwnRedis, eventually, service
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.redis import Client
+from cottage.redis import Client
 from tests.integration.feynman import FAST, feed, process, states, states_when, taken_over
 
 NAMES = [f"S{i}" for i in range(40)]

@@ -13,14 +13,14 @@ from playwright.async_api import Page
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request
 
-from common import keys
-from common.clock import iso_millis
-from common.freshness import Thresholds
-from common.redis import Client, connect
-from common.state import Version
-from common.store import MarketFeeds
+from cottage import keys
+from cottage.client.state_client import StateClient
+from cottage.clock import iso_millis
+from cottage.freshness import Thresholds
+from cottage.redis import Client, connect
+from cottage.state import Version
+from cottage.store import MarketFeeds
 from deploy.redis_server import free_port
-from services.broadcaster.client import StateClient
 from tests.common.fanout.wires import heartbeat, snapshot, update
 from tests.e2e.browser import chromium
 from tests.integration.fanout import beat, bridging, broadcasting, put, state, write

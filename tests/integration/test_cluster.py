@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from common import keys
-from common.errors import RedisUnavailable
-from common.redis import Client, connect, connect_asking, subscribe
-from common.redis.routes import slot_of
-from common.snapshot import MarketSnapshot
-from common.state import PhysicsState, Version
-from common.store import MarketSnapshots, PhysicsStates
+from cottage import keys
+from cottage.errors import RedisUnavailable
+from cottage.reader.physics_reader import BlockingPhysicsReader, PhysicsReader
+from cottage.redis import Client, connect, connect_asking, subscribe
+from cottage.redis.slots import slot_of
+from cottage.snapshot import MarketSnapshot
+from cottage.state import PhysicsState, Version
+from cottage.store import MarketSnapshots, PhysicsStates
 from deploy.redis_server import Server, free_port
-from services.feynman.book import Write
+from services.feynman.symbol_table import StateWrite
 from services.feynman.writer import LeaseLost, Writer
-from services.physics.reader import BlockingPhysicsReader, PhysicsReader
 from tests.integration.fanout import bridging, broadcasting, viewing
 from tests.integration.redises import Cluster, cluster, written
 from tests.support import eventually, heard, service
@@ -117,9 +117,9 @@ async def test_readers_read_it(six: Cluster, client: Client) -> None:
     assert await asyncio.to_thread(blocking) == {"SPY", "QQQ", "IWM"}
 
 
-def write(symbol: str, epoch: int, seq: int) -> Write:
+def write(symbol: str, epoch: int, seq: int) -> StateWrite:
     state = PhysicsState(*(0.1, 0.2, 0.3, 0.4, 0.5, "Gaussian", 2.8), version=Version(epoch, seq))
-    return Write(symbol, state.to_bytes(), state.update(symbol))
+    return StateWrite(symbol, state.to_bytes(), state.update(symbol))
 
 
 async def test_who_lost_the_lease_writes_nothing(six: Cluster, client: Client) -> None:

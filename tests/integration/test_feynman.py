@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from common.clock import Clock, SystemClock
-from common.errors import RedisError
-from common.redis import Client, connect
-from common.snapshot import MarketSnapshot
-from common.state import FAIL_SAFE, PhysicsState, Version
-from common.store import MarketSnapshots, PhysicsStates
+from cottage.clock import Clock, SystemClock
+from cottage.errors import RedisError
+from cottage.redis import Client, connect
+from cottage.snapshot import MarketSnapshot
+from cottage.state import FAIL_SAFE, PhysicsState, Version
+from cottage.store import MarketSnapshots, PhysicsStates
 from deploy.redis_server import RunningServer, Server, free_port, start
 from services.feynman.service import FeynmanService
 from services.feynman.settings import FeynmanSettings

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from common.keys import FEED_TTL_SECONDS, SNAPSHOT_TTL_SECONDS
-from common.redis import Client, connect
-from common.snapshot import MarketSnapshot
-from common.store import MarketFeeds, MarketSnapshots
+from cottage.keys import FEED_TTL_SECONDS, SNAPSHOT_TTL_SECONDS
+from cottage.redis import Client, connect
+from cottage.snapshot import MarketSnapshot
+from cottage.store import MarketFeeds, MarketSnapshots
 from services.market.simulate import DEFAULT_SYMBOLS, Simulation
 from tests.support import OwnRedis, ServiceProcess, eventually, service
 

@@ -4,10 +4,10 @@ import contextlib
 
 import pytest
 
-from common import keys
-from common.errors import RedisFull
-from common.redis import Client, connect
-from common.state import PhysicsState
+from cottage import keys
+from cottage.errors import RedisFull
+from cottage.redis import Client, connect
+from cottage.state import PhysicsState
 from deploy.redis_server import free_port
 from tests.integration.fanout import bridging, broadcasting, viewing
 from tests.integration.feynman import feed, process, states, states_when

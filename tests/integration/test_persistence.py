@@ -20,11 +20,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from common import keys
-from common.errors import RedisError
-from common.redis import Client, connect
+from cottage import keys
+from cottage.errors import RedisError
+from cottage.redis import Client, connect
 from deploy.redis_server import REDIS_CONF, RunningServer, Server, free_port, start
-from services.feynman.book import Write
+from services.feynman.symbol_table import StateWrite
 from services.feynman.writer import Writer
 
 SYMBOLS = 50
@@ -34,10 +34,10 @@ PUT_OFF_SECONDS = 2.5
 """For so long a write to the append-only file may wait for a sync that is under way, and a moment more."""
 
 
-def written(symbol: int, epoch: int, seq: int) -> Write:
+def written(symbol: int, epoch: int, seq: int) -> StateWrite:
     """A state that says by itself whether it is whole: everything in it follows from its number."""
     state = orjson.dumps({"price": seq * 2, "check": str(seq) * 20, "epoch": epoch, "seq": seq})
-    return Write(f"S{symbol}", state, None)
+    return StateWrite(f"S{symbol}", state, None)
 
 
 def number_of(payload: bytes) -> int:

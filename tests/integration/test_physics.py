@@ -11,14 +11,14 @@ import orjson
 import pytest
 from prometheus_client import REGISTRY
 
-from common import keys
 from common.ops import listening_socket, serve_asgi
-from common.redis import Client, connect, connect_blocking
-from common.snapshot import MarketSnapshot
-from common.state import FAIL_SAFE, PhysicsState
-from common.store import MarketSnapshots
-from services.physics import api, documents
-from services.physics.reader import PhysicsReader
+from cottage import keys
+from cottage.reader.physics_reader import PhysicsReader
+from cottage.redis import Client, connect, connect_blocking
+from cottage.snapshot import MarketSnapshot
+from cottage.state import FAIL_SAFE, PhysicsState
+from cottage.store import MarketSnapshots
+from services.physics import api, schemas
 from tests.services.physics.examples import PUBLISHED, state
 from tests.support import OwnRedis, eventually, service
 
@@ -235,7 +235,7 @@ def as_documented(response: httpx.Response, responses: dict[str, Any], url: str)
     described = responses[str(response.status_code)]
     [(media_type, content)] = described["content"].items()
     assert response.headers["content-type"] == media_type, url
-    model = getattr(documents, content["schema"]["$ref"].rpartition("/")[2])
+    model = getattr(schemas, content["schema"]["$ref"].rpartition("/")[2])
     model.model_validate(response.json(), strict=True)
     if response.status_code != 200:
         assert media_type == PROBLEM

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from common import keys
-from common.errors import InvalidName, StateUnavailable
-from common.freshness import Freshness
-from common.redis import Client, connect_blocking
-from common.state import FAIL_SAFE, PhysicsState
-from services.physics.reader import BlockingPhysicsReader, PhysicsReader
-from services.physics.reading import Reading, Readings
+from cottage import keys
+from cottage.errors import InvalidName, StateUnavailable
+from cottage.freshness import Freshness
+from cottage.reader.physics_reader import BlockingPhysicsReader, PhysicsReader
+from cottage.reader.reading import Reading, Readings
+from cottage.redis import Client, connect_blocking
+from cottage.state import FAIL_SAFE, PhysicsState
 from tests.services.physics.examples import PUBLISHED, state
 from tests.support import OwnRedis, eventually
 
@@ -30,9 +30,9 @@ class Both:
     async def get(
         self, symbol: str, max_age: float | None = None, fallback: PhysicsState | None = None
     ) -> Reading | None:
-        one = await self.reader._answer(self.reader._questions.one(symbol, max_age, fallback))
+        one = await self.reader._answer(self.reader._queries.one(symbol, max_age, fallback))
         other = await asyncio.to_thread(
-            lambda: self.blocking._answer(self.blocking._questions.one(symbol, max_age, fallback))
+            lambda: self.blocking._answer(self.blocking._queries.one(symbol, max_age, fallback))
         )
         assert (one is None) == (other is None)
         if one is not None and other is not None:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable, SettingsError
-from common.redis import BlockingClient, Client, Subscription, connect, connect_blocking, subscribe, subscription
+from cottage.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable, SettingsError
+from cottage.redis import BlockingClient, ChannelSubscription, Client, connect, connect_blocking, pubsub, subscribe
 from tests.integration.fanout import cutting
 from tests.support import OwnRedis, eventually, heard
 
@@ -283,7 +283,7 @@ async def test_a_cancellation_is_never_lost(client: Client) -> None:
 # --- Subscriptions ---
 
 
-async def gap(subscription: Subscription, timeout: float = 10.0) -> None:
+async def gap(subscription: ChannelSubscription, timeout: float = 10.0) -> None:
     """Wait for the subscription to say that it was lost; whatever it gives instead fails the test."""
     async with asyncio.timeout(timeout):
         with pytest.raises(RedisUnavailable):
@@ -475,7 +475,7 @@ async def test_a_subscription_cut_while_it_is_made_leaves_nothing_open(redis_url
 async def test_who_does_not_take_messages_stops_reading_and_loses_none(
     client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription, "MOST_HELD_BYTES", 100_000)
+    monkeypatch.setattr(pubsub, "MOST_HELD_BYTES", 100_000)
     async with subscribe(redis_url, "channel") as each:
         for number in range(300):
             await client.publish("channel", f"{number} {'x' * 10_000}")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from common.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable
-from common.redis import BATCH, Client, Command, connect
+from cottage.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable
+from cottage.redis import BATCH, Client, Command, connect
 from deploy.redis_server import RunningServer
 from tests.support import OwnRedis, eventually
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from common.redis import BlockingClient, connect_blocking
+from cottage.redis import BlockingClient, connect_blocking
 from deploy.redis_server import RunningServer, Server, free_port, start
 from deploy.runbook.__main__ import main
 from deploy.runbook.dump import encode

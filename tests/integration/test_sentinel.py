@@ -7,13 +7,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from common import keys
-from common.errors import RedisError, RedisUnavailable
-from common.redis import connect, connect_blocking
+from cottage import keys
+from cottage.errors import RedisError, RedisUnavailable
+from cottage.reader.physics_reader import PhysicsReader
+from cottage.redis import connect, connect_blocking
 from deploy.redis_server import Server, free_port
 from services.feynman import metrics
 from services.feynman.writer import Writer
-from services.physics.reader import PhysicsReader
 from tests.integration.fanout import bridging, broadcasting, viewing
 from tests.integration.redises import Sentinels, sentinels
 from tests.support import eventually, service

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from common import keys
-from common.keys import in_shard
-from common.redis import Client
-from common.state import PhysicsState
+from cottage import keys
+from cottage.keys import in_shard
+from cottage.redis import Client
+from cottage.state import PhysicsState
 from tests.integration.feynman import Channel, feed, process, states, states_when, taken_over
 from tests.support import ServiceProcess, eventually
 

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from common import keys
-from common.errors import InvalidMessage, InvalidName, RedisError, RedisUnavailable
-from common.messages import AgentUpdate, TradeSignal, parse_state_update, parse_trade_signal
-from common.redis import Client, connect, subscribe
-from common.snapshot import SAMPLE_FIELDS, MarketSnapshot
-from common.state import PhysicsState, Version
-from common.store import (
+from cottage import keys
+from cottage.errors import InvalidMessage, InvalidName, RedisError, RedisUnavailable
+from cottage.messages import AgentUpdate, TradeSignal, parse_state_update, parse_trade_signal
+from cottage.redis import Client, connect, subscribe
+from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot
+from cottage.state import PhysicsState, Version
+from cottage.store import (
     AgentStates,
     MarketFeeds,
     MarketSnapshots,

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from common import keys
-from common.errors import RedisError, RedisFull, RedisUnavailable
-from common.redis import Client, Subscription, connect, subscribe
-from common.state import FAIL_SAFE, Version
-from services.feynman.book import Write
+from cottage import keys
+from cottage.errors import RedisError, RedisFull, RedisUnavailable
+from cottage.redis import ChannelSubscription, Client, connect, subscribe
+from cottage.state import FAIL_SAFE, Version
+from services.feynman.symbol_table import StateWrite
 from services.feynman.writer import Lease, LeaseLost, Writer
 from tests.support import OwnRedis, eventually, heard
 
@@ -25,8 +25,8 @@ def writer_on(url: str, shard: str = "0/1", lease_seconds: float = 60.0) -> Writ
     return Writer(url, shard=shard, lease_seconds=lease_seconds)
 
 
-def write_of(symbol: str, text: str, update: str | None = None) -> Write:
-    return Write(symbol, text.encode(), None if update is None else update.encode())
+def write_of(symbol: str, text: str, update: str | None = None) -> StateWrite:
+    return StateWrite(symbol, text.encode(), None if update is None else update.encode())
 
 
 async def leased(client: Client, key: str = KEY) -> Lease | None:
@@ -40,7 +40,7 @@ async def held_epoch(writer: Writer) -> int:
     return writer.epoch
 
 
-async def all_heard(subscription: Subscription, count: int) -> list[bytes]:
+async def all_heard(subscription: ChannelSubscription, count: int) -> list[bytes]:
     """So many messages, and then none."""
     messages = await heard(subscription, count)
     assert await subscription.messages(0.05) == []
@@ -49,7 +49,7 @@ async def all_heard(subscription: Subscription, count: int) -> list[bytes]:
 
 
 @asynccontextmanager
-async def listening(url: str) -> AsyncIterator[Subscription]:
+async def listening(url: str) -> AsyncIterator[ChannelSubscription]:
     async with subscribe(url, keys.STATE_UPDATE) as subscription:
         yield subscription
 

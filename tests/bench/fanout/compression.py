@@ -6,12 +6,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from common.clock import iso_millis
-from common.fanout import protocol
+from common.fanout.conflation import Backlog, Conflated, take_backlog
 from common.fanout.frames import deflated_frame, text_frame
-from common.fanout.newest import NewestTable
-from common.fanout.turn import Missed, Pending, take_newest
-from common.state import PhysicsState, Version
+from common.fanout.last_value_cache import LastValueCache
+from cottage import protocol
+from cottage.clock import iso_millis
+from cottage.state import PhysicsState, Version
 from tests.bench.telling import progress, say
 
 LEVELS = (1, 3, 6, 9)
@@ -20,8 +20,8 @@ TIMES = 50
 
 def window(symbols: int) -> list[bytes]:
     """The arrays of a batch that brings every symbol: numbers of as many digits as Feynman's have."""
-    draw, table = random.Random(14), NewestTable()
-    pending: Pending = {}
+    draw, table = random.Random(14), LastValueCache()
+    pending: Backlog = {}
     for index in range(symbols):
         mass, friction, entropy, nash_dist = (draw.random() for _ in range(4))
         state = PhysicsState(
@@ -41,10 +41,10 @@ def window(symbols: int) -> list[bytes]:
         )
         name = f"SYM{index:03d}"
         table.offer(name, state.version, state.update(name))
-        pending[name] = Missed(1)
+        pending[name] = Conflated(1)
     arrays = []
     while pending:
-        arrays.append(protocol.array(take_newest(pending, table).payloads))
+        arrays.append(protocol.array(take_backlog(pending, table).payloads))
     return arrays
 
 

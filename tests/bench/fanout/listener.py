@@ -8,8 +8,8 @@ import sys
 import uvloop
 from redis.asyncio import Redis
 
-from common import keys
-from common.redis import subscribe
+from cottage import keys
+from cottage.redis import subscribe
 
 
 async def plain(url: str) -> None:

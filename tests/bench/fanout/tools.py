@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from deploy.child import dying_with_parent
+from deploy.parent_death import dying_with_parent
 from deploy.redis_server import free_port
 from tests.support import eventually, program, service
 

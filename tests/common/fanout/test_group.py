@@ -3,15 +3,16 @@
 import orjson
 import pytest
 
-from common.fanout import protocol, turn
+from common.fanout import conflation
+from common.fanout.conflation import Update
 from common.fanout.frames import text_frame
 from common.fanout.group import BatchGroup, Group
-from common.fanout.newest import NewestTable
-from common.fanout.protocol import Subscription, Upstream
+from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import MAX_WAITING, Session
-from common.fanout.standing import Standing
-from common.fanout.turn import Update
-from common.state import Version
+from cottage import protocol
+from cottage.freshness_board import FreshnessBoard
+from cottage.protocol import Subscription, Upstream
+from cottage.state import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update
 
 ALL = Subscription(everything=True, batch=250)
@@ -21,8 +22,8 @@ class Market:
     """The hub's part: a table, and the groups that are told of it."""
 
     def __init__(self) -> None:
-        self.table = NewestTable()
-        self.standing = Standing()
+        self.table = LastValueCache()
+        self.standing = FreshnessBoard()
         self.opened: list[BatchGroup] = []
         self.group = BatchGroup(ALL, self, self.opened.append)
         self.seqs: dict[str, int] = {}
@@ -122,7 +123,7 @@ def test_who_is_written_to_within_a_window_gets_no_version_twice(market: Market)
 def test_who_falls_behind_within_a_window_gets_the_rest_later(
     market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "WRITE_BYTES", 1)  # one symbol a write
+    monkeypatch.setattr(conflation, "WRITE_BYTES", 1)  # one symbol a write
     slow, wire = market.join()
     _, other = market.join()
     market.brings("A", "B", "C")

@@ -19,14 +19,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from common.clock import SystemClock
-from common.fanout import session, turn
+from common.fanout import conflation, session
 from common.fanout.group import BatchGroup
 from common.fanout.hub import DELIVERED, SKIPPED, Hub
-from common.fanout.protocol import Code, Refused, Statement, Subscription, Upstream, parse_request
 from common.fanout.session import Session
-from common.freshness import Freshness
-from common.state import Version
+from cottage.clock import SystemClock
+from cottage.freshness import Freshness
+from cottage.protocol import Code, FreshnessStatement, RequestRefused, Subscription, Upstream, parse_request
+from cottage.state import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update, version
 
 ALL = Subscription(everything=True)
@@ -128,7 +128,7 @@ async def test_a_symbol_nobody_named_before_reaches_who_named_it(hub: Hub) -> No
 async def test_a_refused_request_changes_nothing(hub: Hub) -> None:
     wire = FakeWire()
     client = join(hub, wire, ALL)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         hub.request(client, parse_request('{"action":"unsubscribe","symbols":["A"],"id":3}'))
     hub.refuse(client, caught.value)
     offer(hub, "A", 1, 1)
@@ -305,7 +305,7 @@ class Traffic(RuleBasedStateMachine):
             self.hub.request(
                 client.session, parse_request(orjson.dumps({"action": action, "symbols": symbols}).decode())
             )
-        except Refused as refused:
+        except RequestRefused as refused:
             self.hub.refuse(client.session, refused)
 
     @rule(client=clients, room=st.integers(0, 2))
@@ -386,7 +386,7 @@ class Traffic(RuleBasedStateMachine):
 
 
 async def test_random_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "WRITE_BYTES", 300)
+    monkeypatch.setattr(conflation, "WRITE_BYTES", 300)
     monkeypatch.setattr(session, "WRITE_BYTES", 300)  # two updates a write, so that SNAPSHOTs have several frames
     # Without Phase.shrink: it takes minutes. Add it to understand a failure.
     options = settings(
@@ -411,13 +411,13 @@ async def test_freshness_is_told_to_who_wants_it(hub: Hub) -> None:
     for wire, wanted in ((everyone, ALL), (one, named("A")), (other, named("C"))):
         join(hub, wire, wanted)
         wire.payloads()
-    hub.freshness(Statement(QUIET, ("A", "B")))
+    hub.freshness(FreshnessStatement(QUIET, ("A", "B")))
     assert [heard(wire) for wire in (everyone, one, other)] == [
         [("FRESHNESS", ["A", "B"])],
         [("FRESHNESS", ["A"])],
         [],
     ]
-    hub.freshness(Statement(DOWN))
+    hub.freshness(FreshnessStatement(DOWN))
     assert [heard(wire) for wire in (everyone, one, other)] == [[("FRESHNESS", ["*"])]] * 3
 
 
@@ -426,20 +426,20 @@ async def test_a_state_comes_before_what_is_said_of_it(hub: Hub) -> None:
     join(hub, wire, ALL)
     wire.payloads()
     offer(hub, "A", 1, 1)
-    hub.freshness(Statement(QUIET, ("A",)))
+    hub.freshness(FreshnessStatement(QUIET, ("A",)))
     assert heard(wire) == [("PHYSICS_UPDATE", ["A"]), ("FRESHNESS", ["A"])]
 
 
 async def test_who_comes_later_is_told_what_is_not_live(hub: Hub) -> None:
     offer(hub, "A", 1, 1), offer(hub, "B", 1, 1)
-    hub.freshness(Statement(QUIET, ("A",)))
+    hub.freshness(FreshnessStatement(QUIET, ("A",)))
     wire = FakeWire()
     session = join(hub, wire, named("B"))
     assert [event for event, _ in heard(wire)] == ["SNAPSHOT", "HEARTBEAT"]
     hub.request(session, parse_request('{"action":"subscribe","symbols":["A"]}'))
     assert heard(wire)[-1] == ("FRESHNESS", ["A"])
-    hub.freshness(Statement(DOWN))
-    hub.freshness(Statement(QUIET, ("A",)))
+    hub.freshness(FreshnessStatement(DOWN))
+    hub.freshness(FreshnessStatement(QUIET, ("A",)))
     late = FakeWire()
     join(hub, late, ALL)
     assert heard(late)[1:] == [("FRESHNESS", ["*"]), ("FRESHNESS", ["A"]), ("HEARTBEAT", [None])]
@@ -450,9 +450,9 @@ async def test_who_asks_for_all_again_is_told_anew_what_holds(hub: Hub) -> None:
     offer(hub, "A", 1, 1)
     wire = FakeWire()
     session = join(hub, wire, ALL)
-    hub.freshness(Statement(QUIET, ("A",)))
+    hub.freshness(FreshnessStatement(QUIET, ("A",)))
     hub.request(session, parse_request('{"action":"unsubscribe","symbols":["*"]}'))
-    hub.freshness(Statement(Freshness("live", None, 0.1), ("A",)))
+    hub.freshness(FreshnessStatement(Freshness("live", None, 0.1), ("A",)))
     wire.payloads()
     hub.request(session, parse_request('{"action":"subscribe","symbols":["*"]}'))
     assert heard(wire) == [("ACK", ["*"]), ("SNAPSHOT", [None]), ("FRESHNESS", ["*"])]
@@ -464,14 +464,14 @@ async def test_who_was_slow_is_told_what_holds_then(hub: Hub) -> None:
     session = join(hub, wire, ALL)
     wire.payloads()
     wire.block()
-    hub.freshness(Statement(QUIET, ("A", "B")))
-    hub.freshness(Statement(Freshness("live", None, 0.1), ("B",)))
+    hub.freshness(FreshnessStatement(QUIET, ("A", "B")))
+    hub.freshness(FreshnessStatement(Freshness("live", None, 0.1), ("B",)))
     offer(hub, "A", 1, 2)
     wire.room = None
     hub.drained(session)
     assert heard(wire) == [("PHYSICS_UPDATE", ["A"]), ("FRESHNESS", ["A"]), ("FRESHNESS", ["B"])]
     wire.block()
-    hub.freshness(Statement(DOWN))
+    hub.freshness(FreshnessStatement(DOWN))
     wire.room = None
     hub.drained(session)
     assert heard(wire) == [("FRESHNESS", ["*"])]
@@ -481,7 +481,7 @@ async def test_in_batches_it_waits_for_the_states_that_it_speaks_of(hub: Hub) ->
     wire = FakeWire()
     join(hub, wire, replace(ALL, batch=100))
     wire.payloads()
-    hub.freshness(Statement(QUIET, ("A",)))
+    hub.freshness(FreshnessStatement(QUIET, ("A",)))
     offer(hub, "A", 1, 1)
     await asyncio.sleep(0)
     assert wire.payloads() == []
@@ -491,6 +491,6 @@ async def test_in_batches_it_waits_for_the_states_that_it_speaks_of(hub: Hub) ->
 
 async def test_what_was_said_of_a_symbol_goes_with_its_state(hub: Hub) -> None:
     offer(hub, "A", 1, 1)
-    hub.freshness(Statement(QUIET, ("A",)))
+    hub.freshness(FreshnessStatement(QUIET, ("A",)))
     hub.remove("A")
     assert not hub.standing.apart

@@ -5,16 +5,17 @@ from typing import Any
 import orjson
 import pytest
 
-from common.fanout import protocol, session
+from common.fanout import session
+from common.fanout.conflation import WRITE_BYTES, Update
 from common.fanout.frames import text_frame
 from common.fanout.group import Group
-from common.fanout.newest import NewestTable
-from common.fanout.protocol import Code, Refused, Subscription, Upstream, parse_request
+from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import MAX_WAITING, Session
-from common.fanout.standing import Standing
-from common.fanout.turn import WRITE_BYTES, Update
-from common.freshness import Cause
-from common.state import Version
+from cottage import protocol
+from cottage.freshness import Cause
+from cottage.freshness_board import FreshnessBoard
+from cottage.protocol import Code, RequestRefused, Subscription, Upstream, parse_request
+from cottage.state import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update
 
 ALL = Subscription(everything=True)
@@ -29,8 +30,8 @@ class Source:
     """What a hub tells its sessions, and the hub's work of offering and delivering."""
 
     def __init__(self, *symbols: str) -> None:
-        self.table = NewestTable()
-        self.standing = Standing()
+        self.table = LastValueCache()
+        self.standing = FreshnessBoard()
         self.stated = LIVE
         for symbol in symbols:
             self.table.offer(symbol, Version(1, 1), update(symbol, 1, 1))
@@ -277,7 +278,7 @@ def test_single_symbols_cannot_be_taken_out_of_all() -> None:
     source, wire = Source("A"), FakeWire()
     client = joined(source, wire, ALL)
     wire.payloads()
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         ask(client, "unsubscribe", "A")
     assert caught.value.code is Code.SUBSCRIBED_TO_ALL
     assert (client.wanted, wire.payloads()) == (ALL, [])
@@ -287,7 +288,7 @@ def test_named_symbols_add_up_to_a_bound() -> None:
     source, wire = Source("A"), FakeWire()
     client = joined(source, wire, named(*(f"S{i}" for i in range(protocol.MAX_NAMED_SYMBOLS))))
     wire.payloads()
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         ask(client, "subscribe", "A")
     assert caught.value.code is Code.TOO_MANY_SYMBOLS
     assert not client.wants("A")

@@ -8,10 +8,10 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from common.fanout import protocol
-from common.fanout.protocol import Upstream
 from common.fanout.session import Session
-from common.state import Version
+from cottage import protocol
+from cottage.protocol import Upstream
+from cottage.state import Version
 
 NOW = "2025-12-21T12:00:00.000Z"
 LIVE = Upstream("live", None, 120)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import SettingsError
+from cottage.errors import SettingsError
+from deploy.run_directory import write_urls
 from deploy.runbook.target import Direct, InContainer, find_target
-from deploy.running import write_urls
 
 
 def program(folder: Path, name: str, script: str) -> None:

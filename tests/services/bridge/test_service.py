@@ -7,11 +7,11 @@ import orjson
 import pytest
 import structlog
 
-from common import logs
-from common.clock import SystemClock
-from common.fanout.newest import Entry
-from common.fanout.protocol import Subscription
-from common.state import Version
+from common.fanout.last_value_cache import Entry
+from cottage.clock import SystemClock
+from cottage.log import Throttled
+from cottage.protocol import Subscription
+from cottage.state import Version
 from services.bridge import metrics, service
 from services.bridge.service import RedisBridge
 from services.bridge.settings import BridgeSettings
@@ -149,7 +149,7 @@ HOSTILE: list[tuple[str, bytes]] = [
 async def test_hostile_messages_are_counted_dropped_and_logged_at_a_bounded_rate(
     bridge: Bridge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "throttled", logs.Throttled(service.log))
+    monkeypatch.setattr(service, "throttled", Throttled(service.log))
     honest = update("SPY", EPOCH, 0)
     bridge.hears(honest)
     before = bridge.upstream()

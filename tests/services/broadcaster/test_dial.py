@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from services.broadcaster.dial import dial
+from cottage.client.dial import dial
 
 
 async def test_it_speaks_our_protocol_uncompressed_and_past_any_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from common.state import PhysicsState
+from cottage.state import PhysicsState
 from services.feynman.arrays import Rows
 from services.feynman.windows import Windows
 from tests.reference import Sample, Vector

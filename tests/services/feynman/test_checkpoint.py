@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from services.feynman.checkpoint import (
+    CheckpointPart,
     CheckpointRefused,
     CheckpointTooOld,
     CheckpointWriter,
-    Part,
     leave_aside,
     read,
     sweep,
@@ -42,11 +42,11 @@ def history(seed: int, number: int) -> list[Sample]:
     return samples
 
 
-def parts() -> tuple[Windows, list[Part]]:
+def parts() -> tuple[Windows, list[CheckpointPart]]:
     """Windows that are full, half full and just begun, in two parts."""
     windows, rows = windows_of(history(1, 130), history(2, 30), history(3, 1), length=50)
     cut = [(NAMES[:1], rows[:1]), (NAMES[1:], rows[1:])]
-    return windows, [Part(names, ["live"] * len(names), windows.saved(rows)) for names, rows in cut]
+    return windows, [CheckpointPart(names, ["live"] * len(names), windows.saved(rows)) for names, rows in cut]
 
 
 def opened(path: Path, settings: dict[str, Any] = SETTINGS) -> CheckpointWriter:
@@ -55,7 +55,7 @@ def opened(path: Path, settings: dict[str, Any] = SETTINGS) -> CheckpointWriter:
     return writer
 
 
-def written(path: Path, settings: dict[str, Any] = SETTINGS, now: float = NOW) -> list[Part]:
+def written(path: Path, settings: dict[str, Any] = SETTINGS, now: float = NOW) -> list[CheckpointPart]:
     _, several = parts()
     writer = opened(path, settings)
     for part in several:
@@ -117,7 +117,7 @@ def test_age(tmp_path: Path) -> None:
         list(read(tmp_path / "w", SETTINGS, NOW - 3600, 3600))
 
 
-def assert_refused_or_right(path: Path, expected: list[Part]) -> bool:
+def assert_refused_or_right(path: Path, expected: list[CheckpointPart]) -> bool:
     """Whether it was refused; what is not refused is what was written."""
     try:
         found = list(read(path, SETTINGS, NOW, 3600))
@@ -213,7 +213,7 @@ def test_an_array_of_another_size_than_its_file_has(tmp_path: Path, shape: str) 
         next(parts_read)  # before the first part, which is right, is given out
 
 
-def changed(part: Part, name: str, value: float, at: int = 0) -> Part:
+def changed(part: CheckpointPart, name: str, value: float, at: int = 0) -> CheckpointPart:
     array = part.arrays[name].copy()
     array[at] = value
     return part._replace(arrays=part.arrays | {name: array})

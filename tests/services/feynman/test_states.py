@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.clock import LATEST_SECONDS, iso_millis
-from common.state import PILLARS, PhysicsState, Version
-from services.feynman.samples import Samples
+from cottage.clock import LATEST_SECONDS, iso_millis
+from cottage.state import PILLARS, PhysicsState, Version
+from services.feynman.sample_columns import SampleColumns
 from services.feynman.states import ending, texts
 from services.feynman.vector import REGIMES, Vectors
-from tests.common.strategies import numbers, whole
+from tests.cottage.strategies import numbers, whole
 
 _symbols = st.from_regex(r"[A-Z0-9][A-Z0-9._-]{0,23}", fullmatch=True)
 _sources = st.text(st.characters(codec="utf-8"), max_size=32)
@@ -29,7 +29,7 @@ _entries = st.fixed_dictionaries(
 )
 
 
-def columns(entries: list[dict[str, Any]]) -> tuple[list[str], Vectors, Samples]:
+def columns(entries: list[dict[str, Any]]) -> tuple[list[str], Vectors, SampleColumns]:
     def column(name: str, kind: type = np.float64) -> Any:
         return np.array([entry[name] for entry in entries], kind)
 
@@ -41,7 +41,7 @@ def columns(entries: list[dict[str, Any]]) -> tuple[list[str], Vectors, Samples]
     )
     none = np.zeros(len(entries))
     sources = [entry["source"] for entry in entries]
-    samples = Samples(
+    samples = SampleColumns(
         np.arange(len(entries)), column("price"), column("timestamp"), volume=none, trades=none, source=sources
     )
     return [entry["symbol"] for entry in entries], vectors, samples

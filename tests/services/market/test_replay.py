@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.snapshot import MarketSnapshot
+from cottage.files.rows import Row
+from cottage.snapshot import MarketSnapshot
 from services.market.replay import Replay
-from services.market.rows import Row
 
 RECORDED = 1_378_202_400_000_000  # microseconds: 2013-09-03T10:00:00Z
 STARTED = 1_766_318_400_000  # milliseconds

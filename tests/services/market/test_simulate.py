@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from common.snapshot import MarketSnapshot
+from cottage.snapshot import MarketSnapshot
 from services.feynman.vector import REGIMES, compute
 from services.feynman.windows import Windows
 from services.market.settings import MarketSettings

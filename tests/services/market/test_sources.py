@@ -7,8 +7,8 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
-from common.errors import SourceError
-from common.snapshot import MarketSnapshot
+from cottage.errors import SourceError
+from cottage.snapshot import MarketSnapshot
 from services.market.settings import MarketSettings
 from services.market.simulate import DEFAULT_SYMBOLS, Simulation
 from services.market.sources import Replayed, Simulated, Source, source_of

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from common.clock import iso_millis
-from common.state import PhysicsState, Version
+from cottage.clock import iso_millis
+from cottage.state import PhysicsState, Version
 
 PUBLISHED = PhysicsState(
     mass=0.42,

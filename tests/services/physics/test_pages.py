@@ -3,12 +3,12 @@ import re
 import httpx
 from fastapi import FastAPI
 
-from services.physics import pages
+from services.physics import swagger
 
 
 async def test_the_page_needs_no_internet() -> None:
     app = FastAPI(title="Title of the page", docs_url=None)
-    pages.install(app)
+    swagger.install(app)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://physics") as http:
         page = await http.get("/docs")
         assert page.status_code == 200

@@ -3,7 +3,7 @@ import pytest
 from fastapi import FastAPI, Query
 from starlette.exceptions import HTTPException
 
-from common.errors import InvalidName, StateUnavailable
+from cottage.errors import InvalidName, StateUnavailable
 from services.physics import problems
 
 

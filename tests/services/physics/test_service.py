@@ -1,4 +1,4 @@
-from common.clock import SystemClock
+from cottage.clock import SystemClock
 from services.physics.service import PhysicsService
 from services.physics.settings import PhysicsSettings
 

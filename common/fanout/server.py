@@ -1,0 +1,294 @@
+"""The sockets: accepts WebSocket clients, feeds them from a hub, and answers plain GETs with pages."""
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
+
+from prometheus_client import Counter
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed, NegotiationError
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from common import logs
+from common.fanout.frames import CLOSE_SECONDS, PING, UNSENT_BYTES, ClientConnection, nobody
+from common.fanout.hub import Hub
+from common.fanout.limits import Admission, Full, Limits
+from common.fanout.session import Session
+from common.ops import BACKLOG
+from cottage import protocol
+from cottage.clock import Clock
+from cottage.log import Throttled
+from cottage.protocol import Close, RequestRefused
+
+REFUSED = Counter("cottage_fanout_refused_total", "Requests answered with ERROR", ["code"])
+HANDSHAKES_REFUSED = Counter(
+    "cottage_fanout_handshakes_refused_total", "Handshakes that failed, by HTTP status", ["status"]
+)
+CLOSED = Counter("cottage_fanout_closed_total", "Connections that ended, by close code", ["code"])
+_COUNTED_CODES = frozenset(range(1000, 1016))  # a client may close with any of 2,000 others
+
+NOT_SENT_BYTES = 16 * 1024
+"""What waits in the kernel for a slow client is stale when it reads on; by default there may be megabytes. What is on
+its way is not limited by it, so that a long line is used in full."""
+HANDSHAKES_UNDER_WAY = 1024
+"""Connections beyond the limit that may be waiting to be told so."""
+SPREAD_STEP_SECONDS = 0.05
+
+StaticFile = Callable[[str], tuple[str, bytes] | None]
+"""(media type, body) of a path, or None where there is no such page."""
+
+log = logs.get_logger()
+throttled = Throttled(log)
+
+
+def no_file(_path: str) -> None:
+    """A gateway without pages."""
+
+
+class FanoutServer:
+    """Serves one hub's clients on one listening socket."""
+
+    def __init__(
+        self, hub: Hub, clock: Clock, limits: Limits, *, heartbeat_seconds: float, page: StaticFile = no_file
+    ) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._limits = limits
+        self._heartbeat_seconds = heartbeat_seconds
+        self._page = page
+        self._connections: set[ClientConnection] = set()
+        self.ended = 0
+        """Connections that have ended."""
+        self._admission = Admission(limits)
+
+    @asynccontextmanager
+    async def serve(self, sock: socket.socket, spread_seconds: float = 0.0) -> AsyncIterator[None]:
+        """Accept clients until the block ends; then close all with 1001, one after the other over `spread_seconds`,
+        and cut off who does not follow."""
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_BYTES)
+        server = await serve(
+            self._client,
+            sock=sock,
+            backlog=BACKLOG,  # a loop would listen with its own, of 100: a crowd that returns waits for seconds then
+            create_connection=partial(ClientConnection, self),  # type: ignore[arg-type]  # any factory will do
+            process_request=self._process_request,
+            process_response=self._process_response,
+            select_subprotocol=_select_subprotocol,
+            compression=None,  # 20 KiB less a connection; who asks for batches is offered what costs nothing of that
+            max_size=protocol.MAX_REQUEST_BYTES,
+            max_queue=16,
+            write_limit=(UNSENT_BYTES, UNSENT_BYTES // 4),
+            open_timeout=self._limits.handshake_seconds,
+            ping_interval=None,  # a task and a timer for each connection; _look_after has one for all
+            close_timeout=CLOSE_SECONDS,
+            server_header=None,
+        )
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._beat(), name="heartbeats"),
+                group.create_task(self._look_after_all(), name="look after connections"),
+            ]
+            try:
+                yield
+            finally:
+                await self._close(server, spread_seconds)
+                for task in tasks:
+                    task.cancel()
+
+    def __len__(self) -> int:
+        """Connections that are open, those in their handshake among them."""
+        return len(self._connections)
+
+    def connected(self, connection: ClientConnection) -> None:
+        self._connections.add(connection)
+        connection.inbound = self._limits.bytes()
+        most = self._limits.connections
+        if most and len(self._connections) > most + HANDSHAKES_UNDER_WAY:
+            connection.cut_off(Close.TRY_AGAIN_LATER)
+
+    def lost(self, connection: ClientConnection) -> None:
+        self._connections.discard(connection)
+        self.ended += 1
+        if connection.wanted is not None:
+            self._admission.left(connection.address)
+        if connection.request is None:  # it sent no HTTP request, or none in time
+            error = connection.protocol.handshake_exc
+            HANDSHAKES_REFUSED.labels("none").inc()
+            throttled.warning("handshake_failed", connection.address, peer=connection.peer, error=str(error)[:200])
+
+    async def _beat(self) -> None:
+        while True:
+            await self._clock.sleep(self._heartbeat_seconds)
+            self._hub.heartbeat()
+
+    async def _look_after_all(self) -> None:
+        limits, loop = self._limits, asyncio.get_running_loop()
+        pause = min(1.0, limits.first_byte_seconds / 2, limits.silence_seconds / 2, limits.slow_seconds / 2)
+        while True:
+            began = loop.time()
+            await self._clock.sleep(pause)
+            now = loop.time()
+            # Where we were busy, or suspended, nobody's silence is known: what they sent is not read yet.
+            listened = now - began < 1.5 * pause
+            for connection in list(self._connections):
+                self._look_after(connection, now, listened)
+
+    def _look_after(self, connection: ClientConnection, now: float, listened: bool) -> None:
+        limits = self._limits
+        blocked, silent = connection.blocked_since, now - connection.heard_at
+        if blocked is not None and now - blocked >= limits.slow_seconds:
+            connection.end(Close.TRY_AGAIN_LATER, "too slow for too long")
+        elif not listened:
+            return
+        elif not connection.spoke:
+            if silent >= limits.first_byte_seconds:
+                connection.cut_off(Close.POLICY)
+        elif silent >= 2 * limits.silence_seconds:
+            connection.end(Close.SILENT, "no answer to a ping")
+        elif silent >= limits.silence_seconds and not connection.pinged and connection.writable:
+            connection.pinged = True
+            connection.write(PING)
+
+    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a plain GET, or refuse a handshake that cannot be granted; None lets it through."""
+        assert isinstance(connection, ClientConnection)
+        full = self._admission.handshake(connection.loop.time())
+        if full is not None:
+            return _later(full)
+        try:
+            wanted = protocol.parse_target(request.path, self._limits.symbols)
+        except RequestRefused as refused:
+            return _response(HTTPStatus.BAD_REQUEST, "text/plain", f"{refused.message}\n".encode())
+        if wanted is None:
+            found = self._page(request.path.partition("?")[0])
+            if found is None:
+                return _response(HTTPStatus.NOT_FOUND, "text/plain", b"Not found.\n")
+            # For pages of other origins, which import cottage.js; nothing here depends on who asks.
+            return _response(HTTPStatus.OK, *found, ("Access-Control-Allow-Origin", "*"))
+        full = self._admission.connection(connection.address)
+        if full is not None:
+            return _later(full)
+        connection.wanted = wanted
+        if wanted.batch:
+            connection.offer_deflate()
+        return None
+
+    def _process_response(self, connection: ServerConnection, _request: Request, response: Response) -> None:
+        """Count and log what was refused, by whomever."""
+        assert isinstance(connection, ClientConnection)
+        status = response.status_code
+        if status not in (HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.OK):
+            HANDSHAKES_REFUSED.labels(str(status)).inc()
+            error = response.body[:200].decode(errors="replace").partition("\n")[0]
+            key = f"{connection.address} {status}"
+            throttled.warning("handshake_refused", key, peer=connection.peer, status=status, error=error)
+
+    async def _client(self, connection: ServerConnection) -> None:
+        assert isinstance(connection, ClientConnection)
+        assert connection.wanted is not None  # or _process_request had answered
+        wanted = replace(connection.wanted, deflated=connection.inflates)
+        session = self._hub.join(connection, wanted, self._limits.symbols)
+        connection.on_blocked = session.blocked
+        connection.on_writable = partial(self._hub.drained, session)
+        try:
+            await self._listen(connection, session)
+        except ConnectionClosed:
+            pass  # reported below, like every other end
+        finally:
+            connection.on_blocked = connection.on_writable = nobody
+            self._hub.leave(session)
+            self._report(connection, session)
+
+    async def _listen(self, connection: ClientConnection, session: Session) -> None:
+        allowed = self._limits.requests()
+        async for message in connection:
+            if allowed is not None and not allowed.take(1, connection.loop.time()):
+                connection.end(Close.POLICY, "asks more often than it may")
+                break
+            try:
+                self._hub.request(session, protocol.parse_request(message, self._limits.symbols))
+            except RequestRefused as refused:
+                self._refuse(connection, session, refused)
+            if session.flooded:
+                connection.end(Close.POLICY, "asks faster than it reads")
+                break
+            await asyncio.sleep(0)  # one request a turn: who sends thousands at once waits, not the others
+        await connection.wait_closed()
+
+    @staticmethod
+    def _report(connection: ClientConnection, session: Session) -> None:
+        code = connection.end_code
+        CLOSED.labels(str(code) if code in _COUNTED_CODES else "other").inc()
+        report = log.warning if code in (Close.TOO_BIG, Close.POLICY, Close.TRY_AGAIN_LATER) else log.info
+        report(
+            "client_left",
+            peer=connection.peer,
+            code=code,
+            seconds=round(connection.loop.time() - connection.made_at, 1),
+            delivered=session.delivered,
+            skipped=session.skipped,
+            agent_drops=session.agent_drops,
+        )
+
+    def _refuse(self, connection: ClientConnection, session: Session, refused: RequestRefused) -> None:
+        REFUSED.labels(str(refused.code)).inc()
+        key = f"{connection.address} {refused.code}"
+        throttled.warning("request_refused", key, peer=connection.peer, code=refused.code, error=refused.message)
+        self._hub.refuse(session, refused)
+
+    async def _close(self, server: Server, spread_seconds: float) -> None:
+        await asyncio.sleep(0)  # who is in the kernel's queue already is let in, and told so below
+        server.close(close_connections=False)
+        leaving = list(self._connections)
+        steps = max(1, round(spread_seconds / SPREAD_STEP_SECONDS))
+        for step in range(steps):
+            for connection in leaving[step::steps]:
+                connection.end(Close.GOING_AWAY, "server is stopping")
+            await asyncio.sleep(SPREAD_STEP_SECONDS if step < steps - 1 else 0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await server.wait_closed()
+                return
+        # What has not finished its handshake, and what reads nothing, which keeps the close frame from going out.
+        for connection in list(self._connections):
+            connection.cut_off(Close.GOING_AWAY)
+        await server.wait_closed()
+
+
+def _select_subprotocol(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    if not offered:
+        return None
+    if protocol.SUBPROTOCOL in offered:
+        return Subprotocol(protocol.SUBPROTOCOL)
+    raise NegotiationError(f"only {protocol.SUBPROTOCOL} is spoken here")
+
+
+def _later(full: Full) -> Response:
+    """Come back after a while; at random times, so that a crowd does not return as one."""
+    wait = full.retry_after + random.randrange(5)
+    return _response(
+        HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", f"{full.why}\n".encode(), ("Retry-After", str(wait))
+    )
+
+
+def _response(status: HTTPStatus, media_type: str, body: bytes, *more: tuple[str, str]) -> Response:
+    headers = Headers(
+        [
+            ("Content-Type", f"{media_type}; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-cache"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Connection", "close"),
+            *more,
+        ]
+    )
+    return Response(status.value, status.phrase, headers, body)

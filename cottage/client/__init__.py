@@ -1,0 +1,1 @@
+"""A client of a broadcaster, over a WebSocket."""

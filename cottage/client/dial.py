@@ -1,0 +1,25 @@
+"""How a gateway is dialled: by the link, by clients of ours, and by the probe."""
+
+from typing import Any
+
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+from cottage.protocol import SUBPROTOCOL
+
+OPEN_SECONDS = 5.0
+CLOSE_SECONDS = 1.0
+
+
+def dial(url: str, **options: Any) -> connect:
+    """A connection to await, or to enter; `options` are those of the library, beside these."""
+    return connect(
+        url,
+        subprotocols=[Subprotocol(SUBPROTOCOL)],
+        compression=None,
+        proxy=None,  # the library would take the environment's proxy even for 127.0.0.1
+        open_timeout=OPEN_SECONDS,
+        close_timeout=CLOSE_SECONDS,
+        ping_interval=None,  # a HEARTBEAT shows more than a pong, and who waits for it notices silence
+        **options,
+    )

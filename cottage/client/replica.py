@@ -1,0 +1,273 @@
+"""The newest state of every symbol, as one client of `cottage.v1` holds it. Pure: messages in, requests out.
+
+It outlives connections, so that no symbol ever goes back to an older version, whatever server it is told by.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from cottage.clock import RemoteClock, from_iso
+from cottage.errors import InvalidMessage
+from cottage.freshness import USUAL, Thresholds
+from cottage.freshness_board import FreshnessBoard
+from cottage.protocol import ALL, FreshnessStatement, Upstream, parse_freshness, parse_upstream, upstream_of
+from cottage.state import Version, symbol, version
+
+NAMES_A_REQUEST = 2000
+"""A request has at most 64 KiB."""
+
+
+class Phase(StrEnum):
+    CONNECTING = "connecting"
+    CONNECTED = "connected"  # and the SNAPSHOT is here
+    RECONNECTING = "reconnecting"
+    REFUSED = "refused"  # for good
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """A symbol's newest PHYSICS_UPDATE."""
+
+    symbol: str
+    data: Mapping[str, Any]
+    """`alpha`, `regime`, the five pillars, `price`, … as they were published."""
+    version: Version | None
+    time: float | None
+    """Of the sample, in seconds since 1970; None where it does not tell."""
+    skipped: int = 0
+    """Versions before it that were left out, since this client was slow."""
+
+
+@dataclass(slots=True)
+class StateReplica:
+    """`on_change(symbol)` is called for each state that changed or went."""
+
+    wanted: set[str] | None
+    """None is every symbol."""
+    on_change: Callable[[str], None]
+    thresholds: Thresholds = USUAL
+    phase: Phase = Phase.CONNECTING
+    states: dict[str, ReplicaState] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    """Asked for by name, and without a state."""
+    upstream: Upstream | None = None
+    """What the server gets its states from; None while it has not said."""
+    skipped: int = 0
+    resyncs: int = 0
+    """Times that a HEARTBEAT proved a newer version than what is held, and it was asked for again."""
+    heard_at: float = 0.0
+    standing: FreshnessBoard = field(default_factory=FreshnessBoard)
+    """What the server says of how far its states may be trusted."""
+    _server_clock: RemoteClock = field(default_factory=RemoteClock)
+    _named: set[str] = field(default_factory=set)
+    _unanswered: set[int] = field(default_factory=set)
+    _requests: int = 0
+    _whole: bool = True
+
+    def connected(self, now: float) -> None:
+        """A new connection: its SNAPSHOT comes next. `now` is of a monotonic clock, in seconds, here and below."""
+        self.heard_at = now
+        self.upstream = None
+        self.standing = FreshnessBoard()
+        self._server_clock.forget()
+        self._named.clear()
+        self._unanswered.clear()
+        self._whole = True
+
+    def lost(self) -> None:
+        self.upstream = None
+        if self.phase is Phase.CONNECTED:
+            self.phase = Phase.RECONNECTING
+
+    def wants(self, name: str) -> bool:
+        return self.wanted is None or name in self.wanted
+
+    def subscribe(self, symbols: Iterable[str]) -> list[dict[str, Any]]:
+        """The requests to send where there is a connection; a later one asks for everything that is wanted then."""
+        if ALL in (names := list(symbols)):
+            if self.wanted is None:
+                return []
+            self.wanted = None
+            self.missing.clear()
+            return self._again([ALL])
+        added = [name for name in names if not self.wants(name)]
+        if self.wanted is not None:
+            self.wanted.update(added)
+        return self._request("subscribe", added)
+
+    def unsubscribe(self, symbols: Iterable[str]) -> list[dict[str, Any]]:
+        """Likewise. Raises ValueError for single symbols while all are wanted."""
+        names = list(symbols)
+        if ALL in names:
+            self.wanted = set()
+        elif self.wanted is None:
+            raise ValueError('subscribed to all: unsubscribe(["*"]) first')
+        else:
+            self.wanted.difference_update(names)
+        for name in [name for name in self.states if not self.wants(name)]:
+            self._remove(name)
+        self.missing.intersection_update(self.wanted)
+        return self._request("unsubscribe", names)
+
+    def catch_up(self, known: set[str] | None) -> list[dict[str, Any]]:
+        """What to ask for on a connection whose handshake asked for `known`; None is all."""
+        if self.wanted is None:
+            return [] if known is None else self._again([ALL])
+        gone = [ALL] if known is None else sorted(known - self.wanted)
+        return self._request("unsubscribe", gone) + self._request("subscribe", sorted(self.wanted - (known or set())))
+
+    def _request(self, action: str, symbols: list[str]) -> list[dict[str, Any]]:
+        requests = []
+        for at in range(0, len(symbols), NAMES_A_REQUEST):
+            self._requests += 1
+            requests.append({"action": action, "symbols": symbols[at : at + NAMES_A_REQUEST], "id": self._requests})
+            if action == "subscribe":
+                self._unanswered.add(self._requests)
+        return requests
+
+    def take(self, message: Any, now: float) -> list[dict[str, Any]]:
+        """One message; the requests that it calls for.
+
+        Raises InvalidMessage, KeyError, TypeError or ValueError for what no server sends.
+        """
+        self.heard_at = now
+        if not isinstance(message, dict):
+            raise InvalidMessage("object", "not an object")
+        match message.get("event"):
+            case "PHYSICS_UPDATE":
+                self._take(message)
+            case "SNAPSHOT":
+                self._told(message, now)
+                self._snapshot(message)
+            case "FRESHNESS":
+                self._freshness(parse_freshness(message), now)
+            case "REMOVED":
+                self._remove(str(message.get("symbol")))
+            case "HEARTBEAT":
+                self._told(message, now)
+                return self._heartbeat(message)
+            case "PONG":
+                self._told(message, now)
+            case "ACK" if message.get("id") in self._unanswered:
+                # What it adds comes next, and in full: what was named before it is of no use.
+                self._unanswered.discard(message["id"])
+                self._named.clear()
+            case "ERROR":
+                self._unanswered.discard(message.get("id", 0))
+        return []
+
+    def age(self, name: str, now: float) -> float | None:
+        """Seconds since the symbol's sample, by the server's clock; None where that is not known."""
+        state, server_now = self.states.get(name), self._server_clock.now(now)
+        if state is None or state.time is None or server_now is None:
+            return None
+        return max(0.0, server_now - state.time)
+
+    def freshness(self, name: str, now: float) -> str:
+        """`live`, `stale` or `expired`; `undated` for a state that does not tell its time; `missing` for none."""
+        if name not in self.states:
+            return "missing"
+        thresholds, age, silent = self.thresholds, self.age(name, now), now - self.heard_at
+        said = {self.standing.of(name).status, self._hop_status}
+        if "expired" in said or silent >= thresholds.expired or (age is not None and age >= thresholds.expired):
+            return "expired"
+        if said != {"live"} or silent >= thresholds.silent or (age is not None and age >= thresholds.stale):
+            return "stale"
+        return "undated" if age is None else "live"
+
+    def cause(self, name: str, now: float) -> str | None:
+        """Why it is stale or expired: the broken hop nearest to this client, else `market_quiet`; None where it is
+        neither. `server_down`: the server is not heard."""
+        if self.freshness(name, now) not in ("stale", "expired"):
+            return None
+        if self.phase is not Phase.CONNECTED or now - self.heard_at >= self.thresholds.silent:
+            return "server_down"
+        hop = None if self.upstream is None else self.upstream.cause
+        return hop or self.standing.of(name).cause or "market_quiet"
+
+    @property
+    def _hop_status(self) -> str:
+        """Of what the server gets its states from: stale until it has said. Of a lost server the silence tells, and
+        not its last word."""
+        if self.phase is not Phase.CONNECTED:
+            return "live"
+        return "stale" if self.upstream is None else self.upstream.status
+
+    def _told(self, message: dict[str, Any], now: float) -> None:
+        self._server_clock.told(from_iso(message.get("timestamp")), now)
+
+    def _take(self, update: dict[str, Any]) -> None:
+        name, newness, data = symbol(update), version(update), update.get("data")
+        if not isinstance(data, dict):
+            raise InvalidMessage("type", "data is not an object")
+        if not self.wants(name):
+            return
+        self._named.add(name)
+        self.missing.discard(name)
+        skipped = update.get("skipped", 0)
+        self.skipped += skipped
+        held = self.states.get(name)
+        if held is not None and held.version is not None and (newness is None or newness <= held.version):
+            return
+        stamp = update.get("timestamp")
+        self.states[name] = ReplicaState(name, data, newness, None if stamp is None else from_iso(stamp), skipped)
+        age = self.age(name, self.heard_at)
+        if age is not None and age < self.thresholds.silent:
+            self.standing.forget(name)  # what was said of an older sample; the server says so a moment later
+        self.on_change(name)
+
+    def _remove(self, name: str) -> None:
+        if self.wanted is not None and name in self.wanted:
+            self.missing.add(name)
+        self.standing.forget(name)
+        if self.states.pop(name, None) is not None:
+            self.on_change(name)
+
+    def _snapshot(self, message: dict[str, Any]) -> None:
+        for update in message["updates"]:
+            self._take(update)
+        complete = message["complete"] is True
+        self._whole = self._whole and complete
+        if complete:
+            for name in message["missing"]:
+                if self.wants(name):
+                    self._remove(name)
+        if message["last"] is not True:
+            return
+        settled = not self._unanswered  # else more is to come
+        if not self._whole:
+            self.upstream = Upstream("stale", None, None)
+        elif self.wanted is None and settled:
+            for name in self.states.keys() - self._named:  # what went away while there was no connection
+                self._remove(name)
+        self._named.clear()
+        if settled:
+            self.phase = Phase.CONNECTED
+
+    def _freshness(self, statement: FreshnessStatement, now: float) -> None:
+        self.standing.take(statement, now)
+        if statement.symbols is None:  # it says what the next HEARTBEAT will
+            self.upstream = upstream_of(statement.freshness)
+
+    def _heartbeat(self, message: dict[str, Any]) -> list[dict[str, Any]]:
+        self.upstream = parse_upstream(message.get("upstream"))
+        if not self._whole and self.upstream.complete:
+            # The server had not read everything when it sent the SNAPSHOT: ask for a whole one.
+            self._whole = True
+            return self._again([ALL] if self.wanted is None else sorted(self.wanted))
+        if self.phase is not Phase.CONNECTED or self._unanswered:
+            return []
+        proven = {name: Version(*pair) for name, pair in message.get("seqs", {}).items()}
+        lost = sorted(name for name, newness in proven.items() if self._is_lost(name, newness))
+        self.resyncs += len(lost)
+        return self._again(lost)
+
+    def _is_lost(self, name: str, newness: Version) -> bool:
+        held = self.states.get(name)
+        return self.wants(name) and (held is None or (held.version is not None and newness > held.version))
+
+    def _again(self, symbols: list[str]) -> list[dict[str, Any]]:
+        return self._request("unsubscribe", symbols) + self._request("subscribe", symbols)

@@ -1,0 +1,118 @@
+"""Time, passed in so that tests need not wait, and text for it."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from cottage.errors import InvalidMessage
+
+LATEST_SECONDS = 253_402_300_799.0  # 9999-12-31T23:59:59Z, the last that RFC 3339 can write
+
+
+class Clock(Protocol):
+    def time(self) -> float:
+        """Seconds since 1970, UTC; may jump."""
+
+    def monotonic(self) -> float:
+        """Seconds since some start; never goes back."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class RemoteClock:
+    """Another machine's clock, as far as it told: ages are by one clock for all, however wrong our own is.
+
+    What it told lately ages by our monotonic clock. A message that was long on its way must not set it back, or old
+    values would look new; a clock that was set is believed.
+    """
+
+    STEP_SECONDS = 10.0
+    """More than a late message: the clock was set."""
+    DRIFT = 1e-3
+    """Seconds a second by which two clocks may differ in pace; a crystal's is a tenth of that at most."""
+
+    def __init__(self) -> None:
+        self._ahead: float | None = None
+        """Less our monotonic one."""
+        self._at = 0.0
+        self._trusted = False
+
+    @property
+    def known(self) -> bool:
+        return self._ahead is not None
+
+    def forget(self) -> None:
+        """What is told next is taken as it is: it may be another machine's."""
+        self._trusted = False
+
+    def told(self, time: float, now: float) -> None:
+        """It said that it was `time` (seconds since 1970); `now` is of our monotonic clock, here and below."""
+        ahead = time - now
+        if self._trusted and self._ahead is not None:
+            kept = self._ahead - self.DRIFT * (now - self._at)
+            if 0 < kept - ahead < self.STEP_SECONDS:
+                ahead = kept
+        self._ahead, self._at, self._trusted = ahead, now, True
+
+    def now(self, now: float) -> float | None:
+        """Its time, in seconds since 1970; None where it has not told."""
+        return None if self._ahead is None else self._ahead + now
+
+
+def iso_millis(epoch_seconds: float) -> str:
+    """RFC 3339 in UTC with milliseconds and Z, as every message carries it."""
+    millis = round(epoch_seconds * 1000)
+    text = datetime.fromtimestamp(millis // 1000, UTC).isoformat()
+    return f"{text[:19]}.{millis % 1000:03d}Z"
+
+
+def from_iso(text: object) -> float:
+    """Seconds since 1970 of an RFC 3339 time; InvalidMessage("timestamp") for anything else."""
+    try:
+        moment = datetime.fromisoformat(text)  # type: ignore[arg-type]  # a TypeError is caught
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
+        return moment.timestamp()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidMessage("timestamp", "not an RFC 3339 time with its zone") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    number: int
+    lateness: float
+    """Seconds that it began after its time on the grid."""
+    skipped: int
+    """Ticks before it that were left out, because their time had passed."""
+
+
+async def ticks(interval: float, clock: Clock) -> AsyncIterator[Tick]:
+    """Tick on a grid fixed at the start: a late tick delays no other, and a missed one is skipped, never doubled.
+
+    `interval` is in seconds. The first tick comes at once.
+    """
+    start = clock.monotonic()
+    number = 0
+    while True:
+        now = clock.monotonic()
+        due = math.floor((now - start) / interval)
+        skipped = max(0, due - number)
+        number += skipped
+        yield Tick(number, max(0.0, now - start - number * interval), skipped)
+        number += 1
+        await clock.sleep(max(0.0, start + number * interval - clock.monotonic()))

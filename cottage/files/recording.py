@@ -1,0 +1,165 @@
+"""A recorded market: the rows of a CSV file, plain or gzip, read as a stream."""
+
+import csv
+import gzip
+import io
+import math
+import stat
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cottage.errors import SourceError
+from cottage.files.rows import BadRow, Columns, Row
+
+OnBad = Callable[[int, BadRow], None]
+"""Is told the line's number, counted from 1, and what is wrong with it."""
+
+LONGEST_LINE = 64 * 1024
+_GZIP = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+_NO_TEXT = (b"\xff\xfe", b"\xfe\xff")  # UTF-16, as spreadsheets save "Unicode text"
+
+
+class Recording:
+    """One pass over a file. A row is a line: a quote that is never closed spoils its own line only.
+
+    A row that cannot be used is counted by reason and skipped. Rows must be in order of time: one that goes
+    back behind the row before it is such a row, and so is one that runs ahead of the row after it while that
+    one is in order, lest a single wrong date stop the replay for a century.
+    """
+
+    def __init__(self, path: Path, symbols: frozenset[str] = frozenset(), on_bad: OnBad | None = None) -> None:
+        """Only of `symbols`, where there are any. Opens the file and reads its header; raises SourceError."""
+        self.path = path
+        self.rows = 0
+        """Lines after the header, blank ones aside, that were read so far."""
+        self.bad: Counter[str] = Counter()
+        self.filtered = 0
+        """Rows of other symbols."""
+        self._symbols = symbols
+        self._on_bad = on_bad
+        self._line = 0
+        self._abandoned = False
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise SourceError(f"{path} is not a regular file: set MARKET_FILE to a CSV file")
+            self._raw = path.open("rb")
+        except OSError as error:
+            raise SourceError(f"cannot read {path} ({error.strerror}): set MARKET_FILE to a CSV file") from error
+        except ValueError as error:
+            raise SourceError("MARKET_FILE is no file's name") from error
+        self._size = max(1, path.stat().st_size)
+        # The content decides, since names lie.
+        zipped = self._raw.peek(2)[:2] == _GZIP
+        self._stream: gzip.GzipFile | io.BufferedReader = gzip.GzipFile(fileobj=self._raw) if zipped else self._raw
+        try:
+            self._columns = self._header()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._stream.close()
+        self._raw.close()
+
+    def abandon(self) -> None:
+        """End the iteration within a line, from another thread; what it gave is of no use then."""
+        self._abandoned = True
+
+    @property
+    def share(self) -> float:
+        """How much of the file has been read, [0, 1]; it runs ahead of the rows by a read-ahead buffer."""
+        return 1.0 if self._raw.closed else min(1.0, self._raw.tell() / self._size)
+
+    def __iter__(self) -> Iterator[Row]:
+        """The usable rows, in order of time. Raises SourceError where the file cannot be read on."""
+        held: tuple[int, Row] | None = None
+        newest = -math.inf
+        for line, row in self._parsed():
+            if held is None or row.time >= held[1].time:
+                if held is not None:
+                    newest = held[1].time
+                    yield held[1]
+                held = line, row
+            elif row.time >= newest:
+                self._skip(held[0], BadRow("order", "its time is ahead of the next row's"))
+                held = line, row
+            else:
+                self._skip(line, BadRow("order", "its time goes back: the file must be sorted by timestamp"))
+        if held is not None:
+            yield held[1]
+
+    def _parsed(self) -> Iterator[tuple[int, Row]]:
+        for line, text in self._lines():
+            if not text.strip():
+                continue
+            self.rows += 1
+            try:
+                row = self._columns.parse(_fields(text))
+            except BadRow as error:
+                self._skip(line, error)
+                continue
+            if self._symbols and row.symbol not in self._symbols:
+                self.filtered += 1
+                continue
+            yield line, row
+
+    def _skip(self, line: int, error: BadRow) -> None:
+        self.bad[error.reason] += 1
+        if self._on_bad is not None:
+            self._on_bad(line, error)
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """Every line with its number; one that is too long is cut, and fails as a row."""
+        while not self._abandoned and (line := self._next_line()):
+            self._line += 1
+            while not (line.endswith(b"\n") or self._abandoned) and (rest := self._next_line()):
+                line = line[:LONGEST_LINE] + b"\0" + rest[-1:]
+            yield self._line, line
+
+    def _next_line(self) -> bytes:
+        try:
+            return self._stream.readline(LONGEST_LINE)
+        except (OSError, EOFError, zlib.error) as error:
+            broken = "its gzip data is broken or cut short" if self._stream is not self._raw else "it cannot be read"
+            raise SourceError(
+                f"{self.path} after line {self._line}: {broken} ({error}): get the file again"
+            ) from error
+
+    def _header(self) -> Columns:
+        first = self._next_line()
+        self._line = 1
+        if not first:
+            raise SourceError(f"{self.path} is empty: set MARKET_FILE to a CSV file")
+        try:
+            if len(first) == LONGEST_LINE:
+                raise BadRow("encoding", "its first line has no end")
+            if first.startswith(_NO_TEXT):
+                raise BadRow("encoding", "UTF-16")
+            header = _fields(first.removeprefix(_BOM))
+        except BadRow as error:
+            raise SourceError(
+                f"{self.path} is no CSV text in UTF-8 ({error.detail}): set MARKET_FILE to one"
+            ) from None
+        try:
+            return Columns(header)
+        except SourceError as error:
+            raise SourceError(f"{self.path}: {error}") from None
+
+
+def _fields(line: bytes) -> list[str]:
+    """The fields of one line; BadRow where it is no text or badly quoted."""
+    if b"\0" in line:
+        raise BadRow("encoding", "it holds NUL bytes or is too long")
+    try:
+        text = line.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise BadRow("encoding", f"not UTF-8 from byte {error.start}") from None
+    if '"' not in text:
+        return text.split(",")
+    try:
+        return next(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise BadRow("quotes", str(error)) from None

@@ -1,0 +1,188 @@
+"""One row of a recording: what it must hold, and what is wrong with it."""
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from cottage import keys
+from cottage.clock import LATEST_SECONDS
+from cottage.errors import InvalidName, SourceError
+
+NAMES = ("timestamp", "symbol")
+TRADE = ("price", "size")
+BAR = ("open", "high", "low", "close", "volume")
+QUOTES = ("bid", "ask")
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # float() takes "1_000" and "nan" too
+_MOST = 1e18  # shares or coins in one row: what is more is a mistake, and sums of it would soon be infinite
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_LATEST = int(LATEST_SECONDS) * 1_000_000
+
+
+class BadRow(Exception):
+    """Never leaves the service. `reason` is one of a few words, for counting."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Row(NamedTuple):
+    """What a trade or a bar says. A trade's open, high and low are its price; a bar's price is its close."""
+
+    time: int
+    """Microseconds since 1970, UTC."""
+    symbol: str
+    price: float
+    volume: float
+    trades: int
+    """1 for a trade; 0 for a bar, which does not say."""
+    open: float
+    high: float
+    low: float
+    bid: float | None
+    ask: float | None
+
+
+class Columns:
+    """Where a header puts what a row must hold."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        """Names in any order and case; others are ignored. Raises SourceError where some are missing or doubled."""
+        names = [name.strip().lower() for name in header]
+        known = (*NAMES, *TRADE, *BAR, *QUOTES)
+        for name in known:
+            if names.count(name) > 1:
+                raise SourceError(f"the column {name} is there {names.count(name)} times: rename all but one")
+        self._place = {name: names.index(name) for name in known if name in names}
+        self.number = len(names)
+        missing = [name for name in NAMES if name not in self._place]
+        self.are_trades = all(name in self._place for name in TRADE)
+        if missing or not (self.are_trades or all(name in self._place for name in BAR)):
+            raise SourceError(
+                f"its columns are {_shown(','.join(header))}; the first line must name {','.join((*NAMES, *TRADE))} "
+                f"(bid,ask optional) for trades, or {','.join((*NAMES, *BAR))} for bars"
+            )
+
+    def parse(self, fields: Sequence[str]) -> Row:
+        """The row in `fields`; BadRow where it cannot be used."""
+        if len(fields) != self.number:
+            raise BadRow("fields", f"{len(fields)} of them, not {self.number}")
+        place = self._place
+        time = micros(fields[place["timestamp"]])
+        symbol = _symbol(fields[place["symbol"]])
+        if self.are_trades:
+            price = self._above_zero(fields, "price")
+            return Row(
+                time,
+                symbol,
+                price,
+                self._amount(fields, "size"),
+                1,
+                price,
+                price,
+                price,
+                self._quote(fields, "bid"),
+                self._quote(fields, "ask"),
+            )
+        opened, high, low, close = (self._above_zero(fields, name) for name in BAR[:4])
+        if not low <= min(opened, close) <= max(opened, close) <= high:
+            raise BadRow("range", f"open {opened} and close {close} do not lie within low {low} and high {high}")
+        volume = self._amount(fields, "volume")
+        return Row(
+            time,
+            symbol,
+            close,
+            volume,
+            0,
+            opened,
+            high,
+            low,
+            self._quote(fields, "bid"),
+            self._quote(fields, "ask"),
+        )
+
+    def _above_zero(self, fields: Sequence[str], name: str) -> float:
+        value = number(fields[self._place[name]], name)
+        if value <= 0:
+            raise BadRow(name, f"{value} is not above 0")
+        return value
+
+    def _amount(self, fields: Sequence[str], name: str) -> float:
+        value = number(fields[self._place[name]], name)
+        if not 0 <= value <= _MOST:
+            raise BadRow(name, f"{value} is negative or beyond all measure")
+        return value
+
+    def _quote(self, fields: Sequence[str], name: str) -> float | None:
+        """None where the recording has no such column, or nothing in it."""
+        if name not in self._place or not fields[self._place[name]].strip():
+            return None
+        return self._above_zero(fields, name)
+
+
+def micros(text: str) -> int:
+    """Microseconds since 1970 of ISO 8601 (no zone means UTC) or of an epoch time; BadRow("timestamp") otherwise.
+
+    An epoch time is in seconds below 1e11 (the year 5138), in milliseconds below 1e14, then in micro- and
+    nanoseconds; a fraction is allowed. Eight digits are a date, such as 20130903: as seconds they would lie
+    before 1974.
+    """
+    text = text.strip()
+    try:
+        time = _epoch(Decimal(text)) if _is_epoch(text) else _iso(text)
+    except (ValueError, OverflowError):
+        raise BadRow("timestamp", f"{_shown(text)} is neither ISO 8601 nor epoch seconds or milliseconds") from None
+    if not 0 <= time <= _LATEST:
+        raise BadRow("timestamp", f"{_shown(text)} does not lie between 1970 and 9999")
+    return time
+
+
+def number(text: str, name: str) -> float:
+    """A finite number; BadRow(`name`) otherwise."""
+    text = text.strip()
+    if _NUMBER.fullmatch(text) is None:
+        raise BadRow(name, f"{_shown(text)} is not a number")
+    value = float(text)
+    if not math.isfinite(value):
+        raise BadRow(name, f"{_shown(text)} is not finite")
+    return value
+
+
+def _is_epoch(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None and not (len(text) == 8 and text.isdigit())
+
+
+def _epoch(value: Decimal) -> int:
+    if not abs(value) < Decimal(10) ** 20:  # before it becomes an integer of any length
+        raise ValueError
+    for limit, scale in ((11, 6), (14, 3), (17, 0)):
+        if abs(value) < Decimal(10) ** limit:
+            return int(value.scaleb(scale))
+    return int(value) // 1000
+
+
+def _iso(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _symbol(text: str) -> str:
+    """A venue's BTC/USD becomes BTC-USD."""
+    try:
+        return keys.symbol(text.strip().replace("/", "-"))
+    except InvalidName as error:
+        raise BadRow("symbol", str(error)) from None
+
+
+def _shown(text: str) -> str:
+    """At most 60 characters of it, printable."""
+    shown = repr(text)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,0 +1,330 @@
+"""What client and server say to each other: `cottage.v1`, JSON text frames over a WebSocket.
+
+Pure: bytes in, values out, and back.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum, StrEnum
+from typing import Any, cast, get_args
+from urllib.parse import parse_qs
+
+import orjson
+
+from cottage import keys
+from cottage.errors import CottageError, InvalidMessage, InvalidName
+from cottage.freshness import Cause, Freshness, Status
+from cottage.state import Version
+
+SUBPROTOCOL = "cottage.v1"
+PATH = "/ws"
+ALL = "*"
+MAX_REQUEST_BYTES = 64 * 1024
+MAX_NAMED_SYMBOLS = 4096
+"""A client may name at most so many; who wants more subscribes to all."""
+MAX_PROVEN_SYMBOLS = 64
+"""A client that named at most so many gets their versions with every HEARTBEAT."""
+
+
+MOST_SYMBOL_BYTES = 24 + 3
+"""Of a symbol in a JSON list, with its quotes and comma."""
+BATCHES = (100, 250, 500, 1000)
+"""Milliseconds that ?batch= may ask for."""
+
+
+def too_many(most: int) -> str:
+    return f'at most {most} symbols can be named; ["*"] is all of them'
+
+
+class Close(IntEnum):
+    """Why the server closes a connection; after all but POLICY a client should connect again."""
+
+    GOING_AWAY = 1001
+    POLICY = 1008
+    TOO_BIG = 1009
+    SILENT = 1011
+    TRY_AGAIN_LATER = 1013
+
+
+class Code(StrEnum):
+    """The codes of ERROR."""
+
+    BINARY = "binary"  # a binary frame; only text is understood
+    BAD_JSON = "bad_json"  # not one JSON object
+    UNKNOWN_ACTION = "unknown_action"
+    BAD_REQUEST = "bad_request"  # a field is missing or of the wrong type
+    BAD_SYMBOL = "bad_symbol"
+    TOO_MANY_SYMBOLS = "too_many_symbols"  # more than MAX_NAMED_SYMBOLS
+    SUBSCRIBED_TO_ALL = "subscribed_to_all"  # single symbols cannot be taken out of ["*"]
+    NO_AUTHENTICATION = "no_authentication"  # this server asks for no token
+
+
+class RequestRefused(CottageError):
+    """A request that cannot be granted; answered with ERROR, and the connection stays."""
+
+    def __init__(self, code: Code, message: str, request_id: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Which symbols a client wants: all, or those named."""
+
+    everything: bool
+    named: frozenset[str] = frozenset()
+    batch: int = 0
+    """Milliseconds for which updates are gathered; 0 is not at all."""
+    deflated: bool = False
+    """What is built for all clients of a batch is compressed: they said that they can read it."""
+
+    def nothing(self) -> "Subscription":
+        """No symbols, sent in the same way."""
+        return replace(self, everything=False, named=frozenset())
+
+    def with_more(self, added: "Subscription") -> "Subscription":
+        if self.everything or added.everything:
+            return replace(self, everything=True, named=frozenset())
+        return replace(self, named=self.named | added.named)
+
+    def without(self, gone: "Subscription") -> "Subscription":
+        return replace(self, named=self.named - gone.named)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    action: str
+    """`subscribe`, `unsubscribe` or `ping`"""
+    subscription: Subscription
+    request_id: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """How fresh what comes from above is: `status` live, stale or expired; `cause` None while live."""
+
+    status: Status
+    cause: Cause | None
+    age_ms: int | None
+    """Milliseconds since feynman was heard, as far as is known here."""
+
+    @property
+    def freshness(self) -> Freshness:
+        """Of all that comes from there."""
+        return Freshness(self.status, self.cause, None if self.age_ms is None else self.age_ms / 1000)
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is held is all that Redis has."""
+        return self.cause not in ("redis_down", "bridge_down")
+
+
+def upstream_of(whole: Freshness) -> Upstream:
+    """The same, of what is said of all."""
+    return Upstream(whole.status, whole.cause, None if whole.age is None else round(whole.age * 1000))
+
+
+def parse_upstream(fields: object) -> Upstream:
+    """What a HEARTBEAT says of what is above. Raises InvalidMessage."""
+    if isinstance(fields, dict):
+        status, cause, age_ms = (fields.get(name) for name in ("status", "cause", "age_ms"))
+        if status in get_args(Status) and isinstance(cause, str | None) and isinstance(age_ms, int | None):
+            return Upstream(cast("Status", status), cast("Cause | None", cause), age_ms)
+    raise InvalidMessage("type", "a heartbeat without an upstream")
+
+
+@dataclass(frozen=True, slots=True)
+class FreshnessStatement:
+    """What a FRESHNESS says: so far may the states of these symbols be trusted."""
+
+    freshness: Freshness
+    """Its age is that of the oldest sample among them; of all, the seconds since feynman was heard."""
+    symbols: tuple[str, ...] | None = None
+    """None is all that there are, whatever was said of some before."""
+
+
+def parse_freshness(fields: dict[str, Any]) -> FreshnessStatement:
+    """A FRESHNESS. Raises InvalidMessage."""
+    status, cause, age_ms, symbols = (fields.get(name) for name in ("status", "cause", "age_ms", "symbols"))
+    if (
+        status in get_args(Status)
+        and isinstance(cause, str | None)
+        and isinstance(age_ms, int | float | None)
+        and isinstance(symbols, list)
+        and all(symbol == ALL or keys.is_symbol(symbol) for symbol in symbols)
+    ):
+        age = None if age_ms is None else age_ms / 1000
+        freshness = Freshness(cast("Status", status), cast("Cause | None", cause), age)
+        return FreshnessStatement(freshness, None if ALL in symbols else tuple(symbols))
+    raise InvalidMessage("type", "a FRESHNESS without status, cause, age_ms and symbols")
+
+
+def parse_target(target: str, most_symbols: int = MAX_NAMED_SYMBOLS) -> Subscription | None:
+    """The subscription that a handshake's path and query ask for; None where the path is not ours.
+
+    Raises RequestRefused for a bad query, and for more than `most_symbols` named.
+    """
+    path, _, rest = target.partition("?")
+    if path != PATH:
+        return None
+    query = parse_qs(rest, keep_blank_values=True)
+    batch = _batch(query["batch"][-1]) if "batch" in query else 0
+    if "symbols" not in query:
+        return Subscription(everything=True, batch=batch)
+    names = [name for names in query["symbols"] for name in names.split(",") if name]
+    return replace(_subscription(names, most_symbols, None), batch=batch)
+
+
+def _batch(text: str) -> int:
+    if text not in map(str, BATCHES):
+        raise RequestRefused(Code.BAD_REQUEST, f"batch must be one of {', '.join(map(str, BATCHES))} (milliseconds)")
+    return int(text)
+
+
+def parse_request(message: str | bytes, most_symbols: int = MAX_NAMED_SYMBOLS) -> Request:
+    """One request of a client. Raises RequestRefused, also for more than `most_symbols` named."""
+    if not isinstance(message, str):
+        raise RequestRefused(Code.BINARY, "send text frames, not binary ones")
+    try:
+        fields = orjson.loads(message)
+    except orjson.JSONDecodeError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise RequestRefused(Code.BAD_JSON, "a request is one JSON object")
+    request_id = fields.get("id")
+    if request_id is not None and not (type(request_id) in (str, int) and len(str(request_id)) <= 64):
+        raise RequestRefused(Code.BAD_REQUEST, "id must be text or a whole number of at most 64 characters")
+    action = fields.get("action")
+    if action == "ping":
+        return Request("ping", Subscription(False), request_id)
+    if action == "auth":
+        raise RequestRefused(Code.NO_AUTHENTICATION, "this server asks for no token", request_id)
+    if action not in ("subscribe", "unsubscribe"):
+        raise RequestRefused(
+            Code.UNKNOWN_ACTION, "action must be one of subscribe, unsubscribe, auth, ping", request_id
+        )
+    symbols = fields.get("symbols")
+    if not isinstance(symbols, list):
+        raise RequestRefused(Code.BAD_REQUEST, 'symbols must be a list such as ["SPY"] or ["*"]', request_id)
+    return Request(action, _subscription(symbols, most_symbols, request_id), request_id)
+
+
+def _subscription(symbols: Sequence[object], most: int, request_id: object) -> Subscription:
+    if ALL in symbols:
+        return Subscription(everything=True)
+    try:
+        named = frozenset(keys.symbol(name) for name in symbols)
+    except InvalidName as error:
+        raise RequestRefused(Code.BAD_SYMBOL, str(error), request_id) from error
+    if len(named) > most:
+        raise RequestRefused(Code.TOO_MANY_SYMBOLS, too_many(most), request_id)
+    return Subscription(False, named)
+
+
+def snapshot(
+    timestamp: str, updates: Iterable[bytes], *, last: bool, complete: bool, missing: Iterable[str]
+) -> bytes:
+    """SNAPSHOT of ready PHYSICS_UPDATEs, which go in as they are."""
+    tail = {"last": last, "complete": complete, "missing": list(missing)}
+    return b'{"event":"SNAPSHOT","timestamp":%b,"updates":[%b],%b' % (
+        orjson.dumps(timestamp),
+        b",".join(updates),
+        orjson.dumps(tail)[1:],
+    )
+
+
+def split_snapshot(message: bytes) -> list[bytes]:
+    """Undo `snapshot`: the updates as they were published. Raises InvalidMessage.
+
+    Parsing and writing them anew would give other bytes where the publisher writes JSON in another way.
+    """
+    head = b'"updates":['
+    start = message.find(head)
+    if start < 0:
+        raise InvalidMessage("type", "a SNAPSHOT without updates")
+    text = message[start + len(head) :].decode()
+    updates: list[bytes] = []
+    begin = 0
+    try:
+        if text.startswith("]"):
+            return updates
+        while True:
+            _, end = _decoder.raw_decode(text, _after_space(text, begin))
+            end = _after_space(text, end)
+            updates.append(text[begin:end].encode())
+            if text[end] != ",":
+                return updates
+            begin = end + 1
+    except (ValueError, IndexError, RecursionError) as error:
+        raise InvalidMessage("json", f"updates of a SNAPSHOT: {error}") from error
+
+
+_decoder = json.JSONDecoder()  # orjson does not tell where a value ends
+
+
+def _after_space(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def heartbeat(timestamp: str, upstream: Upstream, seqs: dict[str, Version] | None) -> bytes:
+    message: dict[str, Any] = {
+        "event": "HEARTBEAT",
+        "timestamp": timestamp,
+        "upstream": {"status": upstream.status, "cause": upstream.cause, "age_ms": upstream.age_ms},
+    }
+    if seqs is not None:
+        message["seqs"] = {symbol: tuple(version) for symbol, version in seqs.items()}  # orjson knows no named tuples
+    return orjson.dumps(message)
+
+
+def freshness(statement: FreshnessStatement) -> bytes:
+    names = [ALL] if statement.symbols is None else statement.symbols
+    return orjson.dumps({"event": "FRESHNESS", **statement.freshness.as_dict(), "symbols": names})
+
+
+def removed(symbol: str) -> bytes:
+    return orjson.dumps({"event": "REMOVED", "symbol": symbol})
+
+
+def pong(timestamp: str, request_id: object) -> bytes:
+    return _answer({"event": "PONG", "timestamp": timestamp}, request_id)
+
+
+def ack(request: Request) -> bytes:
+    wanted = [ALL] if request.subscription.everything else sorted(request.subscription.named)
+    return _answer({"event": "ACK", "action": request.action, "symbols": wanted}, request.request_id)
+
+
+def error(refused: RequestRefused) -> bytes:
+    return _answer({"event": "ERROR", "code": str(refused.code), "message": refused.message}, refused.request_id)
+
+
+def _answer(message: dict[str, Any], request_id: object) -> bytes:
+    if request_id is not None:
+        message["id"] = request_id
+    return orjson.dumps(message)
+
+
+def array(messages: Iterable[bytes]) -> bytes:
+    """The frame of a client that asked for batches: a JSON array of messages."""
+    return b"[%b]" % b",".join(messages)
+
+
+def with_skipped(update: bytes, skipped: int) -> bytes:
+    """The update with the number of versions that its receiver was not sent; the update itself for 0."""
+    if skipped == 0:
+        return update
+    return b'%b,"skipped":%d}' % (update.rstrip()[:-1], skipped)
+
+
+def split_skipped(update: bytes, skipped: int) -> bytes:
+    """Undo `with_skipped`: the update as it was published. Raises InvalidMessage."""
+    tail = b',"skipped":%d}' % skipped
+    if skipped < 1 or not update.endswith(tail):
+        raise InvalidMessage("skipped", "not where this protocol puts it")
+    return update.removesuffix(tail) + b"}"

@@ -1,0 +1,57 @@
+"""What a reader knows of its way to Redis: whether it answers, since when it does not, when to try again."""
+
+import math
+import random
+from collections.abc import Callable
+
+from cottage.backoff import Backoff
+from cottage.errors import RedisError
+from cottage.log import Throttled, get_logger
+
+log = get_logger(__name__)
+
+
+class CircuitBreaker:
+    """Says once that Redis is lost, and once that it is back.
+
+    While it is lost, a question is worth asking only now and then: all others are answered at once from
+    memory, so that a hung server costs its timeout once and not every caller.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], jitter: random.Random | None = None) -> None:
+        self._monotonic = monotonic
+        self._backoff = Backoff(jitter=jitter)
+        self._throttled = Throttled(log, seconds=1.0, monotonic=monotonic)
+        self._answered_at: float | None = None
+        self._try_at = -math.inf
+        self.error: RedisError | None = None
+        """Why it does not answer; None while it does, or where it was not asked yet."""
+
+    @property
+    def asked(self) -> bool:
+        return self.error is not None or self._answered_at is not None
+
+    @property
+    def silent(self) -> float:
+        """Seconds since it answered last; infinite where it never did."""
+        return math.inf if self._answered_at is None else self._monotonic() - self._answered_at
+
+    def worth_a_try(self) -> bool:
+        return self._monotonic() >= self._try_at
+
+    def answered(self) -> None:
+        if self.error is not None:
+            log.info("redis_back", silent_seconds=None if self._answered_at is None else round(self.silent, 1))
+        self._answered_at = self._monotonic()
+        self._try_at = -math.inf
+        self._backoff.reset()
+        self.error = None
+
+    def failed(self, error: RedisError) -> bool:
+        """Whether that is news."""
+        news = type(error) is not type(self.error)
+        if news:
+            self._throttled.warning("redis_lost", type(error).__name__, error=str(error))
+        self.error = error
+        self._try_at = self._monotonic() + self._backoff.next(error)
+        return news

@@ -1,0 +1,253 @@
+"""What a reader asks Redis and what it makes of the answers, without any input or output of its own.
+
+A question is a generator: it yields the commands of one round trip, is sent their replies (or has a
+RedisError thrown at it), and returns its answer. The async and the blocking reader both drive it.
+
+Ages are by Redis's clock, which is read in the same round trip: a skewed clock on this machine makes nothing look
+younger. A state that cannot be trusted counts as absent, but the last good one stands.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from cottage import keys
+from cottage.clock import from_iso
+from cottage.errors import InvalidMessage, RedisError, StateUnavailable
+from cottage.freshness import USUAL, Cause, Chain, Feed, Thresholds, assess, shards
+from cottage.log import Throttled, get_logger
+from cottage.messages import check_epoch
+from cottage.reader.circuit_breaker import CircuitBreaker
+from cottage.reader.reading import Origin, Reading, Readings, stand_in
+from cottage.reader.state_cache import CAPACITY, CachedState, StateCache
+from cottage.snapshot import FUTURE_SECONDS, UNKNOWN_SOURCE
+from cottage.state import PhysicsState, load_object
+from cottage.store import SCAN_COUNT, batches
+
+CHAIN_SECONDS = 2.0
+"""How long what was learned of writer and feeds holds: their keys live 5 s."""
+
+Command = tuple[str | int, ...]
+T = TypeVar("T")
+Query = Generator[list[Command], list[Any], T]
+
+throttled = Throttled(get_logger(__name__))
+
+
+@dataclass(slots=True)
+class ReaderCounts:
+    """What a reader has done so far, for whoever wants to see it."""
+
+    reads: Counter[str] = field(default_factory=Counter)
+    """States asked for, by what it had to say: redis, remembered, fallback or absent."""
+    refused: int = 0
+    """States refused under a max_age: too old, or none."""
+    bad_states: Counter[str] = field(default_factory=Counter)
+    """Stored states that cannot be trusted, by reason."""
+    redis_lost: int = 0
+    """Times that Redis stopped answering."""
+
+
+class Queries:
+    """All that one reader knows, and the questions that it may ask."""
+
+    def __init__(
+        self, monotonic: Callable[[], float], thresholds: Thresholds = USUAL, capacity: int = CAPACITY
+    ) -> None:
+        self._monotonic = monotonic
+        self._thresholds = thresholds
+        self._asked_chain_at = -math.inf
+        self.cache = StateCache(capacity)
+        self.counts = ReaderCounts()
+        self.circuit = CircuitBreaker(monotonic)
+        self.chain: Chain | None = None
+        """Writer and feeds as they were last seen; None where that is not known."""
+
+    def one(self, symbol: str, max_age: float | None, fallback: PhysicsState | None) -> Query[Reading | None]:
+        """The semantics of a reader's `get`."""
+        if max_age is not None and not max_age >= 0:  # so worded, NaN is refused as well
+            raise ValueError(f"max_age is {max_age!r}; it must be seconds from 0")
+        answer = yield from self.many([symbol])
+        reading = answer.states.get(symbol)
+        if max_age is None:
+            usable = reading is not None and reading.origin != "fallback"
+        else:
+            usable = reading is not None and reading.within(max_age)
+        if usable or (max_age is None and fallback is None):
+            return reading
+        if fallback is not None:
+            return stand_in(self._broken(symbol, None) if answer.complete else "redis_down", fallback)
+        self.counts.refused += 1
+        raise StateUnavailable(_refusal(symbol, reading, max_age))
+
+    def many(self, symbols: Iterable[str]) -> Query[Readings]:
+        """One round trip for each 500 symbols."""
+        names = [keys.symbol(symbol) for symbol in dict.fromkeys(symbols)]
+        if not self.circuit.worth_a_try():
+            return self._remembered(names)
+        try:
+            return (yield from self._ask(names))
+        except RedisError as error:
+            self._lost(error)
+            return self._remembered(names)
+
+    def all(self) -> Query[Readings]:
+        """Every symbol that Redis has a state of; without Redis, every one that is remembered."""
+        if not self.circuit.worth_a_try():
+            return self._remembered(self.cache.symbols())
+        try:
+            names = yield from self._scan(keys.PHYSICS_STATE)
+            for symbol in set(self.cache.symbols()).difference(names):
+                self.cache.forget(symbol)
+            answer = yield from self._ask(names)
+        except RedisError as error:
+            self._lost(error)
+            return self._remembered(self.cache.symbols())
+        return Readings(answer.states, (), complete=True)
+
+    def check(self) -> Query[None]:
+        """Does Redis answer, and do writer and feeds live? Its answer is in `link` and `chain`."""
+        if not self.circuit.worth_a_try():
+            return
+        try:
+            yield [("TIME",)]
+            self.circuit.answered()
+            yield from self._look()
+        except RedisError as error:
+            self._lost(error)
+
+    def _ask(self, names: Sequence[str]) -> Query[Readings]:
+        held: dict[str, CachedState | None] = {}
+        distrusted: set[str] = set()
+        for part in batches(names):
+            # The sample ages from the moment of sending, so that a slow answer makes nothing look younger.
+            sent = self._monotonic()
+            clock, payloads = yield [("TIME",), ("MGET", *map(keys.physics_state, part))]
+            self.circuit.answered()
+            now = clock[0] + clock[1] / 1e6
+            for symbol, payload in zip(part, payloads, strict=True):
+                try:
+                    held[symbol] = self._take(symbol, payload, now, sent)
+                except InvalidMessage as error:
+                    self.counts.bad_states[error.reason] += 1
+                    throttled.warning(
+                        "bad_state", error.reason, symbol=symbol, reason=error.reason, error=error.detail
+                    )
+                    held[symbol] = self.cache.get(symbol)
+                    distrusted.add(symbol)
+        if any(map(self._doubtful, held.values())):
+            yield from self._look()
+        states: dict[str, Reading] = {}
+        missing = []
+        for symbol, each in held.items():
+            if each is not None or symbol in distrusted:
+                states[symbol] = self._reading(symbol, each, remembered=symbol in distrusted)
+            else:
+                missing.append(symbol)
+                self.counts.reads["absent"] += 1
+        return Readings(states, tuple(missing), complete=True)
+
+    def _take(self, symbol: str, payload: bytes | None, now: float, sent: float) -> CachedState | None:
+        """What Redis holds of `symbol`, remembered. Raises InvalidMessage for what cannot be trusted."""
+        if payload is None:
+            self.cache.forget(symbol)
+            return None
+        state = PhysicsState.from_bytes(payload)
+        if state.version is not None:
+            check_epoch(state.version.epoch, now)
+        if state.timestamp is not None and from_iso(state.timestamp) > now + FUTURE_SECONDS:
+            # It would look live until its time has come.
+            raise InvalidMessage("timestamp", f"{state.timestamp} lies in the future")
+        held = CachedState(state, state.age(now), sent)
+        self.cache.keep(symbol, held)
+        return held
+
+    def _doubtful(self, held: CachedState | None) -> bool:
+        """Whether the hops behind Redis matter to how far it may be trusted."""
+        age = None if held is None else held.age(self._monotonic())
+        return age is None or age >= self._thresholds.silent
+
+    def _reading(self, symbol: str, held: CachedState | None, *, remembered: bool) -> Reading:
+        if held is None:
+            self.counts.reads["fallback"] += 1
+            return stand_in(self._broken(symbol, None))
+        age = held.age(self._monotonic())
+        broken = self._broken(symbol, held.state.source or UNKNOWN_SOURCE) if self._doubtful(held) else None
+        origin: Origin = "remembered" if remembered else "redis"
+        self.counts.reads[origin] += 1
+        # A hop whose key is gone has been silent about as long as the sample is old.
+        return Reading(held.state, assess(age, broken, age or 0.0, self._thresholds), origin)
+
+    def _remembered(self, names: Iterable[str]) -> Readings:
+        """The answer without Redis: the last good states, aged, or the fail-safe vector."""
+        now, silent = self._monotonic(), self.circuit.silent
+        states = {}
+        for symbol in names:
+            held = self.cache.get(symbol)
+            self.counts.reads["fallback" if held is None else "remembered"] += 1
+            if held is None:
+                states[symbol] = stand_in("redis_down")
+            else:
+                freshness = assess(held.age(now), "redis_down", silent, self._thresholds)
+                states[symbol] = Reading(held.state, freshness, "remembered")
+        return Readings(states, (), complete=False)
+
+    def _broken(self, symbol: str, source: str | None) -> Cause | None:
+        # Not known any more: Redis was lost, by another question, since this one was answered.
+        return "redis_down" if self.chain is None else self.chain.broken(symbol, source)
+
+    def _lost(self, error: RedisError) -> None:
+        self.counts.redis_lost += self.circuit.failed(error)
+        self.chain = None
+
+    def _look(self) -> Query[None]:
+        """Who writes and who feeds, unless that was asked a moment ago."""
+        now = self._monotonic()
+        if self.chain is not None and now - self._asked_chain_at < CHAIN_SECONDS:
+            return
+        self._asked_chain_at = now  # whoever asks meanwhile makes do with what was known
+        writers = yield from self._scan(keys.PHYSICS_WRITER)
+        names = yield from self._scan(keys.MARKET_FEED)
+        leases = yield from self._objects([keys.PHYSICS_WRITER + index for index in writers])
+        feeds = yield from self._objects([keys.market_feed(name) for name in names])
+        self.chain = Chain(
+            shards(f"{index}/{lease.get('shards')}" for index, lease in zip(writers, leases, strict=True)),
+            tuple(Feed.from_fields(fields) for fields in feeds if fields),
+        )
+
+    def _objects(self, names: Sequence[str]) -> Query[list[dict[str, Any]]]:
+        """The JSON object of each of these keys; an empty one where it is gone, or none."""
+        if not names:
+            return []
+        [payloads] = yield [("MGET", *names)]
+        objects: list[dict[str, Any]] = []
+        for payload in payloads:
+            try:
+                objects.append({} if payload is None else load_object(payload))
+            except InvalidMessage:
+                objects.append({})
+        return objects
+
+    def _scan(self, prefix: str) -> Query[list[str]]:
+        """The identifiers of all keys that begin with `prefix`; those that may be none are passed over."""
+        found: set[str] = set()
+        cursor = None
+        while cursor != 0:
+            [(cursor, names)] = yield [("SCAN", cursor or 0, "MATCH", prefix + "*", "COUNT", SCAN_COUNT)]
+            found.update(name.decode(errors="replace").removeprefix(prefix) for name in names)
+        return sorted(filter(keys.is_symbol, found))
+
+
+def _refusal(symbol: str, reading: Reading | None, max_age: float | None) -> str:
+    if reading is None:
+        return f"{symbol}: Redis has no state of it"
+    cause = reading.freshness.cause
+    why = "" if cause is None else f" ({cause})"
+    if reading.origin == "fallback":
+        return f"{symbol}: no state is known{why}"
+    age = reading.freshness.age
+    if age is None:
+        return f"{symbol}: its state does not tell how old it is{why}"
+    return f"{symbol}: its newest sample is {age:.1f} s old, {max_age:g} s are allowed{why}"

@@ -1,0 +1,157 @@
+"""From a REDIS_URL to a client of what stands behind it. The one place that knows every topology."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, cast
+from urllib.parse import parse_qs, urlsplit
+
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.backoff import FullJitterBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+from cottage.errors import SettingsError
+from cottage.redis.blocking_cluster import BlockingClusterClient
+from cottage.redis.client import BlockingClient, BlockingNoRetryOfRefusals, Client, NoRetryOfRefusals
+from cottage.redis.cluster import ClusterClient
+from cottage.redis.slots import Address
+from cottage.redis.topology import Topology, topology
+
+CONNECT_SECONDS = 5.0  # §5.1
+COMMAND_SECONDS = 5.0
+SENTINEL_SECONDS = 1.0
+"""A sentinel that does not answer in that time is passed over."""
+
+# The library leaves them without types.
+_Sentinel: Any = redis.asyncio.sentinel.Sentinel
+_BlockingSentinel: Any = redis.sentinel.Sentinel
+
+_OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
+
+
+class Asked(Protocol):
+    """What a reader without an event loop needs of a client, whatever the topology."""
+
+    def pipeline(self, transaction: bool = True) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+def connect(
+    url: str,
+    *,
+    timeout: float = COMMAND_SECONDS,
+    retries: int = 0,
+    on_connect: Callable[[], None] | None = None,
+) -> Client:
+    """A client for `url`; it connects with its first command.
+
+    timeout: seconds that one command may take. retries: how often a failed command is sent again; only
+    for a client whose commands may run twice, since a lost reply does not mean a lost command.
+    on_connect: called after every new connection, but for those to nodes of a cluster, which are made as keys
+    need them. Raises SettingsError for a URL that is none.
+    """
+    behind = topology(url)
+    options = _options(url, timeout, behind)
+    options["retry"] = NoRetryOfRefusals(FullJitterBackoff(cap=1.0, base=0.05), retries)
+    if behind.kind == "cluster":
+        return ClusterClient(behind.addresses, lambda address: Client(**_at(address), **options))
+    if on_connect is not None:
+
+        async def connected(connection: Any) -> None:
+            await connection.on_connect()
+            on_connect()
+
+        options["redis_connect_func"] = connected
+    if behind.kind == "sentinel":
+        sentinel = _Sentinel(behind.addresses, sentinel_kwargs=_of_sentinels(behind, timeout))
+        client = cast("Client", sentinel.master_for(behind.master, redis_class=Client, **options))
+        client.replicated = True
+        client.also_closed = [sentinel]
+        return client
+    with _bad_url():
+        client = cast("Client", Client.from_url(url, **options))
+        _try_options(client.connection_pool)
+    return client
+
+
+def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int = 0) -> BlockingClient:
+    """As `connect`, for code without an event loop; not for a cluster."""
+    behind = topology(url)
+    options = _options(url, timeout, behind)
+    options["retry"] = BlockingNoRetryOfRefusals(FullJitterBackoff(cap=1.0, base=0.05), retries)
+    if behind.kind == "cluster":
+        raise SettingsError("REDIS_URL: this does not work on a cluster; ask one of its nodes, as redis://host:6379")
+    if behind.kind == "sentinel":
+        sentinel = _BlockingSentinel(behind.addresses, sentinel_kwargs=_of_sentinels(behind, timeout))
+        return cast("BlockingClient", sentinel.master_for(behind.master, redis_class=BlockingClient, **options))
+    with _bad_url():
+        client = cast("BlockingClient", BlockingClient.from_url(url, **options))
+        _try_options(client.connection_pool)
+    return client
+
+
+def connect_asking(url: str, *, timeout: float = COMMAND_SECONDS) -> Asked:
+    """A client for questions that come in pipelines, without an event loop, of any topology."""
+    behind = topology(url)
+    if behind.kind != "cluster":
+        return connect_blocking(url, timeout=timeout)
+    options = _options(url, timeout, behind)
+    options["retry"] = BlockingNoRetryOfRefusals(FullJitterBackoff(cap=1.0, base=0.05), 0)
+    return BlockingClusterClient(behind.addresses, lambda address: BlockingClient(**_at(address), **options))
+
+
+def _at(address: Address) -> dict[str, Any]:
+    return {"host": address[0], "port": address[1]}
+
+
+def _of_sentinels(behind: Topology, timeout: float) -> dict[str, Any]:
+    seconds = min(SENTINEL_SECONDS, timeout)
+    return {**_usual(seconds), **behind.sentinel_options}
+
+
+def _usual(timeout: float) -> dict[str, Any]:
+    """Of every TCP connection."""
+    return {
+        "socket_connect_timeout": min(CONNECT_SECONDS, timeout),
+        "socket_timeout": timeout,
+        "socket_keepalive": True,  # §5.1
+        # redis-py 8.1 stops checking for stale connections unless maintenance notices are off: after a
+        # restart of the server, the first command on each idle connection would fail.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        "driver_info": None,  # Redis 7.0 answers CLIENT SETINFO with an error, twice a connection
+    }
+
+
+def _options(url: str, timeout: float, behind: Topology) -> dict[str, Any]:
+    if behind.kind != "single":
+        return {**_usual(timeout), **behind.options}
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  # it is read for its ValueError
+    except ValueError:
+        # Not that error's text, nor the error itself: it shows a part of the URL, which may be of the password.
+        raise SettingsError(
+            "REDIS_URL: must look like redis://user:password@host:6379, special characters percent-encoded"
+        ) from None
+    # What stands in the URL's query beats keyword arguments, and these would change what replies look like.
+    forbidden = _OURS & set(parse_qs(parts.query))
+    if forbidden:
+        raise SettingsError(f"REDIS_URL: {', '.join(sorted(forbidden))} cannot be set in the query")
+    options = _usual(timeout)
+    if parts.scheme == "unix":
+        del options["socket_keepalive"]  # a file has none, and the library refuses the word
+    return options
+
+
+def _try_options(pool: Any) -> None:
+    """TypeError for an unknown word in the URL's query, which the first command would raise otherwise."""
+    pool.connection_class(**pool.connection_kwargs)  # it is not connected
+
+
+@contextlib.contextmanager
+def _bad_url() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"REDIS_URL: {error}") from error

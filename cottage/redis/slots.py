@@ -1,0 +1,183 @@
+"""Where in a cluster a command goes, and how its replies become one again. Pure.
+
+A key's slot decides. What has no key goes to the node of slot 0, so that every process asks the same one what time it
+is; an MGET becomes one GET a key; SCAN walks through all masters, one after the other.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.crc import key_slot
+
+from cottage.errors import RedisError, RedisUnavailable
+
+Command = tuple[str | bytes | int | float, ...]
+Address = tuple[str, int]
+
+KEYLESS = frozenset({"TIME", "PUBLISH", "PING", "INFO", "SCRIPT", "CONFIG", "CLIENT", "CLUSTER", "DBSIZE", "WAIT"})
+SCRIPTS = frozenset({"EVAL", "EVALSHA"})
+MOST_MASTERS = 1024
+
+
+class Redirected(RedisError):
+    """The key lives on another node: `ask` for this time only, while its slot is being moved there."""
+
+    def __init__(self, address: Address, *, ask: bool) -> None:
+        super().__init__("this is a node of a cluster: REDIS_URL must begin with redis+cluster://")
+        self.address = address
+        self.ask = ask
+
+
+def name_of(command: Command) -> str:
+    name = command[0]
+    return (name.decode() if isinstance(name, bytes) else str(name)).upper()
+
+
+def slot_of(command: Command) -> int:
+    """Of its first key; 0 where it has none."""
+    name = name_of(command)
+    if name in KEYLESS:
+        return 0
+    words = command[3 : 3 + int(command[2])] if name in SCRIPTS else command[1:]
+    key = words[0] if words else None
+    return 0 if key is None else int(key_slot(key if isinstance(key, bytes) else str(key).encode()))
+
+
+class SlotMap:
+    """Which master serves which slot, by CLUSTER SLOTS."""
+
+    def __init__(self, reply: Sequence[Sequence[Any]], asked: Address) -> None:
+        """`asked`: who gave the reply; a node that does not know its own host means that one."""
+        self._ranges: list[tuple[int, int, Address]] = []
+        for first, last, master, *_replicas in reply:
+            host = master[0].decode() if isinstance(master[0], bytes) else master[0]
+            self._ranges.append((int(first), int(last), (host or asked[0], int(master[1]))))
+
+    @property
+    def masters(self) -> list[Address]:
+        return sorted({address for _, _, address in self._ranges})
+
+    def of(self, slot: int) -> Address:
+        """Raises RedisUnavailable where nobody serves it."""
+        for first, last, address in self._ranges:
+            if first <= slot <= last:
+                return address
+        raise RedisUnavailable(f"no node of the cluster serves slot {slot}")
+
+
+@dataclass(slots=True)
+class SlotCommands:
+    """What is sent together, to one node: a command, or a slot's part of a transaction."""
+
+    commands: list[Command]
+    places: list[int]
+    """Of the commands, among all that were given."""
+    slot: int
+    transaction: bool = False
+    asked: Address | None = None
+    """Where it is to be asked for this once."""
+    replies: list[Any] = field(default_factory=list)
+    """Of the commands, once there are any."""
+
+    def flat(self) -> list[Command]:
+        """As it is sent."""
+        commands = [("MULTI",), *self.commands, ("EXEC",)] if self.transaction else self.commands
+        return [("ASKING",), *commands] if self.asked else list(commands)
+
+    def take(self, replies: list[Any]) -> Redirected | None:
+        """The replies to `flat`; where it must be sent instead, if anywhere."""
+        if self.asked:
+            replies = replies[1:]
+        for reply in replies:
+            if isinstance(reply, Redirected):
+                return reply
+        if self.transaction:
+            done = replies[-1]
+            self.replies = done if isinstance(done, list) else [done] * len(self.commands)
+        else:
+            self.replies = replies
+        return None
+
+
+def units(commands: Sequence[Command], *, transaction: bool) -> list[SlotCommands]:
+    """One for each command; of a transaction one for each slot, since Redis takes no other."""
+    if not transaction:
+        return [SlotCommands([command], [place], slot_of(command)) for place, command in enumerate(commands)]
+    by_slot: dict[int, SlotCommands] = {}
+    for place, command in enumerate(commands):
+        slot = slot_of(command)
+        unit = by_slot.setdefault(slot, SlotCommands([], [], slot, transaction=True))
+        unit.commands.append(command)
+        unit.places.append(place)
+    return list(by_slot.values())
+
+
+def by_node(left: Iterable[SlotCommands], routes: SlotMap) -> dict[Address, list[SlotCommands]]:
+    """Which units go to which node. Raises RedisUnavailable where nobody serves a slot."""
+    found: dict[Address, list[SlotCommands]] = {}
+    for unit in left:
+        found.setdefault(unit.asked or routes.of(unit.slot), []).append(unit)
+    return found
+
+
+def settle(sent: Sequence[SlotCommands], replies: Sequence[Any]) -> tuple[list[SlotCommands], bool]:
+    """Give the units of one node their replies, which came in one row; those that must be sent elsewhere, and whether
+    a slot has moved for good."""
+    again: list[SlotCommands] = []
+    moved, start = False, 0
+    for unit in sent:
+        end = start + len(unit.flat())
+        elsewhere = unit.take(list(replies[start:end]))
+        start, unit.asked = end, None
+        if elsewhere is not None:
+            again.append(unit)
+            unit.asked = elsewhere.address if elsewhere.ask else None
+            moved = moved or not elsewhere.ask
+    return again, moved
+
+
+def split(commands: Iterable[Command]) -> tuple[list[Command], list[int | None]]:
+    """The commands with each MGET as GETs, and how many each of the given ones became; None is itself."""
+    parts: list[Command] = []
+    sizes: list[int | None] = []
+    for command in commands:
+        if name_of(command) == "MGET":
+            parts += [("GET", key) for key in command[1:]]
+            sizes.append(len(command) - 1)
+        else:
+            parts.append(command)
+            sizes.append(None)
+    return parts, sizes
+
+
+def joined(replies: Sequence[Any], sizes: Iterable[int | None]) -> list[Any]:
+    """The replies to the commands as they were given."""
+    left = iter(replies)
+    whole: list[Any] = []
+    for size in sizes:
+        if size is None:
+            whole.append(next(left))
+            continue
+        values = [next(left) for _ in range(size)]
+        errors = [value for value in values if isinstance(value, RedisError)]
+        wrong_type = [str(error).startswith("WRONGTYPE") for error in errors]
+        # To MGET a key of another type is none; any other error is one of the whole.
+        if all(wrong_type):
+            whole.append([None if isinstance(value, RedisError) else value for value in values])
+        else:
+            whole.append(next(error for error, harmless in zip(errors, wrong_type, strict=True) if not harmless))
+    return whole
+
+
+def scan_place(cursor: int, masters: Sequence[Address]) -> tuple[Address, int]:
+    """Which master a cursor of ours speaks of, and its own cursor there."""
+    return masters[min(cursor % MOST_MASTERS, len(masters) - 1)], cursor // MOST_MASTERS
+
+
+def scan_next(cursor: int, theirs: int, masters: Sequence[Address]) -> int:
+    """Our cursor after a master's answer; 0 once all have been walked through."""
+    index = cursor % MOST_MASTERS
+    if theirs:
+        return theirs * MOST_MASTERS + index
+    return 0 if index + 1 >= len(masters) else index + 1

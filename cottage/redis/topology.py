@@ -1,0 +1,90 @@
+"""What stands behind a REDIS_URL: one server, one that Sentinel watches over, or a cluster. Pure.
+
+    redis://user:password@host:6379/0        rediss://…        unix:///path
+    redis+sentinel://user:password@host:26379,host:26379/mymaster/0
+    redis+cluster://user:password@host:6379,host:6379
+
+`rediss+sentinel` and `rediss+cluster` encrypt. User and password are those of the servers; sentinels that ask for one
+take `?sentinel_password=` (and `sentinel_username`). Without a port a sentinel's is 26379, a node's 6379.
+"""
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote
+
+from cottage.errors import SettingsError
+
+SENTINEL_PORT = 26379
+NODE_PORT = 6379
+_EXAMPLES = {
+    "sentinel": "redis+sentinel://one:26379,two:26379,three:26379/mymaster",
+    "cluster": "redis+cluster://one:6379,two:6379,three:6379",
+}
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """`kind`: single, sentinel or cluster."""
+
+    kind: str
+    addresses: tuple[Address, ...] = ()
+    """Of the sentinels, or of some nodes of a cluster."""
+    master: str = ""
+    """Its name, to the sentinels."""
+    options: dict[str, object] = field(default_factory=dict)
+    """Of a connection to a server: user, password, database, ssl."""
+    sentinel_options: dict[str, object] = field(default_factory=dict)
+
+
+SINGLE = Topology("single")
+
+
+def topology(url: str) -> Topology:
+    """Raises SettingsError that says what such a URL looks like, without showing this one."""
+    scheme, _, rest = url.partition("://")
+    transport, _, kind = scheme.partition("+")
+    if not kind:
+        return SINGLE
+    if transport not in ("redis", "rediss") or kind not in _EXAMPLES:
+        raise SettingsError(f"REDIS_URL: {_EXAMPLES['sentinel']} or {_EXAMPLES['cluster']}")
+    example = _EXAMPLES[kind]
+    rest, _, query = rest.partition("?")
+    login, at, places = rest.rpartition("@")
+    hosts, _, path = places.partition("/")
+    port = SENTINEL_PORT if kind == "sentinel" else NODE_PORT
+    addresses = tuple(_address(place, port, example) for place in hosts.split(","))
+    user, colon, password = login.partition(":")
+    options: dict[str, object] = {}
+    if at:
+        options["username"] = unquote(user) or None
+        options["password"] = unquote(password) if colon else None
+    if transport == "rediss":
+        options["ssl"] = True
+    if kind == "cluster":
+        if path.strip("/") or query:
+            raise SettingsError(f"REDIS_URL: a cluster has neither databases nor a query: {example}")
+        return Topology(kind, addresses, options=options)
+    master, _, database = path.partition("/")
+    if not master or (database and not database.isdecimal()):
+        raise SettingsError(f"REDIS_URL: the name of the master is missing, or its database is no number: {example}")
+    options["db"] = int(database or 0)
+    return Topology(kind, addresses, unquote(master), options, _sentinel_options(query, example))
+
+
+def _address(place: str, port: int, example: str) -> Address:
+    host, colon, number = place.rpartition(":")
+    if place.endswith("]") or not colon:  # an IPv6 address without a port, or no port at all
+        host, number = place, str(port)
+    host = host.strip("[]")
+    if not host or not number.isdecimal() or not 0 < int(number) < 2**16:
+        raise SettingsError(f"REDIS_URL: hosts and ports must look like {example}")
+    return host, int(number)
+
+
+def _sentinel_options(query: str, example: str) -> dict[str, object]:
+    names = {"sentinel_username": "username", "sentinel_password": "password"}
+    found = dict(parse_qsl(query))
+    if found.keys() - names.keys():
+        raise SettingsError(f"REDIS_URL: only {' and '.join(names)} may stand in the query: {example}")
+    return {names[name]: value for name, value in found.items()}

@@ -1,0 +1,232 @@
+"""Typed access to every structure of the specification (§2, §4), on one client.
+
+Names are checked before a command is sent, contents when they are read. What cannot be trusted raises
+InvalidMessage where one value was asked for, and is left out of many: `on_bad` is told its name and why.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar
+
+import orjson
+
+from cottage import keys
+from cottage.errors import InvalidMessage, InvalidName, RedisError
+from cottage.messages import AgentUpdate, TradeSignal
+from cottage.redis import BATCH, Client, Command
+from cottage.snapshot import OPTIONAL_FIELDS, SAMPLE_FIELDS, MarketSnapshot, RawSample
+from cottage.state import PhysicsState, load_object
+
+SCAN_COUNT = 1000  # 6 ms for 10,000 keys; the server's default of 10 takes 182
+
+T = TypeVar("T")
+OnBad = Callable[[str, InvalidMessage], None]
+
+
+def _ignore(_name: str, _error: InvalidMessage) -> None:
+    """Used where the caller has no interest in what was left out."""
+
+
+def batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+async def scan(client: Client, prefix: str, on_bad: OnBad = _ignore) -> list[str]:
+    """The identifiers of all keys that begin with `prefix`, sorted, each once."""
+    found: set[str] = set()
+    async for key in client.scan_iter(match=prefix + "*", count=SCAN_COUNT):
+        name = key.decode(errors="replace").removeprefix(prefix)
+        try:
+            found.add(keys.symbol(name))
+        except InvalidName as error:
+            on_bad(name, InvalidMessage("symbol", str(error)))
+    return sorted(found)
+
+
+class PhysicsStates:
+    """`physics:state:{SYMBOL}` (§2.1), read only: FeynmanService writes them under its lease."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def get(self, symbol: str) -> PhysicsState | None:
+        """One state, or None where Redis has none. Raises InvalidMessage for one that cannot be trusted."""
+        payload = await self._client.get(keys.physics_state(symbol))
+        return None if payload is None else PhysicsState.from_bytes(payload)
+
+    async def many(self, symbols: Iterable[str], on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:
+        """Those that Redis has, in round trips of 500."""
+        states: dict[str, PhysicsState] = {}
+        for part in batches(list(symbols)):
+            (payloads,) = await self._client.bulk([("MGET", *map(keys.physics_state, part))])
+            for symbol, payload in zip(part, payloads, strict=True):
+                if payload is None:
+                    continue
+                try:
+                    states[symbol] = PhysicsState.from_bytes(payload)
+                except InvalidMessage as error:
+                    on_bad(symbol, error)
+        return states
+
+    async def all(self, on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:
+        return await self.many(await scan(self._client, keys.PHYSICS_STATE, on_bad), on_bad)
+
+
+class MarketSnapshots:
+    """`market:snapshot:{SYMBOL}` (§2.2), a hash that lives 60 s after its last write."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._cleared: dict[str, frozenset[str]] = {}
+
+    async def write(self, snapshots: Sequence[MarketSnapshot]) -> None:
+        """HSET and EXPIRE each. A quote that the feed no longer gives is removed, not left to go stale."""
+        for part in batches(snapshots, BATCH // 2):  # two commands each
+            commands: list[Command] = []
+            cleared: dict[str, frozenset[str]] = {}
+            for snapshot in part:
+                key = keys.market_snapshot(snapshot.symbol)
+                fields = snapshot.to_hash()
+                if len(fields) == _ALL_FIELDS:
+                    self._cleared.pop(snapshot.symbol, None)
+                elif self._cleared.get(snapshot.symbol) != (absent := _QUOTES - fields.keys()):
+                    commands.append(("HDEL", key, *absent))
+                    cleared[snapshot.symbol] = absent
+                commands += (
+                    ("HSET", key, *chain.from_iterable(fields.items())),
+                    ("EXPIRE", key, keys.SNAPSHOT_TTL_SECONDS),
+                )
+            # One transaction: a connection that is cut between the two must not leave a hash without its TTL.
+            await self._client.bulk(commands, transaction=True)
+            self._cleared.update(cleared)  # only what Redis has taken
+
+    async def get(self, symbol: str) -> MarketSnapshot | None:
+        """One snapshot, or None where it has expired. Raises InvalidMessage."""
+        fields = await self._client.hgetall(keys.market_snapshot(symbol))
+        if not fields:
+            return None
+        text = {_text(name): _text(value) for name, value in fields.items()}
+        return MarketSnapshot.from_hash(symbol, text, await self._client.now())
+
+    async def samples(self, symbols: Sequence[str]) -> list[RawSample | InvalidMessage]:
+        """The raw SAMPLE_FIELDS of each symbol, in order; a hash that has expired gives Nones.
+
+        A key that somebody made of another type gives the InvalidMessage("type") that names it.
+        """
+        asked = [keys.market_snapshot(symbol) for symbol in symbols]
+        replies = await self._client.bulk((("HMGET", key, *SAMPLE_FIELDS) for key in asked), raise_on_error=False)
+        return [
+            _wrong_type(key, reply) if isinstance(reply, RedisError) else tuple(reply)
+            for key, reply in zip(asked, replies, strict=True)
+        ]
+
+    async def symbols(self, on_bad: OnBad = _ignore) -> list[str]:
+        """All that have a snapshot now."""
+        return await scan(self._client, keys.MARKET_SNAPSHOT, on_bad)
+
+
+_QUOTES = frozenset(OPTIONAL_FIELDS)
+_ALL_FIELDS = len(SAMPLE_FIELDS) + len(OPTIONAL_FIELDS)
+
+
+def _wrong_type(key: str, error: RedisError) -> InvalidMessage:
+    if str(error).startswith("WRONGTYPE"):
+        return InvalidMessage("type", f"{key} is no hash")
+    raise error  # nothing that another symbol would be spared
+
+
+class MarketFeeds:
+    """`market:feed:{ID}`: a feed is alive. Its key lives for seconds, so a feed that died is gone."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def announce(self, feed_id: str, about: dict[str, Any], lifetime: float = keys.FEED_TTL_SECONDS) -> None:
+        """`lifetime` in seconds."""
+        await self._client.set(keys.market_feed(feed_id), orjson.dumps(about), px=round(lifetime * 1000))
+
+    async def withdraw(self, feed_id: str) -> None:
+        await self._client.delete(keys.market_feed(feed_id))
+
+    async def alive(self, on_bad: OnBad = _ignore) -> dict[str, dict[str, Any]]:
+        """What each living feed says of itself."""
+        feeds: dict[str, dict[str, Any]] = {}
+        for part in batches(await scan(self._client, keys.MARKET_FEED, on_bad)):
+            payloads = await self._client.mget([keys.market_feed(feed_id) for feed_id in part])
+            for feed_id, payload in zip(part, payloads, strict=True):
+                if payload is None:
+                    continue
+                try:
+                    feeds[feed_id] = load_object(payload)
+                except InvalidMessage as error:
+                    on_bad(feed_id, error)
+        return feeds
+
+
+class AgentStates:
+    """`agent:state:{agent_id}` (§2.3): an agent's memory, forgotten an hour after its last write."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def get(self, agent_id: str) -> dict[str, Any] | None:
+        payload = await self._client.get(keys.agent_state(agent_id))
+        return None if payload is None else load_object(payload)
+
+    async def set(self, agent_id: str, memory: dict[str, Any]) -> None:
+        await self._client.set(keys.agent_state(agent_id), orjson.dumps(memory), ex=keys.AGENT_STATE_TTL_SECONDS)
+
+
+class TaskQueue:
+    """`queue:tasks` (§4.1): first in, first out. A task that was popped is gone, whatever its consumer does."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def push(self, task: dict[str, Any]) -> int:
+        """Append a task; the queue's new length."""
+        return int(await self._client.lpush(keys.TASK_QUEUE, orjson.dumps(task)))
+
+    async def pop(self, wait: int = 1) -> dict[str, Any] | None:
+        """The oldest task, or None after `wait` seconds.
+
+        Waits in slices of a second, which no command timeout cuts short. Raises InvalidMessage for a
+        task that is no JSON object; it is off the queue then.
+        """
+        for _ in range(max(1, wait)):
+            reply = await self._client.brpop([keys.TASK_QUEUE], timeout=1)
+            if reply is not None:
+                return load_object(reply[1])
+        return None
+
+
+class StrategyLeaderboard:
+    """`leaderboard:strategies` (§4.2): strategies by Sharpe ratio."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def score(self, sharpe_ratios: dict[str, float]) -> None:
+        await self._client.zadd(keys.STRATEGY_LEADERBOARD, sharpe_ratios)
+
+    async def top(self, n: int = 5) -> list[tuple[str, float]]:
+        """The `n` best, best first."""
+        if n < 1:
+            return []  # to Redis, an end of -1 is the last of all
+        rows: Any = await self._client.zrevrange(keys.STRATEGY_LEADERBOARD, 0, n - 1, withscores=True)
+        return [(_text(member), float(score)) for member, score in rows]
+
+
+async def publish_trade_signal(client: Client, signal: TradeSignal) -> int:
+    """On `trade_signals` (§3.2); how many subscribers received it."""
+    return int(await client.publish(keys.TRADE_SIGNALS, signal.to_bytes()))
+
+
+async def publish_agent_update(client: Client, agent_id: str, timestamp: str, data: dict[str, Any]) -> int:
+    """An AGENT_UPDATE on `state_update` (§3.1); how many subscribers received it."""
+    update = AgentUpdate.build(agent_id, timestamp, data)
+    return int(await client.publish(keys.STATE_UPDATE, update.payload))
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode(errors="replace")

@@ -1,0 +1,100 @@
+"""The folder of `make run`: one run at a time, and where the runbook finds it.
+
+.run/lock        held by the run and by its Redis, with the run's process id in it
+.run/urls.env    what runs where, as NAME=value lines for a shell; gone when the run has ended
+.run/feynman/    feynman's checkpoints
+.run/redis-7/    Redis's data and log, a folder for each kind of server
+"""
+
+import contextlib
+import os
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cottage.errors import CottageError
+from deploy.console import say_event
+
+DEFAULT_FOLDER = ".run"
+URLS = "urls.env"
+LOCK = "lock"
+LEFTOVER_SECONDS = 12.0  # a Redis whose supervisor was killed saves and ends within this
+
+
+def run_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    return Path(environment.get("RUN_DIR") or DEFAULT_FOLDER)
+
+
+@contextlib.contextmanager
+def only_run(folder: Path) -> Iterator[int]:
+    """Make `folder` and hold its lock; the lock's file descriptor.
+
+    Whoever inherits the descriptor holds the lock too: two servers on the same files would destroy them,
+    so a new run waits for a Redis that has lost its supervisor and is still saving. CottageError where
+    another run has it.
+    """
+    import fcntl  # not on Windows, where run.py has refused by now
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        deadline = time.monotonic() + LEFTOVER_SECONDS
+        said = False
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            holder = os.pread(lock, 32, 0).decode(errors="replace").strip()
+            if _alive(holder):
+                raise CottageError(
+                    f"it is running here already (process {holder}, {folder}); "
+                    "for a second one choose other ports and another RUN_DIR"
+                )
+            if not said:
+                say_event("info", "waiting", reason="the Redis of an earlier run is still saving", folder=str(folder))
+                said = True
+            if time.monotonic() > deadline:
+                raise CottageError(f"the Redis of an earlier run still uses {folder}; end it, or set RUN_DIR")
+            time.sleep(0.1)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def write_urls(folder: Path, urls: Mapping[str, str]) -> None:
+    """Atomically, and for this user only: the Redis URL may contain a password."""
+    new = folder / f"{URLS}.new"
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in {**urls, "RUN_PID": str(os.getpid())}.items()]
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(lines)
+    new.replace(folder / URLS)
+
+
+def remove_urls(folder: Path) -> None:
+    (folder / URLS).unlink(missing_ok=True)
+
+
+def read_urls(folder: Path) -> dict[str, str] | None:
+    """What a run that is alive has written; None without one."""
+    try:
+        lines = (folder / URLS).read_text().splitlines()
+        urls = dict(shlex.split(line)[0].split("=", 1) for line in lines if line)
+    except (OSError, ValueError, IndexError):
+        return None
+    return urls if _alive(urls.get("RUN_PID", "")) else None
+
+
+def _alive(pid: str) -> bool:
+    if not pid.isdigit() or int(pid) <= 0:
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,189 @@
+"""The link to the bridge, as a client of `cottage.v1`: what it says, put into the hub.
+
+`BridgeLink.take` is pure of sockets; `follow` dials, and dials again. What a PHYSICS_UPDATE says of its symbol has
+been checked by the bridge; here it is only looked at for what decides its place: the symbol and the version.
+"""
+
+import asyncio
+from typing import Any
+
+import orjson
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, WebSocketException
+
+from common import logs
+from common.fanout.frames import LinkConnection
+from common.fanout.hub import Hub
+from cottage import protocol
+from cottage.backoff import Backoff
+from cottage.client.dial import dial
+from cottage.clock import Clock, RemoteClock, from_iso
+from cottage.errors import InvalidMessage
+from cottage.freshness_board import FreshnessBoard, alike
+from cottage.log import Throttled
+from cottage.messages import AgentUpdate, parse_state_update
+from cottage.protocol import Close, FreshnessStatement
+from cottage.state import load_object, symbol, version
+from services.broadcaster import metrics
+from services.broadcaster.link_status import LinkStatus
+
+MAX_FRAME_BYTES = 256 * 1024
+
+log = logs.get_logger()
+throttled = Throttled(log)
+
+
+class LinkLost(Exception):
+    """The link ended; the text says why."""
+
+
+class BridgeLink:
+    def __init__(self, url: str, hub: Hub, state: LinkStatus, clock: Clock, silence_seconds: float) -> None:
+        self._url = url
+        self._hub = hub
+        self._state = state
+        self._clock = clock
+        self._silence_seconds = silence_seconds
+        self._named: set[str] = set()
+        """Symbols of the SNAPSHOT that is under way."""
+        self._complete = False
+        self._told = FreshnessBoard()
+        """What the bridge says of how far its states may be trusted."""
+        self.bridge_clock = RemoteClock()
+        """Which is Redis's: the bridge's messages are stamped by it."""
+        self.problem: str | None = "no link to the bridge yet"
+
+    async def follow(self) -> None:
+        """Hold the link until cancelled."""
+        backoff = Backoff()
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._hold()
+            except LinkLost as lost:
+                self._state.lost()
+                self.judge()
+                self.problem = f"bridge: {lost}"
+                throttled.warning("bridge_lost", "", url=self._url, error=str(lost))
+            await self._clock.sleep(backoff.after(self._clock.monotonic() - began))
+
+    async def _hold(self) -> None:
+        """One link's life; it ends with LinkLost."""
+        try:
+            async with dial(self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES) as connection:
+                assert isinstance(connection, LinkConnection)
+                try:
+                    await self._receive(connection)
+                except asyncio.CancelledError:
+                    connection.end(Close.GOING_AWAY)
+                    raise
+        except (OSError, TimeoutError, WebSocketException, InvalidHandshake, InvalidURI) as error:
+            raise LinkLost(str(error) or type(error).__name__) from error
+
+    async def _receive(self, connection: LinkConnection) -> None:
+        self._named.clear()
+        self._told = FreshnessBoard()
+        self.bridge_clock.forget()
+        connection.give_up_after(self._silence_seconds)
+        while True:
+            try:
+                messages = await connection.messages()
+            except ConnectionClosed as error:
+                if connection.silent:
+                    raise LinkLost(f"silent for {self._silence_seconds:g} s") from error
+                raise
+            for message in messages:
+                try:
+                    self.take(message)
+                except InvalidMessage as error:
+                    self._drop(error)
+            if self.needs_snapshot:
+                self._state.linked = False
+                for action in ("unsubscribe", "subscribe"):
+                    await connection.send(orjson.dumps({"action": action, "symbols": [protocol.ALL]}).decode())
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """The bridge had not read Redis when it sent the SNAPSHOT, and has now: a whole one is to be had."""
+        return self._state.linked and not self._complete and self._hub.upstream().complete
+
+    def take(self, message: bytes) -> None:
+        """One frame of the bridge. Raises InvalidMessage for what cannot be trusted."""
+        fields = load_object(message)
+        match fields.get("event"):
+            case "PHYSICS_UPDATE":
+                self._update(message, fields)
+            case "SNAPSHOT":
+                self._snapshot(message, fields)
+            case "REMOVED":
+                self._hub.remove(str(fields.get("symbol")))
+            case "AGENT_UPDATE":
+                agent_update = parse_state_update(message, None)
+                assert isinstance(agent_update, AgentUpdate)  # by its event
+                self._hub.agent_update(message)
+            case "FRESHNESS":
+                statement, now = protocol.parse_freshness(fields), self._clock.monotonic()
+                self._told.take(statement, now)
+                if statement.symbols is None:  # it says what the bridge's next HEARTBEAT will
+                    self._state.state(protocol.upstream_of(statement.freshness), now)
+                    self.judge()
+                if self._state.up and self._hub.standing.whole.cause != "bridge_down":
+                    self._hub.freshness(statement)
+            case "HEARTBEAT":
+                now = self._clock.monotonic()
+                self.bridge_clock.told(from_iso(fields.get("timestamp")), now)
+                self._state.state(protocol.parse_upstream(fields.get("upstream")), now)
+                self.judge()
+            case "ACK":
+                pass  # of our own requests
+            case _:
+                raise InvalidMessage("event", "none that a bridge sends")
+
+    def judge(self) -> None:
+        """Say that the bridge is down, or is no longer: what it says holds then, and nothing that it said before."""
+        now = self._clock.monotonic()
+        said = self._hub.standing.whole
+        if not self._state.up:
+            whole = self._state.upstream(now).freshness
+            if not alike(whole, said):
+                self._hub.freshness(FreshnessStatement(whole))
+        elif said.cause == "bridge_down":
+            for statement in self._told.whole_of(None, now):
+                self._hub.freshness(statement)
+
+    def _update(self, message: bytes, fields: dict[str, Any]) -> None:
+        skipped = fields.get("skipped", 0)
+        if type(skipped) is not int:
+            raise InvalidMessage("type", "skipped is not a whole number")
+        if type(fields.get("data")) is not dict:
+            raise InvalidMessage("type", "data is not an object")
+        payload = protocol.split_skipped(message, skipped) if skipped else message
+        self._hub.update(symbol(fields), version(fields), payload, skipped)
+
+    def _snapshot(self, message: bytes, fields: dict[str, Any]) -> None:
+        for payload in protocol.split_snapshot(message):
+            try:
+                update = load_object(payload)
+                name, newness = symbol(update), version(update)
+            except InvalidMessage as error:
+                self._drop(error)  # the others of the frame stand
+                continue
+            self._named.add(name)
+            held = self._hub.table.get(name)
+            if held is None or held.payload != payload:
+                self._hub.update(name, newness, payload)
+        if fields.get("last") is not True:
+            return
+        self._complete = fields.get("complete") is True
+        if self._complete:
+            for gone in self._hub.table.entries().keys() - self._named:
+                self._hub.remove(gone)
+        self._named.clear()
+        self._state.linked = True
+        self.problem = None
+        metrics.LINKS.inc()
+        log.info("linked", url=self._url, symbols=len(self._hub.table), complete=self._complete)
+
+    @staticmethod
+    def _drop(error: InvalidMessage) -> None:
+        metrics.DROPPED.labels(error.reason).inc()
+        throttled.warning("message_dropped", error.reason, reason=error.reason, error=error.detail)

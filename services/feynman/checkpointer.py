@@ -1,0 +1,198 @@
+"""When windows are saved, and what becomes of what cannot be: feynman's memory over restarts.
+
+Saving goes through one thread, part by part, beside the ticks: a tick waits for the copy of one part at most.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from common import logs
+from cottage.clock import Clock
+from cottage.log import Throttled
+from cottage.store import batches
+from services.feynman import metrics
+from services.feynman.checkpoint import (
+    CheckpointRefused,
+    CheckpointTooOld,
+    CheckpointWriter,
+    leave_aside,
+    read,
+    sweep,
+)
+from services.feynman.file_lock import FileLock
+from services.feynman.settings import FeynmanSettings
+from services.feynman.symbol_table import SymbolTable
+
+PART_SYMBOLS = 256
+"""At W = 1000 a copy of 8 MB: some milliseconds of a tick's second."""
+
+SPREAD = 10.0
+"""Seconds over which the parts of one checkpoint are spread; a sixth of the interval at most."""
+
+RETRY_SECONDS = 5.0
+"""How often a process asks whether the one that saves to the same file is gone."""
+
+SLACK = 1.25
+"""A save may take so much longer than the one before."""
+
+LAST_SECONDS = 4.0
+"""What a stop may spend on a last checkpoint."""
+
+log = logs.get_logger()
+T = TypeVar("T")
+
+
+class Checkpointer:
+    """A checkpoint of a book, loaded at the start, saved again and again, and once more at the end.
+
+    Without a folder it does nothing.
+    """
+
+    def __init__(self, settings: FeynmanSettings, book: SymbolTable, clock: Clock) -> None:
+        self._path = None
+        if settings.checkpoint_dir:
+            index, shards = settings.shard.split("/")
+            self._path = Path(settings.checkpoint_dir) / f"windows-{index}-of-{shards}.npz"
+            self._lock = FileLock(self._path)
+        self._sampled_with = {
+            "window": settings.window,
+            "gap_seconds": settings.gap_seconds,
+            "tick_seconds": settings.tick_seconds,
+            "shard": settings.shard,
+        }
+        self._interval = settings.checkpoint_seconds
+        self._oldest = settings.forget_seconds
+        self._only = frozenset(settings.symbols)
+        self._book = book
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._saved_at: float | None = None
+        self._problem: str | None = None
+        self._standing_by = False
+        self._throttled = Throttled(log, seconds=60.0)
+
+    def status(self) -> dict[str, Any] | None:
+        if self._path is None:
+            return None
+        return {"file": str(self._path), "saved_at": self._saved_at, "problem": self._problem}
+
+    async def load(self) -> None:
+        """Give the book the windows of the last checkpoint, if there is one that can be used."""
+        if self._path is None:
+            log.info("checkpoints_off", reason="FEYNMAN_CHECKPOINT_DIR is not set: a restart forgets the windows")
+            return
+        parts = None
+        began, symbols = self._clock.monotonic(), 0
+        try:
+            await self._in_thread(sweep, self._path)
+            parts = read(self._path, self._sampled_with, self._clock.time(), self._oldest)
+            while (part := await self._in_thread(next, parts, None)) is not None:
+                symbols += self._book.restore(part, self._only)
+        except FileNotFoundError:
+            return
+        except CheckpointRefused as error:
+            await self._refused(error)
+        except OSError as error:
+            log.warning("checkpoint_unreadable", file=str(self._path), error=str(error))
+        finally:
+            if parts is not None:  # cancelled, we leave the thread at work on it
+                self._thread.submit(parts.close)
+        metrics.RESTORED.inc(symbols)
+        if symbols:
+            seconds = round(self._clock.monotonic() - began, 3)
+            log.info("checkpoint_loaded", file=str(self._path), symbols=symbols, seconds=seconds)
+
+    async def keep(self) -> None:
+        """Save at such a pace that no symbol's last saved sample is older than the interval. Until cancelled."""
+        if self._path is None:
+            return
+        spread = min(SPREAD, self._interval / 6)
+        due = self._clock.monotonic() + self._interval - spread * SLACK
+        while True:
+            await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
+            began = self._clock.monotonic()
+            await self.save(spread)
+            if self._standing_by:
+                due = began + RETRY_SECONDS
+                continue
+            took = self._clock.monotonic() - began
+            metrics.CHECKPOINT_SECONDS.observe(took)
+            # What one save copies first is the oldest until the next is whole: from begin to begin, and that one's
+            # whole duration, is what a kill may cost.
+            due = began + self._interval - max(took, spread) * SLACK
+
+    async def last(self) -> None:
+        """Save what is known now, in a hurry; then there is no more."""
+        try:
+            if self._path is not None:
+                async with asyncio.timeout(LAST_SECONDS):
+                    await self.save(0.0)
+        except TimeoutError:
+            log.warning("checkpoint_too_slow", file=str(self._path), seconds=LAST_SECONDS)
+        finally:
+            if self._path is not None:
+                self._thread.submit(self._lock.release)
+            self._thread.shutdown(wait=False)
+
+    async def save(self, spread: float) -> None:
+        """One checkpoint, its parts copied one after the other over `spread` seconds."""
+        began = self._clock.monotonic()
+        path, names = self._path, self._book.sampled()
+        if path is None or not names:
+            return
+        parts = list(batches(names, PART_SYMBOLS))
+        writer = CheckpointWriter(path, self._sampled_with)
+        try:
+            if not await self._in_thread(self._lock.take):
+                self._stand_by(path)
+                return
+            self._standing_by = False
+            await self._in_thread(writer.open)
+            for part in parts:
+                await self._in_thread(writer.add, self._book.saved(part))
+                await self._clock.sleep(spread / len(parts))
+            size = await self._in_thread(writer.finish, self._clock.time())
+        except OSError as error:
+            metrics.CHECKPOINT_FAILURES.inc()
+            self._problem = str(error)
+            self._throttled.warning("checkpoint_failed", "", file=str(path), error=str(error))
+        else:
+            metrics.CHECKPOINTS.inc()
+            self._saved_at = self._clock.time()
+            metrics.CHECKPOINT_TIME.set(self._saved_at)
+            if self._problem is not None:
+                log.info("checkpoint_works_again", file=str(path))
+            self._problem = None
+            seconds = round(self._clock.monotonic() - began, 3)
+            log.info("checkpoint_saved", file=str(path), symbols=len(names), bytes=size, seconds=seconds)
+        finally:
+            # Behind whatever the thread still does with it, and not waited for.
+            self._thread.submit(writer.abandon)
+
+    def _stand_by(self, path: Path) -> None:
+        if not self._standing_by:
+            self._problem = "another process saves to this file"
+            log.info("checkpoint_standing_by", file=str(path), reason=self._problem)
+        self._standing_by = True
+
+    async def _refused(self, error: CheckpointRefused) -> None:
+        metrics.CHECKPOINTS_REFUSED.inc()
+        assert self._path is not None
+        if isinstance(error, CheckpointTooOld):
+            log.info("checkpoint_too_old", file=str(self._path), reason=str(error))
+            return
+        aside: Path | str
+        try:
+            if await self._in_thread(self._lock.take):
+                aside = await self._in_thread(leave_aside, self._path)
+            else:
+                aside = "not moved: another process saves to this file"
+        except OSError as trouble:
+            aside = f"not moved: {trouble}"
+        log.warning("checkpoint_refused", file=str(self._path), reason=str(error), left_aside=str(aside))
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)

@@ -1,0 +1,35 @@
+"""Who may replace a file, where several processes keep the same one."""
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class FileLock:
+    """Held by one process at a time, and given back when that ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        """For the file `path`, beside which there is another for the lock."""
+        self._path = path.with_name(f".{path.name}.lock")
+        self._descriptor: int | None = None
+
+    def take(self) -> bool:
+        """Whether we hold it, now or already. Raises OSError."""
+        if self._descriptor is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            else:
+                self._descriptor = descriptor
+        return self._descriptor is not None
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,54 @@
+"""What every answer of the API gets on its way out: headers, and its place in the counts."""
+
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.physics import metrics
+
+
+class EdgeMiddleware:
+    """ASGI middleware, around all others: it sees the answer to a crash as well.
+
+    `no-store`: a cached state is a stale one that says it is live. `origins`: web origins whose pages may read the
+    answers (CORS); the API has only GETs without special headers, which browsers send without asking first.
+    """
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"), *self._cors(scope)]
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *headers]
+                route = _route(scope)
+                metrics.REQUESTS.labels(route, str(message["status"])).inc()
+                metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+    def _cors(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        if "*" in self._origins:
+            return [(b"access-control-allow-origin", b"*")]
+        if not self._origins:
+            return []
+        asked: Any = next((value for name, value in scope["headers"] if name == b"origin"), b"")
+        allowed = asked.decode("latin-1") in self._origins
+        return [(b"vary", b"origin"), *([(b"access-control-allow-origin", asked)] if allowed else [])]
+
+
+def _route(scope: Scope) -> str:
+    """The route's template: few words, whatever is asked for."""
+    route = scope.get("route")
+    if route is not None:
+        return str(route.path_format)
+    return "other" if "endpoint" in scope else "none"  # the OpenAPI document and the page's files

@@ -1,0 +1,111 @@
+"""The shapes of the API's answers, for its OpenAPI document. Answers are built from dicts, not through these.
+
+OpenAPI 3.0 is what the packaged Swagger UI reads: there, what may be null says `nullable`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+Regime = Literal["WAIT", "Gaussian", "Lévy Stable", "Critical"]
+_CAUSES = ["redis_down", "writer_down", "feed_down", "market_quiet"]
+
+FRESHNESS_EXAMPLE: dict[str, Any] = {"status": "stale", "cause": "market_quiet", "age_ms": 12400, "origin": "redis"}
+STATE_EXAMPLE: dict[str, Any] = {
+    "mass": 0.42,
+    "momentum": 1.23,
+    "friction": 0.15,
+    "entropy": 0.08,
+    "nash_dist": 0.05,
+    "regime": "Gaussian",
+    "alpha_coefficient": 2.8,
+    "price": 450.32,
+    "samples": 1000,
+    "nonzero": 812,
+    "source": "live",
+    "timestamp": "2025-12-21T12:00:00.000Z",
+    "epoch": 1766318400000,
+    "seq": 4711,
+    "freshness": FRESHNESS_EXAMPLE,
+}
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class FreshnessAnswer(_Answer):
+    status: Literal["live", "stale", "expired"] = Field(
+        description="live: less than 10 s since the sample; stale: after that, or 3 s after a hop fell silent; "
+        "expired: after 60 s"
+    )
+    cause: Annotated[str | None, WithJsonSchema({"type": "string", "enum": [*_CAUSES, None], "nullable": True})] = (
+        Field(description="the broken hop nearest to the reader; null while live")
+    )
+    age_ms: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0, "nullable": True})] = Field(
+        description="milliseconds since the newest sample, by Redis's clock; null where that is not known"
+    )
+    origin: Literal["redis", "remembered", "fallback"] = Field(
+        description="redis: what Redis holds now; remembered: the last good state that was read, aged; "
+        "fallback: no state, but the fail-safe vector"
+    )
+
+
+class PhysicsStateAnswer(_Answer):
+    model_config = ConfigDict(extra="allow", json_schema_extra={"example": STATE_EXAMPLE})
+
+    mass: float = Field(ge=0, le=1)
+    momentum: float
+    friction: float = Field(ge=0, le=1)
+    entropy: float = Field(ge=0, le=1)
+    nash_dist: float = Field(ge=0, le=1)
+    regime: Regime
+    alpha_coefficient: float
+    # What only FeynmanService writes is left out of a state that somebody else wrote.
+    price: float = Field(0.0, json_schema_extra={"description": "of the newest sample"})
+    samples: int = Field(0, ge=0, description="samples in the window")
+    nonzero: int = Field(0, ge=0, description="returns in it that are not zero; below 64 the regime is WAIT")
+    source: str = Field("", description="simulate, replay, live, a feed's own word, or fallback")
+    timestamp: str = Field(
+        "", description="time of the newest sample, UTC", json_schema_extra={"format": "date-time"}
+    )
+    epoch: int = Field(0, ge=0, json_schema_extra={"format": "int64"})
+    seq: int = Field(0, ge=0, json_schema_extra={"format": "int64"}, description="(epoch, seq) orders all versions")
+    freshness: FreshnessAnswer
+
+
+class PhysicsStatesAnswer(_Answer):
+    states: dict[str, PhysicsStateAnswer] = Field(description="by symbol")
+    missing: list[str] = Field(description="asked for, and Redis has no state of it")
+    complete: bool = Field(description="false while Redis does not answer: what is here was remembered")
+
+
+class RegimesAnswer(_Answer):
+    regimes: dict[str, list[str]] = Field(description="symbols by regime; each of the four is there")
+    not_live: list[str] = Field(description="those of them whose state is stale or expired")
+    complete: bool = Field(description="false while Redis does not answer: what is here was remembered")
+
+
+class MarketSnapshotAnswer(_Answer):
+    symbol: str
+    price: float
+    timestamp: float = Field(description="seconds since 1970, with a fraction")
+    volume: float = Field(ge=0, description="cumulative over the session")
+    trades: float = Field(ge=0, description="number of trades, cumulative over the session")
+    source: str
+    bid: float = 0.0
+    ask: float = 0.0
+    open: float = 0.0
+    high: float = 0.0
+    low: float = 0.0
+
+
+class ProblemAnswer(_Answer):
+    """RFC 9457."""
+
+    type: str = Field(description="about:blank: the status and `code` say what it is")
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="the path that was asked for")
+    code: str = Field(description="a word for programs")

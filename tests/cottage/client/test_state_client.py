@@ -1,0 +1,151 @@
+"""StateClient: what its user waits for. What it shares with cottage.js is in tests/integration/test_clients.py."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from common.fanout.frames import text_frame
+from cottage import protocol
+from cottage.client import state_client as client_module
+from cottage.client.replica import Phase, StateReplica
+from cottage.client.state_client import ClientRefused, StateClient
+from cottage.errors import InvalidName
+from tests.common.fanout.sockets import accepting
+from tests.common.fanout.wires import snapshot, update
+from tests.integration.fanout import HurriedClock
+
+
+@asynccontextmanager
+async def server(
+    script: Callable[[ServerConnection], Awaitable[None]], process_request: object = None
+) -> AsyncIterator[str]:
+    async with serve(script, "127.0.0.1", 0, process_request=process_request) as running:  # type: ignore[arg-type]
+        yield f"ws://127.0.0.1:{next(iter(running.sockets)).getsockname()[1]}/ws"
+
+
+async def test_changes_are_the_newest_of_each_symbol_however_slow_its_reader() -> None:
+    more, sent = asyncio.Event(), asyncio.Event()
+
+    async def script(connection: ServerConnection) -> None:
+        await connection.send(snapshot(update("A", 1, 1), update("B", 1, 1)).decode())
+        await more.wait()
+        for seq in range(2, 50):
+            await connection.send(update("A", 1, seq).decode())
+        await connection.send(protocol.removed("B").decode())
+        await (await connection.ping())
+        sent.set()
+        await connection.wait_closed()
+
+    async with server(script) as url, StateClient.connect(url) as client, asyncio.timeout(10):
+        await client.synced()
+        changes = client.changes()
+        assert {(await anext(changes))[0] for _ in range(2)} == {"A", "B"}
+        more.set()
+        await sent.wait()
+        symbol, state = await anext(changes)
+        assert state is not None
+        assert (symbol, state.version) == ("A", (1, 49))
+        assert await anext(changes) == ("B", None)
+        await changes.aclose()
+    assert client.phase is Phase.CLOSED
+
+
+async def test_a_full_server_is_asked_again_when_it_says() -> None:
+    clock, answers = HurriedClock(), 0
+
+    async def script(connection: ServerConnection) -> None:
+        await connection.send(snapshot().decode())
+        await connection.wait_closed()
+
+    def full(connection: ServerConnection, _request: Request) -> Response | None:
+        nonlocal answers
+        answers += 1
+        if answers > 2:
+            return None
+        response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "full\n")
+        response.headers["Retry-After"] = "7"
+        return response
+
+    async with server(script, full) as url, StateClient.connect(url, clock=clock) as client, asyncio.timeout(10):
+        await client.synced()
+    assert [7 <= seconds <= 8 for seconds in clock.slept] == [True, True]
+
+
+async def test_a_refusal_is_raised_where_its_user_waits() -> None:
+    async def script(connection: ServerConnection) -> None:
+        await connection.close(1008, "no")
+
+    async with server(script) as url, StateClient.connect(url) as client, asyncio.timeout(10):
+        with pytest.raises(ClientRefused, match="for good"):
+            await client.synced()
+        with pytest.raises(ClientRefused):
+            await anext(client.changes())
+
+
+async def test_a_frame_that_no_server_sends_is_dropped() -> None:
+    async def script(connection: ServerConnection) -> None:
+        for frame in ("{", "7", '{"event":"SNAPSHOT"}', b"\xff", '["x"]'):
+            await connection.send(frame)
+        await connection.send(snapshot(update("A", 1, 1)).decode())
+        await connection.wait_closed()
+
+    async with server(script) as url, StateClient.connect(url) as client, asyncio.timeout(10):
+        await client.synced()
+        assert set(client.states) == {"A"}
+
+
+async def test_its_own_failure_is_raised_where_its_user_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise ZeroDivisionError
+
+    async def script(connection: ServerConnection) -> None:
+        await connection.send(snapshot().decode())
+        await connection.wait_closed()
+
+    monkeypatch.setattr(StateReplica, "take", fail)
+    async with server(script) as url, StateClient.connect(url) as client, asyncio.timeout(10):
+        with pytest.raises(ZeroDivisionError):
+            await client.synced()
+
+
+async def test_a_bad_symbol_is_refused_before_anything_is_dialled() -> None:
+    with pytest.raises(InvalidName, match="spy"):
+        async with StateClient.connect("ws://127.0.0.1:1/ws", symbols=["spy"]):
+            pass
+
+
+async def test_it_says_goodbye() -> None:
+    ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def script(connection: ServerConnection) -> None:
+        await connection.send(snapshot().decode())
+        await connection.wait_closed()
+        ended.set_result(connection.close_code)
+
+    async with server(script) as url, asyncio.timeout(10):
+        async with StateClient.connect(url) as client:
+            await client.synced()
+        assert await ended == 1000
+
+
+async def test_a_server_that_takes_nothing_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "CLOSE_SECONDS", 0.2)
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await accepting(reader))
+        writer.write(text_frame(snapshot()))
+        await gone.wait()
+        writer.transport.abort()
+
+    gone = asyncio.Event()
+    listening = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    async with listening, asyncio.timeout(10):
+        url = f"ws://127.0.0.1:{listening.sockets[0].getsockname()[1]}/ws"
+        async with StateClient.connect(url) as client:
+            await client.synced()
+        gone.set()

@@ -1,0 +1,189 @@
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from cottage.errors import SourceError
+from cottage.files.recording import LONGEST_LINE, Recording
+from cottage.files.rows import BadRow, Row
+
+HEADER = "timestamp,symbol,price,size\n"
+
+
+def written(folder: Path, content: str | bytes, name: str = "trades.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+class Read:
+    """All of a recording."""
+
+    def __init__(self, path: Path, symbols: frozenset[str] = frozenset()) -> None:
+        self.complaints: list[tuple[int, str]] = []
+        self.recording = Recording(path, symbols, self._bad)
+        try:
+            self.rows: list[Row] = list(self.recording)
+        finally:
+            self.recording.close()
+
+    def _bad(self, line: int, error: BadRow) -> None:
+        self.complaints.append((line, error.reason))
+
+    @property
+    def prices(self) -> list[float]:
+        return [row.price for row in self.rows]
+
+
+def test_rows_in_their_order(tmp_path: Path) -> None:
+    read = Read(written(tmp_path, HEADER + "1,ES,10,1\n2,NQ,20,2\n2,ES,11,3\n"))
+    assert [(row.symbol, row.price, row.volume) for row in read.rows] == [("ES", 10, 1), ("NQ", 20, 2), ("ES", 11, 3)]
+    assert read.recording.rows == 3
+    assert read.complaints == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER + "1,ES,10,1",
+        HEADER.replace("\n", "\r\n") + "1,ES,10,1\r\n",
+        "\ufeff" + HEADER + "1,ES,10,1\n",
+        HEADER + "\n  \n1,ES,10,1\n\n",
+        '"Timestamp","SYMBOL",price,size\n"1","ES",10,"1"\n',
+    ],
+)
+def test_the_ways_in_which_people_write_csv(tmp_path: Path, content: str) -> None:
+    read = Read(written(tmp_path, content))
+    assert read.prices == [10.0]
+    assert read.recording.rows == 1
+    assert read.complaints == []
+
+
+@pytest.mark.parametrize("name", ["trades.csv.gz", "trades.csv"])
+def test_gzip_by_its_content_not_its_name(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, gzip.compress((HEADER + "1,ES,10,1\n").encode()), name)
+    assert Read(path).prices == [10.0]
+
+
+def test_plain_text_that_is_called_gz(tmp_path: Path) -> None:
+    assert Read(written(tmp_path, HEADER + "1,ES,10,1\n", "trades.csv.gz")).prices == [10.0]
+
+
+def test_a_bad_row_is_named_by_its_line_and_skipped(tmp_path: Path) -> None:
+    lines = [
+        "1,ES,10,1",
+        "",
+        "2,ES,ten,1",
+        "3,ES,11",
+        "yesterday,ES,11,1",
+        "3,es,11,1",
+        "3,ES,-11,1",
+        "3,ES,11,-1",
+        '3,"ES,11,1',
+        "4,ES,12,1",
+    ]
+    read = Read(written(tmp_path, HEADER + "\n".join(lines) + "\n"))
+    assert read.prices == [10.0, 12.0]
+    reasons = ["price", "fields", "timestamp", "symbol", "price", "size", "quotes"]
+    assert read.complaints == list(zip(range(4, 11), reasons, strict=True))
+    assert read.recording.bad == {"price": 2, "fields": 1, "timestamp": 1, "symbol": 1, "size": 1, "quotes": 1}
+    assert read.recording.rows == 9
+
+
+def test_bytes_that_are_no_text_spoil_their_own_line_only(tmp_path: Path) -> None:
+    read = Read(written(tmp_path, HEADER.encode() + b"1,ES,10,1\n2,\xff\xfe,10,1\n3,\x00,10,1\n4,ES,11,1\n"))
+    assert read.prices == [10.0, 11.0]
+    assert read.complaints == [(3, "encoding"), (4, "encoding")]
+
+
+def test_an_endless_line_is_one_bad_row_and_costs_no_memory(tmp_path: Path) -> None:
+    read = Read(written(tmp_path, HEADER + "1,ES,10,1\n" + "x" * (5 * LONGEST_LINE) + "\n2,ES,11,1\n"))
+    assert read.prices == [10.0, 11.0]
+    assert read.complaints == [(3, "encoding")]
+
+
+def test_time_that_goes_back(tmp_path: Path) -> None:
+    read = Read(written(tmp_path, HEADER + "1,ES,10,1\n5,ES,11,1\n5,ES,12,1\n2,ES,13,1\n4,ES,14,1\n6,ES,15,1\n"))
+    assert read.prices == [10.0, 11.0, 12.0, 15.0]
+    assert read.complaints == [(5, "order"), (6, "order")]
+
+
+def test_one_date_far_ahead_does_not_cost_the_rest(tmp_path: Path) -> None:
+    rows = ["2024-01-01T00:00:00Z,ES,10,1", "2124-01-01T00:00:00Z,ES,11,1", "2024-01-01T00:00:01Z,ES,12,1"]
+    read = Read(written(tmp_path, HEADER + "\n".join(rows)))
+    assert read.prices == [10.0, 12.0]
+    assert read.complaints == [(3, "order")]
+
+
+def test_only_the_symbols_that_were_asked_for(tmp_path: Path) -> None:
+    read = Read(written(tmp_path, HEADER + "9,NQ,20,1\n1,ES,10,1\n2,BTC/USD,30,1\n"), frozenset({"ES", "BTC-USD"}))
+    assert read.prices == [10.0, 30.0]
+    assert read.recording.filtered == 1
+    assert read.complaints == []
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"nowhere\.csv .*No such file.*MARKET_FILE"):
+        Recording(tmp_path / "nowhere.csv")
+
+
+def test_a_folder_and_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(SourceError, match="not a regular file"):
+            Recording(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"time,price\n1,2\n", "its columns are 'time,price'.*timestamp,symbol,price,size"),
+        ("timestamp,symbol,price,size\n".encode("utf-16"), "UTF-16"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "no CSV text in UTF-8"),
+        (b"\x00" * 100, "no CSV text in UTF-8"),
+        (b"x" * (2 * LONGEST_LINE), "first line has no end"),
+        (gzip.compress(b"")[:5], "gzip data is broken"),
+        (b"\x1f\x8bnonsense", "gzip data is broken"),
+        (gzip.compress(b""), "empty"),
+    ],
+    ids=["empty", "columns", "UTF-16", "picture", "zeros", "endless", "cut-gzip", "no-gzip", "empty-gzip"],
+)
+def test_a_file_that_is_no_recording(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        Recording(written(tmp_path, content))
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_gzip_that_is_broken_in_the_middle(tmp_path: Path, damage: str) -> None:
+    whole = gzip.compress((HEADER + "".join(f"{i},ES,{10 + i * 7 % 13},1\n" for i in range(50_000))).encode())
+    middle = len(whole) // 2
+    broken = whole[:middle] if damage == "cut" else whole[:middle] + b"\xff" * 64 + whole[middle + 64 :]
+    recording = Recording(written(tmp_path, broken))
+    with pytest.raises(SourceError, match=r"after line \d+: its gzip data is broken or cut short"):
+        list(recording)
+    recording.close()
+
+
+def test_how_far_it_has_come(tmp_path: Path) -> None:
+    recording = Recording(written(tmp_path, HEADER + "".join(f"{i},ES,10,1\n" for i in range(20_000))))
+    assert 0 < recording.share < 0.5
+    rows = iter(recording)
+    for _ in range(10_000):
+        next(rows)
+    assert 0.4 < recording.share < 0.6
+    for _ in rows:
+        pass
+    assert recording.share == 1.0
+    recording.close()
+    assert recording.share == 1.0
+
+
+def test_an_abandoned_one_ends(tmp_path: Path) -> None:
+    recording = Recording(written(tmp_path, HEADER + "1,ES,10,1\n" * 1000))
+    rows = iter(recording)
+    next(rows)
+    recording.abandon()
+    assert len(list(rows)) <= 1
+    recording.close()

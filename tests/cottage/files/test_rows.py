@@ -1,0 +1,180 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cottage.errors import SourceError
+from cottage.files.rows import BadRow, Columns, Row, micros, number
+
+TRADES = Columns(["timestamp", "symbol", "price", "size"])
+BARS = Columns(["timestamp", "symbol", "open", "high", "low", "close", "volume"])
+SEPTEMBER = 1_378_202_400_291_000  # 2013-09-03T10:00:00.291Z
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2013-09-03T10:00:00.291Z",
+        "2013-09-03 10:00:00.291",
+        " 2013-09-03T10:00:00.291+00:00 ",
+        "2013-09-03T12:00:00.291+02:00",
+        "2013-09-03T05:30:00.291000-04:30",
+        "1378202400.291",
+        "1378202400291",
+        "1378202400291.0",
+        "1378202400291000",
+        "1378202400291000000",
+        "1.378202400291e9",
+    ],
+)
+def test_one_moment_in_many_forms(text: str) -> None:
+    assert micros(text) == SEPTEMBER
+
+
+def test_microseconds_survive() -> None:
+    assert micros("2013-09-03T10:00:00.291457Z") == SEPTEMBER + 457
+    assert micros("1378202400.291457") == SEPTEMBER + 457
+
+
+def test_a_date_is_its_midnight_also_without_dashes() -> None:
+    assert micros("2013-09-03") == micros("20130903") == micros("2013-09-03T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "now",
+        "nan",
+        "inf",
+        "-1",
+        "-1378202400",
+        "1e999999",
+        "1e20",
+        "2013-13-03",
+        "10:00",
+        "1_378_202_400",
+        "1969-12-31",
+    ],
+)
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(BadRow) as bad:
+        micros(text)
+    assert bad.value.reason == "timestamp"
+
+
+@pytest.mark.parametrize("text", ["", "nan", "inf", "-Infinity", "1_000", "0x10", "1,5", "١٢", "1e999", "--1", "1 2"])
+def test_what_is_no_number(text: str) -> None:
+    with pytest.raises(BadRow) as bad:
+        number(text, "price")
+    assert bad.value.reason == "price"
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_float_that_python_prints_is_a_number(value: float) -> None:
+    assert number(repr(value), "price") == value
+
+
+def test_a_trade() -> None:
+    row = TRADES.parse(["2013-09-03T10:00:00.291Z", "ES", "1644.75", "2"])
+    assert row == Row(SEPTEMBER, "ES", 1644.75, 2.0, 1, 1644.75, 1644.75, 1644.75, None, None)
+
+
+def test_a_bar_counts_no_trades_and_its_price_is_its_close() -> None:
+    row = BARS.parse(["1378202400.291", "ES", "10", "12", "9", "11", "500"])
+    assert row == Row(SEPTEMBER, "ES", 11.0, 500.0, 0, 10.0, 12.0, 9.0, None, None)
+
+
+def test_columns_in_any_order_and_case_with_others_between() -> None:
+    columns = Columns(["Exchange", "SIZE", " Price", "Symbol", "Timestamp ", "bid", "ask"])
+    row = columns.parse(["CME", "2", "1644.75", "ES", "1378202400.291", "1644.5", ""])
+    assert (row.symbol, row.price, row.volume, row.bid, row.ask) == ("ES", 1644.75, 2.0, 1644.5, None)
+
+
+def test_trades_where_a_file_could_be_both() -> None:
+    assert Columns(["timestamp", "symbol", "open", "high", "low", "close", "volume", "price", "size"]).are_trades
+
+
+@pytest.mark.parametrize(
+    ("header", "word"),
+    [
+        ("timestamp,price,size", "symbol"),
+        ("symbol,price,size", "timestamp"),
+        ("timestamp,symbol,price", "size"),
+        ("timestamp,symbol,open,high,low,close", "volume"),
+        ("timestamp,symbol,price,size,Price", "price is there 2 times"),
+        ("timestamp;symbol;price;size", "timestamp;symbol"),
+    ],
+)
+def test_missing_and_doubled_columns(header: str, word: str) -> None:
+    with pytest.raises(SourceError, match=word):
+        Columns(header.split(","))
+
+
+@pytest.mark.parametrize(("text", "symbol"), [("BTC/USD", "BTC-USD"), (" BRK.B ", "BRK.B"), ("6E", "6E")])
+def test_symbols_as_venues_write_them(text: str, symbol: str) -> None:
+    assert TRADES.parse(["0", text, "1", "1"]).symbol == symbol
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (["1", "ES", "10"], "fields"),
+        (["1", "ES", "10", "1", ""], "fields"),
+        (["x", "ES", "10", "1"], "timestamp"),
+        (["1", "es", "10", "1"], "symbol"),
+        (["1", "", "10", "1"], "symbol"),
+        (["1", "A B", "10", "1"], "symbol"),
+        (["1", "ES", "ten", "1"], "price"),
+        (["1", "ES", "0", "1"], "price"),
+        (["1", "ES", "-10", "1"], "price"),
+        (["1", "ES", "1e-999", "1"], "price"),
+        (["1", "ES", "10", "-1"], "size"),
+        (["1", "ES", "10", ""], "size"),
+        (["1", "ES", "10", "1e300"], "size"),
+    ],
+)
+def test_a_bad_trade(fields: list[str], reason: str) -> None:
+    with pytest.raises(BadRow) as bad:
+        TRADES.parse(fields)
+    assert bad.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("prices", "reason"),
+    [
+        (["10", "9", "8", "9"], "range"),
+        (["10", "12", "11", "11"], "range"),
+        (["10", "12", "9", "13"], "range"),
+        (["10", "12", "0", "11"], "low"),
+    ],
+)
+def test_a_bad_bar(prices: list[str], reason: str) -> None:
+    with pytest.raises(BadRow) as bad:
+        BARS.parse(["1", "ES", *prices, "500"])
+    assert bad.value.reason == reason
+
+
+@pytest.mark.parametrize("quote", ["x", "-1", "0"])
+def test_a_bad_quote_is_a_bad_row(quote: str) -> None:
+    columns = Columns(["timestamp", "symbol", "price", "size", "bid", "ask"])
+    with pytest.raises(BadRow) as bad:
+        columns.parse(["1", "ES", "10", "1", quote, "11"])
+    assert bad.value.reason == "bid"
+
+
+def test_what_a_complaint_shows_is_short() -> None:
+    with pytest.raises(BadRow) as bad:
+        micros("x" * 10_000)
+    assert len(str(bad.value)) < 200
+
+
+@given(st.tuples(*[st.text() | st.sampled_from(["1", "ES", "10.5", "1e18", "2e18", "nan", "-0"])] * 4))
+def test_nothing_else_than_a_row_or_a_bad_row(fields: tuple[str, ...]) -> None:
+    try:
+        row = TRADES.parse(fields)
+    except BadRow:
+        return
+    assert row.price > 0
+    assert math.isfinite(row.price + row.volume)

@@ -1,0 +1,403 @@
+"""The semantics of a reader, without a server: a few dicts answer as Redis does."""
+
+import fnmatch
+from typing import Any, TypeVar
+
+import orjson
+import pytest
+
+from cottage.errors import InvalidName, RedisRefused, RedisUnavailable, StateUnavailable
+from cottage.freshness import Freshness
+from cottage.reader.queries import Command, Queries, Query
+from cottage.state import FAIL_SAFE, PhysicsState, Version
+from tests.services.physics.examples import PUBLISHED, state
+
+T = TypeVar("T")
+NOW = 1_766_318_400.0
+
+
+class Server:
+    """Redis as far as a reader asks it. Its clock and the reader's monotonic one go on together."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.seconds = 0.0
+        self.error: Exception | None = None
+        self.round_trips = 0
+        self.commands: list[Command] = []
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def put(self, symbol: str, stored: PhysicsState | bytes) -> None:
+        payload = stored.to_bytes() if isinstance(stored, PhysicsState) else stored
+        self.values[f"physics:state:{symbol}"] = payload
+
+    def works(self, *feeds: dict[str, Any]) -> None:
+        """A writer holds its lease, and these feeds live."""
+        self.values["physics:writer:0"] = b'{"shards":1}'
+        for number, feed in enumerate(feeds):
+            self.values[f"market:feed:F{number}"] = orjson.dumps(feed)
+
+    def answer(self, commands: list[Command]) -> list[Any]:
+        self.round_trips += 1
+        if self.error is not None:
+            raise self.error
+        self.commands += commands
+        return [self._reply(*command) for command in commands]
+
+    def _reply(self, name: str | int, *arguments: str | int) -> Any:
+        match name:
+            case "TIME":
+                now = NOW + self.seconds
+                return int(now), round(now % 1 * 1e6)
+            case "MGET":
+                return [self.values.get(str(key)) for key in arguments]
+            case "SCAN":
+                # Two pages, the second of which repeats a key, as SCAN may.
+                keys = [key.encode() for key in self.values if fnmatch.fnmatchcase(key, str(arguments[2]))]
+                return (7, keys[:2]) if arguments[0] == 0 else (0, keys[1:])
+        raise AssertionError(f"a reader must not send {name}")
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def queries(server: Server) -> Queries:
+    return Queries(server.monotonic)
+
+
+def ask(server: Server, query: Query[T]) -> T:
+    try:
+        commands = next(query)
+        while True:
+            try:
+                replies = server.answer(commands)
+            except (RedisUnavailable, RedisRefused) as error:
+                commands = query.throw(error)
+            else:
+                commands = query.send(replies)
+    except StopIteration as answered:
+        value: T = answered.value
+        return value
+
+
+def test_a_live_state_in_one_round_trip(server: Server, queries: Queries) -> None:
+    held = state(NOW - 0.5)
+    server.put("SPY", held)
+    reading = ask(server, queries.one("SPY", None, None))
+    assert reading is not None
+    assert reading.state == held
+    assert reading.origin == "redis"
+    assert reading.freshness == Freshness("live", None, 0.5)
+    assert server.round_trips == 1
+
+
+def test_many_in_one_round_trip(server: Server, queries: Queries) -> None:
+    for symbol in ("SPY", "QQQ"):
+        server.put(symbol, state(NOW))
+    server.works()
+    ask(server, queries.check())
+    server.round_trips = 0
+    readings = ask(server, queries.many(["SPY", "QQQ", "SPY", "NEW"]))
+    assert list(readings.states) == ["SPY", "QQQ"]
+    assert readings.missing == ("NEW",)
+    assert readings.complete
+    assert server.round_trips == 1
+
+
+def test_more_than_500_in_a_round_trip_for_each_500(server: Server, queries: Queries) -> None:
+    symbols = [f"S{number}" for number in range(1001)]
+    for symbol in symbols:
+        server.put(symbol, state(NOW))
+    assert list(ask(server, queries.many(symbols)).states) == symbols
+    assert server.round_trips == 3
+
+
+def test_age_counts_from_the_moment_of_sending(server: Server, queries: Queries) -> None:
+    server.put("SPY", state(NOW))
+    query = queries.one("SPY", None, None)
+    replies = server.answer(next(query))
+    server.seconds = 2.5  # the answer was that long on its way
+    with pytest.raises(StopIteration) as answered:
+        query.send(replies)
+    assert answered.value.value.freshness.age == 2.5
+
+
+@pytest.mark.parametrize("symbol", ["spy", "A/B", "", "*", "SPY\n"])
+def test_a_bad_symbol_is_refused_before_anything_is_sent(server: Server, queries: Queries, symbol: str) -> None:
+    with pytest.raises(InvalidName):
+        ask(server, queries.one(symbol, None, None))
+    with pytest.raises(InvalidName):
+        ask(server, queries.many(["SPY", symbol]))
+    assert server.round_trips == 0
+
+
+@pytest.mark.parametrize("max_age", [-1.0, float("nan")])
+def test_a_bad_max_age_is_refused(server: Server, queries: Queries, max_age: float) -> None:
+    with pytest.raises(ValueError, match="max_age"):
+        ask(server, queries.one("SPY", max_age, FAIL_SAFE))
+    assert server.round_trips == 0
+
+
+def test_redis_answers_and_has_none(server: Server, queries: Queries) -> None:
+    assert ask(server, queries.one("SPY", None, None)) is None
+    with pytest.raises(StateUnavailable, match="SPY: Redis has no state"):
+        ask(server, queries.one("SPY", 3.0, None))
+
+
+@pytest.mark.parametrize("max_age", [None, 3.0])
+def test_a_fallback_instead_of_none(server: Server, queries: Queries, max_age: float | None) -> None:
+    server.works()
+    reading = ask(server, queries.one("SPY", max_age, PUBLISHED))
+    assert reading is not None
+    assert reading.origin == "fallback"
+    assert reading.state.source == "fallback"
+    assert reading.state.mass == PUBLISHED.mass
+    assert reading.freshness == Freshness("expired", "feed_down", None)
+
+
+def test_max_age(server: Server, queries: Queries) -> None:
+    server.works({"source": "live"})
+    server.put("SPY", state(NOW - 3.0))
+    refused = queries.counts.refused
+    reading = ask(server, queries.one("SPY", 3.0, None))
+    assert reading is not None
+    assert reading.freshness.age == 3.0
+    server.seconds = 0.25
+    with pytest.raises(StateUnavailable, match=r"SPY: its newest sample is 3\.2 s old, 3 s are allowed"):
+        ask(server, queries.one("SPY", 3.0, None))
+    assert queries.counts.refused == refused + 1
+    fallback = ask(server, queries.one("SPY", 3.0, FAIL_SAFE))
+    assert fallback is not None
+    assert fallback.origin == "fallback"
+
+
+def test_a_fallback_is_not_given_where_there_is_a_state(server: Server, queries: Queries) -> None:
+    server.works({"source": "live"})
+    server.put("SPY", state(NOW - 30.0))
+    reading = ask(server, queries.one("SPY", None, FAIL_SAFE))
+    assert reading is not None
+    assert reading.origin == "redis"
+    assert reading.freshness == Freshness("stale", "market_quiet", 30.0)
+
+
+def test_a_state_without_a_time_is_never_fresh(server: Server, queries: Queries) -> None:
+    server.works()
+    server.put("SPY", PUBLISHED)
+    reading = ask(server, queries.one("SPY", None, None))
+    assert reading is not None
+    assert reading.state == PUBLISHED
+    assert reading.freshness == Freshness("expired", "market_quiet", None)
+    with pytest.raises(StateUnavailable, match="does not tell how old"):
+        ask(server, queries.one("SPY", 86_400.0, None))
+
+
+class TestWithoutRedis:
+    @pytest.fixture(autouse=True)
+    def _lost(self, server: Server, queries: Queries) -> None:
+        server.put("SPY", state(NOW - 0.5))
+        ask(server, queries.one("SPY", None, None))
+        server.seconds = 1.0
+        server.error = RedisUnavailable("no answer")
+
+    def test_the_last_state_aged(self, server: Server, queries: Queries) -> None:
+        reading = ask(server, queries.one("SPY", None, None))
+        assert reading is not None
+        assert reading.origin == "remembered"
+        assert reading.freshness == Freshness("live", None, 1.5)
+        server.seconds = 3.0  # Redis has been silent for three seconds
+        reading = ask(server, queries.one("SPY", None, None))
+        assert reading is not None
+        assert reading.freshness == Freshness("stale", "redis_down", 3.5)
+        server.seconds = 60.0
+        reading = ask(server, queries.one("SPY", None, None))
+        assert reading is not None
+        assert reading.freshness == Freshness("expired", "redis_down", 60.5)
+
+    def test_the_fail_safe_vector_for_what_was_never_read(self, server: Server, queries: Queries) -> None:
+        reading = ask(server, queries.one("QQQ", None, None))
+        assert reading is not None
+        assert reading.state == FAIL_SAFE
+        assert reading.origin == "fallback"
+        assert reading.freshness == Freshness("expired", "redis_down", None)
+        with pytest.raises(StateUnavailable, match=r"QQQ: no state is known \(redis_down\)"):
+            ask(server, queries.one("QQQ", 3.0, None))
+
+    def test_a_fallback_of_ones_own(self, server: Server, queries: Queries) -> None:
+        reading = ask(server, queries.one("QQQ", None, PUBLISHED))
+        assert reading is not None
+        assert (reading.state.mass, reading.state.source) == (PUBLISHED.mass, "fallback")
+        assert reading.freshness.cause == "redis_down"
+
+    def test_max_age_holds_for_what_is_remembered(self, server: Server, queries: Queries) -> None:
+        reading = ask(server, queries.one("SPY", 3.0, None))
+        assert reading is not None
+        assert reading.origin == "remembered"
+        server.seconds = 3.0
+        with pytest.raises(StateUnavailable, match="redis_down"):
+            ask(server, queries.one("SPY", 3.0, None))
+
+    def test_all_and_many(self, server: Server, queries: Queries) -> None:
+        everything = ask(server, queries.all())
+        assert list(everything.states) == ["SPY"]
+        assert not everything.complete
+        some = ask(server, queries.many(["QQQ", "SPY"]))
+        assert [reading.origin for reading in some.states.values()] == ["fallback", "remembered"]
+        assert some.missing == ()
+        assert not some.complete
+
+    def test_most_questions_are_answered_without_asking(self, server: Server, queries: Queries) -> None:
+        asked = server.round_trips
+        for _ in range(1000):
+            server.seconds += 0.01
+            ask(server, queries.one("SPY", None, None))
+            ask(server, queries.all())
+            ask(server, queries.check())
+        assert 5 <= server.round_trips - asked <= 200
+
+    def test_back(self, server: Server, queries: Queries) -> None:
+        ask(server, queries.one("SPY", None, None))
+        server.error = None
+        server.seconds = 2.0
+        server.put("SPY", state(NOW + 2.0))
+        reading = ask(server, queries.one("SPY", None, None))
+        assert reading is not None
+        assert reading.origin == "redis"
+        assert reading.freshness == Freshness("live", None, 0.0)
+        assert queries.circuit.error is None
+
+
+def test_lost_in_the_middle_of_a_question(server: Server, queries: Queries) -> None:
+    server.put("SPY", state(NOW - 20.0))
+    query = queries.one("SPY", None, None)
+    looking = query.send(server.answer(next(query)))
+    assert looking[0][0] == "SCAN"
+    with pytest.raises(StopIteration) as answered:
+        query.throw(RedisUnavailable("no answer"))
+    assert answered.value.value.origin == "remembered"
+    assert answered.value.value.freshness == Freshness("stale", "redis_down", 20.0)
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason"),
+    [
+        (b"{", "json"),
+        (b"[]", "object"),
+        (b"\xff\xfe", "json"),
+        (orjson.dumps({**PUBLISHED.as_dict(), "mass": None}), "number"),
+        (orjson.dumps({**PUBLISHED.as_dict(), "mass": "0.4"}), "number"),
+        (orjson.dumps({**PUBLISHED.as_dict(), "regime": "Chaos"}), "regime"),
+        (state(NOW, version=Version(round((NOW + 61) * 1000), 1)).to_bytes(), "epoch"),
+        (state(NOW + 61, version=Version(1, 1)).to_bytes(), "timestamp"),
+    ],
+)
+def test_a_state_that_cannot_be_trusted(server: Server, queries: Queries, stored: bytes, reason: str) -> None:
+    server.works({"source": "live"})
+    server.put("SPY", state(NOW - 1.0))
+    ask(server, queries.one("SPY", None, None))
+    before = queries.counts.bad_states[reason]
+    for symbol in ("SPY", "QQQ"):
+        server.put(symbol, stored)
+    readings = ask(server, queries.many(["SPY", "QQQ"]))
+    assert queries.counts.bad_states[reason] == before + 2
+    assert readings.complete
+    assert readings.states["SPY"].origin == "remembered"
+    assert readings.states["SPY"].freshness == Freshness("live", None, 1.0)
+    assert readings.states["QQQ"].state == FAIL_SAFE
+    with pytest.raises(StateUnavailable, match="no state is known"):
+        ask(server, queries.one("QQQ", 3.0, None))
+
+
+def test_up_to_60_s_ahead_is_a_clock_that_runs_fast(server: Server, queries: Queries) -> None:
+    server.put("SPY", state(NOW + 60.0, version=Version(round((NOW + 60) * 1000), 1)))
+    reading = ask(server, queries.one("SPY", 0.0, None))
+    assert reading is not None
+    assert reading.freshness == Freshness("live", None, 0.0)
+
+
+def test_what_redis_has_no_more_is_forgotten(server: Server, queries: Queries) -> None:
+    for symbol in ("SPY", "QQQ"):
+        server.put(symbol, state(NOW))
+    ask(server, queries.all())
+    del server.values["physics:state:SPY"]
+    assert ask(server, queries.one("SPY", None, None)) is None
+    del server.values["physics:state:QQQ"]
+    ask(server, queries.all())
+    server.error = RedisUnavailable("no answer")
+    assert ask(server, queries.all()).states == {}
+
+
+def test_all_passes_over_keys_that_are_no_symbols(server: Server, queries: Queries) -> None:
+    for symbol in ("SPY", "spy", "A B", "QQQ"):
+        server.put(symbol, state(NOW))
+    assert list(ask(server, queries.all()).states) == ["QQQ", "SPY"]
+
+
+class TestCause:
+    def cause(self, server: Server, queries: Queries) -> str | None:
+        reading = ask(server, queries.one("SPY", None, None))
+        assert reading is not None
+        return reading.freshness.cause
+
+    def test_of_a_young_state_nobody_asks(self, server: Server, queries: Queries) -> None:
+        server.put("SPY", state(NOW - 2.9))
+        assert self.cause(server, queries) is None
+        assert all(command[0] != "SCAN" for command in server.commands)
+
+    def test_writer_down(self, server: Server, queries: Queries) -> None:
+        server.values["market:feed:F0"] = b'{"source":"live"}'
+        server.put("SPY", state(NOW - 3.0))
+        assert self.cause(server, queries) == "writer_down"
+
+    def test_another_shard_writes(self, server: Server, queries: Queries) -> None:
+        server.values["physics:writer:1"] = b'{"shards":2}'  # SPY is its
+        server.put("SPY", state(NOW - 3.0))
+        assert self.cause(server, queries) == "feed_down"
+
+    def test_feed_down(self, server: Server, queries: Queries) -> None:
+        server.works({"source": "replay"})
+        server.put("SPY", state(NOW - 3.0))
+        assert self.cause(server, queries) == "feed_down"
+
+    def test_market_quiet(self, server: Server, queries: Queries) -> None:
+        server.works({"source": "live", "symbols": ["SPY"]})
+        server.values["market:feed:BAD"] = b"["
+        server.put("SPY", state(NOW - 9.0))
+        assert self.cause(server, queries) is None  # the feed lives: not stale yet
+        server.seconds = 1.0
+        assert self.cause(server, queries) == "market_quiet"
+
+    def test_is_looked_for_at_most_every_two_seconds(self, server: Server, queries: Queries) -> None:
+        server.put("SPY", state(NOW - 20.0))
+        for _ in range(20):
+            assert self.cause(server, queries) == "writer_down"
+            server.seconds += 0.5
+        scans = [command for command in server.commands if command[0] == "SCAN" and command[1] == 0]
+        assert len(scans) == 2 * 5  # two kinds of keys, in ten seconds
+
+    def test_is_looked_for_anew_after_redis_was_lost(self, server: Server, queries: Queries) -> None:
+        server.put("SPY", state(NOW - 20.0))
+        assert self.cause(server, queries) == "writer_down"
+        server.error = RedisUnavailable("no answer")
+        assert self.cause(server, queries) == "redis_down"
+        server.error = None
+        server.works({"source": "live"})
+        server.seconds = 1.0
+        assert self.cause(server, queries) == "market_quiet"
+
+
+def test_check(server: Server, queries: Queries) -> None:
+    assert queries.chain is None
+    server.works({"source": "live"})
+    ask(server, queries.check())
+    assert queries.circuit.error is None
+    assert queries.chain is not None
+    assert queries.chain.writers == {(0, 1)}
+    server.error = RedisRefused("WRONGPASS")
+    ask(server, queries.check())
+    assert queries.circuit.error is server.error
+    assert queries.chain is None

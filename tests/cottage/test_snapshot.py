@@ -1,0 +1,131 @@
+import contextlib
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cottage.errors import InvalidMessage, InvalidName
+from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot, Sample, parse_sample
+
+NOW = 1_766_318_400.0
+GOOD = {"price": "450.32", "timestamp": "1766318399.5"}
+
+
+def as_text(snapshot: MarketSnapshot) -> dict[str, str]:
+    return {name: str(value) for name, value in snapshot.to_hash().items()}
+
+
+def test_price_and_timestamp_are_enough() -> None:
+    assert MarketSnapshot.from_hash("SPY", GOOD, NOW) == MarketSnapshot("SPY", 450.32, 1766318399.5)
+    assert MarketSnapshot.from_hash("SPY", GOOD, NOW).source == "unknown"
+
+
+def test_a_field_that_is_not_known_is_not_written() -> None:
+    assert MarketSnapshot("SPY", 1.0, 2.0, bid=0.5).to_hash() == {
+        "price": 1.0,
+        "volume": 0.0,
+        "trades": 0.0,
+        "timestamp": 2.0,
+        "source": "unknown",
+        "bid": 0.5,
+    }
+
+
+_prices = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
+_amounts = st.floats(min_value=0, allow_infinity=False)
+_quotes = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+_words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=32)
+
+
+@given(
+    st.builds(
+        MarketSnapshot,
+        st.just("SPY"),
+        _prices,
+        st.floats(0, NOW + 60),
+        _amounts,
+        _amounts,
+        _words,
+        _quotes,
+        _quotes,
+        _quotes,
+        _quotes,
+        _quotes,
+    )
+)
+def test_what_was_written_is_read_to_the_last_bit(snapshot: MarketSnapshot) -> None:
+    assert MarketSnapshot.from_hash("SPY", as_text(snapshot), NOW) == snapshot
+
+
+NO_NUMBERS = ["", "abc", "nan", "inf", "-inf", "Infinity", "1_000", " 1", "1,5", "0x10", "1e999", "٣", "1" * 5000]
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        *[(field, text) for field in ("price", "timestamp", "volume", "trades") for text in NO_NUMBERS],
+        *[("price", text) for text in ("0", "-0.0", "-1", "1e-999")],
+        *[("timestamp", text) for text in ("-1", str(NOW + 60.1), "1e300")],
+        *[(field, text) for field in ("volume", "trades") for text in ("-1", "-1e-9")],
+        *[("source", text) for text in ("", "x" * 33, "a\nb", "\x1b[31m", "a\x00")],
+    ],
+)
+def test_a_bad_value_is_refused_by_its_fields_name(field: str, text: str) -> None:
+    with pytest.raises(InvalidMessage) as refusal:
+        MarketSnapshot.from_hash("SPY", {**GOOD, field: text}, NOW)
+    assert refusal.value.reason == field
+    assert len(str(refusal.value)) < 200
+
+
+@pytest.mark.parametrize("field", ["price", "timestamp"])
+def test_what_is_required_is_missed(field: str) -> None:
+    with pytest.raises(InvalidMessage) as refusal:
+        MarketSnapshot.from_hash("SPY", {name: text for name, text in GOOD.items() if name != field}, NOW)
+    assert refusal.value.reason == field
+
+
+def test_a_minute_ahead_of_redis_is_the_limit() -> None:
+    assert MarketSnapshot.from_hash("SPY", {**GOOD, "timestamp": str(NOW + 60)}, NOW).timestamp == NOW + 60
+
+
+@pytest.mark.parametrize("text", NO_NUMBERS)
+def test_a_quote_that_is_no_number_is_left_out(text: str) -> None:
+    snapshot = MarketSnapshot.from_hash("SPY", {**GOOD, "bid": text, "ask": "450.33"}, NOW)
+    assert (snapshot.bid, snapshot.ask) == (None, 450.33)
+
+
+def test_fields_of_others_are_ignored() -> None:
+    assert MarketSnapshot.from_hash("SPY", {**GOOD, "mood": "calm"}, NOW) == MarketSnapshot("SPY", 450.32, NOW - 0.5)
+
+
+def test_a_bad_symbol_is_refused() -> None:
+    with pytest.raises(InvalidName):
+        MarketSnapshot.from_hash("spy", GOOD, NOW)
+
+
+def test_a_sample_is_read_from_bytes_as_from_text() -> None:
+    row = ("450.32", "1766318399.5", "7", None, "replay")
+    sample = Sample(450.32, 1766318399.5, 7.0, 0.0, "replay")
+    assert parse_sample(row, NOW) == sample
+    assert parse_sample([None if text is None else text.encode() for text in row], NOW) == sample
+
+
+def test_a_source_that_is_no_text_is_refused() -> None:
+    with pytest.raises(InvalidMessage) as refusal:
+        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00"), NOW)
+    assert refusal.value.reason == "source"
+
+
+_values = st.none() | st.text() | st.binary() | st.floats().map(str) | st.integers().map(str)
+
+
+@given(st.tuples(*[_values] * len(SAMPLE_FIELDS)), st.floats(0, 1e11))
+def test_any_row_is_a_sound_sample_or_refused(row: Any, now: float) -> None:
+    with contextlib.suppress(InvalidMessage):
+        sample = parse_sample(row, now)
+        assert all(math.isfinite(value) and value >= 0 for value in sample[:4])
+        assert sample.price > 0
+        assert sample.timestamp <= now + 60
+        assert sample.source.isprintable()

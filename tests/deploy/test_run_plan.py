@@ -1,0 +1,92 @@
+"""What `make run` starts, and on which ports."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from cottage.errors import SettingsError
+from deploy import run_plan
+from deploy.run_plan import SERVICES, make_plan
+
+# Nothing here may lean on the default ports being free on the machine that runs the tests.
+ANY = {f"{service.name.upper()}_OPS_PORT": "0" for service in SERVICES} | {
+    f"{service.name.upper()}_PORT": "0" for service in SERVICES if service.port
+}
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_every_service_gets_its_ports_and_the_others() -> None:
+    planned = {service.name: service for service in make_plan(ANY).services}
+    assert set(planned) == {"market", "feynman", "physics", "bridge", "broadcaster"}
+    ports = {planned["market"].environment[variable] for variable in ANY}
+    assert len(ports) == len(ANY)
+    assert "0" not in ports
+    for name, service in planned.items():
+        assert service.command[1:] == ("-m", f"services.{name}")
+        assert service.ops == ("127.0.0.1", int(service.environment[f"{name.upper()}_OPS_PORT"]))
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    assert {service.name: (service.port, service.ops_port) for service in SERVICES} == {
+        "market": (None, 9101),
+        "feynman": (None, 9102),
+        "physics": (8001, 9103),
+        "bridge": (8766, 9104),
+        "broadcaster": (8765, 9105),
+    }
+
+
+def test_the_broadcaster_learns_nothing_of_redis() -> None:
+    made = make_plan({**ANY, "REDIS_URL": "redis://:secret@127.0.0.1:1", "REDIS_PASSWORD": "secret"})
+    for service in made.services:
+        assert ("secret" in str(service.environment)) == (service.name != "broadcaster")
+
+
+def test_a_given_redis_is_used_and_none_started() -> None:
+    made = make_plan({**ANY, "REDIS_URL": "redis://elsewhere:6379"})
+    assert made.redis_port is None
+    assert made.redis_url == "redis://elsewhere:6379"
+
+
+def test_redis_moves_to_the_next_free_port(monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
+    monkeypatch.setattr(run_plan, "REDIS_PORT", taken)
+    made = make_plan(ANY)
+    assert made.redis_port is not None
+    assert made.redis_port > taken
+    assert made.redis_url == f"redis://127.0.0.1:{made.redis_port}"
+
+
+@pytest.mark.parametrize("variable", [*ANY, "REDIS_PORT"])
+def test_a_taken_port_is_named(variable: str, taken: int) -> None:
+    with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{taken} .*{variable}"):
+        make_plan({**ANY, variable: str(taken)})
+
+
+@pytest.mark.parametrize("text", ["http", "-1", "65536", "80.5", "٣"])
+def test_a_port_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match="PHYSICS_PORT must be a port"):
+        make_plan({**ANY, "PHYSICS_PORT": text})
+
+
+def test_two_services_on_one_port_are_refused(taken: int) -> None:
+    free = make_plan(ANY).services[0].environment["PHYSICS_PORT"]
+    with pytest.raises(SettingsError, match=f"127.0.0.1:{free}"):
+        make_plan({**ANY, "PHYSICS_PORT": free, "BRIDGE_PORT": free})
+
+
+def test_an_address_for_all_is_dialled_on_this_machine() -> None:
+    made = make_plan({**ANY, "BROADCASTER_HOST": "0.0.0.0", "BRIDGE_HOST": "0.0.0.0"})
+    broadcaster = next(service for service in made.services if service.name == "broadcaster")
+    assert broadcaster.environment["BROADCASTER_HOST"] == "0.0.0.0"
+    assert made.urls["PAGE_URL"].startswith("http://127.0.0.1:")
+    assert broadcaster.environment["BROADCASTER_BRIDGE_URL"].startswith("ws://127.0.0.1:")
+
+
+def test_redis_is_named_last() -> None:
+    assert list(make_plan(ANY).urls)[-1] == "REDIS_URL"

@@ -1,0 +1,216 @@
+"""What the bridge says, put into the hub."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from common.fanout.hub import Hub
+from common.fanout.last_value_cache import Entry
+from cottage import protocol
+from cottage.clock import SystemClock, from_iso
+from cottage.errors import InvalidMessage
+from cottage.protocol import Subscription, Upstream
+from cottage.state import Version
+from services.broadcaster import metrics
+from services.broadcaster.bridge_link import BridgeLink
+from services.broadcaster.link_status import LinkStatus
+from tests.common.fanout.wires import NOW, FakeWire, heartbeat, snapshot, update
+from tests.services.bridge.test_service import PRINTED
+
+
+class Linked:
+    """A link without its socket, and one client of the broadcaster."""
+
+    def __init__(self) -> None:
+        clock = self.clock = SystemClock()
+        self.state = LinkStatus(clock.monotonic(), 60.0)
+        self.hub = Hub(clock, lambda: self.state.upstream(clock.monotonic()))
+        self.link = BridgeLink("ws://test/ws", self.hub, self.state, clock, 3.0)
+        self.wire = FakeWire()
+        self.hub.join(self.wire, Subscription(everything=True))
+        self.wire.payloads()
+
+    def hears(self, *messages: bytes) -> list[bytes]:
+        """What the client is sent for it."""
+        for message in messages:
+            self.link.take(message)
+        self.hub.flush()
+        return self.wire.payloads()
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        return self.hub.table.entries()
+
+
+@pytest.fixture
+async def linked() -> Linked:
+    return Linked()
+
+
+async def test_updates_reach_clients_byte_for_byte(linked: Linked) -> None:
+    payload = update("SPY", 1, 1)
+    assert linked.hears(payload, PRINTED) == [payload]  # the printed one has no version
+    assert linked.entries == {"SPY": Entry(Version(1, 1), payload)}
+
+
+async def test_a_snapshot_gives_the_very_bytes_that_were_published(linked: Linked) -> None:
+    spaced = b'{ "event": "PHYSICS_UPDATE", "symbol": "QQQ", "data": {"alpha": 2.80, "regime": "L\\u00e9vy Stable"} }'
+    sent = linked.hears(snapshot(PRINTED, spaced))
+    assert sent == [PRINTED, spaced]
+    assert {symbol: entry.payload for symbol, entry in linked.entries.items()} == {"SPY": PRINTED, "QQQ": spaced}
+
+
+async def test_a_snapshot_repeats_nothing_to_clients(linked: Linked) -> None:
+    first = [update("SPY", 1, 1), PRINTED.replace(b"SPY", b"QQQ")]
+    assert linked.hears(snapshot(*first)) == first
+    newer = update("SPY", 1, 2)
+    assert linked.hears(snapshot(newer, first[1])) == [newer]
+    assert linked.hears(snapshot(first[0], first[1])) == [], "the older one neither"
+
+
+async def test_a_complete_snapshot_removes_what_it_does_not_name(linked: Linked) -> None:
+    linked.hears(snapshot(update("SPY", 1, 1), update("QQQ", 1, 1)))
+    assert linked.hears(snapshot(update("SPY", 1, 1), last=False)) == []
+    assert linked.hears(snapshot(update("IWM", 1, 1))) == [update("IWM", 1, 1), protocol.removed("QQQ")]
+    assert set(linked.entries) == {"SPY", "IWM"}
+
+
+async def test_an_incomplete_snapshot_removes_nothing(linked: Linked) -> None:
+    linked.hears(snapshot(update("SPY", 1, 1)))
+    assert linked.hears(snapshot(complete=False)) == []
+    assert set(linked.entries) == {"SPY"}
+
+
+async def test_after_an_incomplete_snapshot_a_whole_one_is_asked_for_once_it_can_be_had(linked: Linked) -> None:
+    linked.hears(snapshot(complete=False))
+    assert not linked.link.needs_snapshot
+    linked.hears(heartbeat(Upstream("stale", "redis_down", None)))
+    assert not linked.link.needs_snapshot
+    linked.hears(heartbeat(Upstream("stale", "writer_down", None)))
+    assert linked.link.needs_snapshot
+    linked.hears(snapshot(update("SPY", 1, 1)), heartbeat())
+    assert not linked.link.needs_snapshot
+
+
+async def test_after_a_complete_snapshot_none_is_asked_for(linked: Linked) -> None:
+    linked.hears(snapshot(), heartbeat())
+    assert not linked.link.needs_snapshot
+    linked.hears(heartbeat(Upstream("stale", "redis_down", 1)), heartbeat())
+    assert not linked.link.needs_snapshot
+
+
+async def test_it_is_ready_once_the_snapshot_has_come(linked: Linked) -> None:
+    assert linked.link.problem is not None
+    linked.hears(snapshot(last=False))
+    assert linked.link.problem is not None
+    linked.hears(snapshot())
+    assert linked.link.problem is None
+
+
+async def test_versions_left_out_on_the_link_are_told_to_clients(linked: Linked) -> None:
+    payload = update("SPY", 1, 5)
+    with_skipped = protocol.with_skipped(payload, 3)
+    assert linked.hears(with_skipped) == [with_skipped]
+    assert linked.entries == {"SPY": Entry(Version(1, 5), payload)}
+
+
+async def test_removals_and_agent_updates_pass(linked: Linked) -> None:
+    linked.hears(update("SPY", 1, 1))
+    assert linked.hears(protocol.removed("SPY"), protocol.removed("SPY")) == [protocol.removed("SPY")]
+    agent = b'{ "event": "AGENT_UPDATE", "agent_id": "analyst_001", "data": {} }'
+    assert linked.hears(agent) == [agent]
+
+
+async def test_heartbeats_state_the_upstream_and_are_not_passed_on(linked: Linked) -> None:
+    linked.hears(snapshot())
+    assert linked.hears(heartbeat(Upstream("stale", "redis_down", 4000))) == []
+    upstream = linked.hub.upstream()
+    assert (upstream.status, upstream.cause) == ("stale", "redis_down")
+
+
+async def test_acknowledgements_are_heard_in_silence(linked: Linked) -> None:
+    assert linked.hears(b'{"event":"ACK","action":"subscribe","symbols":["*"]}') == []
+
+
+def edited(message: bytes, **fields: Any) -> bytes:
+    return orjson.dumps({**orjson.loads(message), **fields})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"event":"SOMETHING"}',
+        b'{"event":["SNAPSHOT"]}',
+        b'{"event":"ERROR","code":"x"}',
+        b'{"event":"HEARTBEAT"}',
+        b'{"event":"HEARTBEAT","upstream":{"status":1,"cause":null,"age_ms":null}}',
+        b'{"event":"SNAPSHOT"}',
+        b'{"event":"SNAPSHOT","updates":{}}',
+        b'{"event":"AGENT_UPDATE","agent_id":7}',
+        edited(update("SPY", 1, 1), symbol="spy"),
+        edited(update("SPY", 1, 1), skipped="3"),
+        edited(update("SPY", 1, 1), skipped=-1),
+        edited(update("SPY", 1, 1), skipped=3) + b" ",
+        edited(update("SPY", 1, 1), data=None),
+    ],
+)
+async def test_what_cannot_be_trusted_is_invalid_and_changes_nothing(linked: Linked, message: bytes) -> None:
+    held = update("SPY", 1, 0)
+    linked.hears(snapshot(held))
+    with pytest.raises(InvalidMessage) as caught:
+        linked.link.take(message)
+    assert len(caught.value.detail) < 200
+    assert linked.hears() == []
+    assert linked.entries == {"SPY": Entry(Version(1, 0), held)}
+
+
+async def test_one_bad_update_in_a_snapshot_leaves_the_others(linked: Linked) -> None:
+    counted = metrics.DROPPED.labels("symbol")._value.get()
+    good = [update("SPY", 1, 1), update("QQQ", 1, 1)]
+    bad = edited(good[0], symbol="a/b")
+    assert linked.hears(snapshot(good[0], bad, good[1])) == good
+    assert metrics.DROPPED.labels("symbol")._value.get() == counted + 1
+    assert linked.link.problem is None
+
+
+def said(messages: list[bytes]) -> list[tuple[str, str | None, list[str]]]:
+    fields = [orjson.loads(message) for message in messages]
+    return [(each["status"], each["cause"], each["symbols"]) for each in fields if each["event"] == "FRESHNESS"]
+
+
+def freshness(status: str, cause: str | None, *symbols: str) -> bytes:
+    return orjson.dumps(
+        {"event": "FRESHNESS", "status": status, "cause": cause, "age_ms": 12_000, "symbols": symbols}
+    )
+
+
+async def test_the_bridges_word_on_freshness_counts_while_there_is_a_link(linked: Linked) -> None:
+    linked.link.judge()
+    assert said(linked.wire.payloads()) == [("stale", "bridge_down", ["*"])]
+    assert said(linked.hears(snapshot(), freshness("stale", "market_quiet", "A"))) == [], "not before the heartbeat"
+    assert said(linked.hears(heartbeat())) == [("live", None, ["*"]), ("stale", "market_quiet", ["A"])]
+    assert said(linked.hears(freshness("stale", "feed_down", "B"))) == [("stale", "feed_down", ["B"])]
+    linked.state.lost()
+    linked.link.judge()
+    linked.link.judge()
+    assert said(linked.wire.payloads()) == [("stale", "bridge_down", ["*"])], "once"
+    with pytest.raises(InvalidMessage):
+        linked.hears(freshness("dubious", None, "A"))
+
+
+async def test_what_is_sent_is_stamped_with_the_bridges_clock(linked: Linked) -> None:
+    linked.hears(snapshot(), heartbeat())
+    assert linked.link.bridge_clock.now(linked.clock.monotonic()) == pytest.approx(from_iso(NOW), abs=5)
+
+
+async def test_what_the_bridge_says_of_all_is_what_a_heartbeat_would_say(linked: Linked) -> None:
+    """Else a client's HEARTBEAT would contradict the FRESHNESS before it, until the bridge's next one."""
+    linked.hears(snapshot(), heartbeat(Upstream("stale", "redis_down", 4000)))
+    assert said(linked.hears(freshness("live", None, "*"))) == [("live", None, ["*"])]
+    assert linked.hub.upstream().status == "live"

@@ -1,0 +1,133 @@
+"""What is looked at column by column is accepted, refused and read exactly as one by one."""
+
+import math
+import struct
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cottage.errors import InvalidMessage
+from cottage.snapshot import LONGEST_NUMBER, RawSample, Sample, parse_sample
+from services.feynman.sample_columns import CHUNK, SampleColumns, parse
+
+NOW = 1_766_318_400.0
+USUAL: RawSample = (b"450.32", b"1766318399.5", b"7.0", b"3", b"live")
+
+_nasty = st.sampled_from(
+    [
+        *(b"1_000", b" 1", b"1 ", b"\t1", b"1\n", b"nan", b"inf", b"-inf", b"Infinity", b"0x10", b"1e999", b"-1e999"),
+        *(b"", b",", b"1,2", b"1,", b",1", b"[1]", b"1]", b"[1", b"null", b"true", b'"1"', b"{}", b"1e", b"e1", b"."),
+        *(b"+1", b".5", b"1.", b"007", b"1e5", b"1E+5", b"1e-400", b"-0", b"-0.0", b"0", b"0e0", b"--1", b"+-1"),
+        *("٣".encode(), "１".encode(), "1²".encode(), b"\x00", b"1\x00", b"\xff"),
+        *(b"1" * LONGEST_NUMBER, b"1" * (LONGEST_NUMBER + 1), b"0." + b"3" * 62, b"9" * 400, b"1" * 20, b"1" * 19),
+        *(
+            b"18446744073709551615",
+            b"18446744073709551616",
+            b"9007199254740993",
+            b"5e-324",
+            b"1.7976931348623157e308",
+        ),
+    ]
+)
+_written = st.floats(0, allow_infinity=False).map(lambda value: repr(value).encode())
+_numerals = st.text("+-.0123456789Ee", max_size=LONGEST_NUMBER + 2).map(str.encode)
+_values = _written | st.integers(0, 2**70).map(lambda n: str(n).encode()) | _numerals | _nasty | st.binary(max_size=9)
+_times = st.floats(0, NOW + 61).map(lambda value: repr(value).encode()) | _values
+_words = st.sampled_from([b"live", b"simulate", "Lévy".encode()]) | st.binary(max_size=40) | st.none()
+_sound = st.tuples(_written.filter(lambda text: float(text) > 0), st.just(b"1"), _written, _written, st.just(b"live"))
+_any = st.tuples(st.none() | _values, st.none() | _times, st.none() | _values, st.none() | _values, _words)
+_text = _any.map(lambda row: tuple(None if value is None else value.decode(errors="replace") for value in row))
+
+
+def one_by_one(rows: list[RawSample], now: float) -> tuple[dict[int, Sample], dict[int, str]]:
+    accepted: dict[int, Sample] = {}
+    refused: dict[int, str] = {}
+    for i, row in enumerate(rows):
+        try:
+            accepted[i] = parse_sample(row, now)
+        except InvalidMessage as error:
+            refused[i] = str(error)
+    return accepted, refused
+
+
+def as_rows(samples: SampleColumns) -> dict[int, Sample]:
+    columns = (samples.price, samples.timestamp, samples.volume, samples.trades)
+    rows = zip(*(column.tolist() for column in columns), samples.source, strict=True)
+    return {int(i): Sample(*row) for i, row in zip(samples.index, rows, strict=True)}
+
+
+def assert_same(rows: list[RawSample], now: float = NOW) -> None:
+    samples, refused = parse(rows, now)
+    accepted, faults = one_by_one(rows, now)
+    assert {i: str(error) for i, error in refused} == faults
+    found = as_rows(samples)
+    assert found == accepted
+    assert len(samples) == len(accepted)
+    for i, sample in found.items():  # to the last bit; -0.0 and 0.0 are one number
+        assert [struct.pack("d", value + 0.0) for value in sample[:4]] == [
+            struct.pack("d", value + 0.0) for value in accepted[i][:4]
+        ]
+
+
+@given(st.lists(_sound | _any | _text, max_size=6))
+@example([])
+def test_any_rows_are_read_as_one_by_one(rows: list[RawSample]) -> None:
+    assert_same(rows)
+
+
+@given(_values, st.integers(0, 3), st.integers(0, 2))
+def test_each_value_among_usual_rows(value: bytes, field: int, place: int) -> None:
+    odd = list(USUAL)
+    odd[field] = value
+    rows = [USUAL, USUAL]
+    rows.insert(place, tuple(odd))
+    assert_same(rows)
+    assert_same([tuple(odd)])
+
+
+@given(st.lists(_written, min_size=1, max_size=50))
+def test_written_numbers_are_read_to_the_last_bit(texts: list[bytes]) -> None:
+    rows: list[RawSample] = [(b"1", b"1", text, text, None) for text in texts]
+    samples, refused = parse(rows, NOW)
+    assert refused == []
+    assert samples.volume.tolist() == samples.trades.tolist() == [float(text) for text in texts]
+
+
+def test_a_fault_slows_its_chunk_and_is_named_among_thousands() -> None:
+    rows = [USUAL] * (3 * CHUNK + 7)
+    for i, field in ((0, 0), (CHUNK - 1, 1), (CHUNK, 2), (3 * CHUNK + 6, 4)):
+        row = list(USUAL)
+        row[field] = b""
+        rows[i] = tuple(row)
+    samples, refused = parse(rows, NOW)
+    assert [(i, error.reason) for i, error in refused] == [
+        (0, "price"),
+        (CHUNK - 1, "timestamp"),
+        (CHUNK, "volume"),
+        (3 * CHUNK + 6, "source"),
+    ]
+    assert samples.index.tolist() == [i for i in range(len(rows)) if rows[i] == USUAL]
+    assert set(samples.price.tolist()) == {450.32}
+    assert set(samples.source) == {"live"}
+
+
+def test_only_the_fields_of_the_specification_are_usual() -> None:
+    samples, refused = parse([(b"450.32", b"1703174400", b"89234567", None, None)] * 3, NOW)
+    assert refused == []
+    assert samples.trades.tolist() == [0.0] * 3
+    assert samples.source == ["unknown"] * 3
+
+
+def test_a_part_of_the_samples() -> None:
+    rows: list[RawSample] = [(str(i).encode(), b"1", None, None, str(i).encode()) for i in range(1, 6)]
+    samples, _ = parse(rows, NOW)
+    part = samples.where(samples.index[[0, 3]])
+    assert part.price.tolist() == [1.0, 4.0]
+    assert part.source == ["1", "4"]
+    assert part.index.tolist() == [0, 3]
+
+
+def test_no_clock_is_later_than_what_can_be_written() -> None:
+    rows: list[RawSample] = [(b"1", b"253402300799", None, None, None), (b"1", b"253402300800", None, None, None)]
+    assert_same(rows, math.inf)
+    assert parse(rows, math.inf)[0].index.tolist() == [0]
