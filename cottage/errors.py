@@ -9,7 +9,7 @@ CottageError
  └── RedisError           a command did not do its work
       ├── RedisUnavailable   no connection, no answer in time, or a server still loading: try again
       ├── RedisRefused       wrong password or a forbidden command: trying again soon is useless
-      └── RedisFull          out of memory (§10.2), or of disk for what it must persist
+      └── RedisFull          out of memory, or of disk for what it must persist
 
 Exceptions of libraries are translated where the library is used, with the cause chained.
 """

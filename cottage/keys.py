@@ -1,4 +1,4 @@
-"""Every key, channel and lifetime (specification §2 to §4, §11). No other file spells one.
+"""Every key, channel and lifetime that the suite has in Redis. No other file spells one.
 
 A name is checked before it becomes part of a key, so no command is ever sent with a bad one.
 """
@@ -19,9 +19,9 @@ MARKET_SNAPSHOT = "market:snapshot:"
 MARKET_FEED = "market:feed:"
 AGENT_STATE = "agent:state:"
 
-SNAPSHOT_TTL_SECONDS = 60  # §2.2: stale data protection
+SNAPSHOT_TTL_SECONDS = 60  # a snapshot that nobody renews is stale, and goes
 FEED_TTL_SECONDS = 5  # a feed renews it every second; gone after five missed
-AGENT_STATE_TTL_SECONDS = 3600  # §2.3
+AGENT_STATE_TTL_SECONDS = 3600  # an agent's memory goes an hour after its last write
 
 MOST_SHARDS = 999
 
@@ -74,7 +74,7 @@ def market_snapshot(name: str) -> str:
 
 
 def market_feed(feed_id: str) -> str:
-    return MARKET_FEED + symbol(feed_id)  # a feed's id is an identifier like a symbol (§11.2)
+    return MARKET_FEED + symbol(feed_id)  # a feed's id is an identifier like a symbol
 
 
 def agent_state(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What travels on the channels `state_update` and `trade_signals` (§3): parsed and checked once, at the edge.
+"""What travels on the channels `state_update` and `trade_signals`: parsed and checked once, at the edge.
 
 A consumer sends on the bytes that it received (`payload`), never a copy that it made.
 """

@@ -1,4 +1,4 @@
-"""A market snapshot (§2.2): what a feed says of one symbol now, as the hash `market:snapshot:{SYMBOL}`."""
+"""A market snapshot: what a feed says of one symbol now, as the hash `market:snapshot:{SYMBOL}`."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The physics state of one symbol (§2.1) and the update that announces it (§3.1).
+"""The physics state of one symbol and the update that announces it.
 
 An update is a function of the state alone, so what is healed from a stored state has the very bytes
 that were published.
@@ -39,7 +39,7 @@ class Version(NamedTuple):
 class PhysicsState:
     """The specification's seven fields, and what makes them trustworthy.
 
-    What only FeynmanService writes is None in a state that somebody else wrote as §2.1 prints it.
+    What only FeynmanService writes is None in a state that somebody else wrote with the seven fields alone.
     """
 
     mass: float

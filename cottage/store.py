@@ -1,4 +1,4 @@
-"""Typed access to every structure of the specification (§2, §4), on one client.
+"""Typed access to every structure that the suite has in Redis, on one client.
 
 Names are checked before a command is sent, contents when they are read. What cannot be trusted raises
 InvalidMessage where one value was asked for, and is left out of many: `on_bad` is told its name and why.
@@ -44,7 +44,7 @@ async def scan(client: Client, prefix: str, on_bad: OnBad = _ignore) -> list[str
 
 
 class PhysicsStates:
-    """`physics:state:{SYMBOL}` (§2.1), read only: FeynmanService writes them under its lease."""
+    """`physics:state:{SYMBOL}`, read only: FeynmanService writes them under its lease."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -73,7 +73,7 @@ class PhysicsStates:
 
 
 class MarketSnapshots:
-    """`market:snapshot:{SYMBOL}` (§2.2), a hash that lives 60 s after its last write."""
+    """`market:snapshot:{SYMBOL}`, a hash that lives 60 s after its last write."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -164,7 +164,7 @@ class MarketFeeds:
 
 
 class AgentStates:
-    """`agent:state:{agent_id}` (§2.3): an agent's memory, forgotten an hour after its last write."""
+    """`agent:state:{agent_id}`: an agent's memory, forgotten an hour after its last write."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -178,7 +178,7 @@ class AgentStates:
 
 
 class TaskQueue:
-    """`queue:tasks` (§4.1): first in, first out. A task that was popped is gone, whatever its consumer does."""
+    """`queue:tasks`: first in, first out. A task that was popped is gone, whatever its consumer does."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -201,7 +201,7 @@ class TaskQueue:
 
 
 class StrategyLeaderboard:
-    """`leaderboard:strategies` (§4.2): strategies by Sharpe ratio."""
+    """`leaderboard:strategies`: strategies by Sharpe ratio."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -218,12 +218,12 @@ class StrategyLeaderboard:
 
 
 async def publish_trade_signal(client: Client, signal: TradeSignal) -> int:
-    """On `trade_signals` (§3.2); how many subscribers received it."""
+    """On `trade_signals`; how many subscribers received it."""
     return int(await client.publish(keys.TRADE_SIGNALS, signal.to_bytes()))
 
 
 async def publish_agent_update(client: Client, agent_id: str, timestamp: str, data: dict[str, Any]) -> int:
-    """An AGENT_UPDATE on `state_update` (§3.1); how many subscribers received it."""
+    """An AGENT_UPDATE on `state_update`; how many subscribers received it."""
     update = AgentUpdate.build(agent_id, timestamp, data)
     return int(await client.publish(keys.STATE_UPDATE, update.payload))
 

@@ -31,7 +31,7 @@ from typing import Literal, Self
 from cottage.errors import CottageError
 from deploy.parent_death import dying_with_parent
 
-OLDEST_MAJOR = 7  # §1 of the specification: Redis 7.x
+OLDEST_MAJOR = 7  # Redis 7 is what the suite promises to run on
 REDIS_CONF = Path(__file__).resolve().parent.parent / "redis.conf"
 LOG_NAME = "server.log"
 _VERSION = re.compile(r"\bv=((\d+)\.\d+[.\d]*)")

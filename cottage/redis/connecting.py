@@ -17,7 +17,7 @@ from cottage.redis.cluster import ClusterClient
 from cottage.redis.slots import Address
 from cottage.redis.topology import Topology, topology
 
-CONNECT_SECONDS = 5.0  # §5.1
+CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 5.0
 SENTINEL_SECONDS = 1.0
 """A sentinel that does not answer in that time is passed over."""
@@ -115,7 +115,7 @@ def _usual(timeout: float) -> dict[str, Any]:
     return {
         "socket_connect_timeout": min(CONNECT_SECONDS, timeout),
         "socket_timeout": timeout,
-        "socket_keepalive": True,  # §5.1
+        "socket_keepalive": True,  # a peer that vanished without a word is noticed
         # redis-py 8.1 stops checking for stale connections unless maintenance notices are off: after a
         # restart of the server, the first command on each idle connection would fail.
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),

@@ -1,1 +1,1 @@
-"""The runbook of the specification (§9, §12) for whatever Redis the suite runs on; `make` has a target for each."""
+"""The runbook for whatever Redis the suite runs on: looking into it, deleting, backup, restore. `make` runs each."""

@@ -1,6 +1,6 @@
 """The file that an export writes: Redis commands as they go over the wire (RESP), one after another.
 
-That is what `redis-cli --pipe` reads, so §12.4 of the specification works on it as it is printed. Each server
+That is what `redis-cli --pipe` reads, so a restore needs no program of ours. Each server
 version reads it, and since it arrives as ordinary commands the server's AOF records it.
 
 The first and the last command are ECHOs that say what the file is, how much it holds, and its checksum:

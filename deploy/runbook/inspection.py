@@ -1,4 +1,4 @@
-"""Looking into a server (§9), and deleting from it (§12.1, §12.2)."""
+"""Looking into a server, and deleting from it."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,6 @@ from cottage import keys
 from cottage.redis import BlockingClient, subscribe, translated
 from cottage.store import batches
 
-# §9.2 names the first four.
 METRICS: dict[str, Sequence[str]] = {
     "stats": ("total_commands_processed", "instantaneous_ops_per_sec"),
     "memory": ("used_memory_human", "maxmemory_human", "maxmemory_policy"),
@@ -44,7 +43,7 @@ def stats(client: BlockingClient) -> Iterator[str]:
 
 
 def slow_commands(client: BlockingClient, count: int = 10) -> Iterator[str]:
-    """The newest first (§9.3)."""
+    """The slow commands that the server remembers, the newest first."""
     for entry in client.slowlog_get(count):
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["start_time"]))
         command = _text(entry["command"])
@@ -53,7 +52,7 @@ def slow_commands(client: BlockingClient, count: int = 10) -> Iterator[str]:
 
 
 async def watch(url: str, channel: str, show: Callable[[str], None]) -> NoReturn:
-    """Show every message of the channel (§9.1)."""
+    """Show every message of the channel."""
     async with subscribe(url, channel) as subscription:
         while True:
             for message in await subscription.messages(timeout=3600.0):

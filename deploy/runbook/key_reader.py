@@ -15,7 +15,7 @@ Rebuild = Callable[[bytes, Any], Iterable[bytes]]
 
 
 def all_keys(client: BlockingClient, pattern: str = "*") -> list[bytes]:
-    """The keys that match, sorted, each once. With SCAN: KEYS would block the server (§9.1)."""
+    """The keys that match, sorted, each once. With SCAN: KEYS would block the server."""
     return sorted(set(client.scan_iter(match=pattern, count=SCAN_COUNT)))
 
 

@@ -22,9 +22,9 @@ from deploy.redis_server import REDIS_CONF, find_server, free_port, start
 from tests.bench.telling import progress, say
 
 SPECIFIED = {"GET": (0.1, 0.3, 0.5), "SET": (0.2, 0.4, 0.8), "PUBLISH": (0.3, 0.6, 1.2)}
-"""§6.1: milliseconds at P50, P95 and P99."""
+"""What the specification promises: milliseconds at P50, P95 and P99."""
 SPECIFIED_OPERATIONS = 100_000
-"""§6.2, a second."""
+"""What it promises a second."""
 
 SHARES = (0.50, 0.95, 0.99)
 STATE = (

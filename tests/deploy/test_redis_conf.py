@@ -9,12 +9,12 @@ from cottage.redis import connect_blocking
 from deploy.redis_server import REDIS_CONF, Server, free_port, start
 
 WANTED = {
-    "save": "60 100",  # §7.1
-    "appendonly": "yes",  # §7.2
+    "save": "60 100",
+    "appendonly": "yes",
     "appendfsync": "everysec",
-    "maxmemory": str(256 * 2**20),  # §10.2
+    "maxmemory": str(256 * 2**20),
     "maxmemory-policy": "allkeys-lru",
-    "slowlog-log-slower-than": "10000",  # §9.3
+    "slowlog-log-slower-than": "10000",
     "protected-mode": "yes",
     "client-output-buffer-limit": f"normal 0 0 0 slave 268435456 67108864 60 pubsub {32 * 2**20} {8 * 2**20} 60",
 }

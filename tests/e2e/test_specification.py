@@ -1,7 +1,9 @@
 """Every key and message of the specification's sections 2 and 3, as it prints them.
 
-Read with plain redis-py (`decode_responses=True`, as §5.1), plain `websockets`, and Node's ioredis (§5.2):
-what is promised to programs that know nothing of our code.
+Read with plain redis-py, plain `websockets`, and Node's ioredis: what is promised to programs that know
+nothing of our code. A docstring names the specification's section that it holds the suite to: §2.1 the physics
+state, §2.2 the market snapshot, §3.1 `state_update`, §3.2 `trade_signals`, §5.1 a client in Python (redis-py
+with `decode_responses=True`), §5.2 a client in JavaScript.
 """
 
 import asyncio

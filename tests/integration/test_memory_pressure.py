@@ -1,4 +1,4 @@
-"""Redis without memory, or without disk (§10.2): nothing crashes, all is said, and all comes back."""
+"""Redis without memory, or without disk: nothing crashes, all is said, and all comes back."""
 
 import contextlib
 

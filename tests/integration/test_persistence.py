@@ -1,4 +1,4 @@
-"""What a crash of Redis costs (§7): its files are never torn, and what is lost is known.
+"""What a crash of Redis costs: its files are never torn, and what is lost is known.
 
 Killing the process loses nothing that it had handed to the kernel: the page cache outlives it. So the kills here
 show that nothing is torn by a death of the process, and nothing lost but what it had not handed over yet: usually

@@ -1,4 +1,4 @@
-"""The runbook (§9, §12) on a real Redis of each kind, with and without a password."""
+"""The runbook on a real Redis of each kind, with and without a password."""
 
 import io
 import json
@@ -116,7 +116,7 @@ def test_what_was_exported_is_back_and_still_there_after_two_restarts(
 def test_the_specifications_own_command_reads_an_export(
     durable: OwnRedis, client: BlockingClient, tmp_path: Path
 ) -> None:
-    """§12.4: redis-cli --pipe < dump.rdb."""
+    """`redis-cli --pipe < dump.rdb`, whatever the export's name ends with."""
     if shutil.which("redis-cli") is None:
         pytest.skip("no redis-cli on this machine")
     fill(client)
@@ -290,7 +290,6 @@ def test_state_and_keys(shared: BlockingClient, capsys: pytest.CaptureFixture[st
 def test_stats_and_slow_log(shared: BlockingClient, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stats"]) == 0
     stats = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
-    # §9.2
     assert {
         "total_commands_processed", "instantaneous_ops_per_sec", "used_memory_human", "connected_clients", "keys"
     } <= set(stats)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Every structure of the specification (§2, §4) and both channels (§3), on real servers."""
+"""Every structure of the specification and both channels, on real servers."""
 
 import asyncio
 import contextlib
@@ -52,7 +52,7 @@ async def lifetime(client: Client, key: str) -> int:
     return int(await client.ttl(key))
 
 
-# --- physics:state:{SYMBOL} (§2.1) ---
+# --- physics:state:{SYMBOL} ---
 
 
 async def test_a_state_is_read_as_it_was_written(client: Client) -> None:
@@ -111,7 +111,7 @@ async def test_a_bad_name_is_refused_before_any_command(name: Any) -> None:
                 await call
 
 
-# --- market:snapshot:{SYMBOL} (§2.2) ---
+# --- market:snapshot:{SYMBOL} ---
 
 
 async def test_a_snapshot_is_a_hash_that_lives_a_minute(client: Client) -> None:
@@ -271,7 +271,7 @@ async def test_a_feed_that_cannot_be_read_hides_no_other(client: Client) -> None
     assert sorted(bad) == [("BAD", "json"), ("bad name", "symbol")]
 
 
-# --- agent:state:{agent_id} (§2.3) ---
+# --- agent:state:{agent_id} ---
 
 
 async def test_an_agents_memory_lives_an_hour(client: Client) -> None:
@@ -293,14 +293,14 @@ async def test_a_memory_that_is_no_object_is_refused(client: Client) -> None:
         await AgentStates(client).get("analyst_001")
 
 
-# --- queue:tasks (§4.1) ---
+# --- queue:tasks ---
 
 
 async def test_tasks_leave_in_the_order_they_came(client: Client) -> None:
     queue = TaskQueue(client)
     assert [await queue.push({"n": number}) for number in range(3)] == [1, 2, 3]
     assert await client.type("queue:tasks") == b"list"
-    # What another program pushes and pops as §4.1 prints it is the same queue.
+    # What another program pushes and pops with LPUSH and BRPOP is the same queue.
     await client.lpush("queue:tasks", orjson.dumps({"n": 3}))
     _key, task = await client.brpop(["queue:tasks"], timeout=1) or (None, None)
     assert task == b'{"n":0}'
@@ -339,7 +339,7 @@ async def test_a_task_that_is_no_object_is_off_the_queue(client: Client) -> None
     assert await queue.pop() == {"n": 1}
 
 
-# --- leaderboard:strategies (§4.2) ---
+# --- leaderboard:strategies ---
 
 
 async def test_the_best_strategies_come_first(client: Client) -> None:
@@ -356,7 +356,7 @@ async def test_the_best_strategies_come_first(client: Client) -> None:
     assert await board.top(0) == []
 
 
-# --- channels (§3) ---
+# --- channels ---
 
 
 async def test_an_agent_update_reaches_state_update(client: Client, redis_url: str) -> None:

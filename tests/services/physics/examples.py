@@ -14,7 +14,7 @@ PUBLISHED = PhysicsState(
     regime="Gaussian",
     alpha_coefficient=2.8,
 )
-"""As §2.1 of the specification prints it."""
+"""As the specification prints it."""
 
 
 def state(sampled: float, **changes: Any) -> PhysicsState:
