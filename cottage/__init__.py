@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from cottage.reader.reading import Reading, Readings
     from cottage.redis import connect, connect_blocking, subscribe
     from cottage.snapshot import MarketSnapshot
-    from cottage.state import FAIL_SAFE, PhysicsState, Version
+    from cottage.state import FAIL_SAFE, PhysicsState
     from cottage.store import AgentStates, MarketFeeds, MarketSnapshots, PhysicsStates, StrategyLeaderboard, TaskQueue
+    from cottage.version import Version
 
 __version__ = "0.1.0"
 

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from cottage.errors import InvalidMessage
 
+FUTURE_SECONDS = 60.0
+"""How far ahead of Redis's clock a timestamp or an epoch may lie before it is refused."""
 LATEST_SECONDS = 253_402_300_799.0  # 9999-12-31T23:59:59Z, the last that RFC 3339 can write
 
 

@@ -4,14 +4,16 @@ Contract: `live` less than 10 s since the sample; `stale` after that, or 3 s aft
 after 60 s. The cause is the broken hop nearest to the reader, else `market_quiet`. Times are in seconds.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, cast
 
-from cottage import keys
+from cottage import fields, keys
 from cottage.errors import InvalidName
 
 Status = Literal["live", "stale", "expired"]
+STATUSES: tuple[Status, ...] = ("live", "stale", "expired")
+"""From good to bad."""
 Cause = Literal["bridge_down", "redis_down", "writer_down", "feed_down", "market_quiet"]
 
 ANNOUNCED_SOURCES = frozenset({"simulate", "replay", "live"})
@@ -20,6 +22,8 @@ feed need not, so that its silence proves nothing."""
 
 
 class Thresholds(NamedTuple):
+    """From how many seconds on something is not trusted any more."""
+
     stale: float = 10.0
     """Since the sample."""
     expired: float = 60.0
@@ -27,17 +31,35 @@ class Thresholds(NamedTuple):
     silent: float = 3.0
     """How long a hop is silent before what came through it is stale."""
 
+    def of_sample(self, age: float) -> Status:
+        """How far a sample of that age may be trusted, as far as its age tells."""
+        return _status_after(age, self.stale, self.expired)
+
+    def of_silence(self, seconds: float) -> Status:
+        """How far what came over a hop may be trusted that has been silent for so long."""
+        return _status_after(seconds, self.silent, self.expired)
+
+
+def _status_after(seconds: float, stale: float, expired: float) -> Status:
+    return "expired" if seconds >= expired else "stale" if seconds >= stale else "live"
+
+
+def worst(*statuses: Status) -> Status:
+    return max(statuses, key=STATUSES.index)
+
 
 USUAL = Thresholds()
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
+    """How far something may be trusted: the state of one symbol, or all that comes over the hops up to the writer."""
+
     status: Status
     cause: Cause | None
     """None while live."""
     age: float | None
-    """Seconds since the state's newest sample; None where that is not known."""
+    """Seconds since the state's newest sample, or since the writer was heard; None where that is not known."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -45,6 +67,36 @@ class Freshness:
             "cause": self.cause,
             "age_ms": None if self.age is None else round(self.age * 1000),
         }
+
+    @classmethod
+    def from_fields(cls, said: Mapping[str, Any]) -> "Freshness":
+        """What `as_dict` gave. A cause that is not known here is taken as it is. Raises InvalidMessage."""
+        age_ms = fields.optional_number(said, "age_ms")
+        cause = cast("Cause | None", fields.optional_text(said, "cause"))
+        return cls(fields.one_of(said, "status", STATUSES), cause, None if age_ms is None else age_ms / 1000)
+
+    def aged(self, seconds: float) -> "Freshness":
+        """The same, so many seconds later."""
+        return self if self.age is None else replace(self, age=self.age + seconds)
+
+    def alike(self, other: "Freshness") -> bool:
+        """Whether it says the same, but for the age."""
+        return self.status == other.status and self.cause == other.cause
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is held downstream of such hops is all that Redis has."""
+        return self.cause not in ("redis_down", "bridge_down")
+
+
+@dataclass(frozen=True, slots=True)
+class FreshnessStatement:
+    """What a FRESHNESS message says: so far may the states of these symbols be trusted."""
+
+    freshness: Freshness
+    """Its age is that of the oldest sample among them; of all, the seconds since the writer was heard."""
+    symbols: tuple[str, ...] | None = None
+    """None is all that there are, whatever was said of some before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +108,8 @@ class Feed:
     """None where it does not list them all."""
 
     @classmethod
-    def from_fields(cls, fields: dict[str, Any]) -> "Feed":
-        source, symbols, count = (fields.get(name) for name in ("source", "symbols", "symbol_count"))
+    def from_fields(cls, about: dict[str, Any]) -> "Feed":
+        source, symbols, count = (about.get(name) for name in ("source", "symbols", "symbol_count"))
         listed = isinstance(symbols, list) and all(isinstance(name, str) for name in symbols)
         if not listed or not symbols or (count is not None and count != len(symbols)):
             symbols = None
@@ -112,14 +164,21 @@ def assess(age: float | None, broken: Cause | None, silent: float, thresholds: T
     nothing proves that it is not. broken: the broken hop nearest to the reader. silent: for how many
     seconds that hop has said nothing.
     """
-    status: Status
-    if age is None or age >= thresholds.expired:
-        status = "expired"
-    elif age >= thresholds.stale or (broken is not None and silent >= thresholds.silent):
+    status = "expired" if age is None else thresholds.of_sample(age)
+    if status == "live" and broken is not None and silent >= thresholds.silent:
         status = "stale"
-    else:
-        status = "live"
     return Freshness(status, None if status == "live" else broken or "market_quiet", age)
+
+
+def assess_hops(broken: Cause | None, silent: float, age: float | None, thresholds: Thresholds = USUAL) -> Freshness:
+    """The freshness of all that comes over some hops.
+
+    It is stale as soon as one of them is `broken`, and expired once that one has been silent for long. `age`: seconds
+    since the writer was heard.
+    """
+    if broken is None:
+        return Freshness("live", None, age)
+    return Freshness(worst("stale", thresholds.of_silence(silent)), broken, age)
 
 
 def absent(broken: Cause | None) -> Freshness:

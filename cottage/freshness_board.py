@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from cottage.freshness import Freshness
-from cottage.protocol import FreshnessStatement
+from cottage.freshness import Freshness, FreshnessStatement
 
 MOST_NAMED = 4096
 """Symbols in one statement, so that it fits into a frame."""
@@ -21,13 +20,7 @@ class _Said(NamedTuple):
     """When, by our monotonic clock: ages grow."""
 
     def aged(self, now: float) -> Freshness:
-        status, cause, age = self.freshness.status, self.freshness.cause, self.freshness.age
-        return Freshness(status, cause, None if age is None else age + now - self.at)
-
-
-def alike(one: Freshness, other: Freshness) -> bool:
-    """But for the age."""
-    return one.status == other.status and one.cause == other.cause
+        return self.freshness.aged(now - self.at)
 
 
 class FreshnessBoard:
@@ -58,7 +51,7 @@ class FreshnessBoard:
             self._apart.clear()
             return
         for symbol in statement.symbols:
-            if alike(said.freshness, self.whole):
+            if said.freshness.alike(self.whole):
                 self._apart.pop(symbol, None)
             else:
                 self._apart[symbol] = said
@@ -72,9 +65,9 @@ class FreshnessBoard:
     ) -> list[FreshnessStatement]:
         """What is to be said so that this holds: of all, but for those `apart`. `age`: of a symbol's sample, for
         those that no longer stand apart."""
-        if not alike(whole, self.whole):
+        if not whole.alike(self.whole):
             return [FreshnessStatement(whole), *gathered(apart.items())]
-        news = [(symbol, each) for symbol, each in apart.items() if not alike(each, self.of(symbol))]
+        news = [(symbol, each) for symbol, each in apart.items() if not each.alike(self.of(symbol))]
         back = [symbol for symbol in self._apart if symbol not in apart]
         news += [(symbol, Freshness(whole.status, whole.cause, age(symbol))) for symbol in back]
         return list(gathered(news))

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from cottage import keys
+from cottage import fields, keys
 from cottage.clock import from_iso
-from cottage.errors import InvalidMessage, InvalidName
-from cottage.snapshot import FUTURE_SECONDS
-from cottage.state import PILLARS, Version, finite, load_object, regime, symbol, version
+from cottage.errors import InvalidMessage
+from cottage.state import PILLARS, REGIMES
+from cottage.version import Version, check_epoch
 
 MAX_BYTES = 64 * 1024
 MAX_OPENED = 128
@@ -99,88 +99,78 @@ def parse_state_update(payload: bytes, now: float | None) -> StateMessage:
     it would outrank every honest one; None where the sender has checked that already. Raises
     InvalidMessage with a reason for counting.
     """
-    if len(payload) > MAX_BYTES:
-        raise InvalidMessage("size", f"{len(payload)} bytes, at most {MAX_BYTES} are allowed")
-    fields = load_object(payload)
-    event = fields.get("event")
+    message = _message(payload)
+    event = message.get("event")
     if event == "PHYSICS_UPDATE":
-        return _physics_update(fields, payload, now)
+        return _physics_update(message, payload, now)
     if event == "HEARTBEAT":
-        return _heartbeat(fields, now)
+        return _heartbeat(message, now)
     if event == "AGENT_UPDATE":
-        try:
-            return AgentUpdate(keys.agent_id(fields.get("agent_id")), payload)
-        except InvalidName as error:
-            raise InvalidMessage("agent_id", str(error)) from error
+        return AgentUpdate(fields.agent_id(message), payload)
     raise InvalidMessage("event", "not an event of this channel")
 
 
 def parse_trade_signal(payload: bytes) -> TradeSignal:
     """One message of the channel `trade_signals`. Raises InvalidMessage."""
+    message = _message(payload)
+    if message.get("event") != "TRADE_SIGNAL":
+        raise InvalidMessage("event", "not an event of this channel")
+    data = fields.mapping(message, "data")
+    from_iso(message.get("timestamp"))
+    return TradeSignal(
+        fields.symbol(message),
+        message["timestamp"],
+        fields.text(message, "signal_id"),
+        fields.text(data, "side"),
+        fields.number(data, "confidence"),
+        fields.text(data, "strategy"),
+    )
+
+
+def _message(payload: bytes) -> dict[str, Any]:
     if len(payload) > MAX_BYTES:
         raise InvalidMessage("size", f"{len(payload)} bytes, at most {MAX_BYTES} are allowed")
-    fields = load_object(payload)
-    if fields.get("event") != "TRADE_SIGNAL":
-        raise InvalidMessage("event", "not an event of this channel")
-    data = _data(fields)
-    from_iso(fields.get("timestamp"))
-    confidence = data.get("confidence")
-    if not finite(confidence):
-        raise InvalidMessage("number", "data.confidence is not a finite number")
-    texts = {"signal_id": fields.get("signal_id"), "side": data.get("side"), "strategy": data.get("strategy")}
-    for name, text in texts.items():
-        if not isinstance(text, str):
-            raise InvalidMessage("type", f"{name} is not text")
-    return TradeSignal(symbol(fields), fields["timestamp"], confidence=confidence, **texts)  # type: ignore[arg-type]
+    return fields.load_object(payload)
 
 
-def check_epoch(epoch: int, now: float) -> None:
-    """InvalidMessage("epoch") where it lies more than 60 s ahead of Redis's clock `now` (seconds since 1970)."""
-    if epoch > (now + FUTURE_SECONDS) * 1000:
-        raise InvalidMessage("epoch", f"{epoch} lies in the future")
-
-
-def _physics_update(fields: dict[str, Any], payload: bytes, now: float | None) -> PhysicsUpdate:
-    name = symbol(fields)
+def _physics_update(message: dict[str, Any], payload: bytes, now: float | None) -> PhysicsUpdate:
+    symbol = fields.symbol(message)
     if payload.count(b"{") + payload.count(b"[") > MAX_OPENED:
         raise InvalidMessage("nesting", f"more than {MAX_OPENED} lists and objects")
-    if "skipped" in fields:
+    if "skipped" in message:
         raise InvalidMessage("reserved", "skipped is for the fan-out to add")
-    data = _data(fields)
+    data = fields.mapping(message, "data")
     for key in _NUMBERS:
         value = data.get(key, 0)
-        # finite(), written out: nine calls would be a third of what a message costs
+        # fields.finite(), written out: nine calls would be a third of what a message costs
         if not (type(value) is int or (type(value) is float and isfinite(value))):
             raise InvalidMessage("number", f"data.{key} is not a finite number")
     alpha = data.get("alpha")
     if alpha is None:
         raise InvalidMessage("number", "data.alpha is missing")
-    stamp = fields.get("timestamp")
-    newness = version(fields)
-    if newness is not None and now is not None:
-        check_epoch(newness.epoch, now)
-    source = data.get("source")
-    if not (source is None or type(source) is str):
-        raise InvalidMessage("type", "data.source is not text")
+    version = _version(message, now)
+    stamp = message.get("timestamp")
     time = None if stamp is None else from_iso(stamp)
-    return PhysicsUpdate(name, newness, time, regime(data), alpha, source, payload)
+    regime, source = fields.one_of(data, "regime", REGIMES), fields.optional_text(data, "source")
+    return PhysicsUpdate(symbol, version, time, regime, alpha, source, payload)
 
 
-def _heartbeat(fields: dict[str, Any], now: float | None) -> Heartbeat:
-    newness = version(fields)
-    if newness is None:
+def _heartbeat(message: dict[str, Any], now: float | None) -> Heartbeat:
+    version = _version(message, now)
+    if version is None:
         raise InvalidMessage("version", "a heartbeat without epoch and seq")
-    if now is not None:
-        check_epoch(newness.epoch, now)
-    data = _data(fields)
-    shard, symbols, written = data.get("shard"), data.get("symbols"), data.get("written")
-    if not isinstance(shard, str) or type(symbols) is not int or type(written) is not int:
-        raise InvalidMessage("type", "a heartbeat's data needs shard, symbols and written")
-    return Heartbeat(newness, from_iso(fields.get("timestamp")), shard, symbols, written)
+    data = fields.mapping(message, "data")
+    return Heartbeat(
+        version,
+        from_iso(message.get("timestamp")),
+        fields.text(data, "shard"),
+        fields.whole(data, "symbols"),
+        fields.whole(data, "written"),
+    )
 
 
-def _data(fields: dict[str, Any]) -> dict[str, Any]:
-    data = fields.get("data")
-    if not isinstance(data, dict):
-        raise InvalidMessage("type", "data is not an object")
-    return data
+def _version(message: dict[str, Any], now: float | None) -> Version | None:
+    version = fields.version(message)
+    if version is not None and now is not None:
+        check_epoch(version.epoch, now)
+    return version

@@ -14,7 +14,8 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from cottage import protocol
 from cottage.client.dial import dial
 from cottage.errors import CottageError
-from cottage.state import load_object
+from cottage.fields import load_object, mapping
+from cottage.freshness import Freshness
 
 SECONDS = 5.0
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # these are for listening; nobody can be asked there
@@ -52,7 +53,7 @@ async def _listen(connection: ClientConnection, url: str, full: bool) -> str:
         event = message.get("event")
         greeted = greeted or event == "SNAPSHOT"
         if greeted and event == "HEARTBEAT":
-            upstream = protocol.parse_upstream(message.get("upstream"))
+            upstream = Freshness.from_fields(mapping(message, "upstream"))
             if full and upstream.status != "live":
                 raise Unhealthy(f"{url} is {upstream.status}: {upstream.cause}")
             return f"{url} greets clients; upstream {upstream.status}"

@@ -7,15 +7,15 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from typing import Any, cast, get_args
+from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
 
 from cottage import keys
 from cottage.errors import CottageError, InvalidMessage, InvalidName
-from cottage.freshness import Cause, Freshness, Status
-from cottage.state import Version
+from cottage.freshness import Freshness, FreshnessStatement
+from cottage.version import Version
 
 SUBPROTOCOL = "cottage.v1"
 PATH = "/ws"
@@ -102,64 +102,12 @@ class Request:
     request_id: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """How fresh what comes from above is: `status` live, stale or expired; `cause` None while live."""
-
-    status: Status
-    cause: Cause | None
-    age_ms: int | None
-    """Milliseconds since feynman was heard, as far as is known here."""
-
-    @property
-    def freshness(self) -> Freshness:
-        """Of all that comes from there."""
-        return Freshness(self.status, self.cause, None if self.age_ms is None else self.age_ms / 1000)
-
-    @property
-    def complete(self) -> bool:
-        """Whether what is held is all that Redis has."""
-        return self.cause not in ("redis_down", "bridge_down")
-
-
-def upstream_of(whole: Freshness) -> Upstream:
-    """The same, of what is said of all."""
-    return Upstream(whole.status, whole.cause, None if whole.age is None else round(whole.age * 1000))
-
-
-def parse_upstream(fields: object) -> Upstream:
-    """What a HEARTBEAT says of what is above. Raises InvalidMessage."""
-    if isinstance(fields, dict):
-        status, cause, age_ms = (fields.get(name) for name in ("status", "cause", "age_ms"))
-        if status in get_args(Status) and isinstance(cause, str | None) and isinstance(age_ms, int | None):
-            return Upstream(cast("Status", status), cast("Cause | None", cause), age_ms)
-    raise InvalidMessage("type", "a heartbeat without an upstream")
-
-
-@dataclass(frozen=True, slots=True)
-class FreshnessStatement:
-    """What a FRESHNESS says: so far may the states of these symbols be trusted."""
-
-    freshness: Freshness
-    """Its age is that of the oldest sample among them; of all, the seconds since feynman was heard."""
-    symbols: tuple[str, ...] | None = None
-    """None is all that there are, whatever was said of some before."""
-
-
-def parse_freshness(fields: dict[str, Any]) -> FreshnessStatement:
+def parse_freshness(message: dict[str, Any]) -> FreshnessStatement:
     """A FRESHNESS. Raises InvalidMessage."""
-    status, cause, age_ms, symbols = (fields.get(name) for name in ("status", "cause", "age_ms", "symbols"))
-    if (
-        status in get_args(Status)
-        and isinstance(cause, str | None)
-        and isinstance(age_ms, int | float | None)
-        and isinstance(symbols, list)
-        and all(symbol == ALL or keys.is_symbol(symbol) for symbol in symbols)
-    ):
-        age = None if age_ms is None else age_ms / 1000
-        freshness = Freshness(cast("Status", status), cast("Cause | None", cause), age)
-        return FreshnessStatement(freshness, None if ALL in symbols else tuple(symbols))
-    raise InvalidMessage("type", "a FRESHNESS without status, cause, age_ms and symbols")
+    symbols = message.get("symbols")
+    if not isinstance(symbols, list) or not all(name == ALL or keys.is_symbol(name) for name in symbols):
+        raise InvalidMessage("type", "a FRESHNESS without symbols")
+    return FreshnessStatement(Freshness.from_fields(message), None if ALL in symbols else tuple(symbols))
 
 
 def parse_target(target: str, most_symbols: int = MAX_NAMED_SYMBOLS) -> Subscription | None:
@@ -271,11 +219,11 @@ def _after_space(text: str, at: int) -> int:
     return at
 
 
-def heartbeat(timestamp: str, upstream: Upstream, seqs: dict[str, Version] | None) -> bytes:
+def heartbeat(timestamp: str, upstream: Freshness, seqs: dict[str, Version] | None) -> bytes:
     message: dict[str, Any] = {
         "event": "HEARTBEAT",
         "timestamp": timestamp,
-        "upstream": {"status": upstream.status, "cause": upstream.cause, "age_ms": upstream.age_ms},
+        "upstream": upstream.as_dict(),
     }
     if seqs is not None:
         message["seqs"] = {symbol: tuple(version) for symbol, version in seqs.items()}  # orjson knows no named tuples

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cottage import keys
-from cottage.clock import LATEST_SECONDS
+from cottage.clock import FUTURE_SECONDS, LATEST_SECONDS
 from cottage.errors import InvalidMessage
-
-FUTURE_SECONDS = 60.0
-"""How far ahead of Redis's clock a timestamp (or an epoch) may lie before it is refused."""
 
 UNKNOWN_SOURCE = "unknown"
 LONGEST_NUMBER = 64

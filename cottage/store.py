@@ -12,10 +12,11 @@ import orjson
 
 from cottage import keys
 from cottage.errors import InvalidMessage, InvalidName, RedisError
+from cottage.fields import load_object
 from cottage.messages import AgentUpdate, TradeSignal
 from cottage.redis import BATCH, Client, Command
 from cottage.snapshot import OPTIONAL_FIELDS, SAMPLE_FIELDS, MarketSnapshot, RawSample
-from cottage.state import PhysicsState, load_object
+from cottage.state import PhysicsState
 
 SCAN_COUNT = 1000  # 6 ms for 10,000 keys; the server's default of 10 takes 182
 

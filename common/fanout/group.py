@@ -9,7 +9,8 @@ from common.fanout.conflation import Backlog, Conflated, Update, chunks, conflat
 from common.fanout.frames import deflated_frame, text_frame
 from common.fanout.session import MAX_WAITING, HubView, Session, frames, heartbeat
 from cottage import protocol
-from cottage.protocol import FreshnessStatement, Subscription
+from cottage.freshness import FreshnessStatement
+from cottage.protocol import Subscription
 
 LEAST_DEFLATED_BYTES = 4096
 """What is smaller fits into a few packets as it is, and would cost more than it saves where few clients share it."""

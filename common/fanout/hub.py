@@ -16,9 +16,10 @@ from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import Session, Wire
 from cottage import protocol
 from cottage.clock import Clock, iso_millis
+from cottage.freshness import Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import MAX_NAMED_SYMBOLS, FreshnessStatement, Request, RequestRefused, Subscription, Upstream
-from cottage.state import Version
+from cottage.protocol import MAX_NAMED_SYMBOLS, Request, RequestRefused, Subscription
+from cottage.version import Version
 
 CLIENTS = Gauge("cottage_fanout_clients", "Connected clients")
 SYMBOLS = Gauge("cottage_fanout_symbols", "Symbols with a state")
@@ -36,7 +37,7 @@ class Hub:
     """
 
     def __init__(
-        self, clock: Clock, upstream: Callable[[], Upstream], time: Callable[[], float] | None = None
+        self, clock: Clock, upstream: Callable[[], Freshness], time: Callable[[], float] | None = None
     ) -> None:
         """`time`: what every message is stamped with, in seconds since 1970; the clock's without it."""
         self.table = LastValueCache()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from cottage.state import Version
+from cottage.version import Version
 
 
 class Entry(NamedTuple):

@@ -13,8 +13,9 @@ from common.fanout.conflation import WRITE_BYTES, Backlog, Conflated, conflate, 
 from common.fanout.frames import text_frame
 from common.fanout.last_value_cache import LastValueCache
 from cottage import protocol
+from cottage.freshness import Freshness
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import Code, Request, RequestRefused, Subscription, Upstream
+from cottage.protocol import Code, Request, RequestRefused, Subscription
 
 MAX_WAITING = 64
 """Answers and agent updates that may wait for a client, of each kind."""
@@ -39,7 +40,7 @@ class HubView(Protocol):
     @property
     def table(self) -> LastValueCache: ...
 
-    def upstream(self) -> Upstream: ...
+    def upstream(self) -> Freshness: ...
 
     def timestamp(self) -> str: ...
 

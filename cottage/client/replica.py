@@ -10,10 +10,11 @@ from typing import Any
 
 from cottage.clock import RemoteClock, from_iso
 from cottage.errors import InvalidMessage
-from cottage.freshness import USUAL, Thresholds
+from cottage.fields import mapping, symbol, version
+from cottage.freshness import USUAL, Freshness, FreshnessStatement, Status, Thresholds, worst
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import ALL, FreshnessStatement, Upstream, parse_freshness, parse_upstream, upstream_of
-from cottage.state import Version, symbol, version
+from cottage.protocol import ALL, parse_freshness
+from cottage.version import Version
 
 NAMES_A_REQUEST = 2000
 """A request has at most 64 KiB."""
@@ -53,7 +54,7 @@ class StateReplica:
     states: dict[str, ReplicaState] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     """Asked for by name, and without a state."""
-    upstream: Upstream | None = None
+    upstream: Freshness | None = None
     """What the server gets its states from; None while it has not said."""
     skipped: int = 0
     resyncs: int = 0
@@ -170,13 +171,14 @@ class StateReplica:
         """`live`, `stale` or `expired`; `undated` for a state that does not tell its time; `missing` for none."""
         if name not in self.states:
             return "missing"
-        thresholds, age, silent = self.thresholds, self.age(name, now), now - self.heard_at
-        said = {self.standing.of(name).status, self._hop_status}
-        if "expired" in said or silent >= thresholds.expired or (age is not None and age >= thresholds.expired):
-            return "expired"
-        if said != {"live"} or silent >= thresholds.silent or (age is not None and age >= thresholds.stale):
-            return "stale"
-        return "undated" if age is None else "live"
+        thresholds, age = self.thresholds, self.age(name, now)
+        status = worst(
+            self.standing.of(name).status,
+            self._hop_status,
+            thresholds.of_silence(now - self.heard_at),
+            "live" if age is None else thresholds.of_sample(age),
+        )
+        return "undated" if status == "live" and age is None else status
 
     def cause(self, name: str, now: float) -> str | None:
         """Why it is stale or expired: the broken hop nearest to this client, else `market_quiet`; None where it is
@@ -189,7 +191,7 @@ class StateReplica:
         return hop or self.standing.of(name).cause or "market_quiet"
 
     @property
-    def _hop_status(self) -> str:
+    def _hop_status(self) -> Status:
         """Of what the server gets its states from: stale until it has said. Of a lost server the silence tells, and
         not its last word."""
         if self.phase is not Phase.CONNECTED:
@@ -200,9 +202,7 @@ class StateReplica:
         self._server_clock.told(from_iso(message.get("timestamp")), now)
 
     def _take(self, update: dict[str, Any]) -> None:
-        name, newness, data = symbol(update), version(update), update.get("data")
-        if not isinstance(data, dict):
-            raise InvalidMessage("type", "data is not an object")
+        name, newness, data = symbol(update), version(update), mapping(update, "data")
         if not self.wants(name):
             return
         self._named.add(name)
@@ -239,7 +239,7 @@ class StateReplica:
             return
         settled = not self._unanswered  # else more is to come
         if not self._whole:
-            self.upstream = Upstream("stale", None, None)
+            self.upstream = Freshness("stale", None, None)
         elif self.wanted is None and settled:
             for name in self.states.keys() - self._named:  # what went away while there was no connection
                 self._remove(name)
@@ -250,10 +250,10 @@ class StateReplica:
     def _freshness(self, statement: FreshnessStatement, now: float) -> None:
         self.standing.take(statement, now)
         if statement.symbols is None:  # it says what the next HEARTBEAT will
-            self.upstream = upstream_of(statement.freshness)
+            self.upstream = statement.freshness
 
     def _heartbeat(self, message: dict[str, Any]) -> list[dict[str, Any]]:
-        self.upstream = parse_upstream(message.get("upstream"))
+        self.upstream = Freshness.from_fields(mapping(message, "upstream"))
         if not self._whole and self.upstream.complete:
             # The server had not read everything when it sent the SNAPSHOT: ask for a whole one.
             self._whole = True

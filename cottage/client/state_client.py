@@ -7,7 +7,7 @@
             ...
 
 The twin of `cottage.js`, by the same names. It connects again by itself, with full jitter; a symbol never goes back
-to an older version, whatever server it comes from. It needs no Redis: what reads Redis is cottage/reader/physics_reader.py.
+to an older version, whatever server it comes from. It needs no Redis: what reads Redis is `cottage.reader`.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from cottage.client.dial import CLOSE_SECONDS, dial
 from cottage.client.replica import Phase, ReplicaState, StateReplica
 from cottage.clock import Clock, SystemClock
 from cottage.errors import CottageError, InvalidMessage
-from cottage.freshness import USUAL, Thresholds
+from cottage.freshness import USUAL, Freshness, Thresholds
 from cottage.log import get_logger
-from cottage.protocol import ALL, Close, Upstream
+from cottage.protocol import ALL, Close
 
 ASK_SHARE = 2 / 3
 """Of the silence after which what is held counts as stale: the server is asked, which only has to speak every 5 s."""
@@ -103,7 +103,7 @@ class StateClient:
         return self._replica.phase
 
     @property
-    def upstream(self) -> Upstream | None:
+    def upstream(self) -> Freshness | None:
         return self._replica.upstream
 
     @property

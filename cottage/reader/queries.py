@@ -14,17 +14,18 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cottage import keys
-from cottage.clock import from_iso
+from cottage.clock import FUTURE_SECONDS, from_iso
 from cottage.errors import InvalidMessage, RedisError, StateUnavailable
+from cottage.fields import load_object
 from cottage.freshness import USUAL, Cause, Chain, Feed, Thresholds, assess, shards
 from cottage.log import Throttled, get_logger
-from cottage.messages import check_epoch
 from cottage.reader.circuit_breaker import CircuitBreaker
 from cottage.reader.reading import Origin, Reading, Readings, stand_in
 from cottage.reader.state_cache import CAPACITY, CachedState, StateCache
-from cottage.snapshot import FUTURE_SECONDS, UNKNOWN_SOURCE
-from cottage.state import PhysicsState, load_object
+from cottage.snapshot import UNKNOWN_SOURCE
+from cottage.state import PhysicsState
 from cottage.store import SCAN_COUNT, batches
+from cottage.version import check_epoch
 
 CHAIN_SECONDS = 2.0
 """How long what was learned of writer and feeds holds: their keys live 5 s."""

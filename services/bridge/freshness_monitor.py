@@ -4,7 +4,6 @@ from common import logs
 from common.fanout.hub import Hub
 from cottage.clock import Clock, RemoteClock
 from cottage.freshness import Chain, Feed, Freshness, Thresholds
-from cottage.freshness_board import alike
 from cottage.redis import Client
 from cottage.store import MarketFeeds
 from services.bridge import metrics
@@ -60,7 +59,7 @@ class FreshnessMonitor:
         while True:
             await self._clock.sleep(self._thresholds.silent / JUDGED)
             looks += 1
-            if looks % JUDGED_SYMBOLS == 0 or not alike(self._whole(), hub.standing.whole):
+            if looks % JUDGED_SYMBOLS == 0 or not self._whole().alike(hub.standing.whole):
                 self.judge(hub)
 
     def judge(self, hub: Hub) -> None:
@@ -77,4 +76,4 @@ class FreshnessMonitor:
             say("freshness", **statement.freshness.as_dict(), symbols=symbols)
 
     def _whole(self) -> Freshness:
-        return self._hearing.upstream(self._clock.monotonic()).freshness
+        return self._hearing.upstream(self._clock.monotonic())

@@ -1,7 +1,6 @@
 """How fresh what comes from Redis is, by what was heard last. Pure: the clock is passed in."""
 
-from cottage.freshness import Status, Thresholds, shards
-from cottage.protocol import Upstream
+from cottage.freshness import Freshness, Thresholds, assess_hops, shards
 
 
 class WriterLiveness:
@@ -24,13 +23,12 @@ class WriterLiveness:
         silent = self._thresholds.silent
         return shards(name for name, at in self._heartbeats.items() if now - at < silent)
 
-    def upstream(self, now: float) -> Upstream:
-        """Status live, stale or expired; the cause is the broken hop nearest to the reader."""
+    def upstream(self, now: float) -> Freshness:
+        """How far all that comes from Redis may be trusted; the cause is the broken hop nearest to the reader."""
         heard = max(self._heartbeats.values(), default=None)
-        age_ms = None if heard is None else round((now - heard) * 1000)
         silent = now - (self._started if heard is None else heard)
+        age = None if heard is None else silent
+        if not self.redis_answers:
+            return assess_hops("redis_down", silent, age, self._thresholds)
         writer_silent = heard is None or silent >= self._thresholds.silent
-        if self.redis_answers and not writer_silent:
-            return Upstream("live", None, age_ms)
-        status: Status = "expired" if silent >= self._thresholds.expired else "stale"
-        return Upstream(status, "writer_down" if self.redis_answers else "redis_down", age_ms)
+        return assess_hops("writer_down" if writer_silent else None, silent, age, self._thresholds)

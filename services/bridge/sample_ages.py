@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
+from cottage.clock import FUTURE_SECONDS
 from cottage.freshness import Chain, Freshness, Thresholds, assess
-from cottage.snapshot import FUTURE_SECONDS, UNKNOWN_SOURCE
+from cottage.snapshot import UNKNOWN_SOURCE
 
 
 class DatedSample(NamedTuple):

@@ -21,12 +21,13 @@ from cottage.backoff import Backoff
 from cottage.cancellation import cancellation_kept
 from cottage.clock import Clock, from_iso
 from cottage.errors import InvalidMessage, RedisError, RedisUnavailable, leaves
+from cottage.freshness import Freshness
 from cottage.log import Throttled
-from cottage.messages import MAX_BYTES, AgentUpdate, Heartbeat, PhysicsUpdate, check_epoch, parse_state_update
-from cottage.protocol import Upstream
+from cottage.messages import MAX_BYTES, AgentUpdate, Heartbeat, PhysicsUpdate, parse_state_update
 from cottage.redis import ChannelSubscription, Client, connect, subscribe
 from cottage.state import PhysicsState
 from cottage.store import PhysicsStates, batches, scan
+from cottage.version import check_epoch
 from services.bridge import metrics
 from services.bridge.freshness_monitor import FreshnessMonitor
 from services.bridge.liveness import WriterLiveness
@@ -75,7 +76,7 @@ class RedisBridge:
         upstream, now = self.upstream(), self._clock.monotonic()
         return {
             "redis": {"url": redacted(self._settings.redis_url), "problem": self._problem},
-            "upstream": {"status": upstream.status, "cause": upstream.cause, "age_ms": upstream.age_ms},
+            "upstream": upstream.as_dict(),
             "epoch": self._epoch,
             "writers": sorted(f"{index}/{shards}" for index, shards in self._hearing.writers(now)),
             "feeds": None if self._judge.feeds is None else [feed.source for feed in self._judge.feeds],
@@ -84,7 +85,7 @@ class RedisBridge:
             "broadcasters": len(self._hub),
         }
 
-    def upstream(self) -> Upstream:
+    def upstream(self) -> Freshness:
         return self._hearing.upstream(self._clock.monotonic())
 
     async def _follow(self) -> None:

@@ -18,11 +18,12 @@ from cottage.backoff import Backoff
 from cottage.client.dial import dial
 from cottage.clock import Clock, RemoteClock, from_iso
 from cottage.errors import InvalidMessage
-from cottage.freshness_board import FreshnessBoard, alike
+from cottage.fields import load_object, mapping, symbol, version, whole
+from cottage.freshness import Freshness, FreshnessStatement
+from cottage.freshness_board import FreshnessBoard
 from cottage.log import Throttled
 from cottage.messages import AgentUpdate, parse_state_update
-from cottage.protocol import Close, FreshnessStatement
-from cottage.state import load_object, symbol, version
+from cottage.protocol import Close
 from services.broadcaster import metrics
 from services.broadcaster.link_status import LinkStatus
 
@@ -124,14 +125,14 @@ class BridgeLink:
                 statement, now = protocol.parse_freshness(fields), self._clock.monotonic()
                 self._told.take(statement, now)
                 if statement.symbols is None:  # it says what the bridge's next HEARTBEAT will
-                    self._state.state(protocol.upstream_of(statement.freshness), now)
+                    self._state.state(statement.freshness, now)
                     self.judge()
                 if self._state.up and self._hub.standing.whole.cause != "bridge_down":
                     self._hub.freshness(statement)
             case "HEARTBEAT":
                 now = self._clock.monotonic()
                 self.bridge_clock.told(from_iso(fields.get("timestamp")), now)
-                self._state.state(protocol.parse_upstream(fields.get("upstream")), now)
+                self._state.state(Freshness.from_fields(mapping(fields, "upstream")), now)
                 self.judge()
             case "ACK":
                 pass  # of our own requests
@@ -143,19 +144,16 @@ class BridgeLink:
         now = self._clock.monotonic()
         said = self._hub.standing.whole
         if not self._state.up:
-            whole = self._state.upstream(now).freshness
-            if not alike(whole, said):
-                self._hub.freshness(FreshnessStatement(whole))
+            down = self._state.upstream(now)
+            if not down.alike(said):
+                self._hub.freshness(FreshnessStatement(down))
         elif said.cause == "bridge_down":
             for statement in self._told.whole_of(None, now):
                 self._hub.freshness(statement)
 
     def _update(self, message: bytes, fields: dict[str, Any]) -> None:
-        skipped = fields.get("skipped", 0)
-        if type(skipped) is not int:
-            raise InvalidMessage("type", "skipped is not a whole number")
-        if type(fields.get("data")) is not dict:
-            raise InvalidMessage("type", "data is not an object")
+        skipped = whole(fields, "skipped") if "skipped" in fields else 0
+        mapping(fields, "data")
         payload = protocol.split_skipped(message, skipped) if skipped else message
         self._hub.update(symbol(fields), version(fields), payload, skipped)
 

@@ -8,7 +8,7 @@ from common.fanout.hub import Hub
 from common.fanout.server import FanoutServer
 from common.ops import listening_socket
 from cottage.clock import Clock
-from cottage.protocol import Upstream
+from cottage.freshness import Freshness
 from services.broadcaster import static_files
 from services.broadcaster.bridge_link import BridgeLink
 from services.broadcaster.garbage_collection import GarbageCollection
@@ -25,7 +25,7 @@ class StateBroadcaster:
     def __init__(self, settings: BroadcasterSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._state = LinkStatus(clock.monotonic(), settings.expired_seconds)
+        self._state = LinkStatus(clock.monotonic(), settings.thresholds())
         self._hub = Hub(clock, self.upstream, self._bridge_now)
         self._stopping = False
         self._link = BridgeLink(settings.bridge_url, self._hub, self._state, clock, settings.silence_seconds)
@@ -62,7 +62,7 @@ class StateBroadcaster:
         upstream = self.upstream()
         return {
             "bridge": {"url": self._settings.bridge_url, "problem": self._link.problem},
-            "upstream": {"status": upstream.status, "cause": upstream.cause, "age_ms": upstream.age_ms},
+            "upstream": upstream.as_dict(),
             "symbols": len(self._hub.table),
             "not_live": len(self._hub.standing.apart) if upstream.status == "live" else len(self._hub.table),
             "clients": len(self._hub),
@@ -78,5 +78,5 @@ class StateBroadcaster:
         told = self._link.bridge_clock.now(self._clock.monotonic())
         return self._clock.time() if told is None else told
 
-    def upstream(self) -> Upstream:
+    def upstream(self) -> Freshness:
         return self._state.upstream(self._clock.monotonic())

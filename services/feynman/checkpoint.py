@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cottage import keys
+from cottage.clock import FUTURE_SECONDS
 from cottage.errors import CottageError
-from cottage.snapshot import FUTURE_SECONDS
 from services.feynman.windows import NEWEST, RINGS, SAVED
 
 FORMAT = "curiosity cottage windows 1"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cottage import keys
+from cottage.clock import FUTURE_SECONDS
 from cottage.redis import Client
-from cottage.snapshot import FUTURE_SECONDS
 from services.feynman.symbol_table import StateWrite
 
 # KEYS: the lease, then states. ARGV: the lease's value, its lifetime in ms, the channel, one state a key,

@@ -16,8 +16,8 @@ from cottage.errors import InvalidMessage, RedisError, RedisRefused
 from cottage.log import Throttled
 from cottage.messages import Heartbeat
 from cottage.redis import Client, connect
-from cottage.state import Version
 from cottage.store import MarketSnapshots
+from cottage.version import Version
 from services.feynman import metrics
 from services.feynman.checkpointer import Checkpointer
 from services.feynman.redis_health import RedisHealth

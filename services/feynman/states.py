@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import orjson
 
-from cottage.state import Version
+from cottage.version import Version
 from services.feynman.arrays import FloatArray
 from services.feynman.sample_columns import SampleColumns
 from services.feynman.vector import REGIMES, Vectors

@@ -8,7 +8,7 @@ import numpy as np
 
 from cottage.errors import InvalidMessage
 from cottage.snapshot import RawSample
-from cottage.state import Version
+from cottage.version import Version
 from services.feynman import states
 from services.feynman.arrays import Rows
 from services.feynman.checkpoint import CheckpointPart

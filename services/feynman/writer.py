@@ -17,10 +17,10 @@ import orjson
 
 from common import logs
 from cottage import keys
+from cottage.clock import FUTURE_SECONDS
 from cottage.errors import InvalidMessage, RedisError
+from cottage.fields import load_object
 from cottage.redis import BATCH, COMMAND_SECONDS, Client, Script, connect
-from cottage.snapshot import FUTURE_SECONDS
-from cottage.state import load_object
 from cottage.store import PhysicsStates, batches
 from services.feynman import metrics
 from services.feynman.fence import fence

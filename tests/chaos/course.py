@@ -15,8 +15,8 @@ import httpx
 
 from cottage.errors import RedisError
 from cottage.snapshot import MarketSnapshot
-from cottage.state import Version
 from cottage.store import MarketSnapshots
+from cottage.version import Version
 from tests.chaos.faults import KINDS, Fault
 from tests.chaos.report import Outcome
 from tests.chaos.suite import Member, Suite

@@ -15,7 +15,8 @@ from cottage.backoff import REFUSED_SECONDS
 from cottage.clock import iso_millis
 from cottage.errors import RedisError
 from cottage.redis import connect, subscribe
-from cottage.state import PhysicsState, Version
+from cottage.state import PhysicsState
+from cottage.version import Version
 from tests.chaos.suite import Member, Suite, may_mount
 from tests.support import eventually
 

@@ -52,11 +52,11 @@ def removed_never_sent() -> None:
 
 def always_live() -> None:
     """The bridge says that all is well."""
-    from cottage.protocol import Upstream
+    from cottage.freshness import Freshness
     from services.bridge.freshness_monitor import FreshnessMonitor
     from services.bridge.liveness import WriterLiveness
 
-    WriterLiveness.upstream = lambda self, now: Upstream("live", None, 0)  # type: ignore[method-assign]
+    WriterLiveness.upstream = lambda self, now: Freshness("live", None, 0.0)  # type: ignore[method-assign]
     FreshnessMonitor.judge = lambda self, hub: None  # type: ignore[method-assign]
 
 

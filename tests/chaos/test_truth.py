@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from cottage.state import PhysicsState, Version
+from cottage.state import PhysicsState
+from cottage.version import Version
 from tests.chaos.truth import Course, Truth
 from tests.chaos.watch import Violations
 

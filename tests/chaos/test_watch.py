@@ -8,9 +8,8 @@ import orjson
 import pytest
 
 from cottage import protocol
-from cottage.freshness import Freshness
-from cottage.protocol import FreshnessStatement
-from cottage.state import Version
+from cottage.freshness import Freshness, FreshnessStatement
+from cottage.version import Version
 from tests.chaos.pace import QUICK
 from tests.chaos.watch import RawClient, Violations
 from tests.common.fanout.wires import heartbeat, snapshot, update

@@ -9,7 +9,8 @@ from typing import Any
 from cottage import keys
 from cottage.errors import InvalidMessage, RedisError
 from cottage.redis import Client
-from cottage.state import PhysicsState, Version
+from cottage.state import PhysicsState
+from cottage.version import Version
 from tests.chaos.watch import Violations
 
 KEPT = 400

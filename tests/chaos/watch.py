@@ -22,7 +22,7 @@ from cottage.client.replica import Phase
 from cottage.client.state_client import StateClient
 from cottage.clock import from_iso
 from cottage.protocol import split_skipped, split_snapshot
-from cottage.state import Version
+from cottage.version import Version
 from tests.chaos.pace import Pace
 
 MOST_KEPT = 200

@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from cottage.clock import LATEST_SECONDS, iso_millis
-from cottage.state import REGIMES, PhysicsState, Version
+from cottage.state import REGIMES, PhysicsState
+from cottage.version import Version
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(0, 2**53 - 1)

@@ -3,9 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cottage.freshness import Freshness
-from cottage.freshness_board import MOST_NAMED, FreshnessBoard, alike, gathered
-from cottage.protocol import FreshnessStatement
+from cottage.freshness import Freshness, FreshnessStatement
+from cottage.freshness_board import MOST_NAMED, FreshnessBoard, gathered
 
 LIVE = Freshness("live", None, 0.4)
 DOWN = Freshness("stale", "redis_down", 3.5)
@@ -85,5 +84,5 @@ def test_who_hears_every_change_knows_what_holds(course: list[tuple[Freshness, d
             newcomer.take(statement, 0.0)
         for symbol in SYMBOLS:
             expected = apart.get(symbol, whole)
-            assert alike(listener.of(symbol), expected)
-            assert alike(newcomer.of(symbol), expected)
+            assert listener.of(symbol).alike(expected)
+            assert newcomer.of(symbol).alike(expected)

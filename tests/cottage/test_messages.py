@@ -13,11 +13,11 @@ from cottage.messages import (
     Heartbeat,
     PhysicsUpdate,
     TradeSignal,
-    check_epoch,
     parse_state_update,
     parse_trade_signal,
 )
-from cottage.state import PILLARS, PhysicsState, Version
+from cottage.state import PILLARS, PhysicsState
+from cottage.version import Version, check_epoch
 from tests.cottage.strategies import json_values, states
 
 NOW = 1_766_318_400.0

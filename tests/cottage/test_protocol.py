@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from cottage import protocol
 from cottage.errors import InvalidMessage
-from cottage.freshness import Freshness
-from cottage.protocol import Code, FreshnessStatement, RequestRefused, Subscription
-from cottage.state import Version
+from cottage.freshness import Freshness, FreshnessStatement
+from cottage.protocol import Code, RequestRefused, Subscription
+from cottage.version import Version
 from tests.common.fanout.wires import LIVE, update
 
 EVERYTHING = Subscription(everything=True)

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cottage.errors import InvalidMessage
-from cottage.state import FAIL_SAFE, PILLARS, REGIMES, PhysicsState, Version, finite, load_object
+from cottage.fields import finite, load_object
+from cottage.state import FAIL_SAFE, PILLARS, REGIMES, PhysicsState
+from cottage.version import Version
 from tests.cottage.strategies import json_values, states
 
 AS_PRINTED = b"""{

@@ -16,8 +16,9 @@ from cottage import keys
 from cottage.clock import iso_millis
 from cottage.messages import Heartbeat
 from cottage.redis import Client, connect
-from cottage.state import PhysicsState, Version
+from cottage.state import PhysicsState
 from cottage.store import MarketFeeds
+from cottage.version import Version
 from deploy.redis_server import RunningServer, Server, free_port, start
 from tests.e2e.browser import chromium
 from tests.e2e.suite import Suite

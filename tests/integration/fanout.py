@@ -16,7 +16,8 @@ from cottage import keys
 from cottage.clock import SystemClock
 from cottage.protocol import split_snapshot
 from cottage.redis import Client
-from cottage.state import PhysicsState, Version
+from cottage.state import PhysicsState
+from cottage.version import Version
 from services.bridge.service import RedisBridge
 from services.bridge.settings import BridgeSettings
 from services.broadcaster.service import StateBroadcaster

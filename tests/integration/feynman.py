@@ -13,8 +13,9 @@ from cottage.errors import RedisFull
 from cottage.messages import Heartbeat, PhysicsUpdate, StateMessage, parse_state_update
 from cottage.redis import Client, subscribe
 from cottage.snapshot import MarketSnapshot
-from cottage.state import PhysicsState, Version
+from cottage.state import PhysicsState
 from cottage.store import MarketSnapshots, PhysicsStates
+from cottage.version import Version
 from tests.support import eventually, service
 
 FAST = {"tick_seconds": 0.05, "heartbeat_seconds": 0.1, "discovery_seconds": 0.05, "lease_seconds": 5.0}

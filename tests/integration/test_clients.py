@@ -18,8 +18,8 @@ from cottage.client.state_client import StateClient
 from cottage.clock import iso_millis
 from cottage.freshness import Thresholds
 from cottage.redis import Client, connect
-from cottage.state import Version
 from cottage.store import MarketFeeds
+from cottage.version import Version
 from deploy.redis_server import free_port
 from tests.common.fanout.wires import heartbeat, snapshot, update
 from tests.e2e.browser import chromium

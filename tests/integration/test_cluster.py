@@ -13,8 +13,9 @@ from cottage.reader.physics_reader import BlockingPhysicsReader, PhysicsReader
 from cottage.redis import Client, connect, connect_asking, subscribe
 from cottage.redis.slots import slot_of
 from cottage.snapshot import MarketSnapshot
-from cottage.state import PhysicsState, Version
+from cottage.state import PhysicsState
 from cottage.store import MarketSnapshots, PhysicsStates
+from cottage.version import Version
 from deploy.redis_server import Server, free_port
 from services.feynman.symbol_table import StateWrite
 from services.feynman.writer import LeaseLost, Writer

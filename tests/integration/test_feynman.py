@@ -16,8 +16,9 @@ from cottage.clock import Clock, SystemClock
 from cottage.errors import RedisError
 from cottage.redis import Client, connect
 from cottage.snapshot import MarketSnapshot
-from cottage.state import FAIL_SAFE, PhysicsState, Version
+from cottage.state import FAIL_SAFE, PhysicsState
 from cottage.store import MarketSnapshots, PhysicsStates
+from cottage.version import Version
 from deploy.redis_server import RunningServer, Server, free_port, start
 from services.feynman.service import FeynmanService
 from services.feynman.settings import FeynmanSettings

@@ -16,7 +16,7 @@ from cottage.errors import InvalidMessage, InvalidName, RedisError, RedisUnavail
 from cottage.messages import AgentUpdate, TradeSignal, parse_state_update, parse_trade_signal
 from cottage.redis import Client, connect, subscribe
 from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot
-from cottage.state import PhysicsState, Version
+from cottage.state import PhysicsState
 from cottage.store import (
     AgentStates,
     MarketFeeds,
@@ -29,6 +29,7 @@ from cottage.store import (
     publish_trade_signal,
     scan,
 )
+from cottage.version import Version
 from tests.support import OwnRedis, eventually, heard
 
 STATE = PhysicsState(

@@ -13,7 +13,8 @@ import pytest
 from cottage import keys
 from cottage.errors import RedisError, RedisFull, RedisUnavailable
 from cottage.redis import ChannelSubscription, Client, connect, subscribe
-from cottage.state import FAIL_SAFE, Version
+from cottage.state import FAIL_SAFE
+from cottage.version import Version
 from services.feynman.symbol_table import StateWrite
 from services.feynman.writer import Lease, LeaseLost, Writer
 from tests.support import OwnRedis, eventually, heard

@@ -11,7 +11,8 @@ from common.fanout.frames import deflated_frame, text_frame
 from common.fanout.last_value_cache import LastValueCache
 from cottage import protocol
 from cottage.clock import iso_millis
-from cottage.state import PhysicsState, Version
+from cottage.state import PhysicsState
+from cottage.version import Version
 from tests.bench.telling import progress, say
 
 LEVELS = (1, 3, 6, 9)

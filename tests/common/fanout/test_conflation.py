@@ -4,7 +4,7 @@ import orjson
 
 from common.fanout.conflation import WRITE_BYTES, Backlog, Conflated, Update, chunks, conflate, take_backlog
 from common.fanout.last_value_cache import LastValueCache
-from cottage.state import Version
+from cottage.version import Version
 from tests.common.fanout.wires import update
 
 

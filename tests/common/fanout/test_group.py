@@ -10,9 +10,10 @@ from common.fanout.group import BatchGroup, Group
 from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import MAX_WAITING, Session
 from cottage import protocol
+from cottage.freshness import Freshness
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import Subscription, Upstream
-from cottage.state import Version
+from cottage.protocol import Subscription
+from cottage.version import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update
 
 ALL = Subscription(everything=True, batch=250)
@@ -31,7 +32,7 @@ class Market:
     def monotonic(self) -> float:
         return 100.0
 
-    def upstream(self) -> Upstream:
+    def upstream(self) -> Freshness:
         return LIVE
 
     def timestamp(self) -> str:

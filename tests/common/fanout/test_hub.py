@@ -24,9 +24,9 @@ from common.fanout.group import BatchGroup
 from common.fanout.hub import DELIVERED, SKIPPED, Hub
 from common.fanout.session import Session
 from cottage.clock import SystemClock
-from cottage.freshness import Freshness
-from cottage.protocol import Code, FreshnessStatement, RequestRefused, Subscription, Upstream, parse_request
-from cottage.state import Version
+from cottage.freshness import Freshness, FreshnessStatement
+from cottage.protocol import Code, RequestRefused, Subscription, parse_request
+from cottage.version import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update, version
 
 ALL = Subscription(everything=True)
@@ -37,7 +37,7 @@ def named(*symbols: str) -> Subscription:
     return Subscription(False, frozenset(symbols))
 
 
-def live() -> Upstream:
+def live() -> Freshness:
     return LIVE
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.fanout.last_value_cache import Entry, LastValueCache
-from cottage.state import Version
+from cottage.version import Version
 
 versions = st.builds(Version, st.integers(0, 3), st.integers(0, 5))
 

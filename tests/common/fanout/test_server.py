@@ -29,9 +29,10 @@ from common.fanout.session import MAX_WAITING
 from cottage import protocol
 from cottage.clock import SystemClock
 from cottage.errors import leaves
+from cottage.freshness import Freshness
 from cottage.log import Throttled
-from cottage.protocol import MAX_REQUEST_BYTES, Upstream
-from cottage.state import Version
+from cottage.protocol import MAX_REQUEST_BYTES
+from cottage.version import Version
 from tests.common.fanout.sockets import NewLoop, both_loops, raw_client, run
 from tests.common.fanout.wires import LIVE, update
 from tests.support import eventually
@@ -49,7 +50,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Any:
         yield captured
 
 
-def live() -> Upstream:
+def live() -> Freshness:
     return LIVE
 
 

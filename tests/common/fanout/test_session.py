@@ -12,10 +12,10 @@ from common.fanout.group import Group
 from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import MAX_WAITING, Session
 from cottage import protocol
-from cottage.freshness import Cause
+from cottage.freshness import Cause, Freshness
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import Code, RequestRefused, Subscription, Upstream, parse_request
-from cottage.state import Version
+from cottage.protocol import Code, RequestRefused, Subscription, parse_request
+from cottage.version import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update
 
 ALL = Subscription(everything=True)
@@ -36,7 +36,7 @@ class Source:
         for symbol in symbols:
             self.table.offer(symbol, Version(1, 1), update(symbol, 1, 1))
 
-    def upstream(self) -> Upstream:
+    def upstream(self) -> Freshness:
         return self.stated
 
     def timestamp(self) -> str:
@@ -110,7 +110,7 @@ def test_a_snapshot_without_updates_comes_all_the_same(wanted: Subscription) -> 
 )
 def test_a_snapshot_says_whether_it_is_complete(cause: Cause | None, complete: bool) -> None:
     source, wire = Source(), FakeWire()
-    source.stated = Upstream("stale", cause, None)
+    source.stated = Freshness("stale", cause, None)
     joined(source, wire, ALL)
     assert wire.messages()[0]["complete"] is complete
 

@@ -10,11 +10,11 @@ from websockets.uri import parse_uri
 
 from common.fanout.session import Session
 from cottage import protocol
-from cottage.protocol import Upstream
-from cottage.state import Version
+from cottage.freshness import Freshness
+from cottage.version import Version
 
 NOW = "2025-12-21T12:00:00.000Z"
-LIVE = Upstream("live", None, 120)
+LIVE = Freshness("live", None, 0.12)
 
 
 def update(symbol: str, epoch: int | None = None, seq: int | None = None, **data: Any) -> bytes:
@@ -31,7 +31,7 @@ def snapshot(*updates: bytes, missing: tuple[str, ...] = (), last: bool = True, 
     return protocol.snapshot(NOW, updates, last=last, complete=complete, missing=missing)
 
 
-def heartbeat(upstream: Upstream = LIVE, seqs: dict[str, Version] | None = None) -> bytes:
+def heartbeat(upstream: Freshness = LIVE, seqs: dict[str, Version] | None = None) -> bytes:
     return protocol.heartbeat(NOW, upstream, seqs)
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from cottage import protocol
 from cottage.client.replica import StateReplica
 from cottage.errors import InvalidMessage
-from cottage.protocol import Upstream
-from cottage.state import Version
+from cottage.freshness import Freshness
+from cottage.version import Version
 from tests.common.fanout.wires import LIVE, heartbeat, snapshot, update
 
 SAMPLED = 1766318400.0
@@ -81,7 +81,7 @@ def test_what_went_while_there_was_no_connection_is_forgotten() -> None:
     told.replica.connected(told.now)
     told.hears(snapshot(complete=False))
     assert set(told.held) == {"B", "C"}, "an incomplete one proves nothing"
-    assert told.replica.upstream == Upstream("stale", None, None)
+    assert told.replica.upstream == Freshness("stale", None, None)
 
 
 def test_what_was_asked_for_and_is_not_there_is_missing() -> None:
@@ -160,7 +160,7 @@ def test_a_heartbeat_proves_what_is_held_or_has_it_asked_for_again() -> None:
 def test_a_whole_snapshot_is_asked_for_once_it_can_be_had() -> None:
     told = Told()
     told.hears(snapshot(complete=False))
-    assert told.hears(heartbeat(Upstream("stale", "redis_down", None))) == []
+    assert told.hears(heartbeat(Freshness("stale", "redis_down", None))) == []
     requests = told.hears(heartbeat())
     assert [each["action"] for each in requests] == ["unsubscribe", "subscribe"]
     assert told.hears(heartbeat()) == []
@@ -179,14 +179,14 @@ def test_what_was_left_out_is_counted() -> None:
         (9.9, LIVE, 0, "live"),
         (10, LIVE, 0, "stale"),
         (60, LIVE, 0, "expired"),
-        (0, Upstream("stale", "writer_down", 4000), 0, "stale"),
-        (0, Upstream("expired", "redis_down", 61_000), 0, "expired"),
+        (0, Freshness("stale", "writer_down", 4.0), 0, "stale"),
+        (0, Freshness("expired", "redis_down", 61.0), 0, "expired"),
         (0, LIVE, 2.9, "live"),
         (0, LIVE, 3, "stale"),
         (0, LIVE, 60, "expired"),
     ],
 )
-def test_freshness_is_that_of_the_worst_hop(age: float, upstream: Upstream, silent: float, expected: str) -> None:
+def test_freshness_is_that_of_the_worst_hop(age: float, upstream: Freshness, silent: float, expected: str) -> None:
     told = Told()
     told.hears(snapshot(update("A", 1, 1)), heartbeat(upstream))
     told.replica._server_clock.forget()

@@ -9,7 +9,8 @@ import pytest
 from cottage.errors import InvalidName, RedisRefused, RedisUnavailable, StateUnavailable
 from cottage.freshness import Freshness
 from cottage.reader.queries import Command, Queries, Query
-from cottage.state import FAIL_SAFE, PhysicsState, Version
+from cottage.state import FAIL_SAFE, PhysicsState
+from cottage.version import Version
 from tests.services.physics.examples import PUBLISHED, state
 
 T = TypeVar("T")

@@ -2,8 +2,7 @@
 
 import pytest
 
-from cottage.freshness import USUAL
-from cottage.protocol import Upstream
+from cottage.freshness import USUAL, Freshness
 from services.bridge.liveness import WriterLiveness
 from services.bridge.service import PING_SECONDS
 from services.bridge.settings import BridgeSettings
@@ -12,26 +11,26 @@ from services.bridge.settings import BridgeSettings
 @pytest.mark.parametrize(
     ("redis_answers", "heard", "now", "expected"),
     [
-        (False, None, 100.5, Upstream("stale", "redis_down", None)),
-        (False, None, 160.0, Upstream("expired", "redis_down", None)),
-        (True, None, 100.5, Upstream("stale", "writer_down", None)),
-        (True, None, 160.0, Upstream("expired", "writer_down", None)),
-        (True, 110.0, 110.0, Upstream("live", None, 0)),
-        (True, 110.0, 112.999, Upstream("live", None, 2999)),
-        (True, 110.0, 113.0, Upstream("stale", "writer_down", 3000)),
-        (True, 110.0, 170.0, Upstream("expired", "writer_down", 60_000)),
-        (False, 110.0, 110.5, Upstream("stale", "redis_down", 500)),
-        (False, 110.0, 170.0, Upstream("expired", "redis_down", 60_000)),
+        (False, None, 100.5, Freshness("stale", "redis_down", None)),
+        (False, None, 160.0, Freshness("expired", "redis_down", None)),
+        (True, None, 100.5, Freshness("stale", "writer_down", None)),
+        (True, None, 160.0, Freshness("expired", "writer_down", None)),
+        (True, 110.0, 110.0, Freshness("live", None, 0.0)),
+        (True, 110.0, 112.999, Freshness("live", None, 2.999)),
+        (True, 110.0, 113.0, Freshness("stale", "writer_down", 3.0)),
+        (True, 110.0, 170.0, Freshness("expired", "writer_down", 60.0)),
+        (False, 110.0, 110.5, Freshness("stale", "redis_down", 0.5)),
+        (False, 110.0, 170.0, Freshness("expired", "redis_down", 60.0)),
     ],
 )
 def test_the_broken_hop_nearest_to_the_reader_is_named(
-    redis_answers: bool, heard: float | None, now: float, expected: Upstream
+    redis_answers: bool, heard: float | None, now: float, expected: Freshness
 ) -> None:
     hearing = WriterLiveness(100.0, USUAL)
     hearing.redis_answers = redis_answers
     if heard is not None:
         hearing.heard_writer("0/1", heard)
-    assert hearing.upstream(now) == expected
+    assert hearing.upstream(now).as_dict() == expected.as_dict()
 
 
 def test_each_shard_is_heard_by_itself() -> None:
@@ -41,7 +40,7 @@ def test_each_shard_is_heard_by_itself() -> None:
     hearing.heard_writer("1/2", 102.0)
     assert hearing.writers(102.0) == {(0, 2), (1, 2)}
     assert hearing.writers(104.0) == {(1, 2)}
-    assert hearing.upstream(104.0) == Upstream("live", None, 2000), "one of them writes"
+    assert hearing.upstream(104.0) == Freshness("live", None, 2.0), "one of them writes"
     assert hearing.upstream(105.0).cause == "writer_down"
 
 

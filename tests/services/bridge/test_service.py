@@ -11,7 +11,7 @@ from common.fanout.last_value_cache import Entry
 from cottage.clock import SystemClock
 from cottage.log import Throttled
 from cottage.protocol import Subscription
-from cottage.state import Version
+from cottage.version import Version
 from services.bridge import metrics, service
 from services.bridge.service import RedisBridge
 from services.bridge.settings import BridgeSettings

@@ -10,8 +10,9 @@ from common.fanout.last_value_cache import Entry
 from cottage import protocol
 from cottage.clock import SystemClock, from_iso
 from cottage.errors import InvalidMessage
-from cottage.protocol import Subscription, Upstream
-from cottage.state import Version
+from cottage.freshness import USUAL, Freshness
+from cottage.protocol import Subscription
+from cottage.version import Version
 from services.broadcaster import metrics
 from services.broadcaster.bridge_link import BridgeLink
 from services.broadcaster.link_status import LinkStatus
@@ -24,7 +25,7 @@ class Linked:
 
     def __init__(self) -> None:
         clock = self.clock = SystemClock()
-        self.state = LinkStatus(clock.monotonic(), 60.0)
+        self.state = LinkStatus(clock.monotonic(), USUAL)
         self.hub = Hub(clock, lambda: self.state.upstream(clock.monotonic()))
         self.link = BridgeLink("ws://test/ws", self.hub, self.state, clock, 3.0)
         self.wire = FakeWire()
@@ -85,9 +86,9 @@ async def test_an_incomplete_snapshot_removes_nothing(linked: Linked) -> None:
 async def test_after_an_incomplete_snapshot_a_whole_one_is_asked_for_once_it_can_be_had(linked: Linked) -> None:
     linked.hears(snapshot(complete=False))
     assert not linked.link.needs_snapshot
-    linked.hears(heartbeat(Upstream("stale", "redis_down", None)))
+    linked.hears(heartbeat(Freshness("stale", "redis_down", None)))
     assert not linked.link.needs_snapshot
-    linked.hears(heartbeat(Upstream("stale", "writer_down", None)))
+    linked.hears(heartbeat(Freshness("stale", "writer_down", None)))
     assert linked.link.needs_snapshot
     linked.hears(snapshot(update("SPY", 1, 1)), heartbeat())
     assert not linked.link.needs_snapshot
@@ -96,7 +97,7 @@ async def test_after_an_incomplete_snapshot_a_whole_one_is_asked_for_once_it_can
 async def test_after_a_complete_snapshot_none_is_asked_for(linked: Linked) -> None:
     linked.hears(snapshot(), heartbeat())
     assert not linked.link.needs_snapshot
-    linked.hears(heartbeat(Upstream("stale", "redis_down", 1)), heartbeat())
+    linked.hears(heartbeat(Freshness("stale", "redis_down", 0.001)), heartbeat())
     assert not linked.link.needs_snapshot
 
 
@@ -124,7 +125,7 @@ async def test_removals_and_agent_updates_pass(linked: Linked) -> None:
 
 async def test_heartbeats_state_the_upstream_and_are_not_passed_on(linked: Linked) -> None:
     linked.hears(snapshot())
-    assert linked.hears(heartbeat(Upstream("stale", "redis_down", 4000))) == []
+    assert linked.hears(heartbeat(Freshness("stale", "redis_down", 4.0))) == []
     upstream = linked.hub.upstream()
     assert (upstream.status, upstream.cause) == ("stale", "redis_down")
 
@@ -211,6 +212,6 @@ async def test_what_is_sent_is_stamped_with_the_bridges_clock(linked: Linked) ->
 
 async def test_what_the_bridge_says_of_all_is_what_a_heartbeat_would_say(linked: Linked) -> None:
     """Else a client's HEARTBEAT would contradict the FRESHNESS before it, until the bridge's next one."""
-    linked.hears(snapshot(), heartbeat(Upstream("stale", "redis_down", 4000)))
+    linked.hears(snapshot(), heartbeat(Freshness("stale", "redis_down", 4.0)))
     assert said(linked.hears(freshness("live", None, "*"))) == [("live", None, ["*"])]
     assert linked.hub.upstream().status == "live"

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cottage.clock import LATEST_SECONDS, iso_millis
-from cottage.state import PILLARS, PhysicsState, Version
+from cottage.state import PILLARS, PhysicsState
+from cottage.version import Version
 from services.feynman.sample_columns import SampleColumns
 from services.feynman.states import ending, texts
 from services.feynman.vector import REGIMES, Vectors

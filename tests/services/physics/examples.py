@@ -3,7 +3,8 @@
 from typing import Any
 
 from cottage.clock import iso_millis
-from cottage.state import PhysicsState, Version
+from cottage.state import PhysicsState
+from cottage.version import Version
 
 PUBLISHED = PhysicsState(
     mass=0.42,

@@ -1,0 +1,119 @@
+"""Reading the fields of JSON that somebody else wrote: each function checks one field, and gives its value.
+
+States, messages of the channel and frames of `cottage.v1` are read with these. What is wrong raises InvalidMessage
+with one of a few words as its reason, for counting.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
+
+import orjson
+
+from cottage import keys
+from cottage.errors import InvalidMessage, InvalidName
+from cottage.version import Version
+
+_LARGEST = 2**53 - 1  # a browser holds no greater whole number exactly
+
+Fields = Mapping[str, Any]
+Word = TypeVar("Word", bound=str)
+
+
+def load_object(payload: bytes | str) -> dict[str, Any]:
+    """The JSON object in `payload`. Raises InvalidMessage("json") or ("object")."""
+    try:
+        value = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise InvalidMessage("json", str(error)) from error
+    if not isinstance(value, dict):
+        raise InvalidMessage("object", f"a JSON {type(value).__name__}, not an object")
+    return value
+
+
+def version(fields: Fields) -> Version | None:
+    """(epoch, seq); None where it has neither. Raises InvalidMessage("version") for half of it."""
+    epoch, seq = fields.get("epoch"), fields.get("seq")
+    if epoch is None and seq is None:
+        return None
+    # `type() is int`, since True is an int to isinstance
+    if type(epoch) is not int or type(seq) is not int or not (0 <= epoch <= _LARGEST and 0 <= seq <= _LARGEST):
+        raise InvalidMessage("version", "epoch and seq must both be whole numbers from 0 to 2^53 - 1")
+    return Version(epoch, seq)
+
+
+def symbol(fields: Fields) -> str:
+    """Raises InvalidMessage("symbol")."""
+    value = fields.get("symbol")
+    if not keys.is_symbol(value):
+        raise InvalidMessage("symbol", "missing or not a symbol")
+    return str(value)
+
+
+def agent_id(fields: Fields) -> str:
+    """Raises InvalidMessage("agent_id")."""
+    try:
+        return keys.agent_id(fields.get("agent_id"))
+    except InvalidName as error:
+        raise InvalidMessage("agent_id", str(error)) from error
+
+
+def one_of(fields: Fields, name: str, words: Collection[Word]) -> Word:
+    """One of the words that are allowed there. Raises InvalidMessage with the field's name as its reason."""
+    value = fields.get(name)
+    if not isinstance(value, str) or value not in words:
+        raise InvalidMessage(name, "none of " + ", ".join(sorted(words)))
+    return value  # type: ignore[return-value]  # it is one of them
+
+
+def finite(value: object) -> bool:
+    """Whether it is a finite JSON number (true and false are none)."""
+    return type(value) in (float, int) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def number(fields: Fields, name: str) -> float:
+    """Raises InvalidMessage("number")."""
+    value: Any = fields.get(name)
+    if not finite(value):
+        raise InvalidMessage("number", f"{name} is not a finite number")
+    return float(value)
+
+
+def optional_number(fields: Fields, name: str) -> float | None:
+    return None if fields.get(name) is None else number(fields, name)
+
+
+def whole(fields: Fields, name: str) -> int:
+    """A whole number. Raises InvalidMessage("type")."""
+    value = fields.get(name)
+    if type(value) is not int:
+        raise InvalidMessage("type", f"{name} is not a whole number")
+    return value
+
+
+def optional_count(fields: Fields, name: str) -> int | None:
+    """A whole number from 0 on, or None. Raises InvalidMessage("number")."""
+    value = fields.get(name)
+    if value is None or (type(value) is int and value >= 0):
+        return value
+    raise InvalidMessage("number", f"{name} is not a whole number from 0")
+
+
+def text(fields: Fields, name: str) -> str:
+    """Raises InvalidMessage("type")."""
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise InvalidMessage("type", f"{name} is not text")
+    return value
+
+
+def optional_text(fields: Fields, name: str) -> str | None:
+    return None if fields.get(name) is None else text(fields, name)
+
+
+def mapping(fields: Fields, name: str) -> dict[str, Any]:
+    """A JSON object within the object. Raises InvalidMessage("type")."""
+    value = fields.get(name)
+    if not isinstance(value, dict):
+        raise InvalidMessage("type", f"{name} is not an object")
+    return value
