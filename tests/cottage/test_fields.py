@@ -1,6 +1,6 @@
 """Fields of JSON that somebody else wrote: each is read by its rule, or refused with its reason."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +9,10 @@ from cottage import fields
 from cottage.errors import InvalidMessage
 
 Reader = Callable[[Any, str], Any]
+
+
+def each(read: Reader, reason: str, *values: Any) -> Iterator[tuple[Reader, Any, str]]:
+    return ((read, value, reason) for value in values)
 
 
 @pytest.mark.parametrize(
@@ -33,13 +37,13 @@ def test_what_may_be_there(read: Reader, value: Any) -> None:
 @pytest.mark.parametrize(
     ("read", "value", "reason"),
     [
-        *((fields.number, value, "number") for value in (None, True, "1", float("nan"), float("inf"), [])),
-        *((fields.optional_number, value, "number") for value in (False, "1", float("nan"))),
-        *((fields.whole, value, "type") for value in (None, True, 1.0, "1")),
-        *((fields.optional_count, value, "number") for value in (-1, True, 1.0, "1")),
-        *((fields.text, value, "type") for value in (None, 1, [])),
-        *((fields.optional_text, value, "type") for value in (1, [])),
-        *((fields.mapping, value, "type") for value in (None, [], "{}")),
+        *each(fields.number, "number", None, True, "1", float("nan"), float("inf"), []),
+        *each(fields.optional_number, "number", False, "1", float("nan")),
+        *each(fields.whole, "type", None, True, 1.0, "1"),
+        *each(fields.optional_count, "number", -1, True, 1.0, "1"),
+        *each(fields.text, "type", None, 1, []),
+        *each(fields.optional_text, "type", 1, []),
+        *each(fields.mapping, "type", None, [], "{}"),
     ],
 )
 def test_what_may_not(read: Reader, value: Any, reason: str) -> None:
@@ -52,9 +56,10 @@ def test_words_and_names() -> None:
     assert fields.one_of({"status": "live"}, "status", ("live", "stale")) == "live"
     assert fields.agent_id({"agent_id": "analyst_001"}) == "analyst_001"
     assert fields.symbol({"symbol": "BRK.B"}) == "BRK.B"
-    for value in (None, "dead", ["live"]):
+    words: list[Any] = [None, "dead", ["live"]]
+    for word in words:
         with pytest.raises(InvalidMessage) as refusal:
-            fields.one_of({"status": value}, "status", ("live", "stale"))
+            fields.one_of({"status": word}, "status", ("live", "stale"))
         assert refusal.value.reason == "status"
     for read, name in ((fields.agent_id, "agent_id"), (fields.symbol, "symbol")):
         for value in (None, "a b", 7):
