@@ -21,7 +21,7 @@ from cottage.errors import SettingsError
 disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series for a time nobody asked for
 
 
-TASKS = Gauge("cottage_tasks", "Tasks of the event loop: a number that only grows is a leak")
+TASKS = Gauge("cottage_event_loop_tasks", "Tasks of the event loop: a number that only grows is a leak.")
 
 BACKLOG = 4096
 """Connections that may wait to be accepted; the kernel holds it to net.core.somaxconn."""

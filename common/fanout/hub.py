@@ -21,13 +21,15 @@ from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import MAX_NAMED_SYMBOLS, Request, RequestRefused, Subscription
 from cottage.version import Version
 
-CLIENTS = Gauge("cottage_fanout_clients", "Connected clients")
-SYMBOLS = Gauge("cottage_fanout_symbols", "Symbols with a state")
-UPDATES = Counter("cottage_fanout_updates_total", "Newer states taken, and removals")
-STALE = Counter("cottage_fanout_not_newer_total", "States that were not newer than what was held")
-DELIVERED = Counter("cottage_fanout_delivered_total", "Updates written to clients that have left since")
-SKIPPED = Counter("cottage_fanout_skipped_total", "Versions left out for slow clients that have left since")
-AGENT_DROPS = Counter("cottage_fanout_agent_drops_total", "Agent updates dropped for clients that have left since")
+CLIENTS = Gauge("cottage_fanout_clients", "Connected clients.")
+SYMBOLS = Gauge("cottage_fanout_symbols", "Symbols in the last-value cache.")
+UPDATES = Counter("cottage_fanout_updates_total", "Newer states taken, and removals.")
+STALE = Counter("cottage_fanout_updates_outdated_total", "States that were not newer than the last value.")
+DELIVERED = Counter("cottage_fanout_updates_delivered_total", "Updates written to clients that have left since.")
+SKIPPED = Counter("cottage_fanout_updates_conflated_total", "Versions skipped for slow clients that have left since.")
+AGENT_DROPS = Counter(
+    "cottage_fanout_agent_updates_dropped_total", "Agent updates dropped for slow clients that have left since."
+)
 
 
 class Hub:

@@ -28,11 +28,11 @@ from cottage.clock import Clock
 from cottage.log import Throttled
 from cottage.protocol import Close, RequestRefused
 
-REFUSED = Counter("cottage_fanout_refused_total", "Requests answered with ERROR", ["code"])
+REFUSED = Counter("cottage_fanout_requests_refused_total", "Requests answered with ERROR, by its code.", ["code"])
 HANDSHAKES_REFUSED = Counter(
-    "cottage_fanout_handshakes_refused_total", "Handshakes that failed, by HTTP status", ["status"]
+    "cottage_fanout_handshakes_refused_total", "Handshakes that failed, by HTTP status.", ["status"]
 )
-CLOSED = Counter("cottage_fanout_closed_total", "Connections that ended, by close code", ["code"])
+CLOSED = Counter("cottage_fanout_connections_closed_total", "Connections that ended, by close code.", ["code"])
 _COUNTED_CODES = frozenset(range(1000, 1016))  # a client may close with any of 2,000 others
 
 NOT_SENT_BYTES = 16 * 1024

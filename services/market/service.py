@@ -96,7 +96,7 @@ class MarketService:
             except RedisError as error:
                 metrics.SNAPSHOTS_REPLACED.inc(self._outbox.put_back(batch))
                 self._failures += 1
-                metrics.REDIS_FAILURES.inc()
+                metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
                 self._fails("writing", error)
                 if not self._outbox.closed:
                     await self._clock.sleep(backoff.next(error))

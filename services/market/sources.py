@@ -177,7 +177,7 @@ class Replayed:
                 self._counted = self._recording.rows
 
     def _bad_row(self, line: int, error: BadRow) -> None:
-        metrics.ROWS_BAD.labels(error.reason).inc()
+        metrics.ROWS_DROPPED.labels(error.reason).inc()
         self._throttled.warning("bad_row", error.reason, line=line, reason=error.reason, detail=error.detail)
 
     def about(self) -> dict[str, Any]:

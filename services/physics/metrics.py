@@ -1,4 +1,4 @@
-"""Counts of the physics API, and of the reader that it asks."""
+"""Metrics of the physics API, and of the reader that it asks."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,18 @@ from prometheus_client.registry import Collector
 
 from cottage.reader.queries import ReaderCounts
 
-REQUESTS = Counter("cottage_physics_requests_total", "Requests answered", ["route", "status"])
+REQUESTS = Counter(
+    "cottage_physics_requests_total", "Requests answered, by route and HTTP status.", ["route", "status"]
+)
 REQUEST_SECONDS = Histogram(
-    "cottage_physics_request_seconds",
-    "Time to answer a request",
+    "cottage_physics_request_duration_seconds",
+    "Time to answer a request, by route.",
     ["route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
-BAD_SNAPSHOTS = Counter("cottage_physics_bad_snapshots_total", "Snapshots that cannot be trusted", ["reason"])
+BAD_SNAPSHOTS = Counter(
+    "cottage_physics_snapshots_dropped_total", "Snapshots that cannot be trusted, by reason.", ["reason"]
+)
 
 
 class ReaderCollector(Collector):
@@ -27,22 +31,22 @@ class ReaderCollector(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         counts = self.counts
         reads = CounterMetricFamily(
-            "cottage_physics_reads", "States asked for, by what the reader had to say", labels=["outcome"]
+            "cottage_physics_reads", "States asked for, by where the answer came from.", labels=["outcome"]
         )
         for outcome in ("redis", "remembered", "fallback", "absent"):
             reads.add_metric([outcome], counts.reads[outcome])
         yield reads
         yield CounterMetricFamily(
-            "cottage_physics_refused", "States refused under a max_age: too old, or none", counts.refused
+            "cottage_physics_reads_refused", "States refused under a max_age: too old, or none.", counts.refused
         )
         bad = CounterMetricFamily(
-            "cottage_physics_bad_states", "Stored states that cannot be trusted", labels=["reason"]
+            "cottage_physics_states_dropped", "Stored states that cannot be trusted, by reason.", labels=["reason"]
         )
         for reason, number in counts.bad_states.items():
             bad.add_metric([reason], number)
         yield bad
         yield CounterMetricFamily(
-            "cottage_physics_redis_lost", "Times that Redis stopped answering", counts.redis_lost
+            "cottage_physics_redis_lost", "Times that Redis stopped answering.", counts.redis_lost
         )
 
 

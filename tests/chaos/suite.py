@@ -107,7 +107,7 @@ class Member:
         """Asyncio tasks that it has."""
         assert self.process is not None
         for line in (await self.process.get("/metrics")).text.splitlines():
-            if line.startswith("cottage_tasks "):
+            if line.startswith("cottage_event_loop_tasks "):
                 return round(float(line.split()[1]))
         return None
 

@@ -599,7 +599,7 @@ async def test_bad_snapshots_are_named_once_and_everything_else_goes_on(
         assert "market:snapshot:C1 is no hash" in [line["error"] for line in said]
         metrics = (await running.get("/metrics")).text
         for field in set(expected):
-            line = f'cottage_feynman_snapshots_refused_total{{field="{field}"}} {float(expected.count(field))}'
+            line = f'cottage_feynman_snapshots_dropped_total{{reason="{field}"}} {float(expected.count(field))}'
             assert line in metrics
         # one that turns bad keeps its last state, one that turns good has one
         before = await client.get("physics:state:SPY")

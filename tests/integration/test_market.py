@@ -71,7 +71,7 @@ async def test_simulate(redis_url: str, client: Client) -> None:
         assert status["redis"]["problem"] is None
         metrics = (await market.get("/metrics")).text
         assert "cottage_market_snapshots_written_total" in metrics
-        assert "cottage_market_snapshots_waiting 0.0" in metrics
+        assert "cottage_market_backlog_snapshots 0.0" in metrics
 
         assert await market.stop() == 0
         assert await MarketFeeds(client).alive() == {}, "a feed that stops says so"

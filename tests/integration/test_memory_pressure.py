@@ -50,7 +50,7 @@ async def test_what_is_evicted_comes_back_with_the_next_tick(own_redis: OwnRedis
 
         async def evicted() -> bool:
             await fills(client, 6)  # a stranger takes all the room that there is, again and again
-            return await metric(feynman, "cottage_redis_evicted_keys_total") > 0
+            return await metric(feynman, "cottage_feynman_redis_evicted_keys_total") > 0
 
         await eventually(evicted, 30)
         unwell = await feynman.logged("redis_unwell")
@@ -114,7 +114,7 @@ async def test_the_market_keeps_the_newest_until_there_is_room(own_redis: OwnRed
         failed = await market.logged("redis_failed")
         assert "OOM" in failed["error"]
         await eventually(lambda: not_ready(market))
-        assert await metric(market, "cottage_market_redis_failures_total") > 0
+        assert await metric(market, 'cottage_market_redis_errors_total{kind="RedisFull"}') > 0
         await client.config_set("maxmemory", 0)
         await market.logged("redis_back")
         await market.ready()

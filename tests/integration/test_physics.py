@@ -152,11 +152,11 @@ async def test_market(http: httpx.AsyncClient, client: Client) -> None:
 
 
 async def test_a_snapshot_that_cannot_be_trusted(http: httpx.AsyncClient, client: Client) -> None:
-    before = REGISTRY.get_sample_value("cottage_physics_bad_snapshots_total", {"reason": "price"}) or 0.0
+    before = REGISTRY.get_sample_value("cottage_physics_snapshots_dropped_total", {"reason": "price"}) or 0.0
     for price in ("abc", "-1", "nan", "inf"):
         await client.hset(keys.market_snapshot("SPY"), mapping={"price": price, "timestamp": time.time()})
         assert "price" in is_problem(await http.get("/v1/market/SPY"), 503, "unavailable")
-    assert REGISTRY.get_sample_value("cottage_physics_bad_snapshots_total", {"reason": "price"}) == before + 4
+    assert REGISTRY.get_sample_value("cottage_physics_snapshots_dropped_total", {"reason": "price"}) == before + 4
 
 
 async def test_a_snapshot_key_of_another_type(http: httpx.AsyncClient, client: Client) -> None:

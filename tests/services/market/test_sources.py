@@ -129,7 +129,7 @@ async def test_replayed_over_and_over_is_a_new_session_each_time(tmp_path: Path)
 
 
 async def test_bad_rows_are_counted_by_reason_and_logged_with_their_line(tmp_path: Path) -> None:
-    bad = {reason: count("cottage_market_rows_bad_total", reason=reason) for reason in ("price", "fields")}
+    bad = {reason: count("cottage_market_rows_dropped_total", reason=reason) for reason in ("price", "fields")}
     read = count("cottage_market_rows_read_total")
     path = recorded(tmp_path, "100,ES,ten,1", "100,ES,10,1", "100,ES", "101,ES,0,1", "102,ES,11,1")
     source = Replayed(path, clock=FastClock())
@@ -137,8 +137,8 @@ async def test_bad_rows_are_counted_by_reason_and_logged_with_their_line(tmp_pat
         batches = await Emitted().of(source)
     assert [batch[0].price for batch in batches] == [10.0, 11.0]
     assert source.progress()["bad"] == {"price": 2, "fields": 1}
-    assert count("cottage_market_rows_bad_total", reason="price") == bad["price"] + 2
-    assert count("cottage_market_rows_bad_total", reason="fields") == bad["fields"] + 1
+    assert count("cottage_market_rows_dropped_total", reason="price") == bad["price"] + 2
+    assert count("cottage_market_rows_dropped_total", reason="fields") == bad["fields"] + 1
     assert count("cottage_market_rows_read_total") == read + 5
     lines = [(line["line"], line["reason"]) for line in logs if line["event"] == "bad_row"]
     assert lines == [(2, "price"), (4, "fields")], "one line a reason in ten seconds"
@@ -187,13 +187,13 @@ async def test_cancelled_while_it_reads(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     path.write_text(HEADER + "1,ES,ten,1\n" * 1_000_000 + "1,ES,10,1\n")
     source = Replayed(path, clock=FastClock())
-    read = count("cottage_market_rows_bad_total", reason="price")
+    read = count("cottage_market_rows_dropped_total", reason="price")
     preparing = asyncio.create_task(source.prepare())
-    await eventually(lambda: count("cottage_market_rows_bad_total", reason="price") >= read + 100)
+    await eventually(lambda: count("cottage_market_rows_dropped_total", reason="price") >= read + 100)
     preparing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await preparing
-    assert count("cottage_market_rows_bad_total", reason="price") < read + 1_000_000
+    assert count("cottage_market_rows_dropped_total", reason="price") < read + 1_000_000
     source.close()
 
 
