@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cottage.client.state_client import ClientRefused, StateClient
+    from cottage.consumer import ChannelConsumer, ChannelHandler
     from cottage.errors import (
         CottageError,
         InvalidMessage,
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "cottage.client.state_client": "ClientRefused StateClient",
+    "cottage.consumer": "ChannelConsumer ChannelHandler",
     "cottage.errors": "CottageError InvalidMessage InvalidName RedisError RedisFull RedisRefused RedisUnavailable "
     "SettingsError SourceError StateUnavailable",
     "cottage.freshness": "Freshness Thresholds",
@@ -54,6 +56,8 @@ __all__ = [
     "AgentStates",
     "AgentUpdate",
     "BlockingPhysicsReader",
+    "ChannelConsumer",
+    "ChannelHandler",
     "ClientRefused",
     "CottageError",
     "Freshness",

@@ -1,11 +1,12 @@
-"""RedisBridge: subscribes, decides what is newest, heals after a loss, and feeds any number of broadcasters.
+"""RedisBridge: consumes the channel `state_update`, keeps the newest state of every symbol, and feeds broadcasters.
 
-The channel forgets what it says while nobody listens, so it is never trusted alone: with every
-subscription, on a new epoch and every 30 s, all states are read as well, and (epoch, seq) decides.
+How the subscription heals after a gap is written in cottage/consumer.py. Here is what is read again then, on a new
+epoch and every 30 s (all states), how it is reconciled with what the channel brought (the greater version wins), and
+when a symbol is removed. How far the states may be trusted is decided in freshness_monitor.py.
 """
 
 import asyncio
-import contextlib
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
@@ -17,14 +18,13 @@ from common.fanout.server import FanoutServer
 from common.ops import listening_socket
 from common.settings import redacted
 from cottage import keys
-from cottage.backoff import Backoff
-from cottage.cancellation import cancellation_kept
 from cottage.clock import Clock, from_iso
-from cottage.errors import InvalidMessage, RedisError, RedisUnavailable, leaves
+from cottage.consumer import ChannelConsumer, ChannelHandler
+from cottage.errors import InvalidMessage, RedisError
 from cottage.freshness import Freshness
 from cottage.log import Throttled
 from cottage.messages import MAX_BYTES, AgentUpdate, Heartbeat, PhysicsUpdate, parse_state_update
-from cottage.redis import ChannelSubscription, Client, connect, subscribe
+from cottage.redis import Client
 from cottage.state import PhysicsState
 from cottage.store import PhysicsStates, batches, scan
 from cottage.version import check_epoch
@@ -33,14 +33,11 @@ from services.bridge.freshness_monitor import FreshnessMonitor
 from services.bridge.liveness import WriterLiveness
 from services.bridge.settings import BridgeSettings
 
-PING_SECONDS = 1.0
-REREAD_PAUSE_SECONDS = 1.0
-"""New epochs, true or forged, make nobody read all states more often than that."""
 log = logs.get_logger()
 throttled = Throttled(log)
 
 
-class RedisBridge:
+class RedisBridge(ChannelHandler):
     def __init__(self, settings: BridgeSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
@@ -48,11 +45,21 @@ class RedisBridge:
         self._hearing = WriterLiveness(clock.monotonic(), self._thresholds)
         self._judge = FreshnessMonitor(self._hearing, self._thresholds, clock)
         self._hub = Hub(clock, self.upstream, self._judge.redis_now)
+        self._consumer = ChannelConsumer(
+            settings.redis_url,
+            [keys.STATE_UPDATE],
+            self,
+            silence_seconds=self._thresholds.silent,
+            reconcile_seconds=settings.reread_seconds,
+            timeout=settings.redis_timeout_seconds,
+            clock=clock,
+        )
         self._epoch = 0
-        self._reread = asyncio.Event()
+        """The newest that the channel has brought."""
+        self._reconciled_epoch = 0
+        """What that was at the last full read."""
         self._absent: set[str] = set()
         """Symbols whose state was gone at the last full read."""
-        self._problem: str | None = "not subscribed yet"
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings
@@ -62,7 +69,7 @@ class RedisBridge:
         self._judge.judge(self._hub)  # nobody is to think that we know anything yet
         async with gateway.serve(link), asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._follow(), name="follow"),
+                group.create_task(self._consumer.run(), name="consumer"),
                 group.create_task(self._judge.keep_judging(self._hub), name="freshness"),
             ]
             await stopping.wait()
@@ -70,12 +77,12 @@ class RedisBridge:
                 task.cancel()
 
     def not_ready(self) -> str | None:
-        return self._problem
+        return self._consumer.problem
 
     def status(self) -> dict[str, Any]:
         upstream, now = self.upstream(), self._clock.monotonic()
         return {
-            "redis": {"url": redacted(self._settings.redis_url), "problem": self._problem},
+            "redis": {"url": redacted(self._settings.redis_url), "problem": self._consumer.problem},
             "upstream": upstream.as_dict(),
             "epoch": self._epoch,
             "writers": sorted(f"{index}/{shards}" for index, shards in self._hearing.writers(now)),
@@ -88,54 +95,19 @@ class RedisBridge:
     def upstream(self) -> Freshness:
         return self._hearing.upstream(self._clock.monotonic())
 
-    async def _follow(self) -> None:
-        """Subscribe, and again whenever the subscription is lost."""
-        backoff = Backoff()
-        while True:
-            began = self._clock.monotonic()
-            lost: BaseException | None = None
-            with cancellation_kept():
-                try:
-                    await self._listen()
-                except* RedisError as group:
-                    lost = leaves(group)[0]
-                    self._hearing.redis_answers = False
-                    self._problem = f"Redis: {lost}"
-                    throttled.warning("redis_lost", type(lost).__name__, error=str(lost))
-            await self._clock.sleep(backoff.after(self._clock.monotonic() - began, lost))
+    def connected(self) -> None:
+        metrics.SUBSCRIPTIONS.inc()
+        self._hearing.redis_answers = True
 
-    async def _listen(self) -> None:
-        """One subscription's life. Raises RedisError when it is lost."""
-        url = self._settings.redis_url
-        timeout = self._settings.redis_timeout_seconds
-        async with (
-            subscribe(url, keys.STATE_UPDATE, timeout=timeout) as subscription,
-            connect(url, timeout=timeout) as client,
-        ):
-            metrics.SUBSCRIPTIONS.inc()
-            await self._read_all(client)
-            self._hearing.redis_answers = True
-            self._problem = None
-            log.info("subscribed", url=redacted(url), symbols=len(self._hub.table))
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._keep_reading(client), name="reread"),
-                    group.create_task(self._judge.keep_looking(client), name="feeds"),
-                ]
-                try:
-                    await self._take_messages(subscription)
-                finally:
-                    for task in tasks:
-                        task.cancel()
+    def lost(self, error: RedisError) -> None:
+        self._hearing.redis_answers = False
 
-    async def _take_messages(self, subscription: ChannelSubscription) -> None:
-        silent = self._thresholds.silent
-        while True:
-            payloads = await subscription.messages(silent)
-            for payload in payloads:
-                self._take(payload)
-            if not payloads and not await subscription.answers(min(PING_SECONDS, silent)):
-                raise RedisUnavailable("the channel is silent and the server does not answer a PING")
+    async def while_connected(self, client: Client) -> None:
+        await self._judge.keep_looking(client)
+
+    async def received(self, payloads: Sequence[bytes]) -> None:
+        for payload in payloads:
+            self._take(payload)
 
     def _take(self, payload: bytes) -> None:
         """One message of the channel; what cannot be trusted is counted, logged and dropped."""
@@ -162,25 +134,15 @@ class RedisBridge:
                 self._hub.agent_update(payload)
 
     def _note_epoch(self, epoch: int) -> None:
-        if epoch > self._epoch:
-            if self._epoch:
-                self._reread.set()
-            self._epoch = epoch
+        if epoch > self._epoch > 0:
+            self._consumer.reconcile_soon()
+        self._epoch = max(epoch, self._epoch)
 
-    async def _keep_reading(self, client: Client) -> None:
-        pause = min(REREAD_PAUSE_SECONDS, self._settings.reread_seconds / 2)
-        while True:
-            await self._clock.sleep(pause)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.reread_seconds - pause):
-                    await self._reread.wait()
-            if self._reread.is_set():
-                log.info("new_epoch", epoch=self._epoch)
-            self._reread.clear()
-            await self._read_all(client)
-
-    async def _read_all(self, client: Client) -> None:
+    async def reconcile(self, client: Client) -> None:
         """Read every state: what the channel did not bring is healed, what is gone twice is removed."""
+        if self._epoch > self._reconciled_epoch:
+            log.info("new_epoch", epoch=self._epoch)
+            self._reconciled_epoch = self._epoch
         started = perf_counter()
         now = await self._judge.ask_time(client)
         held = self._hub.table.entries()

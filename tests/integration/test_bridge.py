@@ -7,12 +7,11 @@ import orjson
 import pytest
 
 from common.settings import RedisSettings
-from cottage import keys
+from cottage import consumer, keys
 from cottage.backoff import REFUSED_SECONDS
 from cottage.redis import Client, connect, connect_blocking
 from deploy.redis_server import free_port
 from services.bridge import metrics
-from services.bridge import service as bridge_service
 from tests.integration.fanout import HurriedClock, beat, bridging, cutting, put, state, viewing, write
 from tests.services.bridge.test_service import HOSTILE, PRINTED
 from tests.support import OwnRedis, eventually, service
@@ -23,8 +22,8 @@ NEVER = 3600.0
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge_service, "PING_SECONDS", 0.3)
-    monkeypatch.setattr(bridge_service, "REREAD_PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(consumer, "PING_SECONDS", 0.3)
+    monkeypatch.setattr(consumer, "RECONCILE_PAUSE_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -106,7 +105,7 @@ async def test_forged_epochs_do_not_make_it_read_all_the_time(redis_url: str, cl
         # One a pause, however long the machine took for it, and not one an epoch.
         assert (
             metrics.FULL_READS._value.get() - reads
-            <= 2 + (time.monotonic() - began) / bridge_service.REREAD_PAUSE_SECONDS
+            <= 2 + (time.monotonic() - began) / consumer.RECONCILE_PAUSE_SECONDS
         )
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from cottage.consumer import PING_SECONDS
 from cottage.freshness import USUAL, Freshness
 from services.bridge.liveness import WriterLiveness
-from services.bridge.service import PING_SECONDS
 from services.bridge.settings import BridgeSettings
 
 

@@ -1,0 +1,167 @@
+"""A consumer of Redis channels that heals: pub/sub made reliable by reading everything again after every gap.
+
+A channel forgets what it says while nobody listens, so it is never trusted alone. Beside it stands something that can
+be read at any time, such as the states that its messages announce, and a version by which the newer is told:
+
+    class Recorder(ChannelHandler):
+        async def reconcile(self, client: Client) -> None:
+            for symbol, state in (await PhysicsStates(client).all()).items():
+                self.keep_if_newer(symbol, state)
+
+        async def received(self, payloads: Sequence[bytes]) -> None:
+            for payload in payloads:
+                self.keep_if_newer(*parse(payload))
+
+    await ChannelConsumer(url, [keys.STATE_UPDATE], Recorder()).run()
+
+The bridge is built on it.
+"""
+
+import asyncio
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from cottage.backoff import Backoff
+from cottage.cancellation import cancellation_kept
+from cottage.clock import Clock, SystemClock
+from cottage.errors import RedisError, RedisUnavailable, leaves
+from cottage.log import Throttled, get_logger
+from cottage.redis import COMMAND_SECONDS, ChannelSubscription, Client, connect, subscribe
+
+PING_SECONDS = 1.0
+"""What the server has to answer a PING on a silent channel."""
+RECONCILE_PAUSE_SECONDS = 1.0
+"""At least so long between two reads of everything: whoever asks for them often, or makes us ask, does not fill the
+server with them."""
+
+log = get_logger(__name__)
+
+
+class ChannelHandler(ABC):
+    """What is done with the channels of a ChannelConsumer, which calls these as asyncio calls a Protocol's methods.
+
+    A RedisError out of `reconcile` or `while_connected` counts as a lost connection; any other exception ends `run`.
+    """
+
+    @abstractmethod
+    async def reconcile(self, client: Client) -> None:
+        """Read everything, and take over what is newer than what is held.
+
+        Called when a subscription is confirmed, before any of its messages is handed over, so that no gap is left;
+        then every `reconcile_seconds` and on demand, while messages go on being handed over.
+        """
+
+    @abstractmethod
+    async def received(self, payloads: Sequence[bytes]) -> None:
+        """Take the messages that have come since the last call, in order.
+
+        While it takes its time messages wait; Redis ends the connection of a subscriber that falls too far behind,
+        which is a gap like any other.
+        """
+
+    def connected(self) -> None:  # noqa: B027  # need not be overridden
+        """The channels are subscribed and everything has been read. Called once for each connection."""
+
+    def lost(self, error: RedisError) -> None:  # noqa: B027
+        """The connection was lost: what comes now is missed until `connected`. Called once after each `connected`,
+        but where `run` is cancelled."""
+
+    async def while_connected(self, client: Client) -> None:  # noqa: B027
+        """What else is to be done with Redis as long as the connection lives; cancelled at its end."""
+
+
+class ChannelConsumer:
+    """Subscribes to channels, and again whenever the connection is lost or hangs, with exponential backoff.
+
+    silence_seconds: a channel that says nothing for so long is asked whether it still hears (PING).
+    reconcile_seconds: everything is read again this often, and at once by `reconcile_soon`.
+    timeout: seconds that one command may take.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        channels: Sequence[str],
+        handler: ChannelHandler,
+        *,
+        silence_seconds: float = 3.0,
+        reconcile_seconds: float = 30.0,
+        timeout: float = COMMAND_SECONDS,
+        clock: Clock | None = None,
+    ) -> None:
+        self._url = url
+        self._channels = channels
+        self._handler = handler
+        self._silence = silence_seconds
+        self._reconcile_seconds = reconcile_seconds
+        self._timeout = timeout
+        self._clock = clock or SystemClock()
+        self._asked_to_reconcile = asyncio.Event()
+        self._throttled = Throttled(log)
+        self.problem: str | None = "not subscribed yet"
+        """Why nothing is heard; None while connected."""
+
+    def reconcile_soon(self) -> None:
+        """Have everything read again, RECONCILE_PAUSE_SECONDS after the last time at the earliest."""
+        self._asked_to_reconcile.set()
+
+    async def run(self) -> None:
+        """Consume until cancelled."""
+        backoff = Backoff()
+        while True:
+            began = self._clock.monotonic()
+            lost: RedisError | None = None
+            with cancellation_kept():
+                try:
+                    await self._consume()
+                except* RedisError as group:
+                    lost = self._note_loss(group)
+            await self._clock.sleep(backoff.after(self._clock.monotonic() - began, lost))
+
+    def _note_loss(self, group: BaseExceptionGroup[RedisError]) -> RedisError:
+        error = leaves(group)[0]
+        assert isinstance(error, RedisError)
+        was_connected, self.problem = self.problem is None, f"Redis: {error}"
+        self._throttled.warning("redis_lost", type(error).__name__, error=str(error))
+        if was_connected:
+            self._handler.lost(error)
+        return error
+
+    async def _consume(self) -> None:
+        """One connection's life. Raises RedisError when it is lost."""
+        async with (
+            subscribe(self._url, *self._channels, timeout=self._timeout) as subscription,
+            connect(self._url, timeout=self._timeout) as client,
+        ):
+            await self._handler.reconcile(client)
+            self.problem = None
+            log.info("subscribed", channels=list(self._channels))
+            self._handler.connected()
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._keep_reconciling(client), name="reconcile"),
+                    group.create_task(self._handler.while_connected(client), name="while connected"),
+                ]
+                try:
+                    await self._receive(subscription)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+
+    async def _receive(self, subscription: ChannelSubscription) -> None:
+        while True:
+            if payloads := await subscription.messages(self._silence):
+                await self._handler.received(payloads)
+            elif not await subscription.answers(min(PING_SECONDS, self._silence)):
+                raise RedisUnavailable("the channel is silent and the server does not answer a PING")
+
+    async def _keep_reconciling(self, client: Client) -> None:
+        pause = min(RECONCILE_PAUSE_SECONDS, self._reconcile_seconds / 2)
+        while True:
+            await self._clock.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._reconcile_seconds - pause):
+                    await self._asked_to_reconcile.wait()
+            self._asked_to_reconcile.clear()
+            await self._handler.reconcile(client)
