@@ -37,43 +37,43 @@ class SystemClock:
 
 
 class RemoteClock:
-    """Another machine's clock, as far as it told: ages are by one clock for all, however wrong our own is.
+    """Another machine's clock, as far as its messages tell: ages are judged by one clock, however wrong our own is.
 
-    What it told lately ages by our monotonic clock. A message that was long on its way must not set it back, or old
-    values would look new; a clock that was set is believed.
+    The time that it told last is carried on by our monotonic clock. A message that was long on its way must not set the
+    clock back, or old values would look new; a larger step is believed, since that clock was set.
     """
 
     STEP_SECONDS = 10.0
-    """More than a late message: the clock was set."""
+    """A step back of more than this is no late message: the clock was set."""
     DRIFT = 1e-3
-    """Seconds a second by which two clocks may differ in pace; a crystal's is a tenth of that at most."""
+    """Seconds a second by which two clocks may differ in pace; a crystal's drift is a tenth of that at most."""
 
     def __init__(self) -> None:
-        self._ahead: float | None = None
-        """Less our monotonic one."""
-        self._at = 0.0
+        self._offset: float | None = None
+        """Its time less our monotonic one."""
+        self._observed_at = 0.0
         self._trusted = False
 
     @property
     def known(self) -> bool:
-        return self._ahead is not None
+        return self._offset is not None
 
-    def forget(self) -> None:
-        """What is told next is taken as it is: it may be another machine's."""
+    def distrust(self) -> None:
+        """Take the next time that is observed as it is: it may be another machine's."""
         self._trusted = False
 
-    def told(self, time: float, now: float) -> None:
-        """It said that it was `time` (seconds since 1970); `now` is of our monotonic clock, here and below."""
-        ahead = time - now
-        if self._trusted and self._ahead is not None:
-            kept = self._ahead - self.DRIFT * (now - self._at)
-            if 0 < kept - ahead < self.STEP_SECONDS:
-                ahead = kept
-        self._ahead, self._at, self._trusted = ahead, now, True
+    def observe(self, time: float, now: float) -> None:
+        """A message said that it was `time` (seconds since 1970); `now` is of our monotonic clock, here and below."""
+        offset = time - now
+        if self._trusted and self._offset is not None:
+            kept = self._offset - self.DRIFT * (now - self._observed_at)
+            if 0 < kept - offset < self.STEP_SECONDS:
+                offset = kept
+        self._offset, self._observed_at, self._trusted = offset, now, True
 
     def now(self, now: float) -> float | None:
-        """Its time, in seconds since 1970; None where it has not told."""
-        return None if self._ahead is None else self._ahead + now
+        """Its time, in seconds since 1970; None where no message has told it."""
+        return None if self._offset is None else self._offset + now
 
 
 def iso_millis(epoch_seconds: float) -> str:

@@ -1,7 +1,7 @@
-"""How far the states may be trusted, as it was said last: of all, and of those that stand apart. Pure.
+"""Keeps how far the states may be trusted, as it was stated last. Pure.
 
-A symbol is live until something else is said of it. What is said of all holds for each, and begins anew; what
-is said of some afterwards sets them apart.
+The bridge, the broadcaster and every client keep a board. It holds one freshness for all symbols, and exceptions for
+those that differ. A statement about all symbols replaces everything; a statement about some makes exceptions of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ MOST_NAMED = 4096
 """Symbols in one statement, so that it fits into a frame."""
 
 
-class _Said(NamedTuple):
+class _Stated(NamedTuple):
     freshness: Freshness
     at: float
     """When, by our monotonic clock: ages grow."""
@@ -24,74 +24,77 @@ class _Said(NamedTuple):
 
 
 class FreshnessBoard:
-    """`now`, here and below: monotonic, in seconds."""
+    """The freshness of every symbol. `now` is monotonic, in seconds, in all methods."""
 
     def __init__(self) -> None:
-        self._whole = _Said(Freshness("live", None, None), 0.0)
-        self._apart: dict[str, _Said] = {}
+        self._overall = _Stated(Freshness("live", None, None), 0.0)
+        self._exceptions: dict[str, _Stated] = {}
 
     @property
-    def whole(self) -> Freshness:
-        """What was said of all, with the age of then."""
-        return self._whole.freshness
+    def overall(self) -> Freshness:
+        """What was stated last of all symbols, with the age of then."""
+        return self._overall.freshness
 
     @property
-    def apart(self) -> Mapping[str, object]:
-        """The symbols that stand apart."""
-        return self._apart
+    def exceptions(self) -> Mapping[str, object]:
+        """The symbols of which something else holds."""
+        return self._exceptions
 
     def of(self, symbol: str) -> Freshness:
         """What holds for a symbol, with the age of then."""
-        return self._apart.get(symbol, self._whole).freshness
+        return self._exceptions.get(symbol, self._overall).freshness
 
-    def take(self, statement: FreshnessStatement, now: float) -> None:
-        said = _Said(statement.freshness, now)
+    def apply(self, statement: FreshnessStatement, now: float) -> None:
+        """Take over what a FRESHNESS message states."""
+        stated = _Stated(statement.freshness, now)
         if statement.symbols is None:
-            self._whole = said
-            self._apart.clear()
+            self._overall = stated
+            self._exceptions.clear()
             return
         for symbol in statement.symbols:
-            if said.freshness.alike(self.whole):
-                self._apart.pop(symbol, None)
+            if stated.freshness.alike(self.overall):
+                self._exceptions.pop(symbol, None)
             else:
-                self._apart[symbol] = said
+                self._exceptions[symbol] = stated
 
     def forget(self, symbol: str) -> None:
-        """It has no state any more."""
-        self._apart.pop(symbol, None)
+        """Drop what was stated of a symbol: it has no state any more, or a newer sample."""
+        self._exceptions.pop(symbol, None)
 
-    def changes(
-        self, whole: Freshness, apart: Mapping[str, Freshness], age: Callable[[str], float | None]
+    def differences(
+        self, overall: Freshness, exceptions: Mapping[str, Freshness], age: Callable[[str], float | None]
     ) -> list[FreshnessStatement]:
-        """What is to be said so that this holds: of all, but for those `apart`. `age`: of a symbol's sample, for
-        those that no longer stand apart."""
-        if not whole.alike(self.whole):
-            return [FreshnessStatement(whole), *gathered(apart.items())]
-        news = [(symbol, each) for symbol, each in apart.items() if not each.alike(self.of(symbol))]
-        back = [symbol for symbol in self._apart if symbol not in apart]
-        news += [(symbol, Freshness(whole.status, whole.cause, age(symbol))) for symbol in back]
-        return list(gathered(news))
+        """The statements that lead from what this board holds to `overall` with these `exceptions`.
 
-    def whole_of(self, symbols: Iterable[str] | None, now: float) -> list[FreshnessStatement]:
-        """What tells somebody who knows nothing what holds of these; None is all."""
-        chosen = self._apart if symbols is None else [symbol for symbol in symbols if symbol in self._apart]
-        apart = gathered((symbol, self._apart[symbol].aged(now)) for symbol in chosen)
-        return [FreshnessStatement(self._whole.aged(now)), *apart]
+        `age` gives the age of a symbol's sample, for symbols that are exceptions no longer.
+        """
+        if not overall.alike(self.overall):
+            return [FreshnessStatement(overall), *grouped(exceptions.items())]
+        changed = [(symbol, each) for symbol, each in exceptions.items() if not each.alike(self.of(symbol))]
+        ended = [symbol for symbol in self._exceptions if symbol not in exceptions]
+        changed += [(symbol, Freshness(overall.status, overall.cause, age(symbol))) for symbol in ended]
+        return list(grouped(changed))
 
-    def each_of(self, symbols: Iterable[str], now: float) -> list[FreshnessStatement]:
-        """What holds of these, for somebody who knows something else."""
-        whole = Freshness(self.whole.status, self.whole.cause, None)  # of no single symbol's sample
-        held = ((symbol, self._apart.get(symbol)) for symbol in symbols)
-        return list(gathered((symbol, whole if said is None else said.aged(now)) for symbol, said in held))
+    def all_statements(self, symbols: Iterable[str] | None, now: float) -> list[FreshnessStatement]:
+        """What a client that knows nothing yet must be told about these symbols; None is all symbols."""
+        chosen = self._exceptions if symbols is None else [name for name in symbols if name in self._exceptions]
+        exceptions = grouped((symbol, self._exceptions[symbol].aged(now)) for symbol in chosen)
+        return [FreshnessStatement(self._overall.aged(now)), *exceptions]
+
+    def statements_for(self, symbols: Iterable[str], now: float) -> list[FreshnessStatement]:
+        """What a client that knows something else must be told about these symbols."""
+        overall = Freshness(self.overall.status, self.overall.cause, None)  # of no single symbol's sample
+        held = ((symbol, self._exceptions.get(symbol)) for symbol in symbols)
+        return list(grouped((symbol, overall if stated is None else stated.aged(now)) for symbol, stated in held))
 
 
-def gathered(items: Iterable[tuple[str, Freshness]]) -> Iterator[FreshnessStatement]:
-    """One statement for those of the same status and cause, with the greatest of their ages."""
-    alikes: dict[tuple[str, str | None], dict[str, Freshness]] = {}
+def grouped(items: Iterable[tuple[str, Freshness]]) -> Iterator[FreshnessStatement]:
+    """One statement for all symbols of the same status and cause, with the greatest of their ages."""
+    groups: dict[tuple[str, str | None], dict[str, Freshness]] = {}
     for symbol, each in items:
-        alikes.setdefault((each.status, each.cause), {})[symbol] = each
-    for same in alikes.values():
-        left = iter(same.items())
+        groups.setdefault((each.status, each.cause), {})[symbol] = each
+    for group in groups.values():
+        left = iter(group.items())
         while part := dict(islice(left, MOST_NAMED)):
             ages = [each.age for each in part.values() if each.age is not None]
             one = next(iter(part.values()))

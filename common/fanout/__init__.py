@@ -3,7 +3,6 @@
 The bridge serves its link to broadcasters with it, the broadcaster its clients.
 
     newest.py    what is newest, by (epoch, seq)
-    standing.py  how far the states may be trusted, as it was said last
     protocol.py  what is said: requests, answers, close codes
     turn.py      what one turn of the event loop brought, and what is owed of it
     session.py   one client: what it wants, what it is owed

@@ -43,7 +43,7 @@ class Hub:
     ) -> None:
         """`time`: what every message is stamped with, in seconds since 1970; the clock's without it."""
         self.table = LastValueCache()
-        self.standing = FreshnessBoard()
+        self.freshness_board = FreshnessBoard()
         self.upstream = upstream
         self._clock = clock
         self._time = time or clock.time
@@ -55,6 +55,12 @@ class Hub:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    @property
+    def not_live(self) -> int:
+        """How many symbols have a state that is not live."""
+        board = self.freshness_board
+        return len(board.exceptions if board.overall.status == "live" else self.table)
 
     def timestamp(self) -> str:
         return iso_millis(self._time())
@@ -72,13 +78,13 @@ class Hub:
 
     def remove(self, symbol: str) -> None:
         if self.table.remove(symbol):
-            self.standing.forget(symbol)
+            self.freshness_board.forget(symbol)
             self._send(Update(symbol, text_frame(protocol.removed(symbol)), removal=True))
 
     def freshness(self, statement: FreshnessStatement) -> None:
         """Say how far some states may be trusted to who wants them."""
         self.flush()  # a state comes before what is said of it
-        self.standing.take(statement, self.monotonic())
+        self.freshness_board.apply(statement, self.monotonic())
         if statement.symbols is None:
             for group in list(self._groups.values()):
                 group.freshness(statement)

@@ -45,7 +45,7 @@ class HubView(Protocol):
     def timestamp(self) -> str: ...
 
     @property
-    def standing(self) -> FreshnessBoard: ...
+    def freshness_board(self) -> FreshnessBoard: ...
 
     def monotonic(self) -> float: ...
 
@@ -133,7 +133,8 @@ class Session:
         self._heartbeat_owed = False
         self._unsaid: dict[str, None] = {}
         """Symbols whose freshness it was not told."""
-        self._unsaid_whole = source.standing.whole.status != "live"  # which it is until something else is said
+        # A client takes everything for live until it is told otherwise.
+        self._unsaid_whole = source.freshness_board.overall.status != "live"
         self._delivered = self._skipped = 0
         self.agent_drops = 0
 
@@ -221,7 +222,7 @@ class Session:
         self._snapshot.update(dict.fromkeys(new))
         self._missing.update(dict.fromkeys(missing))
         self._snapshot_owed = True
-        self.freshness([symbol for symbol in new if symbol in self._source.standing.apart])
+        self.freshness([symbol for symbol in new if symbol in self._source.freshness_board.exceptions])
 
     def blocked(self) -> None:
         """The wire takes no more writes."""
@@ -324,11 +325,11 @@ class Session:
         self.wire.write(frames(self.wanted, part.payloads))
 
     def _write_freshness(self) -> None:
-        standing, now = self._source.standing, self._source.monotonic()
+        board, now = self._source.freshness_board, self._source.monotonic()
         if self._unsaid_whole:
-            statements = standing.whole_of(None if self.wanted.everything else self.wanted.named, now)
+            statements = board.all_statements(None if self.wanted.everything else self.wanted.named, now)
         else:
-            statements = standing.each_of([name for name in self._unsaid if self.wants(name)], now)
+            statements = board.statements_for([name for name in self._unsaid if self.wants(name)], now)
         self._unsaid_whole = False
         self._unsaid.clear()
         if statements:

@@ -60,7 +60,7 @@ class StateReplica:
     resyncs: int = 0
     """Times that a HEARTBEAT proved a newer version than what is held, and it was asked for again."""
     heard_at: float = 0.0
-    standing: FreshnessBoard = field(default_factory=FreshnessBoard)
+    freshness_board: FreshnessBoard = field(default_factory=FreshnessBoard)
     """What the server says of how far its states may be trusted."""
     _server_clock: RemoteClock = field(default_factory=RemoteClock)
     _named: set[str] = field(default_factory=set)
@@ -72,8 +72,8 @@ class StateReplica:
         """A new connection: its SNAPSHOT comes next. `now` is of a monotonic clock, in seconds, here and below."""
         self.heard_at = now
         self.upstream = None
-        self.standing = FreshnessBoard()
-        self._server_clock.forget()
+        self.freshness_board = FreshnessBoard()
+        self._server_clock.distrust()
         self._named.clear()
         self._unanswered.clear()
         self._whole = True
@@ -173,7 +173,7 @@ class StateReplica:
             return "missing"
         thresholds, age = self.thresholds, self.age(name, now)
         status = worst(
-            self.standing.of(name).status,
+            self.freshness_board.of(name).status,
             self._hop_status,
             thresholds.of_silence(now - self.heard_at),
             "live" if age is None else thresholds.of_sample(age),
@@ -188,7 +188,7 @@ class StateReplica:
         if self.phase is not Phase.CONNECTED or now - self.heard_at >= self.thresholds.silent:
             return "server_down"
         hop = None if self.upstream is None else self.upstream.cause
-        return hop or self.standing.of(name).cause or "market_quiet"
+        return hop or self.freshness_board.of(name).cause or "market_quiet"
 
     @property
     def _hop_status(self) -> Status:
@@ -199,7 +199,7 @@ class StateReplica:
         return "stale" if self.upstream is None else self.upstream.status
 
     def _told(self, message: dict[str, Any], now: float) -> None:
-        self._server_clock.told(from_iso(message.get("timestamp")), now)
+        self._server_clock.observe(from_iso(message.get("timestamp")), now)
 
     def _take(self, update: dict[str, Any]) -> None:
         name, newness, data = symbol(update), version(update), mapping(update, "data")
@@ -216,13 +216,13 @@ class StateReplica:
         self.states[name] = ReplicaState(name, data, newness, None if stamp is None else from_iso(stamp), skipped)
         age = self.age(name, self.heard_at)
         if age is not None and age < self.thresholds.silent:
-            self.standing.forget(name)  # what was said of an older sample; the server says so a moment later
+            self.freshness_board.forget(name)  # what was said of an older sample; the server says so a moment later
         self.on_change(name)
 
     def _remove(self, name: str) -> None:
         if self.wanted is not None and name in self.wanted:
             self.missing.add(name)
-        self.standing.forget(name)
+        self.freshness_board.forget(name)
         if self.states.pop(name, None) is not None:
             self.on_change(name)
 
@@ -248,7 +248,7 @@ class StateReplica:
             self.phase = Phase.CONNECTED
 
     def _freshness(self, statement: FreshnessStatement, now: float) -> None:
-        self.standing.take(statement, now)
+        self.freshness_board.apply(statement, now)
         if statement.symbols is None:  # it says what the next HEARTBEAT will
             self.upstream = statement.freshness
 

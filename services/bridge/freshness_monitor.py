@@ -41,8 +41,8 @@ class FreshnessMonitor:
         sent = self._clock.monotonic()
         now = await client.now()
         if not self._redis_clock.known or self._clock.monotonic() - sent < SLOW_SECONDS:
-            self._redis_clock.forget()  # of an answer that came at once, any step is to be believed
-            self._redis_clock.told(now, sent)
+            self._redis_clock.distrust()  # of an answer that came at once, any step is to be believed
+            self._redis_clock.observe(now, sent)
         return now
 
     async def keep_looking(self, client: Client) -> None:
@@ -59,7 +59,7 @@ class FreshnessMonitor:
         while True:
             await self._clock.sleep(self._thresholds.silent / JUDGED)
             looks += 1
-            if looks % JUDGED_SYMBOLS == 0 or not self._whole().alike(hub.standing.whole):
+            if looks % JUDGED_SYMBOLS == 0 or not self._whole().alike(hub.freshness_board.overall):
                 self.judge(hub)
 
     def judge(self, hub: Hub) -> None:
@@ -67,7 +67,7 @@ class FreshnessMonitor:
         now, whole = self.redis_now(), self._whole()
         chain = Chain(self._hearing.writers(self._clock.monotonic()), self.feeds)
         apart = self.samples.apart(whole, chain, now)
-        for statement in hub.standing.changes(whole, apart, lambda symbol: self.samples.age(symbol, now)):
+        for statement in hub.freshness_board.differences(whole, apart, lambda symbol: self.samples.age(symbol, now)):
             hub.freshness(statement)
             metrics.FRESHNESS.labels(statement.freshness.status).inc()
             of_all = statement.symbols is None

@@ -88,7 +88,7 @@ class RedisBridge(ChannelHandler):
             "writers": sorted(f"{index}/{shards}" for index, shards in self._hearing.writers(now)),
             "feeds": None if self._judge.feeds is None else [feed.source for feed in self._judge.feeds],
             "symbols": len(self._hub.table),
-            "not_live": len(self._hub.standing.apart) if upstream.status == "live" else len(self._hub.table),
+            "not_live": self._hub.not_live,
             "broadcasters": len(self._hub),
         }
 

@@ -47,7 +47,7 @@ class BridgeLink:
         self._named: set[str] = set()
         """Symbols of the SNAPSHOT that is under way."""
         self._complete = False
-        self._told = FreshnessBoard()
+        self._bridge_board = FreshnessBoard()
         """What the bridge says of how far its states may be trusted."""
         self.bridge_clock = RemoteClock()
         """Which is Redis's: the bridge's messages are stamped by it."""
@@ -82,8 +82,8 @@ class BridgeLink:
 
     async def _receive(self, connection: LinkConnection) -> None:
         self._named.clear()
-        self._told = FreshnessBoard()
-        self.bridge_clock.forget()
+        self._bridge_board = FreshnessBoard()
+        self.bridge_clock.distrust()
         connection.give_up_after(self._silence_seconds)
         while True:
             try:
@@ -123,15 +123,15 @@ class BridgeLink:
                 self._hub.agent_update(message)
             case "FRESHNESS":
                 statement, now = protocol.parse_freshness(fields), self._clock.monotonic()
-                self._told.take(statement, now)
+                self._bridge_board.apply(statement, now)
                 if statement.symbols is None:  # it says what the bridge's next HEARTBEAT will
                     self._state.state(statement.freshness, now)
                     self.judge()
-                if self._state.up and self._hub.standing.whole.cause != "bridge_down":
+                if self._state.up and self._hub.freshness_board.overall.cause != "bridge_down":
                     self._hub.freshness(statement)
             case "HEARTBEAT":
                 now = self._clock.monotonic()
-                self.bridge_clock.told(from_iso(fields.get("timestamp")), now)
+                self.bridge_clock.observe(from_iso(fields.get("timestamp")), now)
                 self._state.state(Freshness.from_fields(mapping(fields, "upstream")), now)
                 self.judge()
             case "ACK":
@@ -142,13 +142,13 @@ class BridgeLink:
     def judge(self) -> None:
         """Say that the bridge is down, or is no longer: what it says holds then, and nothing that it said before."""
         now = self._clock.monotonic()
-        said = self._hub.standing.whole
+        said = self._hub.freshness_board.overall
         if not self._state.up:
             down = self._state.upstream(now)
             if not down.alike(said):
                 self._hub.freshness(FreshnessStatement(down))
         elif said.cause == "bridge_down":
-            for statement in self._told.whole_of(None, now):
+            for statement in self._bridge_board.all_statements(None, now):
                 self._hub.freshness(statement)
 
     def _update(self, message: bytes, fields: dict[str, Any]) -> None:

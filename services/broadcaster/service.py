@@ -64,7 +64,7 @@ class StateBroadcaster:
             "bridge": {"url": self._settings.bridge_url, "problem": self._link.problem},
             "upstream": upstream.as_dict(),
             "symbols": len(self._hub.table),
-            "not_live": len(self._hub.standing.apart) if upstream.status == "live" else len(self._hub.table),
+            "not_live": self._hub.not_live,
             "clients": len(self._hub),
         }
 

@@ -139,32 +139,32 @@ class TestRemoteClock:
     def test_what_was_told_ages_by_our_own_clock(self) -> None:
         clock = RemoteClock()
         assert (clock.known, clock.now(5.0)) == (False, None)
-        clock.told(1000.0, 5.0)
+        clock.observe(1000.0, 5.0)
         assert (clock.known, clock.now(7.5)) == (True, 1002.5)
 
     def test_a_late_message_does_not_set_it_back(self) -> None:
         clock = RemoteClock()
-        clock.told(1000.0, 5.0)
-        clock.told(1001.0, 8.0)  # two seconds on its way
+        clock.observe(1000.0, 5.0)
+        clock.observe(1001.0, 8.0)  # two seconds on its way
         assert clock.now(8.0) == pytest.approx(1003.0, abs=0.01)
 
     def test_a_step_is_believed_either_way(self) -> None:
         clock = RemoteClock()
-        clock.told(1000.0, 5.0)
-        clock.told(4601.0, 6.0)
+        clock.observe(1000.0, 5.0)
+        clock.observe(4601.0, 6.0)
         assert clock.now(6.0) == 4601.0
-        clock.told(1002.0, 7.0)
+        clock.observe(1002.0, 7.0)
         assert clock.now(7.0) == 1002.0
 
     def test_a_slower_clock_is_followed_in_time(self) -> None:
         clock = RemoteClock()
         for second in range(10_000):
-            clock.told(1000.0 + second * (1 - 1e-4), float(second))
+            clock.observe(1000.0 + second * (1 - 1e-4), float(second))
         assert clock.now(9999.0) == pytest.approx(1000.0 + 9999 * (1 - 1e-4), abs=0.01)
 
     def test_another_machine_is_believed_at_once(self) -> None:
         clock = RemoteClock()
-        clock.told(1000.0, 5.0)
-        clock.forget()
-        clock.told(998.0, 5.5)
+        clock.observe(1000.0, 5.0)
+        clock.distrust()
+        clock.observe(998.0, 5.5)
         assert clock.now(5.5) == 998.0

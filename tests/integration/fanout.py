@@ -81,7 +81,7 @@ class Viewer:
             versions[update["symbol"]] = version
         return versions
 
-    def standing(self, symbol: str) -> tuple[str, str | None]:
+    def freshness_board(self, symbol: str) -> tuple[str, str | None]:
         """Status and cause of a symbol, by what was said last."""
         said = [each for each in self.statements if symbol in each["symbols"] or "*" in each["symbols"]]
         return (said[-1]["status"], said[-1]["cause"]) if said else ("live", None)
@@ -89,9 +89,9 @@ class Viewer:
     async def stands(self, symbol: str, status: str, cause: str | None, timeout: float = 10.0) -> None:
         """Wait until that is what was said of it."""
         try:
-            await eventually(lambda: self.standing(symbol) == (status, cause), timeout)
+            await eventually(lambda: self.freshness_board(symbol) == (status, cause), timeout)
         except AssertionError:
-            assert self.standing(symbol) == (status, cause), self.statements
+            assert self.freshness_board(symbol) == (status, cause), self.statements
 
     @property
     def cause(self) -> str | None:

@@ -24,7 +24,7 @@ class Market:
 
     def __init__(self) -> None:
         self.table = LastValueCache()
-        self.standing = FreshnessBoard()
+        self.freshness_board = FreshnessBoard()
         self.opened: list[BatchGroup] = []
         self.group = BatchGroup(ALL, self, self.opened.append)
         self.seqs: dict[str, int] = {}

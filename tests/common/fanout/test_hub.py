@@ -493,4 +493,4 @@ async def test_what_was_said_of_a_symbol_goes_with_its_state(hub: Hub) -> None:
     offer(hub, "A", 1, 1)
     hub.freshness(FreshnessStatement(QUIET, ("A",)))
     hub.remove("A")
-    assert not hub.standing.apart
+    assert not hub.freshness_board.exceptions

@@ -31,7 +31,7 @@ class Source:
 
     def __init__(self, *symbols: str) -> None:
         self.table = LastValueCache()
-        self.standing = FreshnessBoard()
+        self.freshness_board = FreshnessBoard()
         self.stated = LIVE
         for symbol in symbols:
             self.table.offer(symbol, Version(1, 1), update(symbol, 1, 1))

@@ -36,7 +36,7 @@ class Bridge(RedisBridge):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(BridgeSettings(**settings), SystemClock())
-        self._judge._redis_clock.told(NOW, time.monotonic())
+        self._judge._redis_clock.observe(NOW, time.monotonic())
         self.wire = FakeWire()
         self._hub.join(self.wire, Subscription(everything=True))
         self.wire.payloads()
