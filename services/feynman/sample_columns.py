@@ -13,7 +13,7 @@ import orjson
 
 from cottage.errors import InvalidMessage
 from cottage.snapshot import LONGEST_NUMBER, NUMERALS, RawSample, Sample, latest, parse_sample, parse_source
-from services.feynman.arrays import FloatArray, IntArray
+from services.feynman.windows import FloatArray, IntArray
 
 CHUNK = 500
 """Snapshots looked at together: one that is unusual slows so many."""

@@ -10,9 +10,9 @@ import numpy as np
 import orjson
 
 from cottage.version import Version
-from services.feynman.arrays import FloatArray
 from services.feynman.sample_columns import SampleColumns
 from services.feynman.vector import REGIMES, Vectors
+from services.feynman.windows import FloatArray
 
 _REGIMES = [orjson.dumps(regime).decode() for regime in REGIMES]
 

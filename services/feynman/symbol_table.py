@@ -10,11 +10,10 @@ from cottage.errors import InvalidMessage
 from cottage.snapshot import RawSample
 from cottage.version import Version
 from services.feynman import states
-from services.feynman.arrays import Rows
 from services.feynman.checkpoint import CheckpointPart
 from services.feynman.sample_columns import SampleColumns, parse
 from services.feynman.vector import compute
-from services.feynman.windows import Windows
+from services.feynman.windows import Rows, Windows
 
 
 class StateWrite(NamedTuple):

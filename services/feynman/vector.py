@@ -11,10 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cottage.state import CRITICAL, GAUSSIAN, LEVY_STABLE, WAIT, WAIT_ALPHA, WAIT_RETURNS
-from services.feynman import histogram, profile
-from services.feynman.arrays import HEADROOM, FloatArray, IntArray, Rows, chunks, ratio
-from services.feynman.tail import order_statistics
-from services.feynman.windows import Windows
+from services.feynman.windows import BINS, TOLERANCE, FloatArray, IntArray, Rows, Windows
 
 RegimeArray = npt.NDArray[np.int8]
 
@@ -22,6 +19,9 @@ REGIMES = (WAIT, CRITICAL, LEVY_STABLE, GAUSSIAN)
 """By its code in `Vectors.regime`."""
 
 ALPHA_LEAST, ALPHA_MOST = 0.5, 10.0
+
+CHUNK_ROWS = 512
+"""So many vectors are computed together: what they are made of stays in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +41,29 @@ class Vectors:
 
 def compute(windows: Windows, rows: Rows) -> Vectors:
     """The vectors of `rows`, in that order. A row without a sample has pillars of 0 and waits."""
-    # No rows make one chunk too, an empty one.
-    parts = [_compute(windows, rows[part]) for part in chunks(len(rows), CHUNK_WIDTH)] or [_compute(windows, rows)]
+    starts = range(0, max(len(rows), 1), CHUNK_ROWS)  # no rows make one chunk too, an empty one
+    parts = [_compute(windows, rows[start : start + CHUNK_ROWS]) for start in starts]
     return Vectors(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Vectors)))
 
 
-CHUNK_WIDTH = 128
-"""What a row takes at most beside its window: a list of its largest returns, for instance."""
-
-
 def _compute(windows: Windows, rows: Rows) -> Vectors:
-    newest, samples, sums = windows.newest[rows], windows.samples[rows], windows.sums
-    p, hi, lo = windows.last_price[rows], sums.highest[rows].max(axis=1), sums.lowest[rows].min(axis=1)
-
-    present = np.maximum(samples, 1)  # no division by 0 in a row without a sample
-    v, total_v = windows.volume[rows, newest] * HEADROOM, sums.volume[rows].sum(axis=1)
-    n, total_n = windows.trades[rows, newest] * HEADROOM, sums.trades[rows].sum(axis=1)
-    mean_v, mean_n = total_v / present, total_n / present
-
-    r = np.nan_to_num(windows.log_return[rows, newest], nan=0.0)
-    sigma = root_mean_square(sums.squares[rows].sum(axis=1), windows.known[rows])
-    nonzero = windows.nonzero[rows]
-    used = int(samples.max(initial=0))  # columns
-    by_return = windows.returns.counts(rows, sigma, windows.log_return[:, :used])
-    by_price = windows.profile.weights(
-        rows, lo, hi, total_v, (windows.price[:, :used], windows.volume[:, :used], windows.samples)
-    )
-
-    m = mass(p, hi, lo, v, mean_v)
-    alpha = _tail_index(windows, rows, nonzero)
+    w = windows.statistics(rows)
+    m = mass(w.price, w.highest, w.lowest, w.volume, w.mean_volume)
+    alpha = np.full(len(rows), WAIT_ALPHA)
+    enough = w.nonzero >= WAIT_RETURNS
+    if enough.any():
+        k = order_statistics(w.nonzero[enough])
+        alpha[enough] = tail_index(windows.largest_returns(rows[enough], k + 1), k)
     return Vectors(
         mass=m,
-        momentum=momentum(m, r, sigma),
-        friction=friction(v, n, mean_v, mean_n),
-        entropy=entropy(by_return),
-        nash_dist=nash_dist(by_price, p, hi, lo),
+        momentum=momentum(m, w.log_return, w.sigma),
+        friction=friction(w.volume, w.trades, w.mean_volume, w.mean_trades),
+        entropy=entropy(w.returns_by_bin),
+        nash_dist=nash_dist(w.volume_by_price, w.price, w.highest, w.lowest),
         alpha_coefficient=alpha,
-        regime=regime(alpha, nonzero),
-        samples=samples,
-        nonzero=nonzero,
+        regime=regime(alpha, w.nonzero),
+        samples=w.samples,
+        nonzero=w.nonzero,
     )
 
 
@@ -119,7 +103,7 @@ def entropy(count: FloatArray) -> FloatArray:
     share = count / np.maximum(count.sum(axis=1, keepdims=True), 1.0)
     nats = -np.sum(share * np.log(share, where=share > 0, out=np.zeros_like(share)), axis=1)
     # A logarithm's last digit must not lead a uniform distribution above 1; one bin alone gives −0.0.
-    of_most: FloatArray = np.minimum(nats / np.log(histogram.BINS), 1.0) + 0.0
+    of_most: FloatArray = np.minimum(nats / np.log(BINS), 1.0) + 0.0
     return of_most
 
 
@@ -129,13 +113,13 @@ def nash_dist(weight: FloatArray, p: FloatArray, hi: FloatArray, lo: FloatArray)
     How far the price is from where most volume changed hands. `weight` of shape (n, 32) is the volume by price. The
     mode is the middle of the heaviest of 32 bins between lo and hi; of several the one nearest p.
     """
-    heaviest = weight >= weight.max(axis=1, keepdims=True) * (1.0 - profile.TOLERANCE)
+    heaviest = weight >= weight.max(axis=1, keepdims=True) * (1.0 - TOLERANCE)
     # In bin widths above lo: the middles are exact there, however narrow the range is for the price's digits.
-    middle = np.arange(profile.BINS) + 0.5
-    distance = np.abs((ratio(p - lo, hi - lo) * profile.BINS)[:, np.newaxis] - middle)
+    middle = np.arange(BINS) + 0.5
+    distance = np.abs((ratio(p - lo, hi - lo) * BINS)[:, np.newaxis] - middle)
     # Of two as near, one on either side, the lower is the mode: the distance is the same.
     distance[~heaviest] = np.inf
-    return np.where(hi > lo, distance.min(axis=1) / profile.BINS, 0.0)
+    return np.where(hi > lo, distance.min(axis=1) / BINS, 0.0)
 
 
 def tail_index(largest: FloatArray, k: IntArray) -> FloatArray:
@@ -152,15 +136,9 @@ def tail_index(largest: FloatArray, k: IntArray) -> FloatArray:
     return alpha
 
 
-def _tail_index(windows: Windows, rows: Rows, nonzero: IntArray) -> FloatArray:
-    """α where m ≥ 64, else 2.5."""
-    alpha = np.full(len(rows), WAIT_ALPHA)
-    enough = nonzero >= WAIT_RETURNS
-    if enough.any():
-        k = order_statistics(nonzero[enough])
-        largest = windows.largest.largest(rows[enough], k + 1, windows.log_return[:, : windows.samples[rows].max()])
-        alpha[enough] = tail_index(largest, k)
-    return alpha
+def order_statistics(nonzero: IntArray) -> IntArray:
+    """k = max(10, ⌈m / 20⌉): of how many of the largest x = abs(r) the tail index is made."""
+    return np.maximum(10, -(-nonzero // 20))
 
 
 def regime(alpha: FloatArray, nonzero: IntArray) -> RegimeArray:
@@ -172,7 +150,8 @@ def regime(alpha: FloatArray, nonzero: IntArray) -> RegimeArray:
     return np.where(nonzero < WAIT_RETURNS, 0, by_alpha).astype(np.int8)
 
 
-def root_mean_square(squares: FloatArray, number: IntArray) -> FloatArray:
-    """σ = sqrt(Σ r² / number) over the returns that there are, 0 where there are none; shape (n,)."""
-    sigma: FloatArray = np.sqrt(squares / np.maximum(number, 1))
-    return sigma
+def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """The quotient, 0 where the denominator is 0."""
+    quotient: FloatArray = np.zeros(numerator.shape)
+    np.divide(numerator, denominator, where=denominator > 0, out=quotient)
+    return quotient

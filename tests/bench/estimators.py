@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from services.feynman import histogram
 from services.feynman.vector import REGIMES, Vectors, compute, tail_index
-from services.feynman.windows import Windows
+from services.feynman.windows import BINS, Windows
 from tests.bench import laws
 from tests.bench.chart import Axis, Line, chart
 from tests.bench.laws import Floats, Law
@@ -287,9 +286,9 @@ def vectors_of(returns: Floats) -> Vectors:
 
 def binned(cdf: Callable[[float], float]) -> float:
     """Entropy of a law of σ = 1 over the kernel's bins, as a part of ln 32."""
-    edges = [-math.inf, *((i - 16) / 4 for i in range(1, histogram.BINS)), math.inf]
+    edges = [-math.inf, *((i - 16) / 4 for i in range(1, BINS)), math.inf]
     shares = [cdf(above) - cdf(below) for below, above in pairwise(edges)]
-    return -sum(share * math.log(share) for share in shares if share > 0) / math.log(histogram.BINS)
+    return -sum(share * math.log(share) for share in shares if share > 0) / math.log(BINS)
 
 
 def normal_cdf(x: float) -> float:

@@ -1,4 +1,4 @@
-"""What the modules of the physics share: types of arrays, chunks of rows, growth."""
+"""What the modules of this package share: types of arrays, arrays that grow by rows, and work on them in chunks."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -17,10 +17,21 @@ CHUNK_ELEMENTS = 2**16
 """So many elements are worked on together: half a megabyte an array, which stays in a core's cache, and numpy's
 overhead per call is small by then."""
 
-
 HEADROOM = 2.0**-20
 """Volumes and trades are summed as this part of themselves: no sum of what a float can hold overflows, and as a
 power of two it changes no digit."""
+
+
+class RowArrays:
+    """A base class for objects that hold numpy arrays of one row a symbol, or other such objects."""
+
+    def grow(self, capacity: int) -> None:
+        """Make room for so many symbols in every array, one after the other, so that only one is there twice."""
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                setattr(self, name, grown(value, capacity))
+            elif isinstance(value, RowArrays):
+                value.grow(capacity)
 
 
 def grown(array: Array, capacity: int) -> Array:
@@ -37,19 +48,3 @@ def chunks(number: int, width: int) -> Iterator[slice]:
     """Slices of `number` rows of `width` elements each, of some CHUNK_ELEMENTS."""
     step = max(1, CHUNK_ELEMENTS // max(width, 1))
     return (slice(start, start + step) for start in range(0, number, step))
-
-
-def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """The quotient, 0 where the denominator is 0."""
-    quotient: FloatArray = np.zeros(numerator.shape)
-    np.divide(numerator, denominator, where=denominator > 0, out=quotient)
-    return quotient
-
-
-def histogram(bins: npt.NDArray[np.intp], number: int, weight: FloatArray | None = None) -> FloatArray:
-    """What falls into each bin, row by row: (n, W) of bin numbers to (n, `number`) of counts or weights."""
-    offset = np.arange(len(bins))[:, np.newaxis] * number
-    flat = np.bincount(
-        (bins + offset).ravel(), None if weight is None else weight.ravel(), minlength=len(bins) * number
-    )
-    return flat.reshape(len(bins), number).astype(np.float64, copy=False)

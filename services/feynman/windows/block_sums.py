@@ -1,12 +1,12 @@
-"""Extremes and sums of every window, from blocks of columns.
+"""Extremes and sums of every window, kept as extremes and sums of blocks of 32 columns.
 
-A tick reads again the block that its sample falls into, and then the blocks' results. What was summed is never
-subtracted: nothing drifts, and a result depends on what is in the window alone.
+A new sample has only its own block read again; a window's result is then taken from its blocks'. Nothing is ever
+subtracted from a sum, so nothing drifts, and a result depends only on what is in the window.
 """
 
 import numpy as np
 
-from services.feynman.arrays import HEADROOM, FloatArray, Rows, chunks, grown
+from services.feynman.windows.arrays import HEADROOM, FloatArray, RowArrays, Rows, chunks
 
 BLOCK = 32
 
@@ -16,7 +16,7 @@ def padded(window: int) -> int:
     return -(-window // BLOCK) * BLOCK
 
 
-class BlockSums:
+class BlockSums(RowArrays):
     """Of price the extremes, of volume and trades the sums (times HEADROOM), of returns the sum of squares.
 
     Attributes, all of shape (capacity, number of blocks): highest, lowest, volume, trades, squares.
@@ -26,18 +26,10 @@ class BlockSums:
         self._blocks = padded(window) // BLOCK
         self._last = window - (self._blocks - 1) * BLOCK  # columns of the last block that the window has
         shape = (capacity, self._blocks)
-        self.highest: FloatArray = np.zeros(shape)
-        self.lowest: FloatArray = np.zeros(shape)
-        self.volume: FloatArray = np.zeros(shape)
-        self.trades: FloatArray = np.zeros(shape)
-        self.squares: FloatArray = np.zeros(shape)
-
-    def grow(self, capacity: int) -> None:
-        for name in ("highest", "lowest", "volume", "trades", "squares"):
-            setattr(self, name, grown(getattr(self, name), capacity))
+        self.highest, self.lowest, self.volume, self.trades, self.squares = (np.zeros(shape) for _ in range(5))
 
     def begin(self, rows: int | Rows, price: FloatArray) -> None:
-        """Windows that are filled with one price and nothing else."""
+        """Set `rows` to what windows of one price, without volume, trades and returns, have."""
         self.highest[rows] = self.lowest[rows] = price[:, np.newaxis]
         self.volume[rows] = self.trades[rows] = self.squares[rows] = 0.0
 

@@ -1,38 +1,32 @@
-"""The largest absolute returns of every window, for the tail index.
+"""The largest absolute returns, x = abs(r), of every window.
 
-Hill's estimator looks at the k + 1 largest of the window's x = abs(r). Each row lists what lies above a floor that
-some more than those exceed. As windows slide, few samples are large enough to change the list; what the others are
-does not matter. Where too few are left above the floor, the row is searched anew for a lower one.
+Each row lists all x above a floor, which is chosen so that somewhat more of them exceed it than are asked for. As
+windows slide, few samples are large enough to change the list. Where too few are left above the floor, the row is
+searched anew for a lower one.
 """
 
 import numpy as np
 
-from services.feynman.arrays import BoolArray, FloatArray, IntArray, Rows, chunks, grown
-from services.feynman.shortlist import Shortlist
+from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, RowArrays, Rows, chunks
+from services.feynman.windows.shortlist import Shortlist
 
 
-def order_statistics(nonzero: IntArray) -> IntArray:
-    """k = max(10, ⌈m / 20⌉): how many of the largest x the tail index is taken from."""
-    return np.maximum(10, -(-nonzero // 20))
-
-
-class LargestReturns:
+class LargestReturns(RowArrays):
     """The largest x of every row, kept while windows slide."""
 
     def __init__(self, window: int, capacity: int) -> None:
-        most = int(order_statistics(np.array([window]))[0]) + 1
-        self.most = min(most, window)
-        """k + 1 of a full window: no row needs more."""
-        self._sought = min(window, self.most + self.most // 2)
-        self._above = Shortlist(min(window, 2 * self.most + 16), capacity)
-        self._floor: FloatArray = np.zeros(capacity)
+        self._window = window
+        self._list_up_to(max(10, -(-window // 20)) + 1, capacity)
+
+    def _list_up_to(self, most: int, capacity: int) -> None:
+        """Begin lists from which so many can be asked for."""
+        self.most = most = min(most, self._window)
+        self._sought = min(self._window, most + most // 2)
+        self._above = Shortlist(min(self._window, 2 * most + 16), capacity)
+        self._floor: FloatArray = np.full(capacity, np.nan)
         """Nan for a row that must be searched anew."""
         self._at_floor: IntArray = np.zeros(capacity, np.int64)
         """How many x equal the floor. On a tick grid they can be most of the window, so they are not listed."""
-
-    def grow(self, capacity: int) -> None:
-        self._above.grow(capacity)
-        self._floor, self._at_floor = grown(self._floor, capacity), grown(self._at_floor, capacity)
 
     def forget(self, rows: int | Rows | BoolArray) -> None:
         """Search these rows anew when they are asked for."""
@@ -50,9 +44,12 @@ class LargestReturns:
     def largest(self, rows: Rows, needed: IntArray, log_return: FloatArray) -> FloatArray:
         """Each row's largest x in descending order, shape (n, `most`): right in the first `needed` of each row.
 
+        Lists become longer where more is needed than was ever before: `most` is a twentieth of a window at first.
         `log_return` holds the windows' returns in its first columns, shape (capacity, ≤ W): at least `needed` of
         them are not 0.
         """
+        if len(rows) and needed.max() > self.most:
+            self._list_up_to(int(needed.max()), len(self._floor))
         enough = self._above.length[rows] + self._at_floor[rows] >= needed
         anew = rows[~enough | np.isnan(self._floor[rows])]
         for part in chunks(len(anew), log_return.shape[1]):

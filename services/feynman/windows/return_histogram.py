@@ -1,21 +1,18 @@
-"""How the returns of every window are distributed over bins that move with σ.
+"""The histogram of every window's returns, over 32 bins whose width is a quarter of the window's σ.
 
-σ changes with every sample, and all edges with it, but by a thousandth or so: most returns stay in their
-bins. So each row has a reference σ and a margin around it. Returns that are in one bin all over the margin are
-counted there; the few that are not are listed, and put into their bins with each tick's own σ. The counts are exact:
-a bin is a monotonic function of σ, so what is in the same one at both ends of the margin is there in between. Where
-σ leaves the margin, the row is counted anew.
+σ changes with every sample, and with it all edges of the bins, but only by a thousandth or so: most returns stay in
+their bins. So each row has a reference σ and a margin around it. Returns that are in the same bin for every σ within
+the margin are counted there. The few others are kept in a list, and are put into their bins with the window's σ when
+the histogram is asked for. The counts are exact: a bin is a monotonic function of σ, so a return that is in the same
+bin at both ends of the margin is in it everywhere between. Where σ leaves the margin, the row is counted anew.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from services.feynman.arrays import BoolArray, FloatArray, IntArray, Rows, chunks, grown, histogram
-from services.feynman.shortlist import Shortlist
-
-BINS = 32
-TOLERANCE = 1e-9
-"""Of a bin's width: what is this close below an edge is on it, however it was rounded."""
+from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, RowArrays, Rows, chunks
+from services.feynman.windows.bins import BINS, TOLERANCE, histogram
+from services.feynman.windows.shortlist import Shortlist
 
 MARGIN = 0.01
 """Of σ to either side. Wider means longer lists, narrower means that σ leaves it more often."""
@@ -62,7 +59,7 @@ def settled_bins(
     return bins, settled
 
 
-class ReturnHistogram:
+class ReturnHistogram(RowArrays):
     """The histogram of every row's returns, kept while windows slide."""
 
     def __init__(self, window: int, capacity: int) -> None:
@@ -72,11 +69,6 @@ class ReturnHistogram:
         self._sigma: FloatArray = np.zeros(capacity)
         """The reference; nan for a row that must be counted anew."""
         self._margin: FloatArray = np.zeros(capacity)
-
-    def grow(self, capacity: int) -> None:
-        self._listed.grow(capacity)
-        self._counts = grown(self._counts, capacity)
-        self._sigma, self._margin = grown(self._sigma, capacity), grown(self._margin, capacity)
 
     def forget(self, rows: int | Rows | BoolArray) -> None:
         """Count these rows anew when they are asked for."""

@@ -1,15 +1,16 @@
-"""A few chosen elements of every window, so that the others need not be looked at with every tick."""
+"""A list of a few chosen values of every window, so that the rest of it need not be read with every tick."""
 
 import numpy as np
 import numpy.typing as npt
 
-from services.feynman.arrays import BoolArray, FloatArray, IntArray, Rows, grown
+from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, RowArrays, Rows
 
 
-class Shortlist:
+class Shortlist(RowArrays):
     """For each row up to `size` values, each with the window's column that it stands in; in no order.
 
-    What is chosen is the owner's business, and what to do when a row's list is full.
+    Its users, the histogram of returns and the largest returns, decide what is listed, and what to do when a row's
+    list is full.
 
     Attributes:
         length: shape (capacity,): how many values a row's list has.
@@ -21,11 +22,6 @@ class Shortlist:
         self.value: FloatArray = np.zeros((capacity, size))
         self._column: npt.NDArray[np.int32] = np.zeros((capacity, size), np.int32)
         self.length: IntArray = np.zeros(capacity, np.int64)
-
-    def grow(self, capacity: int) -> None:
-        self.value = grown(self.value, capacity)
-        self._column = grown(self._column, capacity)
-        self.length = grown(self.length, capacity)
 
     def add(self, rows: Rows, column: IntArray, value: FloatArray) -> BoolArray:
         """Put one value on each row's list; for which rows there was room. All of the shape of `rows`."""

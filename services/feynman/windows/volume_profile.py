@@ -1,17 +1,14 @@
-"""Volume by price in every window, over bins between its lowest and its highest price.
+"""The volume profile of every window: how much was traded in each of 32 bins between its lowest and highest price.
 
-While lo and hi stay, a tick takes one sample out of its bin and puts one into its own. Where either changes, all
-edges do, and the row is summed anew.
+While a window's extremes stay, a new sample costs one subtraction and one addition. Where either changes, so do
+all edges of the bins, and the row is summed anew.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from services.feynman.arrays import HEADROOM, BoolArray, FloatArray, IntArray, Rows, chunks, grown, histogram
-
-BINS = 32
-TOLERANCE = 1e-9
-"""Of a bin's width, or of a weight: what is this close to an edge or a tie is on it, however it was rounded."""
+from services.feynman.windows.arrays import HEADROOM, BoolArray, FloatArray, IntArray, RowArrays, Rows, chunks
+from services.feynman.windows.bins import BINS, TOLERANCE, histogram
 
 SHRUNK = 8.0
 """A row is summed anew when its volume has fallen to an eighth: what was rounded then is large by now."""
@@ -26,7 +23,7 @@ def price_bins(price: FloatArray, lo: FloatArray, hi: FloatArray) -> npt.NDArray
     return np.minimum(position, BINS - 1.0, out=position).astype(np.intp)
 
 
-class VolumeProfile:
+class VolumeProfile(RowArrays):
     """The volume profile of every row, kept while windows slide."""
 
     def __init__(self, window: int, capacity: int) -> None:
@@ -39,10 +36,6 @@ class VolumeProfile:
         self._hi: FloatArray = np.zeros(capacity)
         self._most: FloatArray = np.zeros(capacity)
         """The largest volume that the window had since it was summed."""
-
-    def grow(self, capacity: int) -> None:
-        for name in ("_weight", "_alike", "_lo", "_hi", "_most"):
-            setattr(self, name, grown(getattr(self, name), capacity))
 
     def forget(self, rows: int | Rows | BoolArray) -> None:
         """Sum these rows anew when they are asked for."""

@@ -1,24 +1,62 @@
-"""The last W samples of every symbol, as numpy arrays of one row a symbol."""
+"""The last W samples of every symbol, as numpy arrays of one row a symbol, and their statistics."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from services.feynman.arrays import BoolArray, FloatArray, IntArray, Rows, chunks, grown
-from services.feynman.histogram import ReturnHistogram
-from services.feynman.profile import VolumeProfile
-from services.feynman.sums import BlockSums, padded
-from services.feynman.tail import LargestReturns
+from services.feynman.windows.arrays import HEADROOM, BoolArray, FloatArray, IntArray, RowArrays, Rows, chunks
+from services.feynman.windows.block_sums import BlockSums, padded
+from services.feynman.windows.largest_returns import LargestReturns
+from services.feynman.windows.return_histogram import ReturnHistogram
+from services.feynman.windows.volume_profile import VolumeProfile
 
 RINGS = ("price", "volume", "trades", "log_return")
 NEWEST = ("samples", "newest", "last_timestamp", "last_price", "session_volume", "session_trades")
 SAVED = (*RINGS, *NEWEST)
 """What a window is: everything else follows from it."""
+EMPTY = {"log_return": np.nan, "newest": -1, "last_timestamp": -np.inf}
+"""What an empty window has in place of 0."""
 
 
-class Windows:
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What is known of some windows: an entry a window in each array, all of them finite.
+
+    In a window without a sample everything is 0. Volumes and trades are in units of 2^20, so that no sum overflows.
+    """
+
+    samples: IntArray
+    """How many samples the window holds, 0 … W."""
+    nonzero: IntArray
+    """How many of its returns are not 0."""
+    price: FloatArray
+    """The newest sample's, as are the next three."""
+    volume: FloatArray
+    """Traded since the sample before it."""
+    trades: FloatArray
+    """Since the sample before it."""
+    log_return: FloatArray
+    """Against the sample before it; 0 where there is none."""
+    highest: FloatArray
+    """Price in the window."""
+    lowest: FloatArray
+    mean_volume: FloatArray
+    """Of all samples in the window."""
+    mean_trades: FloatArray
+    sigma: FloatArray
+    """The root mean square of the window's returns, 0 where it has none."""
+    returns_by_bin: FloatArray
+    """Shape (n, 32): how many returns are in each of 32 bins of σ/4 from −4σ. The outermost bins hold all that is
+    beyond them. 0 where σ is 0."""
+    volume_by_price: FloatArray
+    """Shape (n, 32): the volume in each of 32 bins from the lowest to the highest price; how many samples where the
+    window has no volume. 0 where both prices are the same."""
+
+
+class Windows(RowArrays):
     """Sliding windows over the samples of any number of symbols.
 
     A row is a ring: column `newest[row]` holds the newest sample, and columns 0 … `samples[row]` − 1 are in
@@ -28,8 +66,8 @@ class Windows:
     Columns not yet in use are filled so that sums and extremes over a whole row need no mask: with the first
     sample's price, V = N = 0 and no return.
 
-    What the vector needs of a whole window is kept beside the rings while they slide, so that a tick need not read
-    them: `sums`, `returns`, `largest` and `profile`. All follows from the rings, and `derive` makes it from them.
+    What `statistics` and `largest_returns` need of a whole window is kept beside the rings while they slide, so that
+    a tick need not read them. All of it follows from the rings, and `derive` makes it from them.
 
     Which symbol has which row is the caller's to know. Methods that take `rows` take each row once a call.
 
@@ -55,22 +93,14 @@ class Windows:
         # Of whole blocks, so that a block is a stretch of memory. The columns behind the window's last are unused.
         shape = (capacity, padded(length))
         # Zeroed pages are the kernel's until they are written to: rows kept for growth cost no memory yet.
-        self._price: FloatArray = np.zeros(shape)
-        self._volume: FloatArray = np.zeros(shape)
-        self._trades: FloatArray = np.zeros(shape)
-        self._log_return: FloatArray = np.zeros(shape)
-        self.samples: IntArray = np.zeros(capacity, np.int64)
-        self.newest: IntArray = np.zeros(capacity, np.int64)
-        self.last_timestamp: FloatArray = np.zeros(capacity)
-        self.last_price: FloatArray = np.zeros(capacity)
-        self.session_volume: FloatArray = np.zeros(capacity)
-        self.session_trades: FloatArray = np.zeros(capacity)
-        self.known: IntArray = np.zeros(capacity, np.int64)
-        self.nonzero: IntArray = np.zeros(capacity, np.int64)
-        self.sums = BlockSums(length, capacity)
-        self.returns = ReturnHistogram(length, capacity)
-        self.largest = LargestReturns(length, capacity)
-        self.profile = VolumeProfile(length, capacity)
+        self._price, self._volume, self._trades, self._log_return = (np.zeros(shape) for _ in range(4))
+        self.samples, self.newest, self.known, self.nonzero = (np.zeros(capacity, np.int64) for _ in range(4))
+        self.last_timestamp, self.last_price = np.zeros(capacity), np.zeros(capacity)
+        self.session_volume, self.session_trades = np.zeros(capacity), np.zeros(capacity)
+        self._sums = BlockSums(length, capacity)
+        self._returns = ReturnHistogram(length, capacity)
+        self._largest = LargestReturns(length, capacity)
+        self._profile = VolumeProfile(length, capacity)
         self._used = 0
         self._free: set[int] = set()
 
@@ -105,7 +135,7 @@ class Windows:
             row = self._free.pop()
         else:
             if self._used == self.capacity:
-                self._grow(2 * self.capacity)
+                self.grow(2 * self.capacity)
             row = self._used
             self._used += 1
         self.clear(row)
@@ -119,19 +149,9 @@ class Windows:
 
     def clear(self, rows: int | Rows) -> None:
         """Forget all samples: what comes next is a first sample again (another source, for instance)."""
-        self._price[rows] = 0.0
-        self._volume[rows] = 0.0
-        self._trades[rows] = 0.0
-        self._log_return[rows] = np.nan
-        self.samples[rows] = 0
-        self.newest[rows] = -1
-        self.last_timestamp[rows] = -np.inf
-        self.last_price[rows] = 0.0
-        self.session_volume[rows] = 0.0
-        self.session_trades[rows] = 0.0
-        self.known[rows] = 0
-        self.nonzero[rows] = 0
-        self.sums.begin(rows, np.zeros(np.size(rows)))
+        for name in (*SAVED, "known", "nonzero"):
+            getattr(self, name)[rows] = EMPTY.get(name, 0)
+        self._sums.begin(rows, np.zeros(np.size(rows)))
         self._forget(rows)
 
     def derive(self, rows: Rows) -> None:
@@ -140,7 +160,7 @@ class Windows:
             returns = self.log_return[rows[part]]
             self.known[rows[part]] = np.count_nonzero(~np.isnan(returns), axis=1)
             self.nonzero[rows[part]] = np.count_nonzero(np.nan_to_num(returns, nan=0.0), axis=1)
-        self.sums.read_all(rows, *self._rings())
+        self._sums.read_all(rows, *self._rings())
         self._forget(rows)
 
     def saved(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
@@ -176,7 +196,7 @@ class Windows:
         """
         first = self.samples[rows] == 0
         self._price[rows[first]] = price[first, np.newaxis]
-        self.sums.begin(rows[first], price[first])
+        self._sums.begin(rows[first], price[first])
 
         v = np.where(first, 0.0, _since(self.session_volume[rows], volume))
         n = np.where(first, 0.0, _since(self.session_trades[rows], trades))
@@ -190,6 +210,38 @@ class Windows:
         self.last_price[rows] = price
         self.session_volume[rows] = volume
         self.session_trades[rows] = trades
+
+    def statistics(self, rows: Rows) -> Statistics:
+        """What is known of these windows, in the order of `rows`."""
+        samples, newest, sums = self.samples[rows], self.newest[rows], self._sums
+        present = np.maximum(samples, 1)  # no division by 0 in a row without a sample
+        used = int(samples.max(initial=0))  # columns
+        highest, lowest = sums.highest[rows].max(axis=1), sums.lowest[rows].min(axis=1)
+        volume = sums.volume[rows].sum(axis=1)
+        sigma = np.sqrt(sums.squares[rows].sum(axis=1) / np.maximum(self.known[rows], 1))
+        rings = self.price[:, :used], self.volume[:, :used], self.samples
+        return Statistics(
+            samples=samples,
+            nonzero=self.nonzero[rows],
+            price=self.last_price[rows],
+            volume=self.volume[rows, newest] * HEADROOM,
+            trades=self.trades[rows, newest] * HEADROOM,
+            log_return=np.nan_to_num(self.log_return[rows, newest], nan=0.0),
+            highest=highest,
+            lowest=lowest,
+            mean_volume=volume / present,
+            mean_trades=sums.trades[rows].sum(axis=1) / present,
+            sigma=sigma,
+            returns_by_bin=self._returns.counts(rows, sigma, self.log_return[:, :used]),
+            volume_by_price=self._profile.weights(rows, lowest, highest, volume, rings),
+        )
+
+    def largest_returns(self, rows: Rows, number: IntArray) -> FloatArray:
+        """The largest absolute returns of each window in descending order, at least `number` columns of them.
+
+        `number` has the shape of `rows`: of each window, so many are right, all of which must be above 0.
+        """
+        return self._largest.largest(rows, number, self.log_return[:, : self.samples[rows].max(initial=0)])
 
     def _replace(self, rows: Rows, price: FloatArray, v: FloatArray, n: FloatArray, r: FloatArray) -> None:
         """The newest sample into the column of the one that leaves, and into all that is kept of the window."""
@@ -205,24 +257,17 @@ class Windows:
         x, old_x = (np.nan_to_num(np.abs(each), nan=0.0) for each in (r, old_r))
         self.known[rows] += (~np.isnan(r)).astype(np.int64) - ~np.isnan(old_r)
         self.nonzero[rows] += (x > 0).astype(np.int64) - (old_x > 0)
-        self.sums.read(rows, column, *self._rings())
-        self.returns.replace(rows, column, old_r, r)
-        self.largest.replace(rows, column, old_x, x)
-        self.profile.replace(rows, column, (old_price, old_v, full), (price, v))
+        self._sums.read(rows, column, *self._rings())
+        self._returns.replace(rows, column, old_r, r)
+        self._largest.replace(rows, column, old_x, x)
+        self._profile.replace(rows, column, (old_price, old_v, full), (price, v))
 
     def _forget(self, rows: int | Rows) -> None:
-        for kept in (self.returns, self.largest, self.profile):
+        for kept in (self._returns, self._largest, self._profile):
             kept.forget(rows)
 
     def _rings(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         return self._price, self._volume, self._trades, self._log_return
-
-    def _grow(self, capacity: int) -> None:
-        # One array after the other, so that only one of them is there twice at a time.
-        for name in [name for name, value in vars(self).items() if isinstance(value, np.ndarray)]:
-            setattr(self, name, grown(getattr(self, name), capacity))
-        for kept in (self.sums, self.returns, self.largest, self.profile):
-            kept.grow(capacity)
 
 
 def _since(previous: FloatArray, cumulative: FloatArray) -> FloatArray:

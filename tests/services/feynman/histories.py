@@ -8,8 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from cottage.state import PhysicsState
-from services.feynman.arrays import Rows
-from services.feynman.windows import Windows
+from services.feynman.windows import Rows, Windows
 from tests.reference import Sample, Vector
 
 

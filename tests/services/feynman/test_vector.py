@@ -11,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from services.feynman import vector
-from services.feynman.arrays import CHUNK_ELEMENTS, histogram
-from services.feynman.histogram import BINS, return_bins
 from services.feynman.vector import REGIMES, Vectors, compute
 from services.feynman.windows import Windows
+from services.feynman.windows.bins import BINS, histogram
+from services.feynman.windows.return_histogram import return_bins
 from tests import reference
 from tests.reference import Sample
 from tests.services.feynman.agreement import PILLARS, assert_agree, decided, nth
@@ -27,6 +27,10 @@ def vector_of(history: Sequence[Sample], length: int = 1000) -> reference.Vector
 
 
 # Worked by hand
+
+
+def test_a_ratio_of_nothing_is_0() -> None:
+    assert vector.ratio(np.array([1.0, 0.0, 3.0]), np.array([0.0, 0.0, 2.0])).tolist() == [0, 0, 1.5]
 
 
 def test_four_samples_of_doubling_prices() -> None:
@@ -196,6 +200,10 @@ def test_the_tail_waits_for_64_returns_that_are_not_0() -> None:
     assert (v.regime, v.samples, v.nonzero) == ("Critical", 115, 64)
 
 
+def test_a_twentieth_rounded_up_and_ten_at_least() -> None:
+    assert vector.order_statistics(np.array([64, 200, 201, 1000, 1001])).tolist() == [10, 10, 11, 50, 51]
+
+
 def test_the_tail_is_the_twentieth_part_rounded_up() -> None:
     # Eleven x of 2 ln2 above the rest. m = 200: k = 10, x_11 is one of them, the sum is 0.
     # m = 201: k = 11, x_12 = ln2, α = 11 / (11 ln2).
@@ -348,7 +356,7 @@ def test_a_row_s_vector_does_not_depend_on_the_rows_beside_it() -> None:
     # More than a chunk of them, of different ages, in another order, one by one: the same to the last bit.
     generator = np.random.default_rng(5)
     windows = Windows(400)
-    rows = np.array([windows.add() for _ in range(2 * CHUNK_ELEMENTS // vector.CHUNK_WIDTH + 3)])
+    rows = np.array([windows.add() for _ in range(2 * vector.CHUNK_ROWS + 3)])
     price = np.full(len(rows), 100.0)
     for step in range(420):
         taken = rows[step >= rows % 380]

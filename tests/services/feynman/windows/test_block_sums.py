@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from services.feynman.arrays import HEADROOM
-from services.feynman.sums import BLOCK, BlockSums, padded
+from services.feynman.windows.arrays import HEADROOM
+from services.feynman.windows.block_sums import BLOCK, BlockSums, padded
 
 
 def test_columns_are_padded_to_whole_blocks() -> None:

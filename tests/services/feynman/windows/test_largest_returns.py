@@ -1,12 +1,8 @@
 import numpy as np
 import pytest
 
-from services.feynman.tail import LargestReturns, order_statistics
-
-
-def test_a_twentieth_rounded_up_and_ten_at_least() -> None:
-    assert order_statistics(np.array([64, 200, 201, 1000, 1001])).tolist() == [10, 10, 11, 50, 51]
-
+from services.feynman.vector import order_statistics
+from services.feynman.windows.largest_returns import LargestReturns
 
 KINDS = ("normal", "heavy", "grid", "two sizes", "sparse")
 
@@ -76,3 +72,19 @@ def test_it_grows_and_forgets() -> None:
     ring = np.repeat(ring, 2, axis=0)
     largest = kept.largest(np.array([0, 1]), np.array([11, 11]), ring)
     assert largest[:, :11].tolist() == [list(range(80, 69, -1))] * 2
+
+
+def test_more_than_ever_before_may_be_asked_for() -> None:
+    generator = np.random.default_rng(2)
+    ring = np.concatenate([generator.standard_normal((2, 300)), np.full((1, 300), 2.0)])
+    kept, rows = LargestReturns(300, 3), np.arange(3)
+    kept.forget(rows)
+    x = np.sort(np.abs(ring), axis=1)[:, ::-1]
+    for step, number in enumerate((16, 17, 90, 300, 5)):
+        entering = np.array([9.0 + step, 0.0, 2.0])
+        kept.replace(rows, np.full(3, step), np.abs(ring[:, step]), entering)
+        ring[:, step] = entering
+        x = np.sort(np.abs(ring), axis=1)[:, ::-1]
+        needed = np.minimum(number, np.count_nonzero(x, axis=1))
+        for row, values in enumerate(kept.largest(rows, needed, ring)):
+            assert values[: needed[row]].tolist() == x[row, : needed[row]].tolist()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.feynman.arrays import histogram
-from services.feynman.histogram import BINS, MARGIN, ReturnHistogram, return_bins, settled_bins
+from services.feynman.windows.bins import BINS, histogram
+from services.feynman.windows.return_histogram import MARGIN, ReturnHistogram, return_bins, settled_bins
 
 Returns = npt.NDArray[np.float64]
 SIGMA = np.array([0.01])

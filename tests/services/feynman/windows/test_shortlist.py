@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.feynman.shortlist import Shortlist
+from services.feynman.windows.shortlist import Shortlist
 
 
 def listed(shortlist: Shortlist, row: int) -> list[float]:

@@ -2,8 +2,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from services.feynman.arrays import HEADROOM, histogram
-from services.feynman.profile import BINS, VolumeProfile, price_bins
+from services.feynman.windows.arrays import HEADROOM
+from services.feynman.windows.bins import BINS, histogram
+from services.feynman.windows.volume_profile import VolumeProfile, price_bins
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,0 +1,30 @@
+"""The last W samples of every symbol, and the statistics of them that the pillars are computed from.
+
+`Windows` takes samples and gives `Statistics`. How these are kept up to date while the windows slide, without reading
+a whole window, is nobody's business outside of this package:
+
+    windows.py           the samples, and what each one that enters or leaves changes
+    block_sums.py        highest and lowest price; sums of volume, trades and squared returns
+    return_histogram.py  the returns, counted by size
+    volume_profile.py    the volume by price
+    largest_returns.py   the largest absolute returns
+    shortlist.py         lists of chosen values, for both kinds of returns
+    bins.py, arrays.py   what they share
+"""
+
+from services.feynman.windows.arrays import FloatArray, IntArray, Rows
+from services.feynman.windows.bins import BINS, TOLERANCE
+from services.feynman.windows.windows import NEWEST, RINGS, SAVED, Statistics, Windows
+
+__all__ = [
+    "BINS",
+    "NEWEST",
+    "RINGS",
+    "SAVED",
+    "TOLERANCE",
+    "FloatArray",
+    "IntArray",
+    "Rows",
+    "Statistics",
+    "Windows",
+]
