@@ -1,14 +1,15 @@
-"""From the newest state of every symbol to any number of WebSocket clients: protocol `cottage.v1`.
+"""The fan-out: from the newest state of every symbol to any number of WebSocket clients, by protocol `cottage.v1`.
 
-The bridge serves its link to broadcasters with it, the broadcaster its clients.
+The bridge serves its link to broadcasters with it, and the broadcaster its clients. All modules but `frames` and
+`server` are pure: they know no sockets.
 
-    newest.py    what is newest, by (epoch, seq)
-    protocol.py  what is said: requests, answers, close codes
-    turn.py      what one turn of the event loop brought, and what is owed of it
-    session.py   one client: what it wants, what it is owed
-    group.py     clients that want the same: built once, handed to all
-    hub.py       all clients: who gets what
-    limits.py    what clients may take
-    frames.py    ready-made WebSocket frames, below the public face of `websockets`
-    gateway.py   the sockets
+    hub               takes updates, events and statements, and keeps the newest; one for each process
+    distributor       sends them to the groups that want them: at once, or in batch windows
+    group             the sessions of one subscription: what is built for one is handed to all
+    session           one client: what it subscribed to, its backlog while it is a slow consumer
+    conflation        what is left of many updates for who was not sent them all
+    last_value_cache  the newest PHYSICS_UPDATE of every symbol, by (epoch, seq)
+    limits            what clients may take
+    frames            ready-made WebSocket frames, below the public face of `websockets`
+    server            accepts connections, and closes those that are too slow, silent or greedy
 """

@@ -1,13 +1,14 @@
-"""Clients that want the same: what is built for one of them is handed to all. Pure.
+"""The sessions of one subscription: what is built for one of them is handed to all. Pure.
 
-Every group keeps apart who is in step, and gets the ready bytes, and who is behind, and gets what it missed later.
+A group writes at once to those of its sessions that have caught up. For those that lag (slow consumers, see
+session.py) it only has noted what they were not sent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from common.fanout.conflation import Backlog, Conflated, Update, chunks, conflate, take_backlog
+from common.fanout.conflation import Update, chunks
 from common.fanout.frames import deflated_frame, text_frame
-from common.fanout.session import MAX_WAITING, HubView, Session, frames, heartbeat
+from common.fanout.session import HubView, Session, frames, heartbeat
 from cottage import protocol
 from cottage.freshness import FreshnessStatement
 from cottage.protocol import Subscription
@@ -17,77 +18,79 @@ LEAST_DEFLATED_BYTES = 4096
 
 
 class Group:
-    __slots__ = ("_behind", "_ready", "_source", "skipped", "turn", "versions", "wanted")
+    __slots__ = ("_caught_up", "_lagging", "_source", "skipped", "versions", "wanted")
 
     def __init__(self, wanted: Subscription, source: HubView) -> None:
         self.wanted = wanted
         self._source = source
-        self.turn: list[Update] = []
-        """What the turn of the event loop that is under way brought for it."""
         self.versions = 0
         self.skipped = 0
-        self._ready: dict[Session, Callable[[bytes], None]] = {}
-        self._behind: dict[Session, None] = {}
+        self._caught_up: dict[Session, Callable[[bytes], None]] = {}
+        """With the `write` of its connection."""
+        self._lagging: dict[Session, None] = {}
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._behind)
+        return len(self._caught_up) + len(self._lagging)
+
+    def __iter__(self) -> Iterator[Session]:
+        yield from self._caught_up
+        yield from self._lagging
 
     def add(self, session: Session) -> None:
-        session.moved(self)
-        (self.caught_up if session.in_step else self.fell_behind)(session)
+        session.belong_to(self)
+        (self.has_caught_up if session.caught_up else self.lags)(session)
 
     def remove(self, session: Session) -> None:
-        session.moved(None)
-        self._ready.pop(session, None)
-        self._behind.pop(session, None)
+        session.belong_to(None)
+        self._caught_up.pop(session, None)
+        self._lagging.pop(session, None)
 
-    def caught_up(self, session: Session) -> None:
-        self._behind.pop(session, None)
-        self._ready[session] = session.wire.write
+    def has_caught_up(self, session: Session) -> None:
+        self._lagging.pop(session, None)
+        self._caught_up[session] = session.wire.write
 
-    def fell_behind(self, session: Session) -> None:
-        self._ready.pop(session, None)
-        self._behind[session] = None
+    def lags(self, session: Session) -> None:
+        self._caught_up.pop(session, None)
+        self._lagging[session] = None
 
-    def end_turn(self) -> None:
-        """Hand out what the turn brought."""
-        turn, self.turn = self.turn, []
-        for chunk in chunks(turn):
-            if self._behind:
-                missed = [update.missed for update in chunk.updates]
-                for session in self._behind:
-                    session.missed(missed)
+    def deliver(self, updates: Sequence[Update]) -> None:
+        """Hand out some updates, at most one write at a time; for who lags they are conflated."""
+        for chunk in chunks(updates, self._join):
+            if self._lagging:
+                conflated = [update.conflated for update in chunk.updates]
+                for session in self._lagging:
+                    session.conflate(conflated)
             self._hand_out(chunk.joined, chunk.versions, chunk.skipped)
 
     def agent_update(self, payload: bytes) -> None:
         frame = self._frames([payload])
-        for session in list(self._behind):
+        for session in list(self._lagging):
             session.agent_update(frame)
         self._hand_out(frame)
 
     def freshness(self, statement: FreshnessStatement) -> None:
         """Its symbols are all that this group wants of them."""
-        for session in list(self._behind):
+        for session in list(self._lagging):
             session.freshness(statement.symbols)
-        if self._ready:
+        if self._caught_up:
             self._hand_out(self._frames([protocol.freshness(statement)]))
 
     def heartbeat(self) -> None:
-        for session in list(self._behind):
+        for session in list(self._lagging):
             session.heartbeat()
-        if self._ready:
+        if self._caught_up:
             self._hand_out(self._frames([heartbeat(self._source, self.wanted)]))
-
-    def settle(self, session: Session) -> None:
-        """Before the session is written to from the newest table: it is owed all that this group still holds back."""
 
     def _frames(self, payloads: Sequence[bytes]) -> bytes:
         return frames(self.wanted, payloads)
 
+    def _join(self, payloads: Sequence[bytes]) -> bytes:
+        return b"".join(payloads)
+
     def _hand_out(self, frames: bytes, versions: int = 0, skipped: int = 0) -> None:
-        self.versions += versions  # first: a session that falls behind in the loop has been handed it
+        self.versions += versions  # first: a session that begins to lag in the loop has been handed it
         self.skipped += skipped
-        for write in list(self._ready.values()):
+        for write in list(self._caught_up.values()):
             try:  # noqa: SIM105  # suppress() costs more than a write
                 write(frames)
             except RuntimeError:
@@ -95,87 +98,9 @@ class Group:
 
 
 class BatchGroup(Group):
-    """A group whose updates are gathered for a while; then the newest of each symbol goes out in one array.
+    """A group whose sessions asked for batches: what a window brought is handed out in arrays."""
 
-    `begin` is called when a window opens, and `close_window` is to be called after it. A session that is written to
-    within a window is told of what it brought so far; the rest of the window is its own to have.
-    """
-
-    __slots__ = ("_agents", "_begin", "_heartbeat_due", "_since", "_statements", "_window")
-
-    def __init__(self, wanted: Subscription, source: HubView, begin: Callable[["BatchGroup"], object]) -> None:
-        super().__init__(wanted, source)
-        self._begin = begin
-        self._window: list[Update] = []
-        self._agents: list[bytes] = []
-        self._statements: list[FreshnessStatement] = []
-        self._since: dict[Session, int] = {}
-        """How much of the window the sessions have already that were written to within it."""
-        self._heartbeat_due = False
-
-    def add(self, session: Session) -> None:
-        super().add(session)
-        if self._window:
-            self._since[session] = len(self._window)
-
-    def remove(self, session: Session) -> None:
-        super().remove(session)
-        self._since.pop(session, None)
-
-    def end_turn(self) -> None:
-        self._open()
-        self._window += self.turn
-        self.turn = []
-
-    def agent_update(self, payload: bytes) -> None:
-        self._open()
-        if len(self._agents) == MAX_WAITING:
-            del self._agents[0]
-            for session in [*self._ready, *self._behind]:
-                session.agent_drops += 1
-        self._agents.append(payload)
-
-    def freshness(self, statement: FreshnessStatement) -> None:
-        self._open()
-        if statement.symbols is None:
-            self._statements.clear()
-        self._statements.append(statement)  # after the states that it speaks of
-
-    def heartbeat(self) -> None:
-        self._open()
-        self._heartbeat_due = True  # it is proof of what was sent, and this is not yet
-
-    def settle(self, session: Session) -> None:
-        session.missed(self._of(session))
-        if self._window:
-            self._since[session] = len(self._window)
-
-    def close_window(self) -> None:
-        """Hand out the newest of each symbol that the window brought, and all else that waited for its end."""
-        for session in [*self._behind, *(session for session in self._ready if session in self._since)]:
-            session.missed(self._of(session))
-            session.blocked()  # it goes its own way, once
-        before = set(self._behind)
-        missed: Backlog = {}
-        conflate(missed, self._of(None))
-        self._window, self._since = [], {}
-        while missed:
-            part = take_backlog(missed, self._source.table)
-            for session in self._behind.keys() - before:
-                session.missed(part.missed)
-            if part.payloads:
-                self._hand_out(self._frames(part.payloads), part.versions, part.skipped)
-        statements, self._statements = self._statements, []
-        for statement in statements:
-            super().freshness(statement)
-        agents, self._agents = self._agents, []
-        for payload in agents:
-            super().agent_update(payload)
-        if self._heartbeat_due:
-            self._heartbeat_due = False
-            super().heartbeat()
-        for session in list(self._behind):
-            session.pump()
+    __slots__ = ()
 
     def _frames(self, payloads: Sequence[bytes]) -> bytes:
         """What all of them get is worth compressing; what each is sent alone is not."""
@@ -184,11 +109,4 @@ class BatchGroup(Group):
             return deflated_frame(payload)
         return text_frame(payload)
 
-    def _open(self) -> None:
-        if not (self._window or self._statements or self._agents or self._heartbeat_due):
-            self._begin(self)
-
-    def _of(self, session: Session | None) -> list[tuple[str, Conflated]]:
-        """What the window brought that this session has not."""
-        start = 0 if session is None else self._since.get(session, 0)
-        return [update.missed for update in self._window[start:]]
+    _join = _frames

@@ -1,17 +1,17 @@
-"""All clients: what arrives within one turn of the event loop goes to each of them in one write.
+"""The hub: takes what the bridge or Redis brings, keeps the newest, and sends it to all clients.
 
-Nothing waits for that: the turn ends as soon as what had arrived is read. Only who asked for batches waits for them.
+What arrives within one iteration of the event loop goes to each client in one write. Nothing waits for that: the
+iteration ends as soon as what had arrived is read. Only who asked for batches waits for them.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge
 
 from common.fanout.conflation import Update
+from common.fanout.distributor import BatchDistributor, Distributor
 from common.fanout.frames import text_frame
-from common.fanout.group import BatchGroup, Group
 from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import Session, Wire
 from cottage import protocol
@@ -33,7 +33,7 @@ AGENT_DROPS = Counter(
 
 
 class Hub:
-    """The newest table and the sessions that are fed from it.
+    """The last value cache and the sessions that are fed from it. Each bridge and each broadcaster has one.
 
     `upstream` tells how fresh what comes from above is.
     """
@@ -47,14 +47,15 @@ class Hub:
         self.upstream = upstream
         self._clock = clock
         self._time = time or clock.time
-        self._places: dict[Session, Group] = {}
-        self._groups: dict[Subscription, Group] = {}
-        self._everything: dict[Group, None] = {}
-        self._by_symbol: dict[str, dict[Group, None]] = {}
-        self._turn: list[Update] = []
+        self._at_once = Distributor(self, self.table)
+        self._batches: dict[int, BatchDistributor] = {}
+        """By their milliseconds."""
+        self._sessions: dict[Session, Distributor] = {}
+        self._updates: list[Update] = []
+        """What this iteration of the event loop brought so far."""
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._sessions)
 
     @property
     def not_live(self) -> int:
@@ -85,27 +86,21 @@ class Hub:
         """Say how far some states may be trusted to who wants them."""
         self.flush()  # a state comes before what is said of it
         self.freshness_board.apply(statement, self.monotonic())
-        if statement.symbols is None:
-            for group in list(self._groups.values()):
-                group.freshness(statement)
-            return
-        for group in list(self._everything):
-            group.freshness(statement)
-        for group, symbols in self._by_group(statement.symbols).items():
-            group.freshness(replace(statement, symbols=tuple(symbols)))
+        for distributor in self._distributors():
+            distributor.freshness(statement)
 
     def monotonic(self) -> float:
         return self._clock.monotonic()
 
     def agent_update(self, payload: bytes) -> None:
         self.flush()
-        for group in list(self._groups.values()):
-            group.agent_update(payload)
+        for distributor in self._distributors():
+            distributor.agent_update(payload)
 
     def heartbeat(self) -> None:
         self.flush()
-        for group in list(self._groups.values()):
-            group.heartbeat()
+        for distributor in self._distributors():
+            distributor.heartbeat()
 
     def join(self, wire: Wire, wanted: Subscription, max_symbols: int = MAX_NAMED_SYMBOLS) -> Session:
         """A new client; its SNAPSHOT begins at once, and a HEARTBEAT follows: how fresh is what it got?
@@ -113,116 +108,79 @@ class Hub:
         It may name at most `max_symbols`.
         """
         self.flush()
-        session = Session(self, wire, max_symbols, wanted)
+        distributor = self._distributor(wanted.batch)
+        session = Session(distributor, wire, max_symbols, wanted)
         session.want(wanted)
-        self._place(session)
-        CLIENTS.set(len(self._places))
+        distributor.add(session)
+        self._sessions[session] = distributor
+        CLIENTS.set(len(self._sessions))
         session.heartbeat()
         return session
 
     def leave(self, session: Session) -> None:
-        if session not in self._places:
+        distributor = self._sessions.pop(session, None)
+        if distributor is None:
             return
-        self._displace(session)
-        CLIENTS.set(len(self._places))
+        distributor.remove(session, session.wanted)
+        if not len(distributor):
+            self._batches.pop(session.wanted.batch, None)
+        CLIENTS.set(len(self._sessions))
         DELIVERED.inc(session.delivered)
         SKIPPED.inc(session.skipped)
         AGENT_DROPS.inc(session.agent_drops)
 
     def request(self, session: Session, request: Request) -> None:
         """Grant a client's request. Raises RequestRefused."""
-        self._settle(session)
+        self.flush()
         before = session.wanted
         try:
             session.request(request)
         finally:
             if session.wanted != before:
-                self._displace(session)
-                self._place(session)
+                distributor = self._sessions[session]
+                distributor.remove(session, before)
+                distributor.add(session)
 
     def refuse(self, session: Session, refused: RequestRefused) -> None:
         """Answer what cannot be granted."""
-        self._settle(session)
+        self.flush()
         session.answer(protocol.error(refused))
 
     def drained(self, session: Session) -> None:
         """The session's wire takes writes again."""
-        self._settle(session)
+        self.flush()
         session.pump()
 
     def flush(self) -> None:
-        """End the turn: what it brought goes out. Everything that writes from the table does this first,
-        so that no client is sent one version twice."""
-        if not self._turn:
+        """Send on what this iteration of the event loop brought so far. Everything that writes from the last value
+        cache does this first, so that no client is sent one version twice."""
+        if not self._updates:
             return
-        turn, self._turn = self._turn, []
-        UPDATES.inc(len(turn))
+        updates, self._updates = self._updates, []
+        UPDATES.inc(len(updates))
         SYMBOLS.set(len(self.table))
-        for group in list(self._everything):
-            group.turn = turn
-            group.end_turn()
-        if self._by_symbol:
-            for group in self._sorted(turn):
-                group.end_turn()
-
-    def _sorted(self, turn: list[Update]) -> dict[Group, None]:
-        """Give each update to the groups that want it; those that got some."""
-        given: dict[Group, None] = {}
-        for update in turn:
-            for group in self._by_symbol.get(update.symbol, ()):
-                group.turn.append(update)
-                given[group] = None
-        return given
-
-    def _by_group(self, symbols: Iterable[str]) -> dict[Group, list[str]]:
-        """The symbols that each group wants which named some."""
-        wanted: dict[Group, list[str]] = {}
-        for symbol in symbols:
-            for group in self._by_symbol.get(symbol, ()):
-                wanted.setdefault(group, []).append(symbol)
-        return wanted
+        for distributor in self._distributors():
+            distributor.updates(updates)
 
     def _send(self, update: Update) -> None:
-        if not self._turn:
+        if not self._updates:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._turn.append(update)
+        self._updates.append(update)
 
-    def _settle(self, session: Session) -> None:
-        """Before a session is written to from the newest table."""
+    def _distributors(self) -> list[Distributor]:
+        return [self._at_once, *self._batches.values()]
+
+    def _distributor(self, batch: int) -> Distributor:
+        """For clients that asked for batches of so many milliseconds; 0 is none."""
+        if not batch:
+            return self._at_once
+        if batch not in self._batches:
+            loop = asyncio.get_running_loop()
+            self._batches[batch] = BatchDistributor(
+                self, self.table, lambda window: loop.call_later(batch / 1000, self._close_window, window)
+            )
+        return self._batches[batch]
+
+    def _close_window(self, batch: BatchDistributor) -> None:
         self.flush()
-        self._places[session].settle(session)
-
-    def _place(self, session: Session) -> None:
-        """Put a session where it belongs."""
-        wanted = session.wanted
-        group = self._groups.get(wanted)
-        if group is None:
-            group = self._groups[wanted] = self._new_group(wanted)
-            if wanted.everything:
-                self._everything[group] = None
-            for symbol in wanted.named:
-                self._by_symbol.setdefault(symbol, {})[group] = None
-        self._places[session] = group
-        group.add(session)
-
-    def _displace(self, session: Session) -> None:
-        group = self._places.pop(session)
-        group.remove(session)
-        if len(group):
-            return
-        del self._groups[group.wanted]
-        self._everything.pop(group, None)
-        for symbol in group.wanted.named:
-            self._by_symbol[symbol].pop(group)
-            if not self._by_symbol[symbol]:
-                del self._by_symbol[symbol]
-
-    def _new_group(self, wanted: Subscription) -> Group:
-        if not wanted.batch:
-            return Group(wanted, self)
-        loop, seconds = asyncio.get_running_loop(), wanted.batch / 1000
-        return BatchGroup(wanted, self, lambda group: loop.call_later(seconds, self._close_window, group))
-
-    def _close_window(self, group: BatchGroup) -> None:
-        self.flush()
-        group.close_window()
+        batch.close()

@@ -1,6 +1,6 @@
-"""The newest version of every symbol's update."""
+"""The last value cache: the newest version of every symbol's PHYSICS_UPDATE, by (epoch, seq)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cottage.version import Version
@@ -32,6 +32,21 @@ class LastValueCache:
     def remove(self, symbol: str) -> bool:
         """Forget a symbol; whether it was there."""
         return self._entries.pop(symbol, None) is not None
+
+    def copy(self) -> "LastValueCache":
+        """Another one, which holds the same now."""
+        copied = LastValueCache()
+        copied._entries = self.entries()
+        return copied
+
+    def follow(self, other: "LastValueCache", symbols: Iterable[str]) -> None:
+        """Hold what another one holds of some symbols."""
+        for symbol in symbols:
+            entry = other.get(symbol)
+            if entry is None:
+                self._entries.pop(symbol, None)
+            else:
+                self._entries[symbol] = entry
 
     def get(self, symbol: str) -> Entry | None:
         return self._entries.get(symbol)

@@ -6,6 +6,7 @@ new client is the same case with all its symbols pending, which go out as SNAPSH
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -67,40 +68,40 @@ def frames(wanted: Subscription, payloads: Sequence[bytes]) -> bytes:
 
 
 class SubscriberGroup(Protocol):
-    """Where a session stands among those that want the same."""
+    """What a session tells its group."""
 
     @property
     def versions(self) -> int:
-        """That have been handed to every session in step, so far."""
+        """That have been handed to every session that had caught up, so far."""
 
     @property
     def skipped(self) -> int:
-        """That these say were left out."""
+        """That were left out before these."""
 
-    def caught_up(self, session: "Session") -> None: ...
+    def has_caught_up(self, session: "Session") -> None: ...
 
-    def fell_behind(self, session: "Session") -> None: ...
+    def lags(self, session: "Session") -> None: ...
 
 
 class Session:
     __slots__ = (
         "_agent_frames",
+        "_all_freshness_owed",
+        "_backlog",
         "_delivered",
-        "_greeted",
+        "_freshness_owed",
+        "_group",
         "_heartbeat_owed",
         "_max_symbols",
         "_missing",
-        "_pending",
-        "_place",
         "_replies",
         "_skipped",
         "_snapshot",
         "_snapshot_owed",
+        "_snapshot_sent",
         "_source",
-        "_unsaid",
-        "_unsaid_whole",
         "agent_drops",
-        "in_step",
+        "caught_up",
         "wanted",
         "wire",
     )
@@ -117,36 +118,36 @@ class Session:
         self.wire = wire
         self._max_symbols = max_symbols
         self.wanted = wanted.nothing()
-        self.in_step = False
+        self.caught_up = False
         """Owed nothing, and takes writes: its group may write to it."""
-        self._place: SubscriberGroup | None = None
-        self._pending: Backlog = {}
+        self._group: SubscriberGroup | None = None
+        self._backlog: Backlog = {}
         """Symbols that changed while the wire took no writes."""
         self._snapshot: dict[str, None] = {}
         """Symbols of the SNAPSHOT that is under way; those in `_missing` have no state."""
         self._missing: dict[str, None] = {}
         self._snapshot_owed = False
-        self._greeted = False
+        self._snapshot_sent = False
         """It has had a SNAPSHOT."""
         self._replies: list[bytes] = []
         self._agent_frames: list[bytes] = []
         self._heartbeat_owed = False
-        self._unsaid: dict[str, None] = {}
+        self._freshness_owed: dict[str, None] = {}
         """Symbols whose freshness it was not told."""
         # A client takes everything for live until it is told otherwise.
-        self._unsaid_whole = source.freshness_board.overall.status != "live"
+        self._all_freshness_owed = source.freshness_board.overall.status != "live"
         self._delivered = self._skipped = 0
         self.agent_drops = 0
 
     @property
     def delivered(self) -> int:
         """Updates that it was sent, but for those of SNAPSHOTs."""
-        return self._delivered + (self._place.versions if self.in_step and self._place else 0)
+        return self._delivered + (self._group.versions if self.caught_up and self._group else 0)
 
     @property
     def skipped(self) -> int:
         """Versions that were left out."""
-        return self._skipped + (self._place.skipped if self.in_step and self._place else 0)
+        return self._skipped + (self._group.skipped if self.caught_up and self._group else 0)
 
     @property
     def flooded(self) -> bool:
@@ -156,17 +157,17 @@ class Session:
     def wants(self, symbol: str) -> bool:
         return self.wanted.everything or symbol in self.wanted.named
 
-    def moved(self, place: SubscriberGroup | None) -> None:
-        """It stands elsewhere, or nowhere any more."""
+    def belong_to(self, group: SubscriberGroup | None) -> None:
+        """Its subscription has this group now; None once it has left."""
         self._count(+1)
-        self._place = place
+        self._group = group
         self._count(-1)
 
-    def missed(self, items: Iterable[tuple[str, Conflated]]) -> None:
-        """What a turn brought, and was not handed to it."""
+    def conflate(self, items: Iterable[tuple[str, Conflated]]) -> None:
+        """Its group was handed these while it lagged: of each symbol the newest is owed."""
         if self._snapshot:  # what is not written yet will be the newest in its SNAPSHOT
             items = [item for item in items if item[0] not in self._snapshot]
-        conflate(self._pending, items)
+        conflate(self._backlog, items)
 
     def agent_update(self, frame: bytes) -> None:
         if len(self._agent_frames) == MAX_WAITING:
@@ -178,10 +179,10 @@ class Session:
     def freshness(self, symbols: Iterable[str] | None) -> None:
         """What is said of these has changed; None is all that there are. It goes out after what is pending."""
         if symbols is None:
-            self._unsaid_whole = True
-            self._unsaid.clear()
-        elif not self._unsaid_whole:
-            self._unsaid.update(dict.fromkeys(symbols))
+            self._all_freshness_owed = True
+            self._freshness_owed.clear()
+        elif not self._all_freshness_owed:
+            self._freshness_owed.update(dict.fromkeys(symbols))
         self.pump()
 
     def heartbeat(self) -> None:
@@ -216,8 +217,8 @@ class Session:
             asked = sorted(symbol for symbol in added.named if not self.wants(symbol))
             new = [symbol for symbol in asked if symbol in table]
             missing = [symbol for symbol in asked if symbol not in table]
-        if added.everything and self._greeted and not self.wanted.everything:
-            self._unsaid_whole = True  # what was said while it wanted something else, it was not told
+        if added.everything and self._snapshot_sent and not self.wanted.everything:
+            self._all_freshness_owed = True  # what was said while it wanted something else, it was not told
         self.wanted = self.wanted.with_more(added)
         self._snapshot.update(dict.fromkeys(new))
         self._missing.update(dict.fromkeys(missing))
@@ -226,7 +227,7 @@ class Session:
 
     def blocked(self) -> None:
         """The wire takes no more writes."""
-        self._step(False)
+        self._set_caught_up(False)
 
     def pump(self) -> None:
         """Write what is owed for as long as the wire takes it."""
@@ -236,9 +237,9 @@ class Session:
                 wire.write(self._replies.pop(0))
             elif self._snapshot_owed:
                 self._write_snapshot()
-            elif self._pending:
-                self._write_pending()
-            elif self._unsaid_whole or self._unsaid:
+            elif self._backlog:
+                self._write_backlog()
+            elif self._all_freshness_owed or self._freshness_owed:
                 self._write_freshness()
             elif self._agent_frames:
                 wire.write(self._agent_frames.pop(0))
@@ -246,24 +247,24 @@ class Session:
                 self._heartbeat_owed = False
                 wire.write(self._frame(heartbeat(self._source, self.wanted)))
             else:
-                self._step(True)
+                self._set_caught_up(True)
                 return
-        self._step(False)
+        self._set_caught_up(False)
 
-    def _step(self, in_step: bool) -> None:
-        if in_step == self.in_step:
+    def _set_caught_up(self, caught_up: bool) -> None:
+        if caught_up == self.caught_up:
             return
         self._count(+1)
-        self.in_step = in_step
+        self.caught_up = caught_up
         self._count(-1)
-        if self._place is not None:
-            (self._place.caught_up if in_step else self._place.fell_behind)(self)
+        if self._group is not None:
+            (self._group.has_caught_up if caught_up else self._group.lags)(self)
 
     def _count(self, sign: int) -> None:
         """Its group counts for all in step at once: what it counts between a -1 and the next +1 is this client's."""
-        if self.in_step and self._place is not None:
-            self._delivered += sign * self._place.versions
-            self._skipped += sign * self._place.skipped
+        if self.caught_up and self._group is not None:
+            self._delivered += sign * self._group.versions
+            self._skipped += sign * self._group.skipped
 
     def _unwant(self, request: Request) -> None:
         gone = request.subscription
@@ -277,7 +278,7 @@ class Session:
             )
         else:
             self.wanted = self.wanted.without(gone)
-        for owed in (self._pending, self._snapshot, self._missing):
+        for owed in (self._backlog, self._snapshot, self._missing):
             for symbol in [name for name in owed if not self.wants(name)]:
                 del owed[symbol]
 
@@ -306,7 +307,7 @@ class Session:
                 del self._missing[symbol]
         last = not (self._snapshot or self._missing)
         self._snapshot_owed = not last
-        self._greeted = self._greeted or last
+        self._snapshot_sent = self._snapshot_sent or last
         payload = protocol.snapshot(
             self._source.timestamp(),
             updates,
@@ -316,22 +317,21 @@ class Session:
         )
         self.wire.write(self._frame(payload))
 
-    def _write_pending(self) -> None:
-        part = take_backlog(self._pending, self._source.table)
-        self._delivered += part.versions
-        self._skipped += part.skipped
-        if not part.payloads:  # removed, and never told
-            return
-        self.wire.write(frames(self.wanted, part.payloads))
+    def _write_backlog(self) -> None:
+        chunk = take_backlog(self._backlog, self._source.table, partial(frames, self.wanted))
+        self._delivered += chunk.versions
+        self._skipped += chunk.skipped
+        if chunk.updates:
+            self.wire.write(chunk.joined)
 
     def _write_freshness(self) -> None:
         board, now = self._source.freshness_board, self._source.monotonic()
-        if self._unsaid_whole:
+        if self._all_freshness_owed:
             statements = board.all_statements(None if self.wanted.everything else self.wanted.named, now)
         else:
-            statements = board.statements_for([name for name in self._unsaid if self.wants(name)], now)
-        self._unsaid_whole = False
-        self._unsaid.clear()
+            statements = board.statements_for([name for name in self._freshness_owed if self.wants(name)], now)
+        self._all_freshness_owed = False
+        self._freshness_owed.clear()
         if statements:
             self.wire.write(frames(self.wanted, [protocol.freshness(each) for each in statements]))
 

@@ -45,7 +45,7 @@ def window(symbols: int) -> list[bytes]:
         pending[name] = Conflated(1)
     arrays = []
     while pending:
-        arrays.append(protocol.array(take_backlog(pending, table).payloads))
+        arrays.append(take_backlog(pending, table, protocol.array).joined)
     return arrays
 
 

@@ -1,9 +1,10 @@
-"""What a turn brought, joined into writes, and what is owed to who was not given it."""
+"""Updates joined into writes, and conflated for who was not sent them."""
 
 import orjson
 
 from common.fanout.conflation import WRITE_BYTES, Backlog, Conflated, Update, chunks, conflate, take_backlog
 from common.fanout.last_value_cache import LastValueCache
+from cottage import protocol
 from cottage.version import Version
 from tests.common.fanout.wires import update
 
@@ -22,8 +23,8 @@ def test_chunks_hold_every_frame_in_order_within_their_size() -> None:
 
 def test_what_is_missed_adds_up_and_a_removal_stays_known() -> None:
     pending: Backlog = {}
-    conflate(pending, [Update("A", b"").missed, Update("B", b"", skipped=4).missed, Update("A", b"").missed])
-    conflate(pending, [Update("A", b"", removal=True).missed, Update("A", b"").missed])
+    conflate(pending, [Update("A", b"").conflated, Update("B", b"", skipped=4).conflated, Update("A", b"").conflated])
+    conflate(pending, [Update("A", b"", removal=True).conflated, Update("A", b"").conflated])
     assert pending == {"A": Conflated(3, removed=True), "B": Conflated(5)}
 
 
@@ -35,21 +36,22 @@ def test_the_newest_is_taken_one_write_at_a_time() -> None:
         conflate(pending, [(f"S{i}", Conflated(3))])
     parts = []
     while pending:
-        parts.append(take_backlog(pending, table))
+        parts.append(take_backlog(pending, table, b"".join))
     assert len(parts) > 1
-    assert all(sum(map(len, part.payloads)) < WRITE_BYTES + 1000 for part in parts)
-    told = [orjson.loads(payload) for part in parts for payload in part.payloads]
+    assert all(len(part.joined) < WRITE_BYTES + 1000 for part in parts)
+    told = [orjson.loads(update.encoded) for part in parts for update in part.updates]
     assert [each["symbol"] for each in told] == [f"S{i}" for i in range(300)]
     assert {(each["seq"], each["skipped"]) for each in told} == {(7, 2)}
     assert [sum(part.versions for part in parts), sum(part.skipped for part in parts)] == [300, 600]
-    assert [item for part in parts for item in part.missed] == [(f"S{i}", Conflated(3)) for i in range(300)]
+    missed = [update.conflated for part in parts for update in part.updates]
+    assert missed == [(f"S{i}", Conflated(3)) for i in range(300)]
 
 
 def test_what_was_removed_is_said_before_what_came_after_it() -> None:
     table = LastValueCache()
     table.offer("BACK", None, update("BACK"))
     pending = {"GONE": Conflated(2, removed=True), "BACK": Conflated(1, removed=True), "NEVER": Conflated(4)}
-    part = take_backlog(pending, table)
-    told = [(each["event"], each["symbol"]) for each in map(orjson.loads, part.payloads)]
+    part = take_backlog(pending, table, protocol.array)
+    told = [(each["event"], each["symbol"]) for each in orjson.loads(part.joined)]
     assert told == [("REMOVED", "GONE"), ("REMOVED", "BACK"), ("PHYSICS_UPDATE", "BACK")]
     assert (part.versions, part.skipped) == (1, 6)

@@ -20,7 +20,6 @@ from hypothesis.stateful import (
 )
 
 from common.fanout import conflation, session
-from common.fanout.group import BatchGroup
 from common.fanout.hub import DELIVERED, SKIPPED, Hub
 from common.fanout.session import Session
 from cottage.clock import SystemClock
@@ -154,8 +153,8 @@ async def test_who_left_is_written_to_no_more_and_forgotten(hub: Hub) -> None:
     hub.heartbeat()
     assert [len(wire.writes) for wire in wires.values()] == writes
     assert len(hub) == 0
-    assert not hub._by_symbol
-    assert not hub._everything
+    assert not hub._at_once._by_symbol
+    assert not hub._at_once._everything
 
 
 async def test_clients_that_leave_while_they_are_written_to_disturb_nobody(hub: Hub) -> None:
@@ -318,9 +317,8 @@ class Traffic(RuleBasedStateMachine):
 
     @rule()
     def windows_close(self) -> None:
-        for group in list(self.hub._groups.values()):
-            if isinstance(group, BatchGroup):
-                self.hub._close_window(group)
+        for batch in list(self.hub._batches.values()):
+            self.hub._close_window(batch)
 
     @rule(client=clients)
     def fast(self, client: Client) -> None:
@@ -331,7 +329,7 @@ class Traffic(RuleBasedStateMachine):
     def what_clients_see_is_in_order(self) -> None:
         for client in self.connected:
             self._read(client)
-            owed = len(client.session._pending) + len(client.session._snapshot)
+            owed = len(client.session._backlog) + len(client.session._snapshot)
             assert owed <= len(SYMBOLS), "more pending than there are symbols"
 
     def teardown(self) -> None:

@@ -57,10 +57,9 @@ class Source:
 
     @staticmethod
     def _hands_out(client: Session, update: Update) -> None:
-        group = client._place
+        group = client._group
         assert isinstance(group, Group)
-        group.turn.append(update)
-        group.end_turn()
+        group.deliver([update])
 
 
 def joined(source: Source, wire: FakeWire, wanted: Subscription) -> Session:
@@ -180,7 +179,7 @@ def test_a_symbol_costs_one_place_however_often_it_changes() -> None:
     wire.block()
     for seq in range(1, 1001):
         source.brings(client, f"S{seq % 7}", seq)
-    assert len(client._pending) == 7
+    assert len(client._backlog) == 7
     drain(client, wire)
     updates = wire.messages()[1:]
     assert sorted(each["symbol"] for each in updates) == [f"S{i}" for i in range(7)]

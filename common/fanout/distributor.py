@@ -1,0 +1,163 @@
+"""Who gets what: hands updates, events and statements to the groups of sessions that want them.
+
+A hub has one `Distributor` for the clients that are sent everything as it comes, and a `BatchDistributor` for each
+length of `?batch=` that somebody asked for. All clients of a distributor are written to at the same moments, and its
+last value cache is what a client holds that has caught up.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from common.fanout.conflation import Backlog, Update, conflate, newest
+from common.fanout.group import BatchGroup, Group
+from common.fanout.last_value_cache import LastValueCache
+from common.fanout.session import MAX_WAITING, HubView, Session
+from cottage.freshness import FreshnessStatement
+from cottage.protocol import Subscription
+
+T = TypeVar("T")
+
+
+class Distributor:
+    """Sends on at once."""
+
+    group_type: type[Group] = Group
+
+    def __init__(self, hub: HubView, last_values: LastValueCache) -> None:
+        self.table = last_values
+        self.freshness_board = hub.freshness_board
+        self.upstream, self.timestamp, self.monotonic = hub.upstream, hub.timestamp, hub.monotonic
+        self._groups: dict[Subscription, Group] = {}
+        self._everything: dict[Group, None] = {}
+        self._by_symbol: dict[str, dict[Group, None]] = {}
+
+    def __len__(self) -> int:
+        """Groups."""
+        return len(self._groups)
+
+    def add(self, session: Session) -> None:
+        """Put a session into the group of its subscription."""
+        wanted = session.wanted
+        group = self._groups.get(wanted)
+        if group is None:
+            group = self._groups[wanted] = self.group_type(wanted, self)
+            if wanted.everything:
+                self._everything[group] = None
+            for symbol in wanted.named:
+                self._by_symbol.setdefault(symbol, {})[group] = None
+        group.add(session)
+
+    def remove(self, session: Session, wanted: Subscription) -> None:
+        """Take a session out of the group of a subscription that it had."""
+        group = self._groups[wanted]
+        group.remove(session)
+        if len(group):
+            return
+        del self._groups[wanted]
+        self._everything.pop(group, None)
+        for symbol in wanted.named:
+            self._by_symbol[symbol].pop(group)
+            if not self._by_symbol[symbol]:
+                del self._by_symbol[symbol]
+
+    def updates(self, updates: Sequence[Update]) -> None:
+        for group in list(self._everything):
+            group.deliver(updates)
+        if self._by_symbol:
+            for group, part in self._by_group((update.symbol, update) for update in updates).items():
+                group.deliver(part)
+
+    def freshness(self, statement: FreshnessStatement) -> None:
+        if statement.symbols is None:
+            for group in list(self._groups.values()):
+                group.freshness(statement)
+            return
+        for group in list(self._everything):
+            group.freshness(statement)
+        for group, symbols in self._by_group((symbol, symbol) for symbol in statement.symbols).items():
+            group.freshness(replace(statement, symbols=tuple(symbols)))
+
+    def agent_update(self, payload: bytes) -> None:
+        for group in list(self._groups.values()):
+            group.agent_update(payload)
+
+    def heartbeat(self) -> None:
+        for group in list(self._groups.values()):
+            group.heartbeat()
+
+    def _by_group(self, items: Iterable[tuple[str, T]]) -> dict[Group, list[T]]:
+        """Of some things, each with its symbol, those that the groups want which named symbols."""
+        wanted: dict[Group, list[T]] = {}
+        for symbol, item in items:
+            for group in self._by_symbol.get(symbol, ()):
+                wanted.setdefault(group, []).append(item)
+        return wanted
+
+
+class BatchDistributor(Distributor):
+    """Gathers what comes within a window; at its end the newest of each symbol goes out, and all else that waited.
+
+    Its last value cache is as of the last window: who is written to within a window gets what is held there, and the
+    rest at its end. `begin` is called when a window opens, and `close` is to be called after it.
+    """
+
+    group_type = BatchGroup
+
+    def __init__(
+        self, hub: HubView, last_values: LastValueCache, begin: Callable[["BatchDistributor"], object]
+    ) -> None:
+        super().__init__(hub, last_values.copy())
+        self._newest = last_values
+        self._begin = begin
+        self._window: Backlog = {}
+        self._statements: list[FreshnessStatement] = []
+        self._agents: list[bytes] = []
+        self._heartbeat_due = False
+
+    def updates(self, updates: Sequence[Update]) -> None:
+        self._open()
+        conflate(self._window, [update.conflated for update in updates])
+
+    def freshness(self, statement: FreshnessStatement) -> None:
+        self._open()
+        if statement.symbols is None:
+            self._statements.clear()
+        self._statements.append(statement)  # after the states that it speaks of
+
+    def agent_update(self, payload: bytes) -> None:
+        self._open()
+        if len(self._agents) == MAX_WAITING:
+            del self._agents[0]
+            for session in self._sessions():
+                session.agent_drops += 1
+        self._agents.append(payload)
+
+    def heartbeat(self) -> None:
+        self._open()
+        self._heartbeat_due = True  # it is proof of what was sent, and this is not yet
+
+    def close(self) -> None:
+        """End the window. What is newest must have been passed on to here."""
+        window, self._window = self._window, {}
+        statements, self._statements = self._statements, []
+        agents, self._agents = self._agents, []
+        self.table.follow(self._newest, window)
+        super().updates(
+            [update for symbol, missed in window.items() for update in newest(symbol, missed, self.table)]
+        )
+        for statement in statements:
+            super().freshness(statement)
+        for payload in agents:
+            super().agent_update(payload)
+        if self._heartbeat_due:
+            self._heartbeat_due = False
+            super().heartbeat()
+
+    def _open(self) -> None:
+        if not (self._window or self._statements or self._agents or self._heartbeat_due):
+            self._begin(self)
+
+    def _sessions(self) -> Iterator[Session]:
+        for group in self._groups.values():
+            yield from group
