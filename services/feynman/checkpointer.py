@@ -1,4 +1,4 @@
-"""When windows are saved, and what becomes of what cannot be: feynman's memory over restarts.
+"""When checkpoints are loaded and saved, and what is done with one that cannot be used.
 
 Saving goes through one thread, part by part, beside the ticks: a tick waits for the copy of one part at most.
 """
@@ -38,7 +38,7 @@ RETRY_SECONDS = 5.0
 SLACK = 1.25
 """A save may take so much longer than the one before."""
 
-LAST_SECONDS = 4.0
+FINAL_SECONDS = 4.0
 """What a stop may spend on a last checkpoint."""
 
 log = logs.get_logger()
@@ -46,12 +46,12 @@ T = TypeVar("T")
 
 
 class Checkpointer:
-    """A checkpoint of a book, loaded at the start, saved again and again, and once more at the end.
+    """Loads the checkpoint of a symbol table at the start, saves it periodically, and once more at the end.
 
-    Without a folder it does nothing.
+    It belongs to the service. Without a folder it does nothing.
     """
 
-    def __init__(self, settings: FeynmanSettings, book: SymbolTable, clock: Clock) -> None:
+    def __init__(self, settings: FeynmanSettings, symbol_table: SymbolTable, clock: Clock) -> None:
         self._path = None
         if settings.checkpoint_dir:
             index, shards = settings.shard.split("/")
@@ -64,9 +64,9 @@ class Checkpointer:
             "shard": settings.shard,
         }
         self._interval = settings.checkpoint_seconds
-        self._oldest = settings.forget_seconds
+        self._max_age = settings.forget_seconds
         self._only = frozenset(settings.symbols)
-        self._book = book
+        self._symbol_table = symbol_table
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._saved_at: float | None = None
@@ -80,7 +80,7 @@ class Checkpointer:
         return {"file": str(self._path), "saved_at": self._saved_at, "problem": self._problem}
 
     async def load(self) -> None:
-        """Give the book the windows of the last checkpoint, if there is one that can be used."""
+        """Give the symbol table the windows of the last checkpoint, if there is one that can be used."""
         if self._path is None:
             log.info("checkpoints_off", reason="FEYNMAN_CHECKPOINT_DIR is not set: a restart forgets the windows")
             return
@@ -88,9 +88,9 @@ class Checkpointer:
         began, symbols = self._clock.monotonic(), 0
         try:
             await self._in_thread(sweep, self._path)
-            parts = read(self._path, self._sampled_with, self._clock.time(), self._oldest)
+            parts = read(self._path, self._sampled_with, self._clock.time(), self._max_age)
             while (part := await self._in_thread(next, parts, None)) is not None:
-                symbols += self._book.restore(part, self._only)
+                symbols += self._symbol_table.restore(part, self._only)
         except FileNotFoundError:
             return
         except CheckpointRefused as error:
@@ -105,7 +105,7 @@ class Checkpointer:
             seconds = round(self._clock.monotonic() - began, 3)
             log.info("checkpoint_loaded", file=str(self._path), symbols=symbols, seconds=seconds)
 
-    async def keep(self) -> None:
+    async def save_periodically(self) -> None:
         """Save at such a pace that no symbol's last saved sample is older than the interval. Until cancelled."""
         if self._path is None:
             return
@@ -124,14 +124,14 @@ class Checkpointer:
             # whole duration, is what a kill may cost.
             due = began + self._interval - max(took, spread) * SLACK
 
-    async def last(self) -> None:
-        """Save what is known now, in a hurry; then there is no more."""
+    async def save_final(self) -> None:
+        """Save once more at the end, within FINAL_SECONDS; afterwards nothing can be saved any more."""
         try:
             if self._path is not None:
-                async with asyncio.timeout(LAST_SECONDS):
+                async with asyncio.timeout(FINAL_SECONDS):
                     await self.save(0.0)
         except TimeoutError:
-            log.warning("checkpoint_too_slow", file=str(self._path), seconds=LAST_SECONDS)
+            log.warning("checkpoint_too_slow", file=str(self._path), seconds=FINAL_SECONDS)
         finally:
             if self._path is not None:
                 self._thread.submit(self._lock.release)
@@ -140,7 +140,7 @@ class Checkpointer:
     async def save(self, spread: float) -> None:
         """One checkpoint, its parts copied one after the other over `spread` seconds."""
         began = self._clock.monotonic()
-        path, names = self._path, self._book.sampled()
+        path, names = self._path, self._symbol_table.sampled()
         if path is None or not names:
             return
         parts = list(batches(names, PART_SYMBOLS))
@@ -152,7 +152,7 @@ class Checkpointer:
             self._standing_by = False
             await self._in_thread(writer.open)
             for part in parts:
-                await self._in_thread(writer.add, self._book.saved(part))
+                await self._in_thread(writer.add, self._symbol_table.saved(part))
                 await self._clock.sleep(spread / len(parts))
             size = await self._in_thread(writer.finish, self._clock.time())
         except OSError as error:
@@ -190,8 +190,8 @@ class Checkpointer:
                 aside = await self._in_thread(leave_aside, self._path)
             else:
                 aside = "not moved: another process saves to this file"
-        except OSError as trouble:
-            aside = f"not moved: {trouble}"
+        except OSError as fault:
+            aside = f"not moved: {fault}"
         log.warning("checkpoint_refused", file=str(self._path), reason=str(error), left_aside=str(aside))
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:

@@ -1,6 +1,6 @@
-"""FeynmanService: every tick, samples each symbol's snapshot, computes its vector, writes all states.
+"""The service: every tick it samples each symbol's snapshot, computes its vector and writes all states.
 
-Sampling and computing go on without a lease; what is newest is written as soon as it may be.
+Without a lease it goes on sampling and computing; the newest states are written as soon as it has the lease.
 """
 
 import asyncio
@@ -41,12 +41,14 @@ log = logs.get_logger()
 
 
 class FeynmanService:
+    """What `python -m services.feynman` runs."""
+
     def __init__(self, settings: FeynmanSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._shard = keys.shard(settings.shard)
-        self._book = SymbolTable(settings.window, settings.gap_seconds, settings.forget_seconds)
-        self._memory = Checkpointer(settings, self._book, clock)
+        self._symbol_table = SymbolTable(settings.window, settings.gap_seconds, settings.forget_seconds)
+        self._checkpointer = Checkpointer(settings, self._symbol_table, clock)
         self._writer = Writer(
             settings.redis_url,
             shard=settings.shard,
@@ -54,7 +56,7 @@ class FeynmanService:
             timeout=settings.redis_timeout_seconds,
         )
         self._issued: int | None = None
-        """The epoch under which the book's states were given their versions."""
+        """The epoch under which the table's states were given their versions."""
         self._tick: dict[str, Any] = {}
         self._written = 0
         self._bad_names: set[int] = set()
@@ -69,14 +71,15 @@ class FeynmanService:
             self._writer,
             asyncio.TaskGroup() as group,
         ):
-            await self._memory.load()
-            work = (self._discover(client), self._keep_ticking(client), self._beat(), self._memory.keep())
+            await self._checkpointer.load()
+            saving = self._checkpointer.save_periodically()
+            work = (self._discover(client), self._keep_ticking(client), self._send_heartbeats(), saving)
             tasks = [group.create_task(each) for each in work]
             await stopping.wait()
             for task in tasks:
                 task.cancel()
         # The lease is given back by now: nobody waits for this.
-        await self._memory.last()
+        await self._checkpointer.save_final()
 
     def not_ready(self) -> str | None:
         return self._problem
@@ -92,24 +95,24 @@ class FeynmanService:
             "epoch": self._writer.epoch,
             "role": "standby" if self._writer.epoch is None else "writer",
             "waiting_for": self._writer.waiting_for,
-            "symbols": len(self._book),
+            "symbols": len(self._symbol_table),
             "written": self._written,
             "tick": self._tick,
-            "checkpoint": self._memory.status(),
+            "checkpoint": self._checkpointer.status(),
         }
 
     async def _discover(self, client: Client) -> None:
-        """Look for new symbols every few seconds."""
+        """Add new symbols to the table every few seconds, and look at Redis's health."""
         async for _look in ticks(self._settings.discovery_seconds, self._clock):
             try:
                 self._add(self._settings.symbols or await MarketSnapshots(client).symbols(self._bad_symbol))
                 with contextlib.suppress(RedisRefused):  # an ACL may forbid it, and it is no need of ours
-                    self._look_after(await client.info())
+                    self._check_health(await client.info())
             except RedisError as error:
                 self._failed("discovery", error)
 
-    def _look_after(self, info: dict[str, Any]) -> None:
-        """What Redis says of itself; said once, until it is well again."""
+    def _check_health(self, info: dict[str, Any]) -> None:
+        """Look at what Redis reports of itself; a problem is logged once, until it is solved."""
         before = None if self._health.report is None else self._health.report.problem
         report = self._health.take(info)
         metrics.REDIS_MEMORY.set(report.used)
@@ -123,7 +126,7 @@ class FeynmanService:
 
     def _add(self, symbols: Sequence[str]) -> None:
         index, shards = self._shard
-        new = self._book.add(symbol for symbol in symbols if keys.in_shard(symbol, index, shards))
+        new = self._symbol_table.add(symbol for symbol in symbols if keys.in_shard(symbol, index, shards))
         if new:
             log.info("symbols_found", count=len(new), first=new[:10])
 
@@ -148,20 +151,20 @@ class FeynmanService:
                 if self._problem is not None:
                     log.info("redis_answers")
                 self._problem = None
-            metrics.SYMBOLS.set(len(self._book))
+            metrics.SYMBOLS.set(len(self._symbol_table))
             metrics.EPOCH.set(self._writer.epoch or 0)
 
     async def _work(self, client: Client, tick: Tick) -> None:
         """One tick: read, compute, write. Raises RedisError; nothing that was sampled is lost then."""
         began = self._clock.monotonic()
-        symbols = list(self._book)
+        symbols = list(self._symbol_table)
         rows = await MarketSnapshots(client).samples(symbols)
         redis_now = await client.now()
-        sampled, refused = self._book.take(zip(symbols, rows, strict=True), redis_now, began)
+        sampled, refused = self._symbol_table.take(zip(symbols, rows, strict=True), redis_now, began)
         metrics.SAMPLES.inc(len(sampled))
         for symbol, error in refused:
             self._refused(symbol, error)
-        for symbol in self._book.forget(began):
+        for symbol in self._symbol_table.forget(began):
             log.info("symbol_given_up", symbol=symbol, after_seconds=self._settings.forget_seconds)
 
         written = await self._write(tick.number, sampled)
@@ -189,20 +192,20 @@ class FeynmanService:
             # The tick's number is the states' seq: it goes up within the epoch, whatever becomes of a symbol.
             # A lease is only ever taken with a new epoch, under which everything is issued again: what was
             # sampled without one, too.
-            self._book.version(epoch, number, sampled if epoch == self._issued else list(self._book))
+            self._symbol_table.version(epoch, number, sampled if epoch == self._issued else list(self._symbol_table))
             self._issued = epoch
-            writes = self._book.writes()
+            writes = self._symbol_table.writes()
             try:
                 await self._writer.write(writes)
             except LeaseLost as error:
                 log.warning("lease_lost", error=str(error))
                 continue
-            self._book.published()
+            self._symbol_table.published()
             self._written += len(writes)
             return len(writes)
         return 0
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         """HEARTBEAT on the channel, whatever the tick; it renews the lease as well."""
         async for beat in ticks(self._settings.heartbeat_seconds, self._clock):
             epoch = self._writer.epoch
@@ -210,7 +213,7 @@ class FeynmanService:
                 continue
             now = self._clock.time()
             heartbeat = Heartbeat(
-                Version(epoch, beat.number), now, self._settings.shard, len(self._book), self._written
+                Version(epoch, beat.number), now, self._settings.shard, len(self._symbol_table), self._written
             )
             try:
                 await self._writer.publish(heartbeat.to_bytes(iso_millis(now)))
@@ -218,12 +221,12 @@ class FeynmanService:
                 self._failed("heartbeat", error)
 
     def _failed(self, during: str, error: RedisError) -> None:
-        """One line a kind of problem, whichever of our tasks met it."""
+        """Count and log an error of Redis: one line a kind, whichever task met it."""
         metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
         self._throttled.warning("redis_failed", type(error).__name__, during=during, error=str(error))
 
     def _bad_symbol(self, name: str, error: InvalidMessage) -> None:
-        """Said and counted once a name, though each discovery finds it again."""
+        """Log and count a key that names no symbol once, though each discovery finds it again."""
         mark = hash(name)
         if mark in self._bad_names:
             return

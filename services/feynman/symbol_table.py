@@ -1,4 +1,7 @@
-"""What feynman knows of each symbol: its window, its newest state, whether that was published. Pure."""
+"""All symbols that feynman computes: of each its window, its newest state, and whether that was published.
+
+It does no input or output: the service gives it snapshots and writes what it returns.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +20,8 @@ from services.feynman.windows import Rows, Windows
 
 
 class StateWrite(NamedTuple):
+    """What the writer is to write for one symbol."""
+
     symbol: str
     state: bytes
     update: bytes | None
@@ -25,7 +30,7 @@ class StateWrite(NamedTuple):
 
 @dataclass(slots=True)
 class SymbolEntry:
-    """One symbol."""
+    """What the table holds of one symbol."""
 
     row: int
     absent_since: float | None = None
@@ -42,62 +47,66 @@ class SymbolEntry:
 
 
 class SymbolTable:
+    """The entries of all symbols by name, and their windows. The service and the checkpointer share one."""
+
     def __init__(self, window: int, gap: float, forget_seconds: float) -> None:
         self._windows = Windows(window, gap=gap)
         self._forget_seconds = forget_seconds
-        self._known: dict[str, SymbolEntry] = {}
+        self._entries: dict[str, SymbolEntry] = {}
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._entries)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
+        return iter(self._entries)
 
     def add(self, symbols: Iterable[str]) -> list[str]:
-        """Begin a window for each that is not known; those that were new."""
-        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._known]
+        """Begin a window for each symbol that is not in the table yet; returns those."""
+        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._entries]
         for symbol in new:
-            self._known[symbol] = SymbolEntry(self._windows.add())
+            self._entries[symbol] = SymbolEntry(self._windows.add())
         return new
 
     def sampled(self) -> list[str]:
-        """The symbols that have a window to save."""
-        return [symbol for symbol, known in self._known.items() if known.source is not None]
+        """The symbols that have had a sample, whose windows are worth saving."""
+        return [symbol for symbol, entry in self._entries.items() if entry.source is not None]
 
     def saved(self, symbols: Sequence[str]) -> CheckpointPart:
-        """A copy of the windows of those that are still known and sampled."""
-        there = [symbol for symbol in symbols if symbol in self._known]
-        rows = _rows([self._known[symbol] for symbol in there])
+        """A copy of the windows of those that are still in the table and have a sample."""
+        there = [symbol for symbol in symbols if symbol in self._entries]
+        rows = _rows([self._entries[symbol] for symbol in there])
         sampled = self._windows.samples[rows] > 0
         names = [symbol for symbol, has in zip(there, sampled, strict=True) if has]
         return CheckpointPart(
-            names, [str(self._known[name].source) for name in names], self._windows.saved(rows[sampled])
+            names, [str(self._entries[name].source) for name in names], self._windows.saved(rows[sampled])
         )
 
     def restore(self, part: CheckpointPart, only: Collection[str] = ()) -> int:
-        """Know these symbols and their windows again, of `only` some where it names any; how many were new.
+        """Add the symbols of a checkpoint with their windows, or those of them that `only` names; returns how many.
 
-        Each has a state again when its snapshot is seen: where that has not advanced, from the window as it is.
+        Symbols that are in the table already are left alone. A restored symbol has a state as soon as its snapshot
+        is seen: where that is not newer than the window, from the window as it is.
         """
-        chosen = [i for i, name in enumerate(part.symbols) if name not in self._known and (not only or name in only)]
+        wanted = set(only or part.symbols).difference(self._entries)
+        chosen = [i for i, name in enumerate(part.symbols) if name in wanted]
         for i in chosen:
-            self._known[part.symbols[i]] = SymbolEntry(self._windows.add(), source=part.sources[i])
-        rows = _rows([self._known[part.symbols[i]] for i in chosen])
+            self._entries[part.symbols[i]] = SymbolEntry(self._windows.add(), source=part.sources[i])
+        rows = _rows([self._entries[part.symbols[i]] for i in chosen])
         self._windows.restore(rows, {name: array[chosen] for name, array in part.arrays.items()})
         return len(chosen)
 
     def forget(self, now: float) -> list[str]:
-        """Give up the symbols whose snapshot has been gone for too long (`now` is monotonic); their names.
+        """Remove the symbols whose snapshot has been gone for too long (`now` is monotonic); returns their names.
 
-        Only what was looked for can be missed: an outage of Redis makes nobody forgotten.
+        Absence counts from when a snapshot was first looked for in vain, so an outage of Redis removes no symbol.
         """
         gone = [
             symbol
-            for symbol, known in self._known.items()
-            if known.absent_since is not None and now - known.absent_since > self._forget_seconds
+            for symbol, entry in self._entries.items()
+            if entry.absent_since is not None and now - entry.absent_since > self._forget_seconds
         ]
         for symbol in gone:
-            self._windows.release(self._known.pop(symbol).row)
+            self._windows.release(self._entries.pop(symbol).row)
         return gone
 
     def take(
@@ -112,16 +121,16 @@ class SymbolTable:
         snapshots: list[RawSample] = []
         refused: list[tuple[str, RawSample | InvalidMessage, InvalidMessage]] = []
         for symbol, row in rows:
-            known = self._known[symbol]
+            entry = self._entries[symbol]
             if isinstance(row, InvalidMessage):
                 refused.append((symbol, row, row))
             elif row.count(None) == len(row):
-                known.absent_since = now if known.absent_since is None else known.absent_since
+                entry.absent_since = now if entry.absent_since is None else entry.absent_since
                 continue
             else:
                 symbols.append(symbol)
                 snapshots.append(row)
-            known.absent_since = None
+            entry.absent_since = None
 
         samples, faults = parse(snapshots, redis_now)
         samples, behind = self._advanced(symbols, samples)
@@ -132,23 +141,24 @@ class SymbolTable:
         return sampled, [(symbol, error) for symbol, row, error in refused if self._is_news(symbol, row)]
 
     def version(self, epoch: int, seq: int, symbols: Iterable[str]) -> None:
-        """Give the newest states of `symbols` a version, and have them published with it."""
+        """Give the newest states of `symbols` a version, with which they are to be published."""
         ending = states.ending(Version(epoch, seq))
         for symbol in symbols:
-            known = self._known[symbol]
-            if known.texts is not None:
-                state, update = known.texts
-                known.payload = state + ending
-                known.update = update + ending
+            entry = self._entries[symbol]
+            if entry.texts is not None:
+                state, update = entry.texts
+                entry.payload = state + ending
+                entry.update = update + ending
 
     def writes(self) -> list[StateWrite]:
         """Every state with a version, and the updates that are still to be published."""
-        return [StateWrite(name, known.payload, known.update) for name, known in self._known.items() if known.payload]
+        versioned = ((name, entry) for name, entry in self._entries.items() if entry.payload)
+        return [StateWrite(name, entry.payload, entry.update) for name, entry in versioned]
 
     def published(self) -> None:
-        """All `writes` have arrived."""
-        for known in self._known.values():
-            known.update = None
+        """Note that all `writes` have arrived: no update is to be published any more."""
+        for entry in self._entries.values():
+            entry.update = None
 
     def _advanced(
         self, symbols: Sequence[str], samples: SampleColumns
@@ -158,12 +168,12 @@ class SymbolTable:
         Where it is the same time, it is the snapshot that we have. Of a window that was restored there is no
         state yet, though it may have this sample.
         """
-        known = [self._known[symbols[i]] for i in samples.index.tolist()]
-        for each, source in zip(known, samples.source, strict=True):
-            if each.source != source:
-                self._windows.clear(each.row)  # simulated prices and real ones share no window
-                each.source = source
-        rows = _rows(known)
+        entries = [self._entries[symbols[i]] for i in samples.index.tolist()]
+        for entry, source in zip(entries, samples.source, strict=True):
+            if entry.source != source:
+                self._windows.clear(entry.row)  # simulated prices and real ones share no window
+                entry.source = source
+        rows = _rows(entries)
         newest = self._windows.last_timestamp[rows]
         behind = [
             (
@@ -172,28 +182,28 @@ class SymbolTable:
             )
             for i in np.flatnonzero(samples.timestamp < newest)
         ]
-        stateless = np.array([each.texts is None for each in known], np.bool_)
+        stateless = np.array([entry.texts is None for entry in entries], np.bool_)
         newer = (samples.timestamp > newest) | (stateless & (samples.timestamp == newest))
         return samples.where(np.flatnonzero(newer)), behind
 
     def _sample(self, symbols: Sequence[str], samples: SampleColumns) -> None:
         """Append the samples to the windows that do not have them, and compute what these are now."""
-        known = [self._known[symbol] for symbol in symbols]
-        rows = _rows(known)
+        entries = [self._entries[symbol] for symbol in symbols]
+        rows = _rows(entries)
         new = self._windows.advanced(rows, samples.timestamp)
         columns = (samples.price, samples.volume, samples.trades, samples.timestamp)
         self._windows.append(rows[new], *(column[new] for column in columns))
         vectors = compute(self._windows, rows)
-        for each, texts in zip(known, states.texts(symbols, vectors, samples), strict=True):
-            each.texts = texts
+        for entry, texts in zip(entries, states.texts(symbols, vectors, samples), strict=True):
+            entry.texts = texts
 
     def _is_news(self, symbol: str, row: RawSample | InvalidMessage) -> bool:
         """Whether this snapshot was not the last one of its symbol that was refused."""
         mark = hash(str(row) if isinstance(row, InvalidMessage) else tuple(row))
-        known = self._known[symbol]
-        known.refused, before = mark, known.refused
+        entry = self._entries[symbol]
+        entry.refused, before = mark, entry.refused
         return mark != before
 
 
-def _rows(known: Sequence[SymbolEntry]) -> Rows:
-    return np.array([each.row for each in known], np.intp)
+def _rows(entries: Sequence[SymbolEntry]) -> Rows:
+    return np.array([entry.row for entry in entries], np.intp)

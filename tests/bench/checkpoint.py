@@ -31,7 +31,7 @@ GAP, FORGET = 60.0, 3600.0
 Figures = dict[str, float]
 
 
-class TimedBook(SymbolTable):
+class TimedSymbolTable(SymbolTable):
     """Knows how long a copy of one part took, or its return, at most."""
 
     most = 0.0
@@ -52,43 +52,43 @@ class TimedBook(SymbolTable):
         self.most = max(self.most, (time.thread_time() - before) * 1e3)
 
 
-def filled(symbols: int, window: int) -> TimedBook:
-    """A book of full windows."""
-    book, market = TimedBook(window, GAP, FORGET), Market(symbols)
+def filled(symbols: int, window: int) -> TimedSymbolTable:
+    """A symbol table of full windows."""
+    table, market = TimedSymbolTable(window, GAP, FORGET), Market(symbols)
     for rows in np.array_split(np.arange(symbols), max(1, symbols // PART_SYMBOLS)):
-        book.restore(CheckpointPart([f"S{i}" for i in rows], ["live"] * len(rows), market.history(rows, window)))
-    return book
+        table.restore(CheckpointPart([f"S{i}" for i in rows], ["live"] * len(rows), market.history(rows, window)))
+    return table
 
 
 async def save(folder: str, symbols: int, window: int) -> Figures:
     """One checkpoint at the pace of a running service, and one as at a stop."""
-    book = filled(symbols, window)
-    memory = Checkpointer(FeynmanSettings(checkpoint_dir=folder, window=window), book, SystemClock())
+    table = filled(symbols, window)
+    checkpointer = Checkpointer(FeynmanSettings(checkpoint_dir=folder, window=window), table, SystemClock())
     held = _peak_anew()
     figures: Figures = {"held": held}
     for name, spread in (("save", SPREAD), ("stop", 0.0)):
-        book.most = 0.0
+        table.most = 0.0
         before = _now()
-        await memory.save(spread)
-        figures |= _since(before, name, book)
+        await checkpointer.save(spread)
+        figures |= _since(before, name, table)
     return figures | {"more": _peak() - held}
 
 
 async def load(folder: str, window: int) -> Figures:
-    book = TimedBook(window, GAP, FORGET)
-    memory = Checkpointer(FeynmanSettings(checkpoint_dir=folder, window=window), book, SystemClock())
+    table = TimedSymbolTable(window, GAP, FORGET)
+    checkpointer = Checkpointer(FeynmanSettings(checkpoint_dir=folder, window=window), table, SystemClock())
     before = _now()
-    await memory.load()
-    return _since(before, "load", book) | {"loaded": _peak()}
+    await checkpointer.load()
+    return _since(before, "load", table) | {"loaded": _peak()}
 
 
 def _now() -> tuple[float, float, float]:
     return time.process_time(), time.thread_time(), time.monotonic()
 
 
-def _since(before: tuple[float, float, float], name: str, book: TimedBook) -> Figures:
+def _since(before: tuple[float, float, float], name: str, table: TimedSymbolTable) -> Figures:
     every, loop, seconds = (now - then for now, then in zip(_now(), before, strict=True))
-    return {f"{name} all": every * 1e3, f"{name} loop": loop * 1e3, f"{name} s": seconds, f"{name} most": book.most}
+    return {f"{name} all": every * 1e3, f"{name} loop": loop * 1e3, f"{name} s": seconds, f"{name} most": table.most}
 
 
 def _peak_anew() -> float:

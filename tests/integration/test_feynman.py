@@ -696,7 +696,7 @@ async def test_an_error_that_is_not_redis_ends_it_loudly(
     def take(*_arguments: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(running._book, "take", take)
+    monkeypatch.setattr(running._symbol_table, "take", take)
     with pytest.raises(ExceptionGroup) as raised:
         async with asyncio.timeout(8):
             await running.run(asyncio.Event())

@@ -12,7 +12,6 @@ import pytest
 import structlog
 
 from cottage.clock import SystemClock
-from services.feynman import checkpointer
 from services.feynman.checkpoint import CheckpointPart, CheckpointWriter, read
 from services.feynman.checkpointer import Checkpointer
 from services.feynman.settings import FeynmanSettings
@@ -26,26 +25,26 @@ def settings_for(folder: Path | str, **changed: Any) -> FeynmanSettings:
     return FeynmanSettings(**{"checkpoint_dir": str(folder), "window": 20, "checkpoint_seconds": 1, **changed})
 
 
-def book_with(symbols: int, samples: int = 5) -> SymbolTable:
-    book = SymbolTable(20, 60.0, 3600.0)
+def table_with(symbols: int, samples: int = 5) -> SymbolTable:
+    table = SymbolTable(20, 60.0, 3600.0)
     names = [f"S{i}" for i in range(symbols)]
-    book.add(names)
+    table.add(names)
     for step in range(samples):
         rows = [(name, [str(100 + step).encode(), str(NOW + step).encode(), b"7", b"1", b"live"]) for name in names]
-        assert len(book.take(rows, NOW + step, 0.0)[0]) == symbols
-    return book
+        assert len(table.take(rows, NOW + step, 0.0)[0]) == symbols
+    return table
 
 
-def samples_of(book: SymbolTable) -> dict[str, int]:
-    part = book.saved(list(book))
+def samples_of(table: SymbolTable) -> dict[str, int]:
+    part = table.saved(list(table))
     return dict(zip(part.symbols, part.arrays["samples"].tolist(), strict=True))
 
 
 async def restored(settings: FeynmanSettings) -> SymbolTable:
-    book = SymbolTable(settings.window, 60.0, 3600.0)
-    kept = Checkpointer(settings, book, SystemClock())
-    await kept.load()
-    return book
+    table = SymbolTable(settings.window, 60.0, 3600.0)
+    checkpointer = Checkpointer(settings, table, SystemClock())
+    await checkpointer.load()
+    return table
 
 
 @pytest.fixture
@@ -58,15 +57,15 @@ def events(logs: list[Any]) -> list[str]:
     return [line["event"] for line in logs]
 
 
-async def saved(settings: FeynmanSettings, book: SymbolTable) -> None:
-    await Checkpointer(settings, book, SystemClock()).last()
+async def saved(settings: FeynmanSettings, table: SymbolTable) -> None:
+    await Checkpointer(settings, table, SystemClock()).save_final()
 
 
-async def test_a_book_is_known_again(tmp_path: Path, logs: list[Any]) -> None:
+async def test_a_symbol_table_is_known_again(tmp_path: Path, logs: list[Any]) -> None:
     settings = settings_for(tmp_path)
-    book = book_with(600)  # several parts
-    book.add(["EMPTY"])
-    await saved(settings, book)
+    table = table_with(600)  # several parts
+    table.add(["EMPTY"])
+    await saved(settings, table)
     again = await restored(settings)
     assert samples_of(again) == {f"S{i}": 5 for i in range(600)}
     # The next snapshot is its sixth sample.
@@ -82,7 +81,7 @@ async def test_a_book_is_known_again(tmp_path: Path, logs: list[Any]) -> None:
 
 async def test_nothing_is_written_before_a_snapshot_is_seen(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
-    await saved(settings, book_with(2))
+    await saved(settings, table_with(2))
     again = await restored(settings)
     again.version(1, 1, list(again))
     assert again.writes() == []  # what Redis holds may be newer
@@ -94,31 +93,31 @@ async def test_nothing_is_written_before_a_snapshot_is_seen(tmp_path: Path) -> N
 
 async def test_a_snapshot_that_has_not_advanced_gives_the_state_that_there_was(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
-    before = book_with(2)
+    before = table_with(2)
     await saved(settings, before)
     again = await restored(settings)
     row = [b"104", str(NOW + 4).encode(), b"7", b"1", b"live"]
     assert again.take([("S0", row)], NOW + 5, 0.0) == (["S0"], [])
     assert again.take([("S0", row)], NOW + 5, 0.0) == ([], [])  # once
     assert samples_of(again) == {"S0": 5, "S1": 5}
-    for book in (before, again):
-        book.version(2, 1, ["S0"])
+    for table in (before, again):
+        table.version(2, 1, ["S0"])
     assert again.writes() == [write for write in before.writes() if write.symbol == "S0"]
 
 
 async def test_only_the_symbols_that_were_asked_for(tmp_path: Path) -> None:
-    await saved(settings_for(tmp_path), book_with(3))
+    await saved(settings_for(tmp_path), table_with(3))
     assert set(await restored(settings_for(tmp_path, symbols="S1,S9"))) == {"S1"}
 
 
 async def test_without_a_folder_it_says_so_and_does_nothing(logs: list[Any]) -> None:
     settings = settings_for("")
-    book = await restored(settings)
-    kept = Checkpointer(settings, book, SystemClock())
-    await kept.keep()
-    await kept.last()
+    table = await restored(settings)
+    checkpointer = Checkpointer(settings, table, SystemClock())
+    await checkpointer.save_periodically()
+    await checkpointer.save_final()
     assert events(logs) == ["checkpoints_off"]
-    assert kept.status() is None
+    assert checkpointer.status() is None
 
 
 async def test_without_a_file_it_begins_anew(tmp_path: Path, logs: list[Any]) -> None:
@@ -127,7 +126,7 @@ async def test_without_a_file_it_begins_anew(tmp_path: Path, logs: list[Any]) ->
 
 
 async def test_one_that_cannot_be_used_is_said_and_left_aside(tmp_path: Path, logs: list[Any]) -> None:
-    await saved(settings_for(tmp_path), book_with(2))
+    await saved(settings_for(tmp_path), table_with(2))
     path = tmp_path / "windows-0-of-1.npz"
     content = path.read_bytes()
     assert len(await restored(settings_for(tmp_path, window=30))) == 0
@@ -143,7 +142,7 @@ async def test_one_that_is_too_old_is_said_and_replaced(
     tmp_path: Path, logs: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_for(tmp_path)
-    await saved(settings, book_with(2))
+    await saved(settings, table_with(2))
     later = SystemClock().time() + 4000
     monkeypatch.setattr(SystemClock, "time", lambda _self: later)
     assert len(await restored(settings)) == 0
@@ -153,26 +152,26 @@ async def test_one_that_is_too_old_is_said_and_replaced(
 
 @pytest.fixture
 async def keeping(tmp_path: Path) -> AsyncIterator[tuple[Checkpointer, SymbolTable]]:
-    book = book_with(300)
-    kept = Checkpointer(settings_for(tmp_path / "folder"), book, SystemClock())
-    task = asyncio.create_task(kept.keep())
-    yield kept, book
+    table = table_with(300)
+    checkpointer = Checkpointer(settings_for(tmp_path / "folder"), table, SystemClock())
+    task = asyncio.create_task(checkpointer.save_periodically())
+    yield checkpointer, table
     task.cancel()
     await asyncio.wait([task])
-    await kept.last()
+    await checkpointer.save_final()
 
 
 async def test_it_saves_again_and_again(keeping: tuple[Checkpointer, SymbolTable], tmp_path: Path) -> None:
-    kept, book = keeping
+    checkpointer, table = keeping
 
     def file_of() -> os.stat_result | None:
         path = tmp_path / "folder" / "windows-0-of-1.npz"
         return path.stat() if path.exists() else None
 
     first = await eventually(file_of)
-    book.take([("S0", [b"105", str(NOW + 5).encode(), b"8", b"1", b"live"])], NOW + 5, 0.0)
+    table.take([("S0", [b"105", str(NOW + 5).encode(), b"8", b"1", b"live"])], NOW + 5, 0.0)
     await eventually(lambda: file_of() != first and _samples_in(tmp_path / "folder") == 6)
-    status = kept.status()
+    status = checkpointer.status()
     assert status is not None
     assert status["problem"] is None
     assert status["saved_at"] > NOW
@@ -214,10 +213,10 @@ async def test_no_saved_sample_is_ever_older_than_the_interval(
             finished.append(clock.now)
             return super().finish(now)
 
-    monkeypatch.setattr(checkpointer, "CheckpointWriter", Observed)
-    monkeypatch.setattr(checkpointer, "PART_SYMBOLS", 10)
-    kept = Checkpointer(settings_for(tmp_path, checkpoint_seconds=60), book_with(300), clock)
-    task = asyncio.create_task(kept.keep())
+    monkeypatch.setattr("services.feynman.checkpointer.CheckpointWriter", Observed)
+    monkeypatch.setattr("services.feynman.checkpointer.PART_SYMBOLS", 10)
+    checkpointer = Checkpointer(settings_for(tmp_path, checkpoint_seconds=60), table_with(300), clock)
+    task = asyncio.create_task(checkpointer.save_periodically())
     await eventually(lambda: len(finished) >= 6)
     task.cancel()
     await asyncio.wait([task])
@@ -236,11 +235,11 @@ async def test_a_folder_that_cannot_be_written_to_is_said_and_tried_again(tmp_pa
     blocked = tmp_path / "file"
     blocked.write_bytes(b"")
     settings = settings_for(blocked)
-    book = book_with(3)
-    kept = Checkpointer(settings, book, SystemClock())
-    task = asyncio.create_task(kept.keep())
+    table = table_with(3)
+    checkpointer = Checkpointer(settings, table, SystemClock())
+    task = asyncio.create_task(checkpointer.save_periodically())
     await eventually(lambda: "checkpoint_failed" in events(logs))
-    status = kept.status()
+    status = checkpointer.status()
     assert status is not None
     assert "file" in status["problem"]
     blocked.unlink()
@@ -248,14 +247,14 @@ async def test_a_folder_that_cannot_be_written_to_is_said_and_tried_again(tmp_pa
     assert events(logs).count("checkpoint_failed") == 1
     task.cancel()
     await asyncio.wait([task])
-    await kept.last()
+    await checkpointer.save_final()
 
 
 async def test_of_two_processes_with_the_same_file_one_saves(tmp_path: Path, logs: list[Any]) -> None:
     settings = settings_for(tmp_path)
-    holder = Checkpointer(settings, book_with(2), SystemClock())
+    holder = Checkpointer(settings, table_with(2), SystemClock())
     await holder.save(0.0)
-    standby = Checkpointer(settings, book_with(3), SystemClock())
+    standby = Checkpointer(settings, table_with(3), SystemClock())
     for _ in range(3):
         await standby.save(0.0)
     assert set(await restored(settings)) == {"S0", "S1"}
@@ -263,29 +262,29 @@ async def test_of_two_processes_with_the_same_file_one_saves(tmp_path: Path, log
     status = standby.status()
     assert status is not None
     assert status["problem"] == "another process saves to this file"
-    await holder.last()
+    await holder.save_final()
 
     async def saved_by_the_other() -> bool:
         await standby.save(0.0)
         return set(await restored(settings)) == {"S0", "S1", "S2"}
 
     await eventually(saved_by_the_other)  # the thread gives the lock back when it has done the rest
-    await standby.last()
+    await standby.save_final()
 
 
 async def test_what_another_process_saves_is_not_moved(tmp_path: Path, logs: list[Any]) -> None:
-    holder = Checkpointer(settings_for(tmp_path), book_with(2), SystemClock())
+    holder = Checkpointer(settings_for(tmp_path), table_with(2), SystemClock())
     await holder.save(0.0)
     assert len(await restored(settings_for(tmp_path, window=30))) == 0
     refused = next(line for line in logs if line["event"] == "checkpoint_refused")
     assert refused["left_aside"] == "not moved: another process saves to this file"
     assert set(await restored(settings_for(tmp_path))) == {"S0", "S1"}
-    await holder.last()
+    await holder.save_final()
 
 
 async def test_a_stop_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_for(tmp_path)
-    await saved(settings, book_with(2))
+    await saved(settings, table_with(2))
     reading, go_on = threading.Event(), threading.Event()
 
     def slowly(*arguments: Any) -> Generator[CheckpointPart, None, None]:
@@ -293,22 +292,22 @@ async def test_a_stop_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest.Mon
         assert go_on.wait(20)
         yield from read(*arguments)
 
-    monkeypatch.setattr(checkpointer, "read", slowly)
-    kept = Checkpointer(settings, SymbolTable(20, 60.0, 3600.0), SystemClock())
-    task = asyncio.create_task(kept.load())
+    monkeypatch.setattr("services.feynman.checkpointer.read", slowly)
+    checkpointer = Checkpointer(settings, SymbolTable(20, 60.0, 3600.0), SystemClock())
+    task = asyncio.create_task(checkpointer.load())
     await eventually(reading.is_set)
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
     go_on.set()
-    await kept.last()
+    await checkpointer.save_final()
 
 
 async def test_what_is_cut_short_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpointer, "PART_SYMBOLS", 1)
-    book = book_with(200)
-    kept = Checkpointer(settings_for(tmp_path, checkpoint_seconds=60), book, SystemClock())
-    task = asyncio.create_task(kept.save(60.0))
+    monkeypatch.setattr("services.feynman.checkpointer.PART_SYMBOLS", 1)
+    table = table_with(200)
+    checkpointer = Checkpointer(settings_for(tmp_path, checkpoint_seconds=60), table, SystemClock())
+    task = asyncio.create_task(checkpointer.save(60.0))
     await eventually(lambda: list(tmp_path.glob(".windows*.tmp")))
     task.cancel()
     await asyncio.wait([task])
@@ -318,7 +317,7 @@ async def test_what_is_cut_short_leaves_nothing(tmp_path: Path, monkeypatch: pyt
 async def test_a_last_one_that_takes_too_long_is_given_up(
     tmp_path: Path, logs: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpointer, "LAST_SECONDS", 0.0)
-    await saved(settings_for(tmp_path), book_with(2000))
+    monkeypatch.setattr("services.feynman.checkpointer.FINAL_SECONDS", 0.0)
+    await saved(settings_for(tmp_path), table_with(2000))
     assert events(logs) == ["checkpoint_too_slow"]
     assert not (tmp_path / "windows-0-of-1.npz").exists()
