@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         CottageError,
         InvalidMessage,
         InvalidName,
+        LeaseLost,
         RedisError,
         RedisFull,
         RedisRefused,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         StateUnavailable,
     )
     from cottage.freshness import Freshness, Thresholds
+    from cottage.lease import Lease
     from cottage.messages import AgentUpdate, Heartbeat, PhysicsUpdate, TradeSignal
     from cottage.reader.physics_reader import BlockingPhysicsReader, PhysicsReader
     from cottage.reader.reading import Reading, Readings
@@ -38,9 +40,10 @@ __version__ = "0.1.0"
 _HOME = {
     "cottage.client.state_client": "ClientRefused StateClient",
     "cottage.consumer": "ChannelConsumer ChannelHandler",
-    "cottage.errors": "CottageError InvalidMessage InvalidName RedisError RedisFull RedisRefused RedisUnavailable "
-    "SettingsError SourceError StateUnavailable",
+    "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost RedisError RedisFull RedisRefused "
+    "RedisUnavailable SettingsError SourceError StateUnavailable",
     "cottage.freshness": "Freshness Thresholds",
+    "cottage.lease": "Lease",
     "cottage.messages": "AgentUpdate Heartbeat PhysicsUpdate TradeSignal",
     "cottage.reader.physics_reader": "BlockingPhysicsReader PhysicsReader",
     "cottage.reader.reading": "Reading Readings",
@@ -64,6 +67,8 @@ __all__ = [
     "Heartbeat",
     "InvalidMessage",
     "InvalidName",
+    "Lease",
+    "LeaseLost",
     "MarketFeeds",
     "MarketSnapshot",
     "MarketSnapshots",

@@ -9,7 +9,8 @@ CottageError
  └── RedisError           a command did not do its work
       ├── RedisUnavailable   no connection, no answer in time, or a server still loading: try again
       ├── RedisRefused       wrong password or a forbidden command: trying again soon is useless
-      └── RedisFull          out of memory, or of disk for what it must persist
+      ├── RedisFull          out of memory, or of disk for what it must persist
+      └── LeaseLost          another holds the lease, or nobody: nothing of the call was done
 
 Exceptions of libraries are translated where the library is used, with the cause chained.
 """
@@ -55,6 +56,10 @@ class RedisRefused(RedisError):
 
 
 class RedisFull(RedisError):
+    pass
+
+
+class LeaseLost(RedisError):
     pass
 
 

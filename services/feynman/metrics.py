@@ -22,9 +22,14 @@ WRITTEN = Counter("cottage_feynman_states_written_total", "States written to Red
 PUBLISHED = Counter("cottage_feynman_updates_published_total", "Updates published on the channel.")
 SYMBOLS = Gauge("cottage_feynman_symbols", "Symbols known.")
 EPOCH = Gauge("cottage_feynman_lease_epoch", "Epoch of the lease that this process holds; 0 while it is standby.")
-LEASES = Counter("cottage_feynman_leases_acquired_total", "Leases acquired.")
-LEASES_LOST = Counter("cottage_feynman_leases_lost_total", "Leases found lost when writing.")
-LEASES_UNCOPIED = Counter("cottage_feynman_leases_unreplicated_total", "Leases that no replica acknowledged in time.")
+LEASE_EVENTS = {
+    "taken": Counter("cottage_feynman_leases_acquired_total", "Leases acquired."),
+    "lost": Counter("cottage_feynman_leases_lost_total", "Leases found lost when writing."),
+    "not_replicated": Counter(
+        "cottage_feynman_leases_unreplicated_total", "Leases that no replica acknowledged in time."
+    ),
+}
+"""By what cottage.lease tells."""
 CHECKPOINTS = Counter("cottage_feynman_checkpoints_saved_total", "Checkpoints saved.")
 CHECKPOINT_FAILURES = Counter("cottage_feynman_checkpoints_failed_total", "Checkpoints that could not be saved.")
 CHECKPOINTS_REFUSED = Counter("cottage_feynman_checkpoints_refused_total", "Checkpoints that could not be loaded.")

@@ -12,7 +12,7 @@ from common import logs
 from common.settings import redacted
 from cottage import keys
 from cottage.clock import Clock, Tick, iso_millis, ticks
-from cottage.errors import InvalidMessage, RedisError, RedisRefused
+from cottage.errors import InvalidMessage, LeaseLost, RedisError, RedisRefused
 from cottage.log import Throttled
 from cottage.messages import Heartbeat
 from cottage.redis import Client, connect
@@ -23,7 +23,7 @@ from services.feynman.checkpointer import Checkpointer
 from services.feynman.redis_health import RedisHealth
 from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import SymbolTable
-from services.feynman.writer import LeaseLost, Writer
+from services.feynman.writer import Writer
 
 REPORT_TICKS = 10
 """One summarising line for so many ticks."""
@@ -184,7 +184,7 @@ class FeynmanService:
     async def _write(self, number: int, sampled: list[str]) -> int:
         """Write every state under the lease, if we have it or can have it; how many were written."""
         for _attempt in range(2):
-            if self._writer.epoch is None and not await self._writer.apply():
+            if self._writer.epoch is None and not await self._writer.acquire():
                 return 0
             epoch = self._writer.epoch
             if epoch is None:  # the connection was made anew meanwhile
@@ -217,7 +217,7 @@ class FeynmanService:
             )
             try:
                 await self._writer.publish(heartbeat.to_bytes(iso_millis(now)))
-            except RedisError as error:  # the next tick applies for the lease again
+            except RedisError as error:  # the next tick acquires the lease again
                 self._failed("heartbeat", error)
 
     def _failed(self, during: str, error: RedisError) -> None:

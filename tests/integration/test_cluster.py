@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cottage import keys
-from cottage.errors import RedisUnavailable
+from cottage.errors import LeaseLost, RedisUnavailable
 from cottage.reader.physics_reader import BlockingPhysicsReader, PhysicsReader
 from cottage.redis import Client, connect, connect_asking, subscribe
 from cottage.redis.slots import slot_of
@@ -18,7 +18,7 @@ from cottage.store import MarketSnapshots, PhysicsStates
 from cottage.version import Version
 from deploy.redis_server import Server, free_port
 from services.feynman.symbol_table import StateWrite
-from services.feynman.writer import LeaseLost, Writer
+from services.feynman.writer import Writer, write_in_cluster
 from tests.integration.fanout import bridging, broadcasting, viewing
 from tests.integration.redises import Cluster, cluster, written
 from tests.support import eventually, heard, service
@@ -129,24 +129,23 @@ async def test_who_lost_the_lease_writes_nothing(six: Cluster, client: Client) -
         Writer(six.url, shard="0/1", lease_seconds=5) as first,
         Writer(six.url, shard="0/1", lease_seconds=5) as second,
     ):
-        assert await first.apply()
-        assert not await second.apply()
+        assert await first.acquire()
+        assert not await second.acquire()
         old = first.epoch
         assert old is not None
         writes = [write(f"S{number}", old, 1) for number in range(50)]
         await first.write(writes)
         assert len(await heard(subscription, 50)) == 50, "on one channel, whatever node has the key"
         await client.delete(keys.physics_writer(0))
-        assert await second.apply()
+        assert await second.acquire()
         assert second.epoch is not None
         assert second.epoch > old
         with pytest.raises(LeaseLost):
             await first.write([write("S1", old, 2)])
         # Even one whose check of the lease came just in time is refused by the state itself.
         await second.write([write("S1", second.epoch, 1)])
-        lease = await client.get(keys.physics_writer(0))
-        assert isinstance(lease, bytes)
-        assert not await first._fence.write(lease, old, [write("S1", old, 3)])
+        with pytest.raises(LeaseLost):
+            await write_in_cluster(client, old, [write("S1", old, 3)])
         states = await PhysicsStates(client).all()
         assert states["S1"].version == Version(second.epoch, 1)
 
@@ -154,7 +153,7 @@ async def test_who_lost_the_lease_writes_nothing(six: Cluster, client: Client) -
 async def test_an_epoch_from_the_future_stops_nobody(six: Cluster, client: Client) -> None:
     await client.set(keys.physics_state("S1"), b'{"epoch":9007199254740991,"seq":1}')
     async with Writer(six.url, shard="0/1", lease_seconds=5) as writer:
-        assert await writer.apply()
+        assert await writer.acquire()
         assert writer.epoch is not None
         await writer.write([write("S1", writer.epoch, 1)])
         assert (await PhysicsStates(client).all())["S1"].version == Version(writer.epoch, 1)

@@ -58,7 +58,7 @@ class Load:
     async def run(self) -> None:
         """Until Redis is gone."""
         async with Writer(self.url, shard="0/1", lease_seconds=60) as writer:
-            assert await writer.apply()
+            assert await writer.acquire()
             assert writer.epoch is not None
             try:
                 while True:

@@ -94,18 +94,18 @@ async def _becomes_a_replica(url: str) -> None:
 
 async def test_a_lease_is_on_a_replica_before_anything_is_written_under_it(watched: Sentinels) -> None:
     async with Writer(watched.url, shard="0/1", lease_seconds=5) as writer:
-        uncopied = metrics.LEASES_UNCOPIED._value.get()
-        assert await writer.apply()
+        uncopied = metrics.LEASE_EVENTS["not_replicated"]._value.get()
+        assert await writer.acquire()
         async with connect(watched.servers[1].url) as replica:
             lease = await replica.get(keys.physics_writer(0))
             assert lease is not None, "WAIT came back once it was there"
-        assert metrics.LEASES_UNCOPIED._value.get() == uncopied
+        assert metrics.LEASE_EVENTS["not_replicated"]._value.get() == uncopied
         watched.servers[1].suspend()
         try:
-            await writer.apply()
+            await writer.acquire()
         finally:
             watched.servers[1].resume()
-        assert metrics.LEASES_UNCOPIED._value.get() == uncopied + 1, "said, and a lone master must do"
+        assert metrics.LEASE_EVENTS["not_replicated"]._value.get() == uncopied + 1, "said, and a lone master must do"
         assert writer.epoch is not None
 
 

@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from cottage import keys
-from cottage.errors import RedisError, RedisFull, RedisUnavailable
+from cottage.errors import LeaseLost, RedisError, RedisFull, RedisUnavailable
+from cottage.lease import LeaseRecord
 from cottage.redis import ChannelSubscription, Client, connect, subscribe
 from cottage.state import FAIL_SAFE
 from cottage.version import Version
 from services.feynman.symbol_table import StateWrite
-from services.feynman.writer import Lease, LeaseLost, Writer
+from services.feynman.writer import Writer
 from tests.support import OwnRedis, eventually, heard
 
 KEY = "physics:writer:0"
@@ -30,13 +31,13 @@ def write_of(symbol: str, text: str, update: str | None = None) -> StateWrite:
     return StateWrite(symbol, text.encode(), None if update is None else update.encode())
 
 
-async def leased(client: Client, key: str = KEY) -> Lease | None:
+async def leased(client: Client, key: str = KEY) -> LeaseRecord | None:
     value = await client.get(key)
-    return None if value is None else Lease(**json.loads(value))
+    return None if value is None else LeaseRecord(**json.loads(value))
 
 
 async def held_epoch(writer: Writer) -> int:
-    assert await writer.apply(), writer.waiting_for
+    assert await writer.acquire(), writer.waiting_for
     assert writer.epoch is not None
     return writer.epoch
 
@@ -133,7 +134,7 @@ async def test_it_is_given_back_at_the_end(redis_url: str, client: Client) -> No
 async def test_another_holders_is_left_alone(redis_url: str, client: Client) -> None:
     async with writer_on(redis_url) as first, writer_on(redis_url) as second:
         epoch = await held_epoch(first)
-        assert not await second.apply()
+        assert not await second.acquire()
         assert second.waiting_for is not None
         assert second.waiting_for.startswith(f"{KEY} is held by ")
         assert second.epoch is None
@@ -161,14 +162,14 @@ async def test_who_lost_it_writes_and_publishes_nothing(redis_url: str, client: 
         assert await client.get("physics:state:SPY") == b"new"
         assert await client.get("physics:state:QQQ") is None
         assert await all_heard(channel, 1) == [b"new"]
-        assert not await first.apply()
+        assert not await first.acquire()
 
 
 async def test_an_older_lease_of_ones_own_passes_no_fence(redis_url: str, client: Client) -> None:
     async with writer_on(redis_url) as writer:
         await held_epoch(writer)
         older = await client.get(KEY)
-        assert await held_epoch(writer) > Lease(**json.loads(older or b"")).epoch
+        assert await held_epoch(writer) > LeaseRecord(**json.loads(older or b"")).epoch
         await client.set(KEY, older or b"", px=60_000)
         with pytest.raises(LeaseLost):
             await writer.write([write_of("SPY", "a")])
@@ -182,7 +183,7 @@ async def test_no_lease_beside_another_number_of_shards(
         async with writer_on(redis_url, first) as early:
             await held_epoch(early)
             before = await client.keys("physics:writer:*")
-            assert not await late.apply()
+            assert not await late.acquire()
             assert late.waiting_for is not None
             assert await client.keys("physics:writer:*") == before
         await held_epoch(late)
@@ -191,18 +192,18 @@ async def test_no_lease_beside_another_number_of_shards(
 
 async def test_two_splits_that_apply_at_once(redis_url: str, client: Client) -> None:
     async with writer_on(redis_url) as writer:
-        take = writer._take
+        take = writer._acquire_script
 
         async def both(**arguments: Any) -> Any:
             reply = await take(**arguments)
-            await client.set("physics:writer:1", Lease("another", 1, 2).to_bytes(), px=60_000)
+            await client.set("physics:writer:1", LeaseRecord("another", 1, 2).to_bytes(), px=60_000)
             return reply
 
-        writer._take = both  # type: ignore[assignment]  # the other one comes right after ours
-        assert not await writer.apply()
+        writer._acquire_script = both  # type: ignore[assignment]  # the other one comes right after ours
+        assert not await writer.acquire()
         assert await client.get(KEY) is None
         await client.delete("physics:writer:1")
-        writer._take = take
+        writer._acquire_script = take
         await held_epoch(writer)
 
 
@@ -218,7 +219,7 @@ async def test_a_key_that_is_no_lease_is_named(redis_url: str, client: Client) -
     async with writer_on(redis_url) as writer:
         await client.rpush(KEY, "a")
         with pytest.raises(RedisError, match=f"{KEY} is no string"):
-            await writer.apply()
+            await writer.acquire()
         await client.delete(KEY)
         await held_epoch(writer)
         await client.delete(KEY)
@@ -235,7 +236,7 @@ async def test_what_a_stranger_put_there_is_respected_while_it_lives(
 ) -> None:
     async with writer_on(redis_url) as writer:
         await client.set(KEY, garbage, px=60_000)
-        assert not await writer.apply()
+        assert not await writer.acquire()
         assert writer.waiting_for is not None
         assert len(writer.waiting_for) < 500
         await client.set("physics:writer:5", garbage)  # says nothing of another split
@@ -333,7 +334,7 @@ async def test_a_connection_lost_while_applying_leaves_no_lease_behind_it(redis_
     async with writer_on(redis_url) as writer:
         await held_epoch(writer)
         for _ in range(20):  # at another point of the application each time
-            applying = asyncio.create_task(writer.apply())
+            applying = asyncio.create_task(writer.acquire())
             await client.client_kill_filter(_type="normal", skipme=True)
             with contextlib.suppress(RedisUnavailable):
                 if await applying:
@@ -348,16 +349,16 @@ async def test_a_lost_reply_to_the_application_costs_no_wait(redis_url: str, cli
         await held_epoch(known)  # so that the server has the script
     proxy = Swallower(redis_url)
     async with proxy.url() as url, writer_on(url) as writer:
-        take, asked = writer._take, []
+        take, asked = writer._acquire_script, []
 
         async def armed(**arguments: Any) -> Any:
             asked.append(arguments)
             proxy.armed = len(asked) == 1
             return await take(**arguments)
 
-        writer._take = armed  # type: ignore[assignment]  # the reply to this very call is to be lost
+        writer._acquire_script = armed  # type: ignore[assignment]  # the reply to this very call is to be lost
         with pytest.raises(RedisUnavailable):
-            await writer.apply()
+            await writer.acquire()
         assert proxy.swallowed == 1
         lost = await leased(client)
         assert lost is not None  # it was taken, though nobody was told
@@ -418,7 +419,7 @@ async def test_a_restarted_server_is_written_to_under_a_new_epoch(own_redis: Own
         with pytest.raises(RedisUnavailable):
             await writer.write([write_of("SPY", "a")])
         with pytest.raises(RedisUnavailable):
-            await writer.apply()
+            await writer.acquire()
         own_redis.start()
         assert await held_epoch(writer) > old
         await writer.write([write_of("SPY", "b")])
@@ -435,7 +436,7 @@ async def test_a_full_server_refuses_a_lease_but_not_what_is_there_already(own_r
         assert await client.get("physics:state:SPY") == b"b"
         await client.delete(KEY)
         with pytest.raises(RedisFull):
-            await late.apply()
+            await late.acquire()
         await client.config_set("maxmemory", 0)
         await held_epoch(late)
 
