@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from cottage.errors import CottageError
+from cottage.formats import check_version
 
 Argument = bytes | str | int | float
 Command = Sequence[bytes]
 
-MAGIC = b"cottage-export 1"
+VERSION = 1
+_HEAD = re.compile(rb"cottage-export ([1-9]\d{0,8})")
 _END = re.compile(rb"cottage-export end keys=(\d+) commands=(\d+) crc32=([0-9a-f]{8})")
 # What an export consists of. A file with anything else (FLUSHALL, CONFIG, EVAL…) is none, and is not run.
 ALLOWED = frozenset(b"DEL SET HSET HPEXPIREAT RPUSH SADD ZADD XADD XGROUP XSETID PEXPIREAT ECHO".split())
@@ -48,7 +50,7 @@ def encode(*arguments: Argument) -> bytes:
 def write(commands: Iterable[tuple[int, bytes]], file: BinaryIO) -> Summary:
     """Write encoded commands between head and end. Each comes with how many keys it completes."""
     crc, count, keys = 0, 0, 0
-    file.write(encode("ECHO", MAGIC))
+    file.write(encode("ECHO", b"cottage-export %d" % VERSION))
     for completed, command in commands:
         crc = zlib.crc32(command, crc)
         count += 1
@@ -65,7 +67,10 @@ def _end(keys: int, commands: int, crc: int) -> bytes:
 
 
 class Reader:
-    """The commands of a file, checked while they are read. BadDump where the file turns out to be none."""
+    """The commands of a file, checked while they are read.
+
+    Raises BadDump where the file turns out to be none, NewerFormat where a newer version of ours has written it.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -85,8 +90,11 @@ class Reader:
                 shown = name[:20].decode(errors="replace")
                 raise BadDump(f"{shown!r} at byte {self._offset} is no part of an export, and is not run")
             if name == b"ECHO":
-                ours = ours or command[1:] == [MAGIC]
-                end = _END.fullmatch(command[1]) if len(command) == 2 else None
+                said = command[1] if len(command) == 2 else b""
+                if head := _HEAD.fullmatch(said):
+                    check_version(int(head[1]), VERSION)
+                    ours = True
+                end = _END.fullmatch(said)
                 continue
             crc = zlib.crc32(encode(*command), crc)
             count += 1
@@ -133,7 +141,7 @@ class Reader:
 
 
 def check(file: BinaryIO) -> Summary:
-    """Read all of it without running any; BadDump where it is no complete export."""
+    """Read all of it without running any. Raises as Reader, and BadDump for an empty file."""
     reader = Reader(file)
     for _ in reader:
         pass

@@ -1,8 +1,8 @@
-"""Windows in a file, so that a restart does not forget them.
+"""The checkpoint file: the windows of all symbols, so that feynman goes on with them after a restart.
 
-The file is a ZIP of arrays in numpy's own format: some hundred symbols a part, and last a manifest, which says with
-what settings they were sampled. Each member has its checksum. A file gets its name when it is whole and on the disk,
-so a process that is killed, whenever that is, leaves the one before.
+The file is a ZIP of arrays in numpy's own format: some hundred symbols a part, and last a manifest, which names the
+format, its version, and the settings with which the windows were sampled. Each member has its checksum. A file gets
+its name when it is whole and on the disk, so a process that is killed, whenever that is, leaves the one before.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -24,10 +24,12 @@ import numpy.typing as npt
 from cottage import keys
 from cottage.clock import FUTURE_SECONDS
 from cottage.errors import CottageError
+from cottage.formats import NewerFormat, migrated
 from services.feynman.windows import NEWEST, RINGS, SAVED
 
-FORMAT = "curiosity cottage windows 1"
-"""The number goes up with every change that an older reader would misunderstand."""
+FORMAT = "curiosity cottage windows"
+FORMAT_1 = "curiosity cottage windows 1"
+"""Version 1 had its number in the name."""
 
 MANIFEST = "manifest.json"
 SYMBOLS = "symbols.json"
@@ -50,6 +52,26 @@ _BROKEN = (
     ValueError,
     struct.error,
 )
+
+
+ReadMember = Callable[[str], bytes]
+"""Gives a member's content by its name."""
+
+
+def _version_apart(read_1: ReadMember) -> ReadMember:
+    """From version 1 to 2: the manifest names the format and its version apart."""
+
+    def read_2(name: str) -> bytes:
+        content = read_1(name)
+        return json.dumps(json.loads(content) | {"format": FORMAT}).encode() if name == MANIFEST else content
+
+    return read_2
+
+
+MIGRATIONS = (_version_apart,)
+"""From version 1 to 2, from 2 to 3, …: each gives the members of a file as the next version has them. A change of the
+format comes with one more, and with a file of the version before in the tests."""
+VERSION = len(MIGRATIONS) + 1
 
 
 class CheckpointRefused(CottageError):
@@ -101,6 +123,7 @@ class CheckpointWriter:
         """Put the file in the place of the one before; its size in bytes. `now` is epoch seconds. Raises OSError."""
         manifest = {
             "format": FORMAT,
+            "version": VERSION,
             "settings": self._settings,
             "saved_at": now,
             "parts": self._parts,
@@ -131,19 +154,23 @@ class CheckpointWriter:
 def read(path: Path, settings: Mapping[str, Any], now: float, oldest: float) -> Generator[CheckpointPart, None, None]:
     """The parts of a file, each checked before it is given out. `now` is epoch seconds, `oldest` an age in seconds.
 
-    Raises CheckpointRefused for a file that is torn, foreign, too old, or sampled with other settings;
-    FileNotFoundError and other OSErrors.
+    A file of an older version is migrated. Raises CheckpointRefused for a file that is torn, foreign, too old, of a
+    newer version, or sampled with other settings; FileNotFoundError and other OSErrors.
     """
     with path.open("rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                manifest = json.loads(archive.read(MANIFEST))
+                read_member: ReadMember = archive.read
+                read_member = migrated(read_member, _version(json.loads(read_member(MANIFEST))), MIGRATIONS)
+                manifest = json.loads(read_member(MANIFEST))
                 _check_manifest(manifest, settings, now, oldest)
                 window = int(settings["window"])
                 for number in range(manifest["parts"]):  # of a file that is damaged anywhere nothing is used
-                    _part(archive, number, window)
+                    _part(read_member, number, window)
                 for number in range(manifest["parts"]):
-                    yield _part(archive, number, window)
+                    yield _part(read_member, number, window)
+        except NewerFormat as error:
+            raise CheckpointRefused(str(error)) from error
         except _BROKEN as error:
             raise CheckpointRefused(f"it is damaged, or no checkpoint: {error or type(error).__name__}") from error
 
@@ -169,9 +196,14 @@ def leave_aside(path: Path) -> Path:
     return path.replace(aside)
 
 
-def _check_manifest(manifest: Any, settings: Mapping[str, Any], now: float, oldest: float) -> None:
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise CheckpointRefused("it is none of ours, or of another version")
+def _version(manifest: Any) -> int:
+    name = manifest.get("format") if isinstance(manifest, dict) else None
+    if name not in (FORMAT, FORMAT_1):
+        raise CheckpointRefused("it is none of ours")
+    return 1 if name == FORMAT_1 else int(manifest["version"])
+
+
+def _check_manifest(manifest: dict[str, Any], settings: Mapping[str, Any], now: float, oldest: float) -> None:
     for name, value in settings.items():
         found = manifest["settings"].get(name)
         if found != value:
@@ -183,10 +215,10 @@ def _check_manifest(manifest: Any, settings: Mapping[str, Any], now: float, olde
         raise CheckpointTooOld(f"it is {age:.0f} s old")
 
 
-def _part(archive: zipfile.ZipFile, number: int, window: int) -> CheckpointPart:
-    names = json.loads(archive.read(f"{number}/{SYMBOLS}"))
+def _part(read_member: ReadMember, number: int, window: int) -> CheckpointPart:
+    names = json.loads(read_member(f"{number}/{SYMBOLS}"))
     # Read whole, and so against its checksum, before anything is made of it.
-    arrays = {name: _array(archive.read(f"{number}/{name}.npy")) for name in SAVED}
+    arrays = {name: _array(read_member(f"{number}/{name}.npy")) for name in SAVED}
     part = CheckpointPart(names["symbols"], names["sources"], arrays)
     check(part, window)
     return part

@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from cottage.formats import NewerFormat
 from deploy.runbook.dump import BadDump, Reader, Summary, check, encode, write
 
 COMMANDS = [
@@ -75,6 +76,12 @@ def test_what_is_no_part_of_an_export_is_refused(command: tuple[str | int, ...])
 def test_what_is_no_command_is_refused(data: bytes) -> None:
     with pytest.raises(BadDump):
         check(io.BytesIO(data))
+
+
+def test_an_export_of_a_newer_version_is_refused_by_that_word() -> None:
+    newer = dump().replace(b"cottage-export 1\r\n", b"cottage-export 2\r\n")
+    with pytest.raises(NewerFormat, match="it was written by a newer version: its format is 2, this one reads 1"):
+        check(io.BytesIO(newer))
 
 
 def test_what_follows_the_end_is_refused() -> None:

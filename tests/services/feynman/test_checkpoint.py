@@ -1,6 +1,7 @@
 """What is read is what was written, and everything else is refused."""
 
 import fcntl
+import io
 import json
 import math
 import random
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from services.feynman import checkpoint
 from services.feynman.checkpoint import (
     CheckpointPart,
     CheckpointRefused,
@@ -23,7 +25,7 @@ from services.feynman.checkpoint import (
     sweep,
 )
 from services.feynman.vector import Vectors, compute
-from services.feynman.windows import Windows
+from services.feynman.windows import SAVED, Windows
 from tests.reference import Sample
 from tests.services.feynman.histories import windows_of
 
@@ -78,6 +80,74 @@ def test_windows_come_back_as_they_were(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(one, field.name), getattr(same, field.name))
     assert [p.name for p in path.parent.iterdir()] == ["windows.npz"]
     assert [name for part in read(path, SETTINGS, NOW, 3600) for name in part.symbols] == NAMES
+
+
+VERSION_1 = Path(__file__).with_name("checkpoint-version-1.npz")
+"""Of `parts`, as the program wrote it when there was no other version."""
+
+
+def test_version_1_is_read_to_the_last_bit() -> None:
+    found = list(read(VERSION_1, SETTINGS, NOW, 3600))
+    assert [(part.symbols, part.sources) for part in found] == [(NAMES[:1], ["live"]), (NAMES[1:], ["live"] * 2)]
+    with np.load(VERSION_1) as raw:
+        for number, part in enumerate(found):
+            assert set(part.arrays) == set(SAVED)
+            for name, array in part.arrays.items():
+                assert array.tobytes() == raw[f"{number}/{name}"].tobytes()
+    windows, rows = parts()[0], np.arange(3)
+    again = Windows(50)
+    for part in found:
+        again.restore(np.array([again.add() for _ in part.symbols]), part.arrays)
+    for field in fields(Vectors):
+        values = getattr(compute(again, rows), field.name)
+        np.testing.assert_allclose(values, getattr(compute(windows, rows), field.name), rtol=1e-9, atol=1e-12)
+
+
+def test_of_an_older_version_other_settings_are_refused_too() -> None:
+    with pytest.raises(CheckpointRefused, match="it was sampled with window 50, now it is 60"):
+        list(read(VERSION_1, SETTINGS | {"window": 60}, NOW, 3600))
+
+
+def test_a_newer_version_is_refused_by_that_word(tmp_path: Path) -> None:
+    written(tmp_path / "w")
+    newer = {"version": checkpoint.VERSION + 1, "settings": "in a form that nobody knows yet"}
+    rewritten(tmp_path / "w", **{"manifest.json": lambda old: json.dumps(json.loads(old) | newer).encode()})
+    with pytest.raises(CheckpointRefused, match="it was written by a newer version"):
+        list(read(tmp_path / "w", SETTINGS, NOW, 3600))
+
+
+def test_a_migration_may_change_every_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a version that never was: prices times 128 under another name, and a manifest without a shard."""
+
+    def in_units(read_member: checkpoint.ReadMember) -> checkpoint.ReadMember:
+        def migrated(name: str) -> bytes:
+            if name == "manifest.json":
+                manifest = json.loads(read_member(name))
+                return json.dumps(manifest | {"settings": manifest["settings"] | {"shard": "0/1"}}).encode()
+            if not name.endswith("/price.npy"):
+                return read_member(name)
+            scaled = np.load(io.BytesIO(read_member(name.replace("price", "scaled"))))
+            content = io.BytesIO()
+            np.save(content, scaled / 128)
+            return content.getvalue()
+
+        return migrated
+
+    expected = written(tmp_path / "w", {name: value for name, value in SETTINGS.items() if name != "shard"})
+    with zipfile.ZipFile(tmp_path / "w") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "w", "w") as archive:
+        for name, content in contents.items():
+            if name.endswith("/price.npy"):
+                with archive.open(name.replace("price", "scaled"), "w") as member:
+                    np.save(member, np.load(io.BytesIO(content)) * 128)
+            else:
+                archive.writestr(name, content)
+    monkeypatch.setattr(checkpoint, "MIGRATIONS", (*checkpoint.MIGRATIONS, in_units))
+    for one, other in zip(read(tmp_path / "w", SETTINGS, NOW, 3600), expected, strict=True):
+        assert {name: array.tobytes() for name, array in one.arrays.items()} == {
+            name: array.tobytes() for name, array in other.arrays.items()
+        }
 
 
 def test_until_it_is_finished_the_one_before_stands(tmp_path: Path) -> None:
@@ -164,11 +234,11 @@ def test_another_program_s_zip(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", price=np.ones(3))
     with pytest.raises(CheckpointRefused, match=r"no item named 'manifest.json'"):
         list(read(tmp_path / "other.npz", SETTINGS, NOW, 3600))
-    manifests: tuple[object, ...] = ([], {"format": "curiosity cottage windows 99"}, {"format": 7})
+    manifests: tuple[object, ...] = ([], {"format": "curiosity cottage windows 99"}, {"format": 7}, {"version": 2})
     for manifest in manifests:
         with zipfile.ZipFile(tmp_path / "w", "w") as archive:
             archive.writestr("manifest.json", json.dumps(manifest))
-        with pytest.raises(CheckpointRefused, match="none of ours, or of another version"):
+        with pytest.raises(CheckpointRefused, match="none of ours"):
             list(read(tmp_path / "w", SETTINGS, NOW, 3600))
 
 
@@ -184,6 +254,9 @@ def rewritten(path: Path, **members: Callable[[bytes], bytes]) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
+        {"version": 0},
+        {"version": "two"},
+        {"version": None},
         {"settings": []},
         {"settings": None},
         {"saved_at": None},
