@@ -1,6 +1,6 @@
 """Versions of the file formats of this suite, and how a file of an older version is brought up to the newest.
 
-A format has a list of migrations: the first makes version 2 of version 1, the next 3 of 2, and so on up to the newest.
+A format has a list of migrations: the first makes version 2 of version 1, the next 3 of 2, up to the newest.
 A file of an older version is migrated and never refused; a newer one cannot be understood, and is refused. Feynman's
 checkpoint and the runbook's export use it.
 """

@@ -30,7 +30,7 @@ def test_every_older_version_becomes_the_newest_step_by_step(version: int, conte
 
 def test_a_newer_version_is_refused_by_that_word() -> None:
     with pytest.raises(NewerFormat, match="written by a newer version: its format is 5, this one reads 4"):
-        migrated({}, 5, MIGRATIONS)
+        migrated({"p": 4}, 5, MIGRATIONS)
     with pytest.raises(NewerFormat):
         check_version(2, 1)
     check_version(1, 1)
