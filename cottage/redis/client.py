@@ -211,10 +211,10 @@ class Client(redis.asyncio.Redis):
                         if raise_on_error:
                             _raise_first(answers)
                         replies += answers
-            except TimeoutError as error:
-                raise CommandTimeout(f"no answer within {connection.socket_timeout:g} s") from error
                 if self.replicated and any(isinstance(reply, ReadOnlyError) for reply in replies):
                     await drop(connection)  # a master no more: the next connection is made to the new one
+            except TimeoutError as error:
+                raise CommandTimeout(f"no answer within {connection.socket_timeout:g} s") from error
             except ReadOnlyError:
                 await drop(connection)
                 raise

@@ -12,7 +12,7 @@ import uvloop
 
 from cottage.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable
 from cottage.redis import BATCH, Client, Command, connect
-from deploy.redis_server import RunningServer
+from deploy.redis_server import RunningServer, free_port
 from tests.support import OwnRedis, eventually
 
 SOON = 0.3
@@ -191,6 +191,21 @@ async def test_no_server_and_a_killed_one_are_unavailable(own_redis: OwnRedis) -
             await client.bulk([("PING",)])
         own_redis.start()
         assert await client.bulk([("PING",)]) == [b"PONG"]
+
+
+@pytest.mark.parametrize("raise_on_error", [False, True])
+async def test_a_connection_to_a_master_that_is_none_any_more_is_dropped(
+    own_redis: OwnRedis, raise_on_error: bool
+) -> None:
+    async with connect(own_redis.url) as client:
+        client.replicated = True  # as one that asks sentinels for the master is
+        (before,) = await client.bulk([("CLIENT", "ID")])
+        await client.bulk([("REPLICAOF", "127.0.0.1", free_port())])
+        with contextlib.suppress(RedisUnavailable):
+            (refused,) = await client.bulk([("SET", "a", "1")], raise_on_error=raise_on_error)
+            assert isinstance(refused, RedisUnavailable)
+        (after,) = await client.bulk([("CLIENT", "ID")])
+        assert after != before
 
 
 @pytest.mark.parametrize("transaction", [False, True])
