@@ -11,7 +11,7 @@ fast := not slow and not browser and not compose and not chaos
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install lock lint format test test-all run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
+.PHONY: help install lock lint format test test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
 	state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -25,7 +25,7 @@ run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… 
 	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED,$(call given,$(name),MARKET_$(name))) exec $(bin)/python -m deploy.run
 
 ##@ Check
-test: lint ## lint, types, import rules and tests, about 3 minutes (ARGS="-k bridge")
+test: lint ## lint and tests, about 3 minutes (ARGS="-k bridge")
 	$(bin)/python -m pytest -n 4 -m "$(fast)" $(ARGS)
 
 test-all: lint ## the same with what is slow, needs a browser or a Docker engine
@@ -33,11 +33,15 @@ test-all: lint ## the same with what is slow, needs a browser or a Docker engine
 	$(bin)/python -m pytest -m chaos $(ARGS)
 	$(bin)/python -m pytest -m compose $(ARGS)
 
-lint: install ## ruff, mypy and the import rules
+coverage: lint ## the same as `test`, with what lines and branches it reaches, processes included, and a floor for that
+	$(bin)/python -m pytest -n 4 -m "$(fast)" --cov $(ARGS)
+
+lint: install ## ruff, mypy, the import rules and dead code
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
 	$(bin)/lint-imports
+	$(bin)/vulture
 
 format: install ## rewrites the code as ruff would have it
 	$(bin)/ruff check --fix

@@ -10,7 +10,7 @@ import difflib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
@@ -40,7 +40,6 @@ class ServiceSettings(BaseSettings):
     """What every service has. A subclass sets `env_prefix` and its own fields, each with a description."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
-    unprefixed: ClassVar[tuple[str, ...]] = ("log_level", "log_format", "drain_seconds")
 
     ops_host: str = Field("127.0.0.1", description="address of the ops port")
     ops_port: Port = Field(0, description="/healthz /readyz /status /metrics; 0 takes any free port")

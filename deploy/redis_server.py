@@ -25,7 +25,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 from cottage.errors import CottageError
@@ -146,7 +145,7 @@ class RunningServer:
 
         Returns the exit status, negative where a signal ended it.
         """
-        self._signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -154,17 +153,10 @@ class RunningServer:
 
     def kill(self) -> int:
         """SIGKILL and wait; its exit status."""
-        self._signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         return self.process.wait()
 
-    def suspend(self) -> None:
-        """SIGSTOP: it keeps its connections and answers nothing, as a hung machine does."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
+    def signal(self, number: signal.Signals) -> None:
         # Popen knows whether it was waited for already: a reused process id is never signalled.
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
@@ -172,9 +164,7 @@ class RunningServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
 

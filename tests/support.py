@@ -109,10 +109,10 @@ class OwnRedis:
 
     def suspend(self) -> None:
         """Connections stay open and nothing is answered, as with a hung machine."""
-        self.running.suspend()
+        self.running.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        self.running.resume()
+        self.running.signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:
         self.start()
@@ -238,7 +238,9 @@ async def program(
 
     It gets nothing of the caller's environment but what a Python needs, and `env`.
     """
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_CONFIG") if name in os.environ
+    }
     process = await asyncio.create_subprocess_exec(
         *dying_with_parent([sys.executable, *arguments], os.getpid(), signal.SIGKILL),
         cwd=cwd,

@@ -1,6 +1,7 @@
 """Three real sentinels, a master and its replica: a failover under load, and a master that wakes afterwards."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -56,10 +57,10 @@ async def test_a_failover_under_load(watched: Sentinels, how: str) -> None:
         await eventually(lambda: set(SYMBOLS) <= viewer.held.keys(), 30)
         before = await watched.master()
         first_epoch = max(version.epoch for version in viewer.newest().values())
-        before.kill() if how == "killed" else before.suspend()
+        before.kill() if how == "killed" else before.signal(signal.SIGSTOP)
         after = await watched.fails_over(before)
         if how == "hung":
-            before.resume()  # as a replica of the new one, once it is told so
+            before.signal(signal.SIGCONT)  # as a replica of the new one, once it is told so
 
         def written_anew() -> bool:
             versions = viewer.newest()
@@ -100,11 +101,11 @@ async def test_a_lease_is_on_a_replica_before_anything_is_written_under_it(watch
             lease = await replica.get(keys.physics_writer(0))
             assert lease is not None, "WAIT came back once it was there"
         assert metrics.LEASE_EVENTS["not_replicated"]._value.get() == uncopied
-        watched.servers[1].suspend()
+        watched.servers[1].signal(signal.SIGSTOP)
         try:
             await writer.acquire()
         finally:
-            watched.servers[1].resume()
+            watched.servers[1].signal(signal.SIGCONT)
         assert metrics.LEASE_EVENTS["not_replicated"]._value.get() == uncopied + 1, "said, and a lone master must do"
         assert writer.epoch is not None
 
