@@ -24,9 +24,10 @@ if TYPE_CHECKING:
         SourceError,
         StateUnavailable,
     )
+    from cottage.events import Event
     from cottage.freshness import Freshness, Thresholds
     from cottage.lease import Lease
-    from cottage.messages import AgentUpdate, Heartbeat, PhysicsUpdate, TradeSignal
+    from cottage.messages import Heartbeat, PhysicsUpdate, TradeSignal
     from cottage.reader.physics_reader import BlockingPhysicsReader, PhysicsReader
     from cottage.reader.reading import Reading, Readings
     from cottage.redis import connect, connect_blocking, subscribe
@@ -42,9 +43,10 @@ _HOME = {
     "cottage.consumer": "ChannelConsumer ChannelHandler",
     "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost RedisError RedisFull RedisRefused "
     "RedisUnavailable SettingsError SourceError StateUnavailable",
+    "cottage.events": "Event",
     "cottage.freshness": "Freshness Thresholds",
     "cottage.lease": "Lease",
-    "cottage.messages": "AgentUpdate Heartbeat PhysicsUpdate TradeSignal",
+    "cottage.messages": "Heartbeat PhysicsUpdate TradeSignal",
     "cottage.reader.physics_reader": "BlockingPhysicsReader PhysicsReader",
     "cottage.reader.reading": "Reading Readings",
     "cottage.redis": "connect connect_blocking subscribe",
@@ -57,12 +59,12 @@ _MODULES = {name: module for module, names in _HOME.items() for name in names.sp
 __all__ = [
     "FAIL_SAFE",
     "AgentStates",
-    "AgentUpdate",
     "BlockingPhysicsReader",
     "ChannelConsumer",
     "ChannelHandler",
     "ClientRefused",
     "CottageError",
+    "Event",
     "Freshness",
     "Heartbeat",
     "InvalidMessage",

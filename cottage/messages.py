@@ -12,6 +12,7 @@ import orjson
 from cottage import fields, keys
 from cottage.clock import from_iso
 from cottage.errors import InvalidMessage
+from cottage.events import Event, parse_event
 from cottage.state import PILLARS, REGIMES
 from cottage.version import Version, check_epoch
 
@@ -57,17 +58,6 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentUpdate:
-    agent_id: str
-    payload: bytes = field(repr=False)
-
-    @classmethod
-    def build(cls, agent_id: str, timestamp: str, data: dict[str, Any]) -> "AgentUpdate":
-        message = {"event": "AGENT_UPDATE", "agent_id": keys.agent_id(agent_id), "timestamp": timestamp}
-        return cls(agent_id, orjson.dumps({**message, "data": data}))
-
-
-@dataclass(frozen=True, slots=True)
 class TradeSignal:
     symbol: str
     timestamp: str
@@ -89,7 +79,13 @@ class TradeSignal:
         )
 
 
-StateMessage = PhysicsUpdate | Heartbeat | AgentUpdate
+StateMessage = PhysicsUpdate | Heartbeat | Event
+
+
+def agent_update(agent_id: str, timestamp: str, data: dict[str, Any]) -> Event:
+    """An AGENT_UPDATE. Raises InvalidName."""
+    message = {"event": "AGENT_UPDATE", "agent_id": keys.agent_id(agent_id), "timestamp": timestamp, "data": data}
+    return parse_event(message, orjson.dumps(message))
 
 
 def parse_state_update(payload: bytes, now: float | None) -> StateMessage:
@@ -105,9 +101,7 @@ def parse_state_update(payload: bytes, now: float | None) -> StateMessage:
         return _physics_update(message, payload, now)
     if event == "HEARTBEAT":
         return _heartbeat(message, now)
-    if event == "AGENT_UPDATE":
-        return AgentUpdate(fields.agent_id(message), payload)
-    raise InvalidMessage("event", "not an event of this channel")
+    return parse_event(message, payload)
 
 
 def parse_trade_signal(payload: bytes) -> TradeSignal:

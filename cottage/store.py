@@ -13,7 +13,7 @@ import orjson
 from cottage import keys
 from cottage.errors import InvalidMessage, InvalidName, RedisError
 from cottage.fields import load_object
-from cottage.messages import AgentUpdate, TradeSignal
+from cottage.messages import TradeSignal, agent_update
 from cottage.redis import BATCH, Client, Command
 from cottage.snapshot import OPTIONAL_FIELDS, SAMPLE_FIELDS, MarketSnapshot, RawSample
 from cottage.state import PhysicsState
@@ -225,8 +225,7 @@ async def publish_trade_signal(client: Client, signal: TradeSignal) -> int:
 
 async def publish_agent_update(client: Client, agent_id: str, timestamp: str, data: dict[str, Any]) -> int:
     """An AGENT_UPDATE on `state_update`; how many subscribers received it."""
-    update = AgentUpdate.build(agent_id, timestamp, data)
-    return int(await client.publish(keys.STATE_UPDATE, update.payload))
+    return int(await client.publish(keys.STATE_UPDATE, agent_update(agent_id, timestamp, data).payload))
 
 
 def _text(value: bytes | str) -> str:

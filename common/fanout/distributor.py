@@ -5,14 +5,15 @@ length of `?batch=` that somebody asked for. All clients of a distributor are wr
 last value cache is what a client holds that has caught up.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from common.fanout.conflation import Backlog, Update, conflate, newest
 from common.fanout.group import BatchGroup, Group
 from common.fanout.last_value_cache import LastValueCache
-from common.fanout.session import MAX_WAITING, HubView, Session
+from common.fanout.session import HubView, Session
+from cottage.events import Event, EventQueue
 from cottage.freshness import FreshnessStatement
 from cottage.protocol import Subscription
 
@@ -78,9 +79,9 @@ class Distributor:
         for group, symbols in self._by_group((symbol, symbol) for symbol in statement.symbols).items():
             group.freshness(replace(statement, symbols=tuple(symbols)))
 
-    def agent_update(self, payload: bytes) -> None:
+    def event(self, event: Event) -> None:
         for group in list(self._groups.values()):
-            group.agent_update(payload)
+            group.event(event)
 
     def heartbeat(self) -> None:
         for group in list(self._groups.values()):
@@ -112,7 +113,7 @@ class BatchDistributor(Distributor):
         self._begin = begin
         self._window: Backlog = {}
         self._statements: list[FreshnessStatement] = []
-        self._agents: list[bytes] = []
+        self._events: EventQueue[Event] = EventQueue()
         self._heartbeat_due = False
 
     def updates(self, updates: Sequence[Update]) -> None:
@@ -125,13 +126,12 @@ class BatchDistributor(Distributor):
             self._statements.clear()
         self._statements.append(statement)  # after the states that it speaks of
 
-    def agent_update(self, payload: bytes) -> None:
+    def event(self, event: Event) -> None:
         self._open()
-        if len(self._agents) == MAX_WAITING:
-            del self._agents[0]
-            for session in self._sessions():
-                session.agent_drops += 1
-        self._agents.append(payload)
+        if self._events.put(event.topic, event.key, event):
+            for group in self._groups.values():
+                for session in group:
+                    session.events.dropped += 1
 
     def heartbeat(self) -> None:
         self._open()
@@ -141,23 +141,18 @@ class BatchDistributor(Distributor):
         """End the window. What is newest must have been passed on to here."""
         window, self._window = self._window, {}
         statements, self._statements = self._statements, []
-        agents, self._agents = self._agents, []
         self.table.follow(self._newest, window)
         super().updates(
             [update for symbol, missed in window.items() for update in newest(symbol, missed, self.table)]
         )
         for statement in statements:
             super().freshness(statement)
-        for payload in agents:
-            super().agent_update(payload)
+        while self._events:
+            super().event(self._events.pop())
         if self._heartbeat_due:
             self._heartbeat_due = False
             super().heartbeat()
 
     def _open(self) -> None:
-        if not (self._window or self._statements or self._agents or self._heartbeat_due):
+        if not (self._window or self._statements or self._events or self._heartbeat_due):
             self._begin(self)
-
-    def _sessions(self) -> Iterator[Session]:
-        for group in self._groups.values():
-            yield from group

@@ -10,6 +10,7 @@ from common.fanout.conflation import Update, chunks
 from common.fanout.frames import deflated_frame, text_frame
 from common.fanout.session import HubView, Session, frames, heartbeat
 from cottage import protocol
+from cottage.events import Event
 from cottage.freshness import FreshnessStatement
 from cottage.protocol import Subscription
 
@@ -62,10 +63,10 @@ class Group:
                     session.conflate(conflated)
             self._hand_out(chunk.joined, chunk.versions, chunk.skipped)
 
-    def agent_update(self, payload: bytes) -> None:
-        frame = self._frames([payload])
+    def event(self, event: Event) -> None:
+        frame = self._frames([event.payload])
         for session in list(self._lagging):
-            session.agent_update(frame)
+            session.event(event, frame)
         self._hand_out(frame)
 
     def freshness(self, statement: FreshnessStatement) -> None:

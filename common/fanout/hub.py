@@ -16,6 +16,7 @@ from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import Session, Wire
 from cottage import protocol
 from cottage.clock import Clock, iso_millis
+from cottage.events import Event
 from cottage.freshness import Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import MAX_NAMED_SYMBOLS, Request, RequestRefused, Subscription
@@ -92,10 +93,11 @@ class Hub:
     def monotonic(self) -> float:
         return self._clock.monotonic()
 
-    def agent_update(self, payload: bytes) -> None:
+    def event(self, event: Event) -> None:
+        """Send it on as it was published, to everybody."""
         self.flush()
         for distributor in self._distributors():
-            distributor.agent_update(payload)
+            distributor.event(event)
 
     def heartbeat(self) -> None:
         self.flush()
@@ -127,7 +129,7 @@ class Hub:
         CLIENTS.set(len(self._sessions))
         DELIVERED.inc(session.delivered)
         SKIPPED.inc(session.skipped)
-        AGENT_DROPS.inc(session.agent_drops)
+        AGENT_DROPS.inc(session.events.dropped)
 
     def request(self, session: Session, request: Request) -> None:
         """Grant a client's request. Raises RequestRefused."""

@@ -236,7 +236,7 @@ class FanoutServer:
             seconds=round(connection.loop.time() - connection.made_at, 1),
             delivered=session.delivered,
             skipped=session.skipped,
-            agent_drops=session.agent_drops,
+            events_dropped=session.events.dropped,
         )
 
     def _refuse(self, connection: ClientConnection, session: Session, refused: RequestRefused) -> None:

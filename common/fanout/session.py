@@ -14,12 +14,13 @@ from common.fanout.conflation import WRITE_BYTES, Backlog, Conflated, conflate, 
 from common.fanout.frames import text_frame
 from common.fanout.last_value_cache import LastValueCache
 from cottage import protocol
+from cottage.events import Event, EventQueue
 from cottage.freshness import Freshness
 from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import Code, Request, RequestRefused, Subscription
 
 MAX_WAITING = 64
-"""Answers and agent updates that may wait for a client, of each kind."""
+"""Answers that may wait for a client: one that asks for more and does not read them is closed."""
 NOTHING = Subscription(False)
 
 
@@ -85,7 +86,6 @@ class SubscriberGroup(Protocol):
 
 class Session:
     __slots__ = (
-        "_agent_frames",
         "_all_freshness_owed",
         "_backlog",
         "_delivered",
@@ -100,8 +100,8 @@ class Session:
         "_snapshot_owed",
         "_snapshot_sent",
         "_source",
-        "agent_drops",
         "caught_up",
+        "events",
         "wanted",
         "wire",
     )
@@ -130,14 +130,14 @@ class Session:
         self._snapshot_sent = False
         """It has had a SNAPSHOT."""
         self._replies: list[bytes] = []
-        self._agent_frames: list[bytes] = []
         self._heartbeat_owed = False
         self._freshness_owed: dict[str, None] = {}
         """Symbols whose freshness it was not told."""
         # A client takes everything for live until it is told otherwise.
         self._all_freshness_owed = source.freshness_board.overall.status != "live"
         self._delivered = self._skipped = 0
-        self.agent_drops = 0
+        self.events: EventQueue[bytes] = EventQueue()
+        """Frames of events that wait, since it is a slow consumer."""
 
     @property
     def delivered(self) -> int:
@@ -169,11 +169,8 @@ class Session:
             items = [item for item in items if item[0] not in self._snapshot]
         conflate(self._backlog, items)
 
-    def agent_update(self, frame: bytes) -> None:
-        if len(self._agent_frames) == MAX_WAITING:
-            self.agent_drops += 1
-            del self._agent_frames[0]
-        self._agent_frames.append(frame)
+    def event(self, event: Event, frame: bytes) -> None:
+        self.events.put(event.topic, event.key, frame)
         self.pump()
 
     def freshness(self, symbols: Iterable[str] | None) -> None:
@@ -241,8 +238,8 @@ class Session:
                 self._write_backlog()
             elif self._all_freshness_owed or self._freshness_owed:
                 self._write_freshness()
-            elif self._agent_frames:
-                wire.write(self._agent_frames.pop(0))
+            elif self.events:
+                wire.write(self.events.pop())
             elif self._heartbeat_owed:
                 self._heartbeat_owed = False
                 wire.write(self._frame(heartbeat(self._source, self.wanted)))

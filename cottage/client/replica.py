@@ -10,6 +10,7 @@ from typing import Any
 
 from cottage.clock import RemoteClock, from_iso
 from cottage.errors import InvalidMessage
+from cottage.events import TOPICS, EventQueue
 from cottage.fields import mapping, symbol, version
 from cottage.freshness import USUAL, Freshness, FreshnessStatement, Status, Thresholds, worst
 from cottage.freshness_board import FreshnessBoard
@@ -57,6 +58,8 @@ class StateReplica:
     upstream: Freshness | None = None
     """What the server gets its states from; None while it has not said."""
     skipped: int = 0
+    events: EventQueue[dict[str, Any]] = field(default_factory=EventQueue)
+    """Those that nobody has read yet."""
     resyncs: int = 0
     """Times that a HEARTBEAT proved a newer version than what is held, and it was asked for again."""
     heard_at: float = 0.0
@@ -158,6 +161,8 @@ class StateReplica:
                 self._named.clear()
             case "ERROR":
                 self._unanswered.discard(message.get("id", 0))
+            case str(topic) if topic in TOPICS:
+                self.events.put(topic, TOPICS[topic].key(message), message)
         return []
 
     def age(self, name: str, now: float) -> float | None:

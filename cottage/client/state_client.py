@@ -61,7 +61,6 @@ class StateClient:
         self._fresh: dict[str, None] = {}
         """Symbols that changed since `changes` was asked last."""
         self._news = asyncio.Event()
-        self._synced = asyncio.Event()
         self._failure: Exception | None = None
 
     @classmethod
@@ -115,6 +114,11 @@ class StateClient:
     def resyncs(self) -> int:
         return self._replica.resyncs
 
+    @property
+    def events_dropped(self) -> int:
+        """Events that were dropped because nobody read them."""
+        return self._replica.events.dropped
+
     def age(self, symbol: str) -> float | None:
         """Seconds since the symbol's sample, by the server's clock."""
         return self._replica.age(symbol, self._clock.monotonic())
@@ -131,9 +135,7 @@ class StateClient:
     async def synced(self) -> None:
         """Wait until all that is wanted has come over the connection that there is. Raises ClientRefused."""
         while self.phase is not Phase.CONNECTED:
-            self._check()
-            self._synced.clear()
-            await self._synced.wait()
+            await self._wait()
 
     async def changes(self) -> AsyncGenerator[tuple[str, ReplicaState | None], None]:
         """(symbol, its newest state) for each that changed since it was given last; None for one that went. Who is
@@ -143,9 +145,16 @@ class StateClient:
                 symbol = next(iter(self._fresh))
                 del self._fresh[symbol]
                 yield symbol, self.states.get(symbol)
-            self._check()
-            self._news.clear()
-            await self._news.wait()
+            await self._wait()
+
+    async def events(self) -> AsyncGenerator[dict[str, Any], None]:
+        """The messages that are not states, such as AGENT_UPDATE, each as it was published. For a slow reader the
+        last 64 of a topic wait, or the newest of each key, as `cottage.events.TOPICS` says; see `events_dropped`.
+        For one reader at a time. Raises ClientRefused."""
+        while True:
+            while self._replica.events:
+                yield self._replica.events.pop()
+            await self._wait()
 
     async def subscribe(self, symbols: Iterable[str]) -> None:
         """Also these; ["*"] is all. It holds for every later connection too."""
@@ -159,24 +168,22 @@ class StateClient:
     def _changed(self, symbol: str) -> None:
         self._fresh.pop(symbol, None)
         self._fresh[symbol] = None
-        self._news.set()
 
-    def _check(self) -> None:
+    async def _wait(self) -> None:
+        """Until something has happened. Raises ClientRefused."""
         if self._failure is not None:
             raise self._failure
         if self.phase is Phase.REFUSED:
             raise ClientRefused(f"{self._url} closed the connection for good (1008)")
-
-    def _wake(self) -> None:
-        self._news.set()
-        self._synced.set()
+        self._news.clear()
+        await self._news.wait()
 
     async def _run(self) -> None:
         try:
             await self._follow()
         except Exception as error:  # noqa: BLE001  # raised where its user waits
             self._failure = error
-            self._wake()
+            self._news.set()
 
     async def _follow(self) -> None:
         backoff = Backoff()
@@ -196,7 +203,7 @@ class StateClient:
             finally:
                 self._connection = None
                 self._replica.lost()
-                self._wake()
+                self._news.set()
             await self._clock.sleep(wait + backoff.after(self._clock.monotonic() - began))
 
     async def _hold(self) -> None:
@@ -248,8 +255,7 @@ class StateClient:
 
     def _take(self, message: dict[str, Any]) -> list[dict[str, Any]]:
         requests = self._replica.take(message, self._clock.monotonic())
-        if self.phase is Phase.CONNECTED:
-            self._synced.set()
+        self._news.set()
         return requests
 
     async def _send(self, requests: list[dict[str, Any]]) -> None:

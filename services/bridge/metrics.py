@@ -2,10 +2,13 @@
 
 from prometheus_client import Counter
 
+from cottage.events import TOPICS
+
 MESSAGES = Counter("cottage_bridge_messages_received_total", "Messages of the channel, by event.", ["event"])
 PHYSICS_UPDATES = MESSAGES.labels("PHYSICS_UPDATE")
 HEARTBEATS = MESSAGES.labels("HEARTBEAT")
-AGENT_UPDATES = MESSAGES.labels("AGENT_UPDATE")
+for _topic in TOPICS:
+    MESSAGES.labels(_topic)  # from the start, so that a rate over it misses nothing
 DROPPED = Counter(
     "cottage_bridge_messages_dropped_total",
     "Messages and stored states that cannot be trusted, by reason.",

@@ -21,9 +21,10 @@ from cottage import keys
 from cottage.clock import Clock, from_iso
 from cottage.consumer import ChannelConsumer, ChannelHandler
 from cottage.errors import InvalidMessage, RedisError
+from cottage.events import Event
 from cottage.freshness import Freshness
 from cottage.log import Throttled
-from cottage.messages import MAX_BYTES, AgentUpdate, Heartbeat, PhysicsUpdate, parse_state_update
+from cottage.messages import MAX_BYTES, Heartbeat, PhysicsUpdate, parse_state_update
 from cottage.redis import Client
 from cottage.state import PhysicsState
 from cottage.store import PhysicsStates, batches, scan
@@ -129,9 +130,9 @@ class RedisBridge(ChannelHandler):
                 metrics.HEARTBEATS.inc()
                 self._hearing.heard_writer(shard, self._clock.monotonic())
                 self._note_epoch(version.epoch)
-            case AgentUpdate():
-                metrics.AGENT_UPDATES.inc()
-                self._hub.agent_update(payload)
+            case Event(topic=topic) as event:
+                metrics.MESSAGES.labels(topic).inc()
+                self._hub.event(event)
 
     def _note_epoch(self, epoch: int) -> None:
         if epoch > self._epoch > 0:

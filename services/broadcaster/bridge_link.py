@@ -18,11 +18,11 @@ from cottage.backoff import Backoff
 from cottage.client.dial import dial
 from cottage.clock import Clock, RemoteClock, from_iso
 from cottage.errors import InvalidMessage
+from cottage.events import parse_event
 from cottage.fields import load_object, mapping, symbol, version, whole
 from cottage.freshness import Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
 from cottage.log import Throttled
-from cottage.messages import AgentUpdate, parse_state_update
 from cottage.protocol import Close
 from services.broadcaster import metrics
 from services.broadcaster.link_status import LinkStatus
@@ -117,10 +117,6 @@ class BridgeLink:
                 self._snapshot(message, fields)
             case "REMOVED":
                 self._hub.remove(str(fields.get("symbol")))
-            case "AGENT_UPDATE":
-                agent_update = parse_state_update(message, None)
-                assert isinstance(agent_update, AgentUpdate)  # by its event
-                self._hub.agent_update(message)
             case "FRESHNESS":
                 statement, now = protocol.parse_freshness(fields), self._clock.monotonic()
                 self._bridge_board.apply(statement, now)
@@ -137,7 +133,7 @@ class BridgeLink:
             case "ACK":
                 pass  # of our own requests
             case _:
-                raise InvalidMessage("event", "none that a bridge sends")
+                self._hub.event(parse_event(fields, message))
 
     def judge(self) -> None:
         """Say that the bridge is down, or is no longer: what it says holds then, and nothing that it said before."""

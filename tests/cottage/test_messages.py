@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cottage.errors import InvalidMessage, InvalidName
+from cottage.events import Event
 from cottage.messages import (
     MAX_BYTES,
-    AgentUpdate,
     Heartbeat,
     PhysicsUpdate,
     TradeSignal,
+    agent_update,
     parse_state_update,
     parse_trade_signal,
 )
@@ -192,7 +193,7 @@ def test_a_heartbeat_has_a_version() -> None:
 
 
 def test_an_agents_update_is_read_as_it_was_built() -> None:
-    update = AgentUpdate.build("analyst_001", "2025-12-21T12:00:00.000Z", {})
+    update = agent_update("analyst_001", "2025-12-21T12:00:00.000Z", {})
     assert orjson.loads(update.payload) == AGENT_UPDATE
     assert parse_state_update(update.payload, NOW) == update
 
@@ -201,7 +202,7 @@ def test_an_agents_update_is_read_as_it_was_built() -> None:
 def test_an_agents_update_needs_a_sound_id(value: Any) -> None:
     assert refusal(changed(AGENT_UPDATE, "agent_id", value)) == "agent_id"
     with pytest.raises(InvalidName):
-        AgentUpdate.build(value, "2025-12-21T12:00:00.000Z", {})
+        agent_update(value, "2025-12-21T12:00:00.000Z", {})
 
 
 # --- TRADE_SIGNAL ---
@@ -252,7 +253,7 @@ def parsed_or_refused(payload: bytes) -> None:
             if len(error.detail) > 300:
                 raise AssertionError("a stranger can fill the log") from error
         else:
-            assert isinstance(message, PhysicsUpdate | Heartbeat | AgentUpdate | TradeSignal)
+            assert isinstance(message, PhysicsUpdate | Heartbeat | Event | TradeSignal)
 
 
 REASONS = {

@@ -11,8 +11,9 @@ import orjson
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from cottage import keys, protocol
+from cottage import events, fields, keys, protocol
 from cottage.client.state_client import StateClient
+from cottage.events import Policy, Topic
 from cottage.redis import Client, connect
 from deploy.redis_server import free_port
 from tests.common.fanout.wires import LIVE, update
@@ -74,6 +75,27 @@ async def test_agents_are_heard_and_trade_signals_never(
         await client.publish(keys.STATE_UPDATE, agent)
         await eventually(lambda: viewer.others)
         assert viewer.others == [agent]
+
+
+@pytest.mark.parametrize("batch", [0, 100])
+async def test_a_new_event_is_one_line_in_the_table(
+    redis_url: str, client: Client, ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    """From Redis over bridge and broadcaster to both a browser's kind of client and ours, and a bad one nowhere."""
+    monkeypatch.setitem(events.TOPICS, "NEWS", Topic(lambda message: fields.text(message, "desk"), Policy.LATEST))
+    news = b'{ "event":"NEWS", "desk":"rates", "text":"cut" }'
+    async with (
+        bridging(redis_url, ports[0]),
+        broadcasting(*ports),
+        viewing(ports[1]) as viewer,
+        StateClient.connect(f"ws://127.0.0.1:{ports[1]}/ws", batch=batch) as subject,
+        asyncio.timeout(20),
+    ):
+        await subject.synced()
+        for payload in (b'{"event":"NEWS","desk":7}', b'{"event":"GOSSIP","desk":"rates"}', news):
+            await client.publish(keys.STATE_UPDATE, payload)
+        assert await anext(subject.events()) == {"event": "NEWS", "desk": "rates", "text": "cut"}
+        await eventually(lambda: viewer.others == [news])
 
 
 async def test_heartbeats_say_how_fresh_it_is_and_prove_what_few_symbols_hold(

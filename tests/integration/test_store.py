@@ -13,7 +13,8 @@ import pytest
 
 from cottage import keys
 from cottage.errors import InvalidMessage, InvalidName, RedisError, RedisUnavailable
-from cottage.messages import AgentUpdate, TradeSignal, parse_state_update, parse_trade_signal
+from cottage.events import Event
+from cottage.messages import TradeSignal, parse_state_update, parse_trade_signal
 from cottage.redis import Client, connect, subscribe
 from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot
 from cottage.state import PhysicsState
@@ -364,7 +365,7 @@ async def test_an_agent_update_reaches_state_update(client: Client, redis_url: s
     async with subscribe(redis_url, keys.STATE_UPDATE) as subscription:
         assert await publish_agent_update(client, "analyst_001", "2025-12-21T12:00:00.000Z", {"mood": "calm"}) == 1
         (payload,) = await heard(subscription)
-    assert parse_state_update(payload, await client.now()) == AgentUpdate("analyst_001", payload)
+    assert parse_state_update(payload, await client.now()) == Event("AGENT_UPDATE", "analyst_001", payload)
     assert orjson.loads(payload) == {
         "event": "AGENT_UPDATE",
         "agent_id": "analyst_001",

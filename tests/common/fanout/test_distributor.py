@@ -12,6 +12,7 @@ from common.fanout.frames import text_frame
 from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import MAX_WAITING, Session
 from cottage import protocol
+from cottage.events import Event
 from cottage.freshness import Freshness
 from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import Subscription
@@ -198,13 +199,13 @@ def test_heartbeats_and_agents_wait_for_the_end_of_the_window(market: Market) ->
     market.batch.heartbeat()
     market.brings("A")
     for i in range(MAX_WAITING + 1):
-        market.batch.agent_update(b'{"event":"AGENT_UPDATE","seq":%d}' % i)
+        market.batch.event(Event("AGENT_UPDATE", "a", b'{"event":"AGENT_UPDATE","seq":%d}' % i))
     assert wire.payloads() == []
     assert market.opened == [market.batch]
     market.batch.close()
     events = [each["event"] for payload in wire.payloads() for each in orjson.loads(payload)]
     assert events == ["PHYSICS_UPDATE", *["AGENT_UPDATE"] * MAX_WAITING, "HEARTBEAT"]
-    assert session.agent_drops == 1
+    assert session.events.dropped == 1
 
 
 def test_a_heartbeat_is_built_once_for_all_and_owed_to_who_is_behind(market: Market) -> None:

@@ -23,6 +23,7 @@ from common.fanout import conflation, session
 from common.fanout.hub import DELIVERED, SKIPPED, Hub
 from common.fanout.session import Session
 from cottage.clock import SystemClock
+from cottage.events import Event
 from cottage.freshness import Freshness, FreshnessStatement
 from cottage.protocol import Code, RequestRefused, Subscription, parse_request
 from cottage.version import Version
@@ -149,7 +150,7 @@ async def test_who_left_is_written_to_no_more_and_forgotten(hub: Hub) -> None:
     assert DELIVERED._value.get() == counted + 2
     writes = [len(wire.writes) for wire in wires.values()]
     offer(hub, "A", 1, 2)
-    hub.agent_update(b"{}")
+    hub.event(Event("AGENT_UPDATE", "a", b"{}"))
     hub.heartbeat()
     assert [len(wire.writes) for wire in wires.values()] == writes
     assert len(hub) == 0
@@ -178,7 +179,7 @@ async def test_clients_that_leave_while_they_are_written_to_disturb_nobody(hub: 
         other.payloads()
     published = offer(hub, "A", 1, 1)
     hub.flush()
-    hub.agent_update(b"{}")
+    hub.event(Event("AGENT_UPDATE", "a", b"{}"))
     hub.heartbeat()
     for other in staying:
         payloads = other.payloads()
@@ -192,7 +193,7 @@ async def test_agent_updates_reach_everybody_as_published(hub: Hub) -> None:
     join(hub, wires[0], ALL)
     join(hub, wires[1], named())
     payload = b'{ "event":"AGENT_UPDATE", "agent_id":"analyst_001", "data":{} }'
-    hub.agent_update(payload)
+    hub.event(Event("AGENT_UPDATE", "analyst_001", payload))
     assert [wire.payloads()[-1] for wire in wires] == [payload, payload]
 
 
@@ -282,7 +283,7 @@ class Traffic(RuleBasedStateMachine):
 
     @rule()
     def agent_update(self) -> None:
-        self.hub.agent_update(b'{"event":"AGENT_UPDATE"}')
+        self.hub.event(Event("AGENT_UPDATE", "a", b'{"event":"AGENT_UPDATE"}'))
 
     @rule(target=clients, wanted=wishes, batch=batches, room=st.none() | st.integers(1, 3))
     def join(self, wanted: Subscription, batch: int, room: int | None) -> Client:

@@ -11,7 +11,8 @@ from common.fanout.frames import text_frame
 from common.fanout.group import Group
 from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import MAX_WAITING, Session
-from cottage import protocol
+from cottage import events, fields, protocol
+from cottage.events import Event, Policy, Topic, parse_event
 from cottage.freshness import Cause, Freshness
 from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import Code, RequestRefused, Subscription, parse_request
@@ -377,10 +378,24 @@ def test_agent_updates_wait_in_a_bounded_queue_that_drops_its_oldest() -> None:
     wire.block()
     payloads = [b'{"event":"AGENT_UPDATE","n":%d}' % i for i in range(MAX_WAITING + 6)]
     for payload in payloads:
-        client.agent_update(text_frame(payload))
+        client.event(Event("AGENT_UPDATE", "a", payload), text_frame(payload))
     drain(client, wire)
     assert wire.payloads() == payloads[6:]
-    assert client.agent_drops == 6
+    assert client.events.dropped == 6
+
+
+def test_events_of_a_conflated_topic_wait_as_the_newest_of_each_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(events.TOPICS, "QUOTE", Topic(fields.symbol, Policy.LATEST))
+    wire = FakeWire()
+    client = joined(Source(), wire, NONE)
+    wire.payloads()
+    wire.block()
+    for i in range(1000):
+        payload = b'{"event":"QUOTE","symbol":"S%d","n":%d}' % (i % 2, i)
+        client.event(parse_event(orjson.loads(payload), payload), text_frame(payload))
+    drain(client, wire)
+    assert [each["n"] for each in wire.messages()] == [998, 999]
+    assert client.events.dropped == 0
 
 
 def test_a_heartbeat_comes_after_what_is_pending_and_proves_it() -> None:

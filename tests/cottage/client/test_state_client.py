@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
+import orjson
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
@@ -15,6 +16,7 @@ from cottage.client import state_client as client_module
 from cottage.client.replica import Phase, StateReplica
 from cottage.client.state_client import ClientRefused, StateClient
 from cottage.errors import InvalidName
+from cottage.events import MAX_WAITING
 from tests.common.fanout.sockets import accepting
 from tests.common.fanout.wires import snapshot, update
 from tests.integration.fanout import HurriedClock
@@ -53,6 +55,28 @@ async def test_changes_are_the_newest_of_each_symbol_however_slow_its_reader() -
         assert await anext(changes) == ("B", None)
         await changes.aclose()
     assert client.phase is Phase.CLOSED
+
+
+async def test_events_wait_in_a_bounded_queue_for_a_slow_reader() -> None:
+    agent = {"event": "AGENT_UPDATE", "agent_id": "analyst_001", "data": {}}
+    said = asyncio.Event()
+
+    async def script(connection: ServerConnection) -> None:
+        await connection.send(snapshot().decode())
+        await connection.send('{"event":"AGENT_UPDATE","agent_id":7}')
+        for number in range(MAX_WAITING + 5):
+            await connection.send(orjson.dumps({**agent, "n": number}).decode())
+        await (await connection.ping())
+        said.set()
+        await connection.wait_closed()
+
+    async with server(script) as url, StateClient.connect(url) as client, asyncio.timeout(10):
+        await said.wait()
+        events = client.events()
+        heard = [await anext(events) for _ in range(MAX_WAITING)]
+        assert heard == [{**agent, "n": number} for number in range(5, MAX_WAITING + 5)]
+        assert client.events_dropped == 5
+        await events.aclose()
 
 
 async def test_a_full_server_is_asked_again_when_it_says() -> None:
