@@ -75,7 +75,7 @@ def configure(service: str, level: str = "info", style: str = "auto") -> None:
 def _library_event(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """An event of `cottage` reads like one of our own; of another library's record its logger is named."""
     message = event["_record"].msg
-    if isinstance(message, library.Event):
+    if isinstance(message, library.LogEvent):
         return {**event, **message.fields, "event": message.name}
     return structlog.stdlib.add_logger_name(logger, method, event)
 

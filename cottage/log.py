@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 
-class Event:
+class LogEvent:
     """The message of a log record: a name and fields."""
 
     __slots__ = ("fields", "name")
@@ -40,7 +40,7 @@ class EventLogger:
 
     def _log(self, level: int, event: str, fields: dict[str, Any]) -> None:
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, Event(event, fields))
+            self._logger.log(level, LogEvent(event, fields))
 
 
 def get_logger(name: str) -> EventLogger:

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar, overload
 
 import httpx
 
-from cottage.log import Event
+from cottage.log import LogEvent
 from cottage.redis import ChannelSubscription
 from deploy.parent_death import dying_with_parent
 from deploy.redis_server import RunningServer, Server, free_port, start
@@ -274,7 +274,7 @@ def library_events() -> Iterator[list[dict[str, Any]]]:
 
     class Lines(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            assert isinstance(record.msg, Event), record
+            assert isinstance(record.msg, LogEvent), record
             lines.append({"event": record.msg.name, "level": record.levelname.lower(), **record.msg.fields})
 
     logger, handler = logging.getLogger("cottage"), Lines()
