@@ -1,25 +1,30 @@
-"""How fresh what comes from Redis is, by what was heard last. Pure: the clock is passed in."""
+"""Liveness of feynman and of Redis: which shards of feynman sent a heartbeat lately, and whether Redis answers. Pure.
+
+What that means for all states is in `upstream`; what it means for one symbol is in sample_ages.py.
+"""
 
 from cottage.freshness import Freshness, Thresholds, assess_hops, shards
 
 
 class WriterLiveness:
-    """Keeps when each shard of feynman was heard last, and whether Redis answers. Times are monotonic, in seconds."""
+    """The last heartbeat of each shard. Used by the bridge. Times are monotonic, in seconds, and passed in."""
 
     def __init__(self, started: float, thresholds: Thresholds) -> None:
         self._started = started
         self._thresholds = thresholds
         self._heartbeats: dict[str, float] = {}
         self.redis_answers = False
+        """Set by whoever holds the connection."""
 
-    def heard_writer(self, shard: str, now: float) -> None:
+    def heartbeat(self, shard: str, now: float) -> None:
+        """Note a HEARTBEAT of a shard, named as it names itself ("0/1")."""
         if shard not in self._heartbeats:  # what anybody may publish must not fill memory
             oldest = now - self._thresholds.expired
             self._heartbeats = {name: at for name, at in self._heartbeats.items() if at >= oldest}
         self._heartbeats[shard] = now
 
-    def writers(self, now: float) -> frozenset[tuple[int, int]]:
-        """The shards (i of n) that were heard just now."""
+    def live_shards(self, now: float) -> frozenset[tuple[int, int]]:
+        """The shards (i of n) whose last heartbeat is not older than a hop may be silent."""
         silent = self._thresholds.silent
         return shards(name for name, at in self._heartbeats.items() if now - at < silent)
 

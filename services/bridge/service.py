@@ -39,13 +39,15 @@ throttled = Throttled(log)
 
 
 class RedisBridge(ChannelHandler):
+    """The service. It is the handler of its own consumer, which calls the methods from `connected` to `reconcile`."""
+
     def __init__(self, settings: BridgeSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._thresholds = settings.thresholds()
-        self._hearing = WriterLiveness(clock.monotonic(), self._thresholds)
-        self._judge = FreshnessMonitor(self._hearing, self._thresholds, clock)
-        self._hub = Hub(clock, self.upstream, self._judge.redis_now)
+        self._liveness = WriterLiveness(clock.monotonic(), self._thresholds)
+        self._monitor = FreshnessMonitor(self._liveness, self._thresholds, clock)
+        self._hub = Hub(clock, self.upstream, self._monitor.redis_now)
         self._consumer = ChannelConsumer(
             settings.redis_url,
             [keys.STATE_UPDATE],
@@ -67,11 +69,11 @@ class RedisBridge(ChannelHandler):
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
         gateway = FanoutServer(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
-        self._judge.judge(self._hub)  # nobody is to think that we know anything yet
+        self._monitor.publish(self._hub)  # until something is known, all is stale
         async with gateway.serve(link), asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._consumer.run(), name="consumer"),
-                group.create_task(self._judge.keep_judging(self._hub), name="freshness"),
+                group.create_task(self._monitor.keep_publishing(self._hub), name="freshness"),
             ]
             await stopping.wait()
             for task in tasks:
@@ -86,69 +88,71 @@ class RedisBridge(ChannelHandler):
             "redis": {"url": redacted(self._settings.redis_url), "problem": self._consumer.problem},
             "upstream": upstream.as_dict(),
             "epoch": self._epoch,
-            "writers": sorted(f"{index}/{shards}" for index, shards in self._hearing.writers(now)),
-            "feeds": None if self._judge.feeds is None else [feed.source for feed in self._judge.feeds],
+            "writers": sorted(f"{index}/{shards}" for index, shards in self._liveness.live_shards(now)),
+            "feeds": None if self._monitor.feeds is None else [feed.source for feed in self._monitor.feeds],
             "symbols": len(self._hub.table),
             "not_live": self._hub.not_live,
             "broadcasters": len(self._hub),
         }
 
     def upstream(self) -> Freshness:
-        return self._hearing.upstream(self._clock.monotonic())
+        return self._liveness.upstream(self._clock.monotonic())
 
     def connected(self) -> None:
         metrics.SUBSCRIPTIONS.inc()
-        self._hearing.redis_answers = True
+        self._liveness.redis_answers = True
 
     def lost(self, error: RedisError) -> None:
-        self._hearing.redis_answers = False
+        self._liveness.redis_answers = False
 
     async def while_connected(self, client: Client) -> None:
-        await self._judge.keep_looking(client)
+        await self._monitor.watch_hops(client)
 
     async def received(self, payloads: Sequence[bytes]) -> None:
         for payload in payloads:
             self._take(payload)
 
     def _take(self, payload: bytes) -> None:
-        """One message of the channel; what cannot be trusted is counted, logged and dropped."""
+        """Apply one message of the channel; one that cannot be trusted is counted, logged and dropped."""
         try:
             self._apply(payload)
         except InvalidMessage as error:
             self._drop("message_dropped", payload[:60].decode(errors="replace"), error)
 
     def _apply(self, payload: bytes) -> None:
-        match parse_state_update(payload, self._judge.redis_now()):
+        match parse_state_update(payload, self._monitor.redis_now()):
             case PhysicsUpdate(symbol=symbol, version=version) as update:
                 metrics.PHYSICS_UPDATES.inc()
                 self._check_room(symbol)
                 if self._hub.update(symbol, version, payload):
-                    self._judge.samples.taken(symbol, update.timestamp, update.source)
+                    self._monitor.samples.record(symbol, update.timestamp, update.source)
                 if version is not None:
                     self._note_epoch(version.epoch)
             case Heartbeat(version=version, shard=shard):
                 metrics.HEARTBEATS.inc()
-                self._hearing.heard_writer(shard, self._clock.monotonic())
+                self._liveness.heartbeat(shard, self._clock.monotonic())
                 self._note_epoch(version.epoch)
             case Event(topic=topic) as event:
                 metrics.MESSAGES.labels(topic).inc()
                 self._hub.event(event)
 
     def _note_epoch(self, epoch: int) -> None:
+        """A newer epoch is another writer, or the same one after a failure: what it wrote before is read."""
         if epoch > self._epoch > 0:
             self._consumer.reconcile_soon()
         self._epoch = max(epoch, self._epoch)
 
     async def reconcile(self, client: Client) -> None:
-        """Read every state: what the channel did not bring is healed, what is gone twice is removed."""
+        """Read every state. One that is newer than what the channel brought is taken over; a symbol that had none at
+        the last read either is removed."""
         if self._epoch > self._reconciled_epoch:
             log.info("new_epoch", epoch=self._epoch)
             self._reconciled_epoch = self._epoch
         started = perf_counter()
-        now = await self._judge.ask_time(client)
+        now = await self._monitor.sync_clock(client)
         held = self._hub.table.entries()
         present: set[str] = set()
-        """A state that cannot be trusted is not gone: the last good one stands."""
+        """Also those whose state cannot be trusted: the last good one stands."""
 
         def bad(symbol: str, error: InvalidMessage) -> None:
             present.add(symbol)
@@ -166,7 +170,7 @@ class RedisBridge(ChannelHandler):
         gone = sorted(absent & self._absent)
         for symbol in gone:
             self._hub.remove(symbol)
-            self._judge.samples.removed(symbol)
+            self._monitor.samples.forget(symbol)
         if gone:
             metrics.REMOVED.inc(len(gone))
             log.info("states_removed", count=len(gone), symbols=gone[:20])
@@ -195,7 +199,7 @@ class RedisBridge(ChannelHandler):
         self._check_room(symbol)
         if not self._hub.update(symbol, state.version, payload):
             return False
-        self._judge.samples.taken(
+        self._monitor.samples.record(
             symbol, None if state.timestamp is None else from_iso(state.timestamp), state.source
         )
         return True

@@ -15,7 +15,7 @@ def no_healing() -> None:
     from services.bridge.service import RedisBridge
 
     async def trusting(self: RedisBridge, client: Client) -> None:
-        await self._judge.ask_time(client)
+        await self._monitor.sync_clock(client)
 
     RedisBridge.reconcile = trusting  # type: ignore[method-assign]
 
@@ -57,7 +57,7 @@ def always_live() -> None:
     from services.bridge.liveness import WriterLiveness
 
     WriterLiveness.upstream = lambda self, now: Freshness("live", None, 0.0)  # type: ignore[method-assign]
-    FreshnessMonitor.judge = lambda self, hub: None  # type: ignore[method-assign]
+    FreshnessMonitor.publish = lambda self, hub: None  # type: ignore[method-assign]
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {

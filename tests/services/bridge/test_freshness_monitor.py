@@ -17,27 +17,27 @@ NOW = 1_766_318_400.0
 
 
 class Bench(SystemClock):
-    """A judge with his hub, one client, and a clock that stands still."""
+    """A monitor with its hub, one client, and a clock that stands still."""
 
     def __init__(self) -> None:
         self.at = 100.0
-        self.hearing = WriterLiveness(self.at, USUAL)
-        self.judge = FreshnessMonitor(self.hearing, USUAL, self)
-        self.hub = Hub(self, lambda: self.hearing.upstream(self.at), self.judge.redis_now)
+        self.liveness = WriterLiveness(self.at, USUAL)
+        self.monitor = FreshnessMonitor(self.liveness, USUAL, self)
+        self.hub = Hub(self, lambda: self.liveness.upstream(self.at), self.monitor.redis_now)
         self.wire = FakeWire()
         self.hub.join(self.wire, Subscription(everything=True))
         self.wire.payloads()
-        self.judge._redis_clock.observe(NOW, self.at)
+        self.monitor._redis_clock.observe(NOW, self.at)
 
     def monotonic(self) -> float:
         return self.at
 
     def holds(self, symbol: str, age: float, source: str = "myfeed") -> None:
         self.hub.update(symbol, None, update(symbol))
-        self.judge.samples.taken(symbol, self.judge.redis_now() - age, source)
+        self.monitor.samples.record(symbol, self.monitor.redis_now() - age, source)
 
     def says(self) -> list[tuple[str, str | None, list[str]]]:
-        self.judge.judge(self.hub)
+        self.monitor.publish(self.hub)
         said = [orjson.loads(payload) for payload in self.wire.payloads()]
         return [(each["status"], each["cause"], each["symbols"]) for each in said if each["event"] == "FRESHNESS"]
 
@@ -46,8 +46,8 @@ class Bench(SystemClock):
 async def bench() -> Bench:
     made = Bench()
     assert made.says() == [("stale", "redis_down", ["*"])], "until something is known"
-    made.hearing.redis_answers = True
-    made.hearing.heard_writer("0/1", made.at)
+    made.liveness.redis_answers = True
+    made.liveness.heartbeat("0/1", made.at)
     assert made.says() == [("live", None, ["*"])]
     return made
 
@@ -66,19 +66,19 @@ async def test_what_changes_is_said_once(bench: Bench) -> None:
 async def test_a_feed_that_died_is_not_a_quiet_market(bench: Bench) -> None:
     bench.holds("A", 4.0, "simulate")
     assert bench.says() == [], "who feeds is not known yet"
-    bench.judge.feeds = (Feed("simulate", None),)
+    bench.monitor.feeds = (Feed("simulate", None),)
     assert bench.says() == []
-    bench.judge.feeds = ()
+    bench.monitor.feeds = ()
     assert bench.says() == [("stale", "feed_down", ["A"])]
 
 
 async def test_one_silent_shard_is_named_for_its_symbols(bench: Bench) -> None:
-    bench.hearing.heard_writer("0/2", bench.at)
-    bench.hearing.heard_writer("1/2", bench.at)
+    bench.liveness.heartbeat("0/2", bench.at)
+    bench.liveness.heartbeat("1/2", bench.at)
     bench.holds("SPY", 0.0)
     bench.holds("QQQ", 0.0)
     bench.at += 3
-    bench.hearing.heard_writer("0/2", bench.at)
+    bench.liveness.heartbeat("0/2", bench.at)
     assert bench.says() == [("stale", "writer_down", ["SPY"])]  # it is of shard 1/2
 
 
@@ -87,7 +87,7 @@ async def test_a_hop_that_breaks_is_said_of_all(bench: Bench) -> None:
     assert bench.says() == [("stale", "market_quiet", ["A"])]
     bench.at += 3
     assert bench.says() == [("stale", "writer_down", ["*"]), ("expired", "writer_down", ["A"])]
-    bench.hearing.redis_answers = False
+    bench.liveness.redis_answers = False
     assert bench.says()[0] == ("stale", "redis_down", ["*"])
 
 
@@ -104,8 +104,8 @@ class SlowClient:
 
 async def test_an_answer_that_took_long_does_not_set_the_clock(bench: Bench) -> None:
     client: Any = SlowClient(bench, 5.0, NOW + 5)
-    await bench.judge.ask_time(client)
-    assert bench.judge.redis_now() == NOW + 5
+    await bench.monitor.sync_clock(client)
+    assert bench.monitor.redis_now() == NOW + 5
     client = SlowClient(bench, 0.1, NOW - 3600)  # it was set back
-    await bench.judge.ask_time(client)
-    assert bench.judge.redis_now() == pytest.approx(NOW - 3600 + 0.1)
+    await bench.monitor.sync_clock(client)
+    assert bench.monitor.redis_now() == pytest.approx(NOW - 3600 + 0.1)

@@ -26,30 +26,30 @@ from services.bridge.settings import BridgeSettings
 def test_the_broken_hop_nearest_to_the_reader_is_named(
     redis_answers: bool, heard: float | None, now: float, expected: Freshness
 ) -> None:
-    hearing = WriterLiveness(100.0, USUAL)
-    hearing.redis_answers = redis_answers
+    liveness = WriterLiveness(100.0, USUAL)
+    liveness.redis_answers = redis_answers
     if heard is not None:
-        hearing.heard_writer("0/1", heard)
-    assert hearing.upstream(now).as_dict() == expected.as_dict()
+        liveness.heartbeat("0/1", heard)
+    assert liveness.upstream(now).as_dict() == expected.as_dict()
 
 
 def test_each_shard_is_heard_by_itself() -> None:
-    hearing = WriterLiveness(100.0, USUAL)
-    hearing.redis_answers = True
-    hearing.heard_writer("0/2", 100.0)
-    hearing.heard_writer("1/2", 102.0)
-    assert hearing.writers(102.0) == {(0, 2), (1, 2)}
-    assert hearing.writers(104.0) == {(1, 2)}
-    assert hearing.upstream(104.0) == Freshness("live", None, 2.0), "one of them writes"
-    assert hearing.upstream(105.0).cause == "writer_down"
+    liveness = WriterLiveness(100.0, USUAL)
+    liveness.redis_answers = True
+    liveness.heartbeat("0/2", 100.0)
+    liveness.heartbeat("1/2", 102.0)
+    assert liveness.live_shards(102.0) == {(0, 2), (1, 2)}
+    assert liveness.live_shards(104.0) == {(1, 2)}
+    assert liveness.upstream(104.0) == Freshness("live", None, 2.0), "one of them writes"
+    assert liveness.upstream(105.0).cause == "writer_down"
 
 
 def test_what_anybody_may_publish_does_not_fill_memory() -> None:
-    hearing = WriterLiveness(100.0, USUAL)
+    liveness = WriterLiveness(100.0, USUAL)
     for number in range(10_000):
-        hearing.heard_writer(f"shard {number}", 100.0 + number)
-    assert len(hearing._heartbeats) <= 100
-    assert hearing.writers(10_099.0) == frozenset(), "none of these is a shard"
+        liveness.heartbeat(f"shard {number}", 100.0 + number)
+    assert len(liveness._heartbeats) <= 100
+    assert liveness.live_shards(10_099.0) == frozenset(), "none of these is a shard"
 
 
 def test_a_deaf_subscription_is_noticed_within_four_seconds() -> None:

@@ -13,7 +13,7 @@ FEED = Feed("simulate", frozenset({"SPY"}))
 
 def of_age(age: float, source: str | None = "simulate") -> SampleAges:
     samples = SampleAges(USUAL)
-    samples.taken("SPY", NOW - age, source)
+    samples.record("SPY", NOW - age, source)
     return samples
 
 
@@ -36,27 +36,29 @@ def of_age(age: float, source: str | None = "simulate") -> SampleAges:
     ],
 )
 def test_a_symbol_apart(age: float, source: str | None, chain: Chain, expected: tuple[str, str] | None) -> None:
-    found = {name: (each.status, each.cause) for name, each in of_age(age, source).apart(LIVE, chain, NOW).items()}
+    found = {
+        name: (each.status, each.cause) for name, each in of_age(age, source).exceptions(LIVE, chain, NOW).items()
+    }
     assert found == ({} if expected is None else {"SPY": expected})
 
 
 def test_a_broken_hop_that_all_have_in_common_is_the_cause() -> None:
     down = Freshness("stale", "redis_down", 4.0)
     chain = Chain(frozenset(), ())
-    assert of_age(20.0).apart(down, chain, NOW) == {}, "it is stale as all are"
-    assert of_age(60.0).apart(down, chain, NOW) == {"SPY": Freshness("expired", "redis_down", 60.0)}
+    assert of_age(20.0).exceptions(down, chain, NOW) == {}, "it is stale as all are"
+    assert of_age(60.0).exceptions(down, chain, NOW) == {"SPY": Freshness("expired", "redis_down", 60.0)}
 
 
 def test_only_old_samples_are_in_doubt() -> None:
-    assert not of_age(2.9).any_doubtful(NOW)
-    assert of_age(3.0).any_doubtful(NOW)
+    assert not of_age(2.9).any_quiet(NOW)
+    assert of_age(3.0).any_quiet(NOW)
 
 
 def test_nothing_is_said_of_what_does_not_tell_its_time_nor_of_what_is_gone() -> None:
     samples = of_age(20.0)
-    samples.taken("SPY", None, None)
-    assert samples.apart(LIVE, Chain(WRITER, ()), NOW) == {}
+    samples.record("SPY", None, None)
+    assert samples.exceptions(LIVE, Chain(WRITER, ()), NOW) == {}
     assert samples.age("SPY", NOW) is None
     samples = of_age(20.0)
-    samples.removed("SPY")
-    assert samples.apart(LIVE, Chain(WRITER, ()), NOW) == {}
+    samples.forget("SPY")
+    assert samples.exceptions(LIVE, Chain(WRITER, ()), NOW) == {}

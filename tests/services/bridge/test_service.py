@@ -36,7 +36,7 @@ class Bridge(RedisBridge):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(BridgeSettings(**settings), SystemClock())
-        self._judge._redis_clock.observe(NOW, time.monotonic())
+        self._monitor._redis_clock.observe(NOW, time.monotonic())
         self.wire = FakeWire()
         self._hub.join(self.wire, Subscription(everything=True))
         self.wire.payloads()
@@ -88,7 +88,7 @@ async def test_agent_updates_pass_and_signals_do_not(bridge: Bridge) -> None:
 
 
 async def test_feynmans_heartbeats_are_heard_and_not_passed_on(bridge: Bridge) -> None:
-    bridge._hearing.redis_answers = True
+    bridge._liveness.redis_answers = True
     assert bridge.upstream().cause == "writer_down"
     assert bridge.hears(heartbeat(EPOCH)) == []
     assert bridge.upstream().status == "live"
