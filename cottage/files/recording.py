@@ -14,24 +14,25 @@ from cottage.errors import SourceError
 from cottage.files.rows import BadRow, Columns, Row
 
 OnBad = Callable[[int, BadRow], None]
-"""Is told the line's number, counted from 1, and what is wrong with it."""
+"""Called with the line's number, counted from 1, and what is wrong with it."""
 
 LONGEST_LINE = 64 * 1024
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
-_NO_TEXT = (b"\xff\xfe", b"\xfe\xff")  # UTF-16, as spreadsheets save "Unicode text"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # its byte order marks: spreadsheets save it as "Unicode text"
 
 
 class Recording:
-    """One pass over a file. A row is a line: a quote that is never closed spoils its own line only.
+    """One pass over a CSV file; iterate over it for its usable rows. The market service's replay reads one.
 
-    A row that cannot be used is counted by reason and skipped. Rows must be in order of time: one that goes
-    back behind the row before it is such a row, and so is one that runs ahead of the row after it while that
-    one is in order, lest a single wrong date stop the replay for a century.
+    A row is a line, so a quote that is never closed spoils only its own line. A row that cannot be used is counted by
+    its reason and skipped. Rows must be in order of time: a row that is earlier than the one before it is skipped. So
+    is a row that is later than the one after it, where that one is in order with those before: else a single wrong
+    date would stop a replay for a century.
     """
 
     def __init__(self, path: Path, symbols: frozenset[str] = frozenset(), on_bad: OnBad | None = None) -> None:
-        """Only of `symbols`, where there are any. Opens the file and reads its header; raises SourceError."""
+        """Open the file and read its header; raises SourceError. Of `symbols` alone, where any are named."""
         self.path = path
         self.rows = 0
         """Lines after the header, blank ones aside, that were read so far."""
@@ -51,7 +52,7 @@ class Recording:
         except ValueError as error:
             raise SourceError("MARKET_FILE is no file's name") from error
         self._size = max(1, path.stat().st_size)
-        # The content decides, since names lie.
+        # The content decides: a file's name may be wrong.
         zipped = self._raw.peek(2)[:2] == _GZIP
         self._stream: gzip.GzipFile | io.BufferedReader = gzip.GzipFile(fileobj=self._raw) if zipped else self._raw
         try:
@@ -65,7 +66,7 @@ class Recording:
         self._raw.close()
 
     def abandon(self) -> None:
-        """End the iteration within a line, from another thread; what it gave is of no use then."""
+        """End the iteration within a line; to be called from another thread, which discards the rows it gave."""
         self._abandoned = True
 
     @property
@@ -112,7 +113,7 @@ class Recording:
             self._on_bad(line, error)
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Every line with its number; one that is too long is cut, and fails as a row."""
+        """Every line with its number; a line that is too long is cut, and is a bad row then."""
         while not self._abandoned and (line := self._next_line()):
             self._line += 1
             while not (line.endswith(b"\n") or self._abandoned) and (rest := self._next_line()):
@@ -136,7 +137,7 @@ class Recording:
         try:
             if len(first) == LONGEST_LINE:
                 raise BadRow("encoding", "its first line has no end")
-            if first.startswith(_NO_TEXT):
+            if first.startswith(_UTF_16):
                 raise BadRow("encoding", "UTF-16")
             header = _fields(first.removeprefix(_BOM))
         except BadRow as error:

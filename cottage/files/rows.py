@@ -1,4 +1,4 @@
-"""One row of a recording: what it must hold, and what is wrong with it."""
+"""The rows of a recording: which columns they must have, and how one is parsed and checked."""
 
 import math
 import re
@@ -17,14 +17,14 @@ BAR = ("open", "high", "low", "close", "volume")
 QUOTES = ("bid", "ask")
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # float() takes "1_000" and "nan" too
-_MOST = 1e18  # shares or coins in one row: what is more is a mistake, and sums of it would soon be infinite
+_LARGEST_AMOUNT = 1e18  # shares or coins in one row: what is more is a mistake, and sums of it would soon be infinite
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LATEST = int(LATEST_SECONDS) * 1_000_000
 
 
 class BadRow(Exception):
-    """Never leaves the service. `reason` is one of a few words, for counting."""
+    """A row that cannot be used. Recording counts and skips it. `reason` is one of a few words, for counting."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -33,7 +33,7 @@ class BadRow(Exception):
 
 
 class Row(NamedTuple):
-    """What a trade or a bar says. A trade's open, high and low are its price; a bar's price is its close."""
+    """One trade or bar. A trade's open, high and low are its price; a bar's price is its close."""
 
     time: int
     """Microseconds since 1970, UTC."""
@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
 
 class Columns:
-    """Where a header puts what a row must hold."""
+    """The columns that a header names, and how a row is parsed by them. Recording has one for its file."""
 
     def __init__(self, header: Sequence[str]) -> None:
         """Names in any order and case; others are ignored. Raises SourceError where some are missing or doubled."""
@@ -77,35 +77,15 @@ class Columns:
         time = micros(fields[place["timestamp"]])
         symbol = _symbol(fields[place["symbol"]])
         if self.are_trades:
-            price = self._above_zero(fields, "price")
-            return Row(
-                time,
-                symbol,
-                price,
-                self._amount(fields, "size"),
-                1,
-                price,
-                price,
-                price,
-                self._quote(fields, "bid"),
-                self._quote(fields, "ask"),
-            )
-        opened, high, low, close = (self._above_zero(fields, name) for name in BAR[:4])
-        if not low <= min(opened, close) <= max(opened, close) <= high:
-            raise BadRow("range", f"open {opened} and close {close} do not lie within low {low} and high {high}")
-        volume = self._amount(fields, "volume")
-        return Row(
-            time,
-            symbol,
-            close,
-            volume,
-            0,
-            opened,
-            high,
-            low,
-            self._quote(fields, "bid"),
-            self._quote(fields, "ask"),
-        )
+            opened = high = low = price = self._above_zero(fields, "price")
+            volume, trades = self._amount(fields, "size"), 1
+        else:
+            opened, high, low, price = (self._above_zero(fields, name) for name in BAR[:4])
+            if not low <= min(opened, price) <= max(opened, price) <= high:
+                raise BadRow("range", f"open {opened} and close {price} do not lie within low {low} and high {high}")
+            volume, trades = self._amount(fields, "volume"), 0
+        bid, ask = (self._quote(fields, name) for name in QUOTES)
+        return Row(time, symbol, price, volume, trades, opened, high, low, bid, ask)
 
     def _above_zero(self, fields: Sequence[str], name: str) -> float:
         value = number(fields[self._place[name]], name)
@@ -115,7 +95,7 @@ class Columns:
 
     def _amount(self, fields: Sequence[str], name: str) -> float:
         value = number(fields[self._place[name]], name)
-        if not 0 <= value <= _MOST:
+        if not 0 <= value <= _LARGEST_AMOUNT:
             raise BadRow(name, f"{value} is negative or beyond all measure")
         return value
 

@@ -1,4 +1,4 @@
-"""Who may replace a file, where several processes keep the same one."""
+"""A lock on a file that several processes would replace: the checkpointer saves only while it holds it."""
 
 import fcntl
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class FileLock:
-    """Held by one process at a time, and given back when that ends, however it ends."""
+    """A lock that one process at a time holds. The kernel releases it when that process ends, however it ends."""
 
     def __init__(self, path: Path) -> None:
         """For the file `path`, beside which there is another for the lock."""
@@ -14,7 +14,7 @@ class FileLock:
         self._descriptor: int | None = None
 
     def take(self) -> bool:
-        """Whether we hold it, now or already. Raises OSError."""
+        """Try to take the lock; whether this process holds it, now or already. Raises OSError."""
         if self._descriptor is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

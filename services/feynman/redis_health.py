@@ -1,4 +1,7 @@
-"""What Redis says of itself that its clients do not notice: keys that it evicts, files that it cannot write. Pure."""
+"""Redis's health as its INFO command reports it: memory, evicted keys, and files of its persistence.
+
+Its clients do not notice when it evicts keys or cannot write to its disk, so feynman looks every few seconds.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ _FILES = {
 
 @dataclass(frozen=True, slots=True)
 class RedisReport:
-    """One look."""
+    """What one INFO says."""
 
     used: int
     """Bytes."""
@@ -25,11 +28,11 @@ class RedisReport:
     evicted: int
     """Keys since the last look."""
     unwritten: tuple[str, ...]
-    """Files that it could not write, in words."""
+    """The files that it could not write, by what they are."""
 
     @property
     def problem(self) -> str | None:
-        """In words, with what to do; None where all is well."""
+        """What is wrong, with what to do about it; None where nothing is."""
         found = []
         if self.unwritten:
             found.append(f"Redis cannot write {' and '.join(self.unwritten)}: free its disk, or see its log")
@@ -52,12 +55,14 @@ class RedisReport:
 
 
 class RedisHealth:
+    """The last report, and what it takes to compare the next one with it. The service has one."""
+
     def __init__(self) -> None:
         self._evicted: int | None = None
         self.report: RedisReport | None = None
 
     def take(self, info: Mapping[str, Any]) -> RedisReport:
-        """The server's INFO."""
+        """Make a report of the server's INFO."""
         evicted = int(info.get("evicted_keys", 0))
         before, self._evicted = self._evicted, evicted
         self.report = RedisReport(

@@ -1,8 +1,8 @@
-"""Snapshots as Redis gives them, checked and turned into columns: one value a snapshot in each array.
+"""Many snapshots as Redis gives them, parsed and checked at once into columns: one value a snapshot in each array.
 
-The rules are cottage.snapshot's. A few hundred snapshots at a time are looked at column by column, at a tenth of what
-one after the other costs; where anything among them is unusual, `parse_sample` decides on each, and names what
-is wrong.
+The rules are those of cottage.snapshot. Some hundred snapshots at a time are checked column by column, which costs a
+tenth of checking one after the other. Where anything among them is unusual, `parse_sample` decides on each of them,
+and names what is wrong. The symbol table uses it.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from cottage.snapshot import LONGEST_NUMBER, NUMERALS, RawSample, Sample, latest
 from services.feynman.windows import FloatArray, IntArray
 
 CHUNK = 500
-"""Snapshots looked at together: one that is unusual slows so many."""
+"""So many snapshots are checked together, and one by one where one of them is unusual."""
 
 _NUMERALS_AND_COMMA = NUMERALS + b","
 
@@ -37,7 +37,7 @@ class SampleColumns:
         return len(self.source)
 
     def where(self, which: IntArray) -> "SampleColumns":
-        """Those at these places."""
+        """The samples at these places of the columns."""
         return SampleColumns(
             self.index[which],
             self.price[which],

@@ -1,7 +1,8 @@
-"""States and updates of many symbols as JSON, at a tenth of what one object after the other costs.
+"""States and updates of many symbols as JSON, at a tenth of what making one object after the other costs.
 
-The bytes are those of PhysicsState.to_bytes() and .update(), which say what is in them. Only the version is left out:
-it comes last in both, so the same state under another version is the same text with another ending.
+The symbol table uses it. The bytes are those of PhysicsState.to_bytes() and .update(), which say what is in them. Only
+the version is left out: it comes last in both, so the same state under another version is the same text with another
+ending.
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,12 +53,12 @@ def texts(symbols: Sequence[str], vectors: Vectors, samples: SampleColumns) -> I
 
 
 def ending(version: Version) -> bytes:
-    """What makes a text whole."""
+    """The end of each text: its version."""
     return f',"epoch":{version.epoch},"seq":{version.seq}}}'.encode()
 
 
 def _numbers(column: FloatArray) -> list[str]:
-    """Each as JSON has it."""
+    """Each number as JSON text."""
     return orjson.dumps(column.tolist())[1:-1].decode().split(",")
 
 

@@ -1,4 +1,4 @@
-"""What waits to be written: the newest snapshot of each symbol, and nothing else."""
+"""The queue between the market service's source and its writer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,8 +7,11 @@ from cottage.snapshot import MarketSnapshot
 
 
 class ConflatingQueue:
-    """Between a source, which never waits, and a writer that may have to. Keeps the latest of each symbol, so
-    it is bounded by the number of symbols however long Redis is away."""
+    """A queue that holds the newest snapshot of each symbol: a newer one replaces one that still waits (conflation).
+
+    The source puts snapshots into it and never waits; the writer takes them, and may have to wait for Redis. So the
+    backlog is never larger than the number of symbols, however long Redis is away.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, MarketSnapshot] = {}
@@ -23,7 +26,7 @@ class ConflatingQueue:
         return self._closed
 
     def put(self, snapshots: Sequence[MarketSnapshot]) -> int:
-        """What has just happened; how many that waited it replaces."""
+        """Add snapshots that have just happened; returns how many waiting ones they replace."""
         before = len(self._waiting)
         self._waiting.update((snapshot.symbol, snapshot) for snapshot in snapshots)
         if snapshots:
@@ -31,7 +34,7 @@ class ConflatingQueue:
         return before + len(snapshots) - len(self._waiting)
 
     def put_back(self, snapshots: Sequence[MarketSnapshot]) -> int:
-        """What could not be written; how many of them are left out, because there is something newer by now."""
+        """Put back snapshots that could not be written; returns how many are dropped, as a newer one waits by now."""
         newer = self._waiting
         self._waiting = {snapshot.symbol: snapshot for snapshot in snapshots} | newer
         if self._waiting:
@@ -39,7 +42,7 @@ class ConflatingQueue:
         return len(snapshots) + len(newer) - len(self._waiting)
 
     async def take(self) -> list[MarketSnapshot]:
-        """All that waits, as soon as there is something; empty once it is closed and nothing is left."""
+        """Wait for snapshots and take all of them; an empty list once the queue is closed and nothing is left."""
         await self._changed.wait()
         batch = list(self._waiting.values())
         self._waiting.clear()
@@ -48,6 +51,6 @@ class ConflatingQueue:
         return batch
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Say that nothing more will be put into it."""
         self._closed = True
         self._changed.set()

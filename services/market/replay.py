@@ -1,4 +1,4 @@
-"""A recorded market, on the wall clock: which rows have happened by now, folded into one snapshot a symbol.
+"""A recorded market on the wall clock: the rows that have happened by now, as one snapshot a symbol.
 
 The first usable row happens at `started`. Times are whole milliseconds, rounded up, so that a message that
 carries milliseconds says exactly which rows a snapshot holds: those of its symbol with
@@ -20,8 +20,8 @@ SOURCE = "replay"
 
 
 @dataclass(slots=True)
-class _Session:
-    """What is known of a symbol since the replay's start."""
+class _Totals:
+    """What a symbol's rows since the replay's start amount to."""
 
     open: float
     high: float
@@ -31,9 +31,10 @@ class _Session:
 
 
 class Replay:
-    """One pass over `rows`, which are in order of time. Counters begin at 0: a pass is a session.
+    """One pass over `rows`, which are in order of time. The source Replayed makes one for each pass over its file.
 
-    Only one thread at a time may call what reads rows: the constructor and `until`.
+    Counters begin at 0: a pass is a session of the market. Only one thread at a time may call what reads rows: the
+    constructor and `until`.
     """
 
     def __init__(self, rows: Iterable[Row], speed: float) -> None:
@@ -49,11 +50,11 @@ class Replay:
         self._next = next(self._rows, None)
         self.recorded_from = None if self._next is None else self._next.time
         """Recorded time of the first row; None where there is none."""
-        self._sessions: dict[str, _Session] = {}
+        self._totals: dict[str, _Totals] = {}
         self._newest: dict[str, Row] = {}
 
     def begin(self, started: int) -> None:
-        """From now on: the first row happens at `started`, in milliseconds since 1970."""
+        """Start the replay: the first row happens at `started`, in milliseconds since 1970."""
         self.started = started
 
     @property
@@ -63,8 +64,8 @@ class Replay:
 
     @property
     def symbols(self) -> list[str]:
-        """Those that had a row so far."""
-        return list(self._sessions)
+        """The symbols that had a row so far."""
+        return list(self._totals)
 
     @property
     def next_at(self) -> float:
@@ -87,29 +88,29 @@ class Replay:
         return self.started + math.ceil((row.time - self.recorded_from) / (1000 * self.speed))
 
     def _fold(self, row: Row) -> None:
-        session = self._sessions.get(row.symbol)
-        if session is None:
-            session = self._sessions[row.symbol] = _Session(row.open, row.high, row.low)
-        session.high = max(session.high, row.high)
-        session.low = min(session.low, row.low)
-        session.volume += row.volume
-        session.trades += row.trades
+        totals = self._totals.get(row.symbol)
+        if totals is None:
+            totals = self._totals[row.symbol] = _Totals(row.open, row.high, row.low)
+        totals.high = max(totals.high, row.high)
+        totals.low = min(totals.low, row.low)
+        totals.volume += row.volume
+        totals.trades += row.trades
         self._newest[row.symbol] = row
         self.recorded = row.time
         self.folded += 1
 
     def _snapshot(self, row: Row) -> MarketSnapshot:
-        session = self._sessions[row.symbol]
+        totals = self._totals[row.symbol]
         return MarketSnapshot(
             symbol=row.symbol,
             price=row.price,
             timestamp=self._at(row) / 1000,
-            volume=session.volume,
-            trades=session.trades,
+            volume=totals.volume,
+            trades=totals.trades,
             source=SOURCE,
             bid=row.bid,
             ask=row.ask,
-            open=session.open,
-            high=session.high,
-            low=session.low,
+            open=totals.open,
+            high=totals.high,
+            low=totals.low,
         )

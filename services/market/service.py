@@ -1,4 +1,4 @@
-"""The market service: takes snapshots from its source, and writes the newest of each symbol to Redis."""
+"""The market service: it takes snapshots from its source and writes the newest of each symbol to Redis."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,19 +23,22 @@ log = get_logger()
 
 
 class MarketService:
-    """Time goes on whatever Redis does: what could not be written in time is replaced by what is newer."""
+    """What `python -m services.market` runs: a source, a writer, and a key that says that this feed is alive.
+
+    The source never waits for Redis: a snapshot that could not be written in time is replaced by a newer one.
+    """
 
     def __init__(self, settings: MarketSettings, source: Source | None = None, clock: Clock | None = None) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._source = source or source_of(settings, self._clock)
-        self._outbox = ConflatingQueue()
+        self._queue = ConflatingQueue()
         self._written = 0
         self._failures = 0
         self._last_write: float | None = None
-        self._troubles = {"connecting": "there was no answer yet"}
-        """What does not work just now, and the error that it met last."""
-        self._since: float | None = None
+        self._problems = {"connecting": "there was no answer yet"}
+        """The activities that fail at present, each with its last error."""
+        self._failing_since: float | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until the source ends or `stopping` is set. Raises SourceError."""
@@ -49,12 +52,12 @@ class MarketService:
                 asked.cancel()
                 source.cancel()
                 await asyncio.wait((source,))
-                self._outbox.close()
+                self._queue.close()
                 await writer
         finally:
             self._source.close()
             await client.aclose()
-        log.info("source_ended", written=self._written, unwritten=len(self._outbox))
+        log.info("source_ended", written=self._written, unwritten=len(self._queue))
 
     async def _run_source(self, client: Client) -> None:
         await self._source.prepare()  # what is wrong with it is said before anything is waited for
@@ -70,37 +73,37 @@ class MarketService:
                 await self._withdraw(feeds)
 
     def _emit(self, snapshots: Sequence[MarketSnapshot]) -> None:
-        metrics.SNAPSHOTS_REPLACED.inc(self._outbox.put(snapshots))
-        metrics.SNAPSHOTS_WAITING.set(len(self._outbox))
+        metrics.SNAPSHOTS_REPLACED.inc(self._queue.put(snapshots))
+        metrics.SNAPSHOTS_WAITING.set(len(self._queue))
 
     async def _until_redis_answers(self, client: Client) -> None:
-        """So that a replay does not begin before anybody can see it."""
+        """Wait for Redis, so that a replay does not begin before anybody can see it."""
         backoff = Backoff()
         while True:
             try:
                 await client.now()
             except RedisError as error:
-                self._fails("connecting", error)
+                self._note_failure("connecting", error)
                 await self._clock.sleep(backoff.next(error))
             else:
-                self._works("connecting")
+                self._note_success("connecting")
                 return
 
     async def _write(self, snapshots: MarketSnapshots) -> None:
-        """Until the outbox is closed; then there is one more try, if the last one did not fail."""
+        """Write what the queue holds until it is closed; then once more, if the last write did not fail."""
         backoff = Backoff()
-        while batch := await self._outbox.take():
+        while batch := await self._queue.take():
             began = self._clock.monotonic()
             try:
                 await snapshots.write(batch)
             except RedisError as error:
-                metrics.SNAPSHOTS_REPLACED.inc(self._outbox.put_back(batch))
+                metrics.SNAPSHOTS_REPLACED.inc(self._queue.put_back(batch))
                 self._failures += 1
                 metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
-                self._fails("writing", error)
-                if not self._outbox.closed:
+                self._note_failure("writing", error)
+                if not self._queue.closed:
                     await self._clock.sleep(backoff.next(error))
-                if self._outbox.closed:
+                if self._queue.closed:
                     return
             else:
                 backoff.reset()
@@ -108,44 +111,45 @@ class MarketService:
                 self._last_write = self._clock.time()
                 metrics.SNAPSHOTS_WRITTEN.inc(len(batch))
                 metrics.WRITE_SECONDS.observe(self._clock.monotonic() - began)
-                self._works("writing")
-            metrics.SNAPSHOTS_WAITING.set(len(self._outbox))
+                self._note_success("writing")
+            metrics.SNAPSHOTS_WAITING.set(len(self._queue))
 
     async def _announce(self, feeds: MarketFeeds) -> None:
-        """Keep `market:feed:{ID}` alive."""
+        """Renew `market:feed:{ID}`, which expires where nobody does."""
         async for _tick in ticks(self._settings.feed_seconds / 5, self._clock):
             try:
                 await feeds.announce(self._settings.feed_id, self._source.about(), self._settings.feed_seconds)
             except RedisError as error:
-                self._fails("announcing", error)
+                self._note_failure("announcing", error)
             else:
-                self._works("announcing")
+                self._note_success("announcing")
 
     async def _withdraw(self, feeds: MarketFeeds) -> None:
-        """A feed that ends says so; where Redis is away, its key expires by itself."""
-        if not self._troubles:
+        """Delete the feed's key at the end; where Redis is away, it expires by itself."""
+        if not self._problems:
             try:
                 await feeds.withdraw(self._settings.feed_id)
             except RedisError as error:
                 log.warning("feed_not_withdrawn", feed=self._settings.feed_id, error=str(error))
 
-    def _fails(self, what: str, error: RedisError) -> None:
-        """Said once, until everything works again."""
-        if self._since is None:
-            self._since = self._clock.monotonic()
+    def _note_failure(self, activity: str, error: RedisError) -> None:
+        """Note that an activity failed; only the first failure since everything worked is logged."""
+        if self._failing_since is None:
+            self._failing_since = self._clock.monotonic()
             url = redacted(self._settings.redis_url)
             event = "redis_lost" if isinstance(error, RedisUnavailable) else "redis_failed"
-            log.warning(event, redis=url, doing=what, error=str(error), retrying=True)
-        self._troubles[what] = str(error)
+            log.warning(event, redis=url, doing=activity, error=str(error), retrying=True)
+        self._problems[activity] = str(error)
 
-    def _works(self, what: str) -> None:
-        self._troubles.pop(what, None)
-        if self._since is not None and not self._troubles:
-            log.info("redis_back", seconds=round(self._clock.monotonic() - self._since, 1))
-            self._since = None
+    def _note_success(self, activity: str) -> None:
+        """Note that an activity works; the end of the last failure is logged."""
+        self._problems.pop(activity, None)
+        if self._failing_since is not None and not self._problems:
+            log.info("redis_back", seconds=round(self._clock.monotonic() - self._failing_since, 1))
+            self._failing_since = None
 
     def _problem(self) -> str | None:
-        return "; ".join(f"{what}: {error}" for what, error in self._troubles.items()) or None
+        return "; ".join(f"{activity}: {error}" for activity, error in self._problems.items()) or None
 
     def not_ready(self) -> str | None:
         problem = self._problem()
@@ -163,7 +167,7 @@ class MarketService:
             "writes": {
                 "snapshots": self._written,
                 "failures": self._failures,
-                "waiting": len(self._outbox),
+                "waiting": len(self._queue),
                 "last": None if self._last_write is None else iso_millis(self._last_write),
             },
         }

@@ -1,4 +1,4 @@
-"""A simulated market: seeded, reproducible, without a clock, and for all symbols at once.
+"""A simulated market: prices, volumes and quotes of all symbols, the same ones for the same seed.
 
 Symbols get one of three kinds of returns in turn, so that every regime of the physics shows:
 
@@ -72,25 +72,17 @@ class Simulation:
     def step(self, timestamp: float) -> list[MarketSnapshot]:
         """The next prices, as snapshots of `timestamp` in epoch seconds, in the order of the symbols."""
         self.advance()
-        columns = (
-            self._price * TICK,
-            self._volume,
-            self._trades,
-            self._bid * TICK,
-            self._ask * TICK,
-            self._open * TICK,
-            self._high * TICK,
-            self._low * TICK,
-        )
+        prices = (self._price, self._bid, self._ask, self._open, self._high, self._low)
+        columns = (self._volume, self._trades, *(price * TICK for price in prices))
         # Rounded again, since a number of ticks times 0.01 is not always the nearest float to its decimal.
         rows = zip(self.symbols, *(column.round(2).tolist() for column in columns), strict=True)
         return [
             MarketSnapshot(symbol, price, timestamp, volume, trades, SOURCE, bid, ask, opened, high, low)
-            for symbol, price, volume, trades, bid, ask, opened, high, low in rows
+            for symbol, volume, trades, price, bid, ask, opened, high, low in rows
         ]
 
     def advance(self) -> None:
-        """A step without anybody to look at it."""
+        """Take a step without making snapshots of it."""
         size = self._sizes()
         sign = np.where(self._random.random(len(size)) < 0.5, -1.0, 1.0)
         self._distance = np.clip(self._distance * self._kept + sign * size, -FARTHEST, FARTHEST)

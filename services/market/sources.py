@@ -1,4 +1,4 @@
-"""Where snapshots come from. One place knows every source: `source_of`."""
+"""The sources of the market service: a simulation, or a recorded file. Only `source_of` knows all of them."""
 
 import asyncio
 import math
@@ -28,7 +28,7 @@ log = get_logger()
 
 
 class Source(Protocol):
-    """A feed. Neither Redis nor anybody's speed is its business."""
+    """What the market service takes snapshots from. A source knows nothing of Redis, and never waits for it."""
 
     name: str
     """As every snapshot's `source` says it."""
@@ -61,7 +61,7 @@ def source_of(settings: MarketSettings, clock: Clock) -> Source:
 
 
 class Simulated:
-    """A step of the simulation at each tick of the clock. A tick that was missed is no step: the series goes on."""
+    """A source that takes a step of the simulation at each tick of the clock; a tick that was missed is no step."""
 
     name = simulate.SOURCE
 
@@ -72,7 +72,7 @@ class Simulated:
         self._clock = clock or SystemClock()
 
     async def prepare(self) -> None:
-        """There is nothing that could fail."""
+        """Do nothing: a simulation cannot fail."""
 
     async def run(self, emit: Emit) -> None:
         async for tick in ticks(self._interval, self._clock):
@@ -80,7 +80,7 @@ class Simulated:
             emit(self._simulation.step(round(self._clock.time(), 3)))
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Do nothing: a simulation holds nothing."""
 
     def about(self) -> dict[str, Any]:
         parameters = {"seed": self._seed, "interval_seconds": self._interval}
@@ -91,7 +91,7 @@ class Simulated:
 
 
 class Replayed:
-    """A recording, read in a thread, row by row as the rows happen."""
+    """A source that replays a file, which a thread reads row by row as the rows happen."""
 
     name = replay.SOURCE
 
@@ -123,7 +123,7 @@ class Replayed:
         self._replay = await self._read(replay.Replay, self._recording, self._speed)
         if self._replay.finished:
             raise SourceError(
-                f"{self._path} has no usable row ({_complaints(self._recording)}): set MARKET_FILE to another"
+                f"{self._path} has no usable row ({_dropped_rows(self._recording)}): set MARKET_FILE to another"
             )
 
     async def run(self, emit: Emit) -> None:
@@ -214,7 +214,7 @@ def _symbols(symbols: Sequence[str]) -> dict[str, Any]:
     return {"symbols": list(symbols[:NAMED_SYMBOLS]), "symbol_count": len(symbols)}
 
 
-def _complaints(recording: Recording) -> str:
+def _dropped_rows(recording: Recording) -> str:
     """How many rows were left out, and why."""
     left_out = [f"{number} refused for their {reason}" for reason, number in recording.bad.most_common()]
     if recording.filtered:
