@@ -1,8 +1,8 @@
 """States and updates of many symbols as JSON, at a tenth of what making one object after the other costs.
 
-The symbol table uses it. The bytes are those of PhysicsState.to_bytes() and .update(), which say what is in them. Only
-the version is left out: it comes last in both, so the same state under another version is the same text with another
-ending.
+The symbol table uses it. The bytes are those of PhysicsState.to_bytes() and .update(), which say what is in them.
+Only the version is left out: it comes last in both, so that the same state under another version is the same text
+with another ending.
 """
 
 from collections.abc import Iterator, Sequence
