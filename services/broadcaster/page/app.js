@@ -4,16 +4,20 @@ import { setText } from "./cells.js";
 import { Cottage, SILENT_AFTER } from "./cottage.js";
 import { CAUSES, Table, WAIT, duration } from "./table.js";
 
+/** @typedef {import("./cottage.js").Cause | "server_down"} Cause */
+
 const NAMES_LISTED = 12; // in a notice
 const REGIMES = ["Gaussian", "Lévy Stable", "Critical", WAIT];
 
+/** @type {Partial<Record<Cause, string>>} */
 const PROBLEMS = {
   bridge_down: "The bridge is down: the broadcaster has lost its source.",
   redis_down: "Redis is down: the bridge cannot read it.",
   writer_down: "The writer is down: Feynman has stopped writing states.",
 };
 
-const byId = (id) => document.getElementById(id);
+/** @param {string} id Of an element of index.html. */
+const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 
 let scheduled = false;
@@ -22,14 +26,16 @@ let summaryOutdated = true;
 const connection = new Cottage(`${scheme}//${location.host}/ws`);
 connection.addEventListener("state", onState);
 connection.addEventListener("change", onChange);
-const table = new Table(connection, byId("states"), byId("scroller"), wake);
+const table = new Table(connection, /** @type {HTMLTableElement} */ (byId("states")), byId("scroller"), wake);
 
-byId("filter").addEventListener("input", (event) => {
-  table.filter(event.target.value);
+const filter = /** @type {HTMLInputElement} */ (byId("filter"));
+filter.addEventListener("input", () => {
+  table.filter(filter.value);
   onChange();
 });
 setInterval(wake, 500); // ages grow though nothing comes
 
+/** @param {import("./cottage.js").StateEvent} event */
 function onState({ state, before }) {
   if (state === undefined || before === undefined) table.outdated();
   summaryOutdated ||= state?.source !== before?.source || state?.regime !== before?.regime;
@@ -55,7 +61,10 @@ function draw() {
   summaryOutdated = false;
 }
 
-/** What is wrong, in words, nearest hop first; with since when in ms. */
+/**
+ * What is wrong, in words, nearest hop first, and for how many milliseconds; null where that is not known.
+ * @returns {[words: string, age: number | null]}
+ */
 function problem() {
   const { phase, upstream, silence } = connection;
   if (phase === "refused") return ["The server has refused this page. Reload it to try again.", null];
@@ -73,6 +82,7 @@ const PHASES = {
   connected: "Connected",
   reconnecting: "Reconnecting",
   refused: "Refused",
+  closed: "Closed",
 };
 
 function showStatus() {
@@ -87,9 +97,13 @@ function showStatus() {
 }
 
 function showSummary() {
+  /** @type {Map<string, number>} */
   const regimes = new Map(REGIMES.map((regime) => [regime, 0]));
+  /** @type {string[]} */
   const simulated = [];
+  /** @type {string[]} */
   const replayed = [];
+  /** @type {Map<Cause, number>} */
   const causes = new Map();
   for (const state of connection.states.values()) {
     const { symbol, regime, source } = state;
@@ -108,11 +122,16 @@ function showSummary() {
   showEmpty();
 }
 
+/**
+ * @param {string} id
+ * @param {string[]} symbols It is shown while there are any.
+ */
 function showNotice(id, symbols) {
   byId(id).hidden = symbols.length === 0;
   setText(byId(`${id}-symbols`), listing(symbols));
 }
 
+/** @param {string[]} symbols */
 function listing(symbols) {
   if (symbols.length > 1 && symbols.length === connection.states.size) return `All ${symbols.length} symbols.`;
   const listed = symbols.sort().slice(0, NAMES_LISTED).join(", ");

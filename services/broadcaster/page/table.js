@@ -1,12 +1,21 @@
 // The table of states: one row a symbol, changed in place, at most once a frame. Only rows on screen exist: a browser
 // lays out and paints a table as a whole, and thousands of rows would take all of its time.
 
-import { bar, element, labelled, quantity, setText, signedBar } from "./cells.js";
+import { bar, element, quantity, setText, signedBar } from "./cells.js";
 
 export const WAIT = "WAIT";
 const WAIT_RETURNS = 64; // non-zero returns that a tail index needs
 const AROUND = 8; // rows above and below what is seen, for a scroll that is faster than a frame
 
+/**
+ * @typedef {import("./cottage.js").State} State
+ * @typedef {import("./cottage.js").Freshness} Freshness
+ * @typedef {import("./cottage.js").Cause | "server_down"} Cause
+ */
+
+const PILLARS = /** @type {const} */ (["mass", "momentum", "friction", "entropy", "nash"]); // in the order of the head
+
+/** @type {Record<string, string>} */
 const TAILS = {
   Gaussian: "finite variance",
   "Lévy Stable": "infinite variance",
@@ -16,8 +25,10 @@ const TAILS = {
 
 class Row {
   #cells;
-  #state; // the one that is shown
+  /** @type {State | undefined} The one that is shown. */
+  #state;
 
+  /** @param {string} symbol */
   constructor(symbol) {
     this.element = element("tr");
     this.element.dataset.symbol = symbol;
@@ -28,28 +39,27 @@ class Row {
   }
 
   #build() {
+    /** @param {string} name */
     const cell = (name) => element("td", name, this.element);
     // Columns in the order of the table's head.
     const price = quantity(cell("price"), priceText);
     const age = cell("age");
     const regime = cell("regime");
-    const badge = labelled(regime, "badge");
+    const badge = element("span", "badge", regime);
     const progress = bar(regime, "progress");
     const alpha = cell("alpha");
-    const tail = { value: quantity(alpha, hundredths), meaning: labelled(alpha, "meaning") };
-    const pillar = (name, make, format) => {
+    const tail = { value: quantity(alpha, hundredths), meaning: element("span", "meaning", alpha) };
+    const pillars = PILLARS.map((name) => {
       const into = cell(`pillar ${name}`);
-      return { value: quantity(into, format), bar: make(into, "level") };
-    };
-    const pillars = {
-      mass: pillar("mass", bar, hundredths),
-      momentum: pillar("momentum", signedBar, signedHundredths),
-      friction: pillar("friction", bar, hundredths),
-      entropy: pillar("entropy", bar, hundredths),
-      nash: pillar("nash", bar, hundredths),
-    };
+      const signed = name === "momentum";
+      return {
+        name,
+        value: quantity(into, signed ? signedHundredths : hundredths),
+        bar: (signed ? signedBar : bar)(into, "level"),
+      };
+    });
     const samples = quantity(cell("samples"), (value) => WHOLE.format(value));
-    const source = labelled(cell("source"), "word", "bdi");
+    const source = cell("source");
     return {
       price,
       regime,
@@ -59,32 +69,40 @@ class Row {
       pillars,
       samples,
       source,
-      label: labelled(age, "label"),
-      age: labelled(age, "seconds"),
+      sourceWord: element("bdi", "word", source),
+      age,
+      label: element("span", "label", age),
+      seconds: element("span", "seconds", age),
     };
   }
 
-  /** `age` in ms or null; `freshness` and `cause` as the connection says. */
+  /**
+   * @param {State} state
+   * @param {number | null} age In milliseconds.
+   * @param {Freshness} freshness
+   * @param {Cause | null} cause
+   */
   show(state, age, freshness, cause) {
     const cells = this.#cells;
     if (this.element.dataset.freshness !== freshness) this.element.dataset.freshness = freshness;
     setText(cells.label, LABELS[freshness]);
     const why = cause === null ? "" : `${LABELS[freshness]}: ${CAUSES[cause] ?? cause}`;
-    if (cells.label.parentElement.title !== why) cells.label.parentElement.title = why;
-    setText(cells.age, age === null ? "" : duration(age));
+    if (cells.age.title !== why) cells.age.title = why;
+    setText(cells.seconds, age === null ? "" : duration(age));
     if (state === this.#state) return;
     this.#state = state;
     cells.price(state.price);
     this.#showRegime(state);
-    for (const [name, pillar] of Object.entries(cells.pillars)) {
-      pillar.value(state[name]);
-      pillar.bar(state[name] ?? 0);
+    for (const { name, value, bar } of cells.pillars) {
+      value(state[name]);
+      bar(state[name] ?? 0);
     }
     cells.samples(state.samples);
-    setText(cells.source, state.source ?? "–");
-    cells.source.parentElement.title = state.source ?? "";
+    setText(cells.sourceWord, state.source ?? "–");
+    cells.source.title = state.source ?? "";
   }
 
+  /** @param {State} state */
   #showRegime({ regime, nonzero, alpha }) {
     const cells = this.#cells;
     const waiting = regime === WAIT && nonzero !== null;
@@ -100,6 +118,7 @@ const ROW_HEIGHT = 38.5; // px, until there is a row to measure
 
 const LABELS = { live: "", stale: "stale", expired: "expired", undated: "no time" };
 
+/** @type {Record<Cause, string>} */
 export const CAUSES = {
   server_down: "no server",
   bridge_down: "no bridge",
@@ -109,19 +128,24 @@ export const CAUSES = {
   market_quiet: "quiet",
 };
 
+/** @type {Intl.NumberFormatOptions} */
 const HUNDREDTHS = { minimumFractionDigits: 2, maximumFractionDigits: 2 };
 const USUAL_PRICE = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
 const SMALL_PRICE = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
 const SIGNED = new Intl.NumberFormat("en", { ...HUNDREDTHS, signDisplay: "exceptZero" });
 const WHOLE = new Intl.NumberFormat("en");
 
+/** @param {number} value */
 const hundredths = (value) => value.toFixed(2);
+/** @param {number} value */
 const signedHundredths = (value) => SIGNED.format(value).replace("-", "\u2212"); // a minus as wide as the plus
 
+/** @param {number} price */
 function priceText(price) {
   return (price >= 1 ? USUAL_PRICE : SMALL_PRICE).format(price);
 }
 
+/** @param {number} milliseconds */
 export function duration(milliseconds) {
   const seconds = Math.floor(milliseconds / 1000);
   if (seconds < 1000) return `${seconds} s`;
@@ -136,12 +160,19 @@ export class Table {
   #scroller;
   #before; // spacers for the rows that do not exist
   #after;
-  #rows = new Map(); // those that do
-  #symbols = []; // that the filter lets through, sorted
+  /** @type {Map<string, Row>} Those that do, by symbol. */
+  #rows = new Map();
+  /** @type {string[]} What the filter lets through, sorted. */
+  #symbols = [];
   #outdated = false; // they are no longer
   #filter = "";
 
-  /** Shows the states of `connection` in `table`; `wake()` is called when a scroll asks for other rows. */
+  /**
+   * @param {import("./cottage.js").Cottage} connection Its states are shown.
+   * @param {HTMLTableElement} table
+   * @param {HTMLElement} scroller
+   * @param {() => void} wake Is called when a scroll asks for other rows.
+   */
   constructor(connection, table, scroller, wake) {
     this.#connection = connection;
     this.#table = table;
@@ -162,6 +193,7 @@ export class Table {
     this.#outdated = true;
   }
 
+  /** @param {string} text Only symbols that contain it are shown. */
   filter(text) {
     this.#filter = text.trim().toUpperCase();
     this.#outdated = true;
@@ -171,21 +203,21 @@ export class Table {
     const { states } = this.#connection;
     if (this.#outdated) {
       this.#symbols = [...states.keys()].filter((symbol) => symbol.includes(this.#filter)).sort();
-      this.#table.setAttribute("aria-rowcount", this.#symbols.length + 1);
+      this.#table.setAttribute("aria-rowcount", String(this.#symbols.length + 1));
       this.#outdated = false;
     }
     this.#window();
     for (const [symbol, row] of this.#rows) {
       const state = states.get(symbol);
       const connection = this.#connection;
-      row.show(state, connection.age(state), connection.freshness(state), connection.cause(state));
+      if (state !== undefined) row.show(state, connection.age(state), connection.freshness(state), connection.cause(state));
     }
   }
 
   /** Make the rows that are on screen, and no others. */
   #window() {
     const height = this.#rowHeight();
-    const head = this.#table.tHead.offsetHeight;
+    const head = this.#table.tHead?.offsetHeight ?? 0;
     const seen = Math.ceil((this.#scroller.clientHeight - head) / height);
     const most = Math.max(0, this.#symbols.length - seen);
     const top = Math.min(most, Math.floor(this.#scroller.scrollTop / height));
@@ -206,7 +238,7 @@ export class Table {
         this.#rows.set(symbol, row);
       }
       if (row.element === place) place = place.nextElementSibling;
-      else place.before(row.element);
+      else place?.before(row.element);
       row.element.ariaRowIndex = String(first + index + 2); // the head is the first
     }
     this.#before.style.height = `${first * height}px`;
@@ -220,6 +252,7 @@ export class Table {
   }
 }
 
+/** @param {HTMLTableSectionElement} body */
 function spacer(body) {
   const row = element("tr", "spacer", body);
   row.ariaHidden = "true";

@@ -1,0 +1,459 @@
+/** The milliseconds of silence after which a hop is not trusted any more, and what came over it counts as stale. */
+export const SILENT_AFTER: 3000;
+/**
+ * How far a state may be trusted, as the server says it.
+ * @typedef {"live" | "stale" | "expired"} Status
+ */
+/**
+ * Why a state is stale or expired, as the server says it.
+ * @typedef {"bridge_down" | "redis_down" | "writer_down" | "feed_down" | "market_quiet"} Cause
+ */
+/**
+ * What this client says of a state: `undated` is one that does not tell the time of its sample.
+ * @typedef {Status | "undated"} Freshness
+ */
+/**
+ * Whether there is a connection. `connected`: and all that was asked for is here. `refused`: the server closed it for
+ * good. `closed`: by `close()`.
+ * @typedef {"connecting" | "connected" | "reconnecting" | "refused" | "closed"} Phase
+ */
+/**
+ * What the server gets its states from.
+ * @typedef {object} Upstream
+ * @property {Status} status
+ * @property {Cause | null} cause Null while it is live.
+ * @property {number | null} age Milliseconds since Feynman was heard, when the server said so; null where it never was.
+ */
+/**
+ * The (epoch, seq) of a state. Another program than Feynman may publish states without one.
+ * @typedef {{ epoch: number, seq: number } | { epoch: null, seq: null }} Version
+ */
+/**
+ * The fields of a state beside its version.
+ * @typedef {object} StateFields
+ * @property {string} symbol
+ * @property {number | null} time Of the newest sample, in milliseconds since 1970.
+ * @property {string} regime `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there are too few returns.
+ * @property {number | null} alpha The tail index.
+ * @property {number | null} mass From 0 to 1.
+ * @property {number | null} momentum In standard deviations, times mass.
+ * @property {number | null} friction From 0 to 1.
+ * @property {number | null} entropy From 0 to 1.
+ * @property {number | null} nash The Nash distance, from 0 to 1.
+ * @property {number | null} price
+ * @property {number | null} samples How many samples it was computed from.
+ * @property {number | null} nonzero How many of its returns are not zero.
+ * @property {string | null} source Of the samples, such as `live`, `replay` or `simulate`.
+ * @property {number} skipped How many versions before it were left out because this client was slow.
+ */
+/**
+ * A symbol's newest state. Null is what its publisher left out.
+ * @typedef {StateFields & Version} State
+ */
+/**
+ * A PHYSICS_UPDATE, as it was published.
+ * @typedef {object} PhysicsUpdate
+ * @property {"PHYSICS_UPDATE"} event
+ * @property {string} symbol
+ * @property {string} [timestamp]
+ * @property {{ [name: string]: unknown }} data
+ * @property {number} [epoch]
+ * @property {number} [seq]
+ * @property {number} [skipped]
+ */
+/**
+ * A part of what was asked for; the last part has `last`.
+ * @typedef {object} Snapshot
+ * @property {"SNAPSHOT"} event
+ * @property {string} timestamp
+ * @property {PhysicsUpdate[]} updates
+ * @property {boolean} last
+ * @property {boolean} complete
+ * @property {string[]} missing
+ */
+/**
+ * A symbol has no state any more.
+ * @typedef {object} Removed
+ * @property {"REMOVED"} event
+ * @property {string} symbol
+ */
+/**
+ * How far the states of these symbols may be trusted; ["*"] is all.
+ * @typedef {object} FreshnessStatement
+ * @property {"FRESHNESS"} event
+ * @property {Status} status
+ * @property {Cause | null} cause
+ * @property {number | null} age_ms
+ * @property {string[]} symbols
+ */
+/**
+ * The server speaks every 5 s. `seqs` are the versions of what it has sent.
+ * @typedef {object} Heartbeat
+ * @property {"HEARTBEAT"} event
+ * @property {string} timestamp
+ * @property {{ status: Status, cause: Cause | null, age_ms: number | null }} upstream
+ * @property {{ [symbol: string]: [epoch: number, seq: number] }} [seqs]
+ */
+/**
+ * An AGENT_UPDATE, as the agent published it.
+ * @typedef {object} AgentUpdate
+ * @property {"AGENT_UPDATE"} event
+ * @property {string} agent_id
+ * @property {string} timestamp
+ * @property {{ [name: string]: unknown }} data
+ */
+/**
+ * A request was granted.
+ * @typedef {object} Ack
+ * @property {"ACK"} event
+ * @property {"subscribe" | "unsubscribe"} action
+ * @property {string[]} symbols
+ * @property {number} [id]
+ */
+/**
+ * The answer to a ping.
+ * @typedef {object} Pong
+ * @property {"PONG"} event
+ * @property {string} timestamp
+ */
+/**
+ * A request was refused.
+ * @typedef {object} Refusal
+ * @property {"ERROR"} event
+ * @property {string} code
+ * @property {string} message
+ * @property {number} [id]
+ */
+/**
+ * What a server sends.
+ * @typedef {PhysicsUpdate | Snapshot | Removed | FreshnessStatement | Heartbeat | AgentUpdate | Ack | Pong | Refusal
+ * } ServerMessage
+ */
+/** The state of a symbol has changed, or is gone. */
+export class StateEvent extends Event {
+    /**
+     * @param {string} symbol
+     * @param {State | undefined} state
+     * @param {State | undefined} before
+     */
+    constructor(symbol: string, state: State | undefined, before: State | undefined);
+    symbol: string;
+    /** The newest state; undefined where there is none any more. */
+    state: State | undefined;
+    /** The state before it; undefined where there was none. */
+    before: State | undefined;
+}
+/** An agent has published something. */
+export class AgentEvent extends Event {
+    /** @param {AgentUpdate} message */
+    constructor(message: AgentUpdate);
+    message: AgentUpdate;
+}
+/** The server has refused a request; the connection stays. */
+export class RefusalEvent extends Event {
+    /** @param {Refusal} refusal */
+    constructor({ code, message }: Refusal);
+    /** Such as `bad_symbol`; docs/protocol.md lists them. */
+    code: string;
+    /** The same in words. */
+    reason: string;
+}
+declare const Cottage_base: new () => CottageEventTarget;
+/**
+ * Follows a broadcaster from its construction to `close()`, over any loss of the connection.
+ * CottageEventMap lists its events.
+ */
+export class Cottage extends Cottage_base {
+    /**
+     * @param {string | URL} url Of a broadcaster, such as "ws://127.0.0.1:8765/ws".
+     * @param {object} [options]
+     * @param {readonly string[] | null} [options.symbols] Without it, or with "*" in it, all symbols.
+     * @param {0 | 100 | 250 | 500 | 1000} [options.batch] The milliseconds for which the server gathers updates.
+     */
+    constructor(url: string | URL, { symbols, batch }?: {
+        symbols?: readonly string[] | null | undefined;
+        batch?: 0 | 100 | 250 | 500 | 1000 | undefined;
+    });
+    /**
+     * The newest state by symbol. It outlives a connection, so that no symbol ever goes back.
+     * @type {Map<string, State>}
+     */
+    states: Map<string, State>;
+    /**
+     * The symbols that were asked for by name and have no state.
+     * @type {Set<string>}
+     */
+    missing: Set<string>;
+    /** @type {Phase} */
+    phase: Phase;
+    /**
+     * What the server gets its states from; null while it has not said.
+     * @type {Upstream | null}
+     */
+    upstream: Upstream | null;
+    /** How many versions were left out because this client read too slowly. */
+    skipped: number;
+    /** How many times a HEARTBEAT proved a newer version than what was held, so that it was asked for again. */
+    resyncs: number;
+    /**
+     * Also follow these symbols; ["*"] is all. It holds for every later connection too.
+     * @param {readonly string[]} symbols
+     */
+    subscribe(symbols: readonly string[]): void;
+    /**
+     * Follow these symbols no longer; ["*"] is all. Throws a RangeError for single symbols while all are followed.
+     * @param {readonly string[]} symbols
+     */
+    unsubscribe(symbols: readonly string[]): void;
+    /** Close the connection; nothing is received any more. */
+    close(): void;
+    /** Milliseconds since the server was last heard. */
+    get silence(): number;
+    /** Milliseconds since Feynman was heard, as far as is known; null where it is not. */
+    get upstreamAge(): number | null;
+    /**
+     * Milliseconds since a state's sample, by the server's clock; null where the state does not tell its time.
+     * @param {State} state
+     */
+    age(state: State): number | null;
+    /**
+     * How far a state may be trusted: the worst of what the server says and of what its age tells.
+     * @param {State} state
+     * @returns {Freshness}
+     */
+    freshness(state: State): Freshness;
+    /**
+     * Why a state is stale or expired: the broken hop nearest to this client, else `market_quiet`; null where it is
+     * neither. `server_down`: the server is not heard.
+     * @param {State} state
+     * @returns {Cause | "server_down" | null}
+     */
+    cause(state: State): Cause | "server_down" | null;
+    #private;
+}
+/**
+ * How far a state may be trusted, as the server says it.
+ */
+export type Status = "live" | "stale" | "expired";
+/**
+ * Why a state is stale or expired, as the server says it.
+ */
+export type Cause = "bridge_down" | "redis_down" | "writer_down" | "feed_down" | "market_quiet";
+/**
+ * What this client says of a state: `undated` is one that does not tell the time of its sample.
+ */
+export type Freshness = Status | "undated";
+/**
+ * Whether there is a connection. `connected`: and all that was asked for is here. `refused`: the server closed it for
+ * good. `closed`: by `close()`.
+ */
+export type Phase = "connecting" | "connected" | "reconnecting" | "refused" | "closed";
+/**
+ * What the server gets its states from.
+ */
+export type Upstream = {
+    status: Status;
+    /**
+     * Null while it is live.
+     */
+    cause: Cause | null;
+    /**
+     * Milliseconds since Feynman was heard, when the server said so; null where it never was.
+     */
+    age: number | null;
+};
+/**
+ * The (epoch, seq) of a state. Another program than Feynman may publish states without one.
+ */
+export type Version = {
+    epoch: number;
+    seq: number;
+} | {
+    epoch: null;
+    seq: null;
+};
+/**
+ * The fields of a state beside its version.
+ */
+export type StateFields = {
+    symbol: string;
+    /**
+     * Of the newest sample, in milliseconds since 1970.
+     */
+    time: number | null;
+    /**
+     * `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there are too few returns.
+     */
+    regime: string;
+    /**
+     * The tail index.
+     */
+    alpha: number | null;
+    /**
+     * From 0 to 1.
+     */
+    mass: number | null;
+    /**
+     * In standard deviations, times mass.
+     */
+    momentum: number | null;
+    /**
+     * From 0 to 1.
+     */
+    friction: number | null;
+    /**
+     * From 0 to 1.
+     */
+    entropy: number | null;
+    /**
+     * The Nash distance, from 0 to 1.
+     */
+    nash: number | null;
+    price: number | null;
+    /**
+     * How many samples it was computed from.
+     */
+    samples: number | null;
+    /**
+     * How many of its returns are not zero.
+     */
+    nonzero: number | null;
+    /**
+     * Of the samples, such as `live`, `replay` or `simulate`.
+     */
+    source: string | null;
+    /**
+     * How many versions before it were left out because this client was slow.
+     */
+    skipped: number;
+};
+/**
+ * A symbol's newest state. Null is what its publisher left out.
+ */
+export type State = StateFields & Version;
+/**
+ * A PHYSICS_UPDATE, as it was published.
+ */
+export type PhysicsUpdate = {
+    event: "PHYSICS_UPDATE";
+    symbol: string;
+    timestamp?: string | undefined;
+    data: {
+        [name: string]: unknown;
+    };
+    epoch?: number | undefined;
+    seq?: number | undefined;
+    skipped?: number | undefined;
+};
+/**
+ * A part of what was asked for; the last part has `last`.
+ */
+export type Snapshot = {
+    event: "SNAPSHOT";
+    timestamp: string;
+    updates: PhysicsUpdate[];
+    last: boolean;
+    complete: boolean;
+    missing: string[];
+};
+/**
+ * A symbol has no state any more.
+ */
+export type Removed = {
+    event: "REMOVED";
+    symbol: string;
+};
+/**
+ * How far the states of these symbols may be trusted; ["*"] is all.
+ */
+export type FreshnessStatement = {
+    event: "FRESHNESS";
+    status: Status;
+    cause: Cause | null;
+    age_ms: number | null;
+    symbols: string[];
+};
+/**
+ * The server speaks every 5 s. `seqs` are the versions of what it has sent.
+ */
+export type Heartbeat = {
+    event: "HEARTBEAT";
+    timestamp: string;
+    upstream: {
+        status: Status;
+        cause: Cause | null;
+        age_ms: number | null;
+    };
+    seqs?: {
+        [symbol: string]: [epoch: number, seq: number];
+    } | undefined;
+};
+/**
+ * An AGENT_UPDATE, as the agent published it.
+ */
+export type AgentUpdate = {
+    event: "AGENT_UPDATE";
+    agent_id: string;
+    timestamp: string;
+    data: {
+        [name: string]: unknown;
+    };
+};
+/**
+ * A request was granted.
+ */
+export type Ack = {
+    event: "ACK";
+    action: "subscribe" | "unsubscribe";
+    symbols: string[];
+    id?: number | undefined;
+};
+/**
+ * The answer to a ping.
+ */
+export type Pong = {
+    event: "PONG";
+    timestamp: string;
+};
+/**
+ * A request was refused.
+ */
+export type Refusal = {
+    event: "ERROR";
+    code: string;
+    message: string;
+    id?: number | undefined;
+};
+/**
+ * What a server sends.
+ */
+export type ServerMessage = PhysicsUpdate | Snapshot | Removed | FreshnessStatement | Heartbeat | AgentUpdate | Ack | Pong | Refusal;
+/**
+ * The events of a Cottage, by name.
+ */
+export type CottageEventMap = {
+    /**
+     * A symbol's state has changed, or is gone.
+     */
+    state: StateEvent;
+    /**
+     * An agent has published something.
+     */
+    agent: AgentEvent;
+    /**
+     * The server has refused a request.
+     */
+    refusal: RefusalEvent;
+    /**
+     * Anything else has changed: phase, upstream, freshness or missing.
+     */
+    change: Event;
+};
+/**
+ * An EventTarget that knows the type of each event in CottageEventMap.
+ */
+export type CottageEventTarget = {
+    addEventListener<Type extends keyof CottageEventMap>(type: Type, listener: (event: CottageEventMap[Type]) => void, options?: boolean | AddEventListenerOptions): void;
+    removeEventListener<Type extends keyof CottageEventMap>(type: Type, listener: (event: CottageEventMap[Type]) => void, options?: boolean | EventListenerOptions): void;
+} & EventTarget;
+export {};
