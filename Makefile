@@ -11,7 +11,7 @@ fast := not slow and not browser and not compose and not chaos
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install lock lint format test test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
+.PHONY: help install lock lint declarations format test test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
 	state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -36,12 +36,21 @@ test-all: lint ## the same with what is slow, needs a browser or a Docker engine
 coverage: lint ## the same as `test`, with what lines and branches it reaches, processes included, and a floor for that
 	$(bin)/python -m pytest -n 4 -m "$(fast)" --cov $(ARGS)
 
-lint: install ## ruff, mypy, the import rules and dead code
+lint: install ## ruff, mypy, the import rules, dead code, and tsc on the page where Node is
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
 	$(bin)/lint-imports
 	$(bin)/vulture
+	@if command -v npm >/dev/null; then $(MAKE) -s node_modules && npm run -s check; \
+	else echo "tsc did NOT run: Node with npm is not installed"; fi
+
+declarations: node_modules ## cottage.d.ts anew from cottage.js; needs Node with npm
+	npm run -s declarations
+
+node_modules: package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
 
 format: install ## rewrites the code as ruff would have it
 	$(bin)/ruff check --fix

@@ -1,8 +1,17 @@
-"""The web page, read once from the folder `page/`."""
+"""What the broadcaster serves beside the WebSocket: the web page, and `cottage.js` with its TypeScript declarations.
+
+The files are read once, from the folder `page/`.
+"""
 
 from importlib.resources import files
 
-MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+MEDIA_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".ts": "application/typescript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
 
 
 def load() -> dict[str, tuple[str, bytes]]:

@@ -386,6 +386,20 @@ async def test_a_heartbeat_that_proves_a_loss_is_followed_by_asking_again(connec
         assert await subject.told("resyncs") == 1
 
 
+async def test_events_of_a_later_server_are_passed_over(connecting: Connect) -> None:
+    async def speak(_server: Scripted, connection: ServerConnection) -> None:
+        await connection.send(snapshot().decode())
+        for event in ("TOMORROW", "__proto__", "constructor", None):
+            await connection.send(orjson.dumps({"event": event, "symbol": "SPY"}).decode())
+        await connection.send(update("SPY", 1, 1).decode())
+        await connection.wait_closed()
+
+    async with scripted(speak) as (server, port):
+        subject = await connecting(port)
+        await until_held(subject, SPY=(1, 1))
+        assert server.connections == 1
+
+
 async def test_a_refusal_is_for_good(connecting: Connect) -> None:
     async def refuse(_server: Scripted, connection: ServerConnection) -> None:
         await connection.close(1008, "no")
