@@ -252,7 +252,10 @@ class Stopwatch {
   }
 }
 
-/** The server's clock, as far as its messages tell: this computer's may be wrong. */
+/**
+ * The server's clock, as far as its messages tell: this computer's may be wrong. A message that was long on its way must
+ * not set it back, or old values would look new; a larger step is believed, since that clock was set.
+ */
 class RemoteClock {
   #base = Date.now();
   #since = new Stopwatch();
@@ -262,16 +265,15 @@ class RemoteClock {
     return this.#base + this.#since.elapsed();
   }
 
-  /** The next time that is told is taken as it is: it may be another server's. */
-  forget() {
+  /** Take the next time that is observed as it is: it may be another server's. */
+  distrust() {
     this.#trusted = false;
   }
 
   /** @param {string} timestamp The server's time, in a message that has just come. */
-  told(timestamp) {
+  observe(timestamp) {
     const time = Date.parse(timestamp);
     if (Number.isNaN(time)) return;
-    // A message that was long on its way must not set the clock back, or old values would look new.
     const estimate = this.#base + this.#since.steady();
     const earliest = estimate - CLOCK_DRIFT * this.#since.steady();
     const late = this.#trusted && time < earliest && earliest - time < CLOCK_STEP;
@@ -288,8 +290,8 @@ class FreshnessBoard {
   /** @type {Map<string, { status: Status, cause: Cause | null }>} */
   #exceptions = new Map();
 
-  /** @param {FreshnessStatement} statement */
-  take({ status, cause, symbols }) {
+  /** @param {FreshnessStatement} statement What is said of all begins anew. */
+  apply({ status, cause, symbols }) {
     if (symbols.includes(ALL)) {
       this.#overall = { status, cause };
       this.#exceptions.clear();
@@ -408,7 +410,7 @@ export class Cottage extends TypedEventTarget {
   #url;
   /** @type {Set<string> | null} The symbols that are wanted; null is all. */
   #wanted;
-  #remoteClock = new RemoteClock();
+  #serverClock = new RemoteClock();
   #freshnessBoard = new FreshnessBoard();
   #sinceHeard = new Stopwatch();
   #sinceOpened = new Stopwatch(); // of the connection, or of the try under way
@@ -435,7 +437,7 @@ export class Cottage extends TypedEventTarget {
         REMOVED: ({ symbol }) => this.#remove(symbol),
         FRESHNESS: (statement) => this.#freshness(statement),
         HEARTBEAT: (heartbeat) => this.#heartbeat(heartbeat),
-        PONG: ({ timestamp }) => this.#remoteClock.told(timestamp),
+        PONG: ({ timestamp }) => this.#serverClock.observe(timestamp),
         AGENT_UPDATE: (update) => this.dispatchEvent(new AgentEvent(update)),
         ACK: ({ id }) => {
           // What it adds comes next, and in full: what was named before it is of no use.
@@ -525,7 +527,7 @@ export class Cottage extends TypedEventTarget {
    * @param {State} state
    */
   age(state) {
-    return state.time === null ? null : Math.max(0, this.#remoteClock.now() - state.time);
+    return state.time === null ? null : Math.max(0, this.#serverClock.now() - state.time);
   }
 
   /**
@@ -594,7 +596,7 @@ export class Cottage extends TypedEventTarget {
     const timeout = this.#schedule(() => this.#reconnect(socket), OPEN_TIMEOUT);
     socket.onopen = () => {
       clearTimeout(timeout);
-      this.#remoteClock.forget();
+      this.#serverClock.distrust();
       this.#freshnessBoard = new FreshnessBoard();
       this.#catchUp(names === null ? null : new Set(inUrl ? names : []));
     };
@@ -703,7 +705,7 @@ export class Cottage extends TypedEventTarget {
 
   /** @param {Snapshot} snapshot */
   #snapshot({ timestamp, updates, missing, last, complete }) {
-    this.#remoteClock.told(timestamp);
+    this.#serverClock.observe(timestamp);
     for (const update of updates) this.#take(update);
     this.#complete &&= complete;
     if (complete) for (const symbol of missing) if (this.#wants(symbol)) this.#remove(symbol);
@@ -722,7 +724,7 @@ export class Cottage extends TypedEventTarget {
 
   /** @param {FreshnessStatement} statement */
   #freshness(statement) {
-    this.#freshnessBoard.take(statement);
+    this.#freshnessBoard.apply(statement);
     if (statement.symbols.includes(ALL)) this.#setUpstream(statement); // it says what the next HEARTBEAT will
     this.#dispatchChange();
   }
@@ -735,7 +737,7 @@ export class Cottage extends TypedEventTarget {
 
   /** @param {Heartbeat} heartbeat */
   #heartbeat({ timestamp, upstream, seqs }) {
-    this.#remoteClock.told(timestamp);
+    this.#serverClock.observe(timestamp);
     this.#setUpstream(upstream);
     if (!this.#complete && upstream.cause !== "redis_down" && upstream.cause !== "bridge_down") {
       // The server had not read everything when it sent the SNAPSHOT: ask for a complete one.
