@@ -39,8 +39,8 @@ class SystemClock:
 class RemoteClock:
     """Another machine's clock, as far as its messages tell: ages are judged by one clock, however wrong our own is.
 
-    The time that it told last is carried on by our monotonic clock. A message that was long on its way must not set the
-    clock back, or old values would look new; a larger step is believed, since that clock was set.
+    The time that it told last is carried on by our monotonic clock. A message that was long on its way must not set
+    the clock back, or old values would look new; a larger step is believed, since that clock was set.
     """
 
     STEP_SECONDS = 10.0
