@@ -33,10 +33,6 @@ BATCHES = (100, 250, 500, 1000)
 """Milliseconds that ?batch= may ask for."""
 
 
-def too_many(most: int) -> str:
-    return f'at most {most} symbols can be named; ["*"] is all of them'
-
-
 class Close(IntEnum):
     """Why the server closes a connection; after all but POLICY a client should connect again."""
 
@@ -68,6 +64,31 @@ class RequestRefused(CottageError):
         self.code = code
         self.message = message
         self.request_id = request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a client may do. The server gives one to every connection.
+
+    Without authentication everybody gets the same: all symbols, all events and no end, within the server's limits.
+    """
+
+    principal: str = "anybody"
+    """Who it is."""
+    symbols: frozenset[str] | None = None
+    """Those that it may subscribe to; None is all."""
+    events: frozenset[str] | None = None
+    """Topics of the events that it is sent; None is all."""
+    max_symbols: int = MAX_NAMED_SYMBOLS
+    """That it may name; who wants more subscribes to all."""
+    requests_per_second: float = 0
+    """That it may send, on average; 0 is no limit, here and below."""
+    bytes_per_second: float = 0
+    expires_at: float | None = None
+    """In seconds since 1970; None is never."""
+
+
+ANYBODY = Grant()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +131,10 @@ def parse_freshness(message: dict[str, Any]) -> FreshnessStatement:
     return FreshnessStatement(Freshness.from_fields(message), None if ALL in symbols else tuple(symbols))
 
 
-def parse_target(target: str, most_symbols: int = MAX_NAMED_SYMBOLS) -> Subscription | None:
+def parse_target(target: str, grant: Grant = ANYBODY) -> Subscription | None:
     """The subscription that a handshake's path and query ask for; None where the path is not ours.
 
-    Raises RequestRefused for a bad query, and for more than `most_symbols` named.
+    Raises RequestRefused for a bad query, and for more than `grant` allows.
     """
     path, _, rest = target.partition("?")
     if path != PATH:
@@ -123,7 +144,7 @@ def parse_target(target: str, most_symbols: int = MAX_NAMED_SYMBOLS) -> Subscrip
     if "symbols" not in query:
         return Subscription(everything=True, batch=batch)
     names = [name for names in query["symbols"] for name in names.split(",") if name]
-    return replace(_subscription(names, most_symbols, None), batch=batch)
+    return replace(_subscription(names, grant, None), batch=batch)
 
 
 def _batch(text: str) -> int:
@@ -132,8 +153,8 @@ def _batch(text: str) -> int:
     return int(text)
 
 
-def parse_request(message: str | bytes, most_symbols: int = MAX_NAMED_SYMBOLS) -> Request:
-    """One request of a client. Raises RequestRefused, also for more than `most_symbols` named."""
+def parse_request(message: str | bytes, grant: Grant = ANYBODY) -> Request:
+    """One request of a client. Raises RequestRefused, also for more than `grant` allows."""
     if not isinstance(message, str):
         raise RequestRefused(Code.BINARY, "send text frames, not binary ones")
     try:
@@ -157,19 +178,25 @@ def parse_request(message: str | bytes, most_symbols: int = MAX_NAMED_SYMBOLS) -
     symbols = fields.get("symbols")
     if not isinstance(symbols, list):
         raise RequestRefused(Code.BAD_REQUEST, 'symbols must be a list such as ["SPY"] or ["*"]', request_id)
-    return Request(action, _subscription(symbols, most_symbols, request_id), request_id)
+    return Request(action, _subscription(symbols, grant, request_id), request_id)
 
 
-def _subscription(symbols: Sequence[object], most: int, request_id: object) -> Subscription:
+def _subscription(symbols: Sequence[object], grant: Grant, request_id: object) -> Subscription:
     if ALL in symbols:
         return Subscription(everything=True)
     try:
         named = frozenset(keys.symbol(name) for name in symbols)
     except InvalidName as error:
         raise RequestRefused(Code.BAD_SYMBOL, str(error), request_id) from error
-    if len(named) > most:
-        raise RequestRefused(Code.TOO_MANY_SYMBOLS, too_many(most), request_id)
+    check_count(named, grant, request_id)
     return Subscription(False, named)
+
+
+def check_count(named: frozenset[str], grant: Grant, request_id: object) -> None:
+    """Raises RequestRefused where a client may not name so many symbols."""
+    if len(named) > grant.max_symbols:
+        most = f'at most {grant.max_symbols} symbols can be named; ["*"] is all of them'
+        raise RequestRefused(Code.TOO_MANY_SYMBOLS, most, request_id)
 
 
 def snapshot(

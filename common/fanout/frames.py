@@ -20,7 +20,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
 
 from common.fanout.limits import TokenBucket
-from cottage.protocol import Close, Subscription
+from cottage.protocol import ANYBODY, Close, Subscription
 
 UNSENT_BYTES = 64 * 1024
 """A connection with more than this unsent gets no further writes until it has drained.
@@ -91,6 +91,8 @@ class ClientConnection(ServerConnection):
         self._watcher = watcher
         self.on_blocked: Callable[[], None] = nobody
         self.on_writable: Callable[[], None] = nobody
+        self.grant = ANYBODY
+        """What it may do; the server says."""
         self.inbound: TokenBucket | None = None
         """Bytes that it may send."""
         self.address = "unknown"

@@ -19,7 +19,7 @@ from cottage.clock import Clock, iso_millis
 from cottage.events import Event
 from cottage.freshness import Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import MAX_NAMED_SYMBOLS, Request, RequestRefused, Subscription
+from cottage.protocol import ANYBODY, Grant, Request, RequestRefused, Subscription
 from cottage.version import Version
 
 CLIENTS = Gauge("cottage_fanout_clients", "Connected clients.")
@@ -104,14 +104,11 @@ class Hub:
         for distributor in self._distributors():
             distributor.heartbeat()
 
-    def join(self, wire: Wire, wanted: Subscription, max_symbols: int = MAX_NAMED_SYMBOLS) -> Session:
-        """A new client; its SNAPSHOT begins at once, and a HEARTBEAT follows: how fresh is what it got?
-
-        It may name at most `max_symbols`.
-        """
+    def join(self, wire: Wire, wanted: Subscription, grant: Grant = ANYBODY) -> Session:
+        """A new client; its SNAPSHOT begins at once, and a HEARTBEAT follows: how fresh is what it got?"""
         self.flush()
         distributor = self._distributor(wanted.batch)
-        session = Session(distributor, wire, max_symbols, wanted)
+        session = Session(distributor, wire, grant, wanted)
         session.want(wanted)
         distributor.add(session)
         self._sessions[session] = distributor

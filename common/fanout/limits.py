@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
+from cottage.protocol import ANYBODY, Grant
+
 BURST_SECONDS = 10.0
 """A client may do at once what it may do within that time: a page that loads asks for all it wants."""
 
@@ -39,11 +41,8 @@ class Limits:
     connections: int = 0
     connections_per_address: int = 0
     handshakes_per_second: float = 0
-    requests_per_second: float = 0
-    bytes_per_second: float = 0
-    """That one client may send."""
-    symbols: int = 4096
-    """That a client may name; who wants more subscribes to all."""
+    grant: Grant = ANYBODY
+    """What each client may do."""
     first_byte_seconds: float = 2.0
     handshake_seconds: float = 5.0
     silence_seconds: float = 20.0
@@ -51,17 +50,9 @@ class Limits:
     slow_seconds: float = 30.0
     """A client that takes no writes for so long, without a break, is closed with 1013."""
 
-    def requests(self) -> TokenBucket | None:
-        return _bucket(self.requests_per_second, BURST_SECONDS)
 
-    def bytes(self) -> TokenBucket | None:
-        return _bucket(self.bytes_per_second, BURST_SECONDS)
-
-    def handshakes(self) -> TokenBucket | None:
-        return _bucket(self.handshakes_per_second, 1.0)
-
-
-def _bucket(per_second: float, burst_seconds: float) -> TokenBucket | None:
+def bucket(per_second: float, burst_seconds: float = BURST_SECONDS) -> TokenBucket | None:
+    """None where there is no limit."""
     return TokenBucket(per_second, max(1.0, per_second * burst_seconds)) if per_second else None
 
 
@@ -79,7 +70,7 @@ class Admission:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._handshakes = limits.handshakes()
+        self._handshakes = bucket(limits.handshakes_per_second, 1.0)
         self._by_address: Counter[str] = Counter()
         self._inside = 0
 

@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 from common import logs
 from common.fanout.frames import CLOSE_SECONDS, PING, UNSENT_BYTES, ClientConnection, nobody
 from common.fanout.hub import Hub
-from common.fanout.limits import Admission, Full, Limits
+from common.fanout.limits import Admission, Full, Limits, bucket
 from common.fanout.session import Session
 from common.ops import BACKLOG
 from cottage import protocol
@@ -110,7 +110,8 @@ class FanoutServer:
 
     def connected(self, connection: ClientConnection) -> None:
         self._connections.add(connection)
-        connection.inbound = self._limits.bytes()
+        connection.grant = self._limits.grant
+        connection.inbound = bucket(connection.grant.bytes_per_second)
         most = self._limits.connections
         if most and len(self._connections) > most + HANDSHAKES_UNDER_WAY:
             connection.cut_off(Close.TRY_AGAIN_LATER)
@@ -165,7 +166,7 @@ class FanoutServer:
         if full is not None:
             return _later(full)
         try:
-            wanted = protocol.parse_target(request.path, self._limits.symbols)
+            wanted = protocol.parse_target(request.path, connection.grant)
         except RequestRefused as refused:
             return _response(HTTPStatus.BAD_REQUEST, "text/plain", f"{refused.message}\n".encode())
         if wanted is None:
@@ -196,7 +197,7 @@ class FanoutServer:
         assert isinstance(connection, ClientConnection)
         assert connection.wanted is not None  # or _process_request had answered
         wanted = replace(connection.wanted, deflated=connection.inflates)
-        session = self._hub.join(connection, wanted, self._limits.symbols)
+        session = self._hub.join(connection, wanted, connection.grant)
         connection.on_blocked = session.blocked
         connection.on_writable = partial(self._hub.drained, session)
         try:
@@ -209,13 +210,13 @@ class FanoutServer:
             self._report(connection, session)
 
     async def _listen(self, connection: ClientConnection, session: Session) -> None:
-        allowed = self._limits.requests()
+        allowed = bucket(connection.grant.requests_per_second)
         async for message in connection:
             if allowed is not None and not allowed.take(1, connection.loop.time()):
                 connection.end(Close.POLICY, "asks more often than it may")
                 break
             try:
-                self._hub.request(session, protocol.parse_request(message, self._limits.symbols))
+                self._hub.request(session, protocol.parse_request(message, connection.grant))
             except RequestRefused as refused:
                 self._refuse(connection, session, refused)
             if session.flooded:

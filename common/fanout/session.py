@@ -17,7 +17,7 @@ from cottage import protocol
 from cottage.events import Event, EventQueue
 from cottage.freshness import Freshness
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import Code, Request, RequestRefused, Subscription
+from cottage.protocol import ANYBODY, Code, Grant, Request, RequestRefused, Subscription
 
 MAX_WAITING = 64
 """Answers that may wait for a client: one that asks for more and does not read them is closed."""
@@ -90,9 +90,9 @@ class Session:
         "_backlog",
         "_delivered",
         "_freshness_owed",
+        "_grant",
         "_group",
         "_heartbeat_owed",
-        "_max_symbols",
         "_missing",
         "_replies",
         "_skipped",
@@ -110,13 +110,13 @@ class Session:
         self,
         source: HubView,
         wire: Wire,
-        max_symbols: int = protocol.MAX_NAMED_SYMBOLS,
+        grant: Grant = ANYBODY,
         wanted: Subscription = NOTHING,
     ) -> None:
         """`wanted`: none of its symbols yet, only how they are to be sent; see `want`."""
         self._source = source
         self.wire = wire
-        self._max_symbols = max_symbols
+        self._grant = grant
         self.wanted = wanted.nothing()
         self.caught_up = False
         """Owed nothing, and takes writes: its group may write to it."""
@@ -194,8 +194,9 @@ class Session:
             return
         if request.action == "unsubscribe":
             self._unwant(request)
-        elif len(self.wanted.named | request.subscription.named) > self._max_symbols:
-            raise RequestRefused(Code.TOO_MANY_SYMBOLS, protocol.too_many(self._max_symbols), request.request_id)
+        else:
+            named = self.wanted.named | request.subscription.named
+            protocol.check_count(named, self._grant, request.request_id)
         self.answer(protocol.ack(request))
         if request.action == "subscribe":
             self.want(request.subscription)

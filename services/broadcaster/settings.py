@@ -10,6 +10,7 @@ from common.fanout.frames import CLOSE_SECONDS
 from common.fanout.limits import Limits
 from common.settings import FreshnessSettings, Port, Seconds
 from cottage.freshness import Thresholds
+from cottage.protocol import Grant
 
 Limit = Annotated[int, Field(ge=0)]
 
@@ -62,9 +63,11 @@ class BroadcasterSettings(FreshnessSettings):
             connections=self.max_connections,
             connections_per_address=self.max_connections_per_address,
             handshakes_per_second=self.max_handshakes_per_second,
-            requests_per_second=self.max_requests_per_second,
-            bytes_per_second=self.max_bytes_per_second,
-            symbols=self.max_symbols,
+            grant=Grant(
+                max_symbols=self.max_symbols,
+                requests_per_second=self.max_requests_per_second,
+                bytes_per_second=self.max_bytes_per_second,
+            ),
             first_byte_seconds=self.first_byte_seconds,
             handshake_seconds=self.handshake_seconds,
             silence_seconds=self.client_silence_seconds,

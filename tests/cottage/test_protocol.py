@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cottage import protocol
 from cottage.errors import InvalidMessage
 from cottage.freshness import Freshness, FreshnessStatement
-from cottage.protocol import Code, RequestRefused, Subscription
+from cottage.protocol import Code, Grant, RequestRefused, Subscription
 from cottage.version import Version
 from tests.common.fanout.wires import LIVE, update
 
@@ -107,6 +107,19 @@ def test_what_cannot_be_granted_is_refused_with_its_code(
     message: str | bytes, code: Code, request_id: object
 ) -> None:
     assert refused(message) == (code, request_id)
+
+
+def test_a_grant_bounds_the_symbols_that_are_named() -> None:
+    two = Grant(max_symbols=2)
+    assert protocol.parse_target("/ws?symbols=A,B", two) == Subscription(False, frozenset("AB"))
+    assert protocol.parse_target("/ws", two) == Subscription(True)
+    for parse, text in (
+        (protocol.parse_target, "/ws?symbols=A,B,C"),
+        (protocol.parse_request, '{"action":"subscribe","symbols":["A","B","C"]}'),
+    ):
+        with pytest.raises(RequestRefused, match="at most 2 symbols") as caught:
+            parse(text, two)
+        assert caught.value.code is Code.TOO_MANY_SYMBOLS
 
 
 def test_more_symbols_than_may_be_named_are_refused() -> None:

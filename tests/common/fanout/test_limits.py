@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.fanout.limits import Admission, Limits, TokenBucket
+from common.fanout.limits import Admission, Limits, TokenBucket, bucket
 
 
 def test_a_bucket_gives_a_burst_and_then_its_rate() -> None:
@@ -22,9 +22,10 @@ def test_what_is_refused_costs_nothing() -> None:
 
 
 def test_no_limit_is_no_bucket() -> None:
-    limits = Limits()
-    assert [limits.requests(), limits.bytes(), limits.handshakes()] == [None, None, None]
-    small = Limits(requests_per_second=0.05).requests()
+    grant = Limits().grant
+    unlimited = (grant.requests_per_second, grant.bytes_per_second, Limits().handshakes_per_second)
+    assert [bucket(each) for each in unlimited] == [None, None, None]
+    small = bucket(0.05)
     assert small is not None
     assert small.take(1, 0.0), "one is always allowed"
 

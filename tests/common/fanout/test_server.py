@@ -31,7 +31,7 @@ from cottage.clock import SystemClock
 from cottage.errors import leaves
 from cottage.freshness import Freshness
 from cottage.log import Throttled
-from cottage.protocol import MAX_REQUEST_BYTES
+from cottage.protocol import MAX_REQUEST_BYTES, Grant
 from cottage.version import Version
 from tests.common.fanout.sockets import NewLoop, both_loops, raw_client, run
 from tests.common.fanout.wires import LIVE, update
@@ -570,9 +570,9 @@ async def test_handshakes_at_once_are_limited_and_pages_count_too() -> None:
     ids=["requests", "bytes"],
 )
 async def test_who_asks_for_more_than_it_may_is_closed(
-    said: list[EventDict], limits: dict[str, float], request_: str
+    said: list[EventDict], limits: dict[str, Any], request_: str
 ) -> None:
-    async with serving(**limits) as served, served.connect() as other:
+    async with serving(grant=Grant(**limits)) as served, served.connect() as other:
         async with served.connect() as greedy:
             with pytest.raises(ConnectionClosed) as caught:  # noqa: PT012  # answers that came before it are read
                 while True:
@@ -586,7 +586,7 @@ async def test_who_asks_for_more_than_it_may_is_closed(
 
 
 async def test_symbols_that_a_client_may_name_are_limited(served: Served) -> None:
-    async with serving(symbols=2) as small:
+    async with serving(grant=Grant(max_symbols=2)) as small:
         assert (await refused(small, "/ws?symbols=A,B,C"))[0] == 400
         async with small.connect("/ws?symbols=A,B") as client:
             await hear(client, "SNAPSHOT")
