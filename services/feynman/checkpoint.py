@@ -41,13 +41,11 @@ _BROKEN = (
     zlib.error,
     AttributeError,  # a manifest of other types
     EOFError,
-    KeyError,
-    IndexError,
+    LookupError,
     MemoryError,  # an array that says it is larger than any machine
-    NotImplementedError,  # a bit of a member's header fell, and asks for another compression
     OSError,  # a place outside of the file
     OverflowError,
-    RuntimeError,  # … or for a password
+    RuntimeError,  # a bit of a member's header fell, and asks for a password, or for another compression
     TypeError,
     ValueError,
     struct.error,

@@ -32,6 +32,9 @@ PART_SYMBOLS = 256
 SPREAD = 10.0
 """Seconds over which the parts of one checkpoint are spread; a sixth of the interval at most."""
 
+SAMPLED_WITH = ("window", "gap_seconds", "tick_seconds", "shard")
+"""Settings that must be the same where a checkpoint is loaded."""
+
 RETRY_SECONDS = 5.0
 """How often a process asks whether the one that saves to the same file is gone."""
 
@@ -57,12 +60,7 @@ class Checkpointer:
             index, shards = settings.shard.split("/")
             self._path = Path(settings.checkpoint_dir) / f"windows-{index}-of-{shards}.npz"
             self._lock = FileLock(self._path)
-        self._sampled_with = {
-            "window": settings.window,
-            "gap_seconds": settings.gap_seconds,
-            "tick_seconds": settings.tick_seconds,
-            "shard": settings.shard,
-        }
+        self._sampled_with = {name: getattr(settings, name) for name in SAMPLED_WITH}
         self._interval = settings.checkpoint_seconds
         self._max_age = settings.forget_seconds
         self._only = frozenset(settings.symbols)

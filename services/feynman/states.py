@@ -26,11 +26,7 @@ def texts(symbols: Sequence[str], vectors: Vectors, samples: SampleColumns) -> I
     columns = zip(
         symbols,
         _times(samples.timestamp),
-        _numbers(vectors.mass),
-        _numbers(vectors.momentum),
-        _numbers(vectors.friction),
-        _numbers(vectors.entropy),
-        _numbers(vectors.nash_dist),
+        *map(_numbers, (vectors.mass, vectors.momentum, vectors.friction, vectors.entropy, vectors.nash_dist)),
         vectors.regime.tolist(),
         _numbers(vectors.alpha_coefficient),
         _numbers(samples.price),

@@ -16,15 +16,4 @@ from services.feynman.windows.arrays import FloatArray, IntArray, Rows
 from services.feynman.windows.bins import BINS, TOLERANCE
 from services.feynman.windows.windows import NEWEST, RINGS, SAVED, Statistics, Windows
 
-__all__ = [
-    "BINS",
-    "NEWEST",
-    "RINGS",
-    "SAVED",
-    "TOLERANCE",
-    "FloatArray",
-    "IntArray",
-    "Rows",
-    "Statistics",
-    "Windows",
-]
+__all__ = ["BINS", "NEWEST", "RINGS", "SAVED", "TOLERANCE", "FloatArray", "IntArray", "Rows", "Statistics", "Windows"]
