@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cottage import __version__, keys
 from cottage.errors import CottageError, InvalidName
+from cottage.urls import redacted
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -127,16 +128,6 @@ class RedisSettings(ServiceSettings):
         ):
             raise ValueError("must look like redis://localhost:6379, rediss://… or unix:///path")
         return url
-
-
-def redacted(url: str) -> str:
-    """The URL without its password and query, for people to read; also one that is written wrongly."""
-    plain, _, query = url.partition("?")
-    scheme, _, rest = plain.partition("://")
-    login, at, place = rest.rpartition("@")
-    if at:
-        return f"{scheme}://{login.partition(':')[0]}:***@{place}"
-    return f"{scheme}://***" if "@" in query else plain  # a ? in a password looks like the start of a query
 
 
 def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> argparse.ArgumentParser:

@@ -1,7 +1,7 @@
-"""`python -m services.broadcaster --probe`: what a client finds at a broadcaster that runs, for health checks.
+"""What a client finds at a broadcaster that runs: `cottage probe`, and `python -m services.broadcaster --probe`.
 
 It goes where clients go, through a handshake, a SNAPSHOT and a HEARTBEAT, so it finds what a port that merely
-answers would hide. Without `--full` a fault of a peer is none of the broadcaster's: whoever restarts what is
+answers would hide. Without `full` a fault of a peer is none of the broadcaster's: whoever restarts what is
 unhealthy must not restart a broadcaster because Redis is away.
 """
 
@@ -16,6 +16,7 @@ from cottage.client.dial import dial
 from cottage.errors import CottageError
 from cottage.fields import load_object, mapping
 from cottage.freshness import Freshness
+from cottage.urls import redacted, with_query
 
 SECONDS = 5.0
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # these are for listening; nobody can be asked there
@@ -25,25 +26,30 @@ class Unhealthy(CottageError):
     """The text says why."""
 
 
-async def probe(host: str, port: int, *, full: bool, seconds: float = SECONDS) -> str:
-    """What was found, in words. Raises Unhealthy.
+def url_of(host: str, port: int) -> str:
+    """Where a broadcaster with these settings is reached on its own machine."""
+    at = ANY_ADDRESS.get(host, host)
+    return f"ws://{f'[{at}]' if ':' in at else at}:{port}{protocol.PATH}"
+
+
+async def probe(url: str, *, full: bool, seconds: float = SECONDS) -> str:
+    """What was found at a WebSocket URL, in words. Raises Unhealthy.
 
     `full`: Feynman's heartbeat must be heard through the whole chain.
     """
-    at = ANY_ADDRESS.get(host, host)
-    url = f"ws://{f'[{at}]' if ':' in at else at}:{port}{protocol.PATH}?symbols="
+    shown = redacted(url)
     try:
         async with asyncio.timeout(seconds):
-            async with dial(url) as connection:
-                return await _listen(connection, url, full)
+            async with dial(with_query(url, symbols="")) as connection:
+                return await _listen(connection, shown, full)
     except InvalidStatus as refused:
         if refused.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and not full:
-            return f"{url} has no room for more clients"  # it does its job; a restart would only lose those it has
-        raise Unhealthy(f"{url} answers with {refused.response.status_code}") from refused
+            return f"{shown} has no room for more clients"  # it does its job; a restart would lose those it has
+        raise Unhealthy(f"{shown} answers with {refused.response.status_code}") from refused
     except TimeoutError as error:
-        raise Unhealthy(f"{url} does not greet a client within {seconds:g} s") from error
+        raise Unhealthy(f"{shown} does not greet a client within {seconds:g} s") from error
     except (OSError, WebSocketException, ValueError) as error:
-        raise Unhealthy(f"{url}: {error}") from error
+        raise Unhealthy(f"{shown}: {error}") from error
 
 
 async def _listen(connection: ClientConnection, url: str, full: bool) -> str:

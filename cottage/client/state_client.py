@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 from websockets.asyncio.client import ClientConnection
@@ -29,6 +28,7 @@ from cottage.errors import CottageError, InvalidMessage
 from cottage.freshness import USUAL, Freshness, Thresholds
 from cottage.log import get_logger
 from cottage.protocol import ALL, Close
+from cottage.urls import with_query
 
 ASK_SHARE = 2 / 3
 """Of the silence after which what is held counts as stale: the server is asked, which only has to speak every 5 s."""
@@ -62,6 +62,8 @@ class StateClient:
         """Symbols that changed since `changes` was asked last."""
         self._news = asyncio.Event()
         self._failure: Exception | None = None
+        self.problem: str | None = None
+        """Why the last connection ended, or could not be made; None while there is one."""
 
     @classmethod
     @asynccontextmanager
@@ -191,15 +193,13 @@ class StateClient:
             began, wait = self._clock.monotonic(), 0.0
             try:
                 await self._hold()
-            except ConnectionClosed as closed:
-                if closed.rcvd is not None and closed.rcvd.code == Close.POLICY:
-                    self._replica.phase = Phase.REFUSED
-                log.info("server_lost", url=self._url, error=str(closed))
-            except InvalidStatus as refused:
-                wait = _retry_after(refused)
-                log.info("server_lost", url=self._url, error=str(refused))
             except (OSError, TimeoutError, WebSocketException) as error:
-                log.info("server_lost", url=self._url, error=str(error) or type(error).__name__)
+                self.problem = str(error) or type(error).__name__
+                log.info("server_lost", url=self._url, error=self.problem)
+                if isinstance(error, ConnectionClosed) and error.rcvd and error.rcvd.code == Close.POLICY:
+                    self._replica.phase = Phase.REFUSED
+                if isinstance(error, InvalidStatus):
+                    wait = _retry_after(error)
             finally:
                 self._connection = None
                 self._replica.lost()
@@ -215,20 +215,17 @@ class StateClient:
         connection = await dial(self._target(asked_for))
         try:
             replica.connected(self._clock.monotonic())
-            self._connection = connection
+            self._connection, self.problem = connection, None
             await self._send(replica.catch_up(asked_for))
             await self._receive(connection)
         finally:
             await _close(connection)
 
     def _target(self, symbols: set[str] | None) -> str:
-        scheme, place, path, query, _ = urlsplit(self._url)
-        fields = dict(parse_qsl(query, keep_blank_values=True))
-        if symbols is not None:
-            fields["symbols"] = ",".join(sorted(symbols))
+        fields = {} if symbols is None else {"symbols": ",".join(sorted(symbols))}
         if self._batch:
             fields["batch"] = str(self._batch)
-        return urlunsplit((scheme, place, path, urlencode(fields, safe=","), ""))
+        return with_query(self._url, **fields)
 
     async def _receive(self, connection: ClientConnection) -> None:
         asked = False

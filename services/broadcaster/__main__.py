@@ -5,12 +5,12 @@ import sys
 
 from common import runner
 from cottage.clock import SystemClock
-from cottage.probe import Unhealthy, probe
+from cottage.probe import Unhealthy, probe, url_of
 from services.broadcaster.service import StateBroadcaster
 from services.broadcaster.settings import BroadcasterSettings
 
 WORDS = {
-    "probe": "be none, but ask the one at this host and port, as a client would: exit 0 where it greets, else 1",
+    "probe": "start none, but ask the one at this host and port as a client would: exit 0 where it greets, else 1",
     "full": "with --probe: exit 0 only where Feynman is heard through the whole chain",
 }
 
@@ -29,7 +29,7 @@ def main() -> None:
 
 def _probe(settings: BroadcasterSettings, *, full: bool) -> int:
     try:
-        found = asyncio.run(probe(settings.host, settings.port, full=full))
+        found = asyncio.run(probe(url_of(settings.host, settings.port), full=full))
     except Unhealthy as error:
         sys.stderr.write(f"broadcaster: {error}\n")
         return 1

@@ -1,7 +1,6 @@
 """Settings of the broadcaster. It has no Redis URL: it faces strangers and holds no credentials."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -11,6 +10,7 @@ from common.fanout.limits import Limits
 from common.settings import FreshnessSettings, Port, Seconds
 from cottage.freshness import Thresholds
 from cottage.protocol import Grant
+from cottage.urls import websocket
 
 Limit = Annotated[int, Field(ge=0)]
 
@@ -84,7 +84,4 @@ class BroadcasterSettings(FreshnessSettings):
     @field_validator("bridge_url")
     @classmethod
     def _websocket(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            raise ValueError("must look like ws://127.0.0.1:8766/ws")
-        return url
+        return websocket(url)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import Port, RedisSettings, Seconds, Symbols, redacted
+from common.settings import Port, RedisSettings, Seconds, Symbols
 from cottage import __version__
 from tests.support import ROOT
 
@@ -194,26 +194,6 @@ def test_settings_show_no_secret_and_do_not_change() -> None:
     assert "s3cret" not in repr(settings) + str(settings)
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1  # type: ignore[misc]  # that it is refused is the test
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("redis://localhost:6379", "redis://localhost:6379"),
-        ("redis://:s3cret@h:1/2", "redis://:***@h:1/2"),
-        ("rediss://user:s3cret@h", "rediss://user:***@h"),
-        ("redis://:s3@cret@h", "redis://:***@h"),
-        ("redis://:12/s3cret@h", "redis://:***@h"),
-        ("redis://user:12#s3cret@h", "redis://user:***@h"),
-        ("redis://:12?s3cret@h", "redis://***"),
-        ("redis://h?password=s3cret", "redis://h"),
-        ("redis://h?password=s3@cret", "redis://***"),
-        ("unix://:s3cret@/run/redis.sock?db=1", "unix://:***@/run/redis.sock"),
-        ("ws://bridge:8766/ws", "ws://bridge:8766/ws"),
-    ],
-)
-def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
-    assert redacted(url) == shown
 
 
 def test_windows_is_told_to_use_docker(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

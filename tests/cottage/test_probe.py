@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cottage.client.state_client import StateClient
-from cottage.probe import Unhealthy, probe
+from cottage.probe import Unhealthy, probe, url_of
 from cottage.redis import Client
 from deploy.redis_server import free_port
 from tests.integration.fanout import beat, bridging, broadcasting, cutting
@@ -47,7 +47,7 @@ async def test_a_whole_chain_is_healthy_in_full(redis_url: str, client: Client) 
         async def whole() -> bool:
             await beat(client)
             try:
-                return "upstream live" in await probe("127.0.0.1", port, full=True)
+                return "upstream live" in await probe(url_of("127.0.0.1", port), full=True)
             except Unhealthy:
                 return False
 
@@ -64,9 +64,9 @@ async def test_a_hung_one_is_unhealthy() -> None:
     async with alone() as (running, port):
         running.signal(signal.SIGSTOP)
         with pytest.raises(Unhealthy, match=r"does not greet a client within 0.5 s"):
-            await probe("127.0.0.1", port, full=False, seconds=0.5)
+            await probe(url_of("127.0.0.1", port), full=False, seconds=0.5)
         running.signal(signal.SIGCONT)
-        assert "greets clients" in await probe("127.0.0.1", port, full=False)
+        assert "greets clients" in await probe(url_of("127.0.0.1", port), full=False)
 
 
 async def test_one_that_is_full_does_its_job() -> None:
@@ -74,15 +74,15 @@ async def test_one_that_is_full_does_its_job() -> None:
         url = f"ws://127.0.0.1:{port}/ws"
         async with StateClient.connect(url) as only:
             await only.synced()
-            assert "no room" in await probe("127.0.0.1", port, full=False)
+            assert "no room" in await probe(url_of("127.0.0.1", port), full=False)
             with pytest.raises(Unhealthy, match="503"):
-                await probe("127.0.0.1", port, full=True)
+                await probe(url_of("127.0.0.1", port), full=True)
 
 
 async def test_another_server_at_that_port_is_unhealthy() -> None:
     async with cutting(lambda writer: writer.write(b"SSH-2.0-OpenSSH\r\n")) as (port, _):
         with pytest.raises(Unhealthy):
-            await probe("127.0.0.1", port, full=False)
+            await probe(url_of("127.0.0.1", port), full=False)
 
 
 async def test_full_goes_with_probe() -> None:
