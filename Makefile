@@ -12,7 +12,7 @@ fast := not slow and not browser and not compose and not chaos
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
 .PHONY: help install lock lint declarations format test test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
-	state keys watch monitor stats slowlog delete flush export import
+	table probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,15 @@ estimators: install ## what α, the regime and the entropy are worth, by simulat
 ##@ Break
 chaos: install ## faults thrown at the real processes, and what must hold meanwhile (N=200 SEED=7 FIRST=0 ARGS="--only redis_killed")
 	$(bin)/python -m tests.chaos $(if $(N),--faults $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST)) $(ARGS)
+
+##@ Look at what comes out (COTTAGE_URL=…, else make run's)
+cottage = $(bin)/python -m deploy.cottage_here
+
+table: install ## all states in a live table, until Ctrl-C (SYMBOLS=SPY,QQQ ARGS=--once)
+	@exec $(cottage) watch $(ARGS) "$${SYMBOLS:-}"
+
+probe: install ## what a client finds at the broadcaster (ARGS=--full)
+	@$(cottage) probe $(ARGS)
 
 ##@ Look into a running Redis, and repair it (REDIS_URL=…, else make run's, else docker compose's)
 runbook = $(bin)/python -m deploy.runbook

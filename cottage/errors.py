@@ -5,6 +5,7 @@ CottageError
  ├── SourceError          a feed cannot be used; the message says why and what to do
  ├── InvalidName          a symbol, agent id or entity that no key may contain (also a ValueError)
  ├── InvalidMessage       bytes from outside that are no such message; `reason` is one of a few words, for counting
+ ├── MissingExtra         a package that only an extra brings is not there; the message says what to install
  ├── StateUnavailable     the reader has no state fresh enough, and no fallback was allowed
  └── RedisError           a command did not do its work
       ├── RedisUnavailable   no connection, no answer in time, or a server still loading: try again
@@ -37,6 +38,10 @@ class InvalidMessage(CottageError, ValueError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class MissingExtra(CottageError):
+    pass
 
 
 class StateUnavailable(CottageError):

@@ -52,7 +52,7 @@ class StateClient:
         self, url: str, symbols: Iterable[str] | None, batch: int, thresholds: Thresholds, clock: Clock
     ) -> None:
         names = None if symbols is None else {name if name == ALL else keys.symbol(name) for name in symbols}
-        self._url = url
+        self.url = url
         self._batch = batch
         self._clock = clock
         self._silent = thresholds.silent
@@ -176,7 +176,7 @@ class StateClient:
         if self._failure is not None:
             raise self._failure
         if self.phase is Phase.REFUSED:
-            raise ClientRefused(f"{self._url} closed the connection for good (1008)")
+            raise ClientRefused(f"{self.url} closed the connection for good (1008)")
         self._news.clear()
         await self._news.wait()
 
@@ -194,8 +194,9 @@ class StateClient:
             try:
                 await self._hold()
             except (OSError, TimeoutError, WebSocketException) as error:
-                self.problem = str(error) or type(error).__name__
-                log.info("server_lost", url=self._url, error=self.problem)
+                silent = isinstance(error, TimeoutError)
+                self.problem = "no answer in time" if silent else str(error) or type(error).__name__
+                log.info("server_lost", url=self.url, error=self.problem)
                 if isinstance(error, ConnectionClosed) and error.rcvd and error.rcvd.code == Close.POLICY:
                     self._replica.phase = Phase.REFUSED
                 if isinstance(error, InvalidStatus):
@@ -225,7 +226,7 @@ class StateClient:
         fields = {} if symbols is None else {"symbols": ",".join(sorted(symbols))}
         if self._batch:
             fields["batch"] = str(self._batch)
-        return with_query(self._url, **fields)
+        return with_query(self.url, **fields)
 
     async def _receive(self, connection: ClientConnection) -> None:
         asked = False
@@ -246,7 +247,7 @@ class StateClient:
                 messages = received if isinstance(received, list) else [received]
                 requests = [each for message in messages for each in self._take(message)]
             except (InvalidMessage, KeyError, TypeError, ValueError) as error:
-                log.warning("frame_dropped", url=self._url, error=str(error) or type(error).__name__)
+                log.warning("frame_dropped", url=self.url, error=str(error) or type(error).__name__)
                 continue
             await self._send(requests)
 

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import cast
 
 from cottage import keys
-from cottage.errors import CottageError, InvalidName, SettingsError
+from cottage.cli import exit_status
+from cottage.cli.state import print_stored
+from cottage.errors import SettingsError
 from cottage.redis import connect_blocking
 from deploy.runbook import inspection
 from deploy.runbook.dump import check
@@ -30,36 +32,23 @@ FOREVER_SECONDS = 1e6  # between two commands that MONITOR shows
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
-    try:
-        _check(given)
-        target = find_target()
-        say(f"target: {target}")
-        if isinstance(target, InContainer):
-            return _in_container(target, given)
-        return cast("Command", given.run)(target.url, given)
-    except (SettingsError, InvalidName) as error:
-        say(f"runbook: {error}")
-        return 2
-    except (CottageError, OSError) as error:
-        if isinstance(error, BrokenPipeError):  # `make keys | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        say(f"runbook: {error}")
-        return 1
-    except KeyboardInterrupt:
-        return 0
+    return exit_status("runbook", lambda: _run(given))
+
+
+def _run(given: argparse.Namespace) -> int:
+    _check(given)
+    target = find_target()
+    say(f"target: {target}")
+    if isinstance(target, InContainer):
+        return _in_container(target, given)
+    return cast("Command", given.run)(target.url, given)
 
 
 Command = Callable[[str, argparse.Namespace], int]
 
 
 def _state(url: str, given: argparse.Namespace) -> int:
-    with connect_blocking(url) as client:
-        value = inspection.state(client, given.symbol)
-    if value is None:
-        say(f"there is no {keys.physics_state(given.symbol)}")
-        return 1
-    print(value)
+    print_stored(url, [given.symbol])
     return 0
 
 

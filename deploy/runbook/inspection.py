@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
-from cottage import keys
 from cottage.redis import BlockingClient, subscribe, translated
 from cottage.store import batches
 
@@ -26,12 +25,6 @@ METRICS: dict[str, Sequence[str]] = {
         "aof_current_size",
     ),
 }
-
-
-def state(client: BlockingClient, symbol: str) -> str | None:
-    """The physics state as it is stored; InvalidName for what can be no symbol."""
-    value = client.get(keys.physics_state(symbol))
-    return None if value is None else _text(value)
 
 
 def stats(client: BlockingClient) -> Iterator[str]:

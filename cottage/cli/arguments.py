@@ -1,0 +1,207 @@
+"""The command line of `cottage`: what may be asked, and `--help`."""
+
+import argparse
+import math
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
+from typing import Any, NoReturn
+
+from cottage import __version__, keys, urls
+from cottage.errors import InvalidName
+from cottage.probe import SECONDS
+from cottage.protocol import BATCHES
+
+SERVER_URL = "ws://127.0.0.1:8765/ws"
+REDIS_URL = "redis://localhost:6379"
+
+URL_VARIABLE = "  COTTAGE_URL  the broadcaster's WebSocket, where --url is not given"
+REDIS_VARIABLE = """\
+  REDIS_URL    the Redis, where --redis-url is not given; a password in it is seen by nobody
+               else, while command lines are seen by every user of the machine"""
+
+COTTAGE = f"""\
+examples:
+  cottage watch SPY,QQQ     a live table
+  cottage state SPY         one JSON object
+  cottage probe --full      does everything up to feynman work?
+  cottage watch --help      what a command can do
+
+environment:
+{URL_VARIABLE}
+{REDIS_VARIABLE}
+
+exit status:
+  0  done; also after Ctrl-C, and when a pipe is closed
+  1  it could not be done, and one line says why
+  2  what was asked is wrong, or a package for it is missing
+"""
+
+WATCH = f"""\
+On a terminal it is a table that is redrawn twice a second, so that ages grow though nothing
+comes. Stale and expired rows are coloured, and say which hop is broken. Elsewhere (a pipe, a
+file) it is JSON lines, as with --json:
+
+  {{"symbol":"SPY","state":{{"regime":"Gaussian",…}},"freshness":"live","cause":null,"age":0.412}}
+
+one for each change of a state, and of how fresh it is. `age` is in seconds since the sample;
+`state` is null where there is none. A slow reader gets the newest state of each symbol. What is
+wrong with the connection goes to standard error, and a server that is away is waited for.
+
+examples:
+  cottage watch                                      all symbols
+  cottage watch SPY,QQQ --url wss://example.org/ws
+  cottage watch --once                               the table, once
+  cottage watch SPY --json | jq -r .state.regime
+  cottage watch SPY --json | head -1
+
+environment:
+{URL_VARIABLE}
+
+exit status:
+  0  after Ctrl-C, when a pipe is closed, and with --once
+  1  with --once: no server in time; or the server refuses this client for good
+  2  a bad symbol or option; or the table needs rich:
+     pip install 'curiosity-cottage[terminal]'
+"""
+
+STATE = f"""\
+It is the state as `physics:state:SYMBOL` has it, with `symbol`, and with `freshness`: `status`
+(live, stale or expired), `cause` (the broken hop), `age_ms` by Redis's clock, and `origin`. One
+line for each symbol.
+
+examples:
+  cottage state SPY
+  cottage state SPY QQQ | jq .regime
+  cottage state SPY --max-age 3 > state.json || echo "not to be used"
+  cottage state SPY --stored       what Redis has, unchecked
+
+environment:
+{REDIS_VARIABLE}
+
+exit status:
+  0  all were printed
+  1  Redis does not answer or has no such state, or one is older than --max-age: one line says
+     which, and the others are printed
+  2  a bad symbol, option or URL
+"""
+
+PROBE = f"""\
+It goes where clients go, through a handshake, a SNAPSHOT and a HEARTBEAT, and takes {SECONDS:g} seconds
+at most. Without --full a broadcaster is healthy also while the bridge, Redis or feynman is away,
+which a restart of it would not mend.
+
+examples:
+  cottage probe
+  cottage probe --full --url ws://10.0.0.7:8765/ws
+
+environment:
+{URL_VARIABLE}
+
+exit status:
+  0  clients are served (with --full: and feynman is heard through the whole chain)
+  1  they are not, and one line says why
+  2  a bad option or URL
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its help is laid out here; what is wrong takes one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> argparse.Namespace:
+    """What was asked; exits with 0 after --help and --version, with 2 for what is wrong."""
+    parser = _Parser(
+        prog="cottage", description="The market's physics state, and how far it can be trusted.", epilog=COTTAGE
+    )
+    parser.add_argument("--version", action="version", version=f"cottage {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    watch, state, probe = (
+        commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
+        for name, text, epilog in (
+            ("watch", "follow states over a broadcaster's WebSocket", WATCH),
+            ("state", "print states that Redis has", STATE),
+            ("probe", "say what a client finds at a broadcaster", PROBE),
+        )
+    )
+    watch.add_argument("symbols", nargs="*", type=_symbols, metavar="SYMBOLS", help="such as SPY,QQQ (default: all)")
+    state.add_argument("symbols", nargs="+", type=_symbols, metavar="SYMBOL", help="such as SPY")
+    for command in (watch, probe):
+        command.add_argument(
+            "--url",
+            type=_url,
+            default=environment.get("COTTAGE_URL") or SERVER_URL,
+            help=f"WebSocket of a broadcaster (default: COTTAGE_URL, else {SERVER_URL})",
+        )
+    _add_watch(watch)
+    _add_state(state, environment)
+    probe.add_argument("--full", action="store_true", help="feynman must be heard through the whole chain")
+    given = parser.parse_args(arguments)
+    if "symbols" in given:
+        given.symbols = list(dict.fromkeys(chain.from_iterable(given.symbols)))
+        if given.command == "state" and not given.symbols:
+            state.error("which symbol?")
+    return given
+
+
+def _add_watch(watch: argparse.ArgumentParser) -> None:
+    watch.add_argument(
+        "--batch",
+        type=int,
+        metavar="MS",
+        choices=(0, *BATCHES),
+        default=0,
+        help="milliseconds for which the server gathers changes, for thousands of symbols (default: 0, not at all)",
+    )
+    watch.add_argument("--json", action="store_true", help="JSON lines, also on a terminal")
+    watch.add_argument("--once", action="store_true", help="what there is now, whole, and end")
+    watch.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        default=5.0,
+        help="with --once: how long a server is waited for (default: 5)",
+    )
+
+
+def _add_state(state: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    schemes = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
+    state.add_argument(
+        "--redis-url",
+        metavar="URL",
+        default=environment.get("REDIS_URL") or REDIS_URL,
+        help=f"{schemes} (default: REDIS_URL, else {REDIS_URL})",
+    )
+    what = state.add_mutually_exclusive_group()
+    what.add_argument("--stored", action="store_true", help="the value as it is in Redis, unchecked")
+    what.add_argument(
+        "--max-age", type=_seconds, metavar="SECONDS", help="refuse a state that is older (default: any age will do)"
+    )
+
+
+def _symbols(text: str) -> list[str]:
+    try:
+        return [keys.symbol(name.strip()) for name in text.split(",") if name.strip()]
+    except InvalidName as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _url(text: str) -> str:
+    try:
+        return urls.websocket(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error} (COTTAGE_URL, where it is not given)") from error
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) < math.inf:  # so worded, NaN is refused as well
+            return seconds
+    raise argparse.ArgumentTypeError("must be seconds from 0")

@@ -1,0 +1,153 @@
+"""The table of `cottage watch`, with rich. Pure: a view and a size in, something to print out.
+
+Columns have fixed widths, so that nothing moves from one redraw to the next. Those that do not fit are left out from
+the right, rows from the bottom, and a last line says so.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from cottage.cli.view import Row, View, words
+from cottage.client.replica import Phase
+from cottage.state import CRITICAL, LEVY_STABLE, PILLARS, WAIT, WAIT_RETURNS, finite
+
+GAP = 2
+"""Between two columns, of which one is the box's."""
+AROUND_ROWS = 5
+"""Lines that are no rows: two above the table, its head with a rule, and the last one."""
+
+PHASES = {
+    Phase.CONNECTED: "green",
+    Phase.CONNECTING: "yellow",
+    Phase.RECONNECTING: "red",
+    Phase.REFUSED: "red",
+    Phase.CLOSED: "red",
+}
+ROWS = {"live": "", "stale": "yellow dim", "expired": "red dim", "undated": "dim", "missing": "dim"}
+LABELS = {"live": "green", "stale": "yellow not dim", "expired": "red not dim", "undated": "dim", "missing": "dim"}
+REGIMES = {WAIT: "dim", LEVY_STABLE: "cyan", CRITICAL: "bold magenta"}
+
+
+class Column(NamedTuple):
+    heading: str
+    width: int
+    text: Callable[[Row], Text]
+    right: bool = True
+
+
+def render(view: View, width: int, height: int | None = None) -> Group:
+    """What fills `width` and `height` at most; None shows all rows."""
+    symbols = view.symbols
+    columns, hidden = _fitting(symbols, width)
+    shown = symbols if height is None else symbols[: max(1, height - AROUND_ROWS)]
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
+    for column in columns:
+        justify = "right" if column.right else "left"
+        table.add_column(column.heading, width=column.width, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for symbol in shown:
+        row = view.row(symbol)
+        table.add_row(*(column.text(row) for column in columns), style=ROWS[row.freshness])
+    notes = [f"and {len(symbols) - len(shown)} more"] if len(shown) < len(symbols) else []
+    if hidden:
+        notes.append(f"a wider terminal shows {', '.join(column.heading for column in hidden)} too")
+    if not shown:
+        notes.append("no states yet" if view.phase is Phase.CONNECTED else "waiting for the server")
+    last = [_line(Text("; ".join(notes), "dim"))] if notes else []
+    return Group(
+        _line(_summary(view, symbols)), _line(Text(_printable(view.problem or ""), "bold yellow")), table, *last
+    )
+
+
+def _fitting(symbols: Sequence[str], width: int) -> tuple[list[Column], list[Column]]:
+    """The columns from the left that fit, and the others."""
+    columns = [Column("symbol", max(map(len, ("symbol", *symbols))), lambda row: Text(row.symbol), False), *COLUMNS]
+    while len(columns) > 2 and sum(column.width + GAP for column in columns) - GAP > width:
+        columns.pop()
+    return columns, COLUMNS[len(columns) - 1 :]
+
+
+def _line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _summary(view: View, symbols: Sequence[str]) -> Text:
+    total = len(symbols)
+    found = Counter(view.freshness(symbol)[0] for symbol in symbols)
+    counts = Text(", ").join(Text(f"{found[name]} {name}", LABELS[name]) for name in ROWS if found[name])
+    return Text.assemble(
+        (f"● {view.phase}", f"bold {PHASES[view.phase]}"),
+        (f" {view.url}  ", "dim"),
+        (f"{total} symbol{'' if total == 1 else 's'}", "bold"),
+        ": " if found else "",
+        counts,
+    )
+
+
+def _freshness(row: Row) -> Text:
+    text = {"undated": "no time", "missing": "no state"}.get(row.freshness, row.freshness)
+    if row.cause is not None:
+        text += f": {words(row.cause)}"
+    return Text(_printable(text), LABELS[row.freshness])
+
+
+def _regime(row: Row) -> Text:
+    regime, nonzero = _field(row, "regime"), _field(row, "nonzero")
+    text = _printable(regime)
+    if regime == WAIT and finite(nonzero):
+        text = f"{WAIT} {nonzero} of {WAIT_RETURNS}"
+    return Text(text, REGIMES.get(text.partition(" ")[0] if regime == WAIT else text, ""))
+
+
+def _age(row: Row) -> Text:
+    age = row.age
+    if age is None:
+        return Text("")
+    for limit, unit, name in ((100.0, 1.0, "s"), (6000.0, 60.0, "min"), (172_800.0, 3600.0, "h")):
+        if age < limit:
+            return Text(f"{age:.1f} s" if name == "s" else f"{age // unit:.0f} {name}")
+    return Text(f"{age // 86_400:.0f} d")
+
+
+def _price(row: Row) -> Text:
+    price = _field(row, "price")
+    if not finite(price):
+        return Text("")
+    if abs(price) < 1:
+        return Text(f"{price:.6g}")
+    whole, _, decimals = f"{price:,.4f}".partition(".")
+    return Text(f"{whole}.{decimals.rstrip('0'):0<2}")
+
+
+def _number(name: str, form: str = ".2f") -> Callable[[Row], Text]:
+    def text(row: Row) -> Text:
+        value = _field(row, name)
+        return Text(f"{round(value, 2) + 0.0:{form}}" if finite(value) else "")  # + 0.0: no "-0.00"
+
+    return text
+
+
+def _field(row: Row, name: str) -> Any:
+    return None if row.state is None else row.state.data.get(name)
+
+
+def _printable(value: object) -> str:
+    """Text as it came from elsewhere, without what a terminal would take for a command."""
+    return "".join(each if each.isprintable() else "�" for each in value) if isinstance(value, str) else ""
+
+
+COLUMNS = [
+    Column("price", 12, _price),
+    Column("age", 7, _age),
+    Column("freshness", 21, _freshness, right=False),
+    Column("regime", 13, _regime, right=False),
+    Column("α", 5, _number("alpha")),
+    *(Column(name, max(len(name), 7), _number(name, "+.2f" if name == "momentum" else ".2f")) for name in PILLARS),
+    Column("source", 10, lambda row: Text(_printable(_field(row, "source"))), right=False),
+]

@@ -1,0 +1,39 @@
+"""`cottage watch` on a terminal: a table on a screen of its own, which is redrawn in place."""
+
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+
+from cottage.cli.table import render
+from cottage.cli.view import View
+
+WIDE = 200
+"""Characters in a line of a file: all columns."""
+
+
+class LiveTable:
+    seconds = 0.5
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._console = Console(highlight=False)
+        self._live = Live(console=self._console, screen=True, auto_refresh=False)
+
+    def changed(self, symbol: str) -> None:
+        """It is shown with the next redraw."""
+
+    def tick(self) -> None:
+        self._live.update(render(self._view, *self._console.size), refresh=True)
+
+    def whole(self) -> None:
+        if not self._console.is_terminal:
+            self._console.width = WIDE
+        self._console.print(render(self._view, self._console.width))
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._live.stop()

@@ -1,0 +1,101 @@
+"""What `cottage watch` shows of a client: a row for each symbol, and what is wrong, in words. Pure."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from cottage.client.replica import Phase, ReplicaState
+from cottage.client.state_client import StateClient
+from cottage.clock import iso_millis
+from cottage.urls import redacted
+
+PROBLEMS = {
+    "bridge_down": "the bridge is down: the broadcaster has lost its source",
+    "redis_down": "Redis is down: the bridge cannot read it",
+    "writer_down": "the writer is down: feynman has stopped writing states",
+    "server_down": "the server is silent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    symbol: str
+    state: ReplicaState | None
+    """None where there is none."""
+    freshness: str
+    cause: str | None
+    age: float | None
+    """Seconds since the sample."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """A line of `cottage watch --json`."""
+        return {
+            "symbol": self.symbol,
+            "state": None if self.state is None else _published(self.state),
+            "freshness": self.freshness,
+            "cause": self.cause,
+            "age": None if self.age is None else round(self.age, 3),
+        }
+
+
+class View:
+    """A client as it is shown. Nothing is computed before it is asked for: there may be thousands of symbols."""
+
+    def __init__(self, client: StateClient, wanted: Sequence[str] = ()) -> None:
+        """`wanted`: symbols in the order in which they were asked for; none is all, by name."""
+        self._client = client
+        self._wanted = wanted
+
+    @property
+    def url(self) -> str:
+        return redacted(self._client.url)
+
+    @property
+    def phase(self) -> Phase:
+        return self._client.phase
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        return self._wanted or sorted(self._client.states)
+
+    @property
+    def missing(self) -> Collection[str]:
+        """Asked for, and without a state."""
+        return self._client.missing
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing, or nothing new, is coming; None where that is not so, or not known yet."""
+        client = self._client
+        if client.phase is not Phase.CONNECTED:
+            return client.problem
+        if any(client.cause(symbol) == "server_down" for symbol in islice(client.states, 1)):  # or none
+            return PROBLEMS["server_down"]
+        upstream = client.upstream
+        if upstream is None or upstream.status == "live":
+            return None
+        cause = upstream.cause
+        return "the server has lost its source" if cause is None else PROBLEMS.get(cause, words(cause))
+
+    def freshness(self, symbol: str) -> tuple[str, str | None]:
+        """`live`, `stale`, `expired`, `undated` or `missing`, and the cause of what is stale or expired."""
+        return self._client.freshness(symbol), self._client.cause(symbol)
+
+    def row(self, symbol: str) -> Row:
+        return Row(symbol, self._client.states.get(symbol), *self.freshness(symbol), self._client.age(symbol))
+
+
+def words(cause: str) -> str:
+    """Such as "feed down" and "Redis down"."""
+    return cause.replace("_", " ").replace("redis", "Redis")
+
+
+def _published(state: ReplicaState) -> dict[str, Any]:
+    """The fields of a PHYSICS_UPDATE, in one object."""
+    fields = dict(state.data)
+    if state.time is not None:
+        fields["timestamp"] = iso_millis(state.time)
+    if state.version is not None:
+        fields["epoch"], fields["seq"] = state.version
+    return fields

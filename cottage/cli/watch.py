@@ -1,0 +1,96 @@
+"""`cottage watch`: follows a broadcaster, and shows what it sends as a table that is redrawn, or as JSON lines."""
+
+import asyncio
+import os
+import signal
+import sys
+from argparse import Namespace
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from cottage.cli.lines import JsonLines
+from cottage.cli.view import View
+from cottage.client.state_client import StateClient
+from cottage.errors import MissingExtra
+from cottage.probe import Unhealthy
+
+HEARTBEAT_POLL_SECONDS = 0.02
+
+
+class Display(AbstractContextManager["Display"], Protocol):
+    """Where states go; entered while they are followed."""
+
+    seconds: float
+    """Between two calls of `tick`."""
+
+    def __init__(self, view: View) -> None: ...
+
+    def changed(self, symbol: str) -> None:
+        """Its state changed, or went."""
+
+    def tick(self) -> None:
+        """Time has passed: ages have grown."""
+
+    def whole(self) -> None:
+        """Show all that there is, once."""
+
+
+def watch(given: Namespace) -> None:
+    """Returns with --once only. Raises Unhealthy where no server is found then, and MissingExtra."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C, so that the terminal is left as it was
+    on_terminal = sys.stdout.isatty() and os.environ.get("TERM") not in (None, "dumb")
+    as_lines = given.json or not (given.once or on_terminal)
+    asyncio.run(_watch(given, JsonLines if as_lines else _table()))
+
+
+def _table() -> type[Display]:
+    try:
+        from cottage.cli.terminal import LiveTable
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"the table needs {error.name}: pip install 'curiosity-cottage[terminal]' (--json does without)"
+        ) from error
+    return LiveTable
+
+
+async def _watch(given: Namespace, kind: type[Display]) -> None:
+    async with StateClient.connect(given.url, symbols=given.symbols or None, batch=given.batch) as client:
+        view = View(client, given.symbols)
+        display = kind(view)
+        if not given.once:
+            await _follow(client, display)
+        try:
+            async with asyncio.timeout(given.timeout):
+                await _caught_up(client)
+        except TimeoutError:
+            why = f": {client.problem}" if client.problem else ""
+            raise Unhealthy(f"{view.url} does not tell its states within {given.timeout:g} s{why}") from None
+        display.whole()
+
+
+async def _follow(client: StateClient, display: Display) -> None:
+    """For ever. Raises what the client or the display does."""
+    changes = asyncio.create_task(_show_changes(client, display))
+    try:
+        with display:
+            while not changes.done():
+                display.tick()
+                await asyncio.wait((changes,), timeout=display.seconds)
+        changes.result()
+    finally:
+        changes.cancel()
+        await asyncio.wait((changes,))
+
+
+async def _show_changes(client: StateClient, display: Display) -> None:
+    await _caught_up(client)
+    async for symbol, _ in client.changes():
+        display.changed(symbol)
+
+
+async def _caught_up(client: StateClient) -> None:
+    """Until all states are here, and how far they may be trusted, which comes just after them."""
+    await client.synced()
+    while client.upstream is None:
+        await asyncio.sleep(HEARTBEAT_POLL_SECONDS)
+        await client.synced()
