@@ -1,10 +1,14 @@
 """The command `cottage`: the market's physics state for a person at a terminal, or for a shell script.
 
-arguments.py   what may be asked, and --help
-view.py        what is shown of a client, in words and as JSON; pure
-table.py       the table; pure, and the only module that needs rich
-watch.py       `cottage watch`: a table that is redrawn, or lines for a pipe
-state.py       `cottage state`
+    arguments.py    what may be asked, and --help
+    print_state.py  `cottage state`
+    watch.py        `cottage watch`: follows a broadcaster, and shows what it sends on one of two displays
+    terminal.py     a table on a terminal, which is redrawn in place
+    table.py        what it looks like; pure
+    lines.py        JSON lines, for pipes
+    view.py         what either shows of a client, in words; pure
+
+Only terminal.py and table.py need rich.
 """
 
 import asyncio
@@ -54,12 +58,12 @@ def _watch(given: Namespace) -> int:
 
 
 def _state(given: Namespace) -> int:
-    from cottage.cli import state
+    from cottage.cli import print_state
 
     if given.stored:
-        state.print_stored(given.redis_url, given.symbols)
+        print_state.print_stored(given.redis_url, given.symbols)
     else:
-        state.print_states(given.redis_url, given.symbols, given.max_age)
+        print_state.print_states(given.redis_url, given.symbols, given.max_age)
     return 0
 
 

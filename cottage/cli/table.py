@@ -4,7 +4,6 @@ Columns have fixed widths, so that nothing moves from one redraw to the next. Th
 the right, rows from the bottom, and a last line says so.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +12,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from cottage.cli.view import Row, View, words
+from cottage.cli.view import SymbolRow, View, words
 from cottage.client.replica import Phase
-from cottage.state import CRITICAL, LEVY_STABLE, PILLARS, WAIT, WAIT_RETURNS, finite
+from cottage.fields import finite
+from cottage.state import CRITICAL, LEVY_STABLE, PILLARS, WAIT, WAIT_RETURNS
 
 GAP = 2
 """Between two columns, of which one is the box's."""
@@ -37,7 +37,7 @@ REGIMES = {WAIT: "dim", LEVY_STABLE: "cyan", CRITICAL: "bold magenta"}
 class Column(NamedTuple):
     heading: str
     width: int
-    text: Callable[[Row], Text]
+    text: Callable[[SymbolRow], Text]
     right: bool = True
 
 
@@ -79,7 +79,7 @@ def _line(text: Text) -> Text:
 
 def _summary(view: View, symbols: Sequence[str]) -> Text:
     total = len(symbols)
-    found = Counter(view.freshness(symbol)[0] for symbol in symbols)
+    found = view.counts(symbols)
     counts = Text(", ").join(Text(f"{found[name]} {name}", LABELS[name]) for name in ROWS if found[name])
     return Text.assemble(
         (f"● {view.phase}", f"bold {PHASES[view.phase]}"),
@@ -90,14 +90,14 @@ def _summary(view: View, symbols: Sequence[str]) -> Text:
     )
 
 
-def _freshness(row: Row) -> Text:
+def _freshness(row: SymbolRow) -> Text:
     text = {"undated": "no time", "missing": "no state"}.get(row.freshness, row.freshness)
     if row.cause is not None:
         text += f": {words(row.cause)}"
     return Text(_printable(text), LABELS[row.freshness])
 
 
-def _regime(row: Row) -> Text:
+def _regime(row: SymbolRow) -> Text:
     regime, nonzero = _field(row, "regime"), _field(row, "nonzero")
     text = _printable(regime)
     if regime == WAIT and finite(nonzero):
@@ -105,7 +105,7 @@ def _regime(row: Row) -> Text:
     return Text(text, REGIMES.get(text.partition(" ")[0] if regime == WAIT else text, ""))
 
 
-def _age(row: Row) -> Text:
+def _age(row: SymbolRow) -> Text:
     age = row.age
     if age is None:
         return Text("")
@@ -115,25 +115,27 @@ def _age(row: Row) -> Text:
     return Text(f"{age // 86_400:.0f} d")
 
 
-def _price(row: Row) -> Text:
+def _price(row: SymbolRow) -> Text:
     price = _field(row, "price")
     if not finite(price):
         return Text("")
     if abs(price) < 1:
         return Text(f"{price:.6g}")
+    if abs(price) >= 10_000:
+        return Text(f"{price:,.2f}")
     whole, _, decimals = f"{price:,.4f}".partition(".")
     return Text(f"{whole}.{decimals.rstrip('0'):0<2}")
 
 
-def _number(name: str, form: str = ".2f") -> Callable[[Row], Text]:
-    def text(row: Row) -> Text:
+def _number(name: str, form: str = ".2f") -> Callable[[SymbolRow], Text]:
+    def text(row: SymbolRow) -> Text:
         value = _field(row, name)
         return Text(f"{round(value, 2) + 0.0:{form}}" if finite(value) else "")  # + 0.0: no "-0.00"
 
     return text
 
 
-def _field(row: Row, name: str) -> Any:
+def _field(row: SymbolRow, name: str) -> Any:
     return None if row.state is None else row.state.data.get(name)
 
 

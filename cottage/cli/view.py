@@ -1,6 +1,7 @@
 """What `cottage watch` shows of a client: a row for each symbol, and what is wrong, in words. Pure."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -19,7 +20,7 @@ PROBLEMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SymbolRow:
     symbol: str
     state: ReplicaState | None
     """None where there is none."""
@@ -82,8 +83,12 @@ class View:
         """`live`, `stale`, `expired`, `undated` or `missing`, and the cause of what is stale or expired."""
         return self._client.freshness(symbol), self._client.cause(symbol)
 
-    def row(self, symbol: str) -> Row:
-        return Row(symbol, self._client.states.get(symbol), *self.freshness(symbol), self._client.age(symbol))
+    def counts(self, symbols: Iterable[str]) -> Counter[str]:
+        """How many there are of each freshness."""
+        return Counter(map(self._client.freshness, symbols))
+
+    def row(self, symbol: str) -> SymbolRow:
+        return SymbolRow(symbol, self._client.states.get(symbol), *self.freshness(symbol), self._client.age(symbol))
 
 
 def words(cause: str) -> str:

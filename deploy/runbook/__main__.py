@@ -18,7 +18,7 @@ from typing import cast
 
 from cottage import keys
 from cottage.cli import exit_status
-from cottage.cli.state import print_stored
+from cottage.cli.print_state import print_stored
 from cottage.errors import SettingsError
 from cottage.redis import connect_blocking
 from deploy.runbook import inspection

@@ -1,0 +1,124 @@
+"""The command line: what it understands, what it refuses in one line, and what --help tells."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cottage import __version__
+from cottage.cli import main
+from cottage.cli.arguments import parse
+from tests.support import ROOT
+
+
+def test_defaults() -> None:
+    watch = parse(["watch"], {})
+    assert (watch.symbols, watch.url, watch.batch) == ([], "ws://127.0.0.1:8765/ws", 0)
+    assert (watch.json, watch.once, watch.timeout) == (False, False, 5.0)
+    state = parse(["state", "SPY"], {})
+    assert (state.redis_url, state.stored, state.max_age) == ("redis://localhost:6379", False, None)
+    assert parse(["probe"], {}).full is False
+
+
+def test_symbols_are_those_named_each_once_in_their_order() -> None:
+    assert parse(["watch", "SPY,QQQ", "A, SPY,"], {}).symbols == ["SPY", "QQQ", "A"]
+    assert parse(["watch", ""], {}).symbols == [], "an empty variable is all"
+    assert parse(["state", "B", "A,B"], {}).symbols == ["B", "A"]
+
+
+def test_the_environment_says_where_and_a_flag_wins() -> None:
+    environment = {"COTTAGE_URL": "wss://a/ws", "REDIS_URL": "redis://a"}
+    assert parse(["probe"], environment).url == "wss://a/ws"
+    assert parse(["watch", "--url", "ws://b/ws"], environment).url == "ws://b/ws"
+    assert parse(["state", "SPY"], environment).redis_url == "redis://a"
+    assert parse(["state", "SPY", "--redis-url", "redis://b"], environment).redis_url == "redis://b"
+    assert parse(["probe"], {"COTTAGE_URL": ""}).url == "ws://127.0.0.1:8765/ws"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ([], "COMMAND"),
+        (["peek"], "peek"),
+        (["watch", "spy"], "bad symbol 'spy'"),
+        (["watch", "SPY,../etc"], "bad symbol '../etc'"),
+        (["watch", "--batch", "7"], "--batch"),
+        (["watch", "--timeout", "soon"], "must be seconds from 0"),
+        (["watch", "--url", "http://host/"], "must look like ws://host:port/ws"),
+        (["probe", "--url", "ws://user:secret@host:port/ws"], "must look like"),
+        (["state"], "SYMBOL"),
+        (["state", ","], "which symbol?"),
+        (["state", "SPY", "--max-age", "nan"], "must be seconds from 0"),
+        (["state", "SPY", "--max-age", "-1"], "--max-age"),
+        (["state", "SPY", "--stored", "--max-age", "3"], "not allowed with"),
+        (["state", "SPY", "--redis", "redis://h"], "unrecognized"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments, {})
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("cottage")
+    assert word in line
+    assert "--help)" in line
+    assert "secret" not in line
+    assert said.out == ""
+
+
+HELP: dict[str, tuple[str, ...]] = {
+    "": ("watch", "state", "probe", "--version", "cottage watch SPY,QQQ", "COTTAGE_URL", "REDIS_URL"),
+    "watch": (
+        "--url",
+        "8765/ws)",
+        "--batch",
+        "--json",
+        "--once",
+        "--timeout",
+        "default: all",
+        "COTTAGE_URL",
+        "| head -1",
+    ),
+    "state": (
+        "--redis-url",
+        "redis://localhost:6379)",
+        "--stored",
+        "--max-age",
+        "REDIS_URL",
+        "cottage state SPY QQQ",
+    ),
+    "probe": ("--url", "--full", "5 seconds", "COTTAGE_URL", "cottage probe --full"),
+}
+
+
+@pytest.mark.parametrize("command", HELP)
+def test_help_is_complete(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:secret@h")
+    with pytest.raises(SystemExit) as ended:
+        parse([*command.split(), "--help"])
+    assert ended.value.code == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for text in (*HELP[command], "examples:", "environment:", "exit status: 0 ", " 1 ", " 2 "):
+        assert text in told
+    assert "secret" not in told
+
+
+def test_it_runs_as_a_module_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cottage", "--version"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == f"cottage {__version__}\n"
+
+
+def test_where_nobody_listens_the_probe_fails_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", "--url", "ws://user:secret@127.0.0.1:1/ws"]) == 1
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("cottage: ws://user:***@127.0.0.1:1/ws: ")
+    assert said.out == ""

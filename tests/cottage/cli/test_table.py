@@ -1,0 +1,168 @@
+"""What the table looks like, by what a client was told."""
+
+import io
+from typing import Any
+
+import orjson
+import pytest
+from rich.console import Console
+
+from cottage.cli.table import render
+from cottage.cli.view import View
+from cottage.client.state_client import StateClient
+from cottage.clock import SystemClock, iso_millis
+from cottage.freshness import USUAL, Freshness
+from cottage.protocol import heartbeat
+from tests.common.fanout.wires import snapshot, update
+
+NOW = 1_700_000_000.0
+
+
+class StandingClock(SystemClock):
+    seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class Watched:
+    """A client whose messages come from the test, at the time of `clock`."""
+
+    def __init__(self, *wanted: str) -> None:
+        self.clock = StandingClock()
+        self.client = StateClient("ws://user:secret@h/ws", wanted or None, 0, USUAL, self.clock)
+        self.client._replica.connected(self.clock.seconds)
+        self.view = View(self.client, wanted)
+
+    def hears(self, *messages: bytes) -> None:
+        for message in messages:
+            self.client._replica.take(orjson.loads(message), self.clock.seconds)
+
+    def live(self) -> None:
+        self.hears(snapshot(), heartbeat(iso_millis(NOW), Freshness("live", None, 0.1), None))
+
+    def holds(self, symbol: str, seq: int = 1, age: float = 0.5, **data: Any) -> None:
+        fields = orjson.loads(update(symbol, 1, seq, **data))
+        self.hears(orjson.dumps({**fields, "timestamp": iso_millis(NOW - age)}))
+
+    def shown(self, width: int = 200, height: int | None = None) -> list[str]:
+        out = io.StringIO()
+        Console(file=out, width=width).print(render(self.view, width, height))
+        return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+@pytest.fixture
+def watched() -> Watched:
+    watched = Watched()
+    watched.live()
+    return watched
+
+
+@pytest.mark.parametrize(
+    ("price", "text"),
+    [
+        (450.0, "450.00"),
+        (1_234_567.891, "1,234,567.89"),
+        (1.23456, "1.2346"),
+        (0.000012345678, "1.23457e-05"),
+        (0.5, "0.5"),
+        (None, ""),
+        ("450", ""),
+        (True, ""),
+    ],
+)
+def test_prices(watched: Watched, price: object, text: str) -> None:
+    watched.holds("SPY", price=price)
+    assert watched.shown()[4].split()[:2] == (["SPY", text] if text else ["SPY", "0.5"])
+
+
+@pytest.mark.parametrize(
+    ("age", "text", "freshness"),
+    [
+        (0.04, "0.0 s", "live"),
+        (9.9, "9.9 s", "live"),
+        (59.94, "59.9 s", "stale: market quiet"),
+        (100.0, "1 min", "expired: market quiet"),
+        (5999.0, "99 min", "expired: market quiet"),
+        (6000.0, "1 h", "expired: market quiet"),
+        (200_000.0, "2 d", "expired: market quiet"),
+    ],
+)
+def test_ages_and_what_they_mean(watched: Watched, age: float, text: str, freshness: str) -> None:
+    watched.holds("SPY", age=age, price=1.0)
+    assert f"{text}  {freshness} " in watched.shown()[4]
+
+
+def test_ages_grow_and_silence_is_told_though_nothing_comes(watched: Watched) -> None:
+    watched.holds("SPY")
+    assert "0.5 s  live" in watched.shown()[4]
+    watched.clock.seconds += 2.5
+    assert "3.0 s  live" in watched.shown()[4]
+    watched.clock.seconds += 1
+    assert "4.0 s  stale: server down" in watched.shown()[4]
+    assert watched.shown()[:2] == ["● connected ws://user:***@h/ws  1 symbol: 1 stale", "the server is silent"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "problem", "words"),
+    [
+        ("bridge_down", "the bridge is down: the broadcaster has lost its source", "stale: bridge down"),
+        ("redis_down", "Redis is down: the bridge cannot read it", "stale: Redis down"),
+        ("writer_down", "the writer is down: feynman has stopped writing states", "stale: writer down"),
+    ],
+)
+def test_a_problem_upstream_is_said_in_words(watched: Watched, cause: Any, problem: str, words: str) -> None:
+    watched.holds("SPY")
+    watched.hears(heartbeat(iso_millis(NOW), Freshness("stale", cause, 4.0), None))
+    assert watched.shown()[1] == problem
+    assert words in watched.shown()[4]
+
+
+def test_regimes(watched: Watched) -> None:
+    watched.holds("A", regime="WAIT", nonzero=23)
+    watched.holds("B", regime="WAIT")
+    watched.holds("C", regime="Lévy Stable", alpha=1.5)
+    shown = watched.shown()
+    assert "WAIT 23 of 64" in shown[4]
+    assert " of 64" not in shown[5]
+    assert "Lévy Stable     1.50" in shown[6]
+
+
+def test_those_asked_for_come_in_their_order_with_what_is_missing() -> None:
+    watched = Watched("QQQ", "AAA")
+    watched.hears(snapshot(missing=("AAA",)), heartbeat(iso_millis(NOW), Freshness("live", None, 0.1), None))
+    watched.holds("QQQ")
+    shown = watched.shown()
+    assert shown[0].endswith("2 symbols: 1 live, 1 missing")
+    assert [line.split()[0] for line in shown[4:]] == ["QQQ", "AAA"]
+    assert shown[5].split() == ["AAA", "no", "state"]
+
+
+def test_what_came_from_elsewhere_commands_no_terminal(watched: Watched) -> None:
+    watched.holds("SPY", source="\x1b[2Jevil\u202e", regime="\x07", alpha="[red]1", mass=float("1e300"))
+    text = "\n".join(watched.shown(300))
+    assert "�[2Jevil�" in text
+    assert not any(bad in text for bad in ("\x1b", "\x07", "\u202e"))
+
+
+@pytest.mark.parametrize("width", [24, 43, 60, 80, 100, 133, 134, 135, 136, 200])
+@pytest.mark.parametrize("height", [3, 6, 10, 24])
+def test_it_never_exceeds_the_terminal(watched: Watched, width: int, height: int) -> None:
+    for number in range(9):
+        watched.holds(f"SYMBOL-{number}", price=100.0, source="simulate")
+    shown = watched.shown(width, height)
+    assert len(shown) <= max(height, 6), "one row at least"
+    assert max(map(len, shown)) <= width
+    rows = [line for line in shown if line.startswith("SYMBOL-")]
+    assert len(rows) == min(9, max(1, height - 5))
+    told = shown[-1]
+    assert told.startswith(f"and {9 - len(rows)} more") == (len(rows) < 9)
+    assert ("source" in shown[2]) == (width >= 137), "columns are left out whole"
+
+
+def test_before_there_is_anything() -> None:
+    watched = Watched()
+    assert watched.shown()[0] == "● connecting ws://user:***@h/ws  0 symbols"
+    assert watched.shown()[-1] == "waiting for the server"
+    watched.live()
+    assert watched.shown()[-1] == "no states yet"

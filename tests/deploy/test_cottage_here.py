@@ -1,0 +1,31 @@
+"""`make table` and `make probe` find the run of this folder."""
+
+from pathlib import Path
+
+from deploy.run_directory import write_urls
+from tests.support import program
+
+
+async def probed(folder: Path, **environment: str) -> str:
+    """The one line that `make probe` says where nobody listens."""
+    env = {"RUN_DIR": str(folder), **environment}
+    async with program(["-m", "deploy.cottage_here", "probe"], env) as running:
+        assert await running.ended() == 1
+        (line,) = running.errors
+        return line
+
+
+async def test_the_run_is_asked_unless_an_address_is_given(tmp_path: Path) -> None:
+    write_urls(tmp_path, {"WEBSOCKET_URL": "ws://127.0.0.1:1/ws", "REDIS_URL": "redis://127.0.0.1:1"})
+    assert "ws://127.0.0.1:1/ws" in await probed(tmp_path)
+    assert "ws://127.0.0.1:2/ws" in await probed(tmp_path, COTTAGE_URL="ws://127.0.0.1:2/ws")
+
+
+async def test_a_run_that_is_gone_is_not_asked(tmp_path: Path) -> None:
+    (tmp_path / "urls.env").write_text("WEBSOCKET_URL=ws://127.0.0.1:1/ws\nRUN_PID=0\n")
+    assert "ws://127.0.0.1:3/ws" in await probed(tmp_path, COTTAGE_URL="ws://127.0.0.1:3/ws")
+    async with program(
+        ["-m", "deploy.cottage_here", "watch", "--once", "--timeout", "0"], {"RUN_DIR": str(tmp_path)}
+    ) as run:
+        assert await run.ended() == 1
+        assert "ws://127.0.0.1:8765/ws" in run.errors[0]
