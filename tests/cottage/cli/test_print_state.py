@@ -7,9 +7,9 @@ import pytest
 
 from cottage.cli import main
 from cottage.clock import iso_millis
-from cottage.fields import Version
 from cottage.redis import Client
 from cottage.state import PhysicsState
+from cottage.version import Version
 from deploy.redis_server import free_port
 from deploy.runbook.__main__ import main as runbook
 from tests.integration.fanout import put

@@ -17,10 +17,10 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from cottage import keys
 from cottage.clock import iso_millis
-from cottage.fields import Version
 from cottage.protocol import Close
 from cottage.redis import Client
 from cottage.state import PhysicsState
+from cottage.version import Version
 from deploy.redis_server import Server, free_port, start
 from tests.cottage.cli.terminal import Terminal, terminal
 from tests.integration.fanout import beat, bridging, broadcasting, write
