@@ -5,7 +5,7 @@ the right, rows from the bottom, and a last line says so.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rich import box
 from rich.console import Group
@@ -38,7 +38,7 @@ class Column(NamedTuple):
     heading: str
     width: int
     text: Callable[[SymbolRow], Text]
-    right: bool = True
+    justify: Literal["left", "right"] = "right"
 
 
 def render(view: View, width: int, height: int | None = None) -> Group:
@@ -48,8 +48,7 @@ def render(view: View, width: int, height: int | None = None) -> Group:
     shown = symbols if height is None else symbols[: max(1, height - AROUND_ROWS)]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
     for column in columns:
-        justify = "right" if column.right else "left"
-        table.add_column(column.heading, width=column.width, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        table.add_column(column.heading, width=column.width, justify=column.justify, no_wrap=True)
     for symbol in shown:
         row = view.row(symbol)
         table.add_row(*(column.text(row) for column in columns), style=ROWS[row.freshness])
@@ -58,30 +57,29 @@ def render(view: View, width: int, height: int | None = None) -> Group:
         notes.append(f"a wider terminal shows {', '.join(column.heading for column in hidden)} too")
     if not shown:
         notes.append("no states yet" if view.phase is Phase.CONNECTED else "waiting for the server")
-    last = [_line(Text("; ".join(notes), "dim"))] if notes else []
-    return Group(
-        _line(_summary(view, symbols)), _line(Text(_printable(view.problem or ""), "bold yellow")), table, *last
-    )
+    last = [_line(("; ".join(notes), "dim"))] if notes else []
+    problem = _line((_printable(view.problem or ""), "bold yellow"))
+    return Group(_summary(view, symbols), problem, table, *last)
 
 
 def _fitting(symbols: Sequence[str], width: int) -> tuple[list[Column], list[Column]]:
     """The columns from the left that fit, and the others."""
-    columns = [Column("symbol", max(map(len, ("symbol", *symbols))), lambda row: Text(row.symbol), False), *COLUMNS]
+    columns = [Column("symbol", max(map(len, ("symbol", *symbols))), lambda row: Text(row.symbol), "left"), *COLUMNS]
     while len(columns) > 2 and sum(column.width + GAP for column in columns) - GAP > width:
         columns.pop()
     return columns, COLUMNS[len(columns) - 1 :]
 
 
-def _line(text: Text) -> Text:
-    text.no_wrap, text.overflow = True, "ellipsis"
-    return text
+def _line(*parts: str | Text | tuple[str, str]) -> Text:
+    """Cut to the terminal's width."""
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
 def _summary(view: View, symbols: Sequence[str]) -> Text:
     total = len(symbols)
     found = view.counts(symbols)
     counts = Text(", ").join(Text(f"{found[name]} {name}", LABELS[name]) for name in ROWS if found[name])
-    return Text.assemble(
+    return _line(
         (f"● {view.phase}", f"bold {PHASES[view.phase]}"),
         (f" {view.url}  ", "dim"),
         (f"{total} symbol{'' if total == 1 else 's'}", "bold"),
@@ -147,9 +145,9 @@ def _printable(value: object) -> str:
 COLUMNS = [
     Column("price", 12, _price),
     Column("age", 7, _age),
-    Column("freshness", 21, _freshness, right=False),
-    Column("regime", 13, _regime, right=False),
+    Column("freshness", 21, _freshness, justify="left"),
+    Column("regime", 13, _regime, justify="left"),
     Column("α", 5, _number("alpha")),
     *(Column(name, max(len(name), 7), _number(name, "+.2f" if name == "momentum" else ".2f")) for name in PILLARS),
-    Column("source", 10, lambda row: Text(_printable(_field(row, "source"))), right=False),
+    Column("source", 10, lambda row: Text(_printable(_field(row, "source"))), justify="left"),
 ]

@@ -9,7 +9,6 @@ from typing import Any
 from cottage.client.replica import Phase, ReplicaState
 from cottage.client.state_client import StateClient
 from cottage.clock import iso_millis
-from cottage.urls import redacted
 
 PROBLEMS = {
     "bridge_down": "the bridge is down: the broadcaster has lost its source",
@@ -50,7 +49,7 @@ class View:
 
     @property
     def url(self) -> str:
-        return redacted(self._client.url)
+        return self._client.url
 
     @property
     def phase(self) -> Phase:

@@ -28,7 +28,7 @@ from cottage.errors import CottageError, InvalidMessage
 from cottage.freshness import USUAL, Freshness, Thresholds
 from cottage.log import get_logger
 from cottage.protocol import ALL, Close
-from cottage.urls import with_query
+from cottage.urls import redacted, with_query
 
 ASK_SHARE = 2 / 3
 """Of the silence after which what is held counts as stale: the server is asked, which only has to speak every 5 s."""
@@ -52,7 +52,9 @@ class StateClient:
         self, url: str, symbols: Iterable[str] | None, batch: int, thresholds: Thresholds, clock: Clock
     ) -> None:
         names = None if symbols is None else {name if name == ALL else keys.symbol(name) for name in symbols}
-        self.url = url
+        self._url = url
+        self.url = redacted(url)
+        """For people to read."""
         self._batch = batch
         self._clock = clock
         self._silent = thresholds.silent
@@ -226,7 +228,7 @@ class StateClient:
         fields = {} if symbols is None else {"symbols": ",".join(sorted(symbols))}
         if self._batch:
             fields["batch"] = str(self._batch)
-        return with_query(self.url, **fields)
+        return with_query(self._url, **fields)
 
     async def _receive(self, connection: ClientConnection) -> None:
         asked = False
