@@ -66,10 +66,13 @@ class StateReplica:
     freshness_board: FreshnessBoard = field(default_factory=FreshnessBoard)
     """What the server says of how far its states may be trusted."""
     _server_clock: RemoteClock = field(default_factory=RemoteClock)
-    _named: set[str] = field(default_factory=set)
+    _snapshot_symbols: set[str] = field(default_factory=set)
+    """Those that the SNAPSHOT under way has named."""
     _unanswered: set[int] = field(default_factory=set)
+    """The ids of subscribes whose SNAPSHOT has not begun to come."""
     _requests: int = 0
-    _whole: bool = True
+    _complete: bool = True
+    """False once a part of a SNAPSHOT was incomplete."""
 
     def connected(self, now: float) -> None:
         """A new connection: its SNAPSHOT comes next. `now` is of a monotonic clock, in seconds, here and below."""
@@ -77,9 +80,9 @@ class StateReplica:
         self.upstream = None
         self.freshness_board = FreshnessBoard()
         self._server_clock.distrust()
-        self._named.clear()
+        self._snapshot_symbols.clear()
         self._unanswered.clear()
-        self._whole = True
+        self._complete = True
 
     def lost(self) -> None:
         self.upstream = None
@@ -96,7 +99,7 @@ class StateReplica:
                 return []
             self.wanted = None
             self.missing.clear()
-            return self._again([ALL])
+            return self._resubscribe([ALL])
         added = [name for name in names if not self.wants(name)]
         if self.wanted is not None:
             self.wanted.update(added)
@@ -119,7 +122,7 @@ class StateReplica:
     def catch_up(self, known: set[str] | None) -> list[dict[str, Any]]:
         """What to ask for on a connection whose handshake asked for `known`; None is all."""
         if self.wanted is None:
-            return [] if known is None else self._again([ALL])
+            return [] if known is None else self._resubscribe([ALL])
         gone = [ALL] if known is None else sorted(known - self.wanted)
         return self._request("unsubscribe", gone) + self._request("subscribe", sorted(self.wanted - (known or set())))
 
@@ -144,21 +147,21 @@ class StateReplica:
             case "PHYSICS_UPDATE":
                 self._take(message)
             case "SNAPSHOT":
-                self._told(message, now)
+                self._observe_time(message, now)
                 self._snapshot(message)
             case "FRESHNESS":
                 self._freshness(parse_freshness(message), now)
             case "REMOVED":
                 self._remove(str(message.get("symbol")))
             case "HEARTBEAT":
-                self._told(message, now)
+                self._observe_time(message, now)
                 return self._heartbeat(message)
             case "PONG":
-                self._told(message, now)
+                self._observe_time(message, now)
             case "ACK" if message.get("id") in self._unanswered:
                 # What it adds comes next, and in full: what was named before it is of no use.
                 self._unanswered.discard(message["id"])
-                self._named.clear()
+                self._snapshot_symbols.clear()
             case "ERROR":
                 self._unanswered.discard(message.get("id", 0))
             case str(topic) if topic in TOPICS:
@@ -203,14 +206,14 @@ class StateReplica:
             return "live"
         return "stale" if self.upstream is None else self.upstream.status
 
-    def _told(self, message: dict[str, Any], now: float) -> None:
+    def _observe_time(self, message: dict[str, Any], now: float) -> None:
         self._server_clock.observe(from_iso(message.get("timestamp")), now)
 
     def _take(self, update: dict[str, Any]) -> None:
         name, newness, data = symbol(update), version(update), mapping(update, "data")
         if not self.wants(name):
             return
-        self._named.add(name)
+        self._snapshot_symbols.add(name)
         self.missing.discard(name)
         skipped = update.get("skipped", 0)
         self.skipped += skipped
@@ -235,7 +238,7 @@ class StateReplica:
         for update in message["updates"]:
             self._take(update)
         complete = message["complete"] is True
-        self._whole = self._whole and complete
+        self._complete = self._complete and complete
         if complete:
             for name in message["missing"]:
                 if self.wants(name):
@@ -243,12 +246,12 @@ class StateReplica:
         if message["last"] is not True:
             return
         settled = not self._unanswered  # else more is to come
-        if not self._whole:
+        if not self._complete:
             self.upstream = Freshness("stale", None, None)
         elif self.wanted is None and settled:
-            for name in self.states.keys() - self._named:  # what went away while there was no connection
+            for name in self.states.keys() - self._snapshot_symbols:  # what went away while there was no connection
                 self._remove(name)
-        self._named.clear()
+        self._snapshot_symbols.clear()
         if settled:
             self.phase = Phase.CONNECTED
 
@@ -259,20 +262,20 @@ class StateReplica:
 
     def _heartbeat(self, message: dict[str, Any]) -> list[dict[str, Any]]:
         self.upstream = Freshness.from_fields(mapping(message, "upstream"))
-        if not self._whole and self.upstream.complete:
+        if not self._complete and self.upstream.complete:
             # The server had not read everything when it sent the SNAPSHOT: ask for a whole one.
-            self._whole = True
-            return self._again([ALL] if self.wanted is None else sorted(self.wanted))
+            self._complete = True
+            return self._resubscribe([ALL] if self.wanted is None else sorted(self.wanted))
         if self.phase is not Phase.CONNECTED or self._unanswered:
             return []
         proven = {name: Version(*pair) for name, pair in message.get("seqs", {}).items()}
         lost = sorted(name for name, newness in proven.items() if self._is_lost(name, newness))
         self.resyncs += len(lost)
-        return self._again(lost)
+        return self._resubscribe(lost)
 
     def _is_lost(self, name: str, newness: Version) -> bool:
         held = self.states.get(name)
         return self.wants(name) and (held is None or (held.version is not None and newness > held.version))
 
-    def _again(self, symbols: list[str]) -> list[dict[str, Any]]:
+    def _resubscribe(self, symbols: list[str]) -> list[dict[str, Any]]:
         return self._request("unsubscribe", symbols) + self._request("subscribe", symbols)

@@ -46,6 +46,9 @@ class Subject(Protocol):
 
     async def cause(self, symbol: str) -> str | None: ...
 
+    async def agent_update(self) -> Any:
+        """The next one that comes."""
+
 
 class PythonSubject:
     def __init__(self, client: StateClient) -> None:
@@ -66,6 +69,9 @@ class PythonSubject:
 
     async def cause(self, symbol: str) -> str | None:
         return self._client.cause(symbol)
+
+    async def agent_update(self) -> Any:
+        return await anext(self._client.events())
 
 
 class BrowserSubject:
@@ -95,6 +101,11 @@ class BrowserSubject:
     async def cause(self, symbol: str) -> str | None:
         known: str | None = await self._page.evaluate("symbol => client.cause(client.states.get(symbol))", symbol)
         return known
+
+    async def agent_update(self) -> Any:
+        return await self._page.evaluate(
+            "new Promise(resolve => client.addEventListener('agent', ({ message }) => resolve(message)))"
+        )
 
 
 Connect = Callable[..., Awaitable[Subject]]
@@ -384,6 +395,25 @@ async def test_a_heartbeat_that_proves_a_loss_is_followed_by_asking_again(connec
             ("subscribe", ["SPY"]),
         ]
         assert await subject.told("resyncs") == 1
+
+
+async def test_an_agents_update_comes_as_it_was_published(connecting: Connect) -> None:
+    published = {
+        "event": "AGENT_UPDATE",
+        "agent_id": "eve",
+        "timestamp": "2025-12-21T12:00:00.000Z",
+        "data": {"a": 1},
+    }
+
+    async def speak(_server: Scripted, connection: ServerConnection) -> None:
+        await connection.send(snapshot().decode())
+        while True:
+            await connection.send(orjson.dumps(published).decode())
+            await asyncio.sleep(0.05)
+
+    async with scripted(speak) as (_, port):
+        subject = await connecting(port)
+        assert await subject.agent_update() == published
 
 
 async def test_events_of_a_later_server_are_passed_over(connecting: Connect) -> None:
