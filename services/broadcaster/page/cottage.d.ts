@@ -1,134 +1,5 @@
 /** The milliseconds of silence after which a hop is not trusted any more, and what came over it counts as stale. */
 export const SILENT_AFTER: 3000;
-/**
- * How far a state may be trusted, as the server says it.
- * @typedef {"live" | "stale" | "expired"} Status
- */
-/**
- * Why a state is stale or expired, as the server says it.
- * @typedef {"bridge_down" | "redis_down" | "writer_down" | "feed_down" | "market_quiet"} Cause
- */
-/**
- * What this client says of a state: `undated` is one that does not tell the time of its sample.
- * @typedef {Status | "undated"} Freshness
- */
-/**
- * Whether there is a connection. `connected`: and all that was asked for is here. `refused`: the server closed it for
- * good. `closed`: by `close()`.
- * @typedef {"connecting" | "connected" | "reconnecting" | "refused" | "closed"} Phase
- */
-/**
- * What the server gets its states from.
- * @typedef {object} Upstream
- * @property {Status} status
- * @property {Cause | null} cause Null while it is live.
- * @property {number | null} age Milliseconds since Feynman was heard, when the server said so; null where it never was.
- */
-/**
- * The (epoch, seq) of a state. Another program than Feynman may publish states without one.
- * @typedef {{ epoch: number, seq: number } | { epoch: null, seq: null }} Version
- */
-/**
- * The fields of a state beside its version.
- * @typedef {object} StateFields
- * @property {string} symbol
- * @property {number | null} time Of the newest sample, in milliseconds since 1970.
- * @property {string} regime `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there are too few returns.
- * @property {number | null} alpha The tail index.
- * @property {number | null} mass From 0 to 1.
- * @property {number | null} momentum In standard deviations, times mass.
- * @property {number | null} friction From 0 to 1.
- * @property {number | null} entropy From 0 to 1.
- * @property {number | null} nash The Nash distance, from 0 to 1.
- * @property {number | null} price
- * @property {number | null} samples How many samples it was computed from.
- * @property {number | null} nonzero How many of its returns are not zero.
- * @property {string | null} source Of the samples, such as `live`, `replay` or `simulate`.
- * @property {number} skipped How many versions before it were left out because this client was slow.
- */
-/**
- * A symbol's newest state. Null is what its publisher left out.
- * @typedef {StateFields & Version} State
- */
-/**
- * A PHYSICS_UPDATE, as it was published.
- * @typedef {object} PhysicsUpdate
- * @property {"PHYSICS_UPDATE"} event
- * @property {string} symbol
- * @property {string} [timestamp]
- * @property {{ [name: string]: unknown }} data
- * @property {number} [epoch]
- * @property {number} [seq]
- * @property {number} [skipped]
- */
-/**
- * A part of what was asked for; the last part has `last`.
- * @typedef {object} Snapshot
- * @property {"SNAPSHOT"} event
- * @property {string} timestamp
- * @property {PhysicsUpdate[]} updates
- * @property {boolean} last
- * @property {boolean} complete
- * @property {string[]} missing
- */
-/**
- * A symbol has no state any more.
- * @typedef {object} Removed
- * @property {"REMOVED"} event
- * @property {string} symbol
- */
-/**
- * How far the states of these symbols may be trusted; ["*"] is all.
- * @typedef {object} FreshnessStatement
- * @property {"FRESHNESS"} event
- * @property {Status} status
- * @property {Cause | null} cause
- * @property {number | null} age_ms
- * @property {string[]} symbols
- */
-/**
- * The server speaks every 5 s. `seqs` are the versions of what it has sent.
- * @typedef {object} Heartbeat
- * @property {"HEARTBEAT"} event
- * @property {string} timestamp
- * @property {{ status: Status, cause: Cause | null, age_ms: number | null }} upstream
- * @property {{ [symbol: string]: [epoch: number, seq: number] }} [seqs]
- */
-/**
- * An AGENT_UPDATE, as the agent published it.
- * @typedef {object} AgentUpdate
- * @property {"AGENT_UPDATE"} event
- * @property {string} agent_id
- * @property {string} timestamp
- * @property {{ [name: string]: unknown }} data
- */
-/**
- * A request was granted.
- * @typedef {object} Ack
- * @property {"ACK"} event
- * @property {"subscribe" | "unsubscribe"} action
- * @property {string[]} symbols
- * @property {number} [id]
- */
-/**
- * The answer to a ping.
- * @typedef {object} Pong
- * @property {"PONG"} event
- * @property {string} timestamp
- */
-/**
- * A request was refused.
- * @typedef {object} Refusal
- * @property {"ERROR"} event
- * @property {string} code
- * @property {string} message
- * @property {number} [id]
- */
-/**
- * What a server sends.
- * @typedef {PhysicsUpdate | Snapshot | Removed | FreshnessStatement | Heartbeat | AgentUpdate | Ack | Pong | Refusal
- * } ServerMessage
- */
 /** The state of a symbol has changed, or is gone. */
 export class StateEvent extends Event {
     /**
@@ -244,8 +115,8 @@ export type Cause = "bridge_down" | "redis_down" | "writer_down" | "feed_down" |
  */
 export type Freshness = Status | "undated";
 /**
- * Whether there is a connection. `connected`: and all that was asked for is here. `refused`: the server closed it for
- * good. `closed`: by `close()`.
+ * Whether there is a connection. `connected`: and all that was asked for is here. `refused`: the server closed it
+ * for good. `closed`: by `close()`.
  */
 export type Phase = "connecting" | "connected" | "reconnecting" | "refused" | "closed";
 /**
@@ -258,7 +129,7 @@ export type Upstream = {
      */
     cause: Cause | null;
     /**
-     * Milliseconds since Feynman was heard, when the server said so; null where it never was.
+     * Milliseconds since Feynman was heard, as the server said; null where it never was.
      */
     age: number | null;
 };

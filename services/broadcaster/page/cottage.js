@@ -1,6 +1,6 @@
-// A client of Curiosity Cottage for browsers, and for Node from version 22. It keeps one WebSocket, which is opened again
-// whenever it is lost, and the newest state of every symbol. One file, no dependencies; every broadcaster serves it at
-// /cottage.js, and its TypeScript declarations at /cottage.d.ts.
+// A client of Curiosity Cottage for browsers, and for Node from version 22. It keeps one WebSocket, which is opened
+// again whenever it is lost, and the newest state of every symbol. One file, no dependencies; every broadcaster
+// serves it at /cottage.js, and its TypeScript declarations at /cottage.d.ts.
 //
 //   import { Cottage } from "http://127.0.0.1:8765/cottage.js";
 //
@@ -8,8 +8,8 @@
 //   market.addEventListener("state", ({ symbol, state }) => console.log(symbol, state?.price, state?.regime));
 //   market.addEventListener("change", () => console.log(market.phase, market.upstream?.cause));
 //
-// What it promises: a symbol never goes back to an older version, whatever connection or server it comes from; a state
-// that was removed is forgotten; and what is shown as `live` is no older than the server can prove.
+// What it promises: a symbol never goes back to an older version, whatever connection or server it comes from; a
+// state that was removed is forgotten; and what is shown as `live` is no older than the server can prove.
 // docs/protocol.md describes the messages. Its twin in Python is cottage/client/state_client.py.
 
 const SUBPROTOCOL = "cottage.v1";
@@ -47,8 +47,8 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
  */
 
 /**
- * Whether there is a connection. `connected`: and all that was asked for is here. `refused`: the server closed it for
- * good. `closed`: by `close()`.
+ * Whether there is a connection. `connected`: and all that was asked for is here. `refused`: the server closed it
+ * for good. `closed`: by `close()`.
  * @typedef {"connecting" | "connected" | "reconnecting" | "refused" | "closed"} Phase
  */
 
@@ -57,7 +57,7 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
  * @typedef {object} Upstream
  * @property {Status} status
  * @property {Cause | null} cause Null while it is live.
- * @property {number | null} age Milliseconds since Feynman was heard, when the server said so; null where it never was.
+ * @property {number | null} age Milliseconds since Feynman was heard, as the server said; null where it never was.
  */
 
 /**
@@ -178,65 +178,6 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
  * } ServerMessage
  */
 
-/** The state of a symbol has changed, or is gone. */
-export class StateEvent extends Event {
-  /**
-   * @param {string} symbol
-   * @param {State | undefined} state
-   * @param {State | undefined} before
-   */
-  constructor(symbol, state, before) {
-    super("state");
-    this.symbol = symbol;
-    /** The newest state; undefined where there is none any more. */
-    this.state = state;
-    /** The state before it; undefined where there was none. */
-    this.before = before;
-  }
-}
-
-/** An agent has published something. */
-export class AgentEvent extends Event {
-  /** @param {AgentUpdate} message */
-  constructor(message) {
-    super("agent");
-    this.message = message;
-  }
-}
-
-/** The server has refused a request; the connection stays. */
-export class RefusalEvent extends Event {
-  /** @param {Refusal} refusal */
-  constructor({ code, message }) {
-    super("refusal");
-    /** Such as `bad_symbol`; docs/protocol.md lists them. */
-    this.code = code;
-    /** The same in words. */
-    this.reason = message;
-  }
-}
-
-/**
- * The events of a Cottage, by name.
- * @typedef {object} CottageEventMap
- * @property {StateEvent} state A symbol's state has changed, or is gone.
- * @property {AgentEvent} agent An agent has published something.
- * @property {RefusalEvent} refusal The server has refused a request.
- * @property {Event} change Anything else has changed: phase, upstream, freshness or missing.
- */
-
-/**
- * An EventTarget that knows the type of each event in CottageEventMap.
- * @typedef {{
- *   addEventListener<Type extends keyof CottageEventMap>(type: Type,
- *     listener: (event: CottageEventMap[Type]) => void, options?: boolean | AddEventListenerOptions): void,
- *   removeEventListener<Type extends keyof CottageEventMap>(type: Type,
- *     listener: (event: CottageEventMap[Type]) => void, options?: boolean | EventListenerOptions): void,
- * } & EventTarget} CottageEventTarget
- */
-
-const TypedEventTarget = /** @type {new () => CottageEventTarget} */ (EventTarget);
-
 /** Measures milliseconds that only go forward, through a clock that is set back and through a computer that slept. */
 class Stopwatch {
   #date = Date.now();
@@ -253,8 +194,8 @@ class Stopwatch {
 }
 
 /**
- * The server's clock, as far as its messages tell: this computer's may be wrong. A message that was long on its way must
- * not set it back, or old values would look new; a larger step is believed, since that clock was set.
+ * The server's clock, as far as its messages tell: this computer's may be wrong. A message that was long on its way
+ * must not set it back, or old values would look new; a larger step is believed, since that clock was set.
  */
 class RemoteClock {
   #base = Date.now();
@@ -379,6 +320,65 @@ function isNewer(state, held) {
   if (held === undefined || held.epoch === null) return true;
   return state.epoch !== null && isAfter(state.epoch, state.seq, held);
 }
+
+/** The state of a symbol has changed, or is gone. */
+export class StateEvent extends Event {
+  /**
+   * @param {string} symbol
+   * @param {State | undefined} state
+   * @param {State | undefined} before
+   */
+  constructor(symbol, state, before) {
+    super("state");
+    this.symbol = symbol;
+    /** The newest state; undefined where there is none any more. */
+    this.state = state;
+    /** The state before it; undefined where there was none. */
+    this.before = before;
+  }
+}
+
+/** An agent has published something. */
+export class AgentEvent extends Event {
+  /** @param {AgentUpdate} message */
+  constructor(message) {
+    super("agent");
+    this.message = message;
+  }
+}
+
+/** The server has refused a request; the connection stays. */
+export class RefusalEvent extends Event {
+  /** @param {Refusal} refusal */
+  constructor({ code, message }) {
+    super("refusal");
+    /** Such as `bad_symbol`; docs/protocol.md lists them. */
+    this.code = code;
+    /** The same in words. */
+    this.reason = message;
+  }
+}
+
+/**
+ * The events of a Cottage, by name.
+ * @typedef {object} CottageEventMap
+ * @property {StateEvent} state A symbol's state has changed, or is gone.
+ * @property {AgentEvent} agent An agent has published something.
+ * @property {RefusalEvent} refusal The server has refused a request.
+ * @property {Event} change Anything else has changed: phase, upstream, freshness or missing.
+ */
+
+/**
+ * An EventTarget that knows the type of each event in CottageEventMap.
+ * @typedef {{
+ *   addEventListener<Type extends keyof CottageEventMap>(type: Type,
+ *     listener: (event: CottageEventMap[Type]) => void, options?: boolean | AddEventListenerOptions): void,
+ *   removeEventListener<Type extends keyof CottageEventMap>(type: Type,
+ *     listener: (event: CottageEventMap[Type]) => void, options?: boolean | EventListenerOptions): void,
+ * } & EventTarget} CottageEventTarget
+ */
+
+const TypedEventTarget = /** @type {new () => CottageEventTarget} */ (EventTarget);
 
 /**
  * Follows a broadcaster from its construction to `close()`, over any loss of the connection.

@@ -13,7 +13,8 @@ const AROUND = 8; // rows above and below what is seen, for a scroll that is fas
  * @typedef {import("./cottage.js").Cause | "server_down"} Cause
  */
 
-const PILLARS = /** @type {const} */ (["mass", "momentum", "friction", "entropy", "nash"]); // in the order of the head
+// In the order of the table's head.
+const PILLARS = /** @type {const} */ (["mass", "momentum", "friction", "entropy", "nash"]);
 
 /** @type {Record<string, string>} */
 const TAILS = {
@@ -210,7 +211,8 @@ export class Table {
     for (const [symbol, row] of this.#rows) {
       const state = states.get(symbol);
       const connection = this.#connection;
-      if (state !== undefined) row.show(state, connection.age(state), connection.freshness(state), connection.cause(state));
+      if (state === undefined) continue;
+      row.show(state, connection.age(state), connection.freshness(state), connection.cause(state));
     }
   }
 
