@@ -29,7 +29,9 @@ class LiveTable:
     def whole(self) -> None:
         if not self._console.is_terminal:
             self._console.width = WIDE
-        self._console.print(render(self._view, self._console.width))
+        with self._console.capture() as table:
+            self._console.print(render(self._view, self._console.width))
+        print(table.get(), end="")  # rich would end the program itself where a pipe is closed
 
     def __enter__(self) -> Self:
         self._live.start()

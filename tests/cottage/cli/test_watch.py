@@ -235,29 +235,42 @@ async def told(running: ServiceProcess, **fields: Any) -> dict[str, Any]:
     return await eventually(lambda: next((line for line in running.logs if fields.items() <= line.items()), {}))
 
 
-async def test_a_closed_pipe_ends_it_quietly(client: Client, url: str) -> None:
-    await put(client, "SPY")
-    command = f"{sys.executable} -m cottage watch SPY --json | head -1; echo ${{PIPESTATUS[@]}}"
+async def in_shell(command: str, url: str) -> tuple[list[str], str]:
+    """What `cottage watch COMMAND` prints, and then the statuses of its pipe; and its errors."""
     shell = await asyncio.create_subprocess_exec(
         "bash",
         "-c",
-        command,
+        f"{sys.executable} -m cottage watch {command}; echo ${{PIPESTATUS[@]}}",
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "COTTAGE_URL": url},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    talking = asyncio.create_task(shell.communicate())
+    out, errors = await shell.communicate()
+    return out.decode().splitlines(), errors.decode()
+
+
+async def test_a_closed_pipe_ends_it_quietly(client: Client, url: str) -> None:
+    await put(client, "SPY")
+    talking = asyncio.create_task(in_shell("SPY --json | head -1", url))
     seq = 1
     while not talking.done():  # it learns of it with the next line
         seq += 1
         await put(client, "SPY", seq)
         await asyncio.wait((talking,), timeout=0.2)
-    out, errors = talking.result()
-    line, statuses = out.decode().splitlines()
+    (line, statuses), errors = talking.result()
     assert json.loads(line)["symbol"] == "SPY"
-    assert statuses == "0 0"
-    assert errors == b""
+    assert (statuses, errors) == ("0 0", "")
+    assert await in_shell("--once | true", url) == (["0 0"], "")
+
+
+async def test_lines_end_with_ctrl_c(client: Client, url: str) -> None:
+    await put(client, "SPY")
+    async with watching(url) as running:
+        await told(running, symbol="SPY")
+        running.signal(signal.SIGINT)
+        assert await running.ended() == 0
+        assert running.errors == []
 
 
 async def test_a_server_that_refuses_it_for_good_ends_it() -> None:
