@@ -38,7 +38,7 @@ class Display(AbstractContextManager["Display"], Protocol):
 def watch(given: Namespace) -> None:
     """Returns with --once only. Raises Unhealthy where no server is found then, and MissingExtra."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C, so that the terminal is left as it was
-    on_terminal = sys.stdout.isatty() and os.environ.get("TERM") not in (None, "dumb")
+    on_terminal = sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
     as_lines = given.json or not (given.once or on_terminal)
     asyncio.run(_watch(given, JsonLines if as_lines else _table()))
 
