@@ -62,7 +62,7 @@ class BridgeLink:
                 await self._hold()
             except LinkLost as lost:
                 self._state.lost()
-                self.judge()
+                self.publish_freshness()
                 self.problem = f"bridge: {lost}"
                 throttled.warning("bridge_lost", "", url=self._url, error=str(lost))
             await self._clock.sleep(backoff.after(self._clock.monotonic() - began))
@@ -122,21 +122,21 @@ class BridgeLink:
                 self._bridge_board.apply(statement, now)
                 if statement.symbols is None:  # it says what the bridge's next HEARTBEAT will
                     self._state.state(statement.freshness, now)
-                    self.judge()
+                    self.publish_freshness()
                 if self._state.up and self._hub.freshness_board.overall.cause != "bridge_down":
                     self._hub.freshness(statement)
             case "HEARTBEAT":
                 now = self._clock.monotonic()
                 self.bridge_clock.observe(from_iso(fields.get("timestamp")), now)
                 self._state.state(Freshness.from_fields(mapping(fields, "upstream")), now)
-                self.judge()
+                self.publish_freshness()
             case "ACK":
                 pass  # of our own requests
             case _:
                 self._hub.event(parse_event(fields, message))
 
-    def judge(self) -> None:
-        """Say that the bridge is down, or is no longer: what it says holds then, and nothing that it said before."""
+    def publish_freshness(self) -> None:
+        """Publish that the bridge is down, or that it is back: then what it states now, and nothing of before."""
         now = self._clock.monotonic()
         said = self._hub.freshness_board.overall
         if not self._state.up:

@@ -15,8 +15,8 @@ from services.broadcaster.garbage_collection import GarbageCollection
 from services.broadcaster.link_status import LinkStatus
 from services.broadcaster.settings import BroadcasterSettings
 
-JUDGED = 12
-"""Looks at whether the link is still up, in the time after which it counts as silent."""
+CHECKS = 12
+"""So often in the time after which the link counts as silent it is checked whether that time has passed."""
 
 log = logs.get_logger()
 
@@ -42,11 +42,11 @@ class StateBroadcaster:
             page=static_files.load().get,
         )
         garbage = GarbageCollection(self._clock, gateway.__len__, lambda: gateway.ended)
-        self._link.judge()  # nobody is to think that we know anything yet
+        self._link.publish_freshness()  # until something is known, all is stale
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._link.follow(), name="link"),
-                group.create_task(self._keep_judging(), name="freshness"),
+                group.create_task(self._keep_publishing(), name="freshness"),
                 group.create_task(garbage.watch(), name="garbage"),
             ]
             async with gateway.serve(sock, settings.spread()):
@@ -68,10 +68,11 @@ class StateBroadcaster:
             "clients": len(self._hub),
         }
 
-    async def _keep_judging(self) -> None:
+    async def _keep_publishing(self) -> None:
+        """Publish what changes of the link's freshness until cancelled."""
         while True:
-            await self._clock.sleep(self._settings.silence_seconds / JUDGED)
-            self._link.judge()
+            await self._clock.sleep(self._settings.silence_seconds / CHECKS)
+            self._link.publish_freshness()
 
     def _bridge_now(self) -> float:
         """The bridge's clock, which is Redis's; ours until it has told."""

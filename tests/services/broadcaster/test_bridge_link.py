@@ -192,14 +192,14 @@ def freshness(status: str, cause: str | None, *symbols: str) -> bytes:
 
 
 async def test_the_bridges_word_on_freshness_counts_while_there_is_a_link(linked: Linked) -> None:
-    linked.link.judge()
+    linked.link.publish_freshness()
     assert said(linked.wire.payloads()) == [("stale", "bridge_down", ["*"])]
     assert said(linked.hears(snapshot(), freshness("stale", "market_quiet", "A"))) == [], "not before the heartbeat"
     assert said(linked.hears(heartbeat())) == [("live", None, ["*"]), ("stale", "market_quiet", ["A"])]
     assert said(linked.hears(freshness("stale", "feed_down", "B"))) == [("stale", "feed_down", ["B"])]
     linked.state.lost()
-    linked.link.judge()
-    linked.link.judge()
+    linked.link.publish_freshness()
+    linked.link.publish_freshness()
     assert said(linked.wire.payloads()) == [("stale", "bridge_down", ["*"])], "once"
     with pytest.raises(InvalidMessage):
         linked.hears(freshness("dubious", None, "A"))
