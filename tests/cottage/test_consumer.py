@@ -96,7 +96,7 @@ async def test_everything_is_read_before_the_first_message_and_nothing_falls_bet
         await eventually(lambda: handler.payloads)
         assert handler.told == [("read", b"7"), "connected", "received"]
         assert handler.payloads == [b"told while it is read"]
-        assert handler.beside == 1
+        await eventually(lambda: handler.beside == 1)
     assert handler.beside == 0
     assert handler.links == ["connected"], "who ends it himself has lost nothing"
 
