@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from common.fanout.conflation import Backlog, Update, conflate, newest
 from common.fanout.group import BatchGroup, Group
-from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import HubView, Session
 from cottage.events import Event, EventQueue
 from cottage.freshness import FreshnessStatement
@@ -25,10 +24,8 @@ class Distributor:
 
     group_type: type[Group] = Group
 
-    def __init__(self, hub: HubView, last_values: LastValueCache) -> None:
-        self.table = last_values
-        self.freshness_board = hub.freshness_board
-        self.upstream, self.timestamp, self.monotonic = hub.upstream, hub.timestamp, hub.monotonic
+    def __init__(self, view: HubView) -> None:
+        self.view = view
         self._groups: dict[Subscription, Group] = {}
         self._everything: dict[Group, None] = {}
         self._by_symbol: dict[str, dict[Group, None]] = {}
@@ -42,7 +39,7 @@ class Distributor:
         wanted = session.wanted
         group = self._groups.get(wanted)
         if group is None:
-            group = self._groups[wanted] = self.group_type(wanted, self)
+            group = self._groups[wanted] = self.group_type(wanted, self.view)
             if wanted.everything:
                 self._everything[group] = None
             for symbol in wanted.named:
@@ -105,11 +102,9 @@ class BatchDistributor(Distributor):
 
     group_type = BatchGroup
 
-    def __init__(
-        self, hub: HubView, last_values: LastValueCache, begin: Callable[["BatchDistributor"], object]
-    ) -> None:
-        super().__init__(hub, last_values.copy())
-        self._newest = last_values
+    def __init__(self, view: HubView, begin: Callable[["BatchDistributor"], object]) -> None:
+        super().__init__(replace(view, table=view.table.copy()))
+        self._newest = view.table
         self._begin = begin
         self._window: Backlog = {}
         self._statements: list[FreshnessStatement] = []
@@ -141,10 +136,9 @@ class BatchDistributor(Distributor):
         """End the window. What is newest must have been passed on to here."""
         window, self._window = self._window, {}
         statements, self._statements = self._statements, []
-        self.table.follow(self._newest, window)
-        super().updates(
-            [update for symbol, missed in window.items() for update in newest(symbol, missed, self.table)]
-        )
+        table = self.view.table
+        table.follow(self._newest, window)
+        super().updates([update for symbol, missed in window.items() for update in newest(symbol, missed, table)])
         for statement in statements:
             super().freshness(statement)
         while self._events:

@@ -13,7 +13,7 @@ from common.fanout.conflation import Update
 from common.fanout.distributor import BatchDistributor, Distributor
 from common.fanout.frames import text_frame
 from common.fanout.last_value_cache import LastValueCache
-from common.fanout.session import Session, Wire
+from common.fanout.session import HubView, Session, Wire
 from cottage import protocol
 from cottage.clock import Clock, iso_millis
 from cottage.events import Event
@@ -46,9 +46,9 @@ class Hub:
         self.table = LastValueCache()
         self.freshness_board = FreshnessBoard()
         self.upstream = upstream
-        self._clock = clock
-        self._time = time or clock.time
-        self._at_once = Distributor(self, self.table)
+        now = time or clock.time
+        view = HubView(self.table, self.freshness_board, upstream, lambda: iso_millis(now()), clock.monotonic)
+        self._at_once = Distributor(view)
         self._batches: dict[int, BatchDistributor] = {}
         """By their milliseconds."""
         self._sessions: dict[Session, Distributor] = {}
@@ -63,9 +63,6 @@ class Hub:
         """How many symbols have a state that is not live."""
         board = self.freshness_board
         return len(board.exceptions if board.overall.status == "live" else self.table)
-
-    def timestamp(self) -> str:
-        return iso_millis(self._time())
 
     def update(self, symbol: str, version: Version | None, payload: bytes, skipped: int = 0) -> bool:
         """Take a PHYSICS_UPDATE if it is newer than what is held, and send it on; whether it was taken.
@@ -86,12 +83,9 @@ class Hub:
     def freshness(self, statement: FreshnessStatement) -> None:
         """Say how far some states may be trusted to who wants them."""
         self.flush()  # a state comes before what is said of it
-        self.freshness_board.apply(statement, self.monotonic())
+        self.freshness_board.apply(statement, self._at_once.view.monotonic())
         for distributor in self._distributors():
             distributor.freshness(statement)
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
 
     def event(self, event: Event) -> None:
         """Send it on as it was published, to everybody."""
@@ -108,7 +102,7 @@ class Hub:
         """A new client; its SNAPSHOT begins at once, and a HEARTBEAT follows: how fresh is what it got?"""
         self.flush()
         distributor = self._distributor(wanted.batch)
-        session = Session(distributor, wire, grant, wanted)
+        session = Session(distributor.view, wire, grant, wanted)
         session.want(wanted)
         distributor.add(session)
         self._sessions[session] = distributor
@@ -176,7 +170,7 @@ class Hub:
         if batch not in self._batches:
             loop = asyncio.get_running_loop()
             self._batches[batch] = BatchDistributor(
-                self, self.table, lambda window: loop.call_later(batch / 1000, self._close_window, window)
+                self._at_once.view, lambda window: loop.call_later(batch / 1000, self._close_window, window)
             )
         return self._batches[batch]
 

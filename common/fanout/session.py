@@ -1,11 +1,15 @@
-"""One client: what it wants, and what it is owed. Pure: it writes to a `Wire` and knows no sockets.
+"""A session: what one client subscribed to, and what it has not been sent yet. Slow consumers are handled here. Pure.
 
-A client that is *in step* is owed nothing and takes writes: its group hands it every frame. Otherwise only the
-names of the symbols that changed are remembered; when the wire has drained, the newest version of each goes out. A
-new client is the same case with all its symbols pending, which go out as SNAPSHOT.
+A session that has caught up is owed nothing, and its connection takes writes: its group hands it every frame. A slow
+consumer exerts backpressure: its connection says that it takes no more writes, and from then on the session lags.
+Nothing waits for it. What is kept for it is the names of the symbols that changed (its backlog: conflation.py) and a
+bounded number of answers and events; when the connection has drained, the newest state of each of these symbols is
+written. A new client is the same case: all its symbols are owed, and are written as SNAPSHOT. The server closes a
+client that takes nothing for too long, or asks for more answers than it reads.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -36,20 +40,18 @@ class Wire(Protocol):
         """Hands it frames, while it is writable."""
 
 
-class HubView(Protocol):
-    """What a session is told by its hub."""
+@dataclass(frozen=True, slots=True)
+class HubView:
+    """What sessions read of their hub."""
 
-    @property
-    def table(self) -> LastValueCache: ...
-
-    def upstream(self) -> Freshness: ...
-
-    def timestamp(self) -> str: ...
-
-    @property
-    def freshness_board(self) -> FreshnessBoard: ...
-
-    def monotonic(self) -> float: ...
+    table: LastValueCache
+    """What a client holds that has caught up."""
+    freshness_board: FreshnessBoard
+    upstream: Callable[[], Freshness]
+    """How fresh what comes from above is."""
+    timestamp: Callable[[], str]
+    """What every message is stamped with."""
+    monotonic: Callable[[], float]
 
 
 def heartbeat(source: HubView, wanted: Subscription) -> bytes:
@@ -84,60 +86,40 @@ class SubscriberGroup(Protocol):
     def lags(self, session: "Session") -> None: ...
 
 
+@dataclass(slots=True, eq=False)
 class Session:
-    __slots__ = (
-        "_all_freshness_owed",
-        "_backlog",
-        "_delivered",
-        "_freshness_owed",
-        "_grant",
-        "_group",
-        "_heartbeat_owed",
-        "_missing",
-        "_replies",
-        "_skipped",
-        "_snapshot",
-        "_snapshot_owed",
-        "_snapshot_sent",
-        "_source",
-        "caught_up",
-        "events",
-        "wanted",
-        "wire",
-    )
+    """One connected client."""
 
-    def __init__(
-        self,
-        source: HubView,
-        wire: Wire,
-        grant: Grant = ANYBODY,
-        wanted: Subscription = NOTHING,
-    ) -> None:
-        """`wanted`: none of its symbols yet, only how they are to be sent; see `want`."""
-        self._source = source
-        self.wire = wire
-        self._grant = grant
-        self.wanted = wanted.nothing()
-        self.caught_up = False
-        """Owed nothing, and takes writes: its group may write to it."""
-        self._group: SubscriberGroup | None = None
-        self._backlog: Backlog = {}
-        """Symbols that changed while the wire took no writes."""
-        self._snapshot: dict[str, None] = {}
-        """Symbols of the SNAPSHOT that is under way; those in `_missing` have no state."""
-        self._missing: dict[str, None] = {}
-        self._snapshot_owed = False
-        self._snapshot_sent = False
-        """It has had a SNAPSHOT."""
-        self._replies: list[bytes] = []
-        self._heartbeat_owed = False
-        self._freshness_owed: dict[str, None] = {}
-        """Symbols whose freshness it was not told."""
+    _source: HubView
+    wire: Wire
+    _grant: Grant = ANYBODY
+    wanted: Subscription = NOTHING
+    """Given at the start it only says how symbols are to be sent: none of them is wanted yet; see `want`."""
+    caught_up: bool = False
+    """It is owed nothing, and takes writes: its group may write to it. Otherwise it lags."""
+    events: EventQueue[bytes] = field(default_factory=EventQueue)
+    """Frames of events that it has not been sent."""
+    _group: SubscriberGroup | None = None
+    _backlog: Backlog = field(default_factory=dict)
+    """Symbols that changed while it lagged."""
+    _snapshot: dict[str, None] = field(default_factory=dict)
+    """Symbols of the SNAPSHOT that is under way; those in `_missing` have no state."""
+    _missing: dict[str, None] = field(default_factory=dict)
+    _snapshot_owed: bool = False
+    _snapshot_sent: bool = False
+    """It has had a SNAPSHOT."""
+    _replies: list[bytes] = field(default_factory=list)
+    _heartbeat_owed: bool = False
+    _freshness_owed: dict[str, None] = field(default_factory=dict)
+    """Symbols whose freshness it was not told."""
+    _all_freshness_owed: bool = False
+    _delivered: int = 0
+    _skipped: int = 0
+
+    def __post_init__(self) -> None:
+        self.wanted = self.wanted.nothing()
         # A client takes everything for live until it is told otherwise.
-        self._all_freshness_owed = source.freshness_board.overall.status != "live"
-        self._delivered = self._skipped = 0
-        self.events: EventQueue[bytes] = EventQueue()
-        """Frames of events that wait, since it is a slow consumer."""
+        self._all_freshness_owed = self._source.freshness_board.overall.status != "live"
 
     @property
     def delivered(self) -> int:

@@ -10,10 +10,9 @@ from common.fanout.conflation import Update
 from common.fanout.distributor import BatchDistributor
 from common.fanout.frames import text_frame
 from common.fanout.last_value_cache import LastValueCache
-from common.fanout.session import MAX_WAITING, Session
+from common.fanout.session import MAX_WAITING, HubView, Session
 from cottage import protocol
 from cottage.events import Event
-from cottage.freshness import Freshness
 from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import Subscription
 from cottage.version import Version
@@ -27,25 +26,16 @@ class Market:
 
     def __init__(self) -> None:
         self.table = LastValueCache()
-        self.freshness_board = FreshnessBoard()
         self.opened: list[BatchDistributor] = []
-        self.batch = BatchDistributor(self, self.table, self.opened.append)
+        view = HubView(self.table, FreshnessBoard(), lambda: LIVE, lambda: "T", lambda: 100.0)
+        self.batch = BatchDistributor(view, self.opened.append)
         self.seqs: dict[str, int] = {}
         self.greeting: list[bytes] = []
         """What the client was sent that joined last."""
 
-    def monotonic(self) -> float:
-        return 100.0
-
-    def upstream(self) -> Freshness:
-        return LIVE
-
-    def timestamp(self) -> str:
-        return "T"
-
     def join(self) -> tuple[Session, FakeWire]:
         wire = FakeWire()
-        session = Session(self.batch, wire, wanted=ALL)
+        session = Session(self.batch.view, wire, wanted=ALL)
         wire.session = session
         session.want(ALL)
         self.batch.add(session)
@@ -139,7 +129,7 @@ def test_who_is_written_to_within_a_window_gets_no_version_twice(market: Market)
 def test_what_is_proven_within_a_window_is_what_was_sent(market: Market) -> None:
     wire = FakeWire()
     some = replace(ALL, everything=False, named=frozenset("AB"))
-    session = Session(market.batch, wire, wanted=some)
+    session = Session(market.batch.view, wire, wanted=some)
     session.want(some)
     market.batch.add(session)
     market.brings("A", "B")
@@ -162,7 +152,7 @@ def test_a_symbol_that_is_removed_within_a_window_is_held_until_its_end(market: 
     assert [each["symbol"] for each in orjson.loads(market.greeting[0])[0]["updates"]] == ["A"]
     market.batch.close()
     assert told(late) == [[("A", 0, 0)]]
-    assert "A" not in market.batch.table
+    assert "A" not in market.batch.view.table
 
 
 def test_who_falls_behind_within_a_window_gets_the_rest_later(

@@ -3,9 +3,9 @@
 from common.fanout.conflation import Update
 from common.fanout.frames import text_frame
 from common.fanout.group import Group
-from common.fanout.hub import Hub
-from common.fanout.session import Session
-from cottage.clock import SystemClock
+from common.fanout.last_value_cache import LastValueCache
+from common.fanout.session import HubView, Session
+from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import Subscription
 from tests.common.fanout.wires import LIVE, FakeWire
 
@@ -15,11 +15,11 @@ def test_one_that_is_closed_while_it_is_written_to_costs_nobody_else_anything() 
         def write(self, frames: bytes) -> None:
             raise RuntimeError("unable to perform operation; the handler is closed")
 
-    source = Hub(SystemClock(), lambda: LIVE)
-    group = Group(Subscription(everything=True), source)
+    view = HubView(LastValueCache(), FreshnessBoard(), lambda: LIVE, lambda: "T", lambda: 100.0)
+    group = Group(Subscription(everything=True), view)
     wires = [FakeWire(), Closed(), FakeWire()]
     for wire in wires:
-        session = Session(source, wire)
+        session = Session(view, wire)
         session.caught_up = True
         group.add(session)
     group.deliver([Update("A", text_frame(b"{}"))])

@@ -10,7 +10,7 @@ from common.fanout.conflation import WRITE_BYTES, Update
 from common.fanout.frames import text_frame
 from common.fanout.group import Group
 from common.fanout.last_value_cache import LastValueCache
-from common.fanout.session import MAX_WAITING, Session
+from common.fanout.session import MAX_WAITING, HubView, Session
 from cottage import events, fields, protocol
 from cottage.events import Event, Policy, Topic, parse_event
 from cottage.freshness import Cause, Freshness
@@ -34,17 +34,9 @@ class Source:
         self.table = LastValueCache()
         self.freshness_board = FreshnessBoard()
         self.stated = LIVE
+        self.view = HubView(self.table, self.freshness_board, lambda: self.stated, lambda: "T", lambda: 100.0)
         for symbol in symbols:
             self.table.offer(symbol, Version(1, 1), update(symbol, 1, 1))
-
-    def upstream(self) -> Freshness:
-        return self.stated
-
-    def timestamp(self) -> str:
-        return "T"
-
-    def monotonic(self) -> float:
-        return 100.0
 
     def brings(self, client: Session, symbol: str, seq: int, skipped: int = 0) -> bytes:
         payload = update(symbol, 1, seq)
@@ -65,10 +57,10 @@ class Source:
 
 def joined(source: Source, wire: FakeWire, wanted: Subscription) -> Session:
     """A client in a group of its own."""
-    client = Session(source, wire, wanted=wanted)
+    client = Session(source.view, wire, wanted=wanted)
     wire.session = client
     client.want(wanted)
-    Group(wanted, source).add(client)
+    Group(wanted, source.view).add(client)
     return client
 
 
