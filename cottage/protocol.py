@@ -172,9 +172,8 @@ def parse_request(message: str | bytes, grant: Grant = ANYBODY) -> Request:
     if action == "auth":
         raise RequestRefused(Code.NO_AUTHENTICATION, "this server asks for no token", request_id)
     if action not in ("subscribe", "unsubscribe"):
-        raise RequestRefused(
-            Code.UNKNOWN_ACTION, "action must be one of subscribe, unsubscribe, auth, ping", request_id
-        )
+        known = "action must be one of subscribe, unsubscribe, auth, ping"
+        raise RequestRefused(Code.UNKNOWN_ACTION, known, request_id)
     symbols = fields.get("symbols")
     if not isinstance(symbols, list):
         raise RequestRefused(Code.BAD_REQUEST, 'symbols must be a list such as ["SPY"] or ["*"]', request_id)
@@ -203,12 +202,8 @@ def snapshot(
     timestamp: str, updates: Iterable[bytes], *, last: bool, complete: bool, missing: Iterable[str]
 ) -> bytes:
     """SNAPSHOT of ready PHYSICS_UPDATEs, which go in as they are."""
-    tail = {"last": last, "complete": complete, "missing": list(missing)}
-    return b'{"event":"SNAPSHOT","timestamp":%b,"updates":[%b],%b' % (
-        orjson.dumps(timestamp),
-        b",".join(updates),
-        orjson.dumps(tail)[1:],
-    )
+    head, tail = orjson.dumps(timestamp), orjson.dumps({"last": last, "complete": complete, "missing": list(missing)})
+    return b'{"event":"SNAPSHOT","timestamp":%b,"updates":[%b],%b' % (head, b",".join(updates), tail[1:])
 
 
 def split_snapshot(message: bytes) -> list[bytes]:
@@ -247,11 +242,7 @@ def _after_space(text: str, at: int) -> int:
 
 
 def heartbeat(timestamp: str, upstream: Freshness, seqs: dict[str, Version] | None) -> bytes:
-    message: dict[str, Any] = {
-        "event": "HEARTBEAT",
-        "timestamp": timestamp,
-        "upstream": upstream.as_dict(),
-    }
+    message: dict[str, Any] = {"event": "HEARTBEAT", "timestamp": timestamp, "upstream": upstream.as_dict()}
     if seqs is not None:
         message["seqs"] = {symbol: tuple(version) for symbol, version in seqs.items()}  # orjson knows no named tuples
     return orjson.dumps(message)

@@ -39,20 +39,19 @@ class Group:
 
     def add(self, session: Session) -> None:
         session.belong_to(self)
-        (self.has_caught_up if session.caught_up else self.lags)(session)
+        self.lag_changed(session)
 
     def remove(self, session: Session) -> None:
         session.belong_to(None)
-        self._caught_up.pop(session, None)
-        self._lagging.pop(session, None)
+        self._forget(session)
 
-    def has_caught_up(self, session: Session) -> None:
-        self._lagging.pop(session, None)
-        self._caught_up[session] = session.wire.write
-
-    def lags(self, session: Session) -> None:
-        self._caught_up.pop(session, None)
-        self._lagging[session] = None
+    def lag_changed(self, session: Session) -> None:
+        """It has caught up, or it lags now."""
+        self._forget(session)
+        if session.caught_up:
+            self._caught_up[session] = session.wire.write
+        else:
+            self._lagging[session] = None
 
     def deliver(self, updates: Sequence[Update]) -> None:
         """Hand out some updates, at most one write at a time; for who lags they are conflated."""
@@ -81,6 +80,10 @@ class Group:
             session.heartbeat()
         if self._caught_up:
             self._hand_out(self._frames([heartbeat(self._source, self.wanted)]))
+
+    def _forget(self, session: Session) -> None:
+        self._caught_up.pop(session, None)
+        self._lagging.pop(session, None)
 
     def _frames(self, payloads: Sequence[bytes]) -> bytes:
         return frames(self.wanted, payloads)

@@ -81,9 +81,7 @@ class SubscriberGroup(Protocol):
     def skipped(self) -> int:
         """That were left out before these."""
 
-    def has_caught_up(self, session: "Session") -> None: ...
-
-    def lags(self, session: "Session") -> None: ...
+    def lag_changed(self, session: "Session") -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -238,7 +236,7 @@ class Session:
         self.caught_up = caught_up
         self._count(-1)
         if self._group is not None:
-            (self._group.has_caught_up if caught_up else self._group.lags)(self)
+            self._group.lag_changed(self)
 
     def _count(self, sign: int) -> None:
         """Its group counts for all in step at once: what it counts between a -1 and the next +1 is this client's."""
@@ -251,11 +249,8 @@ class Session:
         if gone.everything:
             self.wanted = self.wanted.nothing()
         elif self.wanted.everything:
-            raise RequestRefused(
-                Code.SUBSCRIBED_TO_ALL,
-                'subscribed to all: unsubscribe ["*"], then subscribe to some',
-                request.request_id,
-            )
+            advice = 'subscribed to all: unsubscribe ["*"], then subscribe to some'
+            raise RequestRefused(Code.SUBSCRIBED_TO_ALL, advice, request.request_id)
         else:
             self.wanted = self.wanted.without(gone)
         for owed in (self._backlog, self._snapshot, self._missing):
@@ -288,13 +283,8 @@ class Session:
         last = not (self._snapshot or self._missing)
         self._snapshot_owed = not last
         self._snapshot_sent = self._snapshot_sent or last
-        payload = protocol.snapshot(
-            self._source.timestamp(),
-            updates,
-            last=last,
-            complete=self._source.upstream().complete,
-            missing=missing,
-        )
+        timestamp, complete = self._source.timestamp(), self._source.upstream().complete
+        payload = protocol.snapshot(timestamp, updates, last=last, complete=complete, missing=missing)
         self.wire.write(self._frame(payload))
 
     def _write_backlog(self) -> None:

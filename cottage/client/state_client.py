@@ -243,20 +243,15 @@ class StateClient:
                 asked = True
                 await connection.send('{"action":"ping"}')
                 continue
-            asked = False
+            asked, requests = False, []
             try:
                 received = orjson.loads(frame)
-                messages = received if isinstance(received, list) else [received]
-                requests = [each for message in messages for each in self._take(message)]
+                for message in received if isinstance(received, list) else [received]:
+                    requests += self._replica.take(message, self._clock.monotonic())
             except (InvalidMessage, KeyError, TypeError, ValueError) as error:
                 log.warning("frame_dropped", url=self.url, error=str(error) or type(error).__name__)
-                continue
+            self._news.set()
             await self._send(requests)
-
-    def _take(self, message: dict[str, Any]) -> list[dict[str, Any]]:
-        requests = self._replica.take(message, self._clock.monotonic())
-        self._news.set()
-        return requests
 
     async def _send(self, requests: list[dict[str, Any]]) -> None:
         """Where there is a connection; the next one asks for all that is wanted."""
