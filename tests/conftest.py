@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from cottage.redis import Client, connect, connect_blocking
+from cottage.redis import Client, connect, connect_blocking, library
 from deploy.redis_server import RunningServer, Server, find_servers, free_port, start
 from tests.support import IN_MEMORY, OwnRedis
 
@@ -96,3 +96,10 @@ def own_redis(
     """A fresh server that the test may kill, restart (with other options) or suspend, once for each kind."""
     with OwnRedis(_binary(server_binaries, request.param), tmp_path / "own-redis") as own:
         yield own
+
+
+@pytest.fixture(params=["fast path", "public face"])
+def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to redis-py: with its tested version, and with any other. `usefixtures` runs a test on each."""
+    monkeypatch.setattr(library, "FAST", request.param == "fast path")
+    return str(request.param)

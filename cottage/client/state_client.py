@@ -7,7 +7,7 @@
             ...
 
 The twin of `cottage.js`, by the same names. It connects again by itself, with full jitter; a symbol never goes back
-to an older version, whatever server it comes from. It needs no Redis: what reads Redis is `cottage.reader`.
+to an older version, whatever server it comes from. It needs no Redis; what reads Redis is `PhysicsReader`.
 """
 
 import asyncio

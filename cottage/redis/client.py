@@ -6,15 +6,14 @@ Every command has a timeout. Replies are bytes. Thousands of commands go through
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
 
-import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.client import Pipeline as AsyncPipeline
-from redis.asyncio.retry import Retry as AsyncRetry
 from redis.client import Pipeline as BlockingPipeline
 from redis.commands.core import AsyncScript
 from redis.exceptions import (
@@ -22,7 +21,7 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
-    InvalidResponse,
+    DataError,
     MovedError,
     NoPermissionError,
     NoScriptError,
@@ -36,17 +35,19 @@ from redis.exceptions import (
 from redis.exceptions import (
     TimeoutError as CommandTimeout,
 )
-from redis.retry import Retry
 
+from cottage.backoff import Backoff
 from cottage.cancellation import cancellation_kept
 from cottage.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable
+from cottage.redis import library
 from cottage.redis.slots import Command, Redirected
 
 BATCH = 500
 """Commands or keys at a time: about a millisecond of Redis, so that nobody waits long for it."""
 
-_READ_BYTES = 2**16
-MORE = object()  # what the parser gives where a reply is not whole yet
+Exchange = Callable[[Sequence[Command]], Awaitable[list[Any]]]
+"""The replies to some commands, errors among them."""
+
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
 
 
@@ -79,21 +80,10 @@ def _translation(error: Exception) -> RedisError:
     return RedisError(text)
 
 
-def _worth_trying_again(error: Exception) -> bool:
-    """A wrong password is a ConnectionError to the library, which would repeat it for seconds."""
-    return not isinstance(error, _REFUSALS)
-
-
-class NoRetryOfRefusals(AsyncRetry):
-    async def call_with_retry(
-        self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False
-    ) -> Any:
-        return await super().call_with_retry(do, fail, is_retryable or _worth_trying_again, with_failure_count)
-
-
-class BlockingNoRetryOfRefusals(Retry):
-    def call_with_retry(self, do: Any, fail: Any, is_retryable: Any = None, with_failure_count: bool = False) -> Any:
-        return super().call_with_retry(do, fail, is_retryable or _worth_trying_again, with_failure_count)
+def _waits(retries: int) -> Iterator[float]:
+    """Seconds before each further try. Ours, since the library would also repeat a wrong password, for seconds."""
+    backoff = Backoff()
+    return (backoff.next() for _ in range(retries))
 
 
 class _Pipeline(AsyncPipeline):
@@ -154,11 +144,20 @@ class Client(redis.asyncio.Redis):
     """Its keys lie on several servers: no command or script sees more than those of one slot."""
     replicated: bool = False
     """Sentinels make a replica the master when that is lost."""
+    retries: int = 0
+    """How often a failed command is sent again; a pipeline never is, nor what goes in bulk."""
     also_closed: Sequence[redis.asyncio.Redis | redis.asyncio.Sentinel] = ()
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        with translated():
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        waits = _waits(self.retries)
+        while True:
+            try:
+                with translated():
+                    return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            except RedisUnavailable:
+                if (wait := next(waits, None)) is None:
+                    raise
+            await asyncio.sleep(wait)
 
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> _Pipeline:
         return _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -198,86 +197,45 @@ class Client(redis.asyncio.Redis):
         The client's timeout is for all of it. Nothing is sent twice, whatever the client's `retries`.
         Cancelled, timed out or cut off, it drops the connection: no later command gets a reply to one of these.
         """
-        exchange, most = (_transaction, None) if transaction else (_exchange, BATCH)
-        left = iter(commands)
+        left, most = iter(commands), None if transaction else BATCH
+        seconds = self.connection_pool.connection_kwargs["socket_timeout"]
         replies: list[Any] = []
         with translated():
-            connection = await self.connection_pool.get_connection()  # type: ignore[no-untyped-call]
             try:
-                async with asyncio.timeout(connection.socket_timeout):
-                    await connection.check_health()
+                async with asyncio.timeout(seconds), self._exchanging(transaction) as exchange:
                     while part := list(islice(left, most)):
-                        answers = await exchange(connection, part)
+                        answers = await exchange(part)
                         if raise_on_error:
                             _raise_first(answers)
                         replies += answers
-                if self.replicated and any(isinstance(reply, ReadOnlyError) for reply in replies):
-                    await drop(connection)  # a master no more: the next connection is made to the new one
             except TimeoutError as error:
-                raise CommandTimeout(f"no answer within {connection.socket_timeout:g} s") from error
-            except ReadOnlyError:
-                await drop(connection)
-                raise
-            finally:
-                await self.connection_pool.release(connection)
+                raise CommandTimeout(f"no answer within {seconds:g} s") from error
         return replies if raise_on_error else [_ours(reply) for reply in replies]
+
+    @contextlib.asynccontextmanager
+    async def _exchanging(self, transaction: bool) -> AsyncIterator[Exchange]:
+        if library.FAST:
+            from cottage.redis.fast_path import exchanging
+
+            async with exchanging(self.connection_pool, transaction, self.replicated) as exchange:
+                yield exchange
+            return
+
+        async def by_pipeline(commands: Sequence[Command]) -> list[Any]:
+            pipeline = AsyncPipeline(self.connection_pool, {}, transaction, None)  # which makes nothing of replies
+            for command in commands:
+                pipeline.execute_command(*command)
+            try:
+                return await pipeline.execute(raise_on_error=False)
+            except DataError as error:  # before anything is sent
+                raise TypeError(str(error)) from error
+
+        yield by_pipeline
 
     async def now(self) -> float:
         """The server's clock, in seconds since 1970."""
         seconds, micros = await self.time()
         return float(seconds) + float(micros) / 1e6
-
-
-def reply_reader(connection: Any) -> hiredis.Reader:
-    """A parser of our own for what comes on a connection of the library's."""
-    return hiredis.Reader(
-        protocolError=InvalidResponse, replyError=connection._parser.parse_error, notEnoughData=MORE
-    )
-
-
-def pack(command: Command) -> bytes:
-    packed: bytes = cast("Callable[[Command], bytes]", hiredis.pack_command)(command)  # its stub knows one word only
-    return packed
-
-
-async def drop(connection: Any) -> None:
-    """Close a connection of the library's at once: a close of its own would wait for the rest to be sent."""
-    if connection._writer is not None:
-        connection._writer.transport.abort()
-    await connection.disconnect(nowait=True)
-
-
-async def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    """The replies to `commands`, errors among them. Where there is none to each, the connection is closed."""
-    stream, writer, reader = connection._reader, connection._writer, reply_reader(connection)
-    replies: list[Any] = []
-    try:
-        # Not drained: sending goes on while we read, so that neither side waits for the other with full
-        # buffers; and with the last reply all of it has been sent, so that no more than this piles up.
-        writer.write(b"".join(map(pack, commands)))
-        while len(replies) < len(commands):
-            data = await stream.read(_READ_BYTES)
-            if not data:
-                raise LostConnection("the server closed the connection")
-            reader.feed(data)
-            while (reply := reader.gets()) is not MORE:
-                if type(reply) is not hiredis.PushNotification:
-                    replies.append(reply)
-        if len(replies) > len(commands) or reader.has_data():
-            raise InvalidResponse("more replies than commands")
-    except BaseException:
-        await drop(connection)
-        raise
-    return replies
-
-
-async def _transaction(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    """As `_exchange`, between MULTI and EXEC; raises what the server found wrong before it began."""
-    *queued, done = await _exchange(connection, [("MULTI",), *commands, ("EXEC",)])
-    _raise_first([*queued, done])
-    if not isinstance(done, list):
-        raise InvalidResponse("EXEC was answered with no list")
-    return done
 
 
 def _raise_first(replies: Sequence[Any]) -> None:
@@ -295,9 +253,18 @@ def _ours(reply: Any) -> Any:
 class BlockingClient(redis.Redis):
     """The same for code without an event loop. Made by `connect_blocking`."""
 
+    retries: int = 0
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        with translated():
-            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        waits = _waits(self.retries)
+        while True:
+            try:
+                with translated():
+                    return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            except RedisUnavailable:
+                if (wait := next(waits, None)) is None:
+                    raise
+            time.sleep(wait)
 
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> _BlockingPipeline:
         return _BlockingPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
@@ -305,19 +272,8 @@ class BlockingClient(redis.Redis):
 
 def blocking_bulk(client: BlockingClient, commands: Sequence[Command]) -> list[Any]:
     """What the server says to these, sent together; errors in their places, as ours. Raises RedisError."""
+    pipeline = BlockingPipeline(client.connection_pool, {}, False, None)  # which makes nothing of replies
+    for command in commands:
+        pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
     with translated():
-        connection: Any = client.connection_pool.get_connection()
-        try:
-            connection.send_packed_command(connection.pack_commands(commands))
-            replies: list[Any] = []
-            for _ in commands:
-                try:
-                    replies.append(connection.read_response())
-                except redis.ResponseError as error:
-                    replies.append(_ours(error))
-        except BaseException:
-            connection.disconnect()
-            raise
-        finally:
-            client.connection_pool.release(connection)
-    return replies
+        return [_ours(reply) for reply in pipeline.execute(raise_on_error=False)]

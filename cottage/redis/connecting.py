@@ -7,13 +7,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import redis.asyncio.sentinel
 import redis.sentinel
-from redis.backoff import FullJitterBackoff
-from redis.maint_notifications import MaintNotificationsConfig
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from cottage.errors import SettingsError
 from cottage.redis.blocking_cluster import BlockingClusterClient
-from cottage.redis.client import BlockingClient, BlockingNoRetryOfRefusals, Client, NoRetryOfRefusals
+from cottage.redis.client import BlockingClient, Client
 from cottage.redis.cluster import ClusterClient
+from cottage.redis.library import connection_options
 from cottage.redis.slots import Address
 from cottage.redis.topology import Topology, topology
 
@@ -25,6 +27,8 @@ SENTINEL_SECONDS = 1.0
 # The library leaves them without types.
 _Sentinel: Any = redis.asyncio.sentinel.Sentinel
 _BlockingSentinel: Any = redis.sentinel.Sentinel
+
+Kind = type[Client] | type[BlockingClient]
 
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
 
@@ -47,13 +51,12 @@ def connect(
     """A client for `url`; it connects with its first command.
 
     timeout: seconds that one command may take. retries: how often a failed command is sent again; only
-    for a client whose commands may run twice, since a lost reply does not mean a lost command.
+    for a client whose commands may run twice, since a lost reply does not mean a lost command. Not for pipelines.
     on_connect: called after every new connection, but for those to nodes of a cluster, which are made as keys
     need them. Raises SettingsError for a URL that is none.
     """
     behind = topology(url)
-    options = _options(url, timeout, behind)
-    options["retry"] = NoRetryOfRefusals(FullJitterBackoff(cap=1.0, base=0.05), retries)
+    options = _options(Client, url, timeout, behind)
     if behind.kind == "cluster":
         return ClusterClient(behind.addresses, lambda address: Client(**_at(address), **options))
     if on_connect is not None:
@@ -64,30 +67,33 @@ def connect(
 
         options["redis_connect_func"] = connected
     if behind.kind == "sentinel":
-        sentinel = _Sentinel(behind.addresses, sentinel_kwargs=_of_sentinels(behind, timeout))
+        sentinel = _Sentinel(behind.addresses, sentinel_kwargs=_of_sentinels(Client, behind, timeout))
         client = cast("Client", sentinel.master_for(behind.master, redis_class=Client, **options))
         client.replicated = True
         client.also_closed = [sentinel]
-        return client
-    with _bad_url():
-        client = cast("Client", Client.from_url(url, **options))
-        _try_options(client.connection_pool)
+    else:
+        with _bad_url():
+            client = cast("Client", Client.from_url(url, **options))
+            _try_options(client.connection_pool)
+    client.retries = retries
     return client
 
 
 def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int = 0) -> BlockingClient:
     """As `connect`, for code without an event loop; not for a cluster."""
     behind = topology(url)
-    options = _options(url, timeout, behind)
-    options["retry"] = BlockingNoRetryOfRefusals(FullJitterBackoff(cap=1.0, base=0.05), retries)
+    options = _options(BlockingClient, url, timeout, behind)
     if behind.kind == "cluster":
         raise SettingsError("REDIS_URL: this does not work on a cluster; ask one of its nodes, as redis://host:6379")
     if behind.kind == "sentinel":
-        sentinel = _BlockingSentinel(behind.addresses, sentinel_kwargs=_of_sentinels(behind, timeout))
-        return cast("BlockingClient", sentinel.master_for(behind.master, redis_class=BlockingClient, **options))
-    with _bad_url():
-        client = cast("BlockingClient", BlockingClient.from_url(url, **options))
-        _try_options(client.connection_pool)
+        known = _of_sentinels(BlockingClient, behind, timeout)
+        sentinel = _BlockingSentinel(behind.addresses, sentinel_kwargs=known)
+        client = cast("BlockingClient", sentinel.master_for(behind.master, redis_class=BlockingClient, **options))
+    else:
+        with _bad_url():
+            client = cast("BlockingClient", BlockingClient.from_url(url, **options))
+            _try_options(client.connection_pool)
+    client.retries = retries
     return client
 
 
@@ -96,8 +102,7 @@ def connect_asking(url: str, *, timeout: float = COMMAND_SECONDS) -> Asked:
     behind = topology(url)
     if behind.kind != "cluster":
         return connect_blocking(url, timeout=timeout)
-    options = _options(url, timeout, behind)
-    options["retry"] = BlockingNoRetryOfRefusals(FullJitterBackoff(cap=1.0, base=0.05), 0)
+    options = _options(BlockingClient, url, timeout, behind)
     return BlockingClusterClient(behind.addresses, lambda address: BlockingClient(**_at(address), **options))
 
 
@@ -105,27 +110,26 @@ def _at(address: Address) -> dict[str, Any]:
     return {"host": address[0], "port": address[1]}
 
 
-def _of_sentinels(behind: Topology, timeout: float) -> dict[str, Any]:
+def _of_sentinels(client: Kind, behind: Topology, timeout: float) -> dict[str, Any]:
     seconds = min(SENTINEL_SECONDS, timeout)
-    return {**_usual(seconds), **behind.sentinel_options}
+    return {**_usual(client, seconds), **behind.sentinel_options}
 
 
-def _usual(timeout: float) -> dict[str, Any]:
+def _usual(client: Kind, timeout: float) -> dict[str, Any]:
     """Of every TCP connection."""
     return {
         "socket_connect_timeout": min(CONNECT_SECONDS, timeout),
         "socket_timeout": timeout,
         "socket_keepalive": True,  # a peer that vanished without a word is noticed
-        # redis-py 8.1 stops checking for stale connections unless maintenance notices are off: after a
-        # restart of the server, the first command on each idle connection would fail.
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-        "driver_info": None,  # Redis 7.0 answers CLIENT SETINFO with an error, twice a connection
+        # A lost reply does not mean a lost command: nothing is sent again unless the caller says so.
+        "retry": (AsyncRetry if issubclass(client, Client) else Retry)(NoBackoff(), 0),
+        **connection_options(client),
     }
 
 
-def _options(url: str, timeout: float, behind: Topology) -> dict[str, Any]:
+def _options(client: Kind, url: str, timeout: float, behind: Topology) -> dict[str, Any]:
     if behind.kind != "single":
-        return {**_usual(timeout), **behind.options}
+        return {**_usual(client, timeout), **behind.options}
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # it is read for its ValueError
@@ -138,7 +142,7 @@ def _options(url: str, timeout: float, behind: Topology) -> dict[str, Any]:
     forbidden = _OURS & set(parse_qs(parts.query))
     if forbidden:
         raise SettingsError(f"REDIS_URL: {', '.join(sorted(forbidden))} cannot be set in the query")
-    options = _usual(timeout)
+    options = _usual(client, timeout)
     if parts.scheme == "unix":
         del options["socket_keepalive"]  # a file has none, and the library refuses the word
     return options

@@ -16,6 +16,8 @@ from cottage.state import FAIL_SAFE, PhysicsState
 from tests.services.physics.examples import PUBLISHED, state
 from tests.support import OwnRedis, eventually
 
+pytestmark = pytest.mark.usefixtures("face")
+
 HUNG_SECONDS = 0.3
 """Timeout of the readers here: what a hung Redis costs once."""
 

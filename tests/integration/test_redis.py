@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from cottage.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable, SettingsError
-from cottage.redis import BlockingClient, ChannelSubscription, Client, connect, connect_blocking, pubsub, subscribe
+from cottage.redis import BlockingClient, ChannelSubscription, Client, connect, connect_blocking, subscribe
 from tests.integration.fanout import cutting
 from tests.support import OwnRedis, eventually, heard
+
+pytestmark = pytest.mark.usefixtures("face")
 
 PASSWORD = "s3cret/p@ss:w%rd"
 QUOTED = "s3cret%2Fp%40ss%3Aw%25rd"
@@ -475,7 +477,7 @@ async def test_a_subscription_cut_while_it_is_made_leaves_nothing_open(redis_url
 async def test_who_does_not_take_messages_stops_reading_and_loses_none(
     client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pubsub, "MOST_HELD_BYTES", 100_000)
+    monkeypatch.setattr("cottage.redis.fast_path.MOST_HELD_BYTES", 100_000)
     async with subscribe(redis_url, "channel") as each:
         for number in range(300):
             await client.publish("channel", f"{number} {'x' * 10_000}")

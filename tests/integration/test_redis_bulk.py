@@ -15,6 +15,8 @@ from cottage.redis import BATCH, Client, Command, connect
 from deploy.redis_server import RunningServer, free_port
 from tests.support import OwnRedis, eventually
 
+pytestmark = pytest.mark.usefixtures("face")
+
 SOON = 0.3
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -237,7 +239,9 @@ async def test_the_timeout_is_for_all_of_it() -> None:
 @pytest.mark.parametrize(
     "reply", [b"+PONG\r\n+PONG\r\n", b"+PONG\r\n+PO", b"HTTP/1.1 400 Bad Request\r\n", b"+PO", b""]
 )
-async def test_a_server_that_answers_nonsense_keeps_no_connection(reply: bytes) -> None:
+async def test_a_server_that_answers_nonsense_keeps_no_connection(reply: bytes, face: str) -> None:
+    if face == "public face" and reply.startswith(b"+PONG"):
+        pytest.skip("the library finds what is too much when it takes the connection again, and makes a new one")
     connections = itertools.count()
 
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,213 @@
+"""Commands and pub/sub on redis-py's connections, below its public face: several times as fast.
+
+Imported only where `library.FAST` says that the installed versions are those that it was tested with. It leans on a
+connection's `_reader`, `_writer` and `_parser.parse_error`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import hiredis
+import redis
+from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import InvalidResponse, ReadOnlyError
+
+from cottage.redis.client import Exchange
+from cottage.redis.slots import Command
+
+MOST_HELD_BYTES = 2**20
+"""Of messages that wait to be taken. Reading stops then, and Redis cuts a subscriber off that does not go on."""
+_READ_BYTES = 2**16
+_MORE = object()  # what the parser gives where a reply is not whole yet
+
+
+def _reply_reader(connection: Any) -> hiredis.Reader:
+    """A parser of our own for what comes on a connection of the library's."""
+    return hiredis.Reader(
+        protocolError=InvalidResponse, replyError=connection._parser.parse_error, notEnoughData=_MORE
+    )
+
+
+def _pack(command: Iterable[Any]) -> bytes:
+    packed: bytes = cast("Callable[[Any], bytes]", hiredis.pack_command)(command)  # its stub knows one word only
+    return packed
+
+
+async def _drop(connection: Any) -> None:
+    """Close a connection of the library's at once: a close of its own would wait for the rest to be sent."""
+    if connection._writer is not None:
+        connection._writer.transport.abort()
+    await connection.disconnect(nowait=True)
+
+
+@asynccontextmanager
+async def exchanging(pool: Any, transaction: bool, replicated: bool) -> AsyncIterator[Exchange]:
+    """How to have the replies to some commands, on one connection. `replicated`: the master may become a replica, and
+    is found anew then."""
+    connection = await pool.get_connection()
+
+    async def exchange(commands: Sequence[Command]) -> list[Any]:
+        replies = await (_transaction if transaction else _exchange)(connection, commands)
+        if replicated and any(isinstance(reply, ReadOnlyError) for reply in replies):
+            await _drop(connection)  # a master no more: the next connection is made to the new one
+        return replies
+
+    try:
+        await connection.check_health()
+        yield exchange
+    except ReadOnlyError:
+        await _drop(connection)
+        raise
+    finally:
+        await pool.release(connection)
+
+
+async def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    """The replies to `commands`, errors among them. Where there is none to each, the connection is closed."""
+    stream, writer, reader = connection._reader, connection._writer, _reply_reader(connection)
+    replies: list[Any] = []
+    try:
+        # Not drained: sending goes on while we read, so that neither side waits for the other with full
+        # buffers; and with the last reply all of it has been sent, so that no more than this piles up.
+        writer.write(b"".join(map(_pack, commands)))
+        while len(replies) < len(commands):
+            data = await stream.read(_READ_BYTES)
+            if not data:
+                raise LostConnection("the server closed the connection")
+            reader.feed(data)
+            while (reply := reader.gets()) is not _MORE:
+                if type(reply) is not hiredis.PushNotification:
+                    replies.append(reply)
+        if len(replies) > len(commands) or reader.has_data():
+            raise InvalidResponse("more replies than commands")
+    except BaseException:
+        await _drop(connection)
+        raise
+    return replies
+
+
+async def _transaction(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    """As `_exchange`, between MULTI and EXEC; raises what the server found wrong before it began."""
+    *queued, done = await _exchange(connection, [("MULTI",), *commands, ("EXEC",)])
+    for reply in [*queued, done]:
+        if isinstance(reply, redis.RedisError):
+            raise reply
+    if not isinstance(done, list):
+        raise InvalidResponse("EXEC was answered with no list")
+    return done
+
+
+class RawStream(asyncio.Protocol):
+    """A subscriber's connection: what comes is parsed as it arrives, and what one read brings is handed over at once.
+    With 10,000 messages a second the library's own way costs several times as much (`make bench-fanout`)."""
+
+    def __init__(self, pool: Any, connection: Any) -> None:
+        self._pool, self._connection = pool, connection
+        self._transport: asyncio.Transport = connection._writer.transport
+        self._library = self._transport.get_protocol()
+        self._reader = _reply_reader(connection)
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
+        self._held_bytes = 0
+        self.messages: list[bytes] = []
+        self.confirmed = 0
+        self.pongs = 0
+        self.error: Exception | None = None
+        self.data_received(bytes(connection._reader._buffer))  # read already, though nothing was asked for
+        self._transport.set_protocol(self)
+
+    @classmethod
+    async def open(cls, pool: Any) -> "RawStream":
+        return cls(pool, await pool.get_connection())
+
+    async def aclose(self) -> None:
+        await _drop(self._connection)
+        await self._pool.release(self._connection)
+
+    async def subscribe(self, *channels: str) -> None:
+        self._send("SUBSCRIBE", *channels)
+
+    async def ping(self) -> None:
+        self._send("PING")
+
+    def _send(self, *command: str) -> None:
+        if self.error is None:
+            self._transport.write(_pack(command))
+
+    async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while not condition():
+            if self.error is not None:
+                raise self.error.with_traceback(None)
+            if loop.time() >= deadline:
+                return False
+            self._waiter = loop.create_future()
+            timer = loop.call_at(deadline, self._wake)  # asyncio.timeout() costs more than a read
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        return True
+
+    def take(self) -> list[bytes]:
+        messages, self.messages, self._held_bytes = self.messages, [], 0
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        return messages
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+            while (item := self._reader.gets()) is not _MORE:
+                self._take(item)
+        except redis.RedisError as error:
+            self._end(error)
+            self._transport.abort()
+        if self._held_bytes >= MOST_HELD_BYTES and not self._paused and self.error is None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def _take(self, item: Any) -> None:
+        if isinstance(item, redis.RedisError):
+            if str(item).startswith("MISCONF"):  # so a server whose disk is full answers even a PING: it hears
+                self.pongs += 1
+            else:  # such as one that forbids the channel
+                self._end(item)
+            return
+        kind = item[0] if isinstance(item, list) else item  # RESP3 answers a PING as it does elsewhere
+        if kind == b"message":
+            self.messages.append(item[2])
+            self._held_bytes += len(item[2])
+        elif kind == b"subscribe":
+            self.confirmed += 1
+        elif kind in (b"pong", b"PONG"):
+            self.pongs += 1
+
+    def _end(self, error: Exception) -> None:
+        self.error = self.error or error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # The library's writer waits for these.
+
+    def eof_received(self) -> None:
+        self._end(redis.ConnectionError("the server closed the connection"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(redis.ConnectionError(str(exc) if exc else "the connection was closed"))
+        self._library.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._library.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._library.resume_writing()

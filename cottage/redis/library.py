@@ -1,0 +1,37 @@
+"""What is known of redis-py's versions, and of hiredis, which need not be there. Nothing else asks for them."""
+
+import inspect
+from functools import cache
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Any
+
+import redis
+import redis.asyncio
+
+
+def _version(distribution: str) -> str:
+    return metadata.version(distribution) if find_spec(distribution) else ""
+
+
+FAST = _version("redis").startswith("8.1.") and _version("hiredis").startswith("3.")
+"""Whether `fast_path` may be used: it goes below redis-py's public face, and was tested with these versions alone."""
+
+
+@cache
+def connection_options(client: type[redis.Redis] | type[redis.asyncio.Redis]) -> dict[str, Any]:
+    """What every connection of such a client is told, as far as the installed version knows the words."""
+    options: dict[str, Any] = {
+        # Redis 7.0 answers CLIENT SETINFO with an error, twice a connection. Since redis-py 7.2.
+        "driver_info": None,
+        # redis-py 8.1 stops checking for stale connections unless maintenance notices are off: after a
+        # restart of the server, the first command on each idle connection would fail.
+        "maint_notifications_config": None,
+    }
+    known = inspect.signature(client).parameters
+    options = {name: value for name, value in options.items() if name in known}
+    if "maint_notifications_config" in options:
+        from redis.maint_notifications import MaintNotificationsConfig
+
+        options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+    return options
