@@ -1,15 +1,14 @@
-"""The only package that imports redis-py: it knows that library's defaults and faults.
+"""The only package that imports redis-py: it knows that library's defaults, versions and faults.
 
-    topology.py          what a REDIS_URL speaks of: one server, Sentinel, a cluster
-    connecting.py        from a REDIS_URL to a client
-    client.py            commands, one by one, in pipelines, thousands in bulk
-    routes.py            where in a cluster a command goes
-    cluster.py           a client of a cluster, with the face of any other
-    blocking_cluster.py  what a reader without an event loop asks of one
-    subscription.py      pub/sub, read and parsed below the library's public face
-
-pyproject.toml bounds the library's version, and the tests of this package fail when what it leans on moves: a
-connection's `_reader`, `_writer` and `_parser.parse_error`, and the pool's `get_connection` and `release`.
+topology.py    what a REDIS_URL speaks of: one server, Sentinel, a cluster
+connecting.py  from a REDIS_URL to a client
+client.py      commands, one by one, in pipelines, thousands in bulk
+slots.py       where in a cluster a command goes
+router.py      what a client of a cluster asks which node
+cluster.py     clients of a cluster, with the face of any other
+pubsub.py      subscriptions that never hide a gap
+library.py     what is known of redis-py's versions
+fast_path.py   bulk and pub/sub below the library's public face, with the version that they were tested with
 """
 
 from cottage.redis.client import BATCH, BlockingClient, Client, Script, translated

@@ -225,6 +225,7 @@ class Client(redis.asyncio.Redis):
             pipeline = AsyncPipeline(self.connection_pool, {}, transaction, None)  # which makes nothing of replies
             for command in commands:
                 pipeline.execute_command(*command)
+            await asyncio.sleep(0)  # others get their turn, however fast the server is
             try:
                 return await pipeline.execute(raise_on_error=False)
             except DataError as error:  # before anything is sent

@@ -1,105 +1,71 @@
-"""A client of a Redis Cluster with the face of any other: each command goes to the node that has its key.
+"""Clients of a Redis Cluster with the face of any other: each command goes to the node that has its key.
 
-Below it are ordinary clients, one a node. Who serves what is asked at the beginning, and anew when a node says that a
-key has moved or does not answer. Commands of one call that go to several nodes go to them at the same time.
+Below them are ordinary clients, one a node. `router` says what is asked of which.
 """
 
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import redis.asyncio
 
 from cottage.errors import RedisError, RedisUnavailable
-from cottage.redis.client import Client, Script
-from cottage.redis.slots import (
-    Address,
-    Command,
-    SlotCommands,
-    SlotMap,
-    by_node,
-    joined,
-    name_of,
-    scan_next,
-    scan_place,
-    settle,
-    split,
-    units,
-)
+from cottage.redis.client import BlockingClient, Client, Script, blocking_bulk
+from cottage.redis.router import Answers, Rounds, Router, raise_first
+from cottage.redis.slots import Address, Command, name_of
 
-MOST_REDIRECTIONS = 5
-
-Make = Callable[[Address], Client]
+T = TypeVar("T")
 
 
 class ClusterClient(Client):
-    """Made by `connect`. `make` gives the client of a node."""
+    """Made by `connect`. `make` gives the client of a node. Nodes are asked at the same time."""
 
     spread = True
 
-    def __init__(self, seeds: Sequence[Address], make: Make) -> None:
+    def __init__(self, seeds: Sequence[Address], make: Callable[[Address], Client]) -> None:
         # Its own pool is never used: it is what a client must have.
         super().__init__(connection_pool=redis.asyncio.ConnectionPool())
-        self._seeds = list(seeds)
         self._make = make
         self._nodes: dict[Address, Client] = {}
-        self._routes: SlotMap | None = None
+        self._router = Router(seeds)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """As a single server's; SCAN's cursors are of all masters."""
-        if name_of(args) == "SCAN":
-            return await self._scan(*args, **options)
-        (reply,) = await self.bulk([args])
-        return self._as_usual(args, reply, options)
+        (reply,) = await self._run(self._router.pipeline([args]))
+        return _usual(self, args, reply, **options)
 
     async def bulk(
         self, commands: Iterable[Command], *, transaction: bool = False, raise_on_error: bool = True
     ) -> list[Any]:
         """As Client.bulk; a transaction is one for each key slot. What is answered in another order than it was
         sent, since it went to several nodes, comes back in that order all the same."""
-        parts, sizes = split(commands)
-        whole = units(parts, transaction=transaction)
-        left = whole
-        for _attempt in range(MOST_REDIRECTIONS):
-            left = await self._send(left)
-            if not left:
-                break
-        else:
-            raise RedisUnavailable("the cluster keeps sending commands from one node to the next")
-        replies: list[Any] = [None] * len(parts)
-        for unit in whole:
-            for place, reply in zip(unit.places, unit.replies, strict=True):
-                replies[place] = reply
-        replies = joined(replies, sizes)
-        if raise_on_error:
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
-        return replies
+        replies = await self._run(self._router.replies(commands, transaction=transaction))
+        return raise_first(replies) if raise_on_error else replies
 
     async def load_script(self, script: str) -> str:
         """Have it on every master; by which name it can be called."""
-        routes = await self._known()
-        shas = [await self._node(address).load_script(script) for address in routes.masters]
-        return shas[0]
+        return await self._run(self._router.load_script(script))
 
     async def listening_pool(self) -> Any:
         """Of any node that answers: what is published on one reaches all."""
-        routes = await self._known()
-        addresses = random.sample(routes.masters, len(routes.masters))
-        for address in addresses:
+        masters = (await self._run(self._router.routes())).masters
+        for address in random.sample(masters, len(masters)):
             node = self._node(address)
             try:
                 await node.ping()
             except RedisError:
                 continue
             return node.connection_pool
-        self._routes = None
+        self._router.forget()
         raise RedisUnavailable("no node of the cluster answers")
 
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> "ClusterPipeline":  # type: ignore[override]
-        return ClusterPipeline(self)
+        async def execute(commands: list[Command]) -> list[Any]:
+            replies = await self._run(self._router.pipeline(commands))
+            return [_usual(self, *each) for each in zip(commands, replies, strict=True)]
+
+        return ClusterPipeline(execute)
 
     def register_script(self, script: Any) -> Script:  # type: ignore[override]  # as in Client
         return Script(self, script)
@@ -109,74 +75,81 @@ class ClusterClient(Client):
         await asyncio.gather(*(node.aclose() for node in nodes.values()))
         await super().aclose(close_connection_pool)
 
-    async def _send(self, left: Sequence[SlotCommands]) -> list[SlotCommands]:
-        """One round; the units that must be sent elsewhere. Raises what keeps a node from answering."""
-        routes = await self._known()
-        sent = [self._send_to(address, of_node) for address, of_node in by_node(left, routes).items()]
-        answers = await asyncio.gather(*sent, return_exceptions=True)
-        again: list[SlotCommands] = []
+    async def _run(self, rounds: Rounds[T]) -> T:
+        try:
+            commands = next(rounds)
+            while True:
+                commands = rounds.send(await self._answers(commands))
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]  # a StopIteration's value has no type
+
+    async def _answers(self, commands: dict[Address, list[Command]]) -> Answers:
+        asked = [self._node(address).bulk(each, raise_on_error=False) for address, each in commands.items()]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
         for answer in answers:
-            if isinstance(answer, RedisUnavailable):
-                self._routes = None  # its replica may take over
-            if isinstance(answer, BaseException):
+            if isinstance(answer, BaseException) and not isinstance(answer, RedisError):
                 raise answer
-            again += answer
-        return again
-
-    async def _send_to(self, address: Address, of_node: Sequence[SlotCommands]) -> list[SlotCommands]:
-        commands = [command for unit in of_node for command in unit.flat()]
-        again, moved = settle(of_node, await self._node(address).bulk(commands, raise_on_error=False))
-        if moved:
-            self._routes = None
-        return again
-
-    async def _scan(self, _name: Any, cursor: Any, *rest: Any, **options: Any) -> Any:
-        routes = await self._known()
-        address, theirs = scan_place(int(cursor), routes.masters)
-        theirs, keys = await self._node(address).execute_command("SCAN", theirs, *rest, **options)
-        return scan_next(int(cursor), theirs, routes.masters), keys
-
-    async def _known(self) -> SlotMap:
-        """Who serves what, asked for where that is not known."""
-        if self._routes is not None:
-            return self._routes
-        errors: list[RedisError] = []
-        for address in dict.fromkeys([*self._nodes, *self._seeds]):
-            try:
-                (reply,) = await self._node(address).bulk([("CLUSTER", "SLOTS")])
-            except RedisError as error:
-                errors.append(error)
-                continue
-            self._routes = SlotMap(reply, address)
-            return self._routes
-        raise errors[0]
+        return dict(zip(commands, cast("list[list[Any] | RedisError]", answers), strict=True))
 
     def _node(self, address: Address) -> Client:
         if address not in self._nodes:
             self._nodes[address] = self._make(address)
         return self._nodes[address]
 
-    def _as_usual(self, args: Command, reply: Any, options: dict[str, Any]) -> Any:
-        """What the library makes of such a reply."""
-        callbacks = cast("dict[str, Callable[..., Any]]", self.response_callbacks)
-        callback = callbacks.get(name_of(args))
-        return reply if callback is None else callback(reply, **options)
+
+class BlockingClusterClient:
+    """What a reader without an event loop asks of a cluster. Made by `connect_asking`. Threads may share it."""
+
+    def __init__(self, seeds: Sequence[Address], make: Callable[[Address], BlockingClient]) -> None:
+        self._make = make
+        self._nodes: dict[Address, BlockingClient] = {}
+        self._router = Router(seeds)
+
+    def pipeline(self, transaction: bool = False) -> "ClusterPipeline":
+        assert not transaction, "a cluster has none over several keys"
+        return ClusterPipeline(self._execute)
+
+    def close(self) -> None:
+        for node in self._nodes.values():
+            node.close()
+
+    def _execute(self, commands: list[Command]) -> list[Any]:
+        rounds = self._router.pipeline(commands)
+        try:
+            asked = next(rounds)
+            while True:
+                asked = rounds.send({address: self._answer(address, each) for address, each in asked.items()})
+        except StopIteration as done:
+            client = next(iter(self._nodes.values()))
+            return [_usual(client, *each) for each in zip(commands, done.value, strict=True)]
+
+    def _answer(self, address: Address, commands: list[Command]) -> list[Any] | RedisError:
+        if address not in self._nodes:
+            self._nodes[address] = self._make(address)
+        try:
+            return blocking_bulk(self._nodes[address], commands)
+        except RedisError as error:
+            return error
 
 
 class ClusterPipeline:
-    """Commands that are sent together, without a transaction."""
+    """Commands that are sent together, without a transaction. `execute` is awaited where the client's methods are."""
 
-    def __init__(self, client: ClusterClient) -> None:
-        self._client = client
+    def __init__(self, execute: Callable[[list[Command]], Any]) -> None:
+        self._execute = execute
         self._commands: list[Command] = []
 
     def execute_command(self, *args: Any) -> None:
         self._commands.append(args)
 
-    async def execute(self) -> list[Any]:
+    def execute(self) -> Any:
         """Their replies, as the library makes them."""
         commands, self._commands = self._commands, []
-        if any(name_of(command) == "SCAN" for command in commands):
-            return [await self._client.execute_command(*command) for command in commands]
-        replies = await self._client.bulk(commands)
-        return [self._client._as_usual(*each, {}) for each in zip(commands, replies, strict=True)]
+        return self._execute(commands)
+
+
+def _usual(client: Client | BlockingClient, command: Command, reply: Any, **options: Any) -> Any:
+    """What the library makes of such a reply. SCAN's has been made already."""
+    name = name_of(command)
+    callback = cast("dict[str, Callable[..., Any]]", client.response_callbacks).get(name)
+    return reply if callback is None or name == "SCAN" else callback(reply, **options)

@@ -12,9 +12,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from cottage.errors import SettingsError
-from cottage.redis.blocking_cluster import BlockingClusterClient
 from cottage.redis.client import BlockingClient, Client
-from cottage.redis.cluster import ClusterClient
+from cottage.redis.cluster import BlockingClusterClient, ClusterClient
 from cottage.redis.library import connection_options
 from cottage.redis.slots import Address
 from cottage.redis.topology import Topology, topology
