@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         InvalidMessage,
         InvalidName,
         LeaseLost,
+        MissingExtra,
         RedisError,
         RedisFull,
         RedisRefused,
@@ -41,8 +42,8 @@ __version__ = "0.1.0"
 _HOME = {
     "cottage.client.state_client": "ClientRefused StateClient",
     "cottage.consumer": "ChannelConsumer ChannelHandler",
-    "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost RedisError RedisFull RedisRefused "
-    "RedisUnavailable SettingsError SourceError StateUnavailable",
+    "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost MissingExtra RedisError RedisFull "
+    "RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable",
     "cottage.events": "Event",
     "cottage.freshness": "Freshness Thresholds",
     "cottage.lease": "Lease",
@@ -51,8 +52,9 @@ _HOME = {
     "cottage.reader.reading": "Reading Readings",
     "cottage.redis": "connect connect_blocking subscribe",
     "cottage.snapshot": "MarketSnapshot",
-    "cottage.state": "FAIL_SAFE PhysicsState Version",
+    "cottage.state": "FAIL_SAFE PhysicsState",
     "cottage.store": "AgentStates MarketFeeds MarketSnapshots PhysicsStates StrategyLeaderboard TaskQueue",
+    "cottage.version": "Version",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -74,6 +76,7 @@ __all__ = [
     "MarketFeeds",
     "MarketSnapshot",
     "MarketSnapshots",
+    "MissingExtra",
     "PhysicsReader",
     "PhysicsState",
     "PhysicsStates",

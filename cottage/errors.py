@@ -1,71 +1,73 @@
 """Every error that the suite raises on purpose.
 
 CottageError
- ├── SettingsError        a setting is wrong; the message names it
- ├── SourceError          a feed cannot be used; the message says why and what to do
- ├── InvalidName          a symbol, agent id or entity that no key may contain (also a ValueError)
- ├── InvalidMessage       bytes from outside that are no such message; `reason` is one of a few words, for counting
- ├── MissingExtra         a package that only an extra brings is not there; the message says what to install
- ├── StateUnavailable     the reader has no state fresh enough, and no fallback was allowed
- └── RedisError           a command did not do its work
-      ├── RedisUnavailable   no connection, no answer in time, or a server still loading: try again
-      ├── RedisRefused       wrong password or a forbidden command: trying again soon is useless
-      ├── RedisFull          out of memory, or of disk for what it must persist
-      └── LeaseLost          another holds the lease, or nobody: nothing of the call was done
+ ├── SettingsError
+ ├── SourceError
+ ├── InvalidName          also a ValueError
+ ├── InvalidMessage       also a ValueError
+ ├── MissingExtra         also an ImportError
+ ├── StateUnavailable
+ └── RedisError
+      ├── RedisUnavailable
+      ├── RedisRefused
+      ├── RedisFull
+      └── LeaseLost
 
 Exceptions of libraries are translated where the library is used, with the cause chained.
 """
 
 
 class CottageError(Exception):
-    pass
+    """The parent of every error that this library raises on purpose."""
 
 
 class SettingsError(CottageError):
-    pass
+    """A setting, such as a URL, is wrong. The text names it, and shows no secret."""
 
 
 class SourceError(CottageError):
-    pass
+    """A feed cannot be used. The text says why, and what to do."""
 
 
 class InvalidName(CottageError, ValueError):
-    pass
+    """A symbol, an agent's id or an entity that no key may contain."""
 
 
 class InvalidMessage(CottageError, ValueError):
+    """Bytes from outside are no such message. `reason` is one of a few words, for counting; `detail` says more."""
+
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
 
 
-class MissingExtra(CottageError):
-    pass
+class MissingExtra(CottageError, ImportError):
+    """A package that only an extra of this library brings is not there. The text says what to install."""
 
 
 class StateUnavailable(CottageError):
-    pass
+    """There is no state as fresh as was asked for, and no fallback was given. The text says why."""
 
 
 class RedisError(CottageError):
-    pass
+    """A command did not do its work."""
 
 
 class RedisUnavailable(RedisError):
-    pass
+    """No connection, no answer in time, or a server that is still loading: try again."""
 
 
 class RedisRefused(RedisError):
-    pass
+    """A wrong password, or a command that is not allowed: trying again soon is of no use."""
 
 
 class RedisFull(RedisError):
-    pass
+    """Redis is out of memory, or of disk for what it must persist."""
 
 
 class LeaseLost(RedisError):
-    pass
+    """Another holds the lease, or nobody does: nothing of the call was done."""
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

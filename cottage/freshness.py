@@ -62,6 +62,7 @@ class Freshness:
     """Seconds since the state's newest sample, or since the writer was heard; None where that is not known."""
 
     def as_dict(self) -> dict[str, Any]:
+        """`status`, `cause` and `age_ms`, the age in whole milliseconds, for JSON."""
         return {
             "status": self.status,
             "cause": self.cause,

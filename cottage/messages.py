@@ -24,27 +24,37 @@ _NUMBERS = ("alpha", *PILLARS, "price", "samples", "nonzero")
 
 @dataclass(frozen=True, slots=True)
 class PhysicsUpdate:
+    """A symbol's new state, on the channel `state_update`."""
+
     symbol: str
     version: Version | None
     timestamp: float | None
-    """Seconds since 1970 of the newest sample."""
+    """Of the newest sample, in seconds since 1970."""
     regime: str
     alpha: float
+    """The tail index."""
     source: str | None
     payload: bytes = field(repr=False)
+    """The whole message, JSON, as it was received."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """FeynmanService is alive and may write."""
+    """FeynmanService is alive and may write, says the channel `state_update`."""
 
     version: Version
+    """Of its last tick."""
     timestamp: float
+    """Seconds since 1970."""
     shard: str
+    """`i/n`: it computes the i-th of n parts of the symbols, counted from 0."""
     symbols: int
+    """Number of symbols in the last tick."""
     written: int
+    """Number of states that changed in it."""
 
     def to_bytes(self, timestamp: str) -> bytes:
+        """The message, JSON. `timestamp`: its own as ISO 8601 text in UTC."""
         return orjson.dumps(
             {
                 "event": "HEARTBEAT",
@@ -59,14 +69,20 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class TradeSignal:
+    """A strategy's wish to trade, on the channel `trade_signals`."""
+
     symbol: str
     timestamp: str
+    """ISO 8601 text in UTC."""
     signal_id: str
     side: str
+    """As the strategy writes it, such as BUY."""
     confidence: float
+    """As the strategy means it; any finite number."""
     strategy: str
 
     def to_bytes(self) -> bytes:
+        """The message, JSON. Raises InvalidName for a bad symbol."""
         data = {"side": self.side, "confidence": self.confidence, "strategy": self.strategy}
         return orjson.dumps(
             {

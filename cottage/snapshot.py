@@ -26,12 +26,15 @@ OPTIONAL_FIELDS = ("bid", "ask", "open", "high", "low")
 
 @dataclass(frozen=True, slots=True)
 class MarketSnapshot:
+    """What a feed says of one symbol now."""
+
     symbol: str
     price: float
+    """Of the last trade, above 0; in the market's currency, as the five quotes below."""
     timestamp: float
     """Seconds since 1970, with a fraction."""
     volume: float = 0.0
-    """Cumulative over the session."""
+    """Shares, contracts or coins, cumulative over the session."""
     trades: float = 0.0
     """Number of trades, cumulative over the session."""
     source: str = UNKNOWN_SOURCE

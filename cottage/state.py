@@ -28,23 +28,36 @@ _EXTRAS = ("price", "samples", "nonzero", "source")
 
 @dataclass(frozen=True, slots=True)
 class PhysicsState:
-    """The specification's seven fields, and what makes them trustworthy.
+    """One symbol's market as seven numbers and words, and what makes them trustworthy: all by one sliding window of
+    samples, and without a unit.
 
-    What only FeynmanService writes is None in a state that somebody else wrote with the seven fields alone.
+    What follows `alpha_coefficient` is None in a state that somebody else than FeynmanService wrote.
     """
 
     mass: float
+    """0 to 1: how much turnover stands behind where the price is."""
     momentum: float
+    """The newest return in standard deviations, times mass."""
     friction: float
+    """0 to 1: trades per volume against what is usual, which is ½."""
     entropy: float
+    """0 to 1: Shannon entropy of the returns, 1 where all sizes are equally frequent."""
     nash_dist: float
+    """0 to 1: how far the price is from where most volume changed hands, as a share of the window's range."""
     regime: str
+    """`WAIT` until there are 64 returns that are not zero, then `Gaussian`, `Lévy Stable` or `Critical`."""
     alpha_coefficient: float
+    """0.5 to 10: the tail index of the returns (Hill's estimate); the smaller, the more extreme moves."""
     price: float | None = None
+    """Of the newest sample, in the market's currency."""
     samples: int | None = None
+    """Number of samples in the window."""
     nonzero: int | None = None
+    """Number of returns in it that are not zero."""
     source: str | None = None
+    """Who the samples are from: `simulate`, `replay`, `live` or a feed's own word; `fallback` for what stands in."""
     timestamp: str | None = None
+    """Of the newest sample, ISO 8601 text in UTC."""
     version: Version | None = None
 
     def at(self, version: Version) -> "PhysicsState":
@@ -65,6 +78,7 @@ class PhysicsState:
         return known
 
     def to_bytes(self) -> bytes:
+        """`as_dict` as JSON."""
         return orjson.dumps(self.as_dict())
 
     def update(self, symbol: str) -> bytes:

@@ -70,6 +70,7 @@ class PhysicsStates:
         return states
 
     async def all(self, on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:
+        """Every symbol's."""
         return await self.many(await scan(self._client, keys.PHYSICS_STATE, on_bad), on_bad)
 
 
@@ -81,7 +82,8 @@ class MarketSnapshots:
         self._cleared: dict[str, frozenset[str]] = {}
 
     async def write(self, snapshots: Sequence[MarketSnapshot]) -> None:
-        """HSET and EXPIRE each. A quote that the feed no longer gives is removed, not left to go stale."""
+        """Each is one hash, written whole or not at all. A quote that the feed no longer gives is removed, not left
+        to go stale. Raises RedisError."""
         for part in batches(snapshots, BATCH // 2):  # two commands each
             commands: list[Command] = []
             cleared: dict[str, frozenset[str]] = {}
@@ -110,7 +112,7 @@ class MarketSnapshots:
         return MarketSnapshot.from_hash(symbol, text, await self._client.now())
 
     async def samples(self, symbols: Sequence[str]) -> list[RawSample | InvalidMessage]:
-        """The raw SAMPLE_FIELDS of each symbol, in order; a hash that has expired gives Nones.
+        """The raw SAMPLE_FIELDS of each symbol, in the order of `symbols`; a hash that has expired gives Nones.
 
         A key that somebody made of another type gives the InvalidMessage("type") that names it.
         """
@@ -143,14 +145,16 @@ class MarketFeeds:
         self._client = client
 
     async def announce(self, feed_id: str, about: dict[str, Any], lifetime: float = keys.FEED_TTL_SECONDS) -> None:
-        """`lifetime` in seconds."""
+        """Say that the feed lives, for `lifetime` seconds. `about`: what JSON can hold, such as `source` and
+        `symbols`. Raises InvalidName; RedisError."""
         await self._client.set(keys.market_feed(feed_id), orjson.dumps(about), px=round(lifetime * 1000))
 
     async def withdraw(self, feed_id: str) -> None:
+        """Say that it has ended, before its lifetime has. Raises InvalidName; RedisError."""
         await self._client.delete(keys.market_feed(feed_id))
 
     async def alive(self, on_bad: OnBad = _ignore) -> dict[str, dict[str, Any]]:
-        """What each living feed says of itself."""
+        """What each living feed says of itself, by its id."""
         feeds: dict[str, dict[str, Any]] = {}
         for part in batches(await scan(self._client, keys.MARKET_FEED, on_bad)):
             payloads = await self._client.mget([keys.market_feed(feed_id) for feed_id in part])
@@ -171,10 +175,12 @@ class AgentStates:
         self._client = client
 
     async def get(self, agent_id: str) -> dict[str, Any] | None:
+        """What was set last, or None where it is forgotten. Raises InvalidMessage, InvalidName; RedisError."""
         payload = await self._client.get(keys.agent_state(agent_id))
         return None if payload is None else load_object(payload)
 
     async def set(self, agent_id: str, memory: dict[str, Any]) -> None:
+        """Remember this, what JSON can hold, for an hour. Raises InvalidName; RedisError."""
         await self._client.set(keys.agent_state(agent_id), orjson.dumps(memory), ex=keys.AGENT_STATE_TTL_SECONDS)
 
 
@@ -185,7 +191,7 @@ class TaskQueue:
         self._client = client
 
     async def push(self, task: dict[str, Any]) -> int:
-        """Append a task; the queue's new length."""
+        """Append a task, what JSON can hold; the queue's new length. Raises RedisError."""
         return int(await self._client.lpush(keys.TASK_QUEUE, orjson.dumps(task)))
 
     async def pop(self, wait: int = 1) -> dict[str, Any] | None:
@@ -208,10 +214,11 @@ class StrategyLeaderboard:
         self._client = client
 
     async def score(self, sharpe_ratios: dict[str, float]) -> None:
+        """Set the ratios of these strategies, by name. Raises RedisError."""
         await self._client.zadd(keys.STRATEGY_LEADERBOARD, sharpe_ratios)
 
     async def top(self, n: int = 5) -> list[tuple[str, float]]:
-        """The `n` best, best first."""
+        """The names and ratios of the `n` best, best first. Raises RedisError."""
         if n < 1:
             return []  # to Redis, an end of -1 is the last of all
         rows: Any = await self._client.zrevrange(keys.STRATEGY_LEADERBOARD, 0, n - 1, withscores=True)

@@ -46,7 +46,7 @@ class ClientRefused(CottageError):
 
 
 class StateClient:
-    """Made by `connect`."""
+    """Follows a broadcaster over a WebSocket, and holds the newest state of every symbol. Made by `connect`."""
 
     def __init__(
         self, url: str, symbols: Iterable[str] | None, batch: int, thresholds: Thresholds, clock: Clock

@@ -76,7 +76,8 @@ class _Reader:
 
 
 class PhysicsReader(_Reader):
-    """The asyncio reader. Close it with `aclose`, or use it as `async with PhysicsReader.connect(url) as reader`."""
+    """Reads states from Redis in a program with an event loop. Made by `connect`; close it with `aclose`, or use it
+    as `async with PhysicsReader.connect(url) as reader`. No method raises an error of Redis."""
 
     def __init__(
         self,
@@ -90,7 +91,9 @@ class PhysicsReader(_Reader):
 
     @classmethod
     def connect(cls, url: str, timeout: float = TIMEOUT_SECONDS) -> Self:
-        """A reader of the Redis at `url`; it connects when it is first asked. Raises SettingsError for a bad URL."""
+        """A reader of the Redis at `url` (redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://); it
+        connects when it is first asked. `timeout`: seconds that a call may wait for Redis. Raises SettingsError for
+        a bad URL."""
         return cls(connect(url, timeout=timeout))
 
     @overload
@@ -105,11 +108,16 @@ class PhysicsReader(_Reader):
     async def get(
         self, symbol: str, *, max_age: float | None = None, fallback: PhysicsState | None = None
     ) -> Reading | None:
-        """One state; `max_age` in seconds. The table above says what comes when there is none."""
+        """One symbol's state with how far it may be trusted.
+
+        Without `max_age` it is None where Redis has none. With it, in seconds, it is at most so old by Redis's clock,
+        or StateUnavailable is raised. `fallback` is given instead of both, marked by `origin`. While Redis does not
+        answer, the last state that was read is given, aged. Raises InvalidName; ValueError for a bad `max_age`.
+        """
         return await self._answer(self._queries.one(symbol, max_age, fallback))
 
     async def many(self, symbols: Iterable[str]) -> Readings:
-        """Many in one round trip (in one for each 500)."""
+        """The states of these symbols, in one round trip for each 500. Raises InvalidName."""
         return await self._answer(self._queries.many(symbols))
 
     async def all(self) -> Readings:
@@ -121,6 +129,7 @@ class PhysicsReader(_Reader):
         await self._answer(self._queries.check())
 
     async def aclose(self) -> None:
+        """Close its connections."""
         await self._client.aclose()
 
     async def __aenter__(self) -> Self:
@@ -151,7 +160,8 @@ class PhysicsReader(_Reader):
 
 
 class BlockingPhysicsReader(_Reader):
-    """The same for code without an event loop. Threads may share it."""
+    """PhysicsReader for code without an event loop, by the same methods. Threads may share it. Close it with `close`,
+    or use it as `with BlockingPhysicsReader.connect(url) as reader`."""
 
     def __init__(
         self,
@@ -196,6 +206,7 @@ class BlockingPhysicsReader(_Reader):
         self._answer(self._queries.check())
 
     def close(self) -> None:
+        """Close its connections."""
         self._client.close()
 
     def __enter__(self) -> Self:

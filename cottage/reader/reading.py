@@ -1,19 +1,28 @@
 """What a reader answers: a state, how far it may be trusted, and where it was found."""
 
+import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+from cottage.errors import MissingExtra
 from cottage.freshness import Cause, Freshness, absent
 from cottage.state import FAIL_SAFE, PhysicsState
 
 Origin = Literal["redis", "remembered", "fallback"]
 
+_STATE_COLUMNS = [each.name for each in fields(PhysicsState) if each.name != "version"]
+COLUMNS = (*_STATE_COLUMNS, "epoch", "seq", "status", "cause", "age", "origin")
+"""Of a table of readings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
+    """One symbol's state as a reader gives it."""
+
     state: PhysicsState
     freshness: Freshness
+    """Its age is in seconds, by Redis's clock."""
     origin: Origin
     """`redis`: what Redis holds now. `remembered`: the last good state that this reader saw, aged. `fallback`:
     no state at all, but what stands in for one; the state's own `source` says `fallback` too."""
@@ -30,12 +39,40 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
+    """Many symbols' states as a reader gives them."""
+
     states: Mapping[str, Reading]
     """By symbol."""
     missing: tuple[str, ...]
     """Asked for, and Redis says that it has no such state."""
     complete: bool
     """False while Redis does not answer: what is here was remembered, or stands in."""
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame with a row for each of `states`, indexed by `symbol`.
+
+        Columns: the fields of PhysicsState, `timestamp` as a datetime in UTC; its version as `epoch` and `seq`;
+        `status` and `cause` of its Freshness, `age` in seconds; `origin`. What is not known is None, NaN or NaT.
+        Raises MissingExtra without pandas.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ModuleNotFoundError as error:
+            raise MissingExtra("to_pandas() needs pandas: pip install 'curiosity-cottage[pandas]'") from error
+        rows = [
+            {
+                **each.state.as_dict(),
+                "status": each.freshness.status,
+                "cause": each.freshness.cause,
+                "age": each.freshness.age,
+                "origin": each.origin,
+            }
+            for each in self.states.values()
+        ]
+        index = pandas.Index(list(self.states), name="symbol", dtype=object)
+        frame = pandas.DataFrame(rows, index=index, columns=list(COLUMNS))
+        frame["timestamp"] = pandas.to_datetime(frame["timestamp"], utc=True, format="ISO8601")
+        return frame
 
 
 def stand_in(broken: Cause | None, state: PhysicsState = FAIL_SAFE) -> Reading:

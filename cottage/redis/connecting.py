@@ -79,7 +79,7 @@ def connect(
 
 
 def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int = 0) -> BlockingClient:
-    """As `connect`, for code without an event loop; not for a cluster."""
+    """As `connect`, for code without an event loop; its methods are redis-py's. SettingsError for a cluster."""
     behind = topology(url)
     options = _options(BlockingClient, url, timeout, behind)
     if behind.kind == "cluster":

@@ -145,7 +145,11 @@ class ChannelSubscription:
 
 @asynccontextmanager
 async def subscribe(url: str, *channels: str, timeout: float = COMMAND_SECONDS) -> AsyncIterator[ChannelSubscription]:
-    """A confirmed subscription on a connection of its own; closed at the end of the block."""
+    """A confirmed subscription to `channels` on a connection of its own, closed at the end of the block.
+
+    timeout: seconds that connecting and confirming may take. Raises SettingsError for a bad URL, RedisUnavailable,
+    RedisRefused.
+    """
     async with connect(url, timeout=timeout) as client:
         with translated():
             stream = await _open(await client.listening_pool())

@@ -1,9 +1,15 @@
+import sys
+from datetime import UTC, datetime
+
 import pytest
 
+from cottage.errors import CottageError, MissingExtra
 from cottage.freshness import Freshness, assess
-from cottage.reader.reading import Origin, Reading, stand_in
+from cottage.reader.reading import COLUMNS, Origin, Reading, Readings, stand_in
 from cottage.state import FAIL_SAFE
 from tests.services.physics.examples import PUBLISHED, state
+
+pandas = pytest.importorskip("pandas")
 
 
 def test_json_is_the_state_with_its_freshness() -> None:
@@ -34,3 +40,37 @@ def test_within(age: float | None, origin: Origin, within: bool) -> None:
 
 def test_what_stands_in_is_never_within() -> None:
     assert not stand_in(None).within(float("inf"))
+
+
+def test_a_table_has_a_row_for_each_symbol() -> None:
+    held = state(1_766_318_400.0)
+    readings = {"SPY": Reading(held, assess(0.5, None, 0.5), "redis"), "QQQ": stand_in("redis_down")}
+    table = Readings(readings, ("NEW",), complete=False).to_pandas()
+    assert table.index.name == "symbol"
+    assert list(table.index) == ["SPY", "QQQ"]
+    assert tuple(table.columns) == COLUMNS
+    spy, qqq = table.loc["SPY"], table.loc["QQQ"]
+    for name, value in held.as_dict().items():
+        if name != "timestamp":
+            assert spy[name] == value
+    assert spy["timestamp"] == datetime.fromtimestamp(1_766_318_400.0, UTC)
+    assert (spy["status"], spy["age"], spy["origin"]) == ("live", 0.5, "redis")
+    assert (qqq["status"], qqq["cause"], qqq["origin"]) == ("expired", "redis_down", "fallback")
+    assert pandas.isna(spy["cause"])
+    assert pandas.isna(qqq["age"])
+    assert pandas.isna(qqq["timestamp"])
+    assert (table["mass"] >= 0.0).all()  # numbers are numbers
+
+
+def test_a_table_of_none_has_its_columns() -> None:
+    table = Readings({}, (), complete=True).to_pandas()
+    assert len(table) == 0
+    assert tuple(table.columns) == COLUMNS
+
+
+def test_without_pandas_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'curiosity-cottage\[pandas\]'") as error:
+        Readings({}, (), complete=True).to_pandas()
+    assert isinstance(error.value, ImportError)
+    assert isinstance(error.value, CottageError)
