@@ -17,6 +17,7 @@ from tests.integration.fanout import cutting
 from tests.support import OwnRedis, eventually, heard
 
 pytestmark = pytest.mark.usefixtures("face")
+FAST_PATH_ALONE = pytest.mark.parametrize("face", ["fast path"], indirect=True)
 
 PASSWORD = "s3cret/p@ss:w%rd"
 QUOTED = "s3cret%2Fp%40ss%3Aw%25rd"
@@ -474,6 +475,7 @@ async def test_a_subscription_cut_while_it_is_made_leaves_nothing_open(redis_url
     await eventually(lambda: len(asyncio.all_tasks()) <= before)
 
 
+@FAST_PATH_ALONE
 async def test_who_does_not_take_messages_stops_reading_and_loses_none(
     client: Client, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

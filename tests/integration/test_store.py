@@ -33,8 +33,6 @@ from cottage.store import (
 from cottage.version import Version
 from tests.support import OwnRedis, eventually, heard
 
-pytestmark = pytest.mark.usefixtures("face")
-
 STATE = PhysicsState(
     0.42, 1.23, 0.15, 0.08, 0.05, "Gaussian", 2.8, timestamp="2025-12-21T12:00:00.000Z", version=Version(7, 1)
 )
