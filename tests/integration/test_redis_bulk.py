@@ -199,6 +199,7 @@ async def test_no_server_and_a_killed_one_are_unavailable(own_redis: OwnRedis) -
         assert await client.bulk([("PING",)]) == [b"PONG"]
 
 
+@FAST_PATH_ALONE  # else the library does so on connections that a sentinel told of
 @pytest.mark.parametrize("raise_on_error", [False, True])
 async def test_a_connection_to_a_master_that_is_none_any_more_is_dropped(
     own_redis: OwnRedis, raise_on_error: bool
