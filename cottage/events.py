@@ -39,9 +39,14 @@ TOPICS = {"AGENT_UPDATE": Topic(fields.agent_id, Policy.QUEUE)}
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """A message that is no state, such as an agent's to all."""
+
     topic: str
+    """Its field `event`, such as AGENT_UPDATE."""
     key: str
+    """What it is about, such as the agent's id."""
     payload: bytes = field(repr=False)
+    """The whole message, JSON, as it was published."""
 
 
 def parse_event(message: Mapping[str, Any], payload: bytes) -> Event:
