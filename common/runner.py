@@ -75,7 +75,7 @@ async def _until_drained(service: Service, stopping: asyncio.Event, drain_second
         asked = group.create_task(stopping.wait(), name="stopping")
         await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            log.info("draining", seconds=drain_seconds)
+            log.info("stopping", seconds=drain_seconds)
             _end_after(drain_seconds + CLOSING_SECONDS, 0)
             _done, late = await asyncio.wait((work,), timeout=drain_seconds)
             if late:

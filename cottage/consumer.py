@@ -26,8 +26,9 @@ from cottage.backoff import Backoff
 from cottage.cancellation import cancellation_kept
 from cottage.clock import Clock, SystemClock
 from cottage.errors import RedisError, RedisUnavailable, leaves
-from cottage.log import Throttled, get_logger
+from cottage.log import get_logger
 from cottage.redis import COMMAND_SECONDS, ChannelSubscription, Client, connect, subscribe
+from cottage.redis.outage import RedisOutage
 
 PING_SECONDS = 1.0
 """What the server has to answer a PING on a silent channel."""
@@ -98,7 +99,7 @@ class ChannelConsumer:
         self._timeout = timeout
         self._clock = clock or SystemClock()
         self._asked_to_reconcile = asyncio.Event()
-        self._throttled = Throttled(log)
+        self._outage = RedisOutage(self._clock.monotonic)
         self.problem: str | None = "not subscribed yet"
         """Why nothing is heard; None while connected."""
 
@@ -123,7 +124,7 @@ class ChannelConsumer:
         error = leaves(group)[0]
         assert isinstance(error, RedisError)
         was_connected, self.problem = self.problem is None, f"Redis: {error}"
-        self._throttled.warning("redis_lost", type(error).__name__, error=str(error))
+        self._outage.failed(error, "subscribing")
         if was_connected:
             self._handler.lost(error)
         return error
@@ -136,6 +137,7 @@ class ChannelConsumer:
         ):
             await self._handler.reconcile(client)
             self.problem = None
+            self._outage.works("subscribing")
             log.info("subscribed", channels=list(self._channels))
             self._handler.connected()
             async with asyncio.TaskGroup() as group:

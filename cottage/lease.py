@@ -162,7 +162,7 @@ class Lease:
         async with self._one_at_a_time:
             # Held or not: what was under way when we were stopped may have cost the connection, or its reply.
             if self._record is not None and await self._release_script(keys=[self._key], args=[self._ours]):
-                log.info("lease_given_back", key=self._key)
+                log.info("lease_released", key=self._key)
             self._held_on = None
 
     async def renew(self) -> None:
@@ -200,6 +200,7 @@ class Lease:
                 self._held_on = None  # what arrived is not known: only a new epoch outranks it for sure
                 if isinstance(error, LeaseLost):
                     self._on_event("lost")
+                    log.warning("lease_lost", key=self._key, error=str(error))
                 raise
 
     async def _run(self, record: LeaseRecord, script: str, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
@@ -251,9 +252,9 @@ class Lease:
     def _report(self, refusal: str | None) -> None:
         if refusal is None and self._record is not None:
             self._on_event("taken")
-            log.info("lease_taken", key=self._key, epoch=self._record.epoch)
+            log.info("lease_acquired", key=self._key, epoch=self._record.epoch)
         elif refusal != self._waiting_for:
-            log.info("standing_by", reason=refusal)
+            log.info("standby", reason=refusal)
         self._waiting_for = refusal
 
 

@@ -154,14 +154,14 @@ class Supervisor:
                 if self._clock.monotonic() - began >= SETTLED_SECONDS:
                     backoff.reset()
                 pause = REFUSED_SECONDS if status == BAD_SETTING else backoff.next()
-                say_event("error", "died", process=child.name, cause=_cause(status), again_in_seconds=round(pause, 2))
+                say_event("error", "died", process=child.name, reason=_cause(status), seconds=round(pause, 2))
                 await self._pause(pause)
         finally:
             child.finished.set()
 
     def _give_up(self, child: Child, status: int) -> None:
         where = "its own lines above say why" if child.log is None else f"its log is {child.log}"
-        say_event("error", "gave_up", process=child.name, cause=_cause(status), note=where)
+        say_event("error", "gave_up", process=child.name, reason=_cause(status), note=where)
         self.status = BAD_SETTING if status == BAD_SETTING else 1
         self.gave_up.set()
 
@@ -198,7 +198,7 @@ class Supervisor:
     async def _kill(self, children: Sequence[Child]) -> None:
         for child in children:
             if child in self._tasks and not self._tasks[child].done():
-                say_event("warning", "killed", process=child.name, note="it did not end in time")
+                say_event("warning", "killed", process=child.name, reason="it did not end in time")
                 child.kill_group()
         await asyncio.gather(*(self._tasks[child] for child in children if child in self._tasks))
 

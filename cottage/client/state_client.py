@@ -198,7 +198,7 @@ class StateClient:
             except (OSError, TimeoutError, WebSocketException) as error:
                 silent = isinstance(error, TimeoutError)
                 self.problem = "no answer in time" if silent else str(error) or type(error).__name__
-                log.info("server_lost", url=self.url, error=self.problem)
+                log.warning("server_lost", url=self.url, error=self.problem)
                 if isinstance(error, ConnectionClosed) and error.rcvd and error.rcvd.code == Close.POLICY:
                     self._replica.phase = Phase.REFUSED
                 if isinstance(error, InvalidStatus):
@@ -249,7 +249,7 @@ class StateClient:
                 for message in received if isinstance(received, list) else [received]:
                     requests += self._replica.take(message, self._clock.monotonic())
             except (InvalidMessage, KeyError, TypeError, ValueError) as error:
-                log.warning("frame_dropped", url=self.url, error=str(error) or type(error).__name__)
+                log.warning("message_dropped", url=self.url, error=str(error) or type(error).__name__)
             self._news.set()
             await self._send(requests)
 

@@ -6,22 +6,18 @@ from collections.abc import Callable
 
 from cottage.backoff import Backoff
 from cottage.errors import RedisError
-from cottage.log import Throttled, get_logger
-
-log = get_logger(__name__)
+from cottage.redis.outage import RedisOutage
 
 
 class CircuitBreaker:
-    """Says once that Redis is lost, and once that it is back.
-
-    While it is lost, a question is worth asking only now and then: all others are answered at once from
+    """While Redis is lost, a question is worth asking only now and then: all others are answered at once from
     memory, so that a hung server costs its timeout once and not every caller.
     """
 
     def __init__(self, monotonic: Callable[[], float], jitter: random.Random | None = None) -> None:
         self._monotonic = monotonic
         self._backoff = Backoff(jitter=jitter)
-        self._throttled = Throttled(log, seconds=1.0, monotonic=monotonic)
+        self._outage = RedisOutage(monotonic)
         self._answered_at: float | None = None
         self._try_at = -math.inf
         self.error: RedisError | None = None
@@ -40,8 +36,7 @@ class CircuitBreaker:
         return self._monotonic() >= self._try_at
 
     def answered(self) -> None:
-        if self.error is not None:
-            log.info("redis_back", silent_seconds=None if self._answered_at is None else round(self.silent, 1))
+        self._outage.works("reading")
         self._answered_at = self._monotonic()
         self._try_at = -math.inf
         self._backoff.reset()
@@ -50,8 +45,7 @@ class CircuitBreaker:
     def failed(self, error: RedisError) -> bool:
         """Whether that is news."""
         news = type(error) is not type(self.error)
-        if news:
-            self._throttled.warning("redis_lost", type(error).__name__, error=str(error))
+        self._outage.failed(error, "reading")
         self.error = error
         self._try_at = self._monotonic() + self._backoff.next(error)
         return news

@@ -134,7 +134,7 @@ class Queries:
                 except InvalidMessage as error:
                     self.counts.bad_states[error.reason] += 1
                     throttled.warning(
-                        "bad_state", error.reason, symbol=symbol, reason=error.reason, error=error.detail
+                        "state_dropped", error.reason, symbol=symbol, reason=error.reason, error=error.detail
                     )
                     held[symbol] = self.cache.get(symbol)
                     distrusted.add(symbol)

@@ -7,6 +7,7 @@ slots.py       where in a cluster a command goes
 router.py      what a client of a cluster asks which node
 cluster.py     clients of a cluster, with the face of any other
 pubsub.py      subscriptions that never hide a gap
+outage.py      the log events of a Redis that is lost and back
 library.py     what is known of redis-py's versions
 fast_path.py   bulk and pub/sub below the library's public face, with the version that they were tested with
 """

@@ -117,7 +117,9 @@ class RedisBridge(ChannelHandler):
         try:
             self._apply(payload)
         except InvalidMessage as error:
-            self._drop("message_dropped", payload[:60].decode(errors="replace"), error)
+            metrics.DROPPED.labels(error.reason).inc()
+            start = payload[:60].decode(errors="replace")
+            throttled.warning("message_dropped", error.reason, reason=error.reason, error=error.detail, payload=start)
 
     def _apply(self, payload: bytes) -> None:
         match parse_state_update(payload, self._monitor.redis_now()):
@@ -156,7 +158,8 @@ class RedisBridge(ChannelHandler):
 
         def bad(symbol: str, error: InvalidMessage) -> None:
             present.add(symbol)
-            self._drop("state_dropped", symbol, error)
+            metrics.DROPPED.labels(error.reason).inc()
+            throttled.warning("state_dropped", error.reason, symbol=symbol, reason=error.reason, error=error.detail)
 
         healed = 0
         for part in batches(await scan(client, keys.PHYSICS_STATE, bad)):
@@ -173,11 +176,11 @@ class RedisBridge(ChannelHandler):
             self._monitor.samples.forget(symbol)
         if gone:
             metrics.REMOVED.inc(len(gone))
-            log.info("states_removed", count=len(gone), symbols=gone[:20])
+            log.info("states_removed", symbols=len(gone), first=gone[:10])
         self._absent = absent
         metrics.FULL_READS.inc()
         metrics.HEALED.inc(healed)
-        log.debug("states_read", symbols=len(present), healed=healed, ms=round((perf_counter() - started) * 1e3))
+        log.debug("states_read", symbols=len(present), healed=healed, seconds=round(perf_counter() - started, 4))
 
     def _heal(self, symbol: str, state: PhysicsState, before: Entry | None, now: float) -> bool:
         """Take a state that was read, if it is newer than what is held; whether it was taken.
@@ -209,7 +212,3 @@ class RedisBridge(ChannelHandler):
         most = self._settings.max_symbols
         if symbol not in self._hub.table and len(self._hub.table) >= most:
             raise InvalidMessage("room", f"{most} symbols are held already: see BRIDGE_MAX_SYMBOLS")
-
-    def _drop(self, event: str, what: str, error: InvalidMessage) -> None:
-        metrics.DROPPED.labels(error.reason).inc()
-        throttled.warning(event, error.reason, reason=error.reason, error=error.detail, what=what)

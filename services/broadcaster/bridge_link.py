@@ -64,7 +64,7 @@ class BridgeLink:
                 self._state.lost()
                 self.publish_freshness()
                 self.problem = f"bridge: {lost}"
-                throttled.warning("bridge_lost", "", url=self._url, error=str(lost))
+                throttled.warning("server_lost", "", url=self._url, error=str(lost))
             await self._clock.sleep(backoff.after(self._clock.monotonic() - began))
 
     async def _hold(self) -> None:

@@ -162,7 +162,7 @@ class Checkpointer:
             self._saved_at = self._clock.time()
             metrics.CHECKPOINT_TIME.set(self._saved_at)
             if self._problem is not None:
-                log.info("checkpoint_works_again", file=str(path))
+                log.info("checkpoint_recovered", file=str(path))
             self._problem = None
             seconds = round(self._clock.monotonic() - began, 3)
             log.info("checkpoint_saved", file=str(path), symbols=len(names), bytes=size, seconds=seconds)
@@ -173,7 +173,7 @@ class Checkpointer:
     def _stand_by(self, path: Path) -> None:
         if not self._standing_by:
             self._problem = "another process saves to this file"
-            log.info("checkpoint_standing_by", file=str(path), reason=self._problem)
+            log.info("checkpoint_standby", file=str(path), reason=self._problem)
         self._standing_by = True
 
     async def _refused(self, error: CheckpointRefused) -> None:

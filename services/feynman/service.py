@@ -16,6 +16,7 @@ from cottage.errors import InvalidMessage, LeaseLost, RedisError, RedisRefused
 from cottage.log import Throttled
 from cottage.messages import Heartbeat
 from cottage.redis import Client, connect
+from cottage.redis.outage import RedisOutage
 from cottage.store import MarketSnapshots
 from cottage.version import Version
 from services.feynman import metrics
@@ -63,6 +64,7 @@ class FeynmanService:
         """Hashes: a name may be as long as Redis allows."""
         self._health = RedisHealth()
         self._problem: str | None = "no answer from Redis yet"
+        self._outage = RedisOutage(clock.monotonic)
         self._throttled = Throttled(log)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -110,6 +112,8 @@ class FeynmanService:
                     self._check_health(await client.info())
             except RedisError as error:
                 self._failed("discovery", error)
+            else:
+                self._outage.works("discovery")
 
     def _check_health(self, info: dict[str, Any]) -> None:
         """Look at what Redis reports of itself; a problem is logged once, until it is solved."""
@@ -120,15 +124,15 @@ class FeynmanService:
         metrics.REDIS_EVICTED.inc(report.evicted)
         metrics.REDIS_UNWRITTEN.set(len(report.unwritten))
         if report.problem and not before:
-            log.warning("redis_unwell", problem=report.problem, evicted=report.evicted, used_bytes=report.used)
+            log.warning("redis_unhealthy", reason=report.problem, evicted=report.evicted, used_bytes=report.used)
         elif before and not report.problem:
-            log.info("redis_well_again")
+            log.info("redis_healthy")
 
     def _add(self, symbols: Sequence[str]) -> None:
         index, shards = self._shard
         new = self._symbol_table.add(symbol for symbol in symbols if keys.in_shard(symbol, index, shards))
         if new:
-            log.info("symbols_found", count=len(new), first=new[:10])
+            log.info("symbols_found", symbols=len(new), first=new[:10])
 
     async def _keep_ticking(self, client: Client) -> None:
         interval = self._settings.tick_seconds
@@ -139,8 +143,8 @@ class FeynmanService:
             metrics.TICKS_SKIPPED.inc(tick.skipped)
             if tick.skipped or tick.lateness > LATE_SHARE * interval:
                 metrics.TICKS_LATE.inc()
-                late_ms = round(tick.lateness * 1000, 1)
-                self._throttled.warning("tick_late", "", tick=tick.number, late_ms=late_ms, skipped=tick.skipped)
+                late = round(tick.lateness, 4)
+                self._throttled.warning("tick_late", "", tick=tick.number, seconds=late, skipped=tick.skipped)
             try:
                 await self._work(client, tick)
             except RedisError as error:
@@ -148,8 +152,7 @@ class FeynmanService:
                 self._problem = f"Redis: {error}"
                 self._failed("tick", error)
             else:
-                if self._problem is not None:
-                    log.info("redis_answers")
+                self._outage.works("tick", "heartbeat")
                 self._problem = None
             metrics.SYMBOLS.set(len(self._symbol_table))
             metrics.EPOCH.set(self._writer.epoch or 0)
@@ -165,7 +168,7 @@ class FeynmanService:
         for symbol, error in refused:
             self._refused(symbol, error)
         for symbol in self._symbol_table.forget(began):
-            log.info("symbol_given_up", symbol=symbol, after_seconds=self._settings.forget_seconds)
+            log.info("symbol_forgotten", symbol=symbol, seconds=self._settings.forget_seconds)
 
         written = await self._write(tick.number, sampled)
         seconds = self._clock.monotonic() - began
@@ -197,8 +200,7 @@ class FeynmanService:
             writes = self._symbol_table.writes()
             try:
                 await self._writer.write(writes)
-            except LeaseLost as error:
-                log.warning("lease_lost", error=str(error))
+            except LeaseLost:
                 continue
             self._symbol_table.published()
             self._written += len(writes)
@@ -217,13 +219,14 @@ class FeynmanService:
             )
             try:
                 await self._writer.publish(heartbeat.to_bytes(iso_millis(now)))
-            except RedisError as error:  # the next tick acquires the lease again
+            except LeaseLost:
+                continue  # the next tick acquires it again
+            except RedisError as error:
                 self._failed("heartbeat", error)
 
     def _failed(self, during: str, error: RedisError) -> None:
-        """Count and log an error of Redis: one line a kind, whichever task met it."""
         metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
-        self._throttled.warning("redis_failed", type(error).__name__, during=during, error=str(error))
+        self._outage.failed(error, during)
 
     def _bad_symbol(self, name: str, error: InvalidMessage) -> None:
         """Log and count a key that names no symbol once, though each discovery finds it again."""
@@ -236,4 +239,4 @@ class FeynmanService:
 
     def _refused(self, symbol: str, error: InvalidMessage) -> None:
         metrics.REFUSED.labels(error.reason).inc()
-        self._throttled.warning("snapshot_refused", symbol, symbol=symbol, field=error.reason, error=error.detail)
+        self._throttled.warning("snapshot_dropped", symbol, symbol=symbol, reason=error.reason, error=error.detail)

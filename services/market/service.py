@@ -8,8 +8,9 @@ from common.logs import get_logger
 from common.settings import redacted
 from cottage.backoff import Backoff
 from cottage.clock import Clock, SystemClock, iso_millis, ticks
-from cottage.errors import RedisError, RedisUnavailable
+from cottage.errors import RedisError
 from cottage.redis import Client, connect
+from cottage.redis.outage import RedisOutage
 from cottage.snapshot import MarketSnapshot
 from cottage.store import MarketFeeds, MarketSnapshots
 from services.market import metrics
@@ -36,9 +37,8 @@ class MarketService:
         self._written = 0
         self._failures = 0
         self._last_write: float | None = None
-        self._problems = {"connecting": "there was no answer yet"}
-        """The activities that fail at present, each with its last error."""
-        self._failing_since: float | None = None
+        self._outage = RedisOutage(self._clock.monotonic)
+        self._outage.errors["connecting"] = "there was no answer yet"
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until the source ends or `stopping` is set. Raises SourceError."""
@@ -83,10 +83,10 @@ class MarketService:
             try:
                 await client.now()
             except RedisError as error:
-                self._note_failure("connecting", error)
+                self._outage.failed(error, "connecting")
                 await self._clock.sleep(backoff.next(error))
             else:
-                self._note_success("connecting")
+                self._outage.works("connecting")
                 return
 
     async def _write(self, snapshots: MarketSnapshots) -> None:
@@ -100,7 +100,7 @@ class MarketService:
                 metrics.SNAPSHOTS_REPLACED.inc(self._queue.put_back(batch))
                 self._failures += 1
                 metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
-                self._note_failure("writing", error)
+                self._outage.failed(error, "writing")
                 if not self._queue.closed:
                     await self._clock.sleep(backoff.next(error))
                 if self._queue.closed:
@@ -111,7 +111,7 @@ class MarketService:
                 self._last_write = self._clock.time()
                 metrics.SNAPSHOTS_WRITTEN.inc(len(batch))
                 metrics.WRITE_SECONDS.observe(self._clock.monotonic() - began)
-                self._note_success("writing")
+                self._outage.works("writing")
             metrics.SNAPSHOTS_WAITING.set(len(self._queue))
 
     async def _announce(self, feeds: MarketFeeds) -> None:
@@ -120,36 +120,20 @@ class MarketService:
             try:
                 await feeds.announce(self._settings.feed_id, self._source.about(), self._settings.feed_seconds)
             except RedisError as error:
-                self._note_failure("announcing", error)
+                self._outage.failed(error, "announcing")
             else:
-                self._note_success("announcing")
+                self._outage.works("announcing")
 
     async def _withdraw(self, feeds: MarketFeeds) -> None:
         """Delete the feed's key at the end; where Redis is away, it expires by itself."""
-        if not self._problems:
+        if not self._outage.errors:
             try:
                 await feeds.withdraw(self._settings.feed_id)
             except RedisError as error:
                 log.warning("feed_not_withdrawn", feed=self._settings.feed_id, error=str(error))
 
-    def _note_failure(self, activity: str, error: RedisError) -> None:
-        """Note that an activity failed; only the first failure since everything worked is logged."""
-        if self._failing_since is None:
-            self._failing_since = self._clock.monotonic()
-            url = redacted(self._settings.redis_url)
-            event = "redis_lost" if isinstance(error, RedisUnavailable) else "redis_failed"
-            log.warning(event, redis=url, doing=activity, error=str(error), retrying=True)
-        self._problems[activity] = str(error)
-
-    def _note_success(self, activity: str) -> None:
-        """Note that an activity works; the end of the last failure is logged."""
-        self._problems.pop(activity, None)
-        if self._failing_since is not None and not self._problems:
-            log.info("redis_back", seconds=round(self._clock.monotonic() - self._failing_since, 1))
-            self._failing_since = None
-
     def _problem(self) -> str | None:
-        return "; ".join(f"{activity}: {error}" for activity, error in self._problems.items()) or None
+        return "; ".join(f"{activity}: {error}" for activity, error in self._outage.errors.items()) or None
 
     def not_ready(self) -> str | None:
         problem = self._problem()

@@ -178,7 +178,7 @@ class Replayed:
 
     def _bad_row(self, line: int, error: BadRow) -> None:
         metrics.ROWS_DROPPED.labels(error.reason).inc()
-        self._throttled.warning("bad_row", error.reason, line=line, reason=error.reason, detail=error.detail)
+        self._throttled.warning("row_dropped", error.reason, line=line, reason=error.reason, error=error.detail)
 
     def about(self) -> dict[str, Any]:
         symbols = [] if self._replay is None else sorted(self._replay.symbols)

@@ -169,7 +169,7 @@ async def market_snapshot(request: Request, symbol: Symbol) -> Response:
         snapshot = await snapshots.get(symbol)
     except InvalidMessage as error:
         metrics.BAD_SNAPSHOTS.labels(error.reason).inc()
-        throttled.warning("bad_snapshot", error.reason, symbol=symbol, reason=error.reason, error=error.detail)
+        throttled.warning("snapshot_dropped", error.reason, symbol=symbol, reason=error.reason, error=error.detail)
         raise Refusal(503, "unavailable", f"the snapshot of {symbol} cannot be trusted: {error.reason}") from error
     except RedisError as error:
         throttled.warning("snapshot_not_read", type(error).__name__, symbol=symbol, error=str(error))

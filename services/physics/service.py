@@ -38,7 +38,7 @@ class PhysicsService:
             await stack.enter_async_context(serve_asgi(app, sock))
             group = await stack.enter_async_context(asyncio.TaskGroup())
             host, port = sock.getsockname()[:2]
-            log.info("listening", host=host, port=port, redis=redacted(settings.redis_url))
+            log.info("listening", host=host, port=port)
             checking = group.create_task(self._keep_checking(self._reader), name="check")
             await stopping.wait()
             checking.cancel()

@@ -39,9 +39,8 @@ CONNECTED = {
     "listening",
     "subscribed",
     "linked",
-    "lease_taken",
+    "lease_acquired",
     "redis_back",
-    "redis_answers",
     "symbols_found",
 }
 """What a process says once it is connected again."""

@@ -38,7 +38,7 @@ async def test_a_signal_lets_it_drain_and_end_with_0(number: signal.Signals) -> 
         process.signal(number)
         assert await process.ended() == 0
     only_json(process)
-    events = [line["event"] for line in process.logs if line["event"] != "draining"]  # said where it takes a while
+    events = [line["event"] for line in process.logs if line["event"] != "stopping"]  # said where it takes a while
     assert events == ["starting", "running", "drained", "stopped"]
 
 
@@ -61,7 +61,7 @@ async def test_what_does_not_drain_is_cancelled_and_closed() -> None:
         assert await process.stop() == 0
     only_json(process)
     events = [line["event"] for line in process.logs]
-    assert events[2:] == ["draining", "drain_deadline_passed", "closed", "stopped"]
+    assert events[2:] == ["stopping", "drain_deadline_passed", "closed", "stopped"]
 
 
 async def test_what_does_not_close_is_left_behind() -> None:
@@ -79,7 +79,7 @@ async def test_a_second_signal_ends_it_at_once() -> None:
     async with tiny("never_drains", DRAIN_SECONDS="6") as process:
         await process.logged("running")
         process.signal(signal.SIGTERM)
-        await process.logged("draining")
+        await process.logged("stopping")
         process.signal(signal.SIGINT)
         assert await process.ended() == 1
     only_json(process)

@@ -45,7 +45,7 @@ async def test_one_holds_it_and_the_next_waits_until_it_is_given_back(redis_url:
             assert await held_epoch(second) > first_epoch
             assert second.waiting_for is None
     told = [line["event"] for line in said]
-    assert told == ["lease_taken", "standing_by", "lease_given_back", "lease_taken", "lease_given_back"]
+    assert told == ["lease_acquired", "standby", "lease_released", "lease_acquired", "lease_released"]
 
 
 async def test_it_may_be_given_back_before_the_end(redis_url: str, client: Client) -> None:

@@ -125,7 +125,7 @@ async def test_whatever_is_killed_is_named_and_started_again(tmp_path: Path) -> 
             assert before is not None
             os.kill(before["pid"], signal.SIGKILL)
             line = await running.process.logged("died", process=name)
-            assert line["cause"] == "SIGKILL"
+            assert line["reason"] == "SIGKILL"
 
             def new_one(name: str = name, pid: int = before["pid"]) -> bool:
                 about = running.standin(name)
@@ -136,7 +136,7 @@ async def test_whatever_is_killed_is_named_and_started_again(tmp_path: Path) -> 
         async with connect(ready["redis_url"]) as client:
             await client.set("kept", "1")
         os.kill(await running.redis_pid(), signal.SIGKILL)
-        await running.process.logged("died", process="redis", cause="SIGKILL")
+        await running.process.logged("died", process="redis", reason="SIGKILL")
 
         async def back() -> bool:
             try:

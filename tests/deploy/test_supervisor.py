@@ -51,7 +51,7 @@ async def test_a_failing_child_is_started_again_and_again(tmp_path: Path) -> Non
     died = [line for line in logs if line["event"] == "died"]
     assert len(died) >= 2
     assert died[0]["process"] == "failing"
-    assert died[0]["cause"] == "exit status 1"
+    assert died[0]["reason"] == "exit status 1"
 
 
 async def test_work_that_is_done_is_left_alone_unless_it_never_should_be(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ async def test_wrong_settings_end_the_start_but_no_running_suite(tmp_path: Path)
             assert not supervisor.gave_up.is_set()
             await supervisor.stop([later], None)
     # Not in a tight loop: nobody has changed the setting meanwhile.
-    assert [line["again_in_seconds"] for line in logs if line["event"] == "died"] == [module.REFUSED_SECONDS]
+    assert [line["seconds"] for line in logs if line["event"] == "died"] == [module.REFUSED_SECONDS]
 
 
 async def test_a_start_that_is_hopeless_is_given_up(tmp_path: Path) -> None:

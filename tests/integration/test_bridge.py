@@ -330,7 +330,7 @@ async def test_the_process_serves_drops_and_stops(own_redis: OwnRedis) -> None:
                 await client.publish(keys.STATE_UPDATE, b"not JSON")
             await viewer.holds({"SPY": await write(client, "SPY", state(1, 1))})
         dropped_lines = [line for line in bridge.logs if line["event"] == "message_dropped"]
-        assert [(line["reason"], line["what"]) for line in dropped_lines] == [("json", "not JSON")]
+        assert [(line["reason"], line["payload"]) for line in dropped_lines] == [("json", "not JSON")]
         assert 'cottage_bridge_messages_dropped_total{reason="json"} 100.0' in (await bridge.get("/metrics")).text
         assert orjson.loads((await bridge.get("/status")).content)["symbols"] == 1
         assert await bridge.stop(timeout=8) == 0

@@ -176,7 +176,7 @@ async def test_the_suite_outlives_a_master(server_binaries: dict[str, Server], t
             broadcasting(link, port),
             viewing(port) as viewer,
         ):
-            await feynman.logged("lease_taken")
+            await feynman.logged("lease_acquired")
             await eventually(lambda: set(symbols) <= viewer.held.keys(), 30)
             six.nodes[0].kill()
             killed_at = len(viewer.updates)

@@ -350,16 +350,16 @@ async def test_a_stopped_writer_gives_way_at_once_and_a_killed_one_after_its_lea
         version = (await seen(client, "SPY")).version
         async with process(url, lease_seconds=1) as second:
             await second.ready()
-            await second.logged("standing_by")
+            await second.logged("standby")
             assert await first.stop() == 0
-            assert await first.logged("lease_given_back")
+            assert await first.logged("lease_released")
             taken = await newer(client, "SPY", version, epoch=True)  # its lease alone would have lasted a minute
             async with process(url, lease_seconds=1) as third:
                 await third.ready()
-                await third.logged("standing_by")
+                await third.logged("standby")
                 await second.kill()
                 await newer(client, "SPY", taken.version, epoch=True)
-                await third.logged("lease_taken")
+                await third.logged("lease_acquired")
                 assert await third.stop() == 0
         await eventually(lambda: len({version.epoch for version in channel.versions("SPY")}) == 3)
         versions = channel.versions("SPY")
@@ -373,13 +373,13 @@ async def test_a_suspended_writer_that_wakes_writes_nothing(redis_server: Runnin
         old = await seen(client, "SPY")
         async with process(url, lease_seconds=60) as second:
             await second.ready()
-            await second.logged("standing_by")
+            await second.logged("standby")
             first.signal(signal.SIGSTOP)
             new = await newer(client, "SPY", old.version, epoch=True)
             await snapshot(client, "SPY", 101.0)
             newest = await seen(client, "SPY", price=101.0)
             first.signal(signal.SIGCONT)
-            await first.logged("standing_by")
+            await first.logged("standby")
             assert new.version is not None
             assert newest.version is not None
             assert (await seen(client, "SPY")).version == newest.version
@@ -444,8 +444,8 @@ async def test_redis_is_killed_and_started_again(own_redis: OwnRedis) -> None:
         await running.ready()
         await snapshot(client, "SPY", 102.0)
         assert (await seen(client, "SPY", price=102.0)).samples == 3
-        await running.logged("redis_answers")
-        said = [line for line in running.logs if line["event"] == "redis_failed"]
+        await running.logged("redis_back")
+        said = [line for line in running.logs if line["event"] == "redis_lost"]
         assert 1 <= len(said) <= 2  # a broken connection, perhaps a loading server
         assert await running.stop() == 0
 
@@ -496,14 +496,14 @@ async def test_a_wrong_password(own_redis: OwnRedis) -> None:
     own_redis.restart("--requirepass", "correct horse")
     host = own_redis.url.removeprefix("redis://")
     async with process(f"redis://:battery-staple@{host}") as running:
-        refused = await running.logged("redis_failed")
+        refused = await running.logged("redis_lost")
         assert (await running.get("/readyz")).status_code == 503
         async with connect(f"redis://:correct%20horse@{host}") as client:
             await client.config_set("requirepass", "battery-staple")
             await snapshot(client, "SPY")
         async with connect(f"redis://:battery-staple@{host}") as client:
             await seen(client, "SPY")
-        assert sum(line["event"] == "redis_failed" for line in running.logs) == 1, refused
+        assert sum(line["event"] == "redis_lost" for line in running.logs) == 1, refused
         assert "battery-staple" not in running.report()
         assert "battery-staple" not in (await running.get("/status")).text
 
@@ -588,12 +588,12 @@ async def test_bad_snapshots_are_named_once_and_everything_else_goes_on(
             await seen(client, "SPY", price=price)
         assert sorted(await client.keys("physics:state:*")) == [b"physics:state:IWM", b"physics:state:SPY"]
         assert await state_of(client, "IWM") is not None
-        said = [line for line in running.logs if line["event"] == "snapshot_refused"]
+        said = [line for line in running.logs if line["event"] == "snapshot_dropped"]
         expected = [field for field, _fields in bad.values()] + ["symbol", "type"]
-        assert sorted(line["field"] for line in said) == sorted(expected)
+        assert sorted(line["reason"] for line in said) == sorted(expected)
         assert all(line["times"] == 1 for line in said)
         assert max(len(json.dumps(line)) for line in said) < 600
-        assert {line["symbol"]: line["field"] for line in said if line["symbol"] in bad} == {
+        assert {line["symbol"]: line["reason"] for line in said if line["symbol"] in bad} == {
             name: field for name, (field, _fields) in bad.items() if len(name) < 40
         }
         assert "market:snapshot:C1 is no hash" in [line["error"] for line in said]
@@ -609,7 +609,7 @@ async def test_bad_snapshots_are_named_once_and_everything_else_goes_on(
         await snapshot(client, "C1")
         await seen(client, "A1", price=5.0)
         await seen(client, "C1")
-        await running.logged("snapshot_refused", symbol="SPY")
+        await running.logged("snapshot_dropped", symbol="SPY")
         assert await client.get("physics:state:SPY") == before
         assert await running.stop() == 0
 

@@ -92,7 +92,7 @@ async def test_replay_to_its_end(redis_url: str, client: Client, tmp_path: Path)
         assert await market.ended() == 0
         finished = await market.logged("replay_finished")
     assert (finished["rows"], finished["used"], finished["bad"]) == (102, 100, {"price": 1, "symbol": 1})
-    bad = [(line["line"], line["reason"]) for line in market.logs if line["event"] == "bad_row"]
+    bad = [(line["line"], line["reason"]) for line in market.logs if line["event"] == "row_dropped"]
     assert bad == [(52, "price"), (53, "symbol")]
 
     last = await snapshot(client, "BTC-USD")
@@ -223,20 +223,20 @@ async def test_it_stops_in_time_whatever_redis_does(own_redis: OwnRedis, conditi
 async def test_a_wrong_password_is_said_at_once_and_tried_slowly(own_redis: OwnRedis) -> None:
     own_redis.restart("--requirepass", "secret")
     async with service("market", {"REDIS_URL": f"redis://:wrong@127.0.0.1:{own_redis.port}"}) as market:
-        failed = await market.logged("redis_failed")
+        failed = await market.logged("redis_lost")
         assert "password" in failed["error"].lower()
         async with connect(f"redis://:secret@127.0.0.1:{own_redis.port}") as client:
             await client.config_set("requirepass", "wrong")
         await market.ready()
     assert "wrong@" not in market.report()
-    assert len([line for line in market.logs if line["event"] == "redis_failed"]) == 1
+    assert len([line for line in market.logs if line["event"] == "redis_lost"]) == 1
 
 
 async def test_a_key_that_somebody_made_of_another_type_costs_its_own_symbol_only(own_redis: OwnRedis) -> None:
     async with connect(own_redis.url) as client:
         await client.set("market:snapshot:AAPL", "no hash")
         async with service("market", {"REDIS_URL": own_redis.url, "MARKET_INTERVAL_SECONDS": "0.1"}) as market:
-            line = await market.logged("redis_failed")
+            line = await market.logged("redis_lost")
             assert "WRONGTYPE" in line["error"]
             await steps_seen(client, "SPY", 3)
             await client.delete("market:snapshot:AAPL")

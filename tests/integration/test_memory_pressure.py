@@ -53,15 +53,15 @@ async def test_what_is_evicted_comes_back_with_the_next_tick(own_redis: OwnRedis
             return await metric(feynman, "cottage_feynman_redis_evicted_keys_total") > 0
 
         await eventually(evicted, 30)
-        unwell = await feynman.logged("redis_unwell")
-        assert "evicts keys (allkeys-lru): raise maxmemory" in unwell["problem"]
+        unwell = await feynman.logged("redis_unhealthy")
+        assert "evicts keys (allkeys-lru): raise maxmemory" in unwell["reason"]
         await client.config_set("maxmemory", 0)
         for number in range(6):
             await client.unlink(f"filler:{number}")
         newest = max(map(seq, (await states(client, SYMBOLS)).values()), default=0)
         await states_when(client, SYMBOLS, lambda state: seq(state) > newest)
         await eventually(lambda: set(SYMBOLS) <= viewer.held.keys())
-        await feynman.logged("redis_well_again")
+        await feynman.logged("redis_healthy")
 
 
 async def test_a_full_server_takes_what_overwrites_and_refuses_the_rest(own_redis: OwnRedis) -> None:
@@ -73,7 +73,7 @@ async def test_a_full_server_takes_what_overwrites_and_refuses_the_rest(own_redi
         with pytest.raises(RedisFull, match="Raise its maxmemory"):
             await client.set("more", "x")
         await client.delete(keys.physics_writer(0))
-        failed = await feynman.logged("redis_failed", during="tick")
+        failed = await feynman.logged("redis_lost", during="tick")
         assert "OOM" in failed["error"]
         assert "Raise its maxmemory, or give it the policy allkeys-lru" in failed["error"]
 
@@ -111,7 +111,7 @@ async def test_the_market_keeps_the_newest_until_there_is_room(own_redis: OwnRed
     async with connect(own_redis.url) as client, service("market", settings) as market:
         await market.ready()
         await client.config_set("maxmemory", SMALL)
-        failed = await market.logged("redis_failed")
+        failed = await market.logged("redis_lost")
         assert "OOM" in failed["error"]
         await eventually(lambda: not_ready(market))
         assert await metric(market, 'cottage_market_redis_errors_total{kind="RedisFull"}') > 0

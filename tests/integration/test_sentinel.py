@@ -53,7 +53,7 @@ async def test_a_failover_under_load(watched: Sentinels, how: str) -> None:
         viewing(port) as viewer,
         PhysicsReader.connect(watched.url) as reader,
     ):
-        await feynman.logged("lease_taken")
+        await feynman.logged("lease_acquired")
         await eventually(lambda: set(SYMBOLS) <= viewer.held.keys(), 30)
         before = await watched.master()
         first_epoch = max(version.epoch for version in viewer.newest().values())

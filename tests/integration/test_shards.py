@@ -89,7 +89,7 @@ async def test_two_shards_become_three_without_a_wait(redis_url: str, client: Cl
 
         new = await started(stack, redis_url, ("0/3", "1/3", "2/3"))
         for running in new:
-            refused = await running.logged("standing_by")
+            refused = await running.logged("standby")
             assert "of 2 shards, this is one of 3" in refused["reason"]
             await running.ready()
         old_epochs = set((await leases(client)).values())
@@ -125,7 +125,7 @@ async def test_a_standby_takes_over_without_a_wait(
         (holder,) = await started(stack, redis_url, ["0/1"], lease_seconds=lease)
         await eventually(lambda: leases(client), 20)
         (standby,) = await started(stack, redis_url, ["0/1"], lease_seconds=lease)
-        await standby.logged("standing_by")
+        await standby.logged("standby")
         await sampled(standby, WARM)
         before = await states_when(client, NAMES, has_regime)
         (old_epoch,) = (await leases(client)).values()
@@ -136,11 +136,11 @@ async def test_a_standby_takes_over_without_a_wait(
         with capsys.disabled():
             print(f"\n{end.name}: taken over after {time.monotonic() - began:.2f} s, with a lease of {lease} s")
         assert_none_began_anew(found, before)
-        await standby.logged("lease_taken")
+        await standby.logged("lease_acquired")
 
         if end is signal.SIGSTOP:
             holder.signal(signal.SIGCONT)
-            await holder.logged("standing_by")
+            await holder.logged("standby")
             await asyncio.sleep(4 * lease)  # for anything that it might still write to arrive
             (new_epoch,) = (await leases(client)).values()
             assert new_epoch > old_epoch

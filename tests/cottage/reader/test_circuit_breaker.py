@@ -44,7 +44,7 @@ def test_lost_is_said_once_and_back_once(link: CircuitBreaker, now: Now) -> None
         link.answered()
     assert [line["event"] for line in lines] == ["redis_lost", "redis_back"]
     assert lines[0]["error"] == "no answer"
-    assert lines[1]["silent_seconds"] == 12.0
+    assert lines[1]["seconds"] == 12.0
 
 
 def test_another_kind_of_failure_is_said_too(link: CircuitBreaker) -> None:

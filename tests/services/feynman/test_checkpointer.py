@@ -243,7 +243,7 @@ async def test_a_folder_that_cannot_be_written_to_is_said_and_tried_again(tmp_pa
     assert status is not None
     assert "file" in status["problem"]
     blocked.unlink()
-    await eventually(lambda: events(logs)[-2:] == ["checkpoint_works_again", "checkpoint_saved"])
+    await eventually(lambda: events(logs)[-2:] == ["checkpoint_recovered", "checkpoint_saved"])
     assert events(logs).count("checkpoint_failed") == 1
     task.cancel()
     await asyncio.wait([task])
@@ -258,7 +258,7 @@ async def test_of_two_processes_with_the_same_file_one_saves(tmp_path: Path, log
     for _ in range(3):
         await standby.save(0.0)
     assert set(await restored(settings)) == {"S0", "S1"}
-    assert events(logs).count("checkpoint_standing_by") == 1
+    assert events(logs).count("checkpoint_standby") == 1
     status = standby.status()
     assert status is not None
     assert status["problem"] == "another process saves to this file"

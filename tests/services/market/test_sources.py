@@ -140,7 +140,7 @@ async def test_bad_rows_are_counted_by_reason_and_logged_with_their_line(tmp_pat
     assert count("cottage_market_rows_dropped_total", reason="price") == bad["price"] + 2
     assert count("cottage_market_rows_dropped_total", reason="fields") == bad["fields"] + 1
     assert count("cottage_market_rows_read_total") == read + 5
-    lines = [(line["line"], line["reason"]) for line in logs if line["event"] == "bad_row"]
+    lines = [(line["line"], line["reason"]) for line in logs if line["event"] == "row_dropped"]
     assert lines == [(2, "price"), (4, "fields")], "one line a reason in ten seconds"
     finished = next(line for line in logs if line["event"] == "replay_finished")
     assert (finished["rows"], finished["used"]) == (5, 2)

@@ -1,0 +1,41 @@
+"""The log events of a Redis that is lost and back: the same two in every process."""
+
+from collections.abc import Callable
+
+from cottage.errors import RedisError
+from cottage.log import get_logger
+
+log = get_logger(__name__)
+
+
+class RedisOutage:
+    """Logs `redis_lost` once for each kind of error, and `redis_back` once nothing fails any more."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._kinds: set[str] = set()
+        self._worked_at: float | None = None
+        self._since: float | None = None
+        self.errors: dict[str, str] = {}
+        """The activities that fail at present, each with its last error."""
+
+    def failed(self, error: RedisError, during: str) -> None:
+        kind = type(error).__name__
+        if self._since is None:
+            self._since = self._monotonic() if self._worked_at is None else self._worked_at
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            log.warning("redis_lost", kind=kind, during=during, error=str(error))
+        self.errors[during] = str(error)
+
+    def works(self, *during: str) -> None:
+        for each in during:
+            self.errors.pop(each, None)
+        if self.errors:
+            return
+        now = self._monotonic()
+        if self._since is not None:
+            log.info("redis_back", seconds=round(now - self._since, 1))
+            self._since = None
+            self._kinds.clear()
+        self._worked_at = now
