@@ -1,9 +1,10 @@
-"""Ready-made frames, written and read below the public face of `websockets`.
+"""WebSocket frames below the public face of `websockets`: the connections of both ends of the fan-out.
 
-A frame that goes to a thousand clients is built once, and thousands that come over the link in one read are taken
-at once. pyproject.toml bounds the library's version, and the tests of this module fail when what it leans on moves:
-a connection's `transport`, `paused` and `protocol` (state, closes), and the calls of `connection_made`,
-`connection_lost`, `data_received`, `send_data`, `pause_writing` and `resume_writing`.
+A server writes to a `ClientConnection`: a frame that goes to a thousand clients is built once. The broadcaster reads
+its `LinkConnection`: thousands of frames that come in one read are taken at once. pyproject.toml bounds the library's
+version, and the tests of this module fail when what it leans on moves: a connection's `transport`, `paused` and
+`protocol` (state, closes), and the calls of `connection_made`, `connection_lost`, `data_received`, `send_data`,
+`pause_writing` and `resume_writing`.
 """
 
 import asyncio
@@ -68,7 +69,7 @@ def _frame(head: int, data: bytes) -> bytes:
 
 
 class Watcher(Protocol):
-    """Is told of every TCP connection, also of those that never get through the handshake."""
+    """A server: it is told of every TCP connection, also of those that never get through the handshake."""
 
     def connected(self, connection: "ClientConnection") -> None: ...
 
@@ -76,11 +77,12 @@ class Watcher(Protocol):
 
 
 def nobody() -> None:
-    """Is told nothing."""
+    """Calls nobody back."""
 
 
 class ClientConnection(ServerConnection):
-    """A connection that can be handed ready frames, and says when it takes no more and when it does again.
+    """A server's end of a client's connection. It is handed ready frames; its backpressure is `on_blocked`, when its
+    buffer is full, and `on_writable`, when that has drained.
 
     Nothing else may send messages on it: then no fragmented message is ever under way, and a ready frame
     may go out at any time between the handshake and the close.
@@ -141,7 +143,7 @@ class ClientConnection(ServerConnection):
         return sent.code if sent is not None and not self.protocol.close_rcvd_then_sent else self.close_code
 
     def end(self, code: Close, reason: str) -> None:
-        """Close with this code, unless it is closing already; cut it off where the client does not follow."""
+        """Close with this code, unless it is closing already; cut it off where the client does not answer in time."""
         if self.protocol.state is not OPEN or self.transport.is_closing():
             return
         self.ended_by_us = code
@@ -150,7 +152,7 @@ class ClientConnection(ServerConnection):
         self._cut_off_soon()
 
     def cut_off(self, code: Close) -> None:
-        """End it without a word."""
+        """End it without a close frame."""
         self.ended_by_us = self.ended_by_us or code
         self.transport.abort()
 
@@ -204,9 +206,10 @@ class ClientConnection(ServerConnection):
 
 
 class LinkConnection(DialledConnection):
-    """A client's connection to a gateway, which hands over all messages of one read at once.
+    """The broadcaster's end of its link to the bridge. It hands over all messages of one read at once.
 
-    A gateway sends whole, uncompressed frames. These are taken here; pings and closes are the library's.
+    The bridge sends whole, uncompressed frames. Those are read here, at half the cost of the library's `recv()`
+    (docs/speed.md, "The link"); its handshake, pings and closes are left to the library.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -214,15 +217,16 @@ class LinkConnection(DialledConnection):
         self._unread = b""
         self._messages: list[bytes] = []
         self._news = asyncio.Event()
-        self._odd = False
+        self._violated = False
+        """A frame came that no server of ours sends."""
         self._heard_at = self.loop.time()
         self._watch: asyncio.TimerHandle | None = None
         self.silent = False
         """It was given up because nothing came."""
 
     def give_up_after(self, seconds: float) -> None:
-        """Cut it off once nothing has come for so long. One timer for all reads: a deadline for each costs more than
-        the read."""
+        """Cut the connection off once nothing has come for so long. One timer serves all reads: a deadline for each
+        costs more than the read."""
         left = self._heard_at + seconds - self.loop.time()
         self.silent = left <= 0
         if self.silent:
@@ -233,14 +237,14 @@ class LinkConnection(DialledConnection):
     async def messages(self) -> list[bytes]:
         """What has come since the last call, in order; waits where nothing has.
 
-        Raises ConnectionClosed at the end, and ProtocolError for what no gateway sends.
+        Raises ConnectionClosed at the end, and ProtocolError for what no server sends.
         """
         while not self._messages:
-            if self._odd:
-                raise ProtocolError("a frame that no gateway sends")
+            if self._violated:
+                raise ProtocolError("a frame that no server sends")
             if self.protocol.state is CLOSED:
                 raise self.protocol.close_exc
-            if self.protocol.state is CLOSING:  # said by the gateway, and answered; it need not hang up first
+            if self.protocol.state is CLOSING:  # said by the server, and answered; it need not hang up first
                 self.transport.close()
             self._news.clear()
             await self._news.wait()
@@ -248,7 +252,7 @@ class LinkConnection(DialledConnection):
         return messages
 
     def end(self, code: Close) -> None:
-        """Say goodbye, without waiting for an answer."""
+        """Send a close, and do not wait for the answer."""
         if self.protocol.state is OPEN and not self.transport.is_closing():
             self.protocol.send_close(code)
             self.send_data()
@@ -262,8 +266,8 @@ class LinkConnection(DialledConnection):
                 return
             self._unread = rest
             super().data_received(head + end)
-        if self.protocol.state is OPEN and not self._odd:
-            self._cut()
+        if self.protocol.state is OPEN and not self._violated:
+            self._split()
         else:
             data, self._unread = self._unread, b""
             super().data_received(data)
@@ -275,7 +279,7 @@ class LinkConnection(DialledConnection):
             self._watch.cancel()
         self._news.set()
 
-    def _cut(self) -> None:
+    def _split(self) -> None:
         """Take the whole frames of what is unread (RFC 6455, section 5.2)."""
         unread, at, available = self._unread, 0, len(self._unread)
         most = self.protocol.max_message_size or 2**63
@@ -291,7 +295,7 @@ class LinkConnection(DialledConnection):
                 break
             end, kind = start + length, unread[at]
             if length > most or unread[at + 1] > 127 or not (kind in _WHOLE or kind in _CONTROL):
-                self._odd = True
+                self._violated = True
                 break
             if end > available:
                 break

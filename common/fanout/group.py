@@ -1,7 +1,7 @@
-"""The sessions of one subscription: what is built for one of them is handed to all. Pure.
+"""A group: the sessions of one subscription. What is built for one of them is handed to all. Pure.
 
-A group writes at once to those of its sessions that have caught up. For those that lag (slow consumers, see
-session.py) it only has noted what they were not sent.
+A group writes to those of its sessions that have caught up. Those that lag, the slow consumers, are only told what
+they were not sent, and conflate it (session.py).
 """
 
 from collections.abc import Callable, Iterator, Sequence

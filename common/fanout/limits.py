@@ -1,4 +1,4 @@
-"""What clients may take. Pure: time is passed in, in seconds of one monotonic clock."""
+"""Limits on what clients take of a server, and who is let in. Pure: time is passed in, of one monotonic clock."""
 
 import math
 from collections import Counter
@@ -36,7 +36,7 @@ class TokenBucket:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one gateway. 0 is no limit, but for the seconds."""
+    """What one server allows. 0 is no limit, but for the seconds."""
 
     connections: int = 0
     connections_per_address: int = 0

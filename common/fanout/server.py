@@ -1,4 +1,4 @@
-"""The sockets: accepts WebSocket clients, feeds them from a hub, and answers plain GETs with pages."""
+"""A hub's server: accepts WebSocket clients, closes those that are too slow, silent or greedy, and serves files."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ throttled = Throttled(log)
 
 
 def no_file(_path: str) -> None:
-    """A gateway without pages."""
+    """Serves no files."""
 
 
 class FanoutServer:
@@ -88,14 +88,14 @@ class FanoutServer:
             max_queue=16,
             write_limit=(UNSENT_BYTES, UNSENT_BYTES // 4),
             open_timeout=self._limits.handshake_seconds,
-            ping_interval=None,  # a task and a timer for each connection; _look_after has one for all
+            ping_interval=None,  # a task and a timer for each connection; _sweep does it for all
             close_timeout=CLOSE_SECONDS,
             server_header=None,
         )
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._beat(), name="heartbeats"),
-                group.create_task(self._look_after_all(), name="look after connections"),
+                group.create_task(self._sweep(), name="sweep"),
             ]
             try:
                 yield
@@ -131,7 +131,7 @@ class FanoutServer:
             await self._clock.sleep(self._heartbeat_seconds)
             self._hub.heartbeat()
 
-    async def _look_after_all(self) -> None:
+    async def _sweep(self) -> None:
         limits, loop = self._limits, asyncio.get_running_loop()
         pause = min(1.0, limits.first_byte_seconds / 2, limits.silence_seconds / 2, limits.slow_seconds / 2)
         while True:
@@ -141,9 +141,11 @@ class FanoutServer:
             # Where we were busy, or suspended, nobody's silence is known: what they sent is not read yet.
             listened = now - began < 1.5 * pause
             for connection in list(self._connections):
-                self._look_after(connection, now, listened)
+                self._check(connection, now, listened)
 
-    def _look_after(self, connection: ClientConnection, now: float, listened: bool) -> None:
+    def _check(self, connection: ClientConnection, now: float, listened: bool) -> None:
+        """Close a slow consumer; ping a silent client, and close it where it does not answer (its liveness); cut off
+        a connection that never said anything."""
         limits = self._limits
         blocked, silent = connection.blocked_since, now - connection.heard_at
         if blocked is not None and now - blocked >= limits.slow_seconds:

@@ -1,4 +1,4 @@
-"""How a gateway is dialled: by the link, by clients of ours, and by the probe."""
+"""How a server of `cottage.v1` is dialled: by the broadcaster's link, by StateClient and by the probe."""
 
 from typing import Any
 

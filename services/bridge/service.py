@@ -68,9 +68,9 @@ class RedisBridge(ChannelHandler):
         settings = self._settings
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
-        gateway = FanoutServer(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
+        server = FanoutServer(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
         self._monitor.publish(self._hub)  # until something is known, all is stale
-        async with gateway.serve(link), asyncio.TaskGroup() as group:
+        async with server.serve(link), asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._consumer.run(), name="consumer"),
                 group.create_task(self._monitor.keep_publishing(self._hub), name="freshness"),

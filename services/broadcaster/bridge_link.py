@@ -1,7 +1,7 @@
-"""The link to the bridge, as a client of `cottage.v1`: what it says, put into the hub.
+"""The link to the bridge: the broadcaster is a client of `cottage.v1`, and puts what it receives into its hub.
 
-`BridgeLink.take` is pure of sockets; `follow` dials, and dials again. What a PHYSICS_UPDATE says of its symbol has
-been checked by the bridge; here it is only looked at for what decides its place: the symbol and the version.
+`BridgeLink.follow` connects, and connects again; `BridgeLink.take` knows no sockets. The bridge has checked what a
+PHYSICS_UPDATE says; here only the symbol and the version are read, which decide what becomes of it.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class BridgeLink:
         self._state = state
         self._clock = clock
         self._silence_seconds = silence_seconds
-        self._named: set[str] = set()
+        self._snapshot_symbols: set[str] = set()
         """Symbols of the SNAPSHOT that is under way."""
         self._complete = False
         self._bridge_board = FreshnessBoard()
@@ -81,7 +81,7 @@ class BridgeLink:
             raise LinkLost(str(error) or type(error).__name__) from error
 
     async def _receive(self, connection: LinkConnection) -> None:
-        self._named.clear()
+        self._snapshot_symbols.clear()
         self._bridge_board = FreshnessBoard()
         self.bridge_clock.distrust()
         connection.give_up_after(self._silence_seconds)
@@ -161,7 +161,7 @@ class BridgeLink:
             except InvalidMessage as error:
                 self._drop(error)  # the others of the frame stand
                 continue
-            self._named.add(name)
+            self._snapshot_symbols.add(name)
             held = self._hub.table.get(name)
             if held is None or held.payload != payload:
                 self._hub.update(name, newness, payload)
@@ -169,9 +169,9 @@ class BridgeLink:
             return
         self._complete = fields.get("complete") is True
         if self._complete:
-            for gone in self._hub.table.entries().keys() - self._named:
+            for gone in self._hub.table.entries().keys() - self._snapshot_symbols:
                 self._hub.remove(gone)
-        self._named.clear()
+        self._snapshot_symbols.clear()
         self._state.linked = True
         self.problem = None
         metrics.LINKS.inc()

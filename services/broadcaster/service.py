@@ -34,14 +34,14 @@ class StateBroadcaster:
         settings = self._settings
         sock = listening_socket(settings.host, settings.port, "BROADCASTER_PORT", shared=settings.share_port)
         log.info("listening", host=settings.host, port=sock.getsockname()[1])
-        gateway = FanoutServer(
+        server = FanoutServer(
             self._hub,
             self._clock,
             settings.limits(),
             heartbeat_seconds=settings.heartbeat_seconds,
             page=static_files.load().get,
         )
-        garbage = GarbageCollection(self._clock, gateway.__len__, lambda: gateway.ended)
+        garbage = GarbageCollection(self._clock, server.__len__, lambda: server.ended)
         self._link.publish_freshness()  # until something is known, all is stale
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -49,7 +49,7 @@ class StateBroadcaster:
                 group.create_task(self._keep_publishing(), name="freshness"),
                 group.create_task(garbage.watch(), name="garbage"),
             ]
-            async with gateway.serve(sock, settings.spread()):
+            async with server.serve(sock, settings.spread()):
                 await stopping.wait()
                 self._stopping = True  # nobody is sent here any more, before anybody is sent away
             for task in tasks:

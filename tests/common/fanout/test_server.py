@@ -62,11 +62,11 @@ UNLIMITED = Limits()
 
 
 class Served:
-    """A gateway under test."""
+    """A server under test."""
 
     def __init__(self, heartbeat_seconds: float = 60.0, limits: Limits = UNLIMITED) -> None:
         self.hub = Hub(SystemClock(), live)
-        self.gateway = FanoutServer(self.hub, SystemClock(), limits, heartbeat_seconds=heartbeat_seconds, page=page)
+        self.server = FanoutServer(self.hub, SystemClock(), limits, heartbeat_seconds=heartbeat_seconds, page=page)
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self.sock.getsockname()
 
@@ -86,7 +86,7 @@ class Served:
 @asynccontextmanager
 async def serving(heartbeat_seconds: float = 60.0, **limits: Any) -> AsyncIterator[Served]:
     served = Served(heartbeat_seconds, Limits(**limits))
-    async with served.gateway.serve(served.sock):
+    async with served.server.serve(served.sock):
         yield served
 
 
@@ -358,7 +358,7 @@ def test_a_slow_client_costs_a_bound_and_nobody_else_anything(new_loop: NewLoop)
         everything = "/ws?symbols=" + ",".join(SYMBOLS)
         async with serving() as served, served.connect(everything) as fast, raw_client(served.address) as slow:
             await eventually(lambda: len(served.hub) == 2)
-            stalled = next(each for each in served.gateway._connections if each.peer.endswith(str(port(slow))))
+            stalled = next(each for each in served.server._connections if each.peer.endswith(str(port(slow))))
             reading = asyncio.create_task(read(fast))
             most = 0
             for seq in range(1, rounds + 1):
@@ -427,7 +427,7 @@ def test_a_stop_says_goodbye_and_waits_for_nobody(new_loop: NewLoop, said: list[
             for seq in range(1, 200):
                 served.publish("SPY", seq, pad="x" * 10_000)
                 await asyncio.sleep(0)
-            connection = next(each for each in served.gateway._connections if each.paused)
+            connection = next(each for each in served.server._connections if each.paused)
             assert connection is not None
             stop.set()
             with pytest.raises(ConnectionClosed) as caught:  # noqa: PT012  # what came before it is still read
@@ -442,7 +442,7 @@ def test_a_stop_says_goodbye_and_waits_for_nobody(new_loop: NewLoop, said: list[
         served, stop, started = Served(), asyncio.Event(), asyncio.Event()
 
         async def serve() -> None:
-            async with served.gateway.serve(served.sock):
+            async with served.server.serve(served.sock):
                 started.set()
                 await stop.wait()
 
@@ -490,7 +490,7 @@ def test_who_reads_on_in_time_gets_the_close_frame_after_what_waited_before_it(n
     async def scenario() -> None:
         async with serving(slow_seconds=0.2) as served, raw_client(served.address) as slow:
             await eventually(lambda: len(served.hub) == 1)
-            (connection,) = served.gateway._connections
+            (connection,) = served.server._connections
             for seq in range(1, 200):
                 served.publish("SPY", seq, pad="x" * 10_000)
                 await asyncio.sleep(0)
@@ -515,7 +515,7 @@ def test_little_waits_in_the_kernel_for_who_does_not_read() -> None:
     async def scenario() -> None:
         async with serving() as served, raw_client(served.address) as slow:
             await eventually(lambda: len(served.hub) == 1)
-            (connection,) = served.gateway._connections
+            (connection,) = served.server._connections
             seq = most = 0
             while not connection.paused:
                 seq += 1
@@ -606,7 +606,7 @@ async def test_a_handshake_that_is_never_finished_is_cut_off() -> None:
     async with serving(handshake_seconds=0.2) as served, raw_client(served.address, target=None) as slow:
         await slow.send(b"GET /ws HTTP/1.1\r\n")
         await slow.rest()
-        await eventually(lambda: not served.gateway._connections)
+        await eventually(lambda: not served.server._connections)
 
 
 @both_loops
@@ -676,7 +676,7 @@ def test_a_stop_closes_all_once_over_the_spread_while_updates_go_on(new_loop: Ne
         served, stop, started = Served(), asyncio.Event(), asyncio.Event()
 
         async def serve() -> None:
-            async with served.gateway.serve(served.sock, spread_seconds=0.4):
+            async with served.server.serve(served.sock, spread_seconds=0.4):
                 started.set()
                 await stop.wait()
 

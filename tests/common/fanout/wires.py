@@ -27,7 +27,7 @@ def update(symbol: str, epoch: int | None = None, seq: int | None = None, **data
 
 
 def snapshot(*updates: bytes, missing: tuple[str, ...] = (), last: bool = True, complete: bool = True) -> bytes:
-    """A SNAPSHOT, as a gateway sends it."""
+    """A SNAPSHOT, as a server sends it."""
     return protocol.snapshot(NOW, updates, last=last, complete=complete, missing=missing)
 
 

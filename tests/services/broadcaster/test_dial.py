@@ -1,4 +1,4 @@
-"""How a gateway is dialled."""
+"""How a server is dialled."""
 
 import asyncio
 
