@@ -28,8 +28,8 @@ UPDATES = Counter("cottage_fanout_updates_total", "Newer states taken, and remov
 STALE = Counter("cottage_fanout_updates_outdated_total", "States that were not newer than the last value.")
 DELIVERED = Counter("cottage_fanout_updates_delivered_total", "Updates written to clients that have left since.")
 SKIPPED = Counter("cottage_fanout_updates_conflated_total", "Versions skipped for slow clients that have left since.")
-AGENT_DROPS = Counter(
-    "cottage_fanout_agent_updates_dropped_total", "Agent updates dropped for slow clients that have left since."
+EVENTS_DROPPED = Counter(
+    "cottage_fanout_events_dropped_total", "Queued events dropped for slow clients that have left since."
 )
 
 
@@ -120,7 +120,7 @@ class Hub:
         CLIENTS.set(len(self._sessions))
         DELIVERED.inc(session.delivered)
         SKIPPED.inc(session.skipped)
-        AGENT_DROPS.inc(session.events.dropped)
+        EVENTS_DROPPED.inc(session.events.dropped)
 
     def request(self, session: Session, request: Request) -> None:
         """Grant a client's request. Raises RequestRefused."""

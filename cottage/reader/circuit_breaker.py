@@ -1,4 +1,4 @@
-"""What a reader knows of its way to Redis: whether it answers, since when it does not, when to try again."""
+"""The circuit breaker of a reader: whether Redis answers, since when it does not, and when to ask it again."""
 
 import math
 import random
