@@ -27,7 +27,7 @@ class Suite:
             "BROADCASTER_BRIDGE_URL": f"ws://127.0.0.1:{self._ports['bridge']}/ws",
             **env,
         }
-        self._redis_url = redis_url
+        self.redis_url = redis_url
         self._stack = stack
         self.processes: dict[str, ServiceProcess] = {}
 
@@ -45,7 +45,7 @@ class Suite:
 
     async def start(self, name: str) -> ServiceProcess:
         # The broadcaster faces strangers: it is never given Redis's URL.
-        credentials = {} if name == "broadcaster" else {"REDIS_URL": self._redis_url}
+        credentials = {} if name == "broadcaster" else {"REDIS_URL": self.redis_url}
         process = await self._stack.enter_async_context(service(name, {**self._env, **credentials}))
         self.processes[name] = process
         return process
