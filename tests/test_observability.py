@@ -70,7 +70,7 @@ def _level(node: ast.AST) -> str | None:
 def _aliases(function: ast.AST) -> dict[str, set[str]]:
     """`report = log.warning if … else log.info`: the levels of `report`."""
     return {
-        node.targets[0].id: {level for branch in (node.value.body, node.value.orelse) if (level := _level(branch))}
+        node.targets[0].id: {level for branch in ast.walk(node.value) if (level := _level(branch))}
         for node in ast.walk(function)
         if isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Name)

@@ -84,9 +84,11 @@ class FreshnessMonitor:
             hub.freshness(statement)
             metrics.FRESHNESS.labels(statement.freshness.status).inc()
             of_all = statement.symbols is None
-            say = log.info if of_all else log.debug  # a market has quiet symbols all day
             symbols = len(hub.table) if of_all else len(statement.symbols or ())
-            say("freshness", **statement.freshness.as_dict(), symbols=symbols)
+            fine = statement.freshness.status == "live" or not symbols
+            # A market has quiet symbols all day: single ones are told at debug.
+            report = log.debug if not of_all else log.info if fine else log.warning
+            report("freshness", **statement.freshness.as_dict(), symbols=symbols)
 
     def _overall(self) -> Freshness:
         return self._liveness.upstream(self._clock.monotonic())
