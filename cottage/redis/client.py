@@ -7,7 +7,8 @@ Every command has a timeout. Replies are bytes. Thousands of commands go through
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, cast
 
@@ -183,7 +184,8 @@ class Client(redis.asyncio.Redis):
     async def bulk(
         self, commands: Iterable[Command], *, transaction: bool = False, raise_on_error: bool = True
     ) -> list[Any]:
-        """Send many commands on one connection; their replies, in that order. A tenth of a pipeline's cost.
+        """Send many commands; their replies, in that order. At a tenth of a pipeline's cost and on one connection
+        where `library.FAST` is true; else as pipelines.
 
         500 are taken and sent at a time, and the next 500 after the replies. Replies are what the server said:
         bytes, int, None or a list of them; nothing is made of them, as methods of the client may do.
@@ -212,26 +214,22 @@ class Client(redis.asyncio.Redis):
                 raise CommandTimeout(f"no answer within {seconds:g} s") from error
         return replies if raise_on_error else [_ours(reply) for reply in replies]
 
-    @contextlib.asynccontextmanager
-    async def _exchanging(self, transaction: bool) -> AsyncIterator[Exchange]:
-        if library.FAST:
-            from cottage.redis.fast_path import exchanging
+    def _exchanging(self, transaction: bool) -> contextlib.AbstractAsyncContextManager[Exchange]:
+        if not library.FAST:
+            return contextlib.nullcontext(partial(self._by_pipeline, transaction))
+        from cottage.redis.fast_path import exchanging
 
-            async with exchanging(self.connection_pool, transaction, self.replicated) as exchange:
-                yield exchange
-            return
+        return exchanging(self.connection_pool, transaction, self.replicated)
 
-        async def by_pipeline(commands: Sequence[Command]) -> list[Any]:
-            pipeline = AsyncPipeline(self.connection_pool, {}, transaction, None)  # which makes nothing of replies
-            for command in commands:
-                pipeline.execute_command(*command)
-            await asyncio.sleep(0)  # others get their turn, however fast the server is
-            try:
-                return await pipeline.execute(raise_on_error=False)
-            except DataError as error:  # before anything is sent
-                raise TypeError(str(error)) from error
-
-        yield by_pipeline
+    async def _by_pipeline(self, transaction: bool, commands: Sequence[Command]) -> list[Any]:
+        pipeline = AsyncPipeline(self.connection_pool, {}, transaction, None)  # which makes nothing of replies
+        for command in commands:
+            pipeline.execute_command(*command)
+        await asyncio.sleep(0)  # others get their turn, however fast the server is
+        try:
+            return await pipeline.execute(raise_on_error=False)
+        except DataError as error:  # before anything is sent
+            raise TypeError(str(error)) from error
 
     async def now(self) -> float:
         """The server's clock, in seconds since 1970."""
