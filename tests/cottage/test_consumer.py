@@ -29,7 +29,8 @@ class Log(ChannelHandler):
     def __init__(self) -> None:
         self.told: list[Any] = []
         self.payloads: list[bytes] = []
-        self.client: Client | None = None
+        self.error: RedisError | None = None
+        """Of the last `lost`."""
         self.beside = 0
         """Running `while_connected`s."""
 
@@ -45,10 +46,11 @@ class Log(ChannelHandler):
 
     def lost(self, error: RedisError) -> None:
         assert isinstance(error, RedisUnavailable)
+        self.error = error
         self.told.append("lost")
 
     async def while_connected(self, client: Client) -> None:
-        self.client, self.beside = client, self.beside + 1
+        self.beside += 1
         try:
             await asyncio.Event().wait()
         finally:
@@ -152,8 +154,7 @@ async def test_an_outage_is_told_once_however_often_it_is_tried(own_redis: OwnRe
         async with consuming(own_redis.url, handler) as running:
             own_redis.kill()
             await eventually(lambda: handler.links == ["connected", "lost"])
-            first = running.problem
-            await eventually(lambda: running.problem != first)  # by a later try
+            await eventually(lambda: running.problem != f"Redis: {handler.error}")  # by a later try
             assert handler.beside == 0
             own_redis.start()
             await eventually(lambda: running.problem is None)
