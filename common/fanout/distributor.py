@@ -103,8 +103,8 @@ class BatchDistributor(Distributor):
     group_type = BatchGroup
 
     def __init__(self, view: HubView, begin: Callable[["BatchDistributor"], object]) -> None:
-        super().__init__(replace(view, table=view.table.copy()))
-        self._newest = view.table
+        super().__init__(replace(view, table=view.table.copy(), was_complete=view.complete))
+        self._newest = view
         self._begin = begin
         self._window: Backlog = {}
         self._statements: list[FreshnessStatement] = []
@@ -137,7 +137,8 @@ class BatchDistributor(Distributor):
         window, self._window = self._window, {}
         statements, self._statements = self._statements, []
         table = self.view.table
-        table.follow(self._newest, window)
+        table.follow(self._newest.table, window)
+        self.view.was_complete = self._newest.complete
         super().updates([update for symbol, missed in window.items() for update in newest(symbol, missed, table)])
         for statement in statements:
             super().freshness(statement)

@@ -40,7 +40,7 @@ class Wire(Protocol):
         """Hands it frames, while it is writable."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HubView:
     """What sessions read of their hub."""
 
@@ -52,6 +52,13 @@ class HubView:
     timestamp: Callable[[], str]
     """What every message is stamped with."""
     monotonic: Callable[[], float]
+    was_complete: bool = True
+    """Upstream was complete at the moment that the table is of."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the table has all that Redis has."""
+        return self.was_complete and self.upstream().complete
 
 
 def heartbeat(source: HubView, wanted: Subscription) -> bytes:
@@ -283,7 +290,7 @@ class Session:
         last = not (self._snapshot or self._missing)
         self._snapshot_owed = not last
         self._snapshot_sent = self._snapshot_sent or last
-        timestamp, complete = self._source.timestamp(), self._source.upstream().complete
+        timestamp, complete = self._source.timestamp(), self._source.complete
         payload = protocol.snapshot(timestamp, updates, last=last, complete=complete, missing=missing)
         self.wire.write(self._frame(payload))
 

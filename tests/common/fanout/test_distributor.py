@@ -13,11 +13,13 @@ from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import MAX_WAITING, HubView, Session
 from cottage import protocol
 from cottage.events import Event
+from cottage.freshness import Freshness
 from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import Subscription
 from cottage.version import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update
 
+DOWN = Freshness("stale", "redis_down", 4.0)
 ALL = Subscription(everything=True, batch=250)
 
 
@@ -26,8 +28,9 @@ class Market:
 
     def __init__(self) -> None:
         self.table = LastValueCache()
+        self.stated = LIVE
         self.opened: list[BatchDistributor] = []
-        view = HubView(self.table, FreshnessBoard(), lambda: LIVE, lambda: "T", lambda: 100.0)
+        view = HubView(self.table, FreshnessBoard(), lambda: self.stated, lambda: "T", lambda: 100.0)
         self.batch = BatchDistributor(view, self.opened.append)
         self.seqs: dict[str, int] = {}
         self.greeting: list[bytes] = []
@@ -141,6 +144,25 @@ def test_what_is_proven_within_a_window_is_what_was_sent(market: Market) -> None
     market.batch.close()
     session.heartbeat()
     assert [each["seqs"] for each in orjson.loads(wire.payloads()[-1])] == [{"A": [1, 1], "B": [1, 2]}]
+
+
+def test_a_snapshot_within_a_window_is_complete_only_if_the_last_window_was(market: Market) -> None:
+    """Else a client would forget what the window's end will bring."""
+
+    def greeted() -> tuple[bool, list[str]]:
+        market.join()
+        ((snapshot,),) = map(orjson.loads, market.greeting)
+        return snapshot["complete"], [each["symbol"] for each in snapshot["updates"]]
+
+    market.stated = DOWN
+    market.batch.close()
+    market.brings("A")
+    market.stated = LIVE
+    assert greeted() == (False, [])
+    market.batch.close()
+    assert greeted() == (True, ["A"])
+    market.stated = DOWN
+    assert greeted() == (False, ["A"])
 
 
 def test_a_symbol_that_is_removed_within_a_window_is_held_until_its_end(market: Market) -> None:

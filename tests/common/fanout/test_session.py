@@ -34,7 +34,13 @@ class Source:
         self.table = LastValueCache()
         self.freshness_board = FreshnessBoard()
         self.stated = LIVE
-        self.view = HubView(self.table, self.freshness_board, lambda: self.stated, lambda: "T", lambda: 100.0)
+        self.view = HubView(
+            self.table,
+            self.freshness_board,
+            lambda: self.stated,
+            lambda: "T",
+            lambda: 100.0,
+        )
         for symbol in symbols:
             self.table.offer(symbol, Version(1, 1), update(symbol, 1, 1))
 
