@@ -4,6 +4,7 @@ What runs on a Redis runs on each kind of it: `redis` (redis-server from the PAT
 embedded one). Without a redis-server its half is skipped, and the report says so.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -103,3 +104,12 @@ def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """Both ways to redis-py: with its tested version, and with any other. `usefixtures` runs a test on each."""
     monkeypatch.setattr(library, "FAST", request.param == "fast path")
     return str(request.param)
+
+
+@pytest.fixture
+async def no_debug() -> AsyncIterator[None]:
+    """Without asyncio's debug mode, which costs ten times the time of what takes many steps of the loop."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(False)
+    yield
+    loop.set_debug(True)

@@ -448,6 +448,7 @@ async def cutting_after(url: str) -> AsyncIterator[tuple[str, list[int]]]:
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", allowed
 
 
+@pytest.mark.usefixtures("no_debug")
 async def test_a_subscription_cut_while_it_is_made_leaves_nothing_open(redis_url: str) -> None:
     """At any byte of what the server says to it, or by whoever wants it no longer."""
     before, cut = len(asyncio.all_tasks()), -1

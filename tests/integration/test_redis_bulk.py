@@ -58,13 +58,13 @@ async def test_replies_come_in_order_as_the_server_gives_them(client: Client) ->
     assert await client.bulk([], transaction=True) == []
 
 
-@FAST_PATH_ALONE
+@pytest.mark.usefixtures("no_debug")
 async def test_neither_side_waits_for_the_other_with_full_buffers(client: Client) -> None:
     texts = [bytes([65 + i % 26]) * 200_000 for i in range(BATCH)]  # 100 MB there and back
     assert await client.bulk(("ECHO", text) for text in texts) == texts
 
 
-@FAST_PATH_ALONE
+@pytest.mark.usefixtures("no_debug")
 async def test_others_get_their_turn_meanwhile(client: Client) -> None:
     turns = itertools.count()
 
@@ -79,7 +79,7 @@ async def test_others_get_their_turn_meanwhile(client: Client) -> None:
     assert next(turns) >= 20
 
 
-@FAST_PATH_ALONE
+@pytest.mark.usefixtures("no_debug")
 async def test_several_at_once_get_their_own_replies(client: Client) -> None:
     async def echo(name: str) -> bool:
         texts = [f"{name}{i}".encode() for i in range(3 * BATCH)]
@@ -301,6 +301,7 @@ async def cancelled_anywhere(client: Client) -> int:
     return hits
 
 
+@pytest.mark.usefixtures("no_debug")
 async def test_cancelled_it_leaves_no_reply_to_a_later_command(client: Client) -> None:
     assert await cancelled_anywhere(client) >= 3  # it waits for three replies at least
 
