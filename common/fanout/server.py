@@ -224,7 +224,9 @@ class FanoutServer:
             if session.flooded:
                 connection.end(Close.POLICY, "asks faster than it reads")
                 break
-            await asyncio.sleep(0)  # one request a turn: who sends thousands at once waits, not the others
+            await asyncio.sleep(
+                0
+            )  # one request an iteration of the loop: who sends thousands at once waits, not the others
         await connection.wait_closed()
 
     @staticmethod

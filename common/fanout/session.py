@@ -145,13 +145,13 @@ class Session:
         return self.wanted.everything or symbol in self.wanted.named
 
     def belong_to(self, group: SubscriberGroup | None) -> None:
-        """Its subscription has this group now; None once it has left."""
+        """Say which group has its subscription; None once it has left."""
         self._count(+1)
         self._group = group
         self._count(-1)
 
     def conflate(self, items: Iterable[tuple[str, Conflated]]) -> None:
-        """Its group was handed these while it lagged: of each symbol the newest is owed."""
+        """Its group was handed these while it lags: the newest of each symbol is owed."""
         if self._snapshot:  # what is not written yet will be the newest in its SNAPSHOT
             items = [item for item in items if item[0] not in self._snapshot]
         conflate(self._backlog, items)
@@ -161,7 +161,7 @@ class Session:
         self.pump()
 
     def freshness(self, symbols: Iterable[str] | None) -> None:
-        """What is said of these has changed; None is all that there are. It goes out after what is pending."""
+        """The freshness of these symbols has changed; None is all that there are. It is written after the backlog."""
         if symbols is None:
             self._all_freshness_owed = True
             self._freshness_owed.clear()
@@ -170,7 +170,7 @@ class Session:
         self.pump()
 
     def heartbeat(self) -> None:
-        """Owed once what is pending has gone out: its versions are proof of what the client holds."""
+        """A HEARTBEAT is due. It is written after all else, since its `seqs` prove what the client was sent."""
         self._heartbeat_owed = True
         self.pump()
 
@@ -193,7 +193,7 @@ class Session:
         self.pump()
 
     def want(self, added: Subscription) -> None:
-        """Its subscription grows; a SNAPSHOT of what is new begins at once."""
+        """Add to its subscription; a SNAPSHOT of what was added begins at once."""
         table = self._source.table
         if added.everything:
             new = [symbol for symbol in table if not self.wants(symbol)]
@@ -246,7 +246,8 @@ class Session:
             self._group.lag_changed(self)
 
     def _count(self, sign: int) -> None:
-        """Its group counts for all in step at once: what it counts between a -1 and the next +1 is this client's."""
+        """A group counts once for all sessions that have caught up. Its counts are subtracted when this one does, and
+        added when it no longer has: what was counted between is its own."""
         if self.caught_up and self._group is not None:
             self._delivered += sign * self._group.versions
             self._skipped += sign * self._group.skipped
