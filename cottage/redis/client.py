@@ -198,7 +198,7 @@ class Client(redis.asyncio.Redis):
 
         The client's timeout is for all of it. Nothing is sent twice, whatever the client's `retries`.
         Cancelled, timed out or cut off, it drops the connection: no later command gets a reply to one of these.
-        What was not sent by then is never sent on the fast path; a pipeline's rest may be, where the server still reads.
+        What was not sent by then is never sent on the fast path; the rest of a pipeline may be.
         """
         left, most = iter(commands), None if transaction else BATCH
         seconds = self.connection_pool.connection_kwargs["socket_timeout"]
