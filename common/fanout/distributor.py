@@ -136,8 +136,7 @@ class BatchDistributor(Distributor):
         """End the window. What is newest must have been passed on to here."""
         window, self._window = self._window, {}
         statements, self._statements = self._statements, []
-        table = self.view.table
-        table.follow(self._newest.table, window)
+        table = self.view.table = self._newest.table.copy()
         self.view.was_complete = self._newest.complete
         super().updates([update for symbol, missed in window.items() for update in newest(symbol, missed, table)])
         for statement in statements:

@@ -1,6 +1,6 @@
 """The last value cache: the newest version of every symbol's PHYSICS_UPDATE, by (epoch, seq)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from cottage.version import Version
@@ -38,15 +38,6 @@ class LastValueCache:
         copied = LastValueCache()
         copied._entries = self.entries()
         return copied
-
-    def follow(self, other: "LastValueCache", symbols: Iterable[str]) -> None:
-        """Hold what another one holds of some symbols."""
-        for symbol in symbols:
-            entry = other.get(symbol)
-            if entry is None:
-                self._entries.pop(symbol, None)
-            else:
-                self._entries[symbol] = entry
 
     def get(self, symbol: str) -> Entry | None:
         return self._entries.get(symbol)

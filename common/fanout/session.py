@@ -182,8 +182,7 @@ class Session:
         if request.action == "unsubscribe":
             self._unwant(request)
         else:
-            named = self.wanted.named | request.subscription.named
-            protocol.check_count(named, self._grant, request.request_id)
+            protocol.check_count(self.wanted.named | request.subscription.named, self._grant, request.request_id)
         self.answer(protocol.ack(request))
         if request.action == "subscribe":
             self.want(request.subscription)
