@@ -8,34 +8,47 @@ it is first used: a program that only follows a WebSocket loads no Redis client.
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from cottage.client.state_client import ClientRefused, StateClient
-    from cottage.consumer import ChannelConsumer, ChannelHandler
-    from cottage.errors import (
-        CottageError,
-        InvalidMessage,
-        InvalidName,
-        LeaseLost,
-        MissingExtra,
-        RedisError,
-        RedisFull,
-        RedisRefused,
-        RedisUnavailable,
-        SettingsError,
-        SourceError,
-        StateUnavailable,
-    )
-    from cottage.events import Event
-    from cottage.freshness import Freshness, Thresholds
-    from cottage.lease import Lease
-    from cottage.messages import Heartbeat, PhysicsUpdate, TradeSignal
-    from cottage.reader.physics_reader import BlockingPhysicsReader, PhysicsReader
-    from cottage.reader.reading import Reading, Readings
-    from cottage.redis import connect, connect_blocking, subscribe
-    from cottage.snapshot import MarketSnapshot
-    from cottage.state import FAIL_SAFE, PhysicsState
-    from cottage.store import AgentStates, MarketFeeds, MarketSnapshots, PhysicsStates, StrategyLeaderboard, TaskQueue
-    from cottage.version import Version
+if TYPE_CHECKING:  # `as` makes them names of this module, to a type checker too
+    from cottage.client.state_client import ClientRefused as ClientRefused
+    from cottage.client.state_client import StateClient as StateClient
+    from cottage.consumer import ChannelConsumer as ChannelConsumer
+    from cottage.consumer import ChannelHandler as ChannelHandler
+    from cottage.errors import CottageError as CottageError
+    from cottage.errors import InvalidMessage as InvalidMessage
+    from cottage.errors import InvalidName as InvalidName
+    from cottage.errors import LeaseLost as LeaseLost
+    from cottage.errors import MissingExtra as MissingExtra
+    from cottage.errors import RedisError as RedisError
+    from cottage.errors import RedisFull as RedisFull
+    from cottage.errors import RedisRefused as RedisRefused
+    from cottage.errors import RedisUnavailable as RedisUnavailable
+    from cottage.errors import SettingsError as SettingsError
+    from cottage.errors import SourceError as SourceError
+    from cottage.errors import StateUnavailable as StateUnavailable
+    from cottage.events import Event as Event
+    from cottage.freshness import Freshness as Freshness
+    from cottage.freshness import Thresholds as Thresholds
+    from cottage.lease import Lease as Lease
+    from cottage.messages import Heartbeat as Heartbeat
+    from cottage.messages import PhysicsUpdate as PhysicsUpdate
+    from cottage.messages import TradeSignal as TradeSignal
+    from cottage.reader.physics_reader import BlockingPhysicsReader as BlockingPhysicsReader
+    from cottage.reader.physics_reader import PhysicsReader as PhysicsReader
+    from cottage.reader.reading import Reading as Reading
+    from cottage.reader.reading import Readings as Readings
+    from cottage.redis import connect as connect
+    from cottage.redis import connect_blocking as connect_blocking
+    from cottage.redis import subscribe as subscribe
+    from cottage.snapshot import MarketSnapshot as MarketSnapshot
+    from cottage.state import FAIL_SAFE as FAIL_SAFE
+    from cottage.state import PhysicsState as PhysicsState
+    from cottage.store import AgentStates as AgentStates
+    from cottage.store import MarketFeeds as MarketFeeds
+    from cottage.store import MarketSnapshots as MarketSnapshots
+    from cottage.store import PhysicsStates as PhysicsStates
+    from cottage.store import StrategyLeaderboard as StrategyLeaderboard
+    from cottage.store import TaskQueue as TaskQueue
+    from cottage.version import Version as Version
 
 __version__ = "0.1.0"
 
@@ -58,49 +71,8 @@ _HOME = {
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 
-__all__ = [
-    "FAIL_SAFE",
-    "AgentStates",
-    "BlockingPhysicsReader",
-    "ChannelConsumer",
-    "ChannelHandler",
-    "ClientRefused",
-    "CottageError",
-    "Event",
-    "Freshness",
-    "Heartbeat",
-    "InvalidMessage",
-    "InvalidName",
-    "Lease",
-    "LeaseLost",
-    "MarketFeeds",
-    "MarketSnapshot",
-    "MarketSnapshots",
-    "MissingExtra",
-    "PhysicsReader",
-    "PhysicsState",
-    "PhysicsStates",
-    "PhysicsUpdate",
-    "Reading",
-    "Readings",
-    "RedisError",
-    "RedisFull",
-    "RedisRefused",
-    "RedisUnavailable",
-    "SettingsError",
-    "SourceError",
-    "StateClient",
-    "StateUnavailable",
-    "StrategyLeaderboard",
-    "TaskQueue",
-    "Thresholds",
-    "TradeSignal",
-    "Version",
-    "__version__",
-    "connect",
-    "connect_blocking",
-    "subscribe",
-]
+__all__ = list(_MODULES)
+__all__ += ["__version__"]
 
 
 def __getattr__(name: str) -> Any:
