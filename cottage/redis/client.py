@@ -14,34 +14,17 @@ from typing import Any, cast
 
 import redis
 import redis.asyncio
+from redis import exceptions
 from redis.asyncio.client import Pipeline as AsyncPipeline
 from redis.client import Pipeline as BlockingPipeline
 from redis.commands.core import AsyncScript
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    AuthorizationError,
-    ClusterDownError,
-    DataError,
-    MovedError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    TryAgainError,
-)
-from redis.exceptions import (
-    ConnectionError as LostConnection,
-)
-from redis.exceptions import (
-    TimeoutError as CommandTimeout,
-)
+from redis.exceptions import NoScriptError
 
 from cottage.backoff import Backoff
 from cottage.cancellation import cancellation_kept
 from cottage.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable
 from cottage.redis import library
-from cottage.redis.slots import Command, Redirected
+from cottage.redis.slots import Command, Redirected, raise_first
 
 BATCH = 500
 """Commands or keys at a time: about a millisecond of Redis, so that nobody waits long for it."""
@@ -49,7 +32,15 @@ BATCH = 500
 Exchange = Callable[[Sequence[Command]], Awaitable[list[Any]]]
 """The replies to some commands, errors among them."""
 
-_REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
+_REFUSALS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
+_OUTAGES = (
+    OSError,
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.ReadOnlyError,
+    exceptions.ClusterDownError,
+    exceptions.TryAgainError,
+)
 
 
 @contextlib.contextmanager
@@ -68,15 +59,13 @@ def _translation(error: Exception) -> RedisError:
     text = str(error) or type(error).__name__
     if isinstance(error, _REFUSALS) or text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
         return RedisRefused(text)
-    if isinstance(error, OutOfMemoryError):
+    if isinstance(error, exceptions.OutOfMemoryError):
         return RedisFull(f"OOM {text} Raise its maxmemory, or give it the policy allkeys-lru.")
     if text.startswith("MISCONF"):
         return RedisFull(f"{text} Free the disk of its data folder.")
-    if isinstance(error, AskError):
-        return Redirected(error.node_addr, ask=not isinstance(error, MovedError))
-    if isinstance(error, ClusterDownError | TryAgainError) or text.startswith("NOREPLICAS"):
-        return RedisUnavailable(text)
-    if isinstance(error, LostConnection | CommandTimeout | ReadOnlyError | OSError):
+    if isinstance(error, exceptions.AskError):
+        return Redirected(error.node_addr, ask=not isinstance(error, exceptions.MovedError))
+    if isinstance(error, _OUTAGES) or text.startswith("NOREPLICAS"):
         return RedisUnavailable(text)
     return RedisError(text)
 
@@ -132,10 +121,7 @@ class Script(AsyncScript):
             again = await client.bulk([commands[place] for place in unknown], raise_on_error=False)
             for place, reply in zip(unknown, again, strict=True):
                 replies[place] = reply
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return replies
+        return raise_first(replies)
 
 
 class Client(redis.asyncio.Redis):
@@ -208,11 +194,9 @@ class Client(redis.asyncio.Redis):
                 async with asyncio.timeout(seconds), self._exchanging(transaction) as exchange:
                     while part := list(islice(left, most)):
                         answers = await exchange(part)
-                        if raise_on_error:
-                            _raise_first(answers)
-                        replies += answers
+                        replies += raise_first(answers) if raise_on_error else answers
             except TimeoutError as error:
-                raise CommandTimeout(f"no answer within {seconds:g} s") from error
+                raise exceptions.TimeoutError(f"no answer within {seconds:g} s") from error
         return replies if raise_on_error else [_ours(reply) for reply in replies]
 
     def _exchanging(self, transaction: bool) -> contextlib.AbstractAsyncContextManager[Exchange]:
@@ -229,19 +213,13 @@ class Client(redis.asyncio.Redis):
         await asyncio.sleep(0)  # others get their turn, however fast the server is
         try:
             return await pipeline.execute(raise_on_error=False)
-        except DataError as error:  # before anything is sent
+        except exceptions.DataError as error:  # before anything is sent
             raise TypeError(str(error)) from error
 
     async def now(self) -> float:
         """The server's clock, in seconds since 1970."""
         seconds, micros = await self.time()
         return float(seconds) + float(micros) / 1e6
-
-
-def _raise_first(replies: Sequence[Any]) -> None:
-    for reply in replies:
-        if isinstance(reply, redis.RedisError):
-            raise reply
 
 
 def _ours(reply: Any) -> Any:

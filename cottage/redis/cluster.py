@@ -12,8 +12,8 @@ import redis.asyncio
 
 from cottage.errors import RedisError, RedisUnavailable
 from cottage.redis.client import BlockingClient, Client, Script, blocking_bulk
-from cottage.redis.router import Answers, Rounds, Router, raise_first
-from cottage.redis.slots import Address, Command, name_of
+from cottage.redis.router import Answers, Rounds, Router
+from cottage.redis.slots import Address, Command, name_of, raise_first
 
 T = TypeVar("T")
 

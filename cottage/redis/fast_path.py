@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import InvalidResponse, ReadOnlyError
 
 from cottage.redis.client import Exchange
-from cottage.redis.slots import Command
+from cottage.redis.slots import Command, raise_first
 
 MOST_HELD_BYTES = 2**20
 """Of messages that wait to be taken. Reading stops then, and Redis cuts a subscriber off that does not go on."""
@@ -90,10 +90,7 @@ async def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
 
 async def _transaction(connection: Any, commands: Sequence[Command]) -> list[Any]:
     """As `_exchange`, between MULTI and EXEC; raises what the server found wrong before it began."""
-    *queued, done = await _exchange(connection, [("MULTI",), *commands, ("EXEC",)])
-    for reply in [*queued, done]:
-        if isinstance(reply, redis.RedisError):
-            raise reply
+    done = raise_first(await _exchange(connection, [("MULTI",), *commands, ("EXEC",)]))[-1]
     if not isinstance(done, list):
         raise InvalidResponse("EXEC was answered with no list")
     return done

@@ -16,6 +16,7 @@ from cottage.redis.slots import (
     by_node,
     joined,
     name_of,
+    raise_first,
     scan_next,
     scan_place,
     settle,
@@ -120,11 +121,3 @@ class Router:
         if isinstance(answer, RedisError):
             raise answer
         return answer
-
-
-def raise_first(replies: list[Any]) -> list[Any]:
-    """The replies where none of them is an error."""
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies

@@ -29,6 +29,14 @@ class Redirected(RedisError):
         self.ask = ask
 
 
+def raise_first(replies: list[Any]) -> list[Any]:
+    """The replies themselves. Raises the first error among them."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
 def name_of(command: Command) -> str:
     name = command[0]
     return (name.decode() if isinstance(name, bytes) else str(name)).upper()
