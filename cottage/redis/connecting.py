@@ -1,8 +1,7 @@
 """From a REDIS_URL to a client of what stands behind it. The one place that knows every topology."""
 
-import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol, cast
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 import redis.asyncio.sentinel
@@ -28,6 +27,7 @@ _Sentinel: Any = redis.asyncio.sentinel.Sentinel
 _BlockingSentinel: Any = redis.sentinel.Sentinel
 
 Kind = type[Client] | type[BlockingClient]
+C = TypeVar("C", Client, BlockingClient)
 
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
 
@@ -65,15 +65,10 @@ def connect(
             on_connect()
 
         options["redis_connect_func"] = connected
-    if behind.kind == "sentinel":
-        sentinel = _Sentinel(behind.addresses, sentinel_kwargs=_of_sentinels(Client, behind, timeout))
-        client = cast("Client", sentinel.master_for(behind.master, redis_class=Client, **options))
+    client, sentinel = _of_master(Client, _Sentinel, url, timeout, behind, options)
+    if sentinel is not None:
         client.replicated = True
         client.also_closed = [sentinel]
-    else:
-        with _bad_url():
-            client = cast("Client", Client.from_url(url, **options))
-            _try_options(client.connection_pool)
     client.retries = retries
     return client
 
@@ -84,14 +79,7 @@ def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int
     options = _options(BlockingClient, url, timeout, behind)
     if behind.kind == "cluster":
         raise SettingsError("REDIS_URL: this does not work on a cluster; ask one of its nodes, as redis://host:6379")
-    if behind.kind == "sentinel":
-        known = _of_sentinels(BlockingClient, behind, timeout)
-        sentinel = _BlockingSentinel(behind.addresses, sentinel_kwargs=known)
-        client = cast("BlockingClient", sentinel.master_for(behind.master, redis_class=BlockingClient, **options))
-    else:
-        with _bad_url():
-            client = cast("BlockingClient", BlockingClient.from_url(url, **options))
-            _try_options(client.connection_pool)
+    client, _ = _of_master(BlockingClient, _BlockingSentinel, url, timeout, behind, options)
     client.retries = retries
     return client
 
@@ -105,13 +93,25 @@ def connect_asking(url: str, *, timeout: float = COMMAND_SECONDS) -> Asked:
     return BlockingClusterClient(behind.addresses, lambda address: BlockingClient(**_at(address), **options))
 
 
+def _of_master(
+    kind: type[C], sentinels: Any, url: str, timeout: float, behind: Topology, options: dict[str, Any]
+) -> tuple[C, Any]:
+    """A client of one server, or of the master that some sentinels know; and the client of these, if any."""
+    if behind.kind == "sentinel":
+        of_sentinels = {**_usual(kind, min(SENTINEL_SECONDS, timeout)), **behind.sentinel_options}
+        sentinel = sentinels(behind.addresses, sentinel_kwargs=of_sentinels)
+        return sentinel.master_for(behind.master, redis_class=kind, **options), sentinel
+    try:
+        client = kind.from_url(url, **options)
+        # TypeError for an unknown word in the URL's query, which the first command would raise otherwise.
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)  # it is not connected
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"REDIS_URL: {error}") from error
+    return cast("C", client), None
+
+
 def _at(address: Address) -> dict[str, Any]:
     return {"host": address[0], "port": address[1]}
-
-
-def _of_sentinels(client: Kind, behind: Topology, timeout: float) -> dict[str, Any]:
-    seconds = min(SENTINEL_SECONDS, timeout)
-    return {**_usual(client, seconds), **behind.sentinel_options}
 
 
 def _usual(client: Kind, timeout: float) -> dict[str, Any]:
@@ -145,16 +145,3 @@ def _options(client: Kind, url: str, timeout: float, behind: Topology) -> dict[s
     if parts.scheme == "unix":
         del options["socket_keepalive"]  # a file has none, and the library refuses the word
     return options
-
-
-def _try_options(pool: Any) -> None:
-    """TypeError for an unknown word in the URL's query, which the first command would raise otherwise."""
-    pool.connection_class(**pool.connection_kwargs)  # it is not connected
-
-
-@contextlib.contextmanager
-def _bad_url() -> Iterator[None]:
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"REDIS_URL: {error}") from error

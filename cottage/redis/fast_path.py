@@ -15,6 +15,7 @@ from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import InvalidResponse, ReadOnlyError
 
 from cottage.redis.client import Exchange
+from cottage.redis.pubsub import Stream
 from cottage.redis.slots import Command, raise_first
 
 MOST_HELD_BYTES = 2**20
@@ -96,11 +97,12 @@ async def _transaction(connection: Any, commands: Sequence[Command]) -> list[Any
     return done
 
 
-class RawStream(asyncio.Protocol):
+class RawStream(Stream, asyncio.Protocol):
     """A subscriber's connection: what comes is parsed as it arrives, and what one read brings is handed over at once.
     With 10,000 messages a second the library's own way costs several times as much (`make bench-fanout`)."""
 
     def __init__(self, pool: Any, connection: Any) -> None:
+        super().__init__()
         self._pool, self._connection = pool, connection
         self._transport: asyncio.Transport = connection._writer.transport
         self._library = self._transport.get_protocol()
@@ -108,10 +110,6 @@ class RawStream(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
         self._held_bytes = 0
-        self.messages: list[bytes] = []
-        self.confirmed = 0
-        self.pongs = 0
-        self.error: Exception | None = None
         self.data_received(bytes(connection._reader._buffer))  # read already, though nothing was asked for
         self._transport.set_protocol(self)
 
@@ -133,29 +131,22 @@ class RawStream(asyncio.Protocol):
         if self.error is None:
             self._transport.write(_pack(command))
 
-    async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
+    async def _more(self, deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while not condition():
-            if self.error is not None:
-                raise self.error.with_traceback(None)
-            if loop.time() >= deadline:
-                return False
-            self._waiter = loop.create_future()
-            timer = loop.call_at(deadline, self._wake)  # asyncio.timeout() costs more than a read
-            try:
-                await self._waiter
-            finally:
-                timer.cancel()
-                self._waiter = None
-        return True
+        self._waiter = loop.create_future()
+        timer = loop.call_at(deadline, self._wake)  # asyncio.timeout() costs more than a read
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
 
     def take(self) -> list[bytes]:
-        messages, self.messages, self._held_bytes = self.messages, [], 0
+        self._held_bytes = 0
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
-        return messages
+        return super().take()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -163,7 +154,7 @@ class RawStream(asyncio.Protocol):
             while (item := self._reader.gets()) is not _MORE:
                 self._take(item)
         except redis.RedisError as error:
-            self._end(error)
+            self.fail(error)
             self._transport.abort()
         if self._held_bytes >= MOST_HELD_BYTES and not self._paused and self.error is None:
             self._paused = True
@@ -172,10 +163,7 @@ class RawStream(asyncio.Protocol):
 
     def _take(self, item: Any) -> None:
         if isinstance(item, redis.RedisError):
-            if str(item).startswith("MISCONF"):  # so a server whose disk is full answers even a PING: it hears
-                self.pongs += 1
-            else:  # such as one that forbids the channel
-                self._end(item)
+            self.fail(item)
             return
         kind = item[0] if isinstance(item, list) else item  # RESP3 answers a PING as it does elsewhere
         if kind == b"message":
@@ -186,8 +174,8 @@ class RawStream(asyncio.Protocol):
         elif kind in (b"pong", b"PONG"):
             self.pongs += 1
 
-    def _end(self, error: Exception) -> None:
-        self.error = self.error or error
+    def fail(self, error: Exception) -> None:
+        super().fail(error)
         self._wake()
 
     def _wake(self) -> None:
@@ -197,10 +185,10 @@ class RawStream(asyncio.Protocol):
     # The library's writer waits for these.
 
     def eof_received(self) -> None:
-        self._end(redis.ConnectionError("the server closed the connection"))
+        self.fail(redis.ConnectionError("the server closed the connection"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(redis.ConnectionError(str(exc) if exc else "the connection was closed"))
+        self.fail(redis.ConnectionError(str(exc) if exc else "the connection was closed"))
         self._library.connection_lost(exc)
 
     def pause_writing(self) -> None:

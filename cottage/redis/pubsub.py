@@ -6,9 +6,10 @@ subscribes again knows that messages may be missing.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import redis
 from redis.asyncio.client import PubSub
@@ -19,39 +20,63 @@ from cottage.redis.client import BATCH, translated
 from cottage.redis.connecting import COMMAND_SECONDS, connect
 
 
-class Stream(Protocol):
+class Stream(ABC):
     """One subscriber's connection. Its errors are the library's."""
 
-    messages: list[bytes]
-    """That have come and were not taken."""
-    confirmed: int
-    """Channels."""
-    pongs: int
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        """That have come and were not taken."""
+        self.confirmed = 0
+        """Channels."""
+        self.pongs = 0
+        self.error: Exception | None = None
+        """What has ended the connection."""
 
+    @abstractmethod
     async def subscribe(self, *channels: str) -> None: ...
 
+    @abstractmethod
     async def ping(self) -> None: ...
+
+    @abstractmethod
+    async def aclose(self) -> None: ...
+
+    @abstractmethod
+    async def _more(self, deadline: float) -> None:
+        """Wait until something has come, until the deadline by the loop's clock at most."""
 
     async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Wait for a condition on what has come, at most `timeout` seconds; whether it holds. Raises what has ended
         the connection where nothing more can make it true."""
-        ...
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while not condition():
+            if self.error is not None:
+                raise self.error.with_traceback(None)
+            if loop.time() >= deadline:
+                return False
+            await self._more(deadline)
+        return True
 
-    def take(self) -> list[bytes]: ...
+    def take(self) -> list[bytes]:
+        messages, self.messages = self.messages, []
+        return messages
 
-    async def aclose(self) -> None: ...
+    def fail(self, error: Exception) -> None:
+        """Take note of an error, which ends the connection."""
+        if str(error).startswith("MISCONF"):  # so a server whose disk is full answers even a PING: it hears
+            self.pongs += 1
+        else:  # such as one that forbids the channel
+            self.error = self.error or error
 
 
-class PubSubStream:
+class PubSubStream(Stream):
     """By redis-py's public PubSub, which is read only when somebody waits."""
 
     def __init__(self, pool: Any) -> None:
+        super().__init__()
         self._pubsub: Any = PubSub(pool)
         self._wanted = 0
-        self._error: Exception | None = None
-        self.messages: list[bytes] = []
-        self.confirmed = 0
-        self.pongs = 0
 
     async def aclose(self) -> None:
         await asyncio.shield(self._pubsub.aclose())
@@ -61,38 +86,27 @@ class PubSubStream:
         await self._attempt(self._pubsub.subscribe(*channels))
 
     async def ping(self) -> None:
-        if self._error is None:
+        if self.error is None:
             await self._attempt(self._pubsub.ping())
 
-    async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while not condition():
-            if self._error is not None:
-                raise self._error.with_traceback(None)
-            if (left := deadline - loop.time()) <= 0:
-                return False
-            for _ in range(BATCH):  # what has come already costs no waiting
-                if not await self._read(left):
-                    break
-                left = 0.0
-        return True
-
-    def take(self) -> list[bytes]:
-        messages, self.messages = self.messages, []
-        return messages
+    async def _more(self, deadline: float) -> None:
+        left = deadline - asyncio.get_running_loop().time()
+        for _ in range(BATCH):  # what has come already costs no waiting
+            if not await self._read(left):
+                break
+            left = 0.0
 
     async def _read(self, timeout: float) -> bool:
         """Take one message off the connection; whether there was one."""
         item = await self._attempt(self._pubsub.get_message(timeout=timeout))
-        if item is None or self._error is not None:
+        if item is None or self.error is not None:
             return False
         if item["type"] == "message":
             self.messages.append(item["data"])
         elif item["type"] == "subscribe":
             self.confirmed += 1
             if self.confirmed > self._wanted:
-                self._error = redis.ConnectionError("the connection was lost, and the library subscribed again")
+                self.error = redis.ConnectionError("the connection was lost, and the library subscribed again")
         elif item["type"] == "pong":
             self.pongs += 1
         return True
@@ -102,10 +116,7 @@ class PubSubStream:
         try:
             return await work
         except (redis.RedisError, OSError) as error:
-            if str(error).startswith("MISCONF"):  # so a server whose disk is full answers even a PING: it hears
-                self.pongs += 1
-            else:
-                self._error = self._error or error
+            self.fail(error)
             return None
 
 
