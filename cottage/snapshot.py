@@ -47,18 +47,8 @@ class MarketSnapshot:
 
     def to_hash(self) -> dict[str, str | float]:
         """The fields of the hash, those that are known."""
-        fields: dict[str, str | float] = {
-            "price": self.price,
-            "volume": self.volume,
-            "trades": self.trades,
-            "timestamp": self.timestamp,
-            "source": self.source,
-        }
-        for name in OPTIONAL_FIELDS:
-            value: float | None = getattr(self, name)
-            if value is not None:
-                fields[name] = value
-        return fields
+        known = {name: getattr(self, name) for name in (*SAMPLE_FIELDS, *OPTIONAL_FIELDS)}
+        return {name: value for name, value in known.items() if value is not None}
 
     @classmethod
     def from_hash(cls, symbol: str, fields: Mapping[str, str], now: float) -> "MarketSnapshot":

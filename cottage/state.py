@@ -4,6 +4,7 @@ An update is a function of the state alone, so what is healed from a stored stat
 that were published.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +25,9 @@ WAIT_RETURNS = 64
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
 _EXTRAS = ("price", "samples", "nonzero", "source")
+STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "timestamp")
+"""The fields of a stored state, but for its version."""
+_ANNOUNCED = (*PILLARS, *_EXTRAS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,7 @@ class PhysicsState:
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `physics:state:{SYMBOL}`, without the fields that are not known."""
-        known: dict[str, Any] = {name: getattr(self, name) for name in PILLARS}
-        known["regime"] = self.regime
-        known["alpha_coefficient"] = self.alpha_coefficient
-        for name in (*_EXTRAS, "timestamp"):
-            value = getattr(self, name)
-            if value is not None:
-                known[name] = value
+        known = self._known(STORED)
         if self.version is not None:
             known["epoch"], known["seq"] = self.version
         return known
@@ -86,15 +84,13 @@ class PhysicsState:
         message: dict[str, Any] = {"event": "PHYSICS_UPDATE", "symbol": symbol}
         if self.timestamp is not None:
             message["timestamp"] = self.timestamp
-        data: dict[str, Any] = {"alpha": self.alpha_coefficient, "regime": self.regime}
-        for name in (*PILLARS, *_EXTRAS):
-            value = getattr(self, name)
-            if value is not None:
-                data[name] = value
-        message["data"] = data
+        message["data"] = {"alpha": self.alpha_coefficient, "regime": self.regime} | self._known(_ANNOUNCED)
         if self.version is not None:
             message["epoch"], message["seq"] = self.version
         return orjson.dumps(message)
+
+    def _known(self, names: Iterable[str]) -> dict[str, Any]:
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def age(self, now: float) -> float | None:
         """Seconds from the newest sample to `now` (seconds since 1970), not below 0; None if it has no time."""

@@ -44,11 +44,31 @@ async def scan(client: Client, prefix: str, on_bad: OnBad = _ignore) -> list[str
     return sorted(found)
 
 
-class PhysicsStates:
-    """`physics:state:{SYMBOL}`, read only: FeynmanService writes them under its lease."""
+class _Structure:
+    """One of Redis's structures, on a client."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
+
+    async def _values(
+        self, key: Callable[[str], str], names: Sequence[str], parse: Callable[[bytes], T], on_bad: OnBad
+    ) -> dict[str, T]:
+        """What is stored under `key` of each of these names, parsed, where there is any. In round trips of 500."""
+        found: dict[str, T] = {}
+        for part in batches(names):
+            (payloads,) = await self._client.bulk([("MGET", *map(key, part))])
+            for name, payload in zip(part, payloads, strict=True):
+                if payload is None:
+                    continue
+                try:
+                    found[name] = parse(payload)
+                except InvalidMessage as error:
+                    on_bad(name, error)
+        return found
+
+
+class PhysicsStates(_Structure):
+    """`physics:state:{SYMBOL}`, read only: FeynmanService writes them under its lease."""
 
     async def get(self, symbol: str) -> PhysicsState | None:
         """One state, or None where Redis has none. Raises InvalidMessage for one that cannot be trusted."""
@@ -57,28 +77,18 @@ class PhysicsStates:
 
     async def many(self, symbols: Iterable[str], on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:
         """Those that Redis has, in round trips of 500."""
-        states: dict[str, PhysicsState] = {}
-        for part in batches(list(symbols)):
-            (payloads,) = await self._client.bulk([("MGET", *map(keys.physics_state, part))])
-            for symbol, payload in zip(part, payloads, strict=True):
-                if payload is None:
-                    continue
-                try:
-                    states[symbol] = PhysicsState.from_bytes(payload)
-                except InvalidMessage as error:
-                    on_bad(symbol, error)
-        return states
+        return await self._values(keys.physics_state, list(symbols), PhysicsState.from_bytes, on_bad)
 
     async def all(self, on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:
         """Every symbol's."""
         return await self.many(await scan(self._client, keys.PHYSICS_STATE, on_bad), on_bad)
 
 
-class MarketSnapshots:
+class MarketSnapshots(_Structure):
     """`market:snapshot:{SYMBOL}`, a hash that lives 60 s after its last write."""
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        super().__init__(client)
         self._cleared: dict[str, frozenset[str]] = {}
 
     async def write(self, snapshots: Sequence[MarketSnapshot]) -> None:
@@ -138,11 +148,8 @@ def _wrong_type(key: str, error: RedisError) -> InvalidMessage:
     raise error  # nothing that another symbol would be spared
 
 
-class MarketFeeds:
+class MarketFeeds(_Structure):
     """`market:feed:{ID}`: a feed is alive. Its key lives for seconds, so a feed that died is gone."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
 
     async def announce(self, feed_id: str, about: dict[str, Any], lifetime: float = keys.FEED_TTL_SECONDS) -> None:
         """Say that the feed lives, for `lifetime` seconds. `about`: what JSON can hold, such as `source` and
@@ -155,24 +162,12 @@ class MarketFeeds:
 
     async def alive(self, on_bad: OnBad = _ignore) -> dict[str, dict[str, Any]]:
         """What each living feed says of itself, by its id."""
-        feeds: dict[str, dict[str, Any]] = {}
-        for part in batches(await scan(self._client, keys.MARKET_FEED, on_bad)):
-            payloads = await self._client.mget([keys.market_feed(feed_id) for feed_id in part])
-            for feed_id, payload in zip(part, payloads, strict=True):
-                if payload is None:
-                    continue
-                try:
-                    feeds[feed_id] = load_object(payload)
-                except InvalidMessage as error:
-                    on_bad(feed_id, error)
-        return feeds
+        feed_ids = await scan(self._client, keys.MARKET_FEED, on_bad)
+        return await self._values(keys.market_feed, feed_ids, load_object, on_bad)
 
 
-class AgentStates:
+class AgentStates(_Structure):
     """`agent:state:{agent_id}`: an agent's memory, forgotten an hour after its last write."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
 
     async def get(self, agent_id: str) -> dict[str, Any] | None:
         """What was set last, or None where it is forgotten. Raises InvalidMessage, InvalidName; RedisError."""
@@ -184,11 +179,8 @@ class AgentStates:
         await self._client.set(keys.agent_state(agent_id), orjson.dumps(memory), ex=keys.AGENT_STATE_TTL_SECONDS)
 
 
-class TaskQueue:
+class TaskQueue(_Structure):
     """`queue:tasks`: first in, first out. A task that was popped is gone, whatever its consumer does."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
 
     async def push(self, task: dict[str, Any]) -> int:
         """Append a task, what JSON can hold; the queue's new length. Raises RedisError."""
@@ -207,11 +199,8 @@ class TaskQueue:
         return None
 
 
-class StrategyLeaderboard:
+class StrategyLeaderboard(_Structure):
     """`leaderboard:strategies`: strategies by Sharpe ratio."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
 
     async def score(self, sharpe_ratios: dict[str, float]) -> None:
         """Set the ratios of these strategies, by name. Raises RedisError."""

@@ -2,17 +2,16 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cottage.errors import MissingExtra
 from cottage.freshness import Cause, Freshness, absent
-from cottage.state import FAIL_SAFE, PhysicsState
+from cottage.state import FAIL_SAFE, STORED, PhysicsState
 
 Origin = Literal["redis", "remembered", "fallback"]
 
-_STATE_COLUMNS = [each.name for each in fields(PhysicsState) if each.name != "version"]
-COLUMNS = (*_STATE_COLUMNS, "epoch", "seq", "status", "cause", "age", "origin")
+COLUMNS = (*STORED, "epoch", "seq", "status", "cause", "age", "origin")
 """Of a table of readings."""
 
 
