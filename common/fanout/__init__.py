@@ -1,15 +1,15 @@
 """The fan-out: from the newest state of every symbol to any number of WebSocket clients, by protocol `cottage.v1`.
 
-The bridge serves its link to broadcasters with it, and the broadcaster its clients. All modules but `frames` and
-`server` are pure: they know no sockets.
+The bridge uses it to serve broadcasters, and the broadcaster uses it to serve its clients. All modules but `frames`
+and `server` are pure: they do no input or output.
 
-    hub               takes updates, events and statements, and keeps the newest; one for each process
-    distributor       sends them to the groups that want them: at once, or in batch windows
-    group             the sessions of one subscription: what is built for one is handed to all
-    session           one client: what it subscribed to, its backlog while it is a slow consumer
-    conflation        what is left of many updates for who was not sent them all
+    hub               takes updates, events and freshness statements and keeps the newest; one in each process
+    distributor       hands them to the groups that subscribed to them: at once, or at the end of batch windows
+    group             the sessions with the same subscription: a frame is built once and written to all of them
+    session           one client: its subscription, and its backlog while it is a slow consumer
+    conflation        reduces many updates of a symbol to the newest, for a client that was not sent all of them
     last_value_cache  the newest PHYSICS_UPDATE of every symbol, by (epoch, seq)
-    limits            what clients may take
-    frames            ready-made WebSocket frames, below the public face of `websockets`
-    server            accepts connections, and closes those that are too slow, silent or greedy
+    limits            limits on connections, handshakes and requests
+    frames            the connections: ready-made WebSocket frames, written below the public API of `websockets`
+    server            accepts connections, and closes those that are too slow, silent, or over their limits
 """

@@ -1,7 +1,7 @@
-"""Conflation: of each symbol only the newest state goes to a client that was not sent all of them. Pure.
+"""Conflation: a client that was not sent every state of a symbol is sent only the newest one. Pure.
 
-For slow consumers it is done one by one: a session keeps a `Backlog` while its connection takes no writes. For
-clients that asked for batches it is done once for all of them, window by window.
+Sessions use it for slow consumers: each keeps a `Backlog` while its connection takes no writes. The batch distributor
+uses it for all clients of `?batch=` together, once for each window.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,16 +14,16 @@ WRITE_BYTES = 60 * 1024
 """Frames are joined, and SNAPSHOTs and arrays filled, up to this size."""
 
 Join = Callable[[Sequence[bytes]], bytes]
-"""Makes one write of what some updates are encoded as."""
+"""Joins encoded updates into the bytes of one write."""
 
 
 class Conflated(NamedTuple):
-    """What a client has not been sent of one symbol."""
+    """The updates of one symbol that a client has not been sent, conflated."""
 
     versions: int = 0
     removed: bool = False
-    """It was removed meanwhile: the client is told so before it gets a newer state, which may have
-    a lower version where Redis has lost its data."""
+    """Whether the symbol was removed meanwhile. Then the client is sent REMOVED before any newer state, which may
+    have a lower version where Redis has lost its data."""
 
 
 class Update(NamedTuple):
@@ -31,14 +31,14 @@ class Update(NamedTuple):
 
     symbol: str
     encoded: bytes
-    """Its WebSocket frame; the message alone where it goes into an array."""
+    """The WebSocket frame, or the message without a frame where it goes into an array."""
     skipped: int = 0
-    """Versions that were left out before this one; a PHYSICS_UPDATE says so."""
+    """Versions that were left out before this one; a PHYSICS_UPDATE carries this number."""
     removal: bool = False
 
     @property
     def conflated(self) -> tuple[str, Conflated]:
-        """What it is to a client that was not sent it."""
+        """The symbol, and this update as an entry of a backlog."""
         return self.symbol, Conflated(self.skipped + (not self.removal), self.removal)
 
 
@@ -48,13 +48,13 @@ class Chunk(NamedTuple):
     joined: bytes
     updates: Sequence[Update]
     versions: int
-    """PHYSICS_UPDATEs in it."""
+    """How many of the updates are PHYSICS_UPDATEs."""
     skipped: int
     """Versions that were left out before them."""
 
 
 def chunks(updates: Sequence[Update], join: Join = b"".join) -> list[Chunk]:
-    """Join some updates, in order, in writes of at most WRITE_BYTES (or one update)."""
+    """Join updates, in order, into chunks of at most WRITE_BYTES (a larger update is a chunk of its own)."""
     if len(updates) == 1:
         (update,) = updates
         return [Chunk(join([update.encoded]), updates, not update.removal, update.skipped)]
@@ -76,20 +76,20 @@ def _chunk(updates: Sequence[Update], join: Join) -> Chunk:
     return Chunk(joined, updates, versions, sum(update.skipped for update in updates))
 
 
-_NOTHING = Conflated()
+_NO_UPDATES = Conflated()
 Backlog = dict[str, Conflated]
-"""By symbol, in the order in which they were missed first."""
+"""What a client has not been sent, by symbol, in the order in which each first fell behind."""
 
 
 def conflate(backlog: Backlog, items: Iterable[tuple[str, Conflated]]) -> None:
-    """Add to a backlog what was not sent."""
+    """Add updates that were not sent to a backlog."""
     for symbol, (versions, removed) in items:
-        before = backlog.get(symbol, _NOTHING)
+        before = backlog.get(symbol, _NO_UPDATES)
         backlog[symbol] = Conflated(before.versions + versions, before.removed or removed)
 
 
 def newest(symbol: str, missed: Conflated, last_values: LastValueCache) -> list[Update]:
-    """What tells a client all that it missed of a symbol: its REMOVED, its newest state, or both."""
+    """The updates that bring a client up to date on one symbol: REMOVED, the newest state, or both."""
     entry = last_values.get(symbol)
     updates = []
     if missed.removed:
@@ -102,19 +102,19 @@ def newest(symbol: str, missed: Conflated, last_values: LastValueCache) -> list[
 
 
 def take_backlog(backlog: Backlog, last_values: LastValueCache, join: Join) -> Chunk:
-    """Take one write out of a backlog; its `joined` is to be sent where it has updates."""
+    """Take as many symbols out of a backlog as fill one write. A chunk without updates is not to be sent."""
     updates: list[Update] = []
     taken: list[str] = []
-    size = never_told = 0
+    size = dropped = 0
     for symbol, missed in backlog.items():
         taken.append(symbol)
-        news = newest(symbol, missed, last_values)
-        updates += news
-        size += sum(len(update.encoded) for update in news)
-        never_told += 0 if news else missed.versions
+        new = newest(symbol, missed, last_values)
+        updates += new
+        size += sum(len(update.encoded) for update in new)
+        dropped += 0 if new else missed.versions
         if size >= WRITE_BYTES:
             break
     for symbol in taken:
         del backlog[symbol]
     chunk = _chunk(updates, join)
-    return chunk._replace(skipped=chunk.skipped + never_told)
+    return chunk._replace(skipped=chunk.skipped + dropped)

@@ -1,8 +1,8 @@
-"""Who gets what: hands updates, events and statements to the groups of sessions that want them.
+"""Distributors hand updates, events and freshness statements to the groups of sessions that subscribed to them.
 
-A hub has one `Distributor` for the clients that are sent everything as it comes, and a `BatchDistributor` for each
-length of `?batch=` that somebody asked for. All clients of a distributor are written to at the same moments, and its
-last value cache is what a client holds that has caught up.
+A hub has one `Distributor` for the clients that are sent everything at once, and one `BatchDistributor` for each
+length of `?batch=` that a client asked for. All clients of a distributor are written to at the same moments. A client
+that has caught up holds exactly the states of its distributor's last value cache.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Distributor:
-    """Sends on at once."""
+    """Hands on what it is given at once. The hub uses it for clients without `?batch=`."""
 
     group_type: type[Group] = Group
 
@@ -31,30 +31,30 @@ class Distributor:
         self._by_symbol: dict[str, dict[Group, None]] = {}
 
     def __len__(self) -> int:
-        """Groups."""
+        """The number of groups."""
         return len(self._groups)
 
     def add(self, session: Session) -> None:
         """Put a session into the group of its subscription."""
-        wanted = session.wanted
-        group = self._groups.get(wanted)
+        subscription = session.subscription
+        group = self._groups.get(subscription)
         if group is None:
-            group = self._groups[wanted] = self.group_type(wanted, self.view)
-            if wanted.everything:
+            group = self._groups[subscription] = self.group_type(subscription, self.view)
+            if subscription.everything:
                 self._everything[group] = None
-            for symbol in wanted.named:
+            for symbol in subscription.named:
                 self._by_symbol.setdefault(symbol, {})[group] = None
         group.add(session)
 
-    def remove(self, session: Session, wanted: Subscription) -> None:
-        """Take a session out of the group of a subscription that it had."""
-        group = self._groups[wanted]
+    def remove(self, session: Session, subscription: Subscription) -> None:
+        """Take a session out of the group of its former subscription."""
+        group = self._groups[subscription]
         group.remove(session)
         if len(group):
             return
-        del self._groups[wanted]
+        del self._groups[subscription]
         self._everything.pop(group, None)
-        for symbol in wanted.named:
+        for symbol in subscription.named:
             self._by_symbol[symbol].pop(group)
             if not self._by_symbol[symbol]:
                 del self._by_symbol[symbol]
@@ -85,25 +85,26 @@ class Distributor:
             group.heartbeat()
 
     def _by_group(self, items: Iterable[tuple[str, T]]) -> dict[Group, list[T]]:
-        """Of some things, each with its symbol, those that the groups want which named symbols."""
-        wanted: dict[Group, list[T]] = {}
+        """Items with their symbols, by the groups whose subscriptions name these symbols."""
+        parts: dict[Group, list[T]] = {}
         for symbol, item in items:
             for group in self._by_symbol.get(symbol, ()):
-                wanted.setdefault(group, []).append(item)
-        return wanted
+                parts.setdefault(group, []).append(item)
+        return parts
 
 
 class BatchDistributor(Distributor):
-    """Gathers what comes within a window; at its end the newest of each symbol goes out, and all else that waited.
+    """Gathers what comes within a window. At its end the newest state of each symbol is sent, and all that waited.
 
-    Its last value cache is as of the last window: who is written to within a window gets what is held there, and the
-    rest at its end. `begin` is called when a window opens, and `close` is to be called after it.
+    Its last value cache is as of the end of the last window: a client that is written to within a window gets the
+    states held there, and the newer ones at its end. When a window opens, `begin` is called with this distributor;
+    the hub then calls `close` when the window is over.
     """
 
     group_type = BatchGroup
 
     def __init__(self, view: HubView, begin: Callable[["BatchDistributor"], object]) -> None:
-        super().__init__(replace(view, table=view.table.copy(), was_complete=view.complete))
+        super().__init__(replace(view, last_values=view.last_values.copy(), was_complete=view.complete))
         self._newest = view
         self._begin = begin
         self._window: Backlog = {}
@@ -119,7 +120,7 @@ class BatchDistributor(Distributor):
         self._open()
         if statement.symbols is None:
             self._statements.clear()
-        self._statements.append(statement)  # after the states that it speaks of
+        self._statements.append(statement)  # is sent after the states that it is about
 
     def event(self, event: Event) -> None:
         self._open()
@@ -130,15 +131,15 @@ class BatchDistributor(Distributor):
 
     def heartbeat(self) -> None:
         self._open()
-        self._heartbeat_due = True  # it is proof of what was sent, and this is not yet
+        self._heartbeat_due = True  # its `seqs` prove what was sent, so it has to wait as well
 
     def close(self) -> None:
-        """End the window. What is newest must have been passed on to here."""
+        """End the window. The hub must have handed on all of its updates before."""
         window, self._window = self._window, {}
         statements, self._statements = self._statements, []
-        table = self.view.table = self._newest.table.copy()
+        held = self.view.last_values = self._newest.last_values.copy()
         self.view.was_complete = self._newest.complete
-        super().updates([update for symbol, missed in window.items() for update in newest(symbol, missed, table)])
+        super().updates([update for symbol, missed in window.items() for update in newest(symbol, missed, held)])
         for statement in statements:
             super().freshness(statement)
         while self._events:

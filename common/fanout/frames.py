@@ -1,10 +1,10 @@
-"""WebSocket frames below the public face of `websockets`: the connections of both ends of the fan-out.
+"""The WebSocket connections of both ends of the fan-out, below the public API of `websockets`.
 
-A server writes to a `ClientConnection`: a frame that goes to a thousand clients is built once. The broadcaster reads
-its `LinkConnection`: thousands of frames that come in one read are taken at once. pyproject.toml bounds the library's
-version, and the tests of this module fail when what it leans on moves: a connection's `transport`, `paused` and
-`protocol` (state, closes), and the calls of `connection_made`, `connection_lost`, `data_received`, `send_data`,
-`pause_writing` and `resume_writing`.
+The server of bridge and broadcaster writes to a `ClientConnection`: a frame for a thousand clients is built once. The
+broadcaster reads from a `LinkConnection`: all frames that come in one read are handed over together. pyproject.toml
+bounds the version of `websockets`, and the tests of this module fail when something that it relies on changes: a
+connection's `transport`, `paused` and `protocol` (state, closes), and the calls of `connection_made`,
+`connection_lost`, `data_received`, `send_data`, `pause_writing` and `resume_writing`.
 """
 
 import asyncio
@@ -29,19 +29,19 @@ UNSENT_BYTES = 64 * 1024
 With one write on top, itself at most two updates of 64 KiB, a client stays below 256 KiB.
 """
 MOST_UNSENT_BYTES = 224 * 1024
-"""Our own writes stay below it. What goes beyond are the library's pongs to a client that sends pings and
-does not read; it is cut off."""
+"""Our own writes stay below this. Only the library's pongs can exceed it, to a client that sends pings and does not
+read the answers; such a client is cut off."""
 
 CLOSE_SECONDS = 2.0
-"""Who does not close its end within that time after a close was sent is cut off."""
+"""A client that does not close its end within this time after a close was sent is cut off."""
 
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
 _TEXT = 0x80 | Opcode.TEXT
 _RSV1 = 0x40
 DEFLATE_LEVEL = 1  # level 6 takes three times as long and saves a tenth: docs/speed.md
 DEFLATE = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
-"""Without a context that is kept from message to message, one frame serves all, and a connection keeps no buffers."""
-_WHOLE = frozenset({0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY})
+"""Without a context from message to message, one frame serves all clients, and a connection keeps no buffers."""
+_DATA = frozenset({0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY})
 _CONTROL = frozenset({0x80 | Opcode.PING, 0x80 | Opcode.PONG, 0x80 | Opcode.CLOSE})
 _MOST_HEAD_BYTES = 64 * 1024  # of a response to a handshake
 
@@ -52,8 +52,8 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def deflated_frame(payload: bytes, level: int = DEFLATE_LEVEL) -> bytes:
-    """The same compressed, for any number of connections that negotiated DEFLATE: it leans on no message before it
-    (RFC 7692, section 7.2.1)."""
+    """The same frame compressed, for all connections that negotiated DEFLATE: it refers to no earlier message (RFC
+    7692, section 7.2.1)."""
     compressor = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
     return _frame(_TEXT | _RSV1, data.removesuffix(b"\x00\x00\xff\xff"))
@@ -68,49 +68,50 @@ def _frame(head: int, data: bytes) -> bytes:
     return struct.pack("!BBQ", head, 127, length) + data
 
 
-class Watcher(Protocol):
-    """A server: it is told of every TCP connection, also of those that never get through the handshake."""
+class ConnectionListener(Protocol):
+    """The server that accepted a connection. It is called for every TCP connection, also for one that never completes
+    its handshake."""
 
     def connected(self, connection: "ClientConnection") -> None: ...
 
     def lost(self, connection: "ClientConnection") -> None: ...
 
 
-def nobody() -> None:
-    """Calls nobody back."""
+def no_callback() -> None:
+    """Does nothing: the callback of a connection that has no session."""
 
 
 class ClientConnection(ServerConnection):
-    """A server's end of a client's connection. It is handed ready frames; its backpressure is `on_blocked`, when its
-    buffer is full, and `on_writable`, when that has drained.
+    """The server's end of a client's connection; sessions write ready frames to it.
 
-    Nothing else may send messages on it: then no fragmented message is ever under way, and a ready frame
-    may go out at any time between the handshake and the close.
+    Backpressure: it calls `on_blocked` when its write buffer is full, and `on_writable` when that has drained.
+    Nothing else may send messages on it. Then no fragmented message is ever under way, and a ready frame may be
+    written at any time between the handshake and the close.
     """
 
-    def __init__(self, watcher: Watcher, *args: Any, **options: Any) -> None:
+    def __init__(self, listener: ConnectionListener, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._watcher = watcher
-        self.on_blocked: Callable[[], None] = nobody
-        self.on_writable: Callable[[], None] = nobody
+        self._listener = listener
+        self.on_blocked: Callable[[], None] = no_callback
+        self.on_writable: Callable[[], None] = no_callback
         self.grant = ANYBODY
-        """What it may do; the server says."""
+        """What the client may do; set by the server."""
         self.inbound: TokenBucket | None = None
-        """Bytes that it may send."""
+        """Limits the bytes that the client may send."""
         self.address = "unknown"
-        """Of the client, without its port."""
+        """The client's address without its port."""
         self.peer = "unknown"
-        """Its address and port."""
-        self.heard_at = self.made_at = self.loop.time()
-        """When it sent something last, and when it was made, by the loop's clock."""
+        """The client's address and port."""
+        self.received_at = self.made_at = self.loop.time()
+        """When the client sent something last, and when the connection was made, by the loop's clock."""
         self.blocked_since: float | None = None
-        """Since when it has taken no writes, without a break."""
+        """Since when the connection has taken no writes, without a break."""
         self.pinged = False
-        """It has been sent a PING since it was heard last."""
-        self.spoke = False
-        """It has sent a first byte."""
-        self.wanted: Subscription | None = None
-        """What its handshake asked for, once there was room for it."""
+        """Whether a PING was sent since the client sent something last."""
+        self.sent_a_byte = False
+        """Whether the client has ever sent anything."""
+        self.subscription: Subscription | None = None
+        """What the client's handshake asked for, once the connection was admitted."""
         self.ended_by_us: Close | None = None
         self._cut_off: asyncio.TimerHandle | None = None
 
@@ -121,22 +122,22 @@ class ClientConnection(ServerConnection):
 
     @property
     def write(self) -> Callable[[bytes], None]:
-        """The transport's own: whoever holds it writes without a detour. RuntimeError once the connection is
-        closed, which may be before `on_blocked` is called."""
+        """The `write` of the transport itself, so that a group can call it without a detour. It raises RuntimeError
+        once the connection is closed, which may be before `on_blocked` is called."""
         return self.transport.write
 
     def offer_deflate(self) -> None:
-        """Before the handshake is answered: accept compression where the client offers it."""
+        """Accept compression if the client offers it. To be called before the handshake is answered."""
         self.protocol.available_extensions = [DEFLATE]
 
     @property
     def inflates(self) -> bool:
-        """The client reads a `deflated_frame`."""
+        """Whether the client can read a `deflated_frame`."""
         return bool(self.protocol.extensions)
 
     @property
     def end_code(self) -> int | None:
-        """The close code of whoever ended the connection, us or the client; 1006 where nobody said a word."""
+        """The close code of whichever side ended the connection; 1006 if neither side sent one."""
         if self.ended_by_us is not None:
             return int(self.ended_by_us)
         sent = self.protocol.close_sent
@@ -161,19 +162,19 @@ class ClientConnection(ServerConnection):
         name = transport.get_extra_info("peername")
         if isinstance(name, tuple):
             self.address, self.peer = str(name[0]), f"{name[0]}:{name[1]}"
-        self._watcher.connected(self)
+        self._listener.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if self._cut_off is not None:
             self._cut_off.cancel()
         self.on_blocked()
-        self._watcher.lost(self)
+        self._listener.lost(self)
 
     def data_received(self, data: bytes) -> None:
-        self.heard_at = self.loop.time()
-        self.spoke, self.pinged = True, False
-        if self.inbound is not None and not self.inbound.take(len(data), self.heard_at):
+        self.received_at = self.loop.time()
+        self.sent_a_byte, self.pinged = True, False
+        if self.inbound is not None and not self.inbound.take(len(data), self.received_at):
             self.end(Close.POLICY, "sends more than it may")
             if self.ended_by_us is None:  # in its handshake
                 self.cut_off(Close.POLICY)
@@ -206,59 +207,59 @@ class ClientConnection(ServerConnection):
 
 
 class LinkConnection(DialledConnection):
-    """The broadcaster's end of its link to the bridge. It hands over all messages of one read at once.
+    """The broadcaster's end of its link to the bridge. It hands over all messages of one read together.
 
-    The bridge sends whole, uncompressed frames. Those are read here, at half the cost of the library's `recv()`
-    (docs/speed.md, "The link"); its handshake, pings and closes are left to the library.
+    The bridge sends unfragmented, uncompressed frames. They are parsed here, at half the cost of the library's
+    `recv()` (docs/speed.md, "The link"). The handshake, pings and closes are left to the library.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._unread = b""
         self._messages: list[bytes] = []
-        self._news = asyncio.Event()
-        self._violated = False
-        """A frame came that no server of ours sends."""
-        self._heard_at = self.loop.time()
-        self._watch: asyncio.TimerHandle | None = None
+        self._arrived = asyncio.Event()
+        self._protocol_violated = False
+        """Whether a frame came that no bridge sends."""
+        self._received_at = self.loop.time()
+        self._silence_timer: asyncio.TimerHandle | None = None
         self.silent = False
-        """It was given up because nothing came."""
+        """Whether the connection was cut off because nothing came."""
 
     def give_up_after(self, seconds: float) -> None:
         """Cut the connection off once nothing has come for so long. One timer serves all reads: a deadline for each
         costs more than the read."""
-        left = self._heard_at + seconds - self.loop.time()
+        left = self._received_at + seconds - self.loop.time()
         self.silent = left <= 0
         if self.silent:
             self.transport.abort()
         else:
-            self._watch = self.loop.call_later(left, self.give_up_after, seconds)
+            self._silence_timer = self.loop.call_later(left, self.give_up_after, seconds)
 
     async def messages(self) -> list[bytes]:
-        """What has come since the last call, in order; waits where nothing has.
+        """All messages since the last call, in order; waits for one if there is none.
 
-        Raises ConnectionClosed at the end, and ProtocolError for what no server sends.
+        Raises ConnectionClosed at the end, and ProtocolError for a frame that no bridge sends.
         """
         while not self._messages:
-            if self._violated:
-                raise ProtocolError("a frame that no server sends")
+            if self._protocol_violated:
+                raise ProtocolError("a frame that no bridge sends")
             if self.protocol.state is CLOSED:
                 raise self.protocol.close_exc
-            if self.protocol.state is CLOSING:  # said by the server, and answered; it need not hang up first
+            if self.protocol.state is CLOSING:  # both closes were sent; the server need not hang up first
                 self.transport.close()
-            self._news.clear()
-            await self._news.wait()
+            self._arrived.clear()
+            await self._arrived.wait()
         messages, self._messages = self._messages, []
         return messages
 
     def end(self, code: Close) -> None:
-        """Send a close, and do not wait for the answer."""
+        """Send a close frame without waiting for the answer."""
         if self.protocol.state is OPEN and not self.transport.is_closing():
             self.protocol.send_close(code)
             self.send_data()
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self.loop.time()
+        self._received_at = self.loop.time()
         self._unread = self._unread + data if self._unread else data
         if self.protocol.state is CONNECTING:
             head, end, rest = self._unread.partition(b"\r\n\r\n")
@@ -266,21 +267,21 @@ class LinkConnection(DialledConnection):
                 return
             self._unread = rest
             super().data_received(head + end)
-        if self.protocol.state is OPEN and not self._violated:
+        if self.protocol.state is OPEN and not self._protocol_violated:
             self._split()
         else:
             data, self._unread = self._unread, b""
             super().data_received(data)
-        self._news.set()
+        self._arrived.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._watch is not None:
-            self._watch.cancel()
-        self._news.set()
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+        self._arrived.set()
 
     def _split(self) -> None:
-        """Take the whole frames of what is unread (RFC 6455, section 5.2)."""
+        """Take all complete frames out of the unread bytes (RFC 6455, section 5.2)."""
         unread, at, available = self._unread, 0, len(self._unread)
         most = self.protocol.max_message_size or 2**63
         while available - at >= 2:
@@ -294,12 +295,12 @@ class LinkConnection(DialledConnection):
             if start > available:
                 break
             end, kind = start + length, unread[at]
-            if length > most or unread[at + 1] > 127 or not (kind in _WHOLE or kind in _CONTROL):
-                self._violated = True
+            if length > most or unread[at + 1] > 127 or not (kind in _DATA or kind in _CONTROL):
+                self._protocol_violated = True
                 break
             if end > available:
                 break
-            if kind in _WHOLE:
+            if kind in _DATA:
                 self._messages.append(unread[start:end])
             else:
                 super().data_received(unread[at:end])

@@ -1,7 +1,7 @@
-"""A group: the sessions of one subscription. What is built for one of them is handed to all. Pure.
+"""A group: all sessions with the same subscription. A frame is built once and written to all of them. Pure.
 
-A group writes to those of its sessions that have caught up. Those that lag, the slow consumers, are only told what
-they were not sent, and conflate it (session.py).
+Distributors use groups. A group writes to those of its sessions that have caught up. The lagging ones, which are the
+slow consumers, are only notified of what they were not sent, and conflate it (session.py).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,19 +15,20 @@ from cottage.freshness import FreshnessStatement
 from cottage.protocol import Subscription
 
 LEAST_DEFLATED_BYTES = 4096
-"""What is smaller fits into a few packets as it is, and would cost more than it saves where few clients share it."""
+"""A smaller message fits into a few packets as it is: compressing it costs more than it saves where few clients
+share it."""
 
 
 class Group:
-    __slots__ = ("_caught_up", "_lagging", "_source", "skipped", "versions", "wanted")
+    __slots__ = ("_caught_up", "_lagging", "_view", "skipped", "subscription", "versions")
 
-    def __init__(self, wanted: Subscription, source: HubView) -> None:
-        self.wanted = wanted
-        self._source = source
+    def __init__(self, subscription: Subscription, view: HubView) -> None:
+        self.subscription = subscription
+        self._view = view
         self.versions = 0
         self.skipped = 0
         self._caught_up: dict[Session, Callable[[bytes], None]] = {}
-        """With the `write` of its connection."""
+        """Each session with the `write` of its connection."""
         self._lagging: dict[Session, None] = {}
 
     def __len__(self) -> int:
@@ -38,15 +39,15 @@ class Group:
         yield from self._lagging
 
     def add(self, session: Session) -> None:
-        session.belong_to(self)
+        session.set_group(self)
         self.lag_changed(session)
 
     def remove(self, session: Session) -> None:
-        session.belong_to(None)
+        session.set_group(None)
         self._forget(session)
 
     def lag_changed(self, session: Session) -> None:
-        """It has caught up, or it lags now."""
+        """The session has caught up, or has begun to lag."""
         self._forget(session)
         if session.caught_up:
             self._caught_up[session] = session.wire.write
@@ -54,7 +55,7 @@ class Group:
             self._lagging[session] = None
 
     def deliver(self, updates: Sequence[Update]) -> None:
-        """Hand out some updates, at most one write at a time; for who lags they are conflated."""
+        """Write updates to the sessions that have caught up, and have the lagging ones conflate them."""
         for chunk in chunks(updates, self._join):
             if self._lagging:
                 conflated = [update.conflated for update in chunk.updates]
@@ -69,7 +70,7 @@ class Group:
         self._hand_out(frame)
 
     def freshness(self, statement: FreshnessStatement) -> None:
-        """Its symbols are all that this group wants of them."""
+        """Hand on a freshness statement, which is limited to the symbols of this group's subscription."""
         for session in list(self._lagging):
             session.freshness(statement.symbols)
         if self._caught_up:
@@ -79,37 +80,37 @@ class Group:
         for session in list(self._lagging):
             session.heartbeat()
         if self._caught_up:
-            self._hand_out(self._frames([heartbeat(self._source, self.wanted)]))
+            self._hand_out(self._frames([heartbeat(self._view, self.subscription)]))
 
     def _forget(self, session: Session) -> None:
         self._caught_up.pop(session, None)
         self._lagging.pop(session, None)
 
     def _frames(self, payloads: Sequence[bytes]) -> bytes:
-        return frames(self.wanted, payloads)
+        return frames(self.subscription, payloads)
 
     def _join(self, payloads: Sequence[bytes]) -> bytes:
         return b"".join(payloads)
 
     def _hand_out(self, frames: bytes, versions: int = 0, skipped: int = 0) -> None:
-        self.versions += versions  # first: a session that begins to lag in the loop has been handed it
+        self.versions += versions  # first: a session that begins to lag during the loop was still sent it
         self.skipped += skipped
         for write in list(self._caught_up.values()):
             try:  # noqa: SIM105  # suppress() costs more than a write
                 write(frames)
             except RuntimeError:
-                pass  # closed a moment ago; it will say so itself, and nobody else is to suffer
+                pass  # closed a moment ago: its own callback reports it, and the other clients go on
 
 
 class BatchGroup(Group):
-    """A group whose sessions asked for batches: what a window brought is handed out in arrays."""
+    """A group whose sessions asked for `?batch=`: the messages of a window are sent as JSON arrays."""
 
     __slots__ = ()
 
     def _frames(self, payloads: Sequence[bytes]) -> bytes:
-        """What all of them get is worth compressing; what each is sent alone is not."""
+        """One frame with an array of messages. It is compressed if it is large, since all sessions share it."""
         payload = protocol.array(payloads)
-        if self.wanted.deflated and len(payload) >= LEAST_DEFLATED_BYTES:
+        if self.subscription.deflated and len(payload) >= LEAST_DEFLATED_BYTES:
             return deflated_frame(payload)
         return text_frame(payload)
 

@@ -1,7 +1,8 @@
-"""The hub: takes what the bridge or Redis brings, keeps the newest, and sends it to all clients.
+"""The hub: keeps the newest state of every symbol and sends states and events to all clients.
 
-What arrives within one iteration of the event loop goes to each client in one write. Nothing waits for that: the
-iteration ends as soon as what had arrived is read. Only who asked for batches waits for them.
+The bridge puts into its hub what Redis brings, and the broadcaster what the bridge sends. All that arrives within one
+iteration of the event loop goes to each client in one write. This adds no delay: the iteration ends as soon as what
+has arrived is read. Only clients of `?batch=` wait, until the end of their window.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from cottage.version import Version
 CLIENTS = Gauge("cottage_fanout_clients", "Connected clients.")
 SYMBOLS = Gauge("cottage_fanout_symbols", "Symbols in the last-value cache.")
 UPDATES = Counter("cottage_fanout_updates_total", "Newer states taken, and removals.")
-STALE = Counter("cottage_fanout_updates_outdated_total", "States that were not newer than the last value.")
+OUTDATED = Counter("cottage_fanout_updates_outdated_total", "States that were not newer than the last value.")
 DELIVERED = Counter("cottage_fanout_updates_delivered_total", "Updates written to clients that have left since.")
 SKIPPED = Counter("cottage_fanout_updates_conflated_total", "Versions skipped for slow clients that have left since.")
 EVENTS_DROPPED = Counter(
@@ -36,59 +37,60 @@ EVENTS_DROPPED = Counter(
 class Hub:
     """The last value cache and the sessions that are fed from it. Each bridge and each broadcaster has one.
 
-    `upstream` tells how fresh what comes from above is.
+    `upstream` returns the freshness of everything that comes from upstream.
     """
 
     def __init__(
         self, clock: Clock, upstream: Callable[[], Freshness], time: Callable[[], float] | None = None
     ) -> None:
-        """`time`: what every message is stamped with, in seconds since 1970; the clock's without it."""
-        self.table = LastValueCache()
+        """`time`: gives the timestamp of every message, in seconds since 1970; by default the clock's time."""
+        self.last_values = LastValueCache()
         self.freshness_board = FreshnessBoard()
         self.upstream = upstream
         now = time or clock.time
-        view = HubView(self.table, self.freshness_board, upstream, lambda: iso_millis(now()), clock.monotonic)
+        view = HubView(self.last_values, self.freshness_board, upstream, lambda: iso_millis(now()), clock.monotonic)
         self._at_once = Distributor(view)
         self._batches: dict[int, BatchDistributor] = {}
-        """By their milliseconds."""
+        """The batch distributors by the length of their windows in milliseconds."""
         self._sessions: dict[Session, Distributor] = {}
         self._updates: list[Update] = []
-        """What this iteration of the event loop brought so far."""
+        """What this iteration of the event loop has brought so far."""
 
     def __len__(self) -> int:
+        """The number of clients."""
         return len(self._sessions)
 
     @property
     def not_live(self) -> int:
-        """How many symbols have a state that is not live."""
+        """The number of symbols whose state is not live."""
         board = self.freshness_board
-        return len(board.exceptions if board.overall.status == "live" else self.table)
+        return len(board.exceptions if board.overall.status == "live" else self.last_values)
 
     def update(self, symbol: str, version: Version | None, payload: bytes, skipped: int = 0) -> bool:
-        """Take a PHYSICS_UPDATE if it is newer than what is held, and send it on; whether it was taken.
+        """Take a PHYSICS_UPDATE and send it on if it is newer than the last value. Returns whether it was.
 
-        `skipped`: versions that were left out on the way here.
+        `skipped`: the number of versions that were left out on the way here.
         """
-        if not self.table.offer(symbol, version, payload):
-            STALE.inc()
+        if not self.last_values.offer(symbol, version, payload):
+            OUTDATED.inc()
             return False
         self._send(Update(symbol, text_frame(protocol.with_skipped(payload, skipped)), skipped))
         return True
 
     def remove(self, symbol: str) -> None:
-        if self.table.remove(symbol):
+        if self.last_values.remove(symbol):
             self.freshness_board.forget(symbol)
             self._send(Update(symbol, text_frame(protocol.removed(symbol)), removal=True))
 
     def freshness(self, statement: FreshnessStatement) -> None:
-        """Say how far some states may be trusted to who wants them."""
-        self.flush()  # a state comes before what is said of it
+        """Send a freshness statement to the clients that subscribed to its symbols."""
+        self.flush()  # a state is sent before a statement about it
         self.freshness_board.apply(statement, self._at_once.view.monotonic())
         for distributor in self._distributors():
             distributor.freshness(statement)
 
     def event(self, event: Event) -> None:
-        """Send it on as it was published, to everybody."""
+        """Send an event to all clients, as it was published."""
         self.flush()
         for distributor in self._distributors():
             distributor.event(event)
@@ -98,12 +100,12 @@ class Hub:
         for distributor in self._distributors():
             distributor.heartbeat()
 
-    def join(self, wire: Wire, wanted: Subscription, grant: Grant = ANYBODY) -> Session:
-        """A new client; its SNAPSHOT begins at once, and a HEARTBEAT follows: how fresh is what it got?"""
+    def join(self, wire: Wire, subscription: Subscription, grant: Grant = ANYBODY) -> Session:
+        """Add a client. Its SNAPSHOT begins at once; a HEARTBEAT follows, which says how fresh these states are."""
         self.flush()
-        distributor = self._distributor(wanted.batch)
-        session = Session(distributor.view, wire, grant, wanted)
-        session.want(wanted)
+        distributor = self._distributor(subscription.batch)
+        session = Session(distributor.view, wire, grant, subscription)
+        session.subscribe(subscription)
         distributor.add(session)
         self._sessions[session] = distributor
         CLIENTS.set(len(self._sessions))
@@ -114,44 +116,44 @@ class Hub:
         distributor = self._sessions.pop(session, None)
         if distributor is None:
             return
-        distributor.remove(session, session.wanted)
+        distributor.remove(session, session.subscription)
         if not len(distributor):
-            self._batches.pop(session.wanted.batch, None)
+            self._batches.pop(session.subscription.batch, None)
         CLIENTS.set(len(self._sessions))
         DELIVERED.inc(session.delivered)
         SKIPPED.inc(session.skipped)
         EVENTS_DROPPED.inc(session.events.dropped)
 
     def request(self, session: Session, request: Request) -> None:
-        """Grant a client's request. Raises RequestRefused."""
+        """Apply and answer a client's request. Raises RequestRefused."""
         self.flush()
-        before = session.wanted
+        before = session.subscription
         try:
             session.request(request)
         finally:
-            if session.wanted != before:
+            if session.subscription != before:
                 distributor = self._sessions[session]
                 distributor.remove(session, before)
                 distributor.add(session)
 
     def refuse(self, session: Session, refused: RequestRefused) -> None:
-        """Answer what cannot be granted."""
+        """Answer a request that was refused with ERROR."""
         self.flush()
         session.answer(protocol.error(refused))
 
     def drained(self, session: Session) -> None:
-        """The session's wire takes writes again."""
+        """The session's connection takes writes again."""
         self.flush()
         session.pump()
 
     def flush(self) -> None:
-        """Send on what this iteration of the event loop brought so far. Everything that writes from the last value
-        cache does this first, so that no client is sent one version twice."""
+        """Send on what this iteration of the event loop has brought so far. Everything that writes from the last
+        value cache calls this first, so that no client is sent a version twice."""
         if not self._updates:
             return
         updates, self._updates = self._updates, []
         UPDATES.inc(len(updates))
-        SYMBOLS.set(len(self.table))
+        SYMBOLS.set(len(self.last_values))
         for distributor in self._distributors():
             distributor.updates(updates)
 
@@ -164,7 +166,7 @@ class Hub:
         return [self._at_once, *self._batches.values()]
 
     def _distributor(self, batch: int) -> Distributor:
-        """For clients that asked for batches of so many milliseconds; 0 is none."""
+        """The distributor for clients that asked for batches of so many milliseconds; 0 means no batches."""
         if not batch:
             return self._at_once
         if batch not in self._batches:

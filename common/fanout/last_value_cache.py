@@ -1,4 +1,4 @@
-"""The last value cache: the newest version of every symbol's PHYSICS_UPDATE, by (epoch, seq)."""
+"""The last value cache: the newest PHYSICS_UPDATE of every symbol, by (epoch, seq). Hub and distributors have one."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,16 +13,17 @@ class Entry(NamedTuple):
 
 
 class LastValueCache:
-    """Keeps one PHYSICS_UPDATE a symbol: the one with the greatest (epoch, seq).
+    """Keeps one PHYSICS_UPDATE per symbol: the one with the greatest (epoch, seq).
 
-    One without a version (a foreign publisher's) counts in order of arrival, but never over one that has it.
+    Updates without a version, of other publishers, replace one another in order of arrival, but never one that has a
+    version.
     """
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
 
     def offer(self, symbol: str, version: Version | None, payload: bytes) -> bool:
-        """Take it if it is newer than what is there; whether it was taken."""
+        """Store an update if it is newer than the stored one. Returns whether it was."""
         current = self._entries.get(symbol)
         if current is not None and current.version is not None and (version is None or version <= current.version):
             return False
@@ -30,11 +31,11 @@ class LastValueCache:
         return True
 
     def remove(self, symbol: str) -> bool:
-        """Forget a symbol; whether it was there."""
+        """Remove a symbol. Returns whether it was there."""
         return self._entries.pop(symbol, None) is not None
 
     def copy(self) -> "LastValueCache":
-        """Another one, which holds the same now."""
+        """A cache of its own with the same entries."""
         copied = LastValueCache()
         copied._entries = self.entries()
         return copied
@@ -43,7 +44,7 @@ class LastValueCache:
         return self._entries.get(symbol)
 
     def entries(self) -> dict[str, Entry]:
-        """All of them as they are now."""
+        """A copy of all entries, by symbol."""
         return self._entries.copy()
 
     def __contains__(self, symbol: str) -> bool:

@@ -1,4 +1,7 @@
-"""Limits on what clients take of a server, and who is let in. Pure: time is passed in, of one monotonic clock."""
+"""Limits of a fan-out server: token buckets for requests, and the admission of connections. Pure.
+
+The server uses it. `now` is the time of one monotonic clock, passed in by the caller.
+"""
 
 import math
 from collections import Counter
@@ -8,11 +11,11 @@ from ipaddress import IPv6Address, ip_address
 from cottage.protocol import ANYBODY, Grant
 
 BURST_SECONDS = 10.0
-"""A client may do at once what it may do within that time: a page that loads asks for all it wants."""
+"""A client may do at once what it may do within this time, since a page that loads sends several requests."""
 
 
 class TokenBucket:
-    """At most `per_second` on average, and `burst` at once."""
+    """A token bucket: allows `per_second` on average, and `burst` at once."""
 
     __slots__ = ("_burst", "_full_at", "_per_second")
 
@@ -22,7 +25,7 @@ class TokenBucket:
         self._full_at = -math.inf
 
     def take(self, amount: float, now: float) -> bool:
-        """Whether so much may be taken now; if so, it is."""
+        """Take an amount if it is allowed now. Returns whether it was."""
         full_at = max(now, self._full_at) + amount / self._per_second
         if full_at - now > self._burst / self._per_second:
             return False
@@ -30,35 +33,35 @@ class TokenBucket:
         return True
 
     def seconds_until(self, amount: float, now: float) -> float:
-        """How long to wait until that much may be taken."""
+        """How long to wait until this amount is allowed."""
         return max(0.0, self._full_at + (amount - self._burst) / self._per_second - now)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one server allows. 0 is no limit, but for the seconds."""
+    """The limits of one server. 0 means no limit, except where the unit is seconds."""
 
     connections: int = 0
     connections_per_address: int = 0
     handshakes_per_second: float = 0
     grant: Grant = ANYBODY
-    """What each client may do."""
+    """What every client may do."""
     first_byte_seconds: float = 2.0
     handshake_seconds: float = 5.0
     silence_seconds: float = 20.0
-    """A client that has sent nothing for so long is pinged, and given up as long again."""
+    """A client that has sent nothing for so long is pinged, and closed if it stays silent for as long again."""
     slow_seconds: float = 30.0
-    """A client that takes no writes for so long, without a break, is closed with 1013."""
+    """A slow consumer, whose connection takes no writes for so long without a break, is closed with 1013."""
 
 
 def bucket(per_second: float, burst_seconds: float = BURST_SECONDS) -> TokenBucket | None:
-    """None where there is no limit."""
+    """A token bucket for this rate; None for 0, which means no limit."""
     return TokenBucket(per_second, max(1.0, per_second * burst_seconds)) if per_second else None
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
-    """Why a handshake is not let in now."""
+class Rejected:
+    """Why a request is not admitted now, and when to try again."""
 
     why: str
     retry_after: int
@@ -66,7 +69,7 @@ class Full:
 
 
 class Admission:
-    """Counts who is in, and says who may come in."""
+    """Counts the connections, in all and by address, and decides whether another one is admitted."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -74,24 +77,25 @@ class Admission:
         self._by_address: Counter[str] = Counter()
         self._inside = 0
 
-    def handshake(self, now: float) -> Full | None:
-        """One request more, for a page or a connection."""
+    def handshake(self, now: float) -> Rejected | None:
+        """Count a request for a page or a connection. Returns why it is rejected, or None."""
         if self._handshakes is None or self._handshakes.take(1, now):
             return None
-        return Full("too many handshakes at once", 1 + int(self._handshakes.seconds_until(1, now)))
+        return Rejected("too many handshakes at once", 1 + int(self._handshakes.seconds_until(1, now)))
 
-    def connection(self, address: str) -> Full | None:
-        """One connection more. If it may come in, it is inside until `left`."""
+    def connection(self, address: str) -> Rejected | None:
+        """Admit a connection, which counts until `left` is called. Returns why it is rejected, or None."""
         limits, block = self._limits, _block(address)
         if limits.connections and self._inside >= limits.connections:
-            return Full("no room for more connections", 5)
+            return Rejected("no room for more connections", 5)
         if limits.connections_per_address and self._by_address[block] >= limits.connections_per_address:
-            return Full("too many connections from this address", 5)
+            return Rejected("too many connections from this address", 5)
         self._inside += 1
         self._by_address[block] += 1
         return None
 
     def left(self, address: str) -> None:
+        """A connection that was admitted has ended."""
         block = _block(address)
         self._inside -= 1
         self._by_address[block] -= 1
@@ -100,7 +104,7 @@ class Admission:
 
 
 def _block(address: str) -> str:
-    """What counts as one address: of IPv6 the network of 64 bits, since whoever has one address has them all."""
+    """What counts as one address: for IPv6 its /64 network, since whoever has one address of it has all of them."""
     try:
         parsed = ip_address(address)
     except ValueError:

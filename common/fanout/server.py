@@ -1,4 +1,7 @@
-"""A hub's server: accepts WebSocket clients, closes those that are too slow, silent or greedy, and serves files."""
+"""The WebSocket server of bridge and broadcaster: accepts a hub's clients, and serves files.
+
+It closes slow consumers, clients that do not answer a ping (liveness), and clients that exceed their limits.
+"""
 
 import asyncio
 import contextlib
@@ -18,9 +21,9 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from common import logs
-from common.fanout.frames import CLOSE_SECONDS, PING, UNSENT_BYTES, ClientConnection, nobody
+from common.fanout.frames import CLOSE_SECONDS, PING, UNSENT_BYTES, ClientConnection, no_callback
 from common.fanout.hub import Hub
-from common.fanout.limits import Admission, Full, Limits, bucket
+from common.fanout.limits import Admission, Limits, Rejected, bucket
 from common.fanout.session import Session
 from common.ops import BACKLOG
 from cottage import protocol
@@ -36,21 +39,21 @@ CLOSED = Counter("cottage_fanout_connections_closed_total", "Connections that en
 _COUNTED_CODES = frozenset(range(1000, 1016))  # a client may close with any of 2,000 others
 
 NOT_SENT_BYTES = 16 * 1024
-"""What waits in the kernel for a slow client is stale when it reads on; by default there may be megabytes. What is on
-its way is not limited by it, so that a long line is used in full."""
+"""How much may wait unsent in the kernel (TCP_NOTSENT_LOWAT). By the time a slow client reads it, it is stale; the
+kernel's default is megabytes. Bytes that are on their way are not limited, so that a long line is used in full."""
 HANDSHAKES_UNDER_WAY = 1024
-"""Connections beyond the limit that may be waiting to be told so."""
+"""How many connections beyond the limit may wait for their rejection."""
 SPREAD_STEP_SECONDS = 0.05
 
 StaticFile = Callable[[str], tuple[str, bytes] | None]
-"""(media type, body) of a path, or None where there is no such page."""
+"""Returns (media type, body) of a path, or None where there is no such file."""
 
 log = logs.get_logger()
 throttled = Throttled(log)
 
 
 def no_file(_path: str) -> None:
-    """Serves no files."""
+    """A StaticFile that serves nothing; the bridge uses it."""
 
 
 class FanoutServer:
@@ -66,35 +69,35 @@ class FanoutServer:
         self._page = page
         self._connections: set[ClientConnection] = set()
         self.ended = 0
-        """Connections that have ended."""
+        """How many connections have ended since the start."""
         self._admission = Admission(limits)
 
     @asynccontextmanager
     async def serve(self, sock: socket.socket, spread_seconds: float = 0.0) -> AsyncIterator[None]:
-        """Accept clients until the block ends; then close all with 1001, one after the other over `spread_seconds`,
-        and cut off who does not follow."""
+        """Accept clients until the block ends. Then close all with 1001, one after the other over `spread_seconds`,
+        and cut off those that do not close their end."""
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT_BYTES)
         server = await serve(
             self._client,
             sock=sock,
-            backlog=BACKLOG,  # a loop would listen with its own, of 100: a crowd that returns waits for seconds then
+            backlog=BACKLOG,  # asyncio's default of 100 makes many clients that return at once wait for seconds
             create_connection=partial(ClientConnection, self),  # type: ignore[arg-type]  # any factory will do
             process_request=self._process_request,
             process_response=self._process_response,
             select_subprotocol=_select_subprotocol,
-            compression=None,  # 20 KiB less a connection; who asks for batches is offered what costs nothing of that
+            compression=None,  # saves 20 KiB per connection; clients of ?batch= are offered DEFLATE (frames.py)
             max_size=protocol.MAX_REQUEST_BYTES,
             max_queue=16,
             write_limit=(UNSENT_BYTES, UNSENT_BYTES // 4),
             open_timeout=self._limits.handshake_seconds,
-            ping_interval=None,  # a task and a timer for each connection; _sweep does it for all
+            ping_interval=None,  # would be a task and a timer per connection; _sweep pings all of them
             close_timeout=CLOSE_SECONDS,
             server_header=None,
         )
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._beat(), name="heartbeats"),
+                group.create_task(self._send_heartbeats(), name="heartbeats"),
                 group.create_task(self._sweep(), name="sweep"),
             ]
             try:
@@ -105,7 +108,7 @@ class FanoutServer:
                     task.cancel()
 
     def __len__(self) -> int:
-        """Connections that are open, those in their handshake among them."""
+        """The number of open connections, including those in their handshake."""
         return len(self._connections)
 
     def connected(self, connection: ClientConnection) -> None:
@@ -119,14 +122,14 @@ class FanoutServer:
     def lost(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)
         self.ended += 1
-        if connection.wanted is not None:
+        if connection.subscription is not None:
             self._admission.left(connection.address)
         if connection.request is None:  # it sent no HTTP request, or none in time
             error = connection.protocol.handshake_exc
             HANDSHAKES_REFUSED.labels("none").inc()
             throttled.warning("handshake_failed", connection.address, peer=connection.peer, error=str(error)[:200])
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
             await self._clock.sleep(self._heartbeat_seconds)
             self._hub.heartbeat()
@@ -138,7 +141,7 @@ class FanoutServer:
             began = loop.time()
             await self._clock.sleep(pause)
             now = loop.time()
-            # Where we were busy, or suspended, nobody's silence is known: what they sent is not read yet.
+            # After this process was busy or suspended no client counts as silent: what it sent is not read yet.
             listened = now - began < 1.5 * pause
             for connection in list(self._connections):
                 self._check(connection, now, listened)
@@ -147,12 +150,12 @@ class FanoutServer:
         """Close a slow consumer; ping a silent client, and close it where it does not answer (its liveness); cut off
         a connection that never said anything."""
         limits = self._limits
-        blocked, silent = connection.blocked_since, now - connection.heard_at
+        blocked, silent = connection.blocked_since, now - connection.received_at
         if blocked is not None and now - blocked >= limits.slow_seconds:
             connection.end(Close.TRY_AGAIN_LATER, "too slow for too long")
         elif not listened:
             return
-        elif not connection.spoke:
+        elif not connection.sent_a_byte:
             if silent >= limits.first_byte_seconds:
                 connection.cut_off(Close.POLICY)
         elif silent >= 2 * limits.silence_seconds:
@@ -166,27 +169,27 @@ class FanoutServer:
         assert isinstance(connection, ClientConnection)
         full = self._admission.handshake(connection.loop.time())
         if full is not None:
-            return _later(full)
+            return _retry_later(full)
         try:
-            wanted = protocol.parse_target(request.path, connection.grant)
+            subscription = protocol.parse_target(request.path, connection.grant)
         except RequestRefused as refused:
             return _response(HTTPStatus.BAD_REQUEST, "text/plain", f"{refused.message}\n".encode())
-        if wanted is None:
+        if subscription is None:
             found = self._page(request.path.partition("?")[0])
             if found is None:
                 return _response(HTTPStatus.NOT_FOUND, "text/plain", b"Not found.\n")
-            # For pages of other origins, which import cottage.js; nothing here depends on who asks.
+            # Pages of other origins may import cottage.js; nothing served here depends on who asks.
             return _response(HTTPStatus.OK, *found, ("Access-Control-Allow-Origin", "*"))
         full = self._admission.connection(connection.address)
         if full is not None:
-            return _later(full)
-        connection.wanted = wanted
-        if wanted.batch:
+            return _retry_later(full)
+        connection.subscription = subscription
+        if subscription.batch:
             connection.offer_deflate()
         return None
 
     def _process_response(self, connection: ServerConnection, _request: Request, response: Response) -> None:
-        """Count and log what was refused, by whomever."""
+        """Count and log every refused handshake, whether `_process_request` or the library refused it."""
         assert isinstance(connection, ClientConnection)
         status = response.status_code
         if status not in (HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.OK):
@@ -197,9 +200,9 @@ class FanoutServer:
 
     async def _client(self, connection: ServerConnection) -> None:
         assert isinstance(connection, ClientConnection)
-        assert connection.wanted is not None  # or _process_request had answered
-        wanted = replace(connection.wanted, deflated=connection.inflates)
-        session = self._hub.join(connection, wanted, connection.grant)
+        assert connection.subscription is not None  # or _process_request had answered
+        subscription = replace(connection.subscription, deflated=connection.inflates)
+        session = self._hub.join(connection, subscription, connection.grant)
         connection.on_blocked = session.blocked
         connection.on_writable = partial(self._hub.drained, session)
         try:
@@ -207,7 +210,7 @@ class FanoutServer:
         except ConnectionClosed:
             pass  # reported below, like every other end
         finally:
-            connection.on_blocked = connection.on_writable = nobody
+            connection.on_blocked = connection.on_writable = no_callback
             self._hub.leave(session)
             self._report(connection, session)
 
@@ -251,7 +254,7 @@ class FanoutServer:
         self._hub.refuse(session, refused)
 
     async def _close(self, server: Server, spread_seconds: float) -> None:
-        await asyncio.sleep(0)  # who is in the kernel's queue already is let in, and told so below
+        await asyncio.sleep(0)  # connections in the kernel's queue are accepted, and closed properly below
         server.close(close_connections=False)
         leaving = list(self._connections)
         steps = max(1, round(spread_seconds / SPREAD_STEP_SECONDS))
@@ -263,7 +266,7 @@ class FanoutServer:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await server.wait_closed()
                 return
-        # What has not finished its handshake, and what reads nothing, which keeps the close frame from going out.
+        # Connections still in their handshake, and slow consumers, whose close frame waits behind unread data.
         for connection in list(self._connections):
             connection.cut_off(Close.GOING_AWAY)
         await server.wait_closed()
@@ -277,8 +280,8 @@ def _select_subprotocol(_connection: ServerConnection, offered: Sequence[Subprot
     raise NegotiationError(f"only {protocol.SUBPROTOCOL} is spoken here")
 
 
-def _later(full: Full) -> Response:
-    """Come back after a while; at random times, so that a crowd does not return as one."""
+def _retry_later(full: Rejected) -> Response:
+    """503 with a random Retry-After, so that many rejected clients do not all return at the same moment."""
     wait = full.retry_after + random.randrange(5)
     return _response(
         HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", f"{full.why}\n".encode(), ("Retry-After", str(wait))

@@ -84,7 +84,7 @@ class FreshnessMonitor:
             hub.freshness(statement)
             metrics.FRESHNESS.labels(statement.freshness.status).inc()
             of_all = statement.symbols is None
-            symbols = len(hub.table) if of_all else len(statement.symbols or ())
+            symbols = len(hub.last_values) if of_all else len(statement.symbols or ())
             fine = statement.freshness.status == "live" or not symbols
             # A market has quiet symbols all day: single ones are told at debug.
             report = log.debug if not of_all else log.info if fine else log.warning

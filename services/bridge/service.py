@@ -90,7 +90,7 @@ class RedisBridge(ChannelHandler):
             "epoch": self._epoch,
             "writers": sorted(f"{index}/{shards}" for index, shards in self._liveness.live_shards(now)),
             "feeds": None if self._monitor.feeds is None else [feed.source for feed in self._monitor.feeds],
-            "symbols": len(self._hub.table),
+            "symbols": len(self._hub.last_values),
             "not_live": self._hub.not_live,
             "broadcasters": len(self._hub),
         }
@@ -152,7 +152,7 @@ class RedisBridge(ChannelHandler):
             self._reconciled_epoch = self._epoch
         started = perf_counter()
         now = await self._monitor.sync_clock(client)
-        held = self._hub.table.entries()
+        held = self._hub.last_values.entries()
         present: set[str] = set()
         """Also those whose state cannot be trusted: the last good one stands."""
 
@@ -187,7 +187,7 @@ class RedisBridge(ChannelHandler):
 
         `before`: what was held when the read began. Raises InvalidMessage for a state that cannot be trusted.
         """
-        current = self._hub.table.get(symbol)
+        current = self._hub.last_values.get(symbol)
         if state.version is not None:
             check_epoch(state.version.epoch, now)
             if current is not None and current.version is not None and state.version <= current.version:
@@ -210,5 +210,5 @@ class RedisBridge(ChannelHandler):
     def _check_room(self, symbol: str) -> None:
         """Raises InvalidMessage where one more symbol would be too many."""
         most = self._settings.max_symbols
-        if symbol not in self._hub.table and len(self._hub.table) >= most:
+        if symbol not in self._hub.last_values and len(self._hub.last_values) >= most:
             raise InvalidMessage("room", f"{most} symbols are held already: see BRIDGE_MAX_SYMBOLS")

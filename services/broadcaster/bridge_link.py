@@ -162,20 +162,20 @@ class BridgeLink:
                 self._drop(error)  # the others of the frame stand
                 continue
             self._snapshot_symbols.add(name)
-            held = self._hub.table.get(name)
+            held = self._hub.last_values.get(name)
             if held is None or held.payload != payload:
                 self._hub.update(name, newness, payload)
         if fields.get("last") is not True:
             return
         self._complete = fields.get("complete") is True
         if self._complete:
-            for gone in self._hub.table.entries().keys() - self._snapshot_symbols:
+            for gone in self._hub.last_values.entries().keys() - self._snapshot_symbols:
                 self._hub.remove(gone)
         self._snapshot_symbols.clear()
         self._state.linked = True
         self.problem = None
         metrics.LINKS.inc()
-        log.info("linked", url=self._url, symbols=len(self._hub.table), complete=self._complete)
+        log.info("linked", url=self._url, symbols=len(self._hub.last_values), complete=self._complete)
 
     @staticmethod
     def _drop(error: InvalidMessage) -> None:

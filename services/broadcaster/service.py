@@ -63,7 +63,7 @@ class StateBroadcaster:
         return {
             "bridge": {"url": self._settings.bridge_url, "problem": self._link.problem},
             "upstream": upstream.as_dict(),
-            "symbols": len(self._hub.table),
+            "symbols": len(self._hub.last_values),
             "not_live": self._hub.not_live,
             "clients": len(self._hub),
         }

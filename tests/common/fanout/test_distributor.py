@@ -10,7 +10,7 @@ from common.fanout.conflation import Update
 from common.fanout.distributor import BatchDistributor
 from common.fanout.frames import text_frame
 from common.fanout.last_value_cache import LastValueCache
-from common.fanout.session import MAX_WAITING, HubView, Session
+from common.fanout.session import MAX_REPLIES, HubView, Session
 from cottage import protocol
 from cottage.events import Event
 from cottage.freshness import Freshness
@@ -27,10 +27,10 @@ class Market:
     """The hub's part: a last value cache, and a distributor that is told of it."""
 
     def __init__(self) -> None:
-        self.table = LastValueCache()
+        self.last_values = LastValueCache()
         self.stated = LIVE
         self.opened: list[BatchDistributor] = []
-        view = HubView(self.table, FreshnessBoard(), lambda: self.stated, lambda: "T", lambda: 100.0)
+        view = HubView(self.last_values, FreshnessBoard(), lambda: self.stated, lambda: "T", lambda: 100.0)
         self.batch = BatchDistributor(view, self.opened.append)
         self.seqs: dict[str, int] = {}
         self.greeting: list[bytes] = []
@@ -38,9 +38,9 @@ class Market:
 
     def join(self) -> tuple[Session, FakeWire]:
         wire = FakeWire()
-        session = Session(self.batch.view, wire, wanted=ALL)
+        session = Session(self.batch.view, wire, subscription=ALL)
         wire.session = session
-        session.want(ALL)
+        session.subscribe(ALL)
         self.batch.add(session)
         self.greeting = wire.payloads()
         return session, wire
@@ -51,12 +51,12 @@ class Market:
         for symbol in symbols:
             seq = self.seqs[symbol] = self.seqs.get(symbol, 0) + 1
             payload = update(symbol, 1, seq)
-            assert self.table.offer(symbol, Version(1, seq), payload)
+            assert self.last_values.offer(symbol, Version(1, seq), payload)
             updates.append(Update(symbol, text_frame(payload)))
         self.batch.updates(updates)
 
     def removes(self, symbol: str) -> None:
-        self.table.remove(symbol)
+        self.last_values.remove(symbol)
         self.batch.updates([Update(symbol, text_frame(protocol.removed(symbol)), removal=True)])
 
 
@@ -132,8 +132,8 @@ def test_who_is_written_to_within_a_window_gets_no_version_twice(market: Market)
 def test_what_is_proven_within_a_window_is_what_was_sent(market: Market) -> None:
     wire = FakeWire()
     some = replace(ALL, everything=False, named=frozenset("AB"))
-    session = Session(market.batch.view, wire, wanted=some)
-    session.want(some)
+    session = Session(market.batch.view, wire, subscription=some)
+    session.subscribe(some)
     market.batch.add(session)
     market.brings("A", "B")
     market.batch.close()
@@ -174,7 +174,7 @@ def test_a_symbol_that_is_removed_within_a_window_is_held_until_its_end(market: 
     assert [each["symbol"] for each in orjson.loads(market.greeting[0])[0]["updates"]] == ["A"]
     market.batch.close()
     assert told(late) == [[("A", 0, 0)]]
-    assert "A" not in market.batch.view.table
+    assert "A" not in market.batch.view.last_values
 
 
 def test_who_falls_behind_within_a_window_gets_the_rest_later(
@@ -210,13 +210,13 @@ def test_heartbeats_and_agents_wait_for_the_end_of_the_window(market: Market) ->
     session, wire = market.join()
     market.batch.heartbeat()
     market.brings("A")
-    for i in range(MAX_WAITING + 1):
+    for i in range(MAX_REPLIES + 1):
         market.batch.event(Event("AGENT_UPDATE", "a", b'{"event":"AGENT_UPDATE","seq":%d}' % i))
     assert wire.payloads() == []
     assert market.opened == [market.batch]
     market.batch.close()
     events = [each["event"] for payload in wire.payloads() for each in orjson.loads(payload)]
-    assert events == ["PHYSICS_UPDATE", *["AGENT_UPDATE"] * MAX_WAITING, "HEARTBEAT"]
+    assert events == ["PHYSICS_UPDATE", *["AGENT_UPDATE"] * MAX_REPLIES, "HEARTBEAT"]
     assert session.events.dropped == 1
 
 

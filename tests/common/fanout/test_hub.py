@@ -253,7 +253,7 @@ class Traffic(RuleBasedStateMachine):
     @rule(symbol=symbols, step=st.integers(-1, 3), epochs=st.sampled_from([0, 0, 0, 0, 1, -1]))
     def update(self, symbol: str, step: int, epochs: int) -> None:
         """Mostly a newer version; step 3 stands for one newer of which two were left out on the way."""
-        entry = self.hub.table.get(symbol)
+        entry = self.hub.last_values.get(symbol)
         last = entry.version if entry is not None and entry.version is not None else Version(2, 3)
         self._offer(symbol, Version(last.epoch + epochs, last.seq + step), 2 if step == 3 else 0)
 
@@ -340,12 +340,12 @@ class Traffic(RuleBasedStateMachine):
             self.fast(client)
             self._read(client)
             holds = {symbol: taken.payload for symbol, taken in client.held.items()}
-            wanted = {symbol: self.hub.table.get(symbol) for symbol in SYMBOLS if client.session.wants(symbol)}
+            wanted = {name: self.hub.last_values.get(name) for name in SYMBOLS if client.session.subscribed_to(name)}
             assert holds == {symbol: entry.payload for symbol, entry in wanted.items() if entry is not None}
             assert client.session.delivered == client.versions
 
     def _read(self, client: Client) -> None:
-        for payload in client.wire.messages_of(client.session.wanted.batch):
+        for payload in client.wire.messages_of(client.session.subscription.batch):
             message = orjson.loads(payload)
             assert client.greeted or message["event"] == "SNAPSHOT", "something before the first SNAPSHOT"
             client.greeted = True

@@ -25,7 +25,7 @@ from common.fanout import frames, server
 from common.fanout.hub import Hub
 from common.fanout.limits import Limits
 from common.fanout.server import CLOSED, HANDSHAKES_REFUSED, NOT_SENT_BYTES, REFUSED, FanoutServer
-from common.fanout.session import MAX_WAITING
+from common.fanout.session import MAX_REPLIES
 from cottage import protocol
 from cottage.clock import SystemClock
 from cottage.errors import leaves
@@ -407,7 +407,7 @@ def test_who_asks_faster_than_it_reads_is_closed(new_loop: NewLoop, said: list[E
             served.publish("BIG", 1, pad="x" * 60_000)
             async with raw_client(served.address) as greedy, served.connect("/ws?symbols=") as other:
                 with suppress(ConnectionError):
-                    for _ in range(10 * MAX_WAITING):
+                    for _ in range(10 * MAX_REPLIES):
                         await greedy.send_text('{"action":"unsubscribe","symbols":["*"]}')
                         await greedy.send_text('{"action":"subscribe","symbols":["*"]}')
                 await eventually(lambda: lines(said, "client_left"))

@@ -10,7 +10,7 @@ from common.fanout.conflation import WRITE_BYTES, Update
 from common.fanout.frames import text_frame
 from common.fanout.group import Group
 from common.fanout.last_value_cache import LastValueCache
-from common.fanout.session import MAX_WAITING, HubView, Session
+from common.fanout.session import MAX_REPLIES, HubView, Session
 from cottage import events, fields, protocol
 from cottage.events import Event, Policy, Topic, parse_event
 from cottage.freshness import Cause, Freshness
@@ -31,27 +31,27 @@ class Source:
     """What a hub tells its sessions, and the hub's work of offering and delivering."""
 
     def __init__(self, *symbols: str) -> None:
-        self.table = LastValueCache()
+        self.last_values = LastValueCache()
         self.freshness_board = FreshnessBoard()
         self.stated = LIVE
         self.view = HubView(
-            self.table,
+            self.last_values,
             self.freshness_board,
             lambda: self.stated,
             lambda: "T",
             lambda: 100.0,
         )
         for symbol in symbols:
-            self.table.offer(symbol, Version(1, 1), update(symbol, 1, 1))
+            self.last_values.offer(symbol, Version(1, 1), update(symbol, 1, 1))
 
     def brings(self, client: Session, symbol: str, seq: int, skipped: int = 0) -> bytes:
         payload = update(symbol, 1, seq)
-        assert self.table.offer(symbol, Version(1, seq), payload)
+        assert self.last_values.offer(symbol, Version(1, seq), payload)
         self._hands_out(client, Update(symbol, text_frame(protocol.with_skipped(payload, skipped)), skipped))
         return payload
 
     def removes(self, client: Session, symbol: str) -> None:
-        assert self.table.remove(symbol)
+        assert self.last_values.remove(symbol)
         self._hands_out(client, Update(symbol, text_frame(protocol.removed(symbol)), removal=True))
 
     @staticmethod
@@ -63,9 +63,9 @@ class Source:
 
 def joined(source: Source, wire: FakeWire, wanted: Subscription) -> Session:
     """A client in a group of its own."""
-    client = Session(source.view, wire, wanted=wanted)
+    client = Session(source.view, wire, subscription=wanted)
     wire.session = client
-    client.want(wanted)
+    client.subscribe(wanted)
     Group(wanted, source.view).add(client)
     return client
 
@@ -129,7 +129,7 @@ def test_a_large_snapshot_comes_in_frames_and_the_last_one_says_so() -> None:
 def test_a_frame_stays_below_what_a_link_accepts_whatever_the_updates_weigh() -> None:
     source, wire = Source(), FakeWire()
     for i in range(9):
-        source.table.offer(f"S{i}", None, update(f"S{i}", note="x" * (64 * 1024 - 200)))
+        source.last_values.offer(f"S{i}", None, update(f"S{i}", note="x" * (64 * 1024 - 200)))
     joined(source, wire, named(*(f"S{i}" for i in range(9)), *(f"M{i}" for i in range(4000))))
     assert max(map(len, wire.writes)) < 256 * 1024
     assert len(wire.writes) > 9
@@ -261,14 +261,14 @@ def test_subscribing_to_all_brings_the_rest() -> None:
     _ack, snapshot, freshness = wire.messages()
     assert [each["symbol"] for each in snapshot["updates"]] == ["B"]
     assert freshness["symbols"] == ["*"], "what was said meanwhile of others it was not told"
-    assert client.wanted == ALL
+    assert client.subscription == ALL
 
 
 def test_unsubscribing_from_all_of_everything_ends_the_flow() -> None:
     source, wire = Source("A"), FakeWire()
     client = joined(source, wire, ALL)
     ask(client, "unsubscribe", "*")
-    assert client.wanted == NONE
+    assert client.subscription == NONE
     assert wire.events() == ["SNAPSHOT", "ACK"]
 
 
@@ -279,7 +279,7 @@ def test_single_symbols_cannot_be_taken_out_of_all() -> None:
     with pytest.raises(RequestRefused) as caught:
         ask(client, "unsubscribe", "A")
     assert caught.value.code is Code.SUBSCRIBED_TO_ALL
-    assert (client.wanted, wire.payloads()) == (ALL, [])
+    assert (client.subscription, wire.payloads()) == (ALL, [])
 
 
 def test_named_symbols_add_up_to_a_bound() -> None:
@@ -289,7 +289,7 @@ def test_named_symbols_add_up_to_a_bound() -> None:
     with pytest.raises(RequestRefused) as caught:
         ask(client, "subscribe", "A")
     assert caught.value.code is Code.TOO_MANY_SYMBOLS
-    assert not client.wants("A")
+    assert not client.subscribed_to("A")
     ask(client, "unsubscribe", "S0")
     ask(client, "subscribe", "A")
     assert wire.events() == ["ACK", "ACK", "SNAPSHOT"]
@@ -362,7 +362,7 @@ def test_a_client_that_asks_and_does_not_read_is_flooded() -> None:
     wire = FakeWire()
     client = joined(Source(), wire, ALL)
     wire.block()
-    for _ in range(MAX_WAITING):
+    for _ in range(MAX_REPLIES):
         client.request(parse_request('{"action":"ping"}'))
     assert not client.flooded
     client.request(parse_request('{"action":"ping"}'))
@@ -374,7 +374,7 @@ def test_agent_updates_wait_in_a_bounded_queue_that_drops_its_oldest() -> None:
     client = joined(Source(), wire, NONE)
     wire.payloads()
     wire.block()
-    payloads = [b'{"event":"AGENT_UPDATE","n":%d}' % i for i in range(MAX_WAITING + 6)]
+    payloads = [b'{"event":"AGENT_UPDATE","n":%d}' % i for i in range(MAX_REPLIES + 6)]
     for payload in payloads:
         client.event(Event("AGENT_UPDATE", "a", payload), text_frame(payload))
     drain(client, wire)
@@ -420,7 +420,7 @@ def test_only_who_named_few_symbols_gets_proof(count: int, proven: bool) -> None
 
 def test_who_wants_everything_gets_no_proof_and_no_foreign_symbol_has_one() -> None:
     source = Source()
-    source.table.offer("F", None, update("F"))
+    source.last_values.offer("F", None, update("F"))
     for wanted, seqs in ((ALL, None), (named("F"), {})):
         wire = FakeWire()
         joined(source, wire, wanted).heartbeat()

@@ -50,7 +50,7 @@ class Bridge(RedisBridge):
 
     @property
     def entries(self) -> dict[str, Entry]:
-        return self._hub.table.entries()
+        return self._hub.last_values.entries()
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ class Linked:
 
     @property
     def entries(self) -> dict[str, Entry]:
-        return self.hub.table.entries()
+        return self.hub.last_values.entries()
 
 
 @pytest.fixture
