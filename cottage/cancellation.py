@@ -1,8 +1,9 @@
-"""A task that was told to end ends, whatever the code below it makes of that."""
+"""Ending tasks: those beside a block end with it, and one that was told to end does, whatever is made of that."""
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -25,3 +26,16 @@ def cancellation_kept() -> Iterator[None]:
     finally:
         if task is not None and task.cancelling() > before:
             raise asyncio.CancelledError
+
+
+@contextlib.asynccontextmanager
+async def background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run these coroutines beside the block, and cancel them at its end. Where one of them or the block fails, all
+    are ended, and an ExceptionGroup of what failed is raised."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each) for each in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()

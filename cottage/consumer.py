@@ -23,7 +23,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from cottage.backoff import Backoff
-from cottage.cancellation import cancellation_kept
+from cottage.cancellation import background, cancellation_kept
 from cottage.clock import Clock, SystemClock
 from cottage.errors import RedisError, RedisUnavailable, leaves
 from cottage.log import get_logger
@@ -140,16 +140,8 @@ class ChannelConsumer:
             self._outage.works("subscribing")
             log.info("subscribed", channels=list(self._channels))
             self._handler.connected()
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(self._keep_reconciling(client), name="reconcile"),
-                    group.create_task(self._handler.while_connected(client), name="while connected"),
-                ]
-                try:
-                    await self._receive(subscription)
-                finally:
-                    for task in tasks:
-                        task.cancel()
+            async with background(self._keep_reconciling(client), self._handler.while_connected(client)):
+                await self._receive(subscription)
 
     async def _receive(self, subscription: ChannelSubscription) -> None:
         while True:

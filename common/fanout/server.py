@@ -27,6 +27,7 @@ from common.fanout.limits import Admission, Limits, Rejected, bucket
 from common.fanout.session import Session
 from common.ops import BACKLOG
 from cottage import protocol
+from cottage.cancellation import background
 from cottage.clock import Clock
 from cottage.log import Throttled
 from cottage.protocol import Close, RequestRefused
@@ -95,17 +96,11 @@ class FanoutServer:
             close_timeout=CLOSE_SECONDS,
             server_header=None,
         )
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._send_heartbeats(), name="heartbeats"),
-                group.create_task(self._sweep(), name="sweep"),
-            ]
+        async with background(self._send_heartbeats(), self._sweep()):
             try:
                 yield
             finally:
                 await self._close(server, spread_seconds)
-                for task in tasks:
-                    task.cancel()
 
     def __len__(self) -> int:
         """The number of open connections, including those in their handshake."""

@@ -18,6 +18,7 @@ from common.fanout.server import FanoutServer
 from common.ops import listening_socket
 from common.settings import redacted
 from cottage import keys
+from cottage.cancellation import background
 from cottage.clock import Clock, from_iso
 from cottage.consumer import ChannelConsumer, ChannelHandler
 from cottage.errors import InvalidMessage, RedisError
@@ -70,14 +71,8 @@ class RedisBridge(ChannelHandler):
         log.info("listening", host=settings.host, port=link.getsockname()[1])
         server = FanoutServer(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
         self._monitor.publish(self._hub)  # until something is known, all is stale
-        async with server.serve(link), asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._consumer.run(), name="consumer"),
-                group.create_task(self._monitor.keep_publishing(self._hub), name="freshness"),
-            ]
+        async with server.serve(link), background(self._consumer.run(), self._monitor.keep_publishing(self._hub)):
             await stopping.wait()
-            for task in tasks:
-                task.cancel()
 
     def not_ready(self) -> str | None:
         return self._consumer.problem

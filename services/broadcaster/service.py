@@ -7,6 +7,7 @@ from common import logs
 from common.fanout.hub import Hub
 from common.fanout.server import FanoutServer
 from common.ops import listening_socket
+from cottage.cancellation import background
 from cottage.clock import Clock
 from cottage.freshness import Freshness
 from services.broadcaster import static_files
@@ -43,17 +44,12 @@ class StateBroadcaster:
         )
         garbage = GarbageCollection(self._clock, server.__len__, lambda: server.ended)
         self._link.publish_freshness()  # until something is known, all is stale
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._link.follow(), name="link"),
-                group.create_task(self._keep_publishing(), name="freshness"),
-                group.create_task(garbage.watch(), name="garbage"),
-            ]
-            async with server.serve(sock, settings.spread()):
-                await stopping.wait()
-                self._stopping = True  # nobody is sent here any more, before anybody is sent away
-            for task in tasks:
-                task.cancel()
+        async with (
+            background(self._link.follow(), self._keep_publishing(), garbage.watch()),
+            server.serve(sock, settings.spread()),
+        ):
+            await stopping.wait()
+            self._stopping = True  # nobody is sent here any more, before anybody is sent away
 
     def not_ready(self) -> str | None:
         return "stopping" if self._stopping else self._link.problem

@@ -11,6 +11,7 @@ from typing import Any
 from common import logs
 from common.settings import redacted
 from cottage import keys
+from cottage.cancellation import background
 from cottage.clock import Clock, Tick, iso_millis, ticks
 from cottage.errors import InvalidMessage, LeaseLost, RedisError, RedisRefused
 from cottage.log import Throttled
@@ -71,15 +72,13 @@ class FeynmanService:
         async with (
             connect(self._settings.redis_url, timeout=self._settings.redis_timeout_seconds) as client,
             self._writer,
-            asyncio.TaskGroup() as group,
         ):
             await self._checkpointer.load()
             saving = self._checkpointer.save_periodically()
-            work = (self._discover(client), self._keep_ticking(client), self._send_heartbeats(), saving)
-            tasks = [group.create_task(each) for each in work]
-            await stopping.wait()
-            for task in tasks:
-                task.cancel()
+            async with background(
+                self._discover(client), self._keep_ticking(client), self._send_heartbeats(), saving
+            ):
+                await stopping.wait()
         # The lease is given back by now: nobody waits for this.
         await self._checkpointer.save_final()
 

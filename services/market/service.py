@@ -7,6 +7,7 @@ from typing import Any
 from common.logs import get_logger
 from common.settings import redacted
 from cottage.backoff import Backoff
+from cottage.cancellation import background
 from cottage.clock import Clock, SystemClock, iso_millis, ticks
 from cottage.errors import RedisError
 from cottage.redis import Client, connect
@@ -63,14 +64,11 @@ class MarketService:
         await self._source.prepare()  # what is wrong with it is said before anything is waited for
         await self._until_redis_answers(client)
         feeds = MarketFeeds(client)
-        async with asyncio.TaskGroup() as group:
-            announcer = group.create_task(self._announce(feeds), name="announcer")
-            try:
+        try:
+            async with background(self._announce(feeds)):
                 await self._source.run(self._emit)
-            finally:
-                announcer.cancel()
-                await asyncio.wait((announcer,))
-                await self._withdraw(feeds)
+        finally:
+            await self._withdraw(feeds)
 
     def _emit(self, snapshots: Sequence[MarketSnapshot]) -> None:
         metrics.SNAPSHOTS_REPLACED.inc(self._queue.put(snapshots))

@@ -1,12 +1,12 @@
 """PhysicsService: what Redis holds of the physics, over HTTP, each value with how far it may be trusted."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from typing import Any
 
 from common import logs
 from common.ops import listening_socket, serve_asgi
 from common.settings import redacted
+from cottage.cancellation import background
 from cottage.clock import Clock
 from cottage.reader.physics_reader import PhysicsReader
 from cottage.redis import connect
@@ -29,19 +29,15 @@ class PhysicsService:
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve until `stopping`, whether or not Redis is there."""
         settings = self._settings
-        async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(connect(settings.redis_url, timeout=settings.timeout_seconds))
+        async with connect(settings.redis_url, timeout=settings.timeout_seconds) as client:
             self._reader = PhysicsReader(client, self._clock.monotonic, settings.thresholds())
             metrics.READER.counts = self._reader.counts
             sock = listening_socket(settings.host, settings.port, settings.variable("port"))
             app = api.build(self._reader, MarketSnapshots(client), settings.origins)
-            await stack.enter_async_context(serve_asgi(app, sock))
-            group = await stack.enter_async_context(asyncio.TaskGroup())
-            host, port = sock.getsockname()[:2]
-            log.info("listening", host=host, port=port)
-            checking = group.create_task(self._keep_checking(self._reader), name="check")
-            await stopping.wait()
-            checking.cancel()
+            async with serve_asgi(app, sock), background(self._keep_checking(self._reader)):
+                host, port = sock.getsockname()[:2]
+                log.info("listening", host=host, port=port)
+                await stopping.wait()
 
     def not_ready(self) -> str | None:
         if self._reader is None or not self._reader.asked:

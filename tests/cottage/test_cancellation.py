@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cottage.cancellation import cancellation_kept
+from cottage.cancellation import background, cancellation_kept
 
 
 async def swallow() -> None:
@@ -67,3 +67,48 @@ async def test_without_one_nothing_happens() -> None:
 def test_without_a_loop_nothing_happens() -> None:
     with cancellation_kept():
         pass
+
+
+async def test_what_runs_beside_a_block_ends_with_it() -> None:
+    ended = []
+
+    async def work(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    async with background(work("one"), work("other")):
+        await asyncio.sleep(0)
+        assert not ended
+    assert sorted(ended) == ["one", "other"]
+
+
+async def test_what_fails_beside_a_block_ends_it_and_is_raised() -> None:
+    async def fail() -> None:
+        raise ValueError("beside it")
+
+    with pytest.raises(ExceptionGroup) as failed:
+        async with background(fail(), asyncio.sleep(60)):
+            await asyncio.Event().wait()
+    assert [str(error) for error in failed.value.exceptions] == ["beside it"]
+
+
+async def test_what_is_beside_a_block_that_fails_ends() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def block() -> None:
+        async with background(work()):
+            await asyncio.sleep(0)
+            raise KeyError("the block")
+
+    with pytest.raises(ExceptionGroup) as failed:
+        await block()
+    assert isinstance(failed.value.exceptions[0], KeyError)
+    assert ended.is_set()
