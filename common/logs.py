@@ -1,6 +1,7 @@
-"""Logs: one JSON object a line on stdout, colours on a terminal; third-party loggers too.
+"""Logging of the processes with structlog: one JSON object per line on stdout, or colours on a terminal.
 
-Event names plus fields: `log.info("state_written", symbols=503, ms=41)`.
+The runner calls `configure`. Each line has an event name and fields: `log.info("sampled", symbols=503, ms=41)`.
+Records of the library `cottage` and of other packages come out in the same form.
 """
 
 import json
@@ -18,6 +19,7 @@ BoundLogger = structlog.stdlib.BoundLogger
 
 
 def get_logger(**fields: Any) -> Any:
+    """A logger whose lines all have these fields."""
     return structlog.get_logger(**fields)
 
 
@@ -68,12 +70,12 @@ def configure(service: str, level: str = "info", style: str = "auto") -> None:
     )
     logging.captureWarnings(True)
     logging.root.handlers[:] = [handler]
-    logging.root.setLevel(max(severity, logging.WARNING))  # a library's chatter is not ours to repeat
-    logging.getLogger("cottage").setLevel(severity)  # ours is
+    logging.root.setLevel(max(severity, logging.WARNING))  # of other packages only warnings
+    logging.getLogger("cottage").setLevel(severity)
 
 
 def _library_event(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """An event of `cottage` reads like one of our own; of another library's record its logger is named."""
+    """Give events of the library `cottage` the form of a service's own; add the logger's name to other records."""
     message = event["_record"].msg
     if isinstance(message, library.LogEvent):
         return {**event, **message.fields, "event": message.name}
@@ -81,13 +83,13 @@ def _library_event(logger: Any, method: str, event: structlog.typing.EventDict) 
 
 
 def _short_time(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """On a terminal the local clock is what a person reads."""
+    """Show the local time of day on a terminal."""
     event["timestamp"] = time.strftime("%H:%M:%S")
     return event
 
 
 def _to_json(event: Any, **_options: Any) -> bytes:
-    # An integer over 64 bits and half of a surrogate pair are beyond orjson; a log line must never be what fails.
+    # orjson refuses integers over 64 bits and half surrogate pairs; a log line must never raise.
     try:
         return orjson.dumps(event, default=repr)
     except TypeError:

@@ -1,4 +1,7 @@
-"""The ops port of every process: /healthz /readyz /status /metrics."""
+"""The ops port that the runner opens for every process: /healthz, /readyz, /status and /metrics.
+
+The sockets and the ASGI server here are also used for the services' own ports.
+"""
 
 import asyncio
 import contextlib
@@ -18,27 +21,27 @@ from starlette.routing import Route
 
 from cottage.errors import SettingsError
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # twice the series for a time nobody asked for
+disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` would double the number of series
 
 
 TASKS = Gauge("cottage_event_loop_tasks", "Tasks of the event loop: a number that only grows is a leak.")
 
 BACKLOG = 4096
-"""Connections that may wait to be accepted; the kernel holds it to net.core.somaxconn."""
+"""How many connections may wait to be accepted; the kernel limits it to net.core.somaxconn."""
 
 
 class Reporter(Protocol):
-    """What a service tells about itself."""
+    """What the ops port asks a service."""
 
     def not_ready(self) -> str | None:
-        """Why it cannot do its own job now, or None where it can."""
+        """Why the service cannot do its work now; None if it can. /readyz answers with it."""
 
     def status(self) -> dict[str, Any]:
-        """The chain as this process sees it, as JSON values."""
+        """The state of the service and of its connections, as JSON values, for /status."""
 
 
 class QuietServer(uvicorn.Server):
-    """A uvicorn server that runs inside our loop and leaves the signals to the runner."""
+    """A uvicorn server that runs in the service's event loop and leaves the signals to the runner."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -46,9 +49,9 @@ class QuietServer(uvicorn.Server):
 
 
 def listening_socket(host: str, port: int, setting: str, *, shared: bool = False) -> socket.socket:
-    """A listening TCP socket; SettingsError that names the port and its setting where it cannot be had.
+    """A listening TCP socket. Raises a SettingsError that names the port and its setting if it cannot be opened.
 
-    `shared`: other processes of this user may listen on it as well, and the kernel deals connections out among them.
+    `shared`: other processes of this user may listen on the same port; the kernel distributes connections among them.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -68,7 +71,7 @@ def listening_socket(host: str, port: int, setting: str, *, shared: bool = False
 
 @asynccontextmanager
 async def serve_asgi(app: Any, sock: socket.socket) -> AsyncIterator[None]:
-    """Serve `app` on `sock` until the block ends; open requests then get a second to finish."""
+    """Serve an ASGI application on `sock` until the block ends; open requests then have one second to finish."""
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
     )
@@ -83,6 +86,8 @@ async def serve_asgi(app: Any, sock: socket.socket) -> AsyncIterator[None]:
 
 
 def ops_app(reporter: Reporter) -> Starlette:
+    """The ASGI application of the ops port."""
+
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
 

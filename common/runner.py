@@ -1,9 +1,9 @@
-"""How every process starts, runs and stops.
+"""The runner starts, runs and stops a service; the `__main__` of every service calls it.
 
-The one shutdown story: SIGTERM or SIGINT sets `stopping`; the service returns from `run` once it has
-drained; what is still running after `drain_seconds` is cancelled; the process exits 0, by force
-CLOSING_SECONDS later where something does not close. A second signal ends it at once. A service that
-fails ends loudly with exit status 1, and whoever watches it starts it again.
+SIGTERM or SIGINT sets `stopping`, and the service returns from `run` once it has drained. What still runs after
+`drain_seconds` is cancelled. The process exits with status 0, by force CLOSING_SECONDS later if something does not
+close; a second signal ends it at once. If the service fails, the process logs the error and exits with status 1, so
+that its supervisor starts it again.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from cottage import __version__
 from cottage.errors import CottageError, SettingsError, leaves
 
 CLOSING_SECONDS = 2.0
-"""How long closing may take after the drain: all of it within the 8 s that a stop is promised to take."""
+"""How long closing may take after the drain: a stop takes at most 8 s in all."""
 
 MOST_FILES = 2**20
 
@@ -33,16 +33,18 @@ log = logs.get_logger()
 
 
 class Service(Reporter, Protocol):
+    """What the runner runs: each service implements it."""
+
     async def run(self, stopping: asyncio.Event) -> None:
-        """Work until `stopping` is set, then drain and return. Cancelled where it takes too long."""
+        """Work until `stopping` is set, then drain and return. It is cancelled if that takes too long."""
 
 
 def run(name: str, service: Service, settings: ServiceSettings) -> None:
-    """Run one service to its end. Exit status 0: asked to stop, or its work is done; 1: it failed; 2: a setting."""
+    """Run one service to its end and exit: 0 if it was stopped or is done, 1 if it failed, 2 for a bad setting."""
     logs.configure(name, settings.log_level, settings.log_format)
     _allow_many_files()
     gc.collect()
-    gc.freeze()  # the modules stay: a full collection would go through them each time, for some 30 ms
+    gc.freeze()  # modules stay for ever; without this each full collection would take some 30 ms more
     sys.exit(uvloop.run(_main(name, service, settings)))
 
 
@@ -85,8 +87,8 @@ async def _until_drained(service: Service, stopping: asyncio.Event, drain_second
 
 
 def _end_after(seconds: float, status: int) -> None:
-    """End the process then, whatever still runs: a close that waits for a peer, or a thread in a slow look-up
-    of a host's name, which nobody can cancel and for which Python itself would wait."""
+    """End the process after `seconds`, whatever still runs: a close that waits for its peer, or a thread in a slow
+    look-up of a host name, which cannot be cancelled and for which Python would wait."""
 
     def end() -> None:
         log.error("closing_deadline_passed", seconds=seconds)
@@ -98,10 +100,10 @@ def _end_after(seconds: float, status: int) -> None:
 
 
 def _allow_many_files() -> None:
-    """A connection is a file, and the limit that shells give is of another age; what an administrator set stays."""
+    """Raise the soft limit of open files, of which each connection is one, to the hard limit, which stays."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    with contextlib.suppress(ValueError, OSError):  # where a system allows less than it says
+    with contextlib.suppress(ValueError, OSError):  # some systems allow less than their hard limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, soft), hard))
 
 

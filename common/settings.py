@@ -1,8 +1,8 @@
-"""Settings from the command line and the environment, checked once before anything starts.
+"""Settings of the services, from the command line and the environment, checked once before anything starts.
 
-A service declares a subclass of ServiceSettings; `load` gives it `--help`, `--version`, one flag and
-one environment variable a field. A bad value ends the process with one line that names it and exit
-status 2, without the value, which may be a secret.
+Each service declares a subclass of ServiceSettings; `load` gives it `--help`, `--version`, and one flag and one
+environment variable for each field. A bad value ends the process with exit status 2 and one line that names the
+setting, without its value, which may be a secret.
 """
 
 import argparse
@@ -34,90 +34,95 @@ def _symbols(value: object) -> object:
 
 
 Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
-"""Comma-separated symbols, such as SPY,QQQ."""
+"""A setting of comma-separated symbols, such as SPY,QQQ."""
 
 
 class ServiceSettings(BaseSettings):
-    """What every service has. A subclass sets `env_prefix` and its own fields, each with a description."""
+    """The settings of every service. A subclass adds `env_prefix` and its own fields, each with a description."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    ops_host: str = Field("127.0.0.1", description="address of the ops port")
-    ops_port: Port = Field(0, description="/healthz /readyz /status /metrics; 0 takes any free port")
+    ops_host: str = Field("127.0.0.1", description="address that the ops port listens on")
+    ops_port: Port = Field(0, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", validation_alias="LOG_LEVEL", description="least severe level that is logged"
+        "info", validation_alias="LOG_LEVEL", description="events below this level are not logged"
     )
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", validation_alias="LOG_FORMAT", description="auto: colours on a terminal, JSON lines elsewhere"
     )
     drain_seconds: Annotated[float, Field(ge=0, le=6)] = Field(
-        5.0, validation_alias="DRAIN_SECONDS", description="how long a stop may drain before it is forced"
+        5.0, validation_alias="DRAIN_SECONDS", description="seconds for a stop to finish its work before it is forced"
     )
 
     @classmethod
     def variable(cls, name: str) -> str:
-        """The environment variable of a field."""
+        """The name of a field's environment variable."""
         alias = cls.model_fields[name].validation_alias
         return alias if isinstance(alias, str) else f"{cls.model_config.get('env_prefix', '')}{name}".upper()
 
     @classmethod
     def load(cls, service: str, purpose: str, arguments: Sequence[str] | None = None) -> Self:
-        """The settings of `service` from flags, else the environment, else their defaults; exits 0 or 2."""
-        return cls.load_with_words(service, purpose, {}, arguments)[0]
+        """Read the settings of `service` from flags, else from the environment, else take the defaults.
+
+        Exits with status 0 after `--help`, and with 2 for a bad value.
+        """
+        return cls.load_with_switches(service, purpose, {}, arguments)[0]
 
     @classmethod
-    def load_with_words(
-        cls, service: str, purpose: str, words: Mapping[str, str], arguments: Sequence[str] | None = None
+    def load_with_switches(
+        cls, service: str, purpose: str, switches: Mapping[str, str], arguments: Sequence[str] | None = None
     ) -> tuple[Self, frozenset[str]]:
-        """As `load`, and which of `words` were given: flags without a value, each with its help. They ask for
-        something else than the service, so the environment does not set them."""
+        """As `load`; also returns which `switches` were given: flags without a value, here with their help texts.
+
+        They ask for something else than running the service, so the environment does not set them.
+        """
         if sys.platform == "win32":
-            _refuse(service, "Windows is served by Docker: run `docker compose up` instead")
+            _exit(service, "Windows is served by Docker: run `docker compose up` instead")
         parser = _parser(cls, service, purpose)
-        for word, about in words.items():
-            parser.add_argument(f"--{word}", action="store_true", help=about.replace("%", "%%"))
+        for switch, help_text in switches.items():
+            parser.add_argument(f"--{switch}", action="store_true", help=help_text.replace("%", "%%"))
         flags = vars(parser.parse_args(arguments))
-        said = frozenset(word for word in words if flags.pop(word))
+        given_switches = frozenset(switch for switch in switches if flags.pop(switch))
         given = {_input_name(cls, name): value for name, value in flags.items() if value is not None}
         try:
             settings = cls(**given)
         except ValidationError as error:
-            _refuse(service, "; ".join(_complaint(cls, each) for each in error.errors()))
+            _exit(service, "; ".join(_error_line(cls, each) for each in error.errors()))
         for line in _misspelt(cls, os.environ):
             sys.stderr.write(f"{service}: {line}\n")
-        return settings, said
+        return settings, given_switches
 
 
 class FreshnessSettings(ServiceSettings):
-    """What every service has that says how far a state may be trusted; it has a `silence_seconds` of its own, too."""
+    """The settings of every service that assesses freshness; each adds its own `silence_seconds`."""
 
     stale_seconds: Seconds = Field(
-        10.0, validation_alias="STALE_SECONDS", description="a state is stale from this age of its sample on"
+        10.0, validation_alias="STALE_SECONDS", description="a state is stale when its newest sample is this old"
     )
     expired_seconds: Seconds = Field(
-        60.0, validation_alias="EXPIRED_SECONDS", description="and expired from this one, or after so long a silence"
+        60.0, validation_alias="EXPIRED_SECONDS", description="it is expired at this age, or after so much silence"
     )
 
 
 class RedisSettings(ServiceSettings):
-    """What every service that talks to Redis has."""
+    """The settings of every service that talks to Redis."""
 
     redis_url: str = Field(
         "redis://localhost:6379",
         validation_alias="REDIS_URL",
         repr=False,
-        description="redis://, rediss:// or unix://, with user and password where the server asks for them; "
-        "redis+sentinel://… and redis+cluster://…: see docs/running.md",
+        description="URL of Redis: redis://, rediss:// or unix://, with user and password if it asks for them; "
+        "for redis+sentinel://… and redis+cluster://… see docs/running.md",
     )
     redis_timeout_seconds: Seconds = Field(
-        5.0, validation_alias="REDIS_TIMEOUT_SECONDS", description="how long a command or a connection may take"
+        5.0, validation_alias="REDIS_TIMEOUT_SECONDS", description="seconds that a command or a connection may take"
     )
 
     @field_validator("redis_url")
     @classmethod
     def _known_scheme(cls, url: str) -> str:
         if "+" in url.partition("://")[0]:
-            return url  # of more than one server: `cottage.redis` says what is wrong with it
+            return url  # Sentinel or a cluster: `cottage.redis` checks this URL when it connects
         try:
             parts = urlsplit(url)
             usable = parts.port is None or parts.port > 0
@@ -146,20 +151,20 @@ def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> argparse.
 
 
 def _input_name(cls: type[ServiceSettings], name: str) -> str:
-    """Under which name the model takes the field: its alias where it has one."""
+    """The name under which the model accepts the field: its alias if it has one."""
     alias = cls.model_fields[name].validation_alias
     return alias if isinstance(alias, str) else name
 
 
-def _complaint(cls: type[ServiceSettings], error: Any) -> str:
-    place = str(error["loc"][0]) if error["loc"] else "settings"
-    variable = cls.variable(place) if place in cls.model_fields else place
+def _error_line(cls: type[ServiceSettings], error: Any) -> str:
+    field = str(error["loc"][0]) if error["loc"] else "settings"
+    variable = cls.variable(field) if field in cls.model_fields else field
     return f"{variable}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _misspelt(cls: type[ServiceSettings], environment: Mapping[str, str]) -> list[str]:
-    """One line for each variable that is almost a setting. Only a near miss counts: container platforms
-    put variables of their own behind the same prefixes."""
+    """One warning for each environment variable that is almost the name of a setting. Others with the same prefix are
+    ignored, since container platforms set some of their own."""
     known = [cls.variable(name) for name in cls.model_fields]
     prefix = cls.model_config.get("env_prefix", "")
     lines = []
@@ -171,7 +176,7 @@ def _misspelt(cls: type[ServiceSettings], environment: Mapping[str, str]) -> lis
     return lines
 
 
-def _refuse(service: str, why: str) -> NoReturn:
+def _exit(service: str, why: str) -> NoReturn:
     sys.stderr.write(f"{service}: {why}\n")
     raise SystemExit(2)
 

@@ -1,4 +1,4 @@
-"""`python -m services.bridge`: the only wiring of the bridge."""
+"""`python -m services.bridge` runs the bridge."""
 
 from common import runner
 from cottage.clock import SystemClock
@@ -7,7 +7,7 @@ from services.bridge.settings import BridgeSettings
 
 
 def main() -> None:
-    settings = BridgeSettings.load("bridge", "From Redis to broadcasters: subscribes, decides what is newest, heals.")
+    settings = BridgeSettings.load("bridge", "Subscribes to Redis and sends the newest states to broadcasters.")
     runner.run("bridge", RedisBridge(settings, SystemClock()), settings)
 
 

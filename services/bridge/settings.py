@@ -1,4 +1,4 @@
-"""Settings of the bridge."""
+"""Settings of the bridge, BRIDGE_…"""
 
 from typing import Annotated
 
@@ -12,18 +12,18 @@ from cottage.freshness import Thresholds
 class BridgeSettings(RedisSettings, FreshnessSettings):
     model_config = SettingsConfigDict(env_prefix="BRIDGE_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    host: str = Field("127.0.0.1", description="address of the link that broadcasters dial")
-    port: Port = Field(8766, description="port of the link")
-    ops_port: Port = Field(9104, description="/healthz /readyz /status /metrics; 0 takes any free port")
-    reread_seconds: Seconds = Field(30.0, description="all states are read again this often")
+    host: str = Field("127.0.0.1", description="address that broadcasters connect to")
+    port: Port = Field(8766, description="port that broadcasters connect to")
+    ops_port: Port = Field(9104, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
+    reread_seconds: Seconds = Field(30.0, description="seconds between two full reads of all states")
     max_symbols: Annotated[int, Field(ge=1)] = Field(
         20_000,
-        description="states of more symbols than that are dropped: what anybody may publish must not fill memory",
+        description="states of more symbols than this are dropped, so that a faulty publisher cannot fill the memory",
     )
     silence_seconds: Annotated[float, Field(ge=0.2, allow_inf_nan=False)] = Field(
-        3.0, description="a channel silent for so long is asked whether it still hears"
+        3.0, description="after so many seconds of silence the subscription is tested with a PING"
     )
-    heartbeat_seconds: Seconds = Field(1.0, description="HEARTBEAT on the link this often")
+    heartbeat_seconds: Seconds = Field(1.0, description="seconds between two HEARTBEATs to each broadcaster")
 
     def thresholds(self) -> Thresholds:
         return Thresholds(self.stale_seconds, self.expired_seconds, self.silence_seconds)

@@ -1,4 +1,4 @@
-"""`python -m services.broadcaster`: the only wiring of the broadcaster; with --probe it asks one that runs."""
+"""`python -m services.broadcaster` runs the broadcaster; with --probe it checks one that is running."""
 
 import asyncio
 import sys
@@ -9,19 +9,19 @@ from cottage.probe import Unhealthy, probe, url_of
 from services.broadcaster.service import StateBroadcaster
 from services.broadcaster.settings import BroadcasterSettings
 
-WORDS = {
-    "probe": "start none, but ask the one at this host and port as a client would: exit 0 where it greets, else 1",
-    "full": "with --probe: exit 0 only where Feynman is heard through the whole chain",
+SWITCHES = {
+    "probe": "do not run; connect as a client to the broadcaster at this host and port; exit 0 if it answers, else 1",
+    "full": "with --probe: exit 0 only if heartbeats of feynman arrive through the whole chain",
 }
 
 
 def main() -> None:
-    settings, words = BroadcasterSettings.load_with_words(
-        "broadcaster", "From the bridge to any number of WebSocket clients.", WORDS
+    settings, switches = BroadcasterSettings.load_with_switches(
+        "broadcaster", "Sends what comes from the bridge to any number of WebSocket clients.", SWITCHES
     )
-    if "probe" in words:
-        sys.exit(_probe(settings, full="full" in words))
-    if words:
+    if "probe" in switches:
+        sys.exit(_probe(settings, full="full" in switches))
+    if switches:
         sys.stderr.write("broadcaster: --full goes with --probe\n")
         sys.exit(2)
     runner.run("broadcaster", StateBroadcaster(settings, SystemClock()), settings)

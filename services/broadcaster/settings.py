@@ -1,4 +1,4 @@
-"""Settings of the broadcaster. It has no Redis URL: it faces strangers and holds no credentials."""
+"""Settings of the broadcaster, BROADCASTER_…; no Redis URL is among them, since it is exposed to the public."""
 
 from typing import Annotated
 
@@ -20,42 +20,42 @@ class BroadcasterSettings(FreshnessSettings):
         env_prefix="BROADCASTER_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    host: str = Field("127.0.0.1", description="address for clients and the web page")
-    port: Port = Field(8765, description="port for clients and the web page")
-    ops_port: Port = Field(9105, description="/healthz /readyz /status /metrics; 0 takes any free port")
-    bridge_url: str = Field("ws://127.0.0.1:8766/ws", description="the bridge's link")
-    heartbeat_seconds: Seconds = Field(5.0, description="HEARTBEAT to each client this often")
+    host: str = Field("127.0.0.1", description="address that clients connect to, also for the web page")
+    port: Port = Field(8765, description="port that clients connect to, also for the web page")
+    ops_port: Port = Field(9105, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
+    bridge_url: str = Field("ws://127.0.0.1:8766/ws", description="URL of the bridge")
+    heartbeat_seconds: Seconds = Field(5.0, description="seconds between two HEARTBEATs to each client")
     silence_seconds: Annotated[float, Field(ge=0.2, allow_inf_nan=False)] = Field(
-        3.0, description="a link silent for so long is given up and dialled again"
+        3.0, description="after so many seconds of silence the link to the bridge is dialled again"
     )
 
     share_port: bool = Field(
-        False, description="true: several broadcasters of one host listen on the same port, and share what comes"
+        False, description="true: several broadcasters on one host listen on the same port and share its connections"
     )
     close_spread_seconds: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = Field(
-        2.0, description="a stop closes its clients one after the other over so long, within DRAIN_SECONDS"
+        2.0, description="a stop closes its clients one after the other over so many seconds, within DRAIN_SECONDS"
     )
     max_connections: Limit = Field(
-        20_000, description="clients; more are answered with 503. 0 is no limit, here and below"
+        20_000, description="most clients; further ones get 503. 0 is no limit, here and in the next four"
     )
     max_connections_per_address: Limit = Field(
-        1_000, description="clients of one address (IPv6: of one /64); behind a proxy all come from the proxy's"
+        1_000, description="most clients of one address (IPv6: of one /64); a proxy is one address"
     )
-    max_handshakes_per_second: Limit = Field(1_000, description="requests for a connection or a page")
+    max_handshakes_per_second: Limit = Field(1_000, description="most requests for a connection or a page, in all")
     max_requests_per_second: Limit = Field(
-        10, description="that a client may send, ten times as many at once; one that sends more is closed with 1008"
+        10, description="most requests of one client, ten times as many at once; above that it is closed with 1008"
     )
-    max_bytes_per_second: Limit = Field(32 * 1024, description="that a client may send, likewise")
+    max_bytes_per_second: Limit = Field(32 * 1024, description="most bytes from one client, likewise")
     max_symbols: Annotated[int, Field(ge=1)] = Field(
-        4_096, description="symbols that a client may name; who wants more subscribes to all"
+        4_096, description="most symbols that a client may name; for more it subscribes to all"
     )
-    first_byte_seconds: Seconds = Field(2.0, description="a connection that says nothing for so long is cut off")
-    handshake_seconds: Seconds = Field(5.0, description="how long a handshake may take")
+    first_byte_seconds: Seconds = Field(2.0, description="seconds for a new connection to send something")
+    handshake_seconds: Seconds = Field(5.0, description="seconds that a handshake may take")
     client_silence_seconds: Seconds = Field(
-        20.0, description="a client that was silent for so long is pinged, and closed as long again"
+        20.0, description="a client silent for so many seconds is pinged, and closed after as many again"
     )
     slow_seconds: Seconds = Field(
-        30.0, description="a client that reads nothing for so long, though there is something, is closed with 1013"
+        30.0, description="a slow consumer that takes no data for so many seconds is closed with 1013"
     )
 
     def limits(self) -> Limits:
@@ -75,7 +75,7 @@ class BroadcasterSettings(FreshnessSettings):
         )
 
     def spread(self) -> float:
-        """Seconds over which clients are closed; who does not follow has CLOSE_SECONDS within the drain as well."""
+        """Seconds over which clients are closed. The last one still has CLOSE_SECONDS to answer within the drain."""
         return max(0.0, min(self.close_spread_seconds, self.drain_seconds - CLOSE_SECONDS - 0.5))
 
     def thresholds(self) -> Thresholds:

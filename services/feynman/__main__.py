@@ -1,4 +1,4 @@
-"""`python -m services.feynman`: the only wiring of feynman."""
+"""`python -m services.feynman` runs feynman."""
 
 from common import runner
 from cottage.clock import SystemClock
@@ -7,7 +7,7 @@ from services.feynman.settings import FeynmanSettings
 
 
 def main() -> None:
-    settings = FeynmanSettings.load("feynman", "From market snapshots to physics states, once a second.")
+    settings = FeynmanSettings.load("feynman", "Computes physics states from market snapshots.")
     runner.run("feynman", FeynmanService(settings, SystemClock()), settings)
 
 

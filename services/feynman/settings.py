@@ -1,4 +1,4 @@
-"""Settings of feynman."""
+"""Settings of feynman, FEYNMAN_…"""
 
 from typing import Annotated
 
@@ -15,22 +15,22 @@ Interval = Annotated[float, Field(ge=0.01, le=60)]
 class FeynmanSettings(RedisSettings):
     model_config = SettingsConfigDict(env_prefix="FEYNMAN_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    tick_seconds: Interval = Field(1.0, description="snapshots are sampled this often")
+    tick_seconds: Interval = Field(1.0, description="seconds between two ticks, each of which samples all snapshots")
     window: Annotated[int, Field(ge=2, le=100_000)] = Field(1000, description="samples in the sliding window")
-    symbols: Symbols = Field((), description="comma-separated; empty: all that have a snapshot")
-    shard: str = Field("0/1", description="i/n: the i-th of n parts of the symbols, counted from 0")
-    discovery_seconds: Interval = Field(5.0, description="new symbols are looked for this often")
-    heartbeat_seconds: Interval = Field(1.0, description="HEARTBEAT on the channel this often")
+    symbols: Symbols = Field((), description="comma-separated symbols; empty: all that have a snapshot")
+    shard: str = Field("0/1", description="i/n computes the i-th of n parts of the symbols, from 0")
+    discovery_seconds: Interval = Field(5.0, description="seconds between two searches for new symbols")
+    heartbeat_seconds: Interval = Field(1.0, description="seconds between two HEARTBEATs on the channel")
     lease_seconds: Annotated[float, Field(ge=0.2, le=60)] = Field(
-        5.0, description="a writer that is silent for so long may be replaced"
+        5.0, description="a standby takes over when the lease was not renewed for so many seconds"
     )
-    forget_seconds: Seconds = Field(3600.0, description="a symbol without a snapshot for so long is given up")
-    gap_seconds: Seconds = Field(60.0, description="no return is taken over a longer gap between two samples")
-    checkpoint_dir: str = Field("", description="folder that keeps the windows over a restart; empty: none does")
+    forget_seconds: Seconds = Field(3600.0, description="seconds without a snapshot until a symbol is forgotten")
+    gap_seconds: Seconds = Field(60.0, description="samples more than so many seconds apart give no return")
+    checkpoint_dir: str = Field("", description="folder of the checkpoints; empty: a restart loses the windows")
     checkpoint_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
-        60.0, description="samples that a killed process may lose, in seconds"
+        60.0, description="a killed process loses at most the samples of so many seconds"
     )
-    ops_port: Port = Field(9102, description="/healthz /readyz /status /metrics; 0 takes any free port")
+    ops_port: Port = Field(9102, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
 
     @field_validator("lease_seconds")
     @classmethod

@@ -1,4 +1,4 @@
-"""`python -m services.market`: one market, simulated or replayed, into Redis."""
+"""`python -m services.market` runs the market service."""
 
 from common import runner
 from services.market.service import MarketService
@@ -6,7 +6,7 @@ from services.market.settings import MarketSettings
 
 
 def main() -> None:
-    settings = MarketSettings.load("market", "Turns one source of market data into snapshots in Redis.")
+    settings = MarketSettings.load("market", "Writes market snapshots from a simulation or a recording to Redis.")
     runner.run("market", MarketService(settings), settings)
 
 

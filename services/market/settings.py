@@ -1,4 +1,4 @@
-"""Settings of the market service: MARKET_…"""
+"""Settings of the market service, MARKET_…"""
 
 from typing import Annotated, Literal
 
@@ -13,30 +13,30 @@ from cottage.errors import InvalidName
 class MarketSettings(RedisSettings):
     model_config = SettingsConfigDict(env_prefix="MARKET_")
 
-    ops_port: Port = Field(9101, description="/healthz /readyz /status /metrics; 0 takes any free port")
+    ops_port: Port = Field(9101, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
     source: Literal["simulate", "replay", "live"] = Field(
         "simulate", description="where the market comes from: simulate, replay, or live (with a later version)"
     )
     symbols: Symbols = Field(
-        (), description="comma-separated; empty: a set of its own for simulate, all of the file for replay"
+        (), description="comma-separated symbols; empty: nine of its own for simulate, all of the file for replay"
     )
     # With 14 every regime shows early and stays, also to a reader that begins late or misses steps.
     seed: Annotated[int, Field(ge=0)] = Field(14, description="simulate: the same seed gives the same series")
     interval_seconds: Annotated[Seconds, Field(ge=0.01, le=10)] = Field(
-        1.0, description="simulate: time between two prices"
+        1.0, description="simulate: seconds between two prices of a symbol"
     )
     # Without a default to validate, what replay needs would not be asked for where it is not set.
     file: str = Field("", validate_default=True, description="replay: a CSV file of trades or bars, also .gz")
     speed: Annotated[float, Field(ge=0.001, le=100_000, allow_inf_nan=False)] = Field(
-        1.0, description="replay: seconds of the recording in one second"
+        1.0, description="replay: how many seconds of the recording pass in one second"
     )
     loop: bool = Field(False, description="replay: true starts over at the end of the file, as a new session")
     feed: str = Field(
-        "", description="ID in market:feed:ID, for several feeds on one Redis; empty: the source's name in capitals"
+        "", description="ID of this feed in market:feed:ID, of its own on each Redis; empty: the source in capitals"
     )
 
     feed_seconds: Annotated[Seconds, Field(ge=0.1, le=60)] = Field(
-        5.0, description="market:feed:ID lives for so long, and is renewed five times meanwhile"
+        5.0, description="market:feed:ID expires after so many seconds; it is renewed five times in that time"
     )
 
     @field_validator("source")

@@ -1,4 +1,4 @@
-"""`python -m services.physics`: the only wiring of the physics API."""
+"""`python -m services.physics` runs the physics API."""
 
 from common import runner
 from cottage.clock import SystemClock
@@ -7,7 +7,7 @@ from services.physics.settings import PhysicsSettings
 
 
 def main() -> None:
-    settings = PhysicsSettings.load("physics", "Physics states, regimes and market snapshots over HTTP.")
+    settings = PhysicsSettings.load("physics", "Serves physics states, regimes and market snapshots over HTTP.")
     runner.run("physics", PhysicsService(settings, SystemClock()), settings)
 
 

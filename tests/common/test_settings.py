@@ -219,12 +219,12 @@ def test_words_are_flags_without_a_value_and_no_settings(
 ) -> None:
     words = {"ask": "ask instead, 100% sure", "all": "all of it"}
     monkeypatch.setenv("TINY_ASK", "true")
-    assert TinySettings.load_with_words("tiny", "Does little.", words, [])[1] == frozenset()
-    settings, said = TinySettings.load_with_words("tiny", "Does little.", words, ["--ask", "--port", "7"])
+    assert TinySettings.load_with_switches("tiny", "Does little.", words, [])[1] == frozenset()
+    settings, said = TinySettings.load_with_switches("tiny", "Does little.", words, ["--ask", "--port", "7"])
     assert (settings.port, set(said)) == (7, {"ask"})
     capsys.readouterr()
     with pytest.raises(SystemExit):
-        TinySettings.load_with_words("tiny", "Does little.", words, ["--help"])
+        TinySettings.load_with_switches("tiny", "Does little.", words, ["--help"])
     told = capsys.readouterr().out
     assert "--ask " in told
     assert "ask instead, 100% sure" in told
