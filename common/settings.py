@@ -17,8 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cottage import __version__, keys
-from cottage.errors import CottageError, InvalidName
-from cottage.urls import redacted
+from cottage.freshness import Thresholds
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -27,10 +26,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 def _symbols(value: object) -> object:
     if not isinstance(value, str):
         return value
-    try:
-        return tuple(keys.symbol(part.strip()) for part in value.split(",") if part.strip())
-    except InvalidName as error:
-        raise ValueError(str(error)) from error
+    return tuple(keys.symbol(part.strip()) for part in value.split(",") if part.strip())
 
 
 Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
@@ -94,7 +90,7 @@ class ServiceSettings(BaseSettings):
 
 
 class FreshnessSettings(ServiceSettings):
-    """The settings of every service that assesses freshness; each adds its own `silence_seconds`."""
+    """The settings of every service that assesses freshness."""
 
     stale_seconds: Seconds = Field(
         10.0, validation_alias="STALE_SECONDS", description="a state is stale when its newest sample is this old"
@@ -102,6 +98,10 @@ class FreshnessSettings(ServiceSettings):
     expired_seconds: Seconds = Field(
         60.0, validation_alias="EXPIRED_SECONDS", description="it is expired at this age, or after so much silence"
     )
+    silence_seconds: Seconds = Field(3.0, description="seconds of silence after which a hop counts as broken")
+
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.stale_seconds, self.expired_seconds, self.silence_seconds)
 
 
 class RedisSettings(ServiceSettings):
@@ -179,6 +179,3 @@ def _misspelt(cls: type[ServiceSettings], environment: Mapping[str, str]) -> lis
 def _exit(service: str, why: str) -> NoReturn:
     sys.stderr.write(f"{service}: {why}\n")
     raise SystemExit(2)
-
-
-__all__ = ["CottageError", "Port", "RedisSettings", "Seconds", "ServiceSettings", "Symbols", "redacted"]

@@ -4,19 +4,20 @@ Exit status 0: asked to stop; 1: it could not start; 2: a setting is wrong.
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
 from collections.abc import Mapping
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 from common import logs
-from common.settings import redacted
 from cottage.clock import SystemClock
 from cottage.errors import CottageError, SettingsError
+from cottage.urls import redacted
 from deploy.console import mute, say_event, say_plain
+from deploy.health import ask
 from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
 from deploy.run_directory import only_run, remove_urls, run_folder, write_urls
 from deploy.run_plan import LOCAL, RunPlan, ServicePlan, make_plan
@@ -128,23 +129,13 @@ def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
 
 def _service(plan: ServicePlan) -> Child:
     async def not_ready() -> str | None:
-        status, text = await _ask(*plan.ops, "/readyz")
-        return None if status == 200 else text
+        answer = await asyncio.to_thread(ask, *plan.ops, "/readyz", timeout=1.0)
+        if answer is None:
+            return "its ops port does not answer yet"
+        status, text = answer
+        return None if status == HTTPStatus.OK else text
 
     return Child(plan.name, plan.command, plan.environment, not_ready)
-
-
-async def _ask(host: str, port: int, path: str) -> tuple[int, str]:
-    """(status, text) of one GET; status 0 where nobody answers within a second."""
-    try:
-        async with asyncio.timeout(1.0):
-            reader, writer = await asyncio.open_connection(host, port)
-            with contextlib.closing(writer):
-                writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-                answer = (await reader.read(65_536)).decode(errors="replace")
-        return int(answer.split(None, 2)[1]), answer.partition("\r\n\r\n")[2].strip()
-    except (OSError, TimeoutError, ValueError, IndexError):
-        return 0, "its ops port does not answer yet"
 
 
 def _stop_on_signals(stopping: asyncio.Event, supervisor: Supervisor) -> None:

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from common.settings import redacted
 from cottage.errors import SettingsError
+from cottage.urls import redacted
 from deploy.run_directory import read_urls, run_folder
 
 # Containers with Python that reach Redis, the least busy first.

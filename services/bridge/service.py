@@ -16,7 +16,6 @@ from common.fanout.last_value_cache import Entry
 from common.fanout.limits import Limits
 from common.fanout.server import FanoutServer
 from common.ops import listening_socket
-from common.settings import redacted
 from cottage import keys
 from cottage.cancellation import background
 from cottage.clock import Clock, from_iso
@@ -29,6 +28,7 @@ from cottage.messages import MAX_BYTES, Heartbeat, PhysicsUpdate, parse_state_up
 from cottage.redis import Client
 from cottage.state import PhysicsState
 from cottage.store import PhysicsStates, batches, scan
+from cottage.urls import redacted
 from cottage.version import check_epoch
 from services.bridge import metrics
 from services.bridge.freshness_monitor import FreshnessMonitor

@@ -6,11 +6,10 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from common.settings import FreshnessSettings, Port, RedisSettings, Seconds
-from cottage.freshness import Thresholds
 
 
 class BridgeSettings(RedisSettings, FreshnessSettings):
-    model_config = SettingsConfigDict(env_prefix="BRIDGE_", extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix="BRIDGE_")
 
     host: str = Field("127.0.0.1", description="address that broadcasters connect to")
     port: Port = Field(8766, description="port that broadcasters connect to")
@@ -24,6 +23,3 @@ class BridgeSettings(RedisSettings, FreshnessSettings):
         3.0, description="after so many seconds of silence the subscription is tested with a PING"
     )
     heartbeat_seconds: Seconds = Field(1.0, description="seconds between two HEARTBEATs to each broadcaster")
-
-    def thresholds(self) -> Thresholds:
-        return Thresholds(self.stale_seconds, self.expired_seconds, self.silence_seconds)

@@ -8,7 +8,6 @@ from pydantic_settings import SettingsConfigDict
 from common.fanout.frames import CLOSE_SECONDS
 from common.fanout.limits import Limits
 from common.settings import FreshnessSettings, Port, Seconds
-from cottage.freshness import Thresholds
 from cottage.protocol import Grant
 from cottage.urls import websocket
 
@@ -16,9 +15,7 @@ Limit = Annotated[int, Field(ge=0)]
 
 
 class BroadcasterSettings(FreshnessSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="BROADCASTER_", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix="BROADCASTER_")
 
     host: str = Field("127.0.0.1", description="address that clients connect to, also for the web page")
     port: Port = Field(8765, description="port that clients connect to, also for the web page")
@@ -77,9 +74,6 @@ class BroadcasterSettings(FreshnessSettings):
     def spread(self) -> float:
         """Seconds over which clients are closed. The last one still has CLOSE_SECONDS to answer within the drain."""
         return max(0.0, min(self.close_spread_seconds, self.drain_seconds - CLOSE_SECONDS - 0.5))
-
-    def thresholds(self) -> Thresholds:
-        return Thresholds(self.stale_seconds, self.expired_seconds, self.silence_seconds)
 
     @field_validator("bridge_url")
     @classmethod

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from common import logs
-from common.settings import redacted
 from cottage import keys
 from cottage.cancellation import background
 from cottage.clock import Clock, Tick, iso_millis, ticks
@@ -19,6 +18,7 @@ from cottage.messages import Heartbeat
 from cottage.redis import Client, connect
 from cottage.redis.outage import RedisOutage
 from cottage.store import MarketSnapshots
+from cottage.urls import redacted
 from cottage.version import Version
 from services.feynman import metrics
 from services.feynman.checkpointer import Checkpointer

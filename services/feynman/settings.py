@@ -7,13 +7,12 @@ from pydantic_settings import SettingsConfigDict
 
 from common.settings import Port, RedisSettings, Seconds, Symbols
 from cottage import keys
-from cottage.errors import InvalidName
 
 Interval = Annotated[float, Field(ge=0.01, le=60)]
 
 
 class FeynmanSettings(RedisSettings):
-    model_config = SettingsConfigDict(env_prefix="FEYNMAN_", extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix="FEYNMAN_")
 
     tick_seconds: Interval = Field(1.0, description="seconds between two ticks, each of which samples all snapshots")
     window: Annotated[int, Field(ge=2, le=100_000)] = Field(1000, description="samples in the sliding window")
@@ -44,8 +43,5 @@ class FeynmanSettings(RedisSettings):
     @field_validator("shard")
     @classmethod
     def _shard(cls, text: str) -> str:
-        try:
-            keys.shard(text)
-        except InvalidName as error:
-            raise ValueError(str(error)) from error
+        keys.shard(text)
         return text

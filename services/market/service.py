@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.logs import get_logger
-from common.settings import redacted
 from cottage.backoff import Backoff
 from cottage.cancellation import background
 from cottage.clock import Clock, SystemClock, iso_millis, ticks
@@ -14,6 +13,7 @@ from cottage.redis import Client, connect
 from cottage.redis.outage import RedisOutage
 from cottage.snapshot import MarketSnapshot
 from cottage.store import MarketFeeds, MarketSnapshots
+from cottage.urls import redacted
 from services.market import metrics
 from services.market.conflating_queue import ConflatingQueue
 from services.market.settings import MarketSettings

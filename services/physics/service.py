@@ -5,12 +5,12 @@ from typing import Any
 
 from common import logs
 from common.ops import listening_socket, serve_asgi
-from common.settings import redacted
 from cottage.cancellation import background
 from cottage.clock import Clock
 from cottage.reader.physics_reader import PhysicsReader
 from cottage.redis import connect
 from cottage.store import MarketSnapshots
+from cottage.urls import redacted
 from services.physics import api, metrics
 from services.physics.settings import PhysicsSettings
 

@@ -7,7 +7,6 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from common.settings import FreshnessSettings, Port, RedisSettings, Seconds
-from cottage.freshness import Thresholds
 
 
 def _origins(value: object) -> object:
@@ -22,18 +21,14 @@ def _origins(value: object) -> object:
 
 
 class PhysicsSettings(RedisSettings, FreshnessSettings):
-    model_config = SettingsConfigDict(env_prefix="PHYSICS_", extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix="PHYSICS_")
 
     host: str = Field("127.0.0.1", description="address that the HTTP API listens on")
     port: Port = Field(8001, description="port of the HTTP API")
     ops_port: Port = Field(9103, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
     timeout_seconds: Seconds = Field(1.0, description="seconds that one query to Redis may take")
-    silence_seconds: Seconds = Field(3.0, description="seconds of silence after which a hop counts as broken")
     # Closed by default: any web page that its user opens could otherwise read what this machine watches.
     # Pages have the WebSocket; a notebook in a browser gets its origin listed here.
     origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         (), description="web origins whose pages may read the API (CORS), comma-separated; * is all, empty is none"
     )
-
-    def thresholds(self) -> Thresholds:
-        return Thresholds(self.stale_seconds, self.expired_seconds, self.silence_seconds)
