@@ -15,7 +15,6 @@ Each has a `code` for programs:
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -36,38 +35,29 @@ class Refusal(Exception):
         super().__init__(detail)
         self.status = status
         self.code = code
-        self.detail = detail
 
 
 def install(app: FastAPI) -> None:
-    """Answer each of these exceptions with a problem."""
+    """Answer every exception with a problem."""
+    for kind in (Refusal, InvalidName, StateUnavailable, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _answer)
 
-    async def refused(request: Request, error: Any) -> Response:
-        return problem(request, error.status, error.code, error.detail)
 
-    async def bad_symbol(request: Request, error: Any) -> Response:
-        return problem(request, 400, "bad_symbol", str(error))
-
-    async def unavailable(request: Request, error: Any) -> Response:
-        return problem(request, 503, "unavailable", str(error))
-
-    async def invalid(request: Request, error: Any) -> Response:
-        complaints = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        return problem(request, 422, "bad_parameter", "; ".join(complaints))
-
-    async def by_framework(request: Request, error: Any) -> Response:
-        detail = f"{request.method} {request.url.path}"[:200]
-        return problem(request, error.status_code, _code(error.status_code), detail, error.headers)
-
-    async def crashed(request: Request, _error: Any) -> Response:
-        return problem(request, 500, _code(500), "a fault of this service; its log says more")
-
-    app.add_exception_handler(Refusal, refused)
-    app.add_exception_handler(InvalidName, bad_symbol)
-    app.add_exception_handler(StateUnavailable, unavailable)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, by_framework)
-    app.add_exception_handler(Exception, crashed)
+async def _answer(request: Request, error: Exception) -> Response:
+    match error:
+        case Refusal(status=status, code=code):
+            return problem(request, status, code, str(error))
+        case InvalidName():
+            return problem(request, 400, "bad_symbol", str(error))
+        case StateUnavailable():
+            return problem(request, 503, "unavailable", str(error))
+        case RequestValidationError():
+            complaints = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+            return problem(request, 422, "bad_parameter", "; ".join(complaints))
+        case HTTPException(status_code=status, headers=headers):
+            detail = f"{request.method} {request.url.path}"[:200]
+            return problem(request, status, _code(status), detail, headers)
+    return problem(request, 500, _code(500), "a fault of this service; its log says more")
 
 
 def problem(
