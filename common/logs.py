@@ -15,8 +15,6 @@ import structlog
 
 from cottage import log as library
 
-BoundLogger = structlog.stdlib.BoundLogger
-
 
 def get_logger(**fields: Any) -> Any:
     """A logger whose lines all have these fields."""

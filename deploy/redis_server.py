@@ -307,18 +307,3 @@ def answers(host: str, port: int) -> bool:
     except OSError:
         return False
     return answer.startswith((b"+PONG", b"-NOAUTH", b"-NOPERM", b"-MISCONF"))
-
-
-__all__ = [
-    "RunningServer",
-    "Server",
-    "ServerError",
-    "answers",
-    "data_folder",
-    "find_server",
-    "find_servers",
-    "free_port",
-    "fresh_log",
-    "server_command",
-    "start",
-]

@@ -107,10 +107,9 @@ class Reader:
 
     def _command(self) -> list[bytes] | None:
         """The next one; None at the end of the file."""
-        head = self._file.readline(32)
+        head = self._line()
         if not head:
             return None
-        self._offset += len(head)
         arguments = []
         for _ in range(self._number(head, b"*", 1)):
             length = self._number(self._line(), b"$", 0)

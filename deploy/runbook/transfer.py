@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cottage.redis import BlockingClient, connect_blocking
+from cottage.store import batches
 from deploy.redis_server import Server, ServerError, find_servers, free_port, start
 from deploy.runbook.dump import BadDump, Command, Reader, Summary, check, write
 from deploy.runbook.key_reader import KeyReader
@@ -115,7 +116,8 @@ def import_from(client: BlockingClient, file: BinaryIO, commands: int | None = N
         result.commands += len(part)
         progress(result.commands, commands)
     result.keys = len(keys)
-    result.missing = result.keys - _existing(client, sorted(keys))
+    existing = sum(int(client.exists(*part)) for part in batches(sorted(keys)))
+    result.missing = result.keys - existing
     result.evicted = client.info("stats")["evicted_keys"] - evicted
     _list_errors(result.errors)
     return result
@@ -136,12 +138,6 @@ def _parts(commands: Reader) -> Iterator[list[Command]]:
 
 def _key(command: Command) -> bytes:
     return command[2] if command[0].upper() == b"XGROUP" else command[1]
-
-
-def _existing(client: BlockingClient, keys: Sequence[bytes]) -> int:
-    return sum(
-        int(client.exists(*keys[first : first + COMMANDS_AT_ONCE])) for first in range(0, len(keys), COMMANDS_AT_ONCE)
-    )
 
 
 @contextlib.contextmanager

@@ -15,15 +15,12 @@ class ConflatingQueue:
 
     def __init__(self) -> None:
         self._waiting: dict[str, MarketSnapshot] = {}
-        self._closed = False
+        self.closed = False
+        """Nothing more will be put into it."""
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
 
     def put(self, snapshots: Sequence[MarketSnapshot]) -> int:
         """Add snapshots that have just happened; returns how many waiting ones they replace."""
@@ -46,11 +43,11 @@ class ConflatingQueue:
         await self._changed.wait()
         batch = list(self._waiting.values())
         self._waiting.clear()
-        if not self._closed:
+        if not self.closed:
             self._changed.clear()
         return batch
 
     def close(self) -> None:
         """Say that nothing more will be put into it."""
-        self._closed = True
+        self.closed = True
         self._changed.set()
