@@ -12,15 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import cast
 
 from cottage import keys
 from cottage.cli import exit_status
 from cottage.cli.print_state import print_stored
 from cottage.errors import SettingsError
-from cottage.redis import connect_blocking
+from cottage.redis import COMMAND_SECONDS, BlockingClient, connect_blocking
 from deploy.runbook import inspection
 from deploy.runbook.dump import check
 from deploy.runbook.key_reader import all_keys
@@ -41,94 +40,93 @@ def _run(given: argparse.Namespace) -> int:
     say(f"target: {target}")
     if isinstance(target, InContainer):
         return _in_container(target, given)
-    return cast("Command", given.run)(target.url, given)
+    run: Command = given.run
+    return run(target.url, given) or 0
 
 
-Command = Callable[[str, argparse.Namespace], int]
+Command = Callable[[str, argparse.Namespace], int | None]
+"""Works on the Redis at a URL. It returns the exit status; None is 0."""
 
 
-def _state(url: str, given: argparse.Namespace) -> int:
+def _with_client(
+    work: Callable[[BlockingClient, argparse.Namespace], int | None], timeout: float = COMMAND_SECONDS
+) -> Command:
+    """A command that works through one connection, on which an answer may take `timeout` seconds."""
+
+    def run(url: str, given: argparse.Namespace) -> int | None:
+        with connect_blocking(url, timeout=timeout) as client:
+            return work(client, given)
+
+    return run
+
+
+def _state(url: str, given: argparse.Namespace) -> None:
     print_stored(url, [given.symbol])
-    return 0
 
 
-def _keys(url: str, given: argparse.Namespace) -> int:
-    with connect_blocking(url) as client:
-        names = all_keys(client, given.pattern)
-    for name in names:
-        print(name.decode(errors="backslashreplace"))
-    say(f"{len(names):,} keys")
-    return 0
-
-
-def _watch(url: str, _given: argparse.Namespace) -> int:
+def _watch(url: str, _given: argparse.Namespace) -> None:
     asyncio.run(inspection.watch(url, keys.STATE_UPDATE, _print_now))
 
 
-def _monitor(url: str, _given: argparse.Namespace) -> int:
-    with connect_blocking(url, timeout=FOREVER_SECONDS) as client:
-        for line in inspection.commands(client):
-            _print_now(line)
-    return 0
+def _keys(client: BlockingClient, given: argparse.Namespace) -> None:
+    names = all_keys(client, given.pattern)
+    for name in names:
+        print(name.decode(errors="backslashreplace"))
+    say(f"{len(names):,} keys")
 
 
-def _stats(url: str, _given: argparse.Namespace) -> int:
-    with connect_blocking(url) as client:
-        print(*inspection.stats(client), sep="\n")
-    return 0
+def _monitor(client: BlockingClient, _given: argparse.Namespace) -> None:
+    for line in inspection.commands(client):
+        _print_now(line)
 
 
-def _slowlog(url: str, _given: argparse.Namespace) -> int:
-    with connect_blocking(url) as client:
-        lines = list(inspection.slow_commands(client))
+def _stats(client: BlockingClient, _given: argparse.Namespace) -> None:
+    print(*inspection.stats(client), sep="\n")
+
+
+def _slowlog(client: BlockingClient, _given: argparse.Namespace) -> None:
+    lines = list(inspection.slow_commands(client))
     print(*lines or ["no command took longer than the server's slowlog-log-slower-than"], sep="\n")
+
+
+def _delete(client: BlockingClient, given: argparse.Namespace) -> int:
+    names = all_keys(client, given.pattern)
+    say(f"{len(names):,} keys match {given.pattern}")
+    if given.count or not names:
+        return 0
+    if not _agreed(given, f"delete these {len(names):,} keys"):
+        return 1
+    say(f"deleted {inspection.delete(client, names):,} keys")
     return 0
 
 
-def _delete(url: str, given: argparse.Namespace) -> int:
-    with connect_blocking(url) as client:
-        names = all_keys(client, given.pattern)
-        say(f"{len(names):,} keys match {given.pattern}")
-        if given.count or not names:
-            return 0
-        if not _agreed(given, f"delete these {len(names):,} keys"):
-            return 1
-        say(f"deleted {inspection.delete(client, names):,} keys")
+def _flush(client: BlockingClient, given: argparse.Namespace) -> int:
+    count = inspection.count_all(client)
+    say(f"it holds {count:,} keys")
+    if given.count:
+        return 0
+    if not _agreed(given, f"delete all {count:,} keys"):
+        return 1
+    client.flushall()
+    say("everything is deleted")
     return 0
 
 
-def _flush(url: str, given: argparse.Namespace) -> int:
-    with connect_blocking(url, timeout=READ_SECONDS) as client:
-        count = inspection.count_all(client)
-        say(f"it holds {count:,} keys")
-        if given.count:
-            return 0
-        if not _agreed(given, f"delete all {count:,} keys"):
-            return 1
-        client.flushall()
-        say("everything is deleted")
-    return 0
-
-
-def _export(url: str, given: argparse.Namespace) -> int:
-    with connect_blocking(url, timeout=READ_SECONDS) as client:
-        if given.file == "-":
-            summary, failed = export_to(client, sys.stdout.buffer)
-        else:
-            with whole_file(Path(given.file)) as file:
-                summary, failed = export_to(client, file)
-    where = "" if given.file == "-" else f" to {given.file}"
+def _export(client: BlockingClient, given: argparse.Namespace) -> int:
+    to_stdout = given.file == "-"
+    with nullcontext(sys.stdout.buffer) if to_stdout else whole_file(Path(given.file)) as file:
+        summary, failed = export_to(client, file)
+    where = "" if to_stdout else f" to {given.file}"
     say(f"exported {summary.keys:,} keys{where}, {failed:,} failed")
     return 1 if failed else 0
 
 
-def _import(url: str, given: argparse.Namespace) -> int:
-    with connect_blocking(url, timeout=READ_SECONDS) as client:
-        if given.file == "-":  # the other side has checked it, and its end is checked here
-            result = import_from(client, sys.stdin.buffer)
-        else:
-            with commands_of(Path(given.file)) as (file, summary):
-                result = import_from(client, file, summary.commands)
+def _import(client: BlockingClient, given: argparse.Namespace) -> int:
+    if given.file == "-":  # the other side has checked it, and its end is checked here
+        result = import_from(client, sys.stdin.buffer)
+    else:
+        with commands_of(Path(given.file)) as (file, summary):
+            result = import_from(client, file, summary.commands)
     say(f"imported {result.keys:,} keys with {result.commands:,} commands, {result.failed:,} of them failed")
     if result.missing:
         say(f"{result.missing:,} of them are not there now: their time was over, or somebody took them")
@@ -151,13 +149,12 @@ def _in_container(target: InContainer, given: argparse.Namespace) -> int:
         with commands_of(Path(given.file)) as (commands, _summary):
             return subprocess.run(target.command(["import", "-"]), stdin=commands, check=False).returncode
     arguments = [name, *(getattr(given, option) for option in ("symbol", "pattern") if hasattr(given, option))]
-    if name in ("delete", "flush") and not given.yes:
-        counted = subprocess.run(
-            target.command([*arguments, "--count"]), stdin=subprocess.DEVNULL, check=False
-        ).returncode
-        if counted or not _agreed(given, "delete them"):
-            return counted or 1
     if name in ("delete", "flush"):
+        if not given.yes:
+            command = target.command([*arguments, "--count"])
+            counted = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+            if counted or not _agreed(given, "delete them"):
+                return counted or 1
         arguments.append("--yes")
     if name in ("watch", "monitor"):
         # Nothing tells a process in a container that its caller is gone but the end of its input.
@@ -217,20 +214,23 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     add("state", _state, "the physics state of one symbol").add_argument("symbol", nargs="?", default="")
-    add("keys", _keys, "all keys that match").add_argument("pattern", nargs="?", default="*")
-    for name, run in (("watch", _watch), ("monitor", _monitor)):
-        command = add(name, run, "messages on state_update" if name == "watch" else "every command")
+    add("keys", _with_client(_keys), "all keys that match").add_argument("pattern", nargs="?", default="*")
+    watch = add("watch", _watch, "messages on state_update")
+    monitor = add("monitor", _with_client(_monitor, FOREVER_SECONDS), "every command")
+    for command in (watch, monitor):
         command.add_argument("--until-eof", action="store_true", help="end when standard input does")
-    add("stats", _stats, "memory, clients, operations, persistence")
-    add("slowlog", _slowlog, "the slowest commands")
-    delete = add("delete", _delete, "delete all keys that match")
+    add("stats", _with_client(_stats), "memory, clients, operations, persistence")
+    add("slowlog", _with_client(_slowlog), "the slowest commands")
+    delete = add("delete", _with_client(_delete), "delete all keys that match")
     delete.add_argument("pattern", nargs="?", default="")
-    flush = add("flush", _flush, "delete everything")
+    flush = add("flush", _with_client(_flush, READ_SECONDS), "delete everything")
     for command in (delete, flush):
         command.add_argument("--yes", action="store_true", help="do not ask")
         command.add_argument("--count", action="store_true", help="only say how many there are")
-    add("export", _export, "write all keys to a file").add_argument("file", nargs="?", default="")
-    add("import", _import, "read keys from such a file, or from an RDB").add_argument("file", nargs="?", default="")
+    export = add("export", _with_client(_export, READ_SECONDS), "write all keys to a file")
+    load = add("import", _with_client(_import, READ_SECONDS), "read keys from such a file, or from an RDB")
+    for command in (export, load):
+        command.add_argument("file", nargs="?", default="")
     return parser
 
 
