@@ -90,32 +90,15 @@ class KeyReader:
                     yield encode("HPEXPIREAT", key, end, "FIELDS", 1, field)
 
 
-def _string(key: bytes, content: bytes) -> Iterator[bytes]:
-    yield encode("SET", key, content)
+def _collection(command: str, key: bytes, elements: Iterable[Argument], at_once: int) -> Iterator[bytes]:
+    # Deleted first: importing twice must not double a list.
+    yield encode("DEL", key)
+    for part in batches(list(elements), at_once):
+        yield encode(command, key, *part)
 
 
-def _collection(command: str, *, pairs: bool = False) -> Rebuild:
-    def rebuild(key: bytes, content: Any) -> Iterator[bytes]:
-        # Deleted first: importing twice must not double a list.
-        yield encode("DEL", key)
-        elements: Sequence[Argument] = list(content)
-        for part in batches(elements, 2 * ELEMENTS_AT_ONCE if pairs else ELEMENTS_AT_ONCE):
-            yield encode(command, key, *part)
-
-    return rebuild
-
-
-def _hash(key: bytes, content: dict[bytes, bytes]) -> Iterable[bytes]:
-    return _collection("HSET", pairs=True)(key, chain.from_iterable(sorted(content.items())))
-
-
-def _set(key: bytes, content: set[bytes]) -> Iterable[bytes]:
-    return _collection("SADD")(key, sorted(content))
-
-
-def _sorted_set(key: bytes, content: list[tuple[bytes, float]]) -> Iterable[bytes]:
-    # Redis answers member and score, ZADD takes score and member. Python writes a float so that it reads the same.
-    return _collection("ZADD", pairs=True)(key, chain.from_iterable((score, member) for member, score in content))
+def _pairs(command: str, key: bytes, pairs: Iterable[tuple[Argument, Argument]]) -> Iterator[bytes]:
+    return _collection(command, key, chain.from_iterable(pairs), 2 * ELEMENTS_AT_ONCE)
 
 
 def _stream(key: bytes, content: Any) -> Iterator[bytes]:
@@ -141,11 +124,12 @@ _READ: dict[bytes, Callable[[bytes], Sequence[Argument]]] = {
     b"stream": lambda key: (b"XRANGE", key, "-", "+"),
 }
 _REBUILD: dict[bytes, Rebuild] = {
-    b"string": _string,
-    b"hash": _hash,
-    b"list": _collection("RPUSH"),
-    b"set": _set,
-    b"zset": _sorted_set,
+    b"string": lambda key, content: [encode("SET", key, content)],
+    b"hash": lambda key, content: _pairs("HSET", key, sorted(content.items())),
+    b"list": lambda key, content: _collection("RPUSH", key, content, ELEMENTS_AT_ONCE),
+    b"set": lambda key, content: _collection("SADD", key, sorted(content), ELEMENTS_AT_ONCE),
+    # Redis answers member and score, ZADD takes score and member. Python writes a float so that it reads the same.
+    b"zset": lambda key, content: _pairs("ZADD", key, ((score, member) for member, score in content)),
     b"stream": _stream,
 }
 
