@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from common.fanout.conflation import WRITE_BYTES, Backlog, Conflated, conflate, take_backlog
 from common.fanout.frames import text_frame
@@ -23,6 +23,9 @@ from cottage.events import Event, EventQueue
 from cottage.freshness import Freshness
 from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import ANYBODY, Code, Grant, Request, RequestRefused, Subscription
+
+if TYPE_CHECKING:
+    from common.fanout.group import Group
 
 MAX_REPLIES = 64
 """How many answers may wait for a client; one that asks for more and does not read them is closed."""
@@ -78,20 +81,6 @@ def frames(subscription: Subscription, payloads: Sequence[bytes]) -> bytes:
     return b"".join(map(text_frame, payloads))
 
 
-class SubscriberGroup(Protocol):
-    """The group that a session belongs to, as the session sees it."""
-
-    @property
-    def versions(self) -> int:
-        """How many versions were written so far to every session that had caught up."""
-
-    @property
-    def skipped(self) -> int:
-        """How many versions were left out before these."""
-
-    def lag_changed(self, session: "Session") -> None: ...
-
-
 @dataclass(slots=True, eq=False)
 class Session:
     """One connected client."""
@@ -105,7 +94,7 @@ class Session:
     """Everything was written and the connection takes writes: the group may write to it. Otherwise it lags."""
     events: EventQueue[bytes] = field(default_factory=EventQueue)
     """Frames of events that have not been sent yet."""
-    _group: SubscriberGroup | None = None
+    _group: "Group | None" = None
     _backlog: Backlog = field(default_factory=dict)
     """Symbols that changed while the session lagged."""
     _snapshot: dict[str, None] = field(default_factory=dict)
@@ -146,7 +135,7 @@ class Session:
     def subscribed_to(self, symbol: str) -> bool:
         return self.subscription.everything or symbol in self.subscription.named
 
-    def set_group(self, group: SubscriberGroup | None) -> None:
+    def set_group(self, group: "Group | None") -> None:
         """Called by a group when it takes in the session; with None when it gives it up."""
         self._count(+1)
         self._group = group
