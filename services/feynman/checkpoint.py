@@ -216,15 +216,11 @@ def _check_manifest(manifest: dict[str, Any], settings: Mapping[str, Any], now: 
 def _part(read_member: ReadMember, number: int, window: int) -> CheckpointPart:
     names = json.loads(read_member(f"{number}/{SYMBOLS}"))
     # Read whole, and so against its checksum, before anything is made of it.
-    arrays = {name: _array(read_member(f"{number}/{name}.npy")) for name in SAVED}
+    contents = {name: io.BytesIO(read_member(f"{number}/{name}.npy")) for name in SAVED}
+    arrays = {name: np.lib.format.read_array(content, allow_pickle=False) for name, content in contents.items()}
     part = CheckpointPart(names["symbols"], names["sources"], arrays)
     check(part, window)
     return part
-
-
-def _array(content: bytes) -> npt.NDArray[Any]:
-    array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    return array
 
 
 def check(part: CheckpointPart, window: int) -> None:
