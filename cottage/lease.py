@@ -106,7 +106,8 @@ class Lease:
         self._connections = 0
         self._held_on: int | None = None
         """On which connection the lease was taken; None once it is lost or in doubt."""
-        self._waiting_for: str | None = None
+        self.waiting_for: str | None = None
+        """Why the last `acquire` was refused; None where it was not."""
         self._one_at_a_time = asyncio.Lock()
         self._fenced_scripts: dict[str, Script] = {}
         self._client: Client
@@ -117,11 +118,6 @@ class Lease:
         if self._record is None or self._held_on != self._connections:
             return None
         return self._record.epoch
-
-    @property
-    def waiting_for(self) -> str | None:
-        """Why the last `acquire` was refused; None where it was not."""
-        return self._waiting_for
 
     async def __aenter__(self) -> Self:
         self._client = connect(self._url, timeout=self._timeout, on_connect=self._connected_anew)
@@ -253,9 +249,9 @@ class Lease:
         if refusal is None and self._record is not None:
             self._on_event("taken")
             log.info("lease_acquired", key=self._key, epoch=self._record.epoch)
-        elif refusal != self._waiting_for:
+        elif refusal != self.waiting_for:
             log.info("standby", reason=refusal)
-        self._waiting_for = refusal
+        self.waiting_for = refusal
 
 
 def _holder(record: bytes) -> str:

@@ -55,16 +55,9 @@ class Heartbeat:
 
     def to_bytes(self, timestamp: str) -> bytes:
         """The message, JSON. `timestamp`: its own as ISO 8601 text in UTC."""
-        return orjson.dumps(
-            {
-                "event": "HEARTBEAT",
-                "source": "feynman",
-                "timestamp": timestamp,
-                "epoch": self.version.epoch,
-                "seq": self.version.seq,
-                "data": {"shard": self.shard, "symbols": self.symbols, "written": self.written},
-            }
-        )
+        head = {"event": "HEARTBEAT", "source": "feynman", "timestamp": timestamp}
+        data = {"shard": self.shard, "symbols": self.symbols, "written": self.written}
+        return orjson.dumps({**head, **self.version._asdict(), "data": data})
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,10 @@ class StateClient:
         self._clock = clock
         self._silent = thresholds.silent
         self._replica = StateReplica(None if names is None or ALL in names else names, self._changed, thresholds)
+        self.states = self._replica.states
+        """The newest by symbol."""
+        self.missing = self._replica.missing
+        """Asked for by name, and without a state."""
         self._connection: ClientConnection | None = None
         self._fresh: dict[str, None] = {}
         """Symbols that changed since `changes` was asked last."""
@@ -91,15 +95,6 @@ class StateClient:
             following.cancel()
             await asyncio.wait((following,))
             client._replica.phase = Phase.CLOSED
-
-    @property
-    def states(self) -> dict[str, ReplicaState]:
-        """The newest by symbol."""
-        return self._replica.states
-
-    @property
-    def missing(self) -> set[str]:
-        return self._replica.missing
 
     @property
     def phase(self) -> Phase:

@@ -139,13 +139,11 @@ class Recording:
                 raise BadRow("encoding", "its first line has no end")
             if first.startswith(_UTF_16):
                 raise BadRow("encoding", "UTF-16")
-            header = _fields(first.removeprefix(_BOM))
+            return Columns(_fields(first.removeprefix(_BOM)))
         except BadRow as error:
             raise SourceError(
                 f"{self.path} is no CSV text in UTF-8 ({error.detail}): set MARKET_FILE to one"
             ) from None
-        try:
-            return Columns(header)
         except SourceError as error:
             raise SourceError(f"{self.path}: {error}") from None
 

@@ -31,7 +31,7 @@ from typing import Any, Self, TypeVar, overload
 
 from cottage.errors import RedisError
 from cottage.freshness import USUAL, Chain, Thresholds
-from cottage.reader.queries import Command, Queries, Query, ReaderCounts
+from cottage.reader.queries import Command, Queries, Query
 from cottage.reader.reading import Reading, Readings
 from cottage.redis import Asked, Client, connect, connect_asking
 from cottage.state import PhysicsState
@@ -48,6 +48,7 @@ class _Reader:
 
     def __init__(self, monotonic: Callable[[], float], thresholds: Thresholds) -> None:
         self._queries = Queries(monotonic, thresholds)
+        self.counts = self._queries.counts
 
     @property
     def problem(self) -> str | None:
@@ -64,10 +65,6 @@ class _Reader:
     def chain(self) -> Chain | None:
         """Writer and feeds as they were last seen; None where that is not known."""
         return self._queries.chain
-
-    @property
-    def counts(self) -> ReaderCounts:
-        return self._queries.counts
 
     @property
     def remembered(self) -> int:
@@ -144,19 +141,13 @@ class PhysicsReader(_Reader):
                 commands = next(query)
                 while True:
                     try:
-                        replies = await self._send(commands)
+                        replies = await _send(self._client, commands)
                     except RedisError as error:
                         commands = query.throw(error)
                     else:
                         commands = query.send(replies)
             except StopIteration as answered:
                 return answered.value  # type: ignore[no-any-return]  # a StopIteration's value has no type
-
-    async def _send(self, commands: list[Command]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute()
 
 
 class BlockingPhysicsReader(_Reader):
@@ -221,7 +212,7 @@ class BlockingPhysicsReader(_Reader):
                 commands = next(query)
             while True:
                 try:
-                    replies = self._send(commands)
+                    replies = _send(self._client, commands)
                 except RedisError as error:
                     with self._thinking:
                         commands = query.throw(error)
@@ -231,9 +222,10 @@ class BlockingPhysicsReader(_Reader):
         except StopIteration as answered:
             return answered.value  # type: ignore[no-any-return]  # a StopIteration's value has no type
 
-    def _send(self, commands: list[Command]) -> list[Any]:
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        replies: list[Any] = pipeline.execute()
-        return replies
+
+def _send(client: Client | Asked, commands: Iterable[Command]) -> Any:
+    """The replies to what is asked in one round trip; to be awaited where the client's methods are."""
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return pipeline.execute()

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from cottage.errors import MissingExtra
@@ -59,14 +59,7 @@ class Readings:
         except ModuleNotFoundError as error:
             raise MissingExtra("to_pandas() needs pandas: pip install 'curiosity-cottage[pandas]'") from error
         rows = [
-            {
-                **each.state.as_dict(),
-                "status": each.freshness.status,
-                "cause": each.freshness.cause,
-                "age": each.freshness.age,
-                "origin": each.origin,
-            }
-            for each in self.states.values()
+            {**each.state.as_dict(), **asdict(each.freshness), "origin": each.origin} for each in self.states.values()
         ]
         index = pandas.Index(list(self.states), name="symbol", dtype=object)
         frame = pandas.DataFrame(rows, index=index, columns=list(COLUMNS))

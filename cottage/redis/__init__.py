@@ -16,7 +16,6 @@ from cottage.redis.client import BATCH, BlockingClient, Client, Script, translat
 from cottage.redis.connecting import COMMAND_SECONDS, Asked, connect, connect_asking, connect_blocking
 from cottage.redis.pubsub import ChannelSubscription, subscribe
 from cottage.redis.slots import Command
-from cottage.redis.topology import topology
 
 __all__ = [
     "BATCH",
@@ -31,6 +30,5 @@ __all__ = [
     "connect_asking",
     "connect_blocking",
     "subscribe",
-    "topology",
     "translated",
 ]

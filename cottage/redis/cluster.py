@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import redis.asyncio
 
 from cottage.errors import RedisError, RedisUnavailable
-from cottage.redis.client import BlockingClient, Client, Script, blocking_bulk
+from cottage.redis.client import BlockingClient, Client, blocking_bulk
 from cottage.redis.router import Answers, Rounds, Router
 from cottage.redis.slots import Address, Command, name_of, raise_first
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 class ClusterClient(Client):
-    """Made by `connect`. `make` gives the client of a node. Nodes are asked at the same time."""
+    """Made by `connect`. `make` gives the client of a node by its host and port. Nodes are asked at the same time."""
 
     spread = True
 
-    def __init__(self, seeds: Sequence[Address], make: Callable[[Address], Client]) -> None:
+    def __init__(self, seeds: Sequence[Address], make: Callable[[str, int], Client]) -> None:
         # Its own pool is never used: it is what a client must have.
         super().__init__(connection_pool=redis.asyncio.ConnectionPool())
         self._make = make
@@ -67,9 +67,6 @@ class ClusterClient(Client):
 
         return ClusterPipeline(execute)
 
-    def register_script(self, script: Any) -> Script:  # type: ignore[override]  # as in Client
-        return Script(self, script)
-
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         nodes, self._nodes = self._nodes, {}
         await asyncio.gather(*(node.aclose() for node in nodes.values()))
@@ -93,14 +90,14 @@ class ClusterClient(Client):
 
     def _node(self, address: Address) -> Client:
         if address not in self._nodes:
-            self._nodes[address] = self._make(address)
+            self._nodes[address] = self._make(*address)
         return self._nodes[address]
 
 
 class BlockingClusterClient:
     """What a reader without an event loop asks of a cluster. Made by `connect_asking`. Threads may share it."""
 
-    def __init__(self, seeds: Sequence[Address], make: Callable[[Address], BlockingClient]) -> None:
+    def __init__(self, seeds: Sequence[Address], make: Callable[[str, int], BlockingClient]) -> None:
         self._make = make
         self._nodes: dict[Address, BlockingClient] = {}
         self._router = Router(seeds)
@@ -125,7 +122,7 @@ class BlockingClusterClient:
 
     def _answer(self, address: Address, commands: list[Command]) -> list[Any] | RedisError:
         if address not in self._nodes:
-            self._nodes[address] = self._make(address)
+            self._nodes[address] = self._make(*address)
         try:
             return blocking_bulk(self._nodes[address], commands)
         except RedisError as error:

@@ -1,7 +1,7 @@
 """From a REDIS_URL to a client of what stands behind it. The one place that knows every topology."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 import redis.asyncio.sentinel
@@ -14,7 +14,6 @@ from cottage.errors import SettingsError
 from cottage.redis.client import BlockingClient, Client
 from cottage.redis.cluster import BlockingClusterClient, ClusterClient
 from cottage.redis.library import connection_options
-from cottage.redis.slots import Address
 from cottage.redis.topology import Topology, topology
 
 CONNECT_SECONDS = 5.0
@@ -28,16 +27,10 @@ _BlockingSentinel: Any = redis.sentinel.Sentinel
 
 Kind = type[Client] | type[BlockingClient]
 C = TypeVar("C", Client, BlockingClient)
+Asked = BlockingClient | BlockingClusterClient
+"""What a reader without an event loop has, by the topology. Commands go to it in pipelines."""
 
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
-
-
-class Asked(Protocol):
-    """What a reader without an event loop needs of a client, whatever the topology."""
-
-    def pipeline(self, transaction: bool = True) -> Any: ...
-
-    def close(self) -> None: ...
 
 
 def connect(
@@ -57,7 +50,7 @@ def connect(
     behind = topology(url)
     options = _options(Client, url, timeout, behind)
     if behind.kind == "cluster":
-        return ClusterClient(behind.addresses, lambda address: Client(**_at(address), **options))
+        return ClusterClient(behind.addresses, lambda host, port: Client(host=host, port=port, **options))
     if on_connect is not None:
 
         async def connected(connection: Any) -> None:
@@ -90,7 +83,7 @@ def connect_asking(url: str, *, timeout: float = COMMAND_SECONDS) -> Asked:
     if behind.kind != "cluster":
         return connect_blocking(url, timeout=timeout)
     options = _options(BlockingClient, url, timeout, behind)
-    return BlockingClusterClient(behind.addresses, lambda address: BlockingClient(**_at(address), **options))
+    return BlockingClusterClient(behind.addresses, lambda host, port: BlockingClient(host=host, port=port, **options))
 
 
 def _of_master(
@@ -108,10 +101,6 @@ def _of_master(
     except (TypeError, ValueError) as error:
         raise SettingsError(f"REDIS_URL: {error}") from error
     return cast("C", client), None
-
-
-def _at(address: Address) -> dict[str, Any]:
-    return {"host": address[0], "port": address[1]}
 
 
 def _usual(client: Kind, timeout: float) -> dict[str, Any]:

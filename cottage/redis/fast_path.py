@@ -5,7 +5,7 @@ connection's `_reader`, `_writer` and `_parser.parse_error`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from cottage.redis.slots import Command, raise_first
 MOST_HELD_BYTES = 2**20
 """Of messages that wait to be taken. Reading stops then, and Redis cuts a subscriber off that does not go on."""
 _READ_BYTES = 2**16
+_pack = cast("Callable[[Sequence[Any]], bytes]", hiredis.pack_command)  # its stub knows one word only
 _MORE = object()  # what the parser gives where a reply is not whole yet
 
 
@@ -29,11 +30,6 @@ def _reply_reader(connection: Any) -> hiredis.Reader:
     return hiredis.Reader(
         protocolError=InvalidResponse, replyError=connection._parser.parse_error, notEnoughData=_MORE
     )
-
-
-def _pack(command: Iterable[Any]) -> bytes:
-    packed: bytes = cast("Callable[[Any], bytes]", hiredis.pack_command)(command)  # its stub knows one word only
-    return packed
 
 
 async def _drop(connection: Any) -> None:
@@ -112,10 +108,6 @@ class RawStream(Stream, asyncio.Protocol):
         self._held_bytes = 0
         self.data_received(bytes(connection._reader._buffer))  # read already, though nothing was asked for
         self._transport.set_protocol(self)
-
-    @classmethod
-    async def open(cls, pool: Any) -> "RawStream":
-        return cls(pool, await pool.get_connection())
 
     async def aclose(self) -> None:
         await _drop(self._connection)

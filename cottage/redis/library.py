@@ -21,16 +21,14 @@ FAST = _version("redis").startswith("8.1.") and _version("hiredis").startswith("
 @cache
 def connection_options(client: type[redis.Redis] | type[redis.asyncio.Redis]) -> dict[str, Any]:
     """What every connection of such a client is told, as far as the installed version knows the words."""
-    options: dict[str, Any] = {
+    known = inspect.signature(client).parameters
+    options: dict[str, Any] = {}
+    if "driver_info" in known:
         # Redis 7.0 answers CLIENT SETINFO with an error, twice a connection. Since redis-py 7.2.
-        "driver_info": None,
+        options["driver_info"] = None
+    if "maint_notifications_config" in known:
         # redis-py 8.1 stops checking for stale connections unless maintenance notices are off: after a
         # restart of the server, the first command on each idle connection would fail.
-        "maint_notifications_config": None,
-    }
-    known = inspect.signature(client).parameters
-    options = {name: value for name, value in options.items() if name in known}
-    if "maint_notifications_config" in options:
         from redis.maint_notifications import MaintNotificationsConfig
 
         options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)

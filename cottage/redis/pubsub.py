@@ -177,4 +177,4 @@ async def _open(pool: Any) -> Stream:
         return PubSubStream(pool)
     from cottage.redis.fast_path import RawStream
 
-    return await RawStream.open(pool)
+    return RawStream(pool, await pool.get_connection())

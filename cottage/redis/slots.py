@@ -169,12 +169,9 @@ def joined(replies: Sequence[Any], sizes: Iterable[int | None]) -> list[Any]:
             continue
         values = [next(left) for _ in range(size)]
         errors = [value for value in values if isinstance(value, RedisError)]
-        wrong_type = [str(error).startswith("WRONGTYPE") for error in errors]
         # To MGET a key of another type is none; any other error is one of the whole.
-        if all(wrong_type):
-            whole.append([None if isinstance(value, RedisError) else value for value in values])
-        else:
-            whole.append(next(error for error, harmless in zip(errors, wrong_type, strict=True) if not harmless))
+        fault = next((error for error in errors if not str(error).startswith("WRONGTYPE")), None)
+        whole.append(fault or [None if isinstance(value, RedisError) else value for value in values])
     return whole
 
 
