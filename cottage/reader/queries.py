@@ -86,38 +86,37 @@ class Queries:
     def many(self, symbols: Iterable[str]) -> Query[Readings]:
         """One round trip for each 500 symbols."""
         names = [keys.symbol(symbol) for symbol in dict.fromkeys(symbols)]
-        if not self.circuit.worth_a_try():
-            return self._remembered(names)
-        try:
-            return (yield from self._ask(names))
-        except RedisError as error:
-            self._lost(error)
-            return self._remembered(names)
+        return (yield from self._guarded(self._ask(names), lambda: self._remembered(names)))
 
     def all(self) -> Query[Readings]:
         """Every symbol that Redis has a state of; without Redis, every one that is remembered."""
-        if not self.circuit.worth_a_try():
-            return self._remembered(self.cache.symbols())
-        try:
-            names = yield from self._scan(keys.PHYSICS_STATE)
-            for symbol in set(self.cache.symbols()).difference(names):
-                self.cache.forget(symbol)
-            answer = yield from self._ask(names)
-        except RedisError as error:
-            self._lost(error)
-            return self._remembered(self.cache.symbols())
-        return Readings(answer.states, (), complete=True)
+        return (yield from self._guarded(self._ask_all(), lambda: self._remembered(self.cache.symbols())))
 
     def check(self) -> Query[None]:
-        """Does Redis answer, and do writer and feeds live? Its answer is in `link` and `chain`."""
-        if not self.circuit.worth_a_try():
-            return
-        try:
-            yield [("TIME",)]
-            self.circuit.answered()
-            yield from self._look()
-        except RedisError as error:
-            self._lost(error)
+        """Does Redis answer, and do writer and feeds live? Its answer is in `circuit` and `chain`."""
+        yield from self._guarded(self._ask_nothing(), lambda: None)
+
+    def _guarded(self, query: Query[T], without_redis: Callable[[], T]) -> Query[T]:
+        """What Redis answers to `query`; `without_redis` where it fails, or is not worth a try."""
+        if self.circuit.worth_a_try():
+            try:
+                return (yield from query)
+            except RedisError as error:
+                self.counts.redis_lost += self.circuit.failed(error)
+                self.chain = None
+        return without_redis()
+
+    def _ask_nothing(self) -> Query[None]:
+        yield [("TIME",)]
+        self.circuit.answered()
+        yield from self._look()
+
+    def _ask_all(self) -> Query[Readings]:
+        names = yield from self._scan(keys.PHYSICS_STATE)
+        for symbol in set(self.cache.symbols()).difference(names):
+            self.cache.forget(symbol)
+        answer = yield from self._ask(names)
+        return Readings(answer.states, (), complete=True)
 
     def _ask(self, names: Sequence[str]) -> Query[Readings]:
         held: dict[str, CachedState | None] = {}
@@ -144,7 +143,8 @@ class Queries:
         missing = []
         for symbol, each in held.items():
             if each is not None or symbol in distrusted:
-                states[symbol] = self._reading(symbol, each, remembered=symbol in distrusted)
+                origin: Origin = "remembered" if symbol in distrusted else "redis"
+                states[symbol] = self._reading(each, self._broken(symbol, each), None, origin)
             else:
                 missing.append(symbol)
                 self.counts.reads["absent"] += 1
@@ -170,38 +170,32 @@ class Queries:
         age = None if held is None else held.age(self._monotonic())
         return age is None or age >= self._thresholds.silent
 
-    def _reading(self, symbol: str, held: CachedState | None, *, remembered: bool) -> Reading:
+    def _reading(
+        self, held: CachedState | None, broken: Cause | None, silent: float | None, origin: Origin
+    ) -> Reading:
+        """`silent`: seconds since the broken hop said anything; None is about as long as the sample is old, which
+        holds for a hop whose key is gone."""
         if held is None:
             self.counts.reads["fallback"] += 1
-            return stand_in(self._broken(symbol, None))
-        age = held.age(self._monotonic())
-        broken = self._broken(symbol, held.state.source or UNKNOWN_SOURCE) if self._doubtful(held) else None
-        origin: Origin = "remembered" if remembered else "redis"
+            return stand_in(broken)
         self.counts.reads[origin] += 1
-        # A hop whose key is gone has been silent about as long as the sample is old.
-        return Reading(held.state, assess(age, broken, age or 0.0, self._thresholds), origin)
+        age = held.age(self._monotonic())
+        freshness = assess(age, broken, (age or 0.0) if silent is None else silent, self._thresholds)
+        return Reading(held.state, freshness, origin)
 
     def _remembered(self, names: Iterable[str]) -> Readings:
         """The answer without Redis: the last good states, aged, or the fail-safe vector."""
-        now, silent = self._monotonic(), self.circuit.silent
-        states = {}
-        for symbol in names:
-            held = self.cache.get(symbol)
-            self.counts.reads["fallback" if held is None else "remembered"] += 1
-            if held is None:
-                states[symbol] = stand_in("redis_down")
-            else:
-                freshness = assess(held.age(now), "redis_down", silent, self._thresholds)
-                states[symbol] = Reading(held.state, freshness, "remembered")
+        silent = self.circuit.silent
+        states = {name: self._reading(self.cache.get(name), "redis_down", silent, "remembered") for name in names}
         return Readings(states, (), complete=False)
 
-    def _broken(self, symbol: str, source: str | None) -> Cause | None:
-        # Not known any more: Redis was lost, by another question, since this one was answered.
-        return "redis_down" if self.chain is None else self.chain.broken(symbol, source)
-
-    def _lost(self, error: RedisError) -> None:
-        self.counts.redis_lost += self.circuit.failed(error)
-        self.chain = None
+    def _broken(self, symbol: str, held: CachedState | None) -> Cause | None:
+        """The broken hop nearest to Redis, where it matters to how far the state may be trusted."""
+        if not self._doubtful(held):
+            return None
+        if self.chain is None:  # not known any more: Redis was lost, by another question, since this one was answered
+            return "redis_down"
+        return self.chain.broken(symbol, None if held is None else held.state.source or UNKNOWN_SOURCE)
 
     def _look(self) -> Query[None]:
         """Who writes and who feeds, unless that was asked a moment ago."""
