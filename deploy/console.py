@@ -1,7 +1,7 @@
-"""What the supervisor says: log lines that never end it.
+"""The output of `make run`: log lines and text for the terminal. The supervisor and its modules use it.
 
-A terminal can be closed and a pipe can lose its reader (`make run | head`). Then nobody is left to watch,
-and the services could not log either: everything is ended as if the terminal had said so itself.
+A terminal can be closed, and a pipe can lose its reader (`make run | head`). The services could not write their logs
+either then, so everything is stopped as if the terminal had sent SIGHUP.
 """
 
 import os
@@ -13,29 +13,30 @@ from common import logs
 log = logs.get_logger()
 
 
-def say_event(level: str, event: str, **fields: Any) -> None:
+def log_event(level: str, event: str, **fields: Any) -> None:
+    """Log an event of the supervisor."""
     try:
         getattr(log, level)(event, **fields)
     except OSError:
-        _nobody_listens()
+        _output_lost()
 
 
-def say_plain(text: str) -> None:
-    """To a person at a terminal."""
+def print_line(text: str) -> None:
+    """Print text for the person at the terminal."""
     try:
         print(text, flush=True)
     except OSError:
-        _nobody_listens()
+        _output_lost()
 
 
 def mute() -> None:
-    """From now on everything that is said goes nowhere."""
+    """Discard all output from now on."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     os.close(nowhere)
 
 
-def _nobody_listens() -> None:
+def _output_lost() -> None:
     mute()
     os.kill(os.getpid(), signal.SIGHUP)

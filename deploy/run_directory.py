@@ -1,7 +1,7 @@
-"""The folder of `make run`: one run at a time, and where the runbook finds it.
+"""The folder of `make run`: it makes sure that there is one run at a time, and tells the runbook its URLs.
 
-.run/lock        held by the run and by its Redis, with the run's process id in it
-.run/urls.env    what runs where, as NAME=value lines for a shell; gone when the run has ended
+.run/lock        a lock that the run and its Redis hold, with the run's process id
+.run/urls.env    the URLs of the run as NAME=value lines for a shell; removed when the run ends
 .run/feynman/    feynman's checkpoints
 .run/redis-7/    Redis's data and log, a folder for each kind of server
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cottage.errors import CottageError
-from deploy.console import say_event
+from deploy.console import log_event
 
 DEFAULT_FOLDER = ".run"
 URLS = "urls.env"
@@ -23,24 +23,25 @@ LEFTOVER_SECONDS = 12.0  # a Redis whose supervisor was killed saves and ends wi
 
 
 def run_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder of `make run`: RUN_DIR, by default `.run`."""
     return Path(environment.get("RUN_DIR") or DEFAULT_FOLDER)
 
 
 @contextlib.contextmanager
 def only_run(folder: Path) -> Iterator[int]:
-    """Make `folder` and hold its lock; the lock's file descriptor.
+    """Make `folder` and hold its lock. Yields the lock's file descriptor.
 
-    Whoever inherits the descriptor holds the lock too: two servers on the same files would destroy them,
-    so a new run waits for a Redis that has lost its supervisor and is still saving. CottageError where
-    another run has it.
+    Redis inherits the descriptor and so holds the lock too: two servers on the same files would destroy them, so a
+    new run waits for a Redis that has lost its supervisor and is still saving. Raises CottageError if another run has
+    the lock.
     """
-    import fcntl  # not on Windows, where run.py has refused by now
+    import fcntl  # does not exist on Windows, where run.py exits before this
 
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         deadline = time.monotonic() + LEFTOVER_SECONDS
-        said = False
+        reported = False
         while True:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,9 +52,9 @@ def only_run(folder: Path) -> Iterator[int]:
                     f"it is running here already (process {holder}, {folder}); "
                     "for a second one choose other ports and another RUN_DIR"
                 )
-            if not said:
-                say_event("info", "waiting", reason="the Redis of an earlier run is still saving", folder=str(folder))
-                said = True
+            if not reported:
+                log_event("info", "waiting", reason="the Redis of an earlier run is still saving", folder=str(folder))
+                reported = True
             if time.monotonic() > deadline:
                 raise CottageError(f"the Redis of an earlier run still uses {folder}; end it, or set RUN_DIR")
             time.sleep(0.1)
@@ -65,7 +66,7 @@ def only_run(folder: Path) -> Iterator[int]:
 
 
 def write_urls(folder: Path, urls: Mapping[str, str]) -> None:
-    """Atomically, and for this user only: the Redis URL may contain a password."""
+    """Write urls.env atomically, readable for this user only, since the Redis URL may contain a password."""
     new = folder / f"{URLS}.new"
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in {**urls, "RUN_PID": str(os.getpid())}.items()]
     new.unlink(missing_ok=True)
@@ -79,7 +80,7 @@ def remove_urls(folder: Path) -> None:
 
 
 def read_urls(folder: Path) -> dict[str, str] | None:
-    """What a run that is alive has written; None without one."""
+    """The contents of urls.env if the run that wrote it is alive, else None."""
     try:
         lines = (folder / URLS).read_text().splitlines()
         urls = dict(shlex.split(line)[0].split("=", 1) for line in lines if line)

@@ -1,6 +1,6 @@
-"""What `make run` starts: the services, their addresses and their environment.
+"""The plan of `make run`: which services are started, with which addresses and environment variables.
 
-Everything is decided, and every port tried, before anything is started.
+All of it is decided, and every port is tried, before anything is started.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ REDIS_PORT = 6379
 
 @dataclass(frozen=True, slots=True)
 class ServiceDefault:
-    """A service and the ports that it has unless told otherwise."""
+    """A service and its default ports."""
 
     name: str
     ops_port: int
     port: int | None = None
     redis: bool = True
-    """Whether it may know where Redis is, and its password."""
+    """Whether it is given the URL of Redis, which may contain a password."""
 
 
 SERVICES = (
@@ -40,30 +40,34 @@ SERVICES = (
 
 @dataclass(frozen=True, slots=True)
 class ServicePlan:
+    """How one service is started."""
+
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     ops: tuple[str, int]
-    """Where its /readyz is asked for."""
+    """Host and port of its /readyz."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
+    """What is started, and under which URLs it can be reached."""
+
     services: tuple[ServicePlan, ...]
     redis_url: str
     redis_port: int | None
-    """Where a server is to be started; None where REDIS_URL names one that is there."""
+    """The port on which a server is to be started; None if REDIS_URL names a running one."""
     urls: Mapping[str, str]
-    """What a person opens, Redis last."""
+    """The URLs for the user, by variable, Redis's last."""
 
 
 def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
-    """Addresses and folders from `environment`, else the defaults; port 0 takes any free one.
+    """Make the plan from `environment` and the defaults; port 0 takes any free one.
 
-    Raises SettingsError, naming the variable, for a port that is none or is taken. Redis alone moves to
-    the next free port by itself, unless REDIS_PORT says where it has to be.
+    Raises a SettingsError with the variable's name for a port that is invalid or taken. Only Redis takes the next
+    free port if its own is taken, unless REDIS_PORT is set.
     """
-    with contextlib.ExitStack() as held:  # until all are chosen, so that no two get the same
+    with contextlib.ExitStack() as held:  # all ports are held until the last is chosen, so that none is taken twice
         addresses = {
             variable: _hold(held, environment, variable, port) for variable, port in _default_ports().items()
         }
@@ -77,7 +81,7 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         shared[variable.replace("_PORT", "_HOST")] = host
     bridge, page, api = (_netloc(addresses[f"{name}_PORT"]) for name in ("BRIDGE", "BROADCASTER", "PHYSICS"))
     shared.setdefault("BROADCASTER_BRIDGE_URL", f"ws://{bridge}/ws")
-    # From where the services are started, which is where we are.
+    # Relative to the working directory, which the services have in common with this process.
     shared.setdefault("FEYNMAN_CHECKPOINT_DIR", str(run_folder(environment) / "feynman"))
     return RunPlan(
         services=tuple(
@@ -102,7 +106,7 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
 
 
 def _default_ports() -> dict[str, int]:
-    """By variable."""
+    """The default ports by environment variable."""
     ports: dict[str, int] = {}
     for service in SERVICES:
         prefix = service.name.upper()
@@ -113,10 +117,9 @@ def _default_ports() -> dict[str, int]:
 
 
 def _hold(held: contextlib.ExitStack, environment: Mapping[str, str], variable: str, default: int) -> tuple[str, int]:
-    """The (host, port) of `variable`, kept from everyone else until `held` is closed."""
+    """Choose the (host, port) of `variable` and listen on it until `held` is closed, so that no other gets it."""
     host = environment.get(variable.replace("_PORT", "_HOST")) or LOCAL
-    # Not the kernel's choice for 0: a client that dials a port of that range again and again while its
-    # server is away can end up connected to itself, and the server never gets the port back.
+    # For 0 not the kernel's choice: see free_port.
     port = _number(environment, variable, default) or free_port(host=host)
     sock = listening_socket(host, port, variable)
     held.enter_context(contextlib.closing(sock))
@@ -141,7 +144,7 @@ def _without_redis(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _reachable(address: tuple[str, int]) -> tuple[str, int]:
-    """Where a program on this machine dials an address that was bound."""
+    """The address at which a program on this machine reaches a listening address."""
     host, port = address
     return {"0.0.0.0": LOCAL, "::": "::1"}.get(host, host), port  # noqa: S104  # not bound here, replaced
 

@@ -1,8 +1,8 @@
-"""Keeps child processes running, and ends them all.
+"""The supervisor of `make run` keeps child processes running, and stops all of them at the end.
 
-Each child is a session and process group of its own, so Ctrl-C on the terminal reaches the supervisor
-alone, which then stops them one after another. One that dies is named in one line and started again.
-The one shutdown story: SIGTERM to each in its order, a common deadline, SIGKILL to the group of what is left.
+Each child has a session and process group of its own, so Ctrl-C on the terminal reaches only the supervisor, which
+stops them one after another: SIGTERM to each in order, a common deadline, then SIGKILL to the groups of those that
+still run. A child that dies is logged and started again.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from pathlib import Path
 
 from cottage.backoff import Backoff
 from cottage.clock import Clock
-from deploy.console import say_event
+from deploy.console import log_event
 from deploy.parent_death import dying_with_parent
 
-SETTLED_SECONDS = 10.0  # after so long it has worked, and the next death is a new story
-REFUSED_SECONDS = 30.0  # between tries of a service that says its settings are wrong
-IN_TURN_SECONDS = 0.4  # how long one may take to end before the next is asked as well
-STOP_SECONDS = 8.5  # a service promises 8
-LAST_SECONDS = 10.0  # for the last ones, which others needed while they ended; counted from the first SIGTERM
-FORCED_SECONDS = 2.0  # what Redis still gets to write its file when everything else is killed
+STABLE_SECONDS = 10.0  # a child that ran for so long is started again without a growing pause
+REFUSED_SECONDS = 30.0  # between tries of a service that refuses its settings
+STOP_STEP_SECONDS = 0.4  # how long one may take to end before the next gets SIGTERM as well
+STOP_SECONDS = 8.5  # a service needs at most 8
+STOP_LAST_SECONDS = 10.0  # for Redis, which is stopped last; counted from the first SIGTERM
+FORCED_SECONDS = 2.0  # for Redis to write its file after a forced stop
 BAD_SETTING = 2  # the exit status of a service that refuses a setting
-HOPELESS = 3  # deaths during the start after which it is given up
+MAX_START_DEATHS = 3  # during the start; then the whole start has failed
 
 
 @dataclass(eq=False, slots=True)
@@ -36,13 +36,13 @@ class Child:
     command: Sequence[str]
     environment: Mapping[str, str]
     not_ready: Callable[[], Awaitable[str | None]]
-    """Why it cannot do its job yet, or None where it can."""
+    """Why it is not ready yet; None if it is."""
     log_file: Callable[[], Path] | None = None
-    """Where a new process's output goes; to ours without it."""
+    """Returns the file for the output of a new process; by default it goes to the supervisor's own output."""
     may_finish: bool = True
-    """Whether exit status 0 means that its work is done. Otherwise it is started again after that too."""
+    """Whether exit status 0 means that its work is done. If not, it is started again after that too."""
     inherited: Sequence[int] = ()
-    """File descriptors that it holds on to."""
+    """File descriptors that it inherits."""
     process: asyncio.subprocess.Process | None = None
     log: Path | None = None
     finished: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,7 +54,7 @@ class Child:
                 self.process.send_signal(number)
 
     def kill_group(self) -> None:
-        """It, and what it may have started and left behind."""
+        """Kill the process and everything that it started."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a zombie
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -88,43 +88,43 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._forced = asyncio.Event()
         self.gave_up = asyncio.Event()
-        """Set when the start has failed: a child found a setting wrong, or died again and again."""
+        """Set when the start has failed: a child refused a setting, or died again and again."""
         self.status = 0
-        """What the supervisor's own exit status should say of that: 2 for a setting, else 1."""
+        """The exit status for the supervisor's process: 0, or after a failed start 2 for a bad setting, else 1."""
 
     def add(self, child: Child) -> None:
-        self._tasks[child] = asyncio.create_task(self._keep(child), name=child.name)
+        self._tasks[child] = asyncio.create_task(self._keep_running(child), name=child.name)
 
     async def ready(self, children: Sequence[Child]) -> None:
-        """Wait until all are; says every few seconds for which it waits, and why."""
+        """Wait until all are ready. Logs every few seconds for which child it waits, and why."""
         await asyncio.gather(*(self._ready(child) for child in children))
 
     def up(self) -> None:
-        """The start is over: from now on wrong settings of one child are no reason to end the others."""
+        """The start has succeeded: from now on a child that refuses its settings does not end the others."""
         self._up = True
 
     def force(self) -> None:
-        """Give nothing more time to end."""
+        """Kill everything at once instead of waiting for it to end."""
         self._forced.set()
 
     async def stop(self, in_order: Sequence[Child], last: Child | None) -> None:
-        """End all of `in_order`, then `last`. Nothing of them runs afterwards. Idempotent."""
+        """Stop all children of `in_order`, then `last`. None of them runs afterwards. Idempotent."""
         started = self._clock.monotonic()
         self._stopping.set()
         for child in in_order:
             child.signal(signal.SIGTERM)
-            await self._ended([child], IN_TURN_SECONDS)
-        await self._ended(in_order, STOP_SECONDS - (self._clock.monotonic() - started))
+            await self._wait_or_forced([child], STOP_STEP_SECONDS)
+        await self._wait_or_forced(in_order, STOP_SECONDS - (self._clock.monotonic() - started))
         await self._kill(in_order)
         if last is not None:
-            left = LAST_SECONDS - (self._clock.monotonic() - started)
+            left = STOP_LAST_SECONDS - (self._clock.monotonic() - started)
             last.signal(signal.SIGTERM)
-            await self._ended([last], max(left, 1.0))
+            await self._wait_or_forced([last], max(left, 1.0))
             if self._forced.is_set():
                 await self._wait([last], FORCED_SECONDS)
             await self._kill([last])
 
-    async def _keep(self, child: Child) -> None:
+    async def _keep_running(self, child: Child) -> None:
         backoff = Backoff(first=0.5, longest=8.0)
         deaths = 0
         try:
@@ -133,7 +133,7 @@ class Supervisor:
                 try:
                     process = await child.start()
                 except OSError as error:  # no more processes or memory: that may pass
-                    say_event("error", "not_started", process=child.name, error=str(error))
+                    log_event("error", "not_started", process=child.name, error=str(error))
                     await self._pause(backoff.next())
                     continue
                 if self._stopping.is_set():
@@ -143,25 +143,25 @@ class Supervisor:
                 if self._stopping.is_set():
                     return
                 if status == 0 and child.may_finish:
-                    say_event(
+                    log_event(
                         "info", "finished", process=child.name, note="its work is done; it is not started again"
                     )
                     return
                 deaths += 1
-                if not self._up and (status == BAD_SETTING or deaths >= HOPELESS):
+                if not self._up and (status == BAD_SETTING or deaths >= MAX_START_DEATHS):
                     self._give_up(child, status)
                     return
-                if self._clock.monotonic() - began >= SETTLED_SECONDS:
+                if self._clock.monotonic() - began >= STABLE_SECONDS:
                     backoff.reset()
                 pause = REFUSED_SECONDS if status == BAD_SETTING else backoff.next()
-                say_event("error", "died", process=child.name, reason=_cause(status), seconds=round(pause, 2))
+                log_event("error", "died", process=child.name, reason=_cause(status), seconds=round(pause, 2))
                 await self._pause(pause)
         finally:
             child.finished.set()
 
     def _give_up(self, child: Child, status: int) -> None:
         where = "its own lines above say why" if child.log is None else f"its log is {child.log}"
-        say_event("error", "gave_up", process=child.name, reason=_cause(status), note=where)
+        log_event("error", "gave_up", process=child.name, reason=_cause(status), note=where)
         self.status = BAD_SETTING if status == BAD_SETTING else 1
         self.gave_up.set()
 
@@ -170,19 +170,19 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _ready(self, child: Child) -> None:
-        said_at = self._clock.monotonic()
+        reported_at = self._clock.monotonic()
         while not child.finished.is_set():
             reason = await child.not_ready()
             if reason is None:
                 return
-            if self._clock.monotonic() - said_at >= 5.0:
-                said_at = self._clock.monotonic()
-                say_event("info", "waiting", process=child.name, reason=reason)
+            if self._clock.monotonic() - reported_at >= 5.0:
+                reported_at = self._clock.monotonic()
+                log_event("info", "waiting", process=child.name, reason=reason)
             with contextlib.suppress(TimeoutError):  # another process's readiness can only be asked for
                 await asyncio.wait_for(child.finished.wait(), 0.1)
 
-    async def _ended(self, children: Sequence[Child], timeout: float) -> None:
-        """Until all have ended, `timeout` seconds have passed, or somebody forces."""
+    async def _wait_or_forced(self, children: Sequence[Child], timeout: float) -> None:
+        """Wait until all have ended, `timeout` seconds have passed, or `force` was called."""
         forced = asyncio.create_task(self._forced.wait())
         waiting = asyncio.create_task(self._wait(children, max(timeout, 0.0)))
         await asyncio.wait((forced, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -198,7 +198,7 @@ class Supervisor:
     async def _kill(self, children: Sequence[Child]) -> None:
         for child in children:
             if child in self._tasks and not self._tasks[child].done():
-                say_event("warning", "killed", process=child.name, reason="it did not end in time")
+                log_event("warning", "killed", process=child.name, reason="it did not end in time")
                 child.kill_group()
         await asyncio.gather(*(self._tasks[child] for child in children if child in self._tasks))
 

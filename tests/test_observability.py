@@ -82,7 +82,7 @@ def _event(call: ast.Call, aliases: dict[str, set[str]]) -> tuple[set[str], set[
     """Levels, names and fields of a call that logs; `…` stands for fields that are not spelled there."""
     fields = {keyword.arg or "…" for keyword in call.keywords} - {"exc_info"}
     level = _level(call.func)
-    if isinstance(call.func, ast.Name) and call.func.id == "say_event":
+    if isinstance(call.func, ast.Name) and call.func.id == "log_event":
         return _names(call.args[0]), _names(call.args[1]), fields
     if isinstance(call.func, ast.Name) and aliases.get(call.func.id):
         return aliases[call.func.id], _names(call.args[0]), fields

@@ -1,1 +1,1 @@
-"""The runbook for whatever Redis the suite runs on: looking into it, deleting, backup, restore. `make` runs each."""
+"""The runbook: inspection, deletion, backup and restore of the Redis that the suite uses, each as a make target."""

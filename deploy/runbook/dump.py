@@ -1,10 +1,10 @@
-"""The file that an export writes: Redis commands as they go over the wire (RESP), one after another.
+"""The file format of an export: Redis commands in the wire format (RESP), one after another.
 
-That is what `redis-cli --pipe` reads, so a restore needs no program of ours. Each server
-version reads it, and since it arrives as ordinary commands the server's AOF records it.
+`redis-cli --pipe` reads this format, so a restore is possible without this program. Every version of the server reads
+it, and since it arrives as ordinary commands the server's AOF records it.
 
-The first and the last command are ECHOs that say what the file is, how much it holds, and its checksum:
-a file that was cut off is known before any of it is sent.
+The first and the last command are ECHOs with the format's version, the number of keys and commands, and a checksum,
+so a file that was cut off is recognised before any of it is sent.
 """
 
 import re
@@ -22,20 +22,20 @@ Command = Sequence[bytes]
 VERSION = 1
 _HEAD = re.compile(rb"cottage-export ([1-9]\d{0,8})")
 _END = re.compile(rb"cottage-export end keys=(\d+) commands=(\d+) crc32=([0-9a-f]{8})")
-# What an export consists of. A file with anything else (FLUSHALL, CONFIG, EVAL…) is none, and is not run.
+# The commands of an export. A file with any other command (FLUSHALL, CONFIG, EVAL…) is refused.
 ALLOWED = frozenset(b"DEL SET HSET HPEXPIREAT RPUSH SADD ZADD XADD XGROUP XSETID PEXPIREAT ECHO".split())
 _LONGEST = 512 * 1024 * 1024  # of a string in Redis
 
 
 class BadDump(CottageError):
-    """The file is no complete export; nothing of it should be sent."""
+    """The file is not a complete export, and must not be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     commands: int
     keys: int | None
-    """None in a file that no export of ours wrote."""
+    """None for a file that another program wrote."""
 
 
 def encode(*arguments: Argument) -> bytes:
@@ -48,7 +48,7 @@ def encode(*arguments: Argument) -> bytes:
 
 
 def write(commands: Iterable[tuple[int, bytes]], file: BinaryIO) -> Summary:
-    """Write encoded commands between head and end. Each comes with how many keys it completes."""
+    """Write encoded commands between head and end. Each comes with the number of keys that it completes."""
     crc, count, keys = 0, 0, 0
     file.write(encode("ECHO", b"cottage-export %d" % VERSION))
     for completed, command in commands:
@@ -67,16 +67,16 @@ def _end(keys: int, commands: int, crc: int) -> bytes:
 
 
 class Reader:
-    """The commands of a file, checked while they are read.
+    """Iterates over the commands of a file, and checks it meanwhile.
 
-    Raises BadDump where the file turns out to be none, NewerFormat where a newer version of ours has written it.
+    Raises BadDump if the file is not an export, and NewerFormat if a newer version of the suite has written it.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._offset = 0
         self.summary: Summary | None = None
-        """Known once all commands were read."""
+        """Set once all commands have been read."""
 
     def __iter__(self) -> Iterator[Command]:
         crc, count = 0, 0
@@ -88,13 +88,13 @@ class Reader:
             name = command[0].upper()
             if name not in ALLOWED:
                 shown = name[:20].decode(errors="replace")
-                raise BadDump(f"{shown!r} at byte {self._offset} is no part of an export, and is not run")
+                raise BadDump(f"{shown!r} at byte {self._offset} does not belong into an export, and is not run")
             if name == b"ECHO":
-                said = command[1] if len(command) == 2 else b""
-                if head := _HEAD.fullmatch(said):
+                text = command[1] if len(command) == 2 else b""
+                if head := _HEAD.fullmatch(text):
                     check_version(int(head[1]), VERSION)
                     ours = True
-                end = _END.fullmatch(said)
+                end = _END.fullmatch(text)
                 continue
             crc = zlib.crc32(encode(*command), crc)
             count += 1
@@ -106,7 +106,7 @@ class Reader:
         self.summary = Summary(count, None if end is None else int(end[1]))
 
     def _command(self) -> list[bytes] | None:
-        """The next one; None at the end of the file."""
+        """The next command; None at the end of the file."""
         head = self._line()
         if not head:
             return None
@@ -140,7 +140,7 @@ class Reader:
 
 
 def check(file: BinaryIO) -> Summary:
-    """Read all of it without running any. Raises as Reader, and BadDump for an empty file."""
+    """Read and check a file without sending anything. Raises as Reader, and BadDump for an empty file."""
     reader = Reader(file)
     for _ in reader:
         pass

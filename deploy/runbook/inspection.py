@@ -1,4 +1,4 @@
-"""Looking into a server, and deleting from it."""
+"""Inspection of a server, and deletion of keys: the functions behind several commands of the runbook."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ METRICS: dict[str, Sequence[str]] = {
 
 
 def stats(client: BlockingClient) -> Iterator[str]:
-    """`name: value` lines, with one for the number of keys."""
+    """The most useful values of INFO and the number of keys, as `name: value` lines."""
     info = client.info("everything")
     for names in METRICS.values():
         yield from (f"{name}: {info[name]}" for name in names if name in info)
@@ -36,7 +36,7 @@ def stats(client: BlockingClient) -> Iterator[str]:
 
 
 def slow_commands(client: BlockingClient, count: int = 10) -> Iterator[str]:
-    """The slow commands that the server remembers, the newest first."""
+    """The newest entries of the server's slow log, one line each."""
     for entry in client.slowlog_get(count):
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["start_time"]))
         command = _text(entry["command"])
@@ -45,7 +45,7 @@ def slow_commands(client: BlockingClient, count: int = 10) -> Iterator[str]:
 
 
 async def watch(url: str, channel: str, show: Callable[[str], None]) -> NoReturn:
-    """Show every message of the channel."""
+    """Call `show` with every message of the channel, for ever."""
     async with subscribe(url, channel) as subscription:
         while True:
             for message in await subscription.messages(timeout=3600.0):
@@ -53,19 +53,19 @@ async def watch(url: str, channel: str, show: Callable[[str], None]) -> NoReturn
 
 
 def commands(client: BlockingClient) -> Iterator[str]:
-    """Every command that the server gets, as redis-cli prints them."""
+    """Every command that the server receives (MONITOR), one line each, for ever."""
     with translated(), client.monitor() as monitor:  # type: ignore[no-untyped-call]
         while True:
             yield _text(monitor.connection.read_response())
 
 
 def count_all(client: BlockingClient) -> int:
-    """Keys in all databases: what FLUSHALL deletes."""
+    """The number of keys in all databases, which FLUSHALL would delete."""
     return sum(database["keys"] for name, database in client.info("keyspace").items() if name.startswith("db"))
 
 
 def delete(client: BlockingClient, names: Sequence[bytes]) -> int:
-    """How many were there. UNLINK: the memory of large ones is freed beside the server's work."""
+    """Delete keys with UNLINK, which does not block the server. Returns how many existed."""
     return sum(int(client.unlink(*part)) for part in batches(names))
 
 

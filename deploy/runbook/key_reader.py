@@ -1,4 +1,4 @@
-"""Every key of a server as the commands that make it anew."""
+"""Reads every key of a server as the commands that create it again, for the export."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -15,21 +15,21 @@ Rebuild = Callable[[bytes, Any], Iterable[bytes]]
 
 
 def all_keys(client: BlockingClient, pattern: str = "*") -> list[bytes]:
-    """The keys that match, sorted, each once. With SCAN: KEYS would block the server."""
+    """The keys that match, sorted and without duplicates. It uses SCAN, since KEYS would block the server."""
     return sorted(set(client.scan_iter(match=pattern, count=SCAN_COUNT)))
 
 
 class KeyReader:
     """Reads all keys of the client's database.
 
-    A key is read whole, together with its lifetime, in one transaction, so each is consistent in itself;
-    they are read one after another while others write, so they are not all of one moment.
+    A key is read completely and together with its lifetime in one transaction, so each key is consistent in itself.
+    Keys are read one after another while other clients write, so they are not all of the same moment.
     """
 
     def __init__(self, client: BlockingClient, on_progress: Callable[[int, int], None] = lambda _done, _all: None):
         self._client = client
         self._on_progress = on_progress
-        # Redis 7.4 and Valkey 9 give single fields of a hash a lifetime.
+        # In Redis 7.4 and Valkey 9 single fields of a hash can have a lifetime.
         self._fields_expire = client.execute_command("COMMAND INFO", "HPEXPIRETIME") != [None]
         self.failed: list[str] = []
         """One line for each key that could not be read."""
@@ -51,7 +51,7 @@ class KeyReader:
             self._on_progress(done, len(keys))
 
     def _read(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, bytes, int, Any]]:
-        """(key, type, epoch ms of its end or -1, content) of those that are still there."""
+        """(key, type, time of expiry in ms since 1970 or -1, content) of the keys that still exist."""
         with self._client.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.type(key)
@@ -69,9 +69,9 @@ class KeyReader:
             answers = pipeline.execute(raise_on_error=False)
         for key, lifetime, content in zip(readable, answers[::2], answers[1::2], strict=True):
             if isinstance(content, Exception) or isinstance(lifetime, Exception):
-                self.failed.append(f"{_shown(key)}: {content}")  # another type by now
+                self.failed.append(f"{_shown(key)}: {content}")  # for instance because its type has changed
             elif lifetime == -2:
-                continue  # gone since it was found
+                continue  # deleted since it was found
             elif kinds[key] == b"stream":
                 yield key, b"stream", lifetime, self._stream(key, content)
             else:
@@ -106,7 +106,7 @@ def _stream(key: bytes, content: Any) -> Iterator[bytes]:
     yield encode("DEL", key)
     for name, fields in entries:
         yield encode("XADD", key, name, *fields)
-    if not entries:  # an empty stream is there all the same
+    if not entries:  # an empty stream exists as well
         yield encode("XADD", key, "MAXLEN", 0, "0-1", "x", "x")
     added = ("ENTRIESADDED", info["entries-added"], "MAXDELETEDID", info["max-deleted-entry-id"])
     yield encode("XSETID", key, info["last-generated-id"], *added)
@@ -120,7 +120,7 @@ _READ: dict[bytes, Callable[[bytes], Sequence[Argument]]] = {
     b"list": lambda key: ("LRANGE", key, 0, -1),
     b"set": lambda key: ("SMEMBERS", key),
     b"zset": lambda key: ("ZRANGE", key, 0, -1, "WITHSCORES"),
-    # As bytes redis-py does not know the name, and leaves the fields in a list: one may be there twice.
+    # The name as bytes keeps redis-py from parsing the reply into dicts, since a field may occur twice.
     b"stream": lambda key: (b"XRANGE", key, "-", "+"),
 }
 _REBUILD: dict[bytes, Rebuild] = {
@@ -135,7 +135,7 @@ _REBUILD: dict[bytes, Rebuild] = {
 
 
 def _named(reply: Any) -> dict[str, Any]:
-    """A reply of names and values, whichever way the library hands it over."""
+    """A reply of names and values as a dict, whether it came as a list or as a map."""
     if not isinstance(reply, dict):
         reply = dict(zip(reply[::2], reply[1::2], strict=True))
     return {name.decode() if isinstance(name, bytes) else name: value for name, value in reply.items()}

@@ -1,4 +1,4 @@
-"""Which Redis the runbook works on: REDIS_URL, else that of `make run`, else that of docker compose."""
+"""Finds the Redis that the runbook works on: REDIS_URL, else that of `make run`, else that of docker compose."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ THROUGH = ("physics", "bridge", "feynman", "market")
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """A server that is reached from here."""
+    """A server that this process can reach."""
 
     url: str
     found_in: str
@@ -27,7 +27,7 @@ class Direct:
 
 @dataclass(frozen=True, slots=True)
 class InContainer:
-    """A server that only containers reach: the same runbook runs in one of them."""
+    """A server that only containers can reach: the runbook runs its command in one of them."""
 
     compose: tuple[str, ...]
     service: str
@@ -40,7 +40,7 @@ class InContainer:
 
 
 def find_target(environment: Mapping[str, str] = os.environ) -> Direct | InContainer:
-    """SettingsError that says what to do where there is none."""
+    """The Redis to work on. Raises a SettingsError that says what to do if there is none."""
     if url := environment.get("REDIS_URL"):
         return Direct(url, "REDIS_URL")
     folder = run_folder(environment)
@@ -55,7 +55,7 @@ def find_target(environment: Mapping[str, str] = os.environ) -> Direct | InConta
 
 
 def _composes() -> list[tuple[str, ...]]:
-    """The plugin of today, and docker-compose 1.29 as distributions still have it."""
+    """The installed variants of docker compose: the plugin, and docker-compose 1.29 of older distributions."""
     found: list[tuple[str, ...]] = []
     if shutil.which("docker") and _output(("docker", "compose", "version")) is not None:
         found.append(("docker", "compose"))
@@ -65,7 +65,7 @@ def _composes() -> list[tuple[str, ...]]:
 
 
 def _running(compose: tuple[str, ...]) -> set[str]:
-    """The services of this folder's project that run."""
+    """The running services of the compose project in this folder."""
     output = _output((*compose, "ps", "--services", "--filter", "status=running"))
     return set((output or "").split())
 

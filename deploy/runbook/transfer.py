@@ -1,4 +1,4 @@
-"""Export and import (docs/backup.md)."""
+"""Export and import of all keys: the functions behind `make export` and `make import` (docs/backup.md)."""
 
 import contextlib
 import os
@@ -24,25 +24,25 @@ READ_SECONDS = 60.0  # one answer; a list of millions takes its time
 
 
 def say(text: str) -> None:
-    """To the person; stdout may be the export itself."""
+    """Print a message to stderr, since stdout may be the export itself."""
     print(text, file=sys.stderr, flush=True)
 
 
 class Progress:
-    """One line a second at most."""
+    """Prints the progress, at most one line per second."""
 
     def __init__(self, verb: str, noun: str) -> None:
         self._verb, self._noun = verb, noun
-        self._said_at = time.monotonic()
+        self._reported_at = time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
-        if time.monotonic() - self._said_at >= 1.0:
-            self._said_at = time.monotonic()
+        if time.monotonic() - self._reported_at >= 1.0:
+            self._reported_at = time.monotonic()
             say(f"{self._verb} {done:,}{'' if total is None else f' of {total:,}'} {self._noun}")
 
 
 def export_to(client: BlockingClient, file: BinaryIO) -> tuple[Summary, int]:
-    """Write all keys; what was written, and how many keys could not be."""
+    """Write all keys to a file. Returns what was written, and how many keys could not be exported."""
     reading = KeyReader(client, Progress("exported", "keys"))
     summary = write(reading.commands(), file)
     _list_errors(reading.failed)
@@ -51,7 +51,7 @@ def export_to(client: BlockingClient, file: BinaryIO) -> tuple[Summary, int]:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name once it is complete and on disk; nothing of it is left otherwise."""
+    """A file that gets its name only when it is complete and on the disk; after an error nothing of it is left."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     part = Path(name)
     try:
@@ -66,9 +66,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def commands_of(path: Path) -> Iterator[tuple[BinaryIO, Summary]]:
-    """The checked commands that `path` holds, at their start: an export of ours, or an RDB of any server.
+    """Open an export or an RDB of any server as a checked file of commands, at its start.
 
-    Raises BadDump where it is neither, or not whole: nothing was sent to anybody then.
+    Raises BadDump if it is neither or not complete; nothing has been sent then.
     """
     with contextlib.ExitStack() as stack:
         file: BinaryIO = stack.enter_context(path.open("rb"))
@@ -85,17 +85,19 @@ def commands_of(path: Path) -> Iterator[tuple[BinaryIO, Summary]]:
 
 @dataclass(slots=True)
 class Imported:
+    """The result of an import."""
+
     commands: int = 0
     keys: int = 0
     missing: int = 0
-    """Keys that are not there afterwards: their time was over, somebody took them, or memory is full."""
+    """Keys that do not exist afterwards: they had expired, were deleted meanwhile, or were evicted."""
     evicted: int = 0
     failed: int = 0
     errors: list[str] = field(default_factory=list)
 
 
 def import_from(client: BlockingClient, file: BinaryIO, commands: int | None = None) -> Imported:
-    """Send the commands of `file` from its start; `commands` is how many there are, for the progress."""
+    """Send the commands of `file`. `commands`: how many there are, for the progress."""
     result = Imported()
     keys: set[bytes] = set()
     progress = Progress("imported", "commands")
@@ -142,7 +144,7 @@ def _key(command: Command) -> bytes:
 
 @contextlib.contextmanager
 def _rdb_as_commands(path: Path) -> Iterator[BinaryIO]:
-    """The same keys as commands, read by a throwaway server that loads the file."""
+    """The keys of an RDB as a file of commands. A temporary server loads the RDB, and its keys are exported."""
     reasons: list[str] = []
     with tempfile.TemporaryDirectory(prefix="cottage-import-") as name:
         folder = Path(name)
@@ -171,7 +173,7 @@ def _rdb_as_commands(path: Path) -> Iterator[BinaryIO]:
 def _loading(server: Server) -> tuple[str, ...]:
     arguments: tuple[str, ...] = ("--appendonly", "no", "--save", "", "--dbfilename", "dump.rdb")
     if server.kind == "valkey" and server.major >= 8:
-        # It refuses the files of Redis 7.4 and newer by their number alone, unless told to try.
+        # By default Valkey refuses the files of Redis 7.4 and newer because of their version number alone.
         arguments += ("--rdb-version-check", "relaxed")
     return arguments
 

@@ -1,8 +1,8 @@
-"""Decides where states are stale: of all symbols at once and of each alone, and publishes what changes.
+"""The freshness monitor of the bridge decides which states are stale or expired, and publishes what changes.
 
-What it decides by: the heartbeats of feynman and whether Redis answers (liveness.py), the age of each symbol's newest
-sample (sample_ages.py), and which feeds live (`market:feed:*`). All ages are by Redis's clock, so that nobody
-downstream compares clocks. The rules themselves, with their thresholds, are cottage/freshness.py.
+It considers feynman's heartbeats and whether Redis answers (liveness.py), the age of each symbol's newest sample
+(sample_ages.py), and which feeds are alive (`market:feed:*`). All ages are by Redis's clock, so that no process
+downstream has to compare clocks. The rules themselves, with their thresholds, are in cottage/freshness.py.
 """
 
 from common import logs
@@ -16,19 +16,20 @@ from services.bridge.liveness import WriterLiveness
 from services.bridge.sample_ages import SampleAges
 
 SLOW_SECONDS = 1.0
-"""An answer to TIME that took longer does not set the clock: nobody knows when in that time it was given."""
+"""An answer to TIME that took longer than this does not set the clock, since its moment is not known well enough."""
 HOPS_SHARE = 2 / 3
-"""The hops behind Redis are looked at this often, as a share of the silence after which one counts as broken."""
+"""Interval at which the hops behind Redis are checked, as a share of the silence after which one is broken."""
 CHECKS = 12
-"""So often in that silence it is checked what holds for all symbols; each SYMBOL_CHECKS-th check looks at every
-symbol as well."""
+"""How often the overall freshness is checked within that silence; every SYMBOL_CHECKS-th check also assesses each
+symbol."""
 SYMBOL_CHECKS = 4
 
 log = logs.get_logger()
 
 
 class FreshnessMonitor:
-    """Used by the bridge, which tells it of every sample and heartbeat and has it publish to the hub."""
+    """Assesses the freshness of all states. The bridge records samples and heartbeats with it, and it publishes
+    through the bridge's hub."""
 
     def __init__(self, liveness: WriterLiveness, thresholds: Thresholds, clock: Clock) -> None:
         self._liveness = liveness
@@ -37,26 +38,26 @@ class FreshnessMonitor:
         self._redis_clock = RemoteClock()
         self.samples = SampleAges(thresholds)
         self.feeds: tuple[Feed, ...] | None = None
-        """The feeds that lived when they were read last; None where that is not known."""
+        """The feeds that were alive when they were last read; None if that is not known."""
 
     def redis_now(self) -> float:
-        """The time by Redis's clock, in seconds since 1970; by ours until Redis has been asked."""
-        told = self._redis_clock.now(self._clock.monotonic())
-        return self._clock.time() if told is None else told
+        """The time by Redis's clock, in seconds since 1970; by the local clock until Redis has been asked."""
+        redis_time = self._redis_clock.now(self._clock.monotonic())
+        return self._clock.time() if redis_time is None else redis_time
 
     async def sync_clock(self, client: Client) -> float:
-        """Ask Redis for its time, set our copy of its clock by it, and return it. Raises RedisError."""
+        """Ask Redis for its time, set the local copy of its clock, and return the time. Raises RedisError."""
         sent = self._clock.monotonic()
         now = await client.now()
         if not self._redis_clock.known or self._clock.monotonic() - sent < SLOW_SECONDS:
-            self._redis_clock.distrust()  # of an answer that came at once, any step is to be believed
+            self._redis_clock.distrust()  # after a quick answer any step of the clock is accepted
             self._redis_clock.observe(now, sent)
         return now
 
     async def watch_hops(self, client: Client) -> None:
         """Keep Redis's clock and the list of live feeds up to date until cancelled. Raises RedisError.
 
-        The feeds are read only while some state is so old that it matters whether its feed lives.
+        The feeds are read only while some state is so old that it matters whether its feed is alive.
         """
         while True:
             await self._clock.sleep(self._thresholds.silent * HOPS_SHARE)
@@ -65,7 +66,7 @@ class FreshnessMonitor:
                 self.feeds = tuple(map(Feed.from_fields, (await MarketFeeds(client).alive()).values()))
 
     async def keep_publishing(self, hub: Hub) -> None:
-        """Publish what changes until cancelled: what holds for all symbols soon, what holds for single ones later."""
+        """Publish changes of freshness until cancelled: of all symbols soon, of single symbols a little later."""
         checks = 0
         while True:
             await self._clock.sleep(self._thresholds.silent / CHECKS)
@@ -86,7 +87,7 @@ class FreshnessMonitor:
             of_all = statement.symbols is None
             symbols = len(hub.last_values) if of_all else len(statement.symbols or ())
             fine = statement.freshness.status == "live" or not symbols
-            # A market has quiet symbols all day: single ones are told at debug.
+            # A market has quiet symbols all day: single symbols are logged at debug level.
             report = log.debug if not of_all else log.info if fine else log.warning
             report("freshness", **statement.freshness.as_dict(), symbols=symbols)
 

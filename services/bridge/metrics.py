@@ -1,4 +1,4 @@
-"""Metrics of the bridge; those of its clients are in common/fanout."""
+"""Metrics of the bridge. Those of its connections are in common/fanout."""
 
 from prometheus_client import Counter
 

@@ -1,8 +1,8 @@
-"""RedisBridge: consumes the channel `state_update`, keeps the newest state of every symbol, and feeds broadcasters.
+"""The bridge consumes the channel `state_update`, keeps the newest state of every symbol, and serves broadcasters.
 
-How the subscription heals after a gap is written in cottage/consumer.py. Here is what is read again then, on a new
-epoch and every 30 s (all states), how it is reconciled with what the channel brought (the greater version wins), and
-when a symbol is removed. How far the states may be trusted is decided in freshness_monitor.py.
+The subscription and how it heals after a gap are in cottage/consumer.py. This module says how all states are
+reconciled with what the channel brought (the greater version wins), which happens after each gap, on a new epoch and
+every 30 s, and when a symbol is removed. Whether states are stale is decided in freshness_monitor.py.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ throttled = Throttled(log)
 
 
 class RedisBridge(ChannelHandler):
-    """The service. It is the handler of its own consumer, which calls the methods from `connected` to `reconcile`."""
+    """The service of the bridge. Its ChannelConsumer calls back its methods from `connected` to `reconcile`."""
 
     def __init__(self, settings: BridgeSettings, clock: Clock) -> None:
         self._settings = settings
@@ -59,18 +59,18 @@ class RedisBridge(ChannelHandler):
             clock=clock,
         )
         self._epoch = 0
-        """The newest that the channel has brought."""
+        """The newest epoch that the channel has brought."""
         self._reconciled_epoch = 0
-        """What that was at the last full read."""
+        """The newest epoch at the time of the last full read."""
         self._absent: set[str] = set()
-        """Symbols whose state was gone at the last full read."""
+        """Symbols whose state was missing at the last full read."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
         server = FanoutServer(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
-        self._monitor.publish(self._hub)  # until something is known, all is stale
+        self._monitor.publish(self._hub)  # until something arrives, everything is stale
         async with server.serve(link), background(self._consumer.run(), self._monitor.keep_publishing(self._hub)):
             await stopping.wait()
 
@@ -105,9 +105,9 @@ class RedisBridge(ChannelHandler):
 
     async def received(self, payloads: Sequence[bytes]) -> None:
         for payload in payloads:
-            self._take(payload)
+            self._handle(payload)
 
-    def _take(self, payload: bytes) -> None:
+    def _handle(self, payload: bytes) -> None:
         """Apply one message of the channel; one that cannot be trusted is counted, logged and dropped."""
         try:
             self._apply(payload)
@@ -134,14 +134,14 @@ class RedisBridge(ChannelHandler):
                 self._hub.event(event)
 
     def _note_epoch(self, epoch: int) -> None:
-        """A newer epoch is another writer, or the same one after a failure: what it wrote before is read."""
+        """A newer epoch means another writer, or the same one after a failure: have all states read again."""
         if epoch > self._epoch > 0:
             self._consumer.reconcile_soon()
         self._epoch = max(epoch, self._epoch)
 
     async def reconcile(self, client: Client) -> None:
-        """Read every state. One that is newer than what the channel brought is taken over; a symbol that had none at
-        the last read either is removed."""
+        """Read every state from Redis. A state that is newer than what the channel brought replaces it; a symbol that
+        has no state now and had none at the last read is removed."""
         if self._epoch > self._reconciled_epoch:
             log.info("new_epoch", epoch=self._epoch)
             self._reconciled_epoch = self._epoch
@@ -149,7 +149,7 @@ class RedisBridge(ChannelHandler):
         now = await self._monitor.sync_clock(client)
         held = self._hub.last_values.entries()
         present: set[str] = set()
-        """Also those whose state cannot be trusted: the last good one stands."""
+        """Symbols with a state, even if it is invalid: then the last valid one is kept."""
 
         def bad(symbol: str, error: InvalidMessage) -> None:
             present.add(symbol)
@@ -178,9 +178,9 @@ class RedisBridge(ChannelHandler):
         log.debug("states_read", symbols=len(present), healed=healed, seconds=round(perf_counter() - started, 4))
 
     def _heal(self, symbol: str, state: PhysicsState, before: Entry | None, now: float) -> bool:
-        """Take a state that was read, if it is newer than what is held; whether it was taken.
+        """Take over a state that was read, if it is newer than the last value. Returns whether it was.
 
-        `before`: what was held when the read began. Raises InvalidMessage for a state that cannot be trusted.
+        `before`: the last value when the read began. Raises InvalidMessage for an invalid state.
         """
         current = self._hub.last_values.get(symbol)
         if state.version is not None:
@@ -188,7 +188,7 @@ class RedisBridge(ChannelHandler):
             if current is not None and current.version is not None and state.version <= current.version:
                 return False
         elif current is not before:
-            return False  # without versions the order of arrival counts, and the channel's came during the read
+            return False  # without versions the order of arrival counts, and an update came during the read
         payload = state.update(symbol)
         if len(payload) > MAX_BYTES:
             raise InvalidMessage("size", f"its update has {len(payload)} bytes, at most {MAX_BYTES} are allowed")
@@ -203,7 +203,7 @@ class RedisBridge(ChannelHandler):
         return True
 
     def _check_room(self, symbol: str) -> None:
-        """Raises InvalidMessage where one more symbol would be too many."""
+        """Raises InvalidMessage if the symbol is new and BRIDGE_MAX_SYMBOLS are held already."""
         most = self._settings.max_symbols
         if symbol not in self._hub.last_values and len(self._hub.last_values) >= most:
             raise InvalidMessage("room", f"{most} symbols are held already: see BRIDGE_MAX_SYMBOLS")

@@ -1,7 +1,7 @@
-"""The link to the bridge: the broadcaster is a client of `cottage.v1`, and puts what it receives into its hub.
+"""The broadcaster's link to the bridge, as a client of the protocol `cottage.v1`; what it receives goes into the hub.
 
-`BridgeLink.follow` connects, and connects again; `BridgeLink.take` knows no sockets. The bridge has checked what a
-PHYSICS_UPDATE says; here only the symbol and the version are read, which decide what becomes of it.
+`BridgeLink.follow` connects and reconnects; `BridgeLink.take` handles one message and does no input or output. The
+bridge has checked the contents of each PHYSICS_UPDATE, so only its symbol and version are read here.
 """
 
 import asyncio
@@ -34,41 +34,43 @@ throttled = Throttled(log)
 
 
 class LinkLost(Exception):
-    """The link ended; the text says why."""
+    """The link to the bridge was lost; the message says why."""
 
 
 class BridgeLink:
+    """The broadcaster's connection to the bridge, which follows it and keeps the hub up to date."""
+
     def __init__(self, url: str, hub: Hub, state: LinkStatus, clock: Clock, silence_seconds: float) -> None:
         self._url = url
         self._hub = hub
-        self._state = state
+        self._status = state
         self._clock = clock
         self._silence_seconds = silence_seconds
         self._snapshot_symbols: set[str] = set()
-        """Symbols of the SNAPSHOT that is under way."""
+        """Symbols that the current SNAPSHOT has brought so far."""
         self._complete = False
         self._bridge_board = FreshnessBoard()
-        """What the bridge says of how far its states may be trusted."""
+        """The freshness of all states as the bridge last stated it."""
         self.bridge_clock = RemoteClock()
-        """Which is Redis's: the bridge's messages are stamped by it."""
+        """The clock of the bridge's timestamps, which is Redis's."""
         self.problem: str | None = "no link to the bridge yet"
 
     async def follow(self) -> None:
-        """Hold the link until cancelled."""
+        """Keep the link to the bridge connected until cancelled."""
         backoff = Backoff()
         while True:
             began = self._clock.monotonic()
             try:
                 await self._hold()
             except LinkLost as lost:
-                self._state.lost()
+                self._status.lost()
                 self.publish_freshness()
                 self.problem = f"bridge: {lost}"
                 throttled.warning("server_lost", "", url=self._url, error=str(lost))
             await self._clock.sleep(backoff.after(self._clock.monotonic() - began))
 
     async def _hold(self) -> None:
-        """One link's life; it ends with LinkLost."""
+        """Connect once and receive until the link is lost. Raises LinkLost."""
         try:
             async with dial(self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES) as connection:
                 assert isinstance(connection, LinkConnection)
@@ -98,14 +100,14 @@ class BridgeLink:
                 except InvalidMessage as error:
                     self._drop(error)
             if self.needs_snapshot:
-                self._state.linked = False
+                self._status.linked = False
                 for action in ("unsubscribe", "subscribe"):
                     await connection.send(orjson.dumps({"action": action, "symbols": [protocol.ALL]}).decode())
 
     @property
     def needs_snapshot(self) -> bool:
-        """The bridge had not read Redis when it sent the SNAPSHOT, and has now: a whole one is to be had."""
-        return self._state.linked and not self._complete and self._hub.upstream().complete
+        """Whether the last SNAPSHOT was incomplete and the bridge can send a complete one by now."""
+        return self._status.linked and not self._complete and self._hub.upstream().complete
 
     def take(self, message: bytes) -> None:
         """One frame of the bridge. Raises InvalidMessage for what cannot be trusted."""
@@ -121,14 +123,14 @@ class BridgeLink:
                 statement, now = protocol.parse_freshness(fields), self._clock.monotonic()
                 self._bridge_board.apply(statement, now)
                 if statement.symbols is None:  # it says what the bridge's next HEARTBEAT will
-                    self._state.state(statement.freshness, now)
+                    self._status.state(statement.freshness, now)
                     self.publish_freshness()
-                if self._state.up and self._hub.freshness_board.overall.cause != "bridge_down":
+                if self._status.up and self._hub.freshness_board.overall.cause != "bridge_down":
                     self._hub.freshness(statement)
             case "HEARTBEAT":
                 now = self._clock.monotonic()
                 self.bridge_clock.observe(from_iso(fields.get("timestamp")), now)
-                self._state.state(Freshness.from_fields(mapping(fields, "upstream")), now)
+                self._status.state(Freshness.from_fields(mapping(fields, "upstream")), now)
                 self.publish_freshness()
             case "ACK":
                 pass  # of our own requests
@@ -136,14 +138,14 @@ class BridgeLink:
                 self._hub.event(parse_event(fields, message))
 
     def publish_freshness(self) -> None:
-        """Publish that the bridge is down, or that it is back: then what it states now, and nothing of before."""
+        """Publish that the bridge is down; or, once it is back, what the bridge states now."""
         now = self._clock.monotonic()
-        said = self._hub.freshness_board.overall
-        if not self._state.up:
-            down = self._state.upstream(now)
-            if not down.alike(said):
+        published = self._hub.freshness_board.overall
+        if not self._status.up:
+            down = self._status.upstream(now)
+            if not down.alike(published):
                 self._hub.freshness(FreshnessStatement(down))
-        elif said.cause == "bridge_down":
+        elif published.cause == "bridge_down":
             for statement in self._bridge_board.all_statements(None, now):
                 self._hub.freshness(statement)
 
@@ -159,7 +161,7 @@ class BridgeLink:
                 update = load_object(payload)
                 name, newness = symbol(update), version(update)
             except InvalidMessage as error:
-                self._drop(error)  # the others of the frame stand
+                self._drop(error)  # the other updates are still used
                 continue
             self._snapshot_symbols.add(name)
             held = self._hub.last_values.get(name)
@@ -172,7 +174,7 @@ class BridgeLink:
             for gone in self._hub.last_values.entries().keys() - self._snapshot_symbols:
                 self._hub.remove(gone)
         self._snapshot_symbols.clear()
-        self._state.linked = True
+        self._status.linked = True
         self.problem = None
         metrics.LINKS.inc()
         log.info("linked", url=self._url, symbols=len(self._hub.last_values), complete=self._complete)

@@ -1,9 +1,9 @@
-"""When memory of closed connections is collected.
+"""Decides when the broadcaster runs a full garbage collection, which frees the memory of closed connections.
 
-A connection that has ended is a ring of objects that refer to one another, some 11 KiB, which only the garbage
-collector finds. Left to itself it looks through all objects again and again while clients come: with 10,000
-connections each look takes a good part of a second in which nobody is served, and letting 10,000 back in took three
-times as long as without. Here the full look is taken when it pays, and never while nobody comes or goes.
+A closed connection is a cycle of objects, some 11 KiB, which only the garbage collector can free. By default Python
+runs full collections again and again while clients connect: with 10,000 connections each one blocks the process for a
+good part of a second, and accepting 10,000 clients again takes three times as long. So a full collection runs only
+once enough connections have ended, or ten minutes have passed.
 """
 
 import gc
@@ -12,19 +12,22 @@ from collections.abc import Callable
 from cottage.clock import Clock
 
 YOUNG = 10_000
-"""Objects made before the young ones are looked through; those are few, whatever there is beside them."""
+"""Allocations before Python collects the youngest generation, which stays small."""
 LOOK_SECONDS = 1.0
+"""Seconds between two decisions."""
 LEAST = 500
-"""Connections that must have ended before a full look is worth it: some 5 MiB."""
+"""So many connections must have ended before a full collection is worth it: some 5 MiB."""
 SHARE = 0.25
-"""Of the open connections, likewise."""
+"""So many must have ended as a share of the open connections, as well."""
 LONGEST_SECONDS = 600.0
-"""A full look is taken at least this often, for what else there may be."""
+"""A full collection runs at least this often, for other garbage."""
 
 
 class GarbageCollection:
+    """Runs full garbage collections at the right times. The broadcaster uses it."""
+
     def __init__(self, clock: Clock, opened: Callable[[], int], ended: Callable[[], int]) -> None:
-        """`opened`: connections that are open; `ended`: how many have ended since the start."""
+        """`opened`: returns how many connections are open; `ended`: how many have ended since the start."""
         self._clock = clock
         self._opened = opened
         self._ended = ended
@@ -32,7 +35,7 @@ class GarbageCollection:
         self._ended_then = 0
 
     async def watch(self) -> None:
-        """Until cancelled."""
+        """Collect when it is due, until cancelled; then restore Python's own thresholds."""
         before = gc.get_threshold()
         gc.set_threshold(YOUNG, before[1], 2**31 - 1)
         try:

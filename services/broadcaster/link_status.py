@@ -1,4 +1,4 @@
-"""How fresh what comes from the bridge is: what it said last, aged by our own clock. Pure."""
+"""The status of the link to the bridge, and the freshness of everything that comes over it. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,30 +7,31 @@ from cottage.freshness import Freshness, Thresholds, assess_hops
 
 @dataclass(slots=True)
 class LinkStatus:
-    """The link as it is seen from here. Times are of one monotonic clock."""
+    """What the broadcaster knows of its link and its bridge. Times are of one monotonic clock."""
 
     started: float
     thresholds: Thresholds
     linked: bool = False
-    """The link is up and its SNAPSHOT has come."""
+    """Whether the link is up and its SNAPSHOT was received."""
     stated: Freshness | None = None
+    """The freshness that the bridge stated last."""
     stated_at: float = 0.0
     current: bool = False
-    """`stated` is of this link: an earlier one's says nothing about now."""
+    """Whether `stated` came over the present connection; if it is of an earlier one, it does not hold any more."""
 
     def state(self, upstream: Freshness, now: float) -> None:
         self.stated, self.stated_at, self.current = upstream, now, True
 
     @property
     def up(self) -> bool:
-        """The bridge is heard, and what it says holds."""
+        """Whether what the bridge states is valid now."""
         return self.linked and self.current
 
     def lost(self) -> None:
         self.linked = self.current = False
 
     def upstream(self, now: float) -> Freshness:
-        """What the bridge states, as long as it does; else that it is down."""
+        """The freshness that the bridge states, aged; while the link is down, that the bridge is down."""
         silent = now - (self.started if self.stated is None else self.stated_at)
         stated = None if self.stated is None else self.stated.aged(silent)
         if stated is not None and self.up:

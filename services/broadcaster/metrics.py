@@ -1,4 +1,4 @@
-"""Metrics of the broadcaster's link to the bridge; those of its clients are in common/fanout."""
+"""Metrics of the broadcaster's link to the bridge; those of its connections are in common/fanout."""
 
 from prometheus_client import Counter
 

@@ -1,4 +1,4 @@
-"""StateBroadcaster: one link to the bridge, any number of clients. It never talks to Redis."""
+"""The broadcaster sends what comes over its link to the bridge to any number of clients. It never talks to Redis."""
 
 import asyncio
 from typing import Any
@@ -17,19 +17,21 @@ from services.broadcaster.link_status import LinkStatus
 from services.broadcaster.settings import BroadcasterSettings
 
 CHECKS = 12
-"""So often in the time after which the link counts as silent it is checked whether that time has passed."""
+"""How often the link is checked within BROADCASTER_SILENCE_SECONDS."""
 
 log = logs.get_logger()
 
 
 class StateBroadcaster:
+    """What `python -m services.broadcaster` runs: the link, the hub, the server and the web page."""
+
     def __init__(self, settings: BroadcasterSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._state = LinkStatus(clock.monotonic(), settings.thresholds())
+        self._status = LinkStatus(clock.monotonic(), settings.thresholds())
         self._hub = Hub(clock, self.upstream, self._bridge_now)
         self._stopping = False
-        self._link = BridgeLink(settings.bridge_url, self._hub, self._state, clock, settings.silence_seconds)
+        self._link = BridgeLink(settings.bridge_url, self._hub, self._status, clock, settings.silence_seconds)
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings
@@ -43,13 +45,13 @@ class StateBroadcaster:
             page=static_files.load().get,
         )
         garbage = GarbageCollection(self._clock, server.__len__, lambda: server.ended)
-        self._link.publish_freshness()  # until something is known, all is stale
+        self._link.publish_freshness()  # until something arrives, everything is stale
         async with (
             background(self._link.follow(), self._keep_publishing(), garbage.watch()),
             server.serve(sock, settings.spread()),
         ):
             await stopping.wait()
-            self._stopping = True  # nobody is sent here any more, before anybody is sent away
+            self._stopping = True  # /readyz is 503 before the first client is closed
 
     def not_ready(self) -> str | None:
         return "stopping" if self._stopping else self._link.problem
@@ -65,15 +67,15 @@ class StateBroadcaster:
         }
 
     async def _keep_publishing(self) -> None:
-        """Publish what changes of the link's freshness until cancelled."""
+        """Publish that the bridge is down or back, until cancelled."""
         while True:
             await self._clock.sleep(self._settings.silence_seconds / CHECKS)
             self._link.publish_freshness()
 
     def _bridge_now(self) -> float:
-        """The bridge's clock, which is Redis's; ours until it has told."""
-        told = self._link.bridge_clock.now(self._clock.monotonic())
-        return self._clock.time() if told is None else told
+        """The time by the bridge's clock, which is Redis's; by the local clock until a message has come."""
+        bridge_time = self._link.bridge_clock.now(self._clock.monotonic())
+        return self._clock.time() if bridge_time is None else bridge_time
 
     def upstream(self) -> Freshness:
-        return self._state.upstream(self._clock.monotonic())
+        return self._status.upstream(self._clock.monotonic())

@@ -1,6 +1,6 @@
-"""What the broadcaster serves beside the WebSocket: the web page, and `cottage.js` with its TypeScript declarations.
+"""The files that the broadcaster serves: the web page, and `cottage.js` with its TypeScript declarations.
 
-The files are read once, from the folder `page/`.
+They are read once at the start from the folder `page/`.
 """
 
 from importlib.resources import files

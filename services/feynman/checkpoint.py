@@ -1,8 +1,9 @@
-"""The checkpoint file: the windows of all symbols, so that feynman goes on with them after a restart.
+"""The checkpoint file: the windows of all symbols, with which feynman continues after a restart.
 
-The file is a ZIP of arrays in numpy's own format: some hundred symbols a part, and last a manifest, which names the
-format, its version, and the settings with which the windows were sampled. Each member has its checksum. A file gets
-its name when it is whole and on the disk, so a process that is killed, whenever that is, leaves the one before.
+The checkpointer writes and reads it. It is a ZIP of arrays in numpy's format: parts of some hundred symbols, and last
+a manifest with the format, its version, and the settings with which the windows were sampled. Each member has a
+checksum. A new file replaces the one before only when it is complete and on the disk, so a process that is killed
+leaves the one before, whenever that is.
 """
 
 import contextlib
@@ -29,23 +30,23 @@ from services.feynman.windows import NEWEST, RINGS, SAVED
 
 FORMAT = "curiosity cottage windows"
 FORMAT_1 = "curiosity cottage windows 1"
-"""Version 1 had its number in the name."""
+"""Files of version 1 had the version in the name of the format."""
 
 MANIFEST = "manifest.json"
 SYMBOLS = "symbols.json"
 LARGEST_RETURN = 1500.0
-"""Above the logarithm of the largest ratio of two floats."""
+"""Greater than the logarithm of the largest ratio of two floats."""
 
 _BROKEN = (
-    zipfile.BadZipFile,  # no ZIP, or a checksum that is wrong
+    zipfile.BadZipFile,  # not a ZIP, or a wrong checksum
     zlib.error,
-    AttributeError,  # a manifest of other types
+    AttributeError,  # the manifest has other types
     EOFError,
     LookupError,
-    MemoryError,  # an array that says it is larger than any machine
-    OSError,  # a place outside of the file
+    MemoryError,  # the header of an array claims an impossible size
+    OSError,  # an offset outside of the file
     OverflowError,
-    RuntimeError,  # a bit of a member's header fell, and asks for a password, or for another compression
+    RuntimeError,  # a damaged header of a member seems to ask for a password or another compression
     TypeError,
     ValueError,
     struct.error,
@@ -53,11 +54,11 @@ _BROKEN = (
 
 
 ReadMember = Callable[[str], bytes]
-"""Gives a member's content by its name."""
+"""Returns the content of a member of the ZIP by its name."""
 
 
 def _version_apart(read_1: ReadMember) -> ReadMember:
-    """From version 1 to 2: the manifest names the format and its version apart."""
+    """Migrate version 1 to 2, in which the manifest has the format and its version in two fields."""
 
     def read_2(name: str) -> bytes:
         content = read_1(name)
@@ -67,8 +68,8 @@ def _version_apart(read_1: ReadMember) -> ReadMember:
 
 
 MIGRATIONS = (_version_apart,)
-"""From version 1 to 2, from 2 to 3, …: each gives the members of a file as the next version has them. A change of the
-format comes with one more, and with a file of the version before in the tests."""
+"""Migrations from version 1 to 2, from 2 to 3, and so on: each returns the members as the next version has them. Who
+changes the format adds a migration, and a file of the version before to the tests."""
 VERSION = len(MIGRATIONS) + 1
 
 
@@ -77,20 +78,20 @@ class CheckpointRefused(CottageError):
 
 
 class CheckpointTooOld(CheckpointRefused):
-    """Nothing is wrong with it."""
+    """The file is valid but too old to be used."""
 
 
 class CheckpointPart(NamedTuple):
-    """The windows of some symbols."""
+    """The windows of some symbols, as the symbol table hands them out and takes them back."""
 
     symbols: list[str]
     sources: list[str]
     arrays: dict[str, npt.NDArray[Any]]
-    """Each of SAVED: rings of shape (n, columns), where columns are at most W, and the others of shape (n,)."""
+    """The arrays that SAVED names: rings of shape (n, columns) with at most W columns, the others of shape (n,)."""
 
 
 class CheckpointWriter:
-    """One file, part by part. It counts from `finish` on; before that it has another name."""
+    """Writes one file, part by part, under a temporary name; `finish` gives it its own."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self._path = path
@@ -104,7 +105,7 @@ class CheckpointWriter:
         descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name}.", suffix=".tmp", dir=self._path.parent)
         self._temporary = Path(name)
         self._file = os.fdopen(descriptor, "wb")
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # as long as we live: see `sweep`
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # held until this process ends: see `sweep`
         self._zip = zipfile.ZipFile(self._file, "w")
 
     def add(self, part: CheckpointPart) -> None:
@@ -118,7 +119,10 @@ class CheckpointWriter:
         self._symbols += len(part.symbols)
 
     def finish(self, now: float) -> int:
-        """Put the file in the place of the one before; its size in bytes. `now` is epoch seconds. Raises OSError."""
+        """Complete the file and replace the one before. Returns its size in bytes. Raises OSError.
+
+        `now`: seconds since 1970.
+        """
         manifest = {
             "format": FORMAT,
             "version": VERSION,
@@ -139,21 +143,21 @@ class CheckpointWriter:
         return size
 
     def abandon(self) -> None:
-        """Leave nothing of it. It may be called at any time; after `finish` it does nothing."""
+        """Remove the temporary file. It may be called at any time; after `finish` it does nothing."""
         if self._file is not None and not self._file.closed:
             with contextlib.suppress(OSError):
                 self._temporary.unlink(missing_ok=True)
             with contextlib.suppress(OSError, ValueError):
-                self._zip.close()  # else it would try when it is collected
+                self._zip.close()  # or it would try to when it is garbage collected
             with contextlib.suppress(OSError):
                 self._file.close()
 
 
 def read(path: Path, settings: Mapping[str, Any], now: float, oldest: float) -> Generator[CheckpointPart, None, None]:
-    """The parts of a file, each checked before it is given out. `now` is epoch seconds, `oldest` an age in seconds.
+    """Yield the parts of a file, each one checked. `now`: seconds since 1970; `oldest`: the greatest age in seconds.
 
-    A file of an older version is migrated. Raises CheckpointRefused for a file that is torn, foreign, too old, of a
-    newer version, or sampled with other settings; FileNotFoundError and other OSErrors.
+    A file of an older version is migrated. Raises CheckpointRefused for a file that is damaged, not a checkpoint, too
+    old, of a newer version, or sampled with other settings; also FileNotFoundError and other OSErrors.
     """
     with path.open("rb") as file:
         try:
@@ -163,7 +167,7 @@ def read(path: Path, settings: Mapping[str, Any], now: float, oldest: float) -> 
                 manifest = json.loads(read_member(MANIFEST))
                 _check_manifest(manifest, settings, now, oldest)
                 window = int(settings["window"])
-                for number in range(manifest["parts"]):  # of a file that is damaged anywhere nothing is used
+                for number in range(manifest["parts"]):  # a file that is damaged anywhere is not used at all
                     _part(read_member, number, window)
                 for number in range(manifest["parts"]):
                     yield _part(read_member, number, window)
@@ -174,7 +178,7 @@ def read(path: Path, settings: Mapping[str, Any], now: float, oldest: float) -> 
 
 
 def sweep(path: Path) -> int:
-    """Remove what killed processes have left of `path`; how many files. Living ones hold a lock on theirs."""
+    """Remove the temporary files of killed processes; returns how many. Running processes hold a lock on theirs."""
     removed = 0
     for left in path.parent.glob(f".{path.name}.*.tmp"):
         with contextlib.suppress(OSError), left.open("rb") as file:
@@ -185,7 +189,8 @@ def sweep(path: Path) -> int:
 
 
 def leave_aside(path: Path) -> Path:
-    """Give a file that was refused a name of its own, which nothing replaces; that name. Raises OSError."""
+    """Rename a file that was refused, so that the next checkpoint does not replace it. Returns its new path. Raises
+    OSError."""
     aside = path.with_name(path.name + ".refused")
     number = 1
     while aside.exists():
@@ -197,7 +202,7 @@ def leave_aside(path: Path) -> Path:
 def _version(manifest: Any) -> int:
     name = manifest.get("format") if isinstance(manifest, dict) else None
     if name not in (FORMAT, FORMAT_1):
-        raise CheckpointRefused("it is none of ours")
+        raise CheckpointRefused("it is no checkpoint of this suite")
     return 1 if name == FORMAT_1 else int(manifest["version"])
 
 
@@ -215,7 +220,7 @@ def _check_manifest(manifest: dict[str, Any], settings: Mapping[str, Any], now: 
 
 def _part(read_member: ReadMember, number: int, window: int) -> CheckpointPart:
     names = json.loads(read_member(f"{number}/{SYMBOLS}"))
-    # Read whole, and so against its checksum, before anything is made of it.
+    # Each member is read completely, which checks its checksum, before it is parsed.
     contents = {name: io.BytesIO(read_member(f"{number}/{name}.npy")) for name in SAVED}
     arrays = {name: np.lib.format.read_array(content, allow_pickle=False) for name, content in contents.items()}
     part = CheckpointPart(names["symbols"], names["sources"], arrays)
@@ -224,38 +229,38 @@ def _part(read_member: ReadMember, number: int, window: int) -> CheckpointPart:
 
 
 def check(part: CheckpointPart, window: int) -> None:
-    """That windows of this length can hold it. Raises ValueError."""
+    """Check that a part fits windows of this length. Raises ValueError."""
     arrays, number = part.arrays, len(part.symbols)
     for name in part.symbols:
         keys.symbol(name)
-    _must(len(set(part.symbols)) == number == len(part.sources), "symbols")
-    _must(all(isinstance(source, str) for source in part.sources), "sources")
+    _require(len(set(part.symbols)) == number == len(part.sources), "symbols")
+    _require(all(isinstance(source, str) for source in part.sources), "sources")
 
     columns = arrays["price"].shape[1]
     for name in RINGS:
-        _must(arrays[name].dtype == np.float64 and arrays[name].shape == (number, columns), name)
+        _require(arrays[name].dtype == np.float64 and arrays[name].shape == (number, columns), name)
     for name in NEWEST:
         whole = name in ("samples", "newest")
-        _must(arrays[name].dtype == (np.int64 if whole else np.float64) and arrays[name].shape == (number,), name)
+        _require(arrays[name].dtype == (np.int64 if whole else np.float64) and arrays[name].shape == (number,), name)
 
     samples, newest = arrays["samples"], arrays["newest"]
-    _must(bool(((samples >= 1) & (samples <= window)).all()) and columns <= window, "samples")
-    _must(bool((samples <= columns).all() and ((newest >= 0) & (newest < samples)).all()), "newest")
-    _must(bool((newest == samples - 1)[samples < window].all()), "newest")
+    _require(bool(((samples >= 1) & (samples <= window)).all()) and columns <= window, "samples")
+    _require(bool((samples <= columns).all() and ((newest >= 0) & (newest < samples)).all()), "newest")
+    _require(bool((newest == samples - 1)[samples < window].all()), "newest")
     for name in ("price", "last_price"):
-        _must(bool(np.isfinite(arrays[name]).all() and (arrays[name] > 0).all()), name)
+        _require(bool(np.isfinite(arrays[name]).all() and (arrays[name] > 0).all()), name)
     for name in ("volume", "trades", "session_volume", "session_trades", "last_timestamp"):
-        _must(bool(np.isfinite(arrays[name]).all() and (arrays[name] >= 0).all()), name)
-    _must(bool((np.abs(np.nan_to_num(arrays["log_return"], nan=0.0)) < LARGEST_RETURN).all()), "log_return")
+        _require(bool(np.isfinite(arrays[name]).all() and (arrays[name] >= 0).all()), name)
+    _require(bool((np.abs(np.nan_to_num(arrays["log_return"], nan=0.0)) < LARGEST_RETURN).all()), "log_return")
 
 
-def _must(holds: bool, what: str) -> None:
+def _require(holds: bool, what: str) -> None:
     if not holds:
-        raise ValueError(f"its {what} cannot be")
+        raise ValueError(f"invalid {what}")
 
 
 def _sync_folder(folder: Path) -> None:
-    """A file's name is the folder's content, and on the disk when the folder is."""
+    """Write a folder to the disk: the name of a new file is part of its folder's content."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

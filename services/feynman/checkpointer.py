@@ -1,6 +1,6 @@
-"""When checkpoints are loaded and saved, and what is done with one that cannot be used.
+"""The checkpointer loads and saves checkpoints, and sets one aside that cannot be used. Feynman's service has one.
 
-Saving goes through one thread, part by part, beside the ticks: a tick waits for the copy of one part at most.
+Saving runs in one thread, part by part, beside the ticks: a tick waits at most for the copy of one part.
 """
 
 import asyncio
@@ -27,22 +27,22 @@ from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import SymbolTable
 
 PART_SYMBOLS = 256
-"""At W = 1000 a copy of 8 MB: some milliseconds of a tick's second."""
+"""Symbols per part. At W = 1000 their copy is 8 MB and takes some milliseconds."""
 
 SPREAD = 10.0
 """Seconds over which the parts of one checkpoint are spread; a sixth of the interval at most."""
 
 SAMPLED_WITH = ("window", "gap_seconds", "tick_seconds", "shard")
-"""Settings that must be the same where a checkpoint is loaded."""
+"""Settings that must be the same when a checkpoint is loaded as when it was saved."""
 
 RETRY_SECONDS = 5.0
-"""How often a process asks whether the one that saves to the same file is gone."""
+"""How often a process tries to get the lock of the file while another one holds it."""
 
 SLACK = 1.25
-"""A save may take so much longer than the one before."""
+"""The factor by which a save may take longer than the one before."""
 
 FINAL_SECONDS = 4.0
-"""What a stop may spend on a last checkpoint."""
+"""How long the last checkpoint may take when the service stops."""
 
 log = logs.get_logger()
 T = TypeVar("T")
@@ -51,7 +51,7 @@ T = TypeVar("T")
 class Checkpointer:
     """Loads the checkpoint of a symbol table at the start, saves it periodically, and once more at the end.
 
-    It belongs to the service. Without a folder it does nothing.
+    Without FEYNMAN_CHECKPOINT_DIR it does nothing.
     """
 
     def __init__(self, settings: FeynmanSettings, symbol_table: SymbolTable, clock: Clock) -> None:
@@ -96,7 +96,7 @@ class Checkpointer:
         except OSError as error:
             log.warning("checkpoint_unreadable", file=str(self._path), error=str(error))
         finally:
-            if parts is not None:  # cancelled, we leave the thread at work on it
+            if parts is not None:  # after a cancellation the thread may still be reading
                 self._thread.submit(parts.close)
         metrics.RESTORED.inc(symbols)
         if symbols:
@@ -104,7 +104,7 @@ class Checkpointer:
             log.info("checkpoint_loaded", file=str(self._path), symbols=symbols, seconds=seconds)
 
     async def save_periodically(self) -> None:
-        """Save at such a pace that no symbol's last saved sample is older than the interval. Until cancelled."""
+        """Save so often that no symbol's newest saved sample is older than the interval. Until cancelled."""
         if self._path is None:
             return
         spread = min(SPREAD, self._interval / 6)
@@ -118,8 +118,8 @@ class Checkpointer:
                 continue
             took = self._clock.monotonic() - began
             metrics.CHECKPOINT_SECONDS.observe(took)
-            # What one save copies first is the oldest until the next is whole: from begin to begin, and that one's
-            # whole duration, is what a kill may cost.
+            # The part that a save copies first gets oldest: a kill can cost the time from the begin of one save to
+            # the begin of the next, and that one's duration.
             due = began + self._interval - max(took, spread) * SLACK
 
     async def save_final(self) -> None:
@@ -136,7 +136,7 @@ class Checkpointer:
             self._thread.shutdown(wait=False)
 
     async def save(self, spread: float) -> None:
-        """One checkpoint, its parts copied one after the other over `spread` seconds."""
+        """Save one checkpoint, whose parts are copied one after the other over `spread` seconds."""
         began = self._clock.monotonic()
         path, names = self._path, self._symbol_table.sampled()
         if path is None or not names:
@@ -167,7 +167,7 @@ class Checkpointer:
             seconds = round(self._clock.monotonic() - began, 3)
             log.info("checkpoint_saved", file=str(path), symbols=len(names), bytes=size, seconds=seconds)
         finally:
-            # Behind whatever the thread still does with it, and not waited for.
+            # Queued behind what the thread still does with the file; not waited for.
             self._thread.submit(writer.abandon)
 
     def _stand_by(self, path: Path) -> None:

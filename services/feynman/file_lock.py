@@ -1,4 +1,4 @@
-"""A lock on a file that several processes would replace: the checkpointer saves only while it holds it."""
+"""A lock on a file that several processes may want to replace. The checkpointer saves only while it holds it."""
 
 import fcntl
 import os
@@ -6,15 +6,15 @@ from pathlib import Path
 
 
 class FileLock:
-    """A lock that one process at a time holds. The kernel releases it when that process ends, however it ends."""
+    """A lock that one process at a time can hold. The kernel releases it when that process ends, in whatever way."""
 
     def __init__(self, path: Path) -> None:
-        """For the file `path`, beside which there is another for the lock."""
+        """`path`: the file to protect. The lock is a hidden file beside it."""
         self._path = path.with_name(f".{path.name}.lock")
         self._descriptor: int | None = None
 
     def take(self) -> bool:
-        """Try to take the lock; whether this process holds it, now or already. Raises OSError."""
+        """Try to take the lock. Returns whether this process holds it now. Raises OSError."""
         if self._descriptor is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

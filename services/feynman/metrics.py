@@ -29,7 +29,7 @@ LEASE_EVENTS = {
         "cottage_feynman_leases_unreplicated_total", "Leases that no replica acknowledged in time."
     ),
 }
-"""By what cottage.lease tells."""
+"""The counter for each event that `cottage.lease.Lease` reports."""
 CHECKPOINTS = Counter("cottage_feynman_checkpoints_saved_total", "Checkpoints saved.")
 CHECKPOINT_FAILURES = Counter("cottage_feynman_checkpoints_failed_total", "Checkpoints that could not be saved.")
 CHECKPOINTS_REFUSED = Counter("cottage_feynman_checkpoints_refused_total", "Checkpoints that could not be loaded.")

@@ -1,6 +1,6 @@
-"""Redis's health as its INFO command reports it: memory, evicted keys, and files of its persistence.
+"""Redis's health as its INFO command reports it: memory, evicted keys, and the files of its persistence.
 
-Its clients do not notice when it evicts keys or cannot write to its disk, so feynman looks every few seconds.
+Clients do not notice when Redis evicts keys or cannot write to its disk, so feynman checks this every few seconds.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NEARLY_FULL = 0.95
-"""Of maxmemory."""
+"""The share of maxmemory above which it is a problem."""
 _FILES = {
     "aof_last_write_status": "its append-only file",
     "aof_last_bgrewrite_status": "a shorter append-only file",
@@ -18,7 +18,7 @@ _FILES = {
 
 @dataclass(frozen=True, slots=True)
 class RedisReport:
-    """What one INFO says."""
+    """What one INFO reports."""
 
     used: int
     """Bytes."""
@@ -26,13 +26,13 @@ class RedisReport:
     """`maxmemory`; 0 is none."""
     policy: str
     evicted: int
-    """Keys since the last look."""
+    """Keys evicted since the report before."""
     unwritten: tuple[str, ...]
-    """The files that it could not write, by what they are."""
+    """Descriptions of the files that Redis could not write."""
 
     @property
     def problem(self) -> str | None:
-        """What is wrong, with what to do about it; None where nothing is."""
+        """What is wrong and what to do about it; None if nothing is."""
         found = []
         if self.unwritten:
             found.append(f"Redis cannot write {' and '.join(self.unwritten)}: free its disk, or see its log")
@@ -55,14 +55,14 @@ class RedisReport:
 
 
 class RedisHealth:
-    """The last report, and what it takes to compare the next one with it. The service has one."""
+    """The last report, and the counter from which the next one is computed. The service has one."""
 
     def __init__(self) -> None:
         self._evicted: int | None = None
         self.report: RedisReport | None = None
 
     def take(self, info: Mapping[str, Any]) -> RedisReport:
-        """Make a report of the server's INFO."""
+        """Make a report from the server's INFO."""
         evicted = int(info.get("evicted_keys", 0))
         before, self._evicted = self._evicted, evicted
         self.report = RedisReport(

@@ -1,8 +1,8 @@
-"""Many snapshots as Redis gives them, parsed and checked at once into columns: one value a snapshot in each array.
+"""Parses and checks many snapshots at once into columns, arrays of one value per snapshot, for the symbol table.
 
-The rules are those of cottage.snapshot. Some hundred snapshots at a time are checked column by column, which costs a
-tenth of checking one after the other. Where anything among them is unusual, `parse_sample` decides on each of them,
-and names what is wrong. The symbol table uses it.
+The rules are those of cottage/snapshot.py. Some hundred snapshots at a time are checked column by column, at a tenth
+of the cost of one after the other. If anything among them is unusual, `parse_sample` checks each of them, and says
+what is wrong.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from cottage.snapshot import LONGEST_NUMBER, NUMERALS, RawSample, Sample, latest
 from services.feynman.windows import FloatArray, IntArray
 
 CHUNK = 500
-"""So many snapshots are checked together, and one by one where one of them is unusual."""
+"""So many snapshots are checked together; one by one if any of them is unusual."""
 
 _NUMERALS_AND_COMMA = NUMERALS + b","
 
@@ -26,7 +26,7 @@ class SampleColumns:
     """Checked samples, as columns of equal length."""
 
     index: IntArray
-    """Which of the snapshots each one is, rising."""
+    """The index of each sample among the snapshots that were parsed, ascending."""
     price: FloatArray
     timestamp: FloatArray
     volume: FloatArray
@@ -37,7 +37,7 @@ class SampleColumns:
         return len(self.source)
 
     def where(self, which: IntArray) -> "SampleColumns":
-        """The samples at these places of the columns."""
+        """The samples at these positions."""
         return SampleColumns(
             self.index[which],
             self.price[which],
@@ -49,7 +49,7 @@ class SampleColumns:
 
 
 def parse(snapshots: Sequence[RawSample], now: float) -> tuple[SampleColumns, list[tuple[int, InvalidMessage]]]:
-    """The samples among `snapshots`, and which of them are none, with the field at fault. `now`: Redis's clock."""
+    """The valid samples, and the indices of the invalid snapshots with their errors. `now`: Redis's clock."""
     accepted: list[int] = []
     columns: list[tuple[FloatArray, ...]] = []
     sources: list[str] = []
@@ -78,7 +78,7 @@ def parse(snapshots: Sequence[RawSample], now: float) -> tuple[SampleColumns, li
 
 
 def _usual(rows: Sequence[RawSample], now: float) -> tuple[tuple[FloatArray, ...], list[str]] | None:
-    """Price, timestamp, volume and trades, and the sources, where every row is sound and written in the usual way."""
+    """Price, timestamp, volume and trades, and the sources, if every row is valid and in the usual notation."""
     price, timestamp, volume, trades, source = zip(*rows, strict=True)
     try:
         numbers = [_numbers(column) for column in (price, timestamp, _counts(volume), _counts(trades))]
@@ -102,9 +102,9 @@ def _counts(column: Sequence[str | bytes | None]) -> Sequence[str | bytes | None
 
 
 def _numbers(texts: Sequence[str | bytes | None]) -> FloatArray:
-    """The numbers that `texts` are in JSON. ValueError or TypeError where one is none, or is written in another way.
+    """Parse JSON numbers. Raises ValueError or TypeError if one is not a number in JSON's notation.
 
-    Such numerals as "+1" and ".5" are left to parse_sample, as is all that JSON takes and it does not.
+    Notations such as "+1" and ".5" are left to parse_sample.
     """
     joined = b",".join(texts)  # type: ignore[arg-type]  # a TypeError for what is not bytes
     if joined.translate(None, _NUMERALS_AND_COMMA) or max(map(len, texts)) > LONGEST_NUMBER:  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""The service: every tick it samples each symbol's snapshot, computes its vector and writes all states.
+"""The service of feynman: every tick it samples each symbol's snapshot, computes its vector and writes all states.
 
-Without a lease it goes on sampling and computing; the newest states are written as soon as it has the lease.
+A standby, which has no lease, samples and computes all the same, and writes the newest states once it has the lease.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ from services.feynman.symbol_table import SymbolTable
 from services.feynman.writer import Writer
 
 REPORT_TICKS = 10
-"""One summarising line for so many ticks."""
+"""Every so many ticks one is logged at level info, the others at debug."""
 
 FIRST_TICK_SECONDS = 0.5
-"""How long the ticks begin after the first discovery, half a tick at most: on its grid of whole ticks, what a
-discovery finds is then sampled that much later, and not a whole tick."""
+"""How long after the first discovery the ticks begin, half a tick at most. Symbols that a discovery finds are then
+sampled so much later, and not a whole tick later."""
 
 LATE_SHARE = 0.1
-"""A tick that begins by more than this part of the interval after its time is late."""
+"""A tick is late if it begins later than this share of the interval after its time."""
 
-MAX_BAD_NAMES = 100_000
+MAX_REPORTED_NAMES = 100_000
 
 log = logs.get_logger()
 
@@ -57,12 +57,12 @@ class FeynmanService:
             lease_seconds=settings.lease_seconds,
             timeout=settings.redis_timeout_seconds,
         )
-        self._issued: int | None = None
-        """The epoch under which the table's states were given their versions."""
+        self._issued_epoch: int | None = None
+        """The epoch of the versions that the states in the symbol table have."""
         self._tick: dict[str, Any] = {}
         self._written = 0
-        self._bad_names: set[int] = set()
-        """Hashes: a name may be as long as Redis allows."""
+        self._reported_names: set[int] = set()
+        """Hashes of names of keys that were logged as invalid; a name itself may be very long."""
         self._health = RedisHealth()
         self._problem: str | None = "no answer from Redis yet"
         self._outage = RedisOutage(clock.monotonic)
@@ -79,7 +79,7 @@ class FeynmanService:
                 self._discover(client), self._keep_ticking(client), self._send_heartbeats(), saving
             ):
                 await stopping.wait()
-        # The lease is given back by now: nobody waits for this.
+        # The lease was released above, so no standby waits for this.
         await self._checkpointer.save_final()
 
     def not_ready(self) -> str | None:
@@ -107,7 +107,7 @@ class FeynmanService:
         async for _look in ticks(self._settings.discovery_seconds, self._clock):
             try:
                 self._add(self._settings.symbols or await MarketSnapshots(client).symbols(self._bad_symbol))
-                with contextlib.suppress(RedisRefused):  # an ACL may forbid it, and it is no need of ours
+                with contextlib.suppress(RedisRefused):  # an ACL may forbid INFO, which feynman does not depend on
                     self._check_health(await client.info())
             except RedisError as error:
                 self._failed("discovery", error)
@@ -115,7 +115,7 @@ class FeynmanService:
                 self._outage.works("discovery")
 
     def _check_health(self, info: dict[str, Any]) -> None:
-        """Look at what Redis reports of itself; a problem is logged once, until it is solved."""
+        """Evaluate Redis's INFO; a problem is logged once until it is solved."""
         before = None if self._health.report is None else self._health.report.problem
         report = self._health.take(info)
         metrics.REDIS_MEMORY.set(report.used)
@@ -157,7 +157,7 @@ class FeynmanService:
             metrics.EPOCH.set(self._writer.epoch or 0)
 
     async def _work(self, client: Client, tick: Tick) -> None:
-        """One tick: read, compute, write. Raises RedisError; nothing that was sampled is lost then."""
+        """One tick: read, compute, write. Raises RedisError; what was sampled before is kept."""
         began = self._clock.monotonic()
         symbols = list(self._symbol_table)
         rows = await MarketSnapshots(client).samples(symbols)
@@ -184,18 +184,20 @@ class FeynmanService:
         report("states_written" if written else "sampled", **self._tick)
 
     async def _write(self, number: int, sampled: list[str]) -> int:
-        """Write every state under the lease, if we have it or can have it; how many were written."""
+        """Write every state if the lease is held or can be acquired. Returns how many were written."""
         for _attempt in range(2):
             if self._writer.epoch is None and not await self._writer.acquire():
                 return 0
             epoch = self._writer.epoch
             if epoch is None:  # the connection was made anew meanwhile
                 continue
-            # The tick's number is the states' seq: it goes up within the epoch, whatever becomes of a symbol.
-            # A lease is only ever taken with a new epoch, under which everything is issued again: what was
-            # sampled without one, too.
-            self._symbol_table.version(epoch, number, sampled if epoch == self._issued else list(self._symbol_table))
-            self._issued = epoch
+            # The tick's number is the states' seq, so it grows within the epoch whatever happens to a symbol.
+            # Acquiring the lease always gives a new epoch, under which all states get a new version, also
+            # those that were computed without a lease.
+            self._symbol_table.version(
+                epoch, number, sampled if epoch == self._issued_epoch else list(self._symbol_table)
+            )
+            self._issued_epoch = epoch
             writes = self._symbol_table.writes()
             try:
                 await self._writer.write(writes)
@@ -207,7 +209,7 @@ class FeynmanService:
         return 0
 
     async def _send_heartbeats(self) -> None:
-        """HEARTBEAT on the channel, whatever the tick; it renews the lease as well."""
+        """Publish a HEARTBEAT at regular intervals, also when ticks are late; each one renews the lease."""
         async for beat in ticks(self._settings.heartbeat_seconds, self._clock):
             epoch = self._writer.epoch
             if epoch is None:
@@ -228,12 +230,12 @@ class FeynmanService:
         self._outage.failed(error, during)
 
     def _bad_symbol(self, name: str, error: InvalidMessage) -> None:
-        """Log and count a key that names no symbol once, though each discovery finds it again."""
-        mark = hash(name)
-        if mark in self._bad_names:
+        """Log and count a key that names no symbol, but only once, though every discovery finds it again."""
+        digest = hash(name)
+        if digest in self._reported_names:
             return
-        if len(self._bad_names) < MAX_BAD_NAMES:
-            self._bad_names.add(mark)
+        if len(self._reported_names) < MAX_REPORTED_NAMES:
+            self._reported_names.add(digest)
         self._refused(name[:40], error)
 
     def _refused(self, symbol: str, error: InvalidMessage) -> None:

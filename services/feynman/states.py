@@ -1,8 +1,7 @@
-"""States and updates of many symbols as JSON, at a tenth of what making one object after the other costs.
+"""Encodes states and updates of many symbols as JSON, at a tenth of the cost of one after the other.
 
-The symbol table uses it. The bytes are those of PhysicsState.to_bytes() and .update(), which say what is in them.
-Only the version is left out: it comes last in both, so that the same state under another version is the same text
-with another ending.
+The symbol table uses it. The bytes are the same as those of PhysicsState.to_bytes() and .update(), which define them,
+but without the version. That comes last in both, so a state gets another version by another ending.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,9 +18,9 @@ _REGIMES = [orjson.dumps(regime).decode() for regime in REGIMES]
 
 
 def texts(symbols: Sequence[str], vectors: Vectors, samples: SampleColumns) -> Iterator[tuple[bytes, bytes]]:
-    """For each symbol its state and the PHYSICS_UPDATE that announces it, both without their `ending`.
+    """For each symbol its state and its PHYSICS_UPDATE, both without their `ending`.
 
-    All three have one entry a symbol, in the same order: what was sampled, and the vector after it.
+    All three arguments have one entry per symbol, in the same order.
     """
     columns = zip(
         symbols,
@@ -49,7 +48,7 @@ def texts(symbols: Sequence[str], vectors: Vectors, samples: SampleColumns) -> I
 
 
 def ending(version: Version) -> bytes:
-    """The end of each text: its version."""
+    """The end of a state and of an update: their version."""
     return f',"epoch":{version.epoch},"seq":{version.seq}}}'.encode()
 
 

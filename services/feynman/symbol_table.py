@@ -1,6 +1,6 @@
-"""All symbols that feynman computes: of each its window, its newest state, and whether that was published.
+"""The symbol table: for each symbol that feynman computes its window, its newest state, and whether it was published.
 
-It does no input or output: the service gives it snapshots and writes what it returns.
+It does no input or output: the service hands it snapshots and writes what it returns.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ class StateWrite(NamedTuple):
     symbol: str
     state: bytes
     update: bytes | None
-    """The PHYSICS_UPDATE to publish with it; None where the state is as it was."""
+    """The PHYSICS_UPDATE to publish with it; None if the state was published already."""
 
 
 @dataclass(slots=True)
@@ -34,12 +34,12 @@ class SymbolEntry:
 
     row: int
     absent_since: float | None = None
-    """Monotonic seconds when its snapshot was first found gone; None where it was there."""
+    """When its snapshot was first found missing, in monotonic seconds; None if it was there."""
     source: str | None = None
     refused: int | None = None
-    """Hash of the snapshot that was refused last, so that it is counted once and not with every tick."""
+    """Hash of the last invalid snapshot, so that it is counted once and not at every tick."""
     texts: tuple[bytes, bytes] | None = None
-    """Its newest state and the PHYSICS_UPDATE that announces it, both without their version."""
+    """Its newest state and the PHYSICS_UPDATE of it, both without their version."""
     payload: bytes = b""
     """The newest state with its version."""
     update: bytes | None = None
@@ -61,7 +61,7 @@ class SymbolTable:
         return iter(self._entries)
 
     def add(self, symbols: Iterable[str]) -> list[str]:
-        """Begin a window for each symbol that is not in the table yet; returns those."""
+        """Add the symbols that are not in the table yet, each with an empty window; returns them."""
         new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._entries]
         for symbol in new:
             self._entries[symbol] = SymbolEntry(self._windows.add())
@@ -72,7 +72,7 @@ class SymbolTable:
         return [symbol for symbol, entry in self._entries.items() if entry.source is not None]
 
     def saved(self, symbols: Sequence[str]) -> CheckpointPart:
-        """A copy of the windows of those that are still in the table and have a sample."""
+        """A copy of the windows of those symbols that are still in the table and have a sample."""
         there = [symbol for symbol in symbols if symbol in self._entries]
         rows = _rows([self._entries[symbol] for symbol in there])
         sampled = self._windows.samples[rows] > 0
@@ -84,8 +84,8 @@ class SymbolTable:
     def restore(self, part: CheckpointPart, only: Collection[str] = ()) -> int:
         """Add the symbols of a checkpoint with their windows, or those of them that `only` names; returns how many.
 
-        Symbols that are in the table already are left alone. A restored symbol has a state as soon as its snapshot
-        is seen: where that is not newer than the window, from the window as it is.
+        Symbols that are in the table already stay as they are. A restored symbol has a state again as soon as its
+        snapshot is seen, even if that is not newer than the window.
         """
         wanted = set(only or part.symbols).difference(self._entries)
         chosen = [i for i, name in enumerate(part.symbols) if name in wanted]
@@ -98,7 +98,7 @@ class SymbolTable:
     def forget(self, now: float) -> list[str]:
         """Remove the symbols whose snapshot has been gone for too long (`now` is monotonic); returns their names.
 
-        Absence counts from when a snapshot was first looked for in vain, so an outage of Redis removes no symbol.
+        The time counts from when a read first found no snapshot, so an outage of Redis removes no symbol.
         """
         gone = [
             symbol
@@ -114,8 +114,8 @@ class SymbolTable:
     ) -> tuple[list[str], list[tuple[str, InvalidMessage]]]:
         """Sample the snapshots whose time has advanced, and compute their vectors.
 
-        `rows`: each symbol once, with its raw SAMPLE_FIELDS or why there are none. `redis_now`: Redis's clock;
-        `now`: monotonic. Returns the symbols with a new state, and those newly refused with the reason.
+        `rows`: each symbol once, with its raw SAMPLE_FIELDS or the error of reading them. `redis_now`: Redis's clock;
+        `now`: monotonic. Returns the symbols with a new state, and the symbols newly refused with their errors.
         """
         symbols: list[str] = []
         snapshots: list[RawSample] = []
@@ -138,10 +138,10 @@ class SymbolTable:
         sampled = [symbols[i] for i in samples.index.tolist()]
         if sampled:
             self._sample(sampled, samples)
-        return sampled, [(symbol, error) for symbol, row, error in refused if self._is_news(symbol, row)]
+        return sampled, [(symbol, error) for symbol, row, error in refused if self._is_new_refusal(symbol, row)]
 
     def version(self, epoch: int, seq: int, symbols: Iterable[str]) -> None:
-        """Give the newest states of `symbols` a version, with which they are to be published."""
+        """Give the newest states of `symbols` a new version, with which they are to be published."""
         ending = states.ending(Version(epoch, seq))
         for symbol in symbols:
             entry = self._entries[symbol]
@@ -156,22 +156,22 @@ class SymbolTable:
         return [StateWrite(name, entry.payload, entry.update) for name, entry in versioned]
 
     def published(self) -> None:
-        """Note that all `writes` have arrived: no update is to be published any more."""
+        """Record that all `writes` have arrived, so no update is left to publish."""
         for entry in self._entries.values():
             entry.update = None
 
     def _advanced(
         self, symbols: Sequence[str], samples: SampleColumns
     ) -> tuple[SampleColumns, list[tuple[int, InvalidMessage]]]:
-        """Those samples that are newer than what our states are of, and by index those whose time has gone back.
+        """The samples that are newer than the windows, and the errors, by index, of those whose time has gone back.
 
-        Where it is the same time, it is the snapshot that we have. Of a window that was restored there is no
-        state yet, though it may have this sample.
+        A sample of the same time is the one that the window has already. It is used only for a restored window, which
+        has no state yet.
         """
         entries = [self._entries[symbols[i]] for i in samples.index.tolist()]
         for entry, source in zip(entries, samples.source, strict=True):
             if entry.source != source:
-                self._windows.clear(entry.row)  # simulated prices and real ones share no window
+                self._windows.clear(entry.row)  # prices of different sources must not share a window
                 entry.source = source
         rows = _rows(entries)
         newest = self._windows.last_timestamp[rows]
@@ -187,7 +187,7 @@ class SymbolTable:
         return samples.where(np.flatnonzero(newer)), behind
 
     def _sample(self, symbols: Sequence[str], samples: SampleColumns) -> None:
-        """Append the samples to the windows that do not have them, and compute what these are now."""
+        """Append the samples to the windows that do not have them yet, and compute the new states."""
         entries = [self._entries[symbol] for symbol in symbols]
         rows = _rows(entries)
         new = self._windows.advanced(rows, samples.timestamp)
@@ -197,12 +197,12 @@ class SymbolTable:
         for entry, texts in zip(entries, states.texts(symbols, vectors, samples), strict=True):
             entry.texts = texts
 
-    def _is_news(self, symbol: str, row: RawSample | InvalidMessage) -> bool:
-        """Whether this snapshot was not the last one of its symbol that was refused."""
-        mark = hash(str(row) if isinstance(row, InvalidMessage) else tuple(row))
+    def _is_new_refusal(self, symbol: str, row: RawSample | InvalidMessage) -> bool:
+        """Whether this invalid snapshot differs from the last invalid one of its symbol."""
+        digest = hash(str(row) if isinstance(row, InvalidMessage) else tuple(row))
         entry = self._entries[symbol]
-        entry.refused, before = mark, entry.refused
-        return mark != before
+        entry.refused, before = digest, entry.refused
+        return digest != before
 
 
 def _rows(entries: Sequence[SymbolEntry]) -> Rows:

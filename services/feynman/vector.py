@@ -1,8 +1,8 @@
-"""The physics vector of every symbol: five pillars and the tail index, from the windows alone.
+"""Computes the physics vector of every symbol, five pillars and the tail index, from the windows alone.
 
-Formulas are written for all symbols at once; n is their number, W the windows' length. Letters: p, V, N, r
-are the newest sample's price, volume, trades and log return; hi, lo the window's extremes; V̄, N̄ its means; σ
-the root mean square of its returns.
+The symbol table uses it. The formulas are for all symbols at once: n is their number, W the length of the windows.
+Letters: p, V, N and r are the newest sample's price, volume, trades and log return; hi and lo the window's extremes;
+V̄ and N̄ its means; σ the root mean square of its returns.
 """
 
 from dataclasses import dataclass, fields
@@ -16,17 +16,17 @@ from services.feynman.windows import BINS, TOLERANCE, FloatArray, IntArray, Rows
 RegimeArray = npt.NDArray[np.int8]
 
 REGIMES = (WAIT, CRITICAL, LEVY_STABLE, GAUSSIAN)
-"""By its code in `Vectors.regime`."""
+"""The name of each code in `Vectors.regime`."""
 
 ALPHA_LEAST, ALPHA_MOST = 0.5, 10.0
 
 CHUNK_ROWS = 512
-"""So many vectors are computed together: what they are made of stays in a core's cache."""
+"""So many vectors are computed together, so that their data stay in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """One value a symbol in each array, all of shape (n,), finite, and never −0.0."""
+    """Arrays of one value per symbol, of shape (n,), finite, and never −0.0."""
 
     mass: FloatArray  # [0, 1)
     momentum: FloatArray  # any
@@ -40,7 +40,7 @@ class Vectors:
 
 
 def compute(windows: Windows, rows: Rows) -> Vectors:
-    """The vectors of `rows`, in that order. A row without a sample has pillars of 0 and waits."""
+    """The vectors of `rows`, in that order. A row without a sample has pillars of 0 and the regime WAIT."""
     starts = range(0, max(len(rows), 1), CHUNK_ROWS)  # no rows make one chunk too, an empty one
     parts = [_compute(windows, rows[start : start + CHUNK_ROWS]) for start in starts]
     return Vectors(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Vectors)))
@@ -70,8 +70,8 @@ def _compute(windows: Windows, rows: Rows) -> Vectors:
 def mass(p: FloatArray, hi: FloatArray, lo: FloatArray, v: FloatArray, mean_v: FloatArray) -> FloatArray:
     """abs(CLV) · V / (V + V̄), CLV = (2p − hi − lo) / (hi − lo); [0, 1); 0 where hi = lo or V = 0.
 
-    How much turnover stands behind where the price is. V and V̄ in any one unit. CLV is the close location
-    value, from Chaikin's accumulation/distribution line.
+    How far the price is from the middle of its range, weighted by volume. V and V̄ in the same unit, whichever. CLV
+    is the close location value of Chaikin's accumulation/distribution line.
     """
     # 2p − hi − lo in this form neither overflows nor loses digits in a narrow range.
     clv = ratio((p - lo) - (hi - p), hi - lo)

@@ -1,9 +1,9 @@
--- SET one state and PUBLISH its message, where the lease lies on another server: fenced by the state's own epoch.
+-- SET one state and PUBLISH its message in a cluster, where the lease may be on another server: fenced by epoch.
 -- KEYS: the state.
 -- ARGV: the lease's epoch; how far ahead of the clock an epoch is still believed, in ms; the state; the channel; and,
 -- where there is one, the message.
 -- Answers 1, or 0 where a newer epoch has been written already.
--- An epoch further ahead is none that counts: else one forged state would stop all writing.
+-- An epoch further ahead is ignored, or one forged state would stop all writing.
 local stored = redis.pcall('GET', KEYS[1])
 local epoch = type(stored) == 'string' and tonumber(string.match(stored, '"epoch":(%d+)') or '0') or 0
 if epoch > tonumber(ARGV[1]) and epoch <= redis.call('TIME')[1] * 1000 + tonumber(ARGV[2]) then return 0 end

@@ -1,8 +1,8 @@
-"""The only way into `physics:state:*`: under the lease of its shard, which cottage/lease.py takes, renews and fences.
+"""Feynman's writer: the only code that writes `physics:state:*`, under the lease of its shard (cottage/lease.py).
 
-Here is what feynman adds to it: epochs above that of any state, and the scripts that write states. On one server a
-script compares the lease, renews it, SETs and PUBLISHes. In a cluster a script sees one key: the lease is renewed by
-itself, and each state is refused where a newer epoch has been written.
+It adds to the lease epochs above that of any state, and the scripts that write states. On one server a script
+compares the lease, renews it, SETs and PUBLISHes. In a cluster a script can use the keys of one slot only: the lease
+is renewed first, and each state is refused if one of a newer epoch has been written.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _LEASES = [keys.physics_writer(index) for index in range(keys.MOST_SHARDS)]
 
 
 class Writer(Lease):
-    """The lease of one shard, and what is written under it."""
+    """The lease of one shard, under which the service writes its states."""
 
     def __init__(self, url: str, *, shard: str, lease_seconds: float, timeout: float = COMMAND_SECONDS) -> None:
         index, shards = keys.shard(shard)
@@ -42,8 +42,8 @@ class Writer(Lease):
     async def write(self, writes: Sequence[StateWrite]) -> None:
         """SET the states and PUBLISH the updates, 500 at a time, each call after the reply to the last.
 
-        Raises LeaseLost where another may write now, RedisError where it is not known what was written;
-        either way the lease must be acquired again.
+        Raises LeaseLost if another process may write now, and RedisError if it is not known what was written. In both
+        cases the lease must be acquired again.
         """
         for part in batches(writes, BATCH):
             await (self._write_each if self._client.spread else self._write_together)(part)
@@ -51,7 +51,7 @@ class Writer(Lease):
             metrics.PUBLISHED.inc(sum(write.update is not None for write in part))
 
     async def publish(self, message: bytes) -> None:
-        """PUBLISH under the lease, which is renewed. Raises as `write`."""
+        """PUBLISH a message and renew the lease. Raises as `write`."""
         await self.run_fenced(WRITE_STATES, args=[keys.STATE_UPDATE, message])
 
     async def _write_together(self, part: Sequence[StateWrite]) -> None:
@@ -66,7 +66,7 @@ class Writer(Lease):
 
 
 async def write_in_cluster(client: Client, epoch: int, writes: Sequence[StateWrite]) -> None:
-    """SET each state and PUBLISH its message where no newer epoch was written. Raises LeaseLost where one was."""
+    """SET each state and PUBLISH its message unless a newer epoch was written. Raises LeaseLost if one was."""
     ahead = FUTURE_SECONDS * 1000
     calls = []
     for write in writes:
@@ -77,7 +77,7 @@ async def write_in_cluster(client: Client, epoch: int, writes: Sequence[StateWri
 
 
 async def newest_epoch(client: Client, now: float) -> int:
-    """The newest in any state that is not from the future: that one no reader believes either."""
+    """The newest epoch of all states. Epochs in the future are ignored, as all readers do."""
     states = await PhysicsStates(client).all()
     epochs = (state.version.epoch for state in states.values() if state.version is not None)
     return max((epoch for epoch in epochs if epoch <= (now + FUTURE_SECONDS) * 1000), default=0)

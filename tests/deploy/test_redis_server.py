@@ -51,7 +51,7 @@ def test_a_server_on_the_path_comes_first(
     ("prints", "reason"),
     [
         ("Redis server v=6.2.16 sha=00000000:0", "is version 6.2.16, and 7 or newer is needed"),
-        ("hello", "does not tell its version"),
+        ("hello", "prints no version"),
     ],
 )
 def test_an_unusable_server_is_passed_over_with_a_reason(

@@ -46,7 +46,7 @@ async def test_a_failing_child_is_started_again_and_again(tmp_path: Path) -> Non
             supervisor.up()
             failing = child("failing", COUNTING, str(starts), "1")
             supervisor.add(failing)
-            await eventually(lambda: starts.exists() and len(starts.read_text()) >= module.HOPELESS + 1)
+            await eventually(lambda: starts.exists() and len(starts.read_text()) >= module.MAX_START_DEATHS + 1)
             await supervisor.stop([failing], None)
     died = [line for line in logs if line["event"] == "died"]
     assert len(died) >= 2
@@ -88,7 +88,7 @@ async def test_a_start_that_is_hopeless_is_given_up(tmp_path: Path) -> None:
         async with supervising([child("failing", COUNTING, str(starts), "1")]) as supervisor:
             await asyncio.wait_for(supervisor.gave_up.wait(), 20)
     assert supervisor.status == 1
-    assert starts.read_text() == "x" * module.HOPELESS
+    assert starts.read_text() == "x" * module.MAX_START_DEATHS
     assert [line["process"] for line in logs if line["event"] == "gave_up"] == ["failing"]
 
 

@@ -1,7 +1,7 @@
-"""The last W samples of every symbol, and the statistics of them that the pillars are computed from.
+"""The last W samples of every symbol, and the statistics of them from which the pillars are computed.
 
-`Windows` takes samples and gives `Statistics`. How these are kept up to date while the windows slide, without reading
-a whole window, is nobody's business outside of this package:
+`Windows` takes samples and returns `Statistics`; symbol table and vector use it. Only the modules of this package
+know how the statistics are kept up to date while windows slide, without reading a whole window:
 
     windows.py           the samples, and what each one that enters or leaves changes
     block_sums.py        highest and lowest price; sums of volume, trades and squared returns

@@ -1,4 +1,4 @@
-"""What the modules of this package share: types of arrays, arrays that grow by rows, and work on them in chunks."""
+"""Array types, arrays that grow by rows, and work in chunks: shared by the modules of this package."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -14,19 +14,19 @@ Rows = npt.NDArray[np.intp]
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
 CHUNK_ELEMENTS = 2**16
-"""So many elements are worked on together: half a megabyte an array, which stays in a core's cache, and numpy's
-overhead per call is small by then."""
+"""So many elements are processed together: half a megabyte per array stays in a core's cache, and is large enough
+for numpy's overhead per call not to matter."""
 
 HEADROOM = 2.0**-20
-"""Volumes and trades are summed as this part of themselves: no sum of what a float can hold overflows, and as a
-power of two it changes no digit."""
+"""Volumes and trades are multiplied by this before they are summed, so that no sum overflows. As a power of two it
+changes no digit."""
 
 
 class RowArrays:
-    """A base class for objects that hold numpy arrays of one row a symbol, or other such objects."""
+    """A base class for objects that hold numpy arrays with one row per symbol, or other such objects."""
 
     def grow(self, capacity: int) -> None:
-        """Make room for so many symbols in every array, one after the other, so that only one is there twice."""
+        """Make room for so many symbols in every array, one after the other, to keep the peak of memory low."""
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray):
                 setattr(self, name, grown(value, capacity))
@@ -37,7 +37,7 @@ class RowArrays:
 def grown(array: Array, capacity: int) -> Array:
     """The same rows in a larger array, followed by rows of 0.
 
-    Zeroed pages are the kernel's until they are written to: rows kept for growth cost no memory yet.
+    The kernel allocates a zeroed page when it is first written to, so rows in reserve cost no memory.
     """
     larger = np.zeros((capacity, *array.shape[1:]), array.dtype)
     larger[: len(array)] = array

@@ -1,4 +1,4 @@
-"""What the histogram of returns and the volume profile share."""
+"""The bins that the histogram of returns and the volume profile share."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,13 +6,14 @@ import numpy.typing as npt
 from services.feynman.windows.arrays import FloatArray
 
 BINS = 32
-"""Of the histogram of returns, and as many of the volume profile."""
+"""The number of bins of the histogram of returns, and also of the volume profile."""
 TOLERANCE = 1e-9
-"""Of a bin's width, or of a weight: what is this close to an edge or a tie is on it, however it was rounded."""
+"""As a share of a bin's width or of a weight: a value so close to an edge counts as on it, and weights so close to
+each other count as equal, however they were rounded."""
 
 
 def histogram(bins: npt.NDArray[np.intp], number: int, weight: FloatArray | None = None) -> FloatArray:
-    """What falls into each bin, row by row: (n, W) of bin numbers to (n, `number`) of counts or weights."""
+    """Count, or sum the weights of, what is in each bin: from (n, W) bin numbers to shape (n, `number`)."""
     offset = np.arange(len(bins))[:, np.newaxis] * number
     flat = np.bincount(
         (bins + offset).ravel(), None if weight is None else weight.ravel(), minlength=len(bins) * number

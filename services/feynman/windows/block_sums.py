@@ -1,7 +1,7 @@
 """Extremes and sums of every window, kept as extremes and sums of blocks of 32 columns.
 
-A new sample has only its own block read again; a window's result is then taken from its blocks'. Nothing is ever
-subtracted from a sum, so nothing drifts, and a result depends only on what is in the window.
+For a new sample only its own block is read again; the result for a window is computed from its blocks. Nothing is
+ever subtracted from a sum, so rounding errors do not accumulate, and a result depends only on the window's content.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ BLOCK = 32
 
 
 def padded(window: int) -> int:
-    """Columns of whole blocks."""
+    """The number of columns, rounded up to whole blocks."""
     return -(-window // BLOCK) * BLOCK
 
 
 class BlockSums(RowArrays):
-    """Of price the extremes, of volume and trades the sums (times HEADROOM), of returns the sum of squares.
+    """The extremes of price, the sums of volume and trades (times HEADROOM), the sum of squared returns.
 
     Attributes, all of shape (capacity, number of blocks): highest, lowest, volume, trades, squares.
     """
@@ -29,19 +29,20 @@ class BlockSums(RowArrays):
         self.highest, self.lowest, self.volume, self.trades, self.squares = (np.zeros(shape) for _ in range(5))
 
     def begin(self, rows: int | Rows, price: FloatArray) -> None:
-        """Set `rows` to what windows of one price, without volume, trades and returns, have."""
+        """Initialise `rows` for windows of one price, without volume, trades and returns."""
         self.highest[rows] = self.lowest[rows] = price[:, np.newaxis]
         self.volume[rows] = self.trades[rows] = self.squares[rows] = 0.0
 
     def read(
         self, rows: Rows, column: Rows, price: FloatArray, volume: FloatArray, trades: FloatArray, r: FloatArray
     ) -> None:
-        """Read the blocks again in which `column` lies, both of shape (n,); the others (capacity, padded W)."""
+        """Recompute the block of each row that contains `column`. `rows` and `column`: shape (n,); the others: shape
+        (capacity, padded W)."""
         block = column // BLOCK
         for part in chunks(len(rows), BLOCK):
             at = rows[part], block[part]
             prices = self._block(price, *at)
-            # Columns behind the window's last hold no price: the block's first stands in for it.
+            # Columns behind the window's last one hold no price; the block's first price is used for them.
             prices[at[1] == self._blocks - 1, self._last :] = prices[at[1] == self._blocks - 1, :1]
             self.highest[at] = prices.max(axis=1)
             self.lowest[at] = prices.min(axis=1)
@@ -51,7 +52,7 @@ class BlockSums(RowArrays):
             self.squares[at] = np.fmax(returns * returns, 0.0).sum(axis=1)  # nan is no return
 
     def read_all(self, rows: Rows, price: FloatArray, volume: FloatArray, trades: FloatArray, r: FloatArray) -> None:
-        """Read every block of `rows` again."""
+        """Recompute every block of `rows`."""
         for block in range(self._blocks):
             self.read(rows, np.full(len(rows), block * BLOCK), price, volume, trades, r)
 

@@ -15,10 +15,10 @@ from services.feynman.windows.bins import BINS, TOLERANCE, histogram
 from services.feynman.windows.shortlist import Shortlist
 
 MARGIN = 0.01
-"""Of σ to either side. Wider means longer lists, narrower means that σ leaves it more often."""
+"""The margin to either side, as a share of σ. If wider, lists are longer; if narrower, σ leaves it more often."""
 LISTED = 0.25
-"""Room in the lists, as a part of the window: of normal returns 0.07 lie so close to an edge,
-of prices on a tick grid more or none."""
+"""The room in the lists, as a share of the window. Of normal returns 0.07 are so close to an edge; of prices on a
+tick grid it may be many or none."""
 
 
 def return_bins(log_return: FloatArray, sigma: FloatArray) -> npt.NDArray[np.intp]:
@@ -33,10 +33,10 @@ def return_bins(log_return: FloatArray, sigma: FloatArray) -> npt.NDArray[np.int
 def settled_bins(
     log_return: FloatArray, sigma: FloatArray, margin: FloatArray
 ) -> tuple[npt.NDArray[np.intp], BoolArray]:
-    """The bins at this σ, and which of them are right all over the margin of σ (a part of it) to either side.
+    """The bins at this σ, and which of them are settled: the same for every σ within the margin (a share of σ).
 
-    No return that would change its bin is called settled, but some that would not are not either. Without a
-    margin, all are.
+    A return that would change its bin is never settled; some that would not are not settled either. With a margin of
+    0 all are.
     """
     position = log_return / sigma
     position *= 4.0
@@ -44,12 +44,12 @@ def settled_bins(
     np.clip(position, 0.5 - BINS / 2, BINS / 2 - 0.5, out=position)
     from_edge = np.rint(position)
     np.abs(np.subtract(position, from_edge, out=from_edge), out=from_edge)
-    # r/σ moves by this part of itself at most. What is added is far above any rounding, and the tolerance.
+    # r/σ changes at most by this share of itself. What is added is greater than any rounding error and TOLERANCE.
     moves = np.abs(position)
     moves *= margin / (1.0 - margin)
     moves += 1e-8
     settled = from_edge > moves
-    # 0 is on an edge whatever σ is. A price that does not move gives a window full of it.
+    # 0 is on an edge whatever σ is, and a price that does not move gives a window full of zeros.
     settled |= position == 0
     position += BINS / 2
     bins = position.astype(np.intp)
@@ -60,30 +60,30 @@ def settled_bins(
 
 
 class ReturnHistogram(RowArrays):
-    """The histogram of every row's returns, kept while windows slide."""
+    """The histogram of every row's returns, updated as windows slide. `Windows` uses it."""
 
     def __init__(self, window: int, capacity: int) -> None:
         self._listed = Shortlist(min(window, 16 + int(LISTED * window)), capacity)
         self._counts: FloatArray = np.zeros((capacity, BINS))
-        """Of the returns that are not listed. Whole numbers, as floats, which is what they are computed with."""
+        """The counts of the returns that are not listed: whole numbers, as floats for further computation."""
         self._sigma: FloatArray = np.zeros(capacity)
-        """The reference; nan for a row that must be counted anew."""
+        """The reference σ of each row; nan for a row that must be counted again."""
         self._margin: FloatArray = np.zeros(capacity)
 
     def forget(self, rows: int | Rows | BoolArray) -> None:
-        """Count these rows anew when they are asked for."""
+        """Have these rows counted again when they are next asked for."""
         self._sigma[rows] = np.nan
 
     def replace(self, rows: Rows, column: IntArray, leaving: FloatArray, entering: FloatArray) -> None:
-        """A return for another in each row's column; nan is none. All of the shape of `rows`."""
+        """In each row, one return leaves a column and another enters; nan means none. All of the shape of `rows`."""
         counted = ~np.isnan(self._sigma[rows])
         self._update(rows, column, leaving, -1.0, counted & ~np.isnan(leaving))
         self._update(rows, column, entering, 1.0, counted & ~np.isnan(entering))
 
     def counts(self, rows: Rows, sigma: FloatArray, log_return: FloatArray) -> FloatArray:
-        """How many returns are in each bin, shape (n, BINS); 0 in rows where σ is 0.
+        """The number of returns in each bin, shape (n, BINS); 0 in rows where σ is 0.
 
-        `sigma` of shape (n,) is that of the windows, `log_return` of shape (capacity, W) their returns.
+        `sigma`: the windows' σ, shape (n,); `log_return`: their returns, shape (capacity, W).
         """
         moving = sigma > 0
         held = np.abs(sigma - self._sigma[rows]) <= self._margin[rows] * self._sigma[rows]
@@ -113,20 +113,20 @@ class ReturnHistogram(RowArrays):
             self.forget(rows[~room])
 
     def _count(self, rows: Rows, sigma: FloatArray, log_return: FloatArray) -> None:
-        """Count anew, around these σ."""
+        """Count these rows again, with these σ as references."""
         self._sigma[rows] = sigma
-        # Too many returns near edges (of many that are alike, for instance): no margin, until σ moves again.
+        # If too many returns are near edges, for instance many equal ones: a smaller margin, and at last none.
         for margin in (MARGIN, MARGIN / 4, 0.0):
             self._margin[rows] = margin
             room = [self._count_chunk(rows[part], log_return) for part in chunks(len(rows), log_return.shape[1])]
             rows = rows[~np.concatenate([np.empty(0, np.bool_), *room])]
 
     def _count_chunk(self, rows: Rows, log_return: FloatArray) -> BoolArray:
-        """Which rows' lists had room."""
+        """Count a few rows. Returns for which of them the list had room."""
         returns = log_return[rows]
         missing = np.isnan(returns)
         np.copyto(returns, np.inf, where=missing)
         bins, settled = settled_bins(returns, self._sigma[rows, np.newaxis], self._margin[rows, np.newaxis])
-        np.copyto(bins, BINS, where=~settled | missing)  # a bin of its own, after the last, which is then cut off
+        np.copyto(bins, BINS, where=~settled | missing)  # an extra bin after the last one, which is dropped
         self._counts[rows] = histogram(bins, BINS + 1)[:, :BINS]
         return self._listed.choose(rows, ~(settled | missing), returns)

@@ -1,4 +1,4 @@
-"""A list of a few chosen values of every window, so that the rest of it need not be read with every tick."""
+"""Short lists of chosen values of every window, so that a tick need not read whole windows."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,14 +7,13 @@ from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, Row
 
 
 class Shortlist(RowArrays):
-    """For each row up to `size` values, each with the window's column that it stands in; in no order.
+    """For each row a list of up to `size` values, in no order, each with its column in the window.
 
-    Its users, the histogram of returns and the largest returns, decide what is listed, and what to do when a row's
-    list is full.
+    ReturnHistogram and LargestReturns use it. They decide what is listed, and what to do when a row's list is full.
 
     Attributes:
-        length: shape (capacity,): how many values a row's list has.
-        value: shape (capacity, size), of which the first `length` count.
+        length: shape (capacity,), how many values a row's list has.
+        value: shape (capacity, size), of which the first `length` are in use.
     """
 
     def __init__(self, size: int, capacity: int) -> None:
@@ -24,7 +23,7 @@ class Shortlist(RowArrays):
         self.length: IntArray = np.zeros(capacity, np.int64)
 
     def add(self, rows: Rows, column: IntArray, value: FloatArray) -> BoolArray:
-        """Put one value on each row's list; for which rows there was room. All of the shape of `rows`."""
+        """Add one value to each row's list. Returns for which rows there was room. All of the shape of `rows`."""
         place = self.length[rows]
         room = place < self.size
         rows, place = rows[room], place[room]
@@ -34,7 +33,7 @@ class Shortlist(RowArrays):
         return room
 
     def remove(self, rows: Rows, column: IntArray) -> None:
-        """Take that column's value off each row's list; nothing happens to a row whose list does not have it."""
+        """Remove the value of a column from each row's list. A list that does not have it stays as it is."""
         columns = self._column[rows]
         listed = (columns == column[:, np.newaxis]) & (np.arange(self.size) < self.length[rows, np.newaxis])
         which, place = np.nonzero(listed)
@@ -45,12 +44,12 @@ class Shortlist(RowArrays):
         self.length[rows] = last
 
     def values(self, rows: Rows) -> tuple[Rows, FloatArray]:
-        """All values of these rows' lists, one after the other, and which of `rows` each belongs to (its place)."""
+        """All values of these rows' lists, one list after the other, and the index into `rows` of each value."""
         length = self.length[rows]
         return np.repeat(np.arange(len(rows)), length), self.value.ravel()[self._places(rows, length)]
 
     def choose(self, rows: Rows, chosen: BoolArray, value: FloatArray) -> BoolArray:
-        """Make each row's list of the chosen columns, shapes (n, W); for which rows there was room, shape (n,)."""
+        """Replace each row's list by the chosen columns, shape (n, W). Returns for which rows there was room."""
         length = np.count_nonzero(chosen, axis=1)
         room: BoolArray = length <= self.size
         length = np.where(room, length, 0)
@@ -62,9 +61,9 @@ class Shortlist(RowArrays):
         return room
 
     def _places(self, rows: Rows, length: IntArray) -> Rows:
-        """Where the first `length` of each row's list stand, one list after the other, in the flat arrays.
+        """Indices, into the flattened arrays, of the first `length` values of each row's list.
 
-        numpy takes ten times as long with an index for each of two dimensions.
+        With one index for each of two dimensions numpy takes ten times as long.
         """
         first = rows * self.size - (np.cumsum(length) - length)
         places: Rows = np.repeat(first, length)

@@ -1,7 +1,7 @@
 """The volume profile of every window: how much was traded in each of 32 bins between its lowest and highest price.
 
-While a window's extremes stay, a new sample costs one subtraction and one addition. Where either changes, so do
-all edges of the bins, and the row is summed anew.
+While a window's extremes stay the same, a new sample costs one subtraction and one addition. When one of them
+changes, all edges of the bins change too, and the row is summed again.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from services.feynman.windows.arrays import HEADROOM, BoolArray, FloatArray, Int
 from services.feynman.windows.bins import BINS, TOLERANCE, histogram
 
 SHRUNK = 8.0
-"""A row is summed anew when its volume has fallen to an eighth: what was rounded then is large by now."""
+"""A row is summed again when its volume has fallen to an eighth, since old rounding errors then matter more."""
 
 
 def price_bins(price: FloatArray, lo: FloatArray, hi: FloatArray) -> npt.NDArray[np.intp]:
@@ -24,21 +24,21 @@ def price_bins(price: FloatArray, lo: FloatArray, hi: FloatArray) -> npt.NDArray
 
 
 class VolumeProfile(RowArrays):
-    """The volume profile of every row, kept while windows slide."""
+    """The volume profile of every row, updated as windows slide. `Windows` uses it."""
 
     def __init__(self, window: int, capacity: int) -> None:
         self._window = window
         self._weight: FloatArray = np.zeros((capacity, BINS))
         self._alike: BoolArray = np.zeros(capacity, np.bool_)
-        """Whether each sample weighs 1, in a window without volume. Else its volume."""
+        """Whether every sample weighs 1, since the window has no volume; otherwise a sample weighs its volume."""
         self._lo: FloatArray = np.zeros(capacity)
-        """Between which the bins lie; nan for a row that must be summed anew."""
+        """The lower end of the bins, as `_hi` is the upper; nan for a row that must be summed again."""
         self._hi: FloatArray = np.zeros(capacity)
         self._most: FloatArray = np.zeros(capacity)
-        """The largest volume that the window had since it was summed."""
+        """The largest volume that the window has had since it was summed."""
 
     def forget(self, rows: int | Rows | BoolArray) -> None:
-        """Sum these rows anew when they are asked for."""
+        """Have these rows summed again when they are next asked for."""
         self._lo[rows] = np.nan
 
     def replace(
@@ -48,8 +48,8 @@ class VolumeProfile(RowArrays):
         leaving: tuple[FloatArray, FloatArray, BoolArray],
         entering: tuple[FloatArray, FloatArray],
     ) -> None:
-        """A sample for another in each row's column: its price, its volume, and whether there is one at all."""
-        # Sums that last for days would gather their roundings: each row has its turn once a window.
+        """In each row, a sample leaves a column (price, volume, whether there was one) and another enters it."""
+        # Rounding errors would accumulate over days, so each row is summed again once per window length.
         self.forget(rows[column == rows % self._window])
         price, volume, full = leaving
         self._update(rows, price, volume, -1.0, full)
@@ -80,7 +80,7 @@ class VolumeProfile(RowArrays):
 
     def _update(self, rows: Rows, price: FloatArray, volume: FloatArray, sign: float, where: BoolArray) -> None:
         lo, hi = self._lo[rows], self._hi[rows]
-        # A price beyond means that the range is another now.
+        # A price outside of the range changes the range, so the row is summed again anyway.
         where = where & (lo < hi) & (lo <= price) & (price <= hi)
         rows = rows[where]
         bins = price_bins(price[where], lo[where], hi[where])

@@ -1,4 +1,4 @@
-"""The last W samples of every symbol, as numpy arrays of one row a symbol, and their statistics."""
+"""The last W samples of every symbol, in numpy arrays with one row per symbol, and their statistics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from services.feynman.windows.volume_profile import VolumeProfile
 RINGS = ("price", "volume", "trades", "log_return")
 NEWEST = ("samples", "newest", "last_timestamp", "last_price", "session_volume", "session_trades")
 SAVED = (*RINGS, *NEWEST)
-"""What a window is: everything else follows from it."""
+"""The attributes that a checkpoint contains; everything else is derived from them."""
 EMPTY = {"log_return": np.nan, "newest": -1, "last_timestamp": -np.inf}
-"""What an empty window has in place of 0."""
+"""The values of an empty window that are not 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What is known of some windows: an entry a window in each array, all of them finite.
+    """Statistics of some windows: arrays with one entry per window, all of them finite.
 
-    In a window without a sample everything is 0. Volumes and trades are in units of 2^20, so that no sum overflows.
+    For a window without a sample everything is 0. Volumes and trades are in units of 2^20, so that no sum overflows.
     """
 
     samples: IntArray
@@ -33,43 +33,45 @@ class Statistics:
     nonzero: IntArray
     """How many of its returns are not 0."""
     price: FloatArray
-    """The newest sample's, as are the next three."""
+    """Of the newest sample, as are the next three."""
     volume: FloatArray
-    """Traded since the sample before it."""
+    """Volume since the sample before it."""
     trades: FloatArray
-    """Since the sample before it."""
+    """Number of trades since the sample before it."""
     log_return: FloatArray
-    """Against the sample before it; 0 where there is none."""
+    """Return since the sample before it; 0 if there is none."""
     highest: FloatArray
-    """Price in the window."""
+    """The highest price in the window."""
     lowest: FloatArray
+    """The lowest price in the window."""
     mean_volume: FloatArray
-    """Of all samples in the window."""
+    """The mean volume of all samples in the window."""
     mean_trades: FloatArray
+    """The mean number of trades of all samples in the window."""
     sigma: FloatArray
     """The root mean square of the window's returns, 0 where it has none."""
     returns_by_bin: FloatArray
     """Shape (n, 32): how many returns are in each of 32 bins of σ/4 from −4σ. The outermost bins hold all that is
     beyond them. 0 where σ is 0."""
     volume_by_price: FloatArray
-    """Shape (n, 32): the volume in each of 32 bins from the lowest to the highest price; how many samples where the
-    window has no volume. 0 where both prices are the same."""
+    """Shape (n, 32): the volume in each of 32 bins from the lowest to the highest price; the number of samples if the
+    window has no volume. 0 if both prices are the same."""
 
 
 class Windows(RowArrays):
     """Sliding windows over the samples of any number of symbols.
 
-    A row is a ring: column `newest[row]` holds the newest sample, and columns 0 … `samples[row]` − 1 are in
-    use. V, N and r belong to the sample that they led to and leave with it, so that in a full window even the
-    oldest sample keeps its return, which is against the sample that has just left.
+    The symbol table uses it. A row is a ring buffer: column `newest[row]` holds the newest sample, and columns
+    0 … `samples[row]` − 1 are in use. V, N and r are those since the sample before, and leave together with their
+    sample. So in a full window the oldest sample still has its return, against a sample that has left already.
 
-    Columns not yet in use are filled so that sums and extremes over a whole row need no mask: with the first
-    sample's price, V = N = 0 and no return.
+    Unused columns are filled so that sums and extremes over a whole row need no mask: with the first sample's price,
+    V = N = 0 and no return.
 
-    What `statistics` and `largest_returns` need of a whole window is kept beside the rings while they slide, so that
-    a tick need not read them. All of it follows from the rings, and `derive` makes it from them.
+    What `statistics` and `largest_returns` need of a whole window is kept up to date beside the rings, so that a tick
+    need not read them. `derive` computes all of it from the rings.
 
-    Which symbol has which row is the caller's to know. Methods that take `rows` take each row once a call.
+    The caller knows which symbol has which row. A call must not name a row twice.
 
     Attributes, all with one row a symbol:
         price, volume, trades: shape (capacity, W): p, and V and N since the sample before.
@@ -82,17 +84,15 @@ class Windows(RowArrays):
     """
 
     def __init__(self, length: int = 1000, *, gap: float = 60.0, capacity: int = 64) -> None:
-        """W = `length` samples; no return over more than `gap` seconds; room for `capacity` symbols at first.
-
-        Raises ValueError where a number is not above 0.
-        """
+        """`length`: samples in a window (W). `gap`: samples further apart, in seconds, give no return. `capacity`:
+        for how many symbols there is room at first. Raises ValueError for a number that is not above 0."""
         if not (length > 0 and gap > 0 and capacity > 0):
             raise ValueError(f"must be above 0: {length=}, {gap=}, {capacity=}")
         self.length = length
         self.gap = gap
-        # Of whole blocks, so that a block is a stretch of memory. The columns behind the window's last are unused.
+        # Whole blocks, so that each is contiguous in memory. The columns behind the window's last one are unused.
         shape = (capacity, padded(length))
-        # Zeroed pages are the kernel's until they are written to: rows kept for growth cost no memory yet.
+        # The kernel allocates a zeroed page when it is first written to, so rows in reserve cost no memory.
         self._price, self._volume, self._trades, self._log_return = (np.zeros(shape) for _ in range(4))
         self.samples, self.newest, self.known, self.nonzero = (np.zeros(capacity, np.int64) for _ in range(4))
         self.last_timestamp, self.last_price = np.zeros(capacity), np.zeros(capacity)
@@ -122,15 +122,15 @@ class Windows(RowArrays):
 
     @property
     def capacity(self) -> int:
-        """For how many symbols there is room before the arrays double."""
+        """How many symbols there is room for before the arrays are doubled."""
         return len(self.samples)
 
     def __len__(self) -> int:
-        """How many rows are given out."""
+        """The number of rows in use."""
         return self._used - len(self._free)
 
     def add(self) -> int:
-        """A row for a new symbol, empty; a released one where there is one."""
+        """An empty row for a new symbol, if possible one that was released."""
         if self._free:
             row = self._free.pop()
         else:
@@ -142,20 +142,20 @@ class Windows(RowArrays):
         return row
 
     def release(self, row: int) -> None:
-        """Give a dropped symbol's row back. Raises ValueError where it is not given out."""
+        """Release the row of a symbol that was dropped. Raises ValueError if it is not in use."""
         if not 0 <= row < self._used or row in self._free:
             raise ValueError(f"row {row} is not in use")
         self._free.add(row)
 
     def clear(self, rows: int | Rows) -> None:
-        """Forget all samples: what comes next is a first sample again (another source, for instance)."""
+        """Remove all samples of these rows, for instance because their source has changed."""
         for name in (*SAVED, "known", "nonzero"):
             getattr(self, name)[rows] = EMPTY.get(name, 0)
         self._sums.begin(rows, np.zeros(np.size(rows)))
         self._forget(rows)
 
     def derive(self, rows: Rows) -> None:
-        """Make anew, for `rows`, all that follows from their rings."""
+        """Compute again, for `rows`, all that is derived from their rings."""
         for part in chunks(len(rows), self.length):
             returns = self.log_return[rows[part]]
             self.known[rows[part]] = np.count_nonzero(~np.isnan(returns), axis=1)
@@ -164,14 +164,14 @@ class Windows(RowArrays):
         self._forget(rows)
 
     def saved(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
-        """A copy of all that `restore` needs: each of SAVED, one row a row, of rings the columns that are in use."""
+        """A copy of all that `restore` needs: the attributes in SAVED, for rings only the columns in use."""
         used = int(self.samples[rows].max(initial=0))
         return {name: getattr(self, name)[:, :used][rows] for name in RINGS} | {
             name: getattr(self, name)[rows] for name in NEWEST
         }
 
     def restore(self, rows: Rows, saved: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Make `rows` what they were when they were `saved`; W must be the same."""
+        """Set `rows` to what `saved` returned, in windows of the same length."""
         self.clear(rows)
         used = saved["price"].shape[1]
         self.price[rows] = saved["price"][:, :1]
@@ -188,11 +188,10 @@ class Windows(RowArrays):
     def append(
         self, rows: Rows, price: FloatArray, volume: FloatArray, trades: FloatArray, timestamp: FloatArray
     ) -> None:
-        """Take one sample for each of `rows`; the oldest leaves where the window is full.
+        """Add one sample to each of `rows`; in a full window it replaces the oldest.
 
-        All arrays have the shape of `rows`. `price` is above 0, `volume` and `trades` are at least 0 and
-        cumulative over the session, `timestamp` is in epoch seconds and has advanced: all finite, as in a
-        checked snapshot.
+        All arrays have the shape of `rows`. `price` is above 0, `volume` and `trades` are at least 0 and cumulative
+        over the session, `timestamp` is in seconds since 1970 and later than the row's newest. All are finite.
         """
         first = self.samples[rows] == 0
         self._price[rows[first]] = price[first, np.newaxis]
@@ -200,7 +199,7 @@ class Windows(RowArrays):
 
         v = np.where(first, 0.0, _since(self.session_volume[rows], volume))
         n = np.where(first, 0.0, _since(self.session_trades[rows], trades))
-        # A night is not a second: what happened across a gap is no return of this window.
+        # A change of price over a gap, such as a night, is not a return of one tick.
         joined = ~first & (timestamp - self.last_timestamp[rows] <= self.gap)
         r = np.full(len(rows), np.nan)
         r[joined] = _log_ratio(price[joined], self.last_price[rows[joined]])
@@ -212,7 +211,7 @@ class Windows(RowArrays):
         self.session_trades[rows] = trades
 
     def statistics(self, rows: Rows) -> Statistics:
-        """What is known of these windows, in the order of `rows`."""
+        """The statistics of these windows, in the order of `rows`."""
         samples, newest, sums = self.samples[rows], self.newest[rows], self._sums
         present = np.maximum(samples, 1)  # no division by 0 in a row without a sample
         used = int(samples.max(initial=0))  # columns
@@ -237,14 +236,15 @@ class Windows(RowArrays):
         )
 
     def largest_returns(self, rows: Rows, number: IntArray) -> FloatArray:
-        """The largest absolute returns of each window in descending order, at least `number` columns of them.
+        """The largest absolute returns of each window in descending order.
 
-        `number` has the shape of `rows`: of each window, so many are right, all of which must be above 0.
+        `number` has the shape of `rows`: for each window, how many are needed. The first so many columns of the
+        result are right; the caller must know that so many returns are not 0.
         """
         return self._largest.largest(rows, number, self.log_return[:, : self.samples[rows].max(initial=0)])
 
     def _replace(self, rows: Rows, price: FloatArray, v: FloatArray, n: FloatArray, r: FloatArray) -> None:
-        """The newest sample into the column of the one that leaves, and into all that is kept of the window."""
+        """Put the newest sample into the column of the one that leaves, and update all that is derived."""
         full = self.samples[rows] == self.length
         column = (self.newest[rows] + 1) % self.length
         at = rows, column
@@ -271,12 +271,12 @@ class Windows(RowArrays):
 
 
 def _since(previous: FloatArray, cumulative: FloatArray) -> FloatArray:
-    """The difference of a cumulative field; one that fell belongs to a new session, which counts from 0."""
+    """The increase of a cumulative field. If it fell, a new session has begun, which counts from 0."""
     return np.where(cumulative < previous, cumulative, cumulative - previous)
 
 
 def _log_ratio(price: FloatArray, previous: FloatArray) -> FloatArray:
-    """r = ln(p_i / p_{i-1}), also where the ratio is beyond a float (1e300 after 1e-300)."""
+    """r = ln(p_i / p_{i-1}), also if the ratio is too large or too small for a float (1e300 after 1e-300)."""
     with np.errstate(over="ignore", under="ignore"):
         ratio = price / previous
     beyond = (ratio < 1e-300) | (ratio > 1e300)

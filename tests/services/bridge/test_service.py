@@ -44,7 +44,7 @@ class Bridge(RedisBridge):
     def hears(self, *payloads: bytes) -> list[bytes]:
         """What a broadcaster is sent for it."""
         for payload in payloads:
-            self._take(payload)
+            self._handle(payload)
         self._hub.flush()
         return self.wire.payloads()
 

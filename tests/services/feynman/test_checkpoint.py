@@ -238,7 +238,7 @@ def test_another_program_s_zip(tmp_path: Path) -> None:
     for manifest in manifests:
         with zipfile.ZipFile(tmp_path / "w", "w") as archive:
             archive.writestr("manifest.json", json.dumps(manifest))
-        with pytest.raises(CheckpointRefused, match="none of ours"):
+        with pytest.raises(CheckpointRefused, match="no checkpoint of this suite"):
             list(read(tmp_path / "w", SETTINGS, NOW, 3600))
 
 
@@ -312,7 +312,7 @@ def test_what_no_window_can_hold_is_refused(tmp_path: Path, name: str, value: fl
     writer = opened(tmp_path / "w")
     writer.add(changed(several[0], name, value))
     writer.finish(NOW)
-    with pytest.raises(CheckpointRefused, match="cannot be"):
+    with pytest.raises(CheckpointRefused, match="invalid "):
         list(read(tmp_path / "w", SETTINGS, NOW, 3600))
 
 
