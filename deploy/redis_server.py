@@ -30,6 +30,7 @@ from typing import Literal, Self
 from cottage.errors import CottageError
 from deploy.parent_death import dying_with_parent
 
+LOCAL = "127.0.0.1"  # where servers are started
 OLDEST_MAJOR = 7  # the oldest version that the suite supports
 REDIS_CONF = Path(__file__).resolve().parent.parent / "redis.conf"
 LOG_NAME = "server.log"
@@ -60,15 +61,10 @@ class Server:
         return f"{self.kind}-{self.major}"
 
 
-def find_server(on_skip: Callable[[str], None] = lambda _reason: None) -> Server:
+def find_server() -> Server:
     """The best usable server. Raises a ServerError with all reasons if there is none."""
     reasons: list[str] = []
-
-    def skipped(reason: str) -> None:
-        reasons.append(reason)
-        on_skip(reason)
-
-    servers = find_servers(skipped)
+    servers = find_servers(reasons.append)
     if not servers:
         raise ServerError("no Redis server was found: " + "; ".join(reasons))
     return servers[0]
@@ -94,7 +90,7 @@ def data_folder(root: Path, server: Server) -> Path:
     return root / server.name
 
 
-def free_port(first: int | None = None, host: str = "127.0.0.1") -> int:
+def free_port(first: int | None = None, host: str = LOCAL) -> int:
     """A free TCP port: `first` or the next free one after it; without `first` a random one.
 
     Another process may take it before the caller does; `start` then raises.
@@ -116,7 +112,6 @@ class RunningServer:
     """A server that `start` started. A context manager: it is stopped at the end of the block."""
 
     server: Server
-    host: str
     port: int
     folder: Path
     process: "subprocess.Popen[bytes]" = field(repr=False)
@@ -128,8 +123,7 @@ class RunningServer:
     @property
     def url(self) -> str:
         """The server's URL, without credentials even if the configuration requires them."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"redis://{host}:{self.port}"
+        return f"redis://{LOCAL}:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -173,7 +167,6 @@ def start(
     folder: Path,
     port: int,
     *,
-    host: str = "127.0.0.1",
     config: Path | None = REDIS_CONF,
     arguments: Sequence[str] = (),
     timeout: float = 60.0,
@@ -188,9 +181,9 @@ def start(
     Ctrl-C on the terminal does not reach it (it has a session of its own), so that its clients can stop first. On
     Linux it ends when the process that started it has ended.
     """
-    if not _is_free(host, port):
-        raise ServerError(f"port {port} on {host} is taken; choose another one")
-    command = server_command(server, folder, port, host=host, config=config, arguments=arguments)
+    if not _is_free(LOCAL, port):
+        raise ServerError(f"port {port} on {LOCAL} is taken; choose another one")
+    command = server_command(server, folder, port, config=config, arguments=arguments)
     with fresh_log(folder).open("wb") as output:
         process = subprocess.Popen(
             dying_with_parent(command, os.getpid()),
@@ -199,7 +192,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    running = RunningServer(server, host, port, folder, process)
+    running = RunningServer(server, port, folder, process)
     try:
         _wait_until_answering(running, timeout)
     except BaseException:
@@ -213,7 +206,6 @@ def server_command(
     folder: Path,
     port: int,
     *,
-    host: str = "127.0.0.1",
     config: Path | None = REDIS_CONF,
     arguments: Sequence[str] = (),
 ) -> list[str]:
@@ -221,7 +213,7 @@ def server_command(
     command = [str(server.path)]
     if config is not None and (config != REDIS_CONF or config.exists()):
         command.append(str(config.resolve()))
-    command += ["--bind", host, "--port", str(port), "--dir", str(folder.resolve()), "--daemonize", "no"]
+    command += ["--bind", LOCAL, "--port", str(port), "--dir", str(folder.resolve()), "--daemonize", "no"]
     return [*command, "--logfile", "", *arguments]
 
 
@@ -291,17 +283,17 @@ def _wait_until_answering(running: RunningServer, timeout: float) -> None:
             lines = running.log.read_text(errors="replace").strip().splitlines()
             last = "\n  ".join(lines[-5:]) or "it printed nothing"
             raise ServerError(f"{running.server.path} ended with status {running.process.returncode}:\n  {last}")
-        if answers(running.host, running.port):
+        if answers(running.port):
             return
         time.sleep(0.01)
     raise ServerError(f"{running.server.path} did not answer within {timeout:g} s; its log is {running.log}")
 
 
-def answers(host: str, port: int) -> bool:
-    """Whether a server there answers a PING, and has loaded its data."""
+def answers(port: int) -> bool:
+    """Whether a server on this port answers a PING, and has loaded its data."""
     # Over a plain socket: the password is not known here, and an error that asks for one is an answer too.
     try:
-        with socket.create_connection((host, port), timeout=1) as connection:
+        with socket.create_connection((LOCAL, port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
             answer = connection.recv(64)
     except OSError:

@@ -20,7 +20,7 @@ from deploy.console import log_event, mute, print_line
 from deploy.health import ask
 from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
 from deploy.run_directory import only_run, remove_urls, run_folder, write_urls
-from deploy.run_plan import LOCAL, RunPlan, ServicePlan, make_plan
+from deploy.run_plan import RunPlan, ServicePlan, make_plan
 from deploy.supervisor import Child, Supervisor
 
 STOP_ORDER = ("market", "feynman", "physics", "broadcaster", "bridge")  # each one before those that it needs
@@ -112,7 +112,7 @@ def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
     log_event("info", "redis", server=server.name, version=server.version, port=port, folder=str(data))
 
     async def not_ready() -> str | None:
-        if await asyncio.to_thread(answers, LOCAL, port):
+        if await asyncio.to_thread(answers, port):
             return None
         return f"it does not answer yet; its log is in {data}"
 

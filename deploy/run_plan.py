@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from common.ops import listening_socket
 from cottage.errors import SettingsError
-from deploy.redis_server import free_port
+from deploy.redis_server import LOCAL, free_port
 from deploy.run_directory import run_folder
 
-LOCAL = "127.0.0.1"
 REDIS_PORT = 6379
 
 
