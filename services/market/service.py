@@ -7,7 +7,7 @@ from typing import Any
 from common.logs import get_logger
 from cottage.backoff import Backoff
 from cottage.cancellation import background
-from cottage.clock import Clock, SystemClock, iso_millis, ticks
+from cottage.clock import Clock, iso_millis, ticks
 from cottage.errors import RedisError
 from cottage.redis import Client, connect
 from cottage.redis.outage import RedisOutage
@@ -17,7 +17,7 @@ from cottage.urls import redacted
 from services.market import metrics
 from services.market.conflating_queue import ConflatingQueue
 from services.market.settings import MarketSettings
-from services.market.sources import Source, source_of
+from services.market.sources import source_of
 
 REDIS_SECONDS = 2.0  # a batch takes milliseconds; one that hangs and the farewell must fit into the drain
 
@@ -30,10 +30,10 @@ class MarketService:
     The source never waits for Redis: a snapshot that could not be written in time is replaced by a newer one.
     """
 
-    def __init__(self, settings: MarketSettings, source: Source | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, settings: MarketSettings, clock: Clock) -> None:
         self._settings = settings
-        self._clock = clock or SystemClock()
-        self._source = source or source_of(settings, self._clock)
+        self._clock = clock
+        self._source = source_of(settings, clock)
         self._queue = ConflatingQueue()
         self._written = 0
         self._failures = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from common.logs import get_logger
-from cottage.clock import Clock, SystemClock, iso_millis, ticks
+from cottage.clock import Clock, iso_millis, ticks
 from cottage.errors import SourceError
 from cottage.files.recording import Recording
 from cottage.files.rows import BadRow
@@ -65,11 +65,11 @@ class Simulated:
 
     name = simulate.SOURCE
 
-    def __init__(self, symbols: Sequence[str], seed: int, interval: float, clock: Clock | None = None) -> None:
+    def __init__(self, symbols: Sequence[str], seed: int, interval: float, clock: Clock) -> None:
         self._simulation = Simulation(symbols, seed, interval)
         self._seed = seed
         self._interval = interval
-        self._clock = clock or SystemClock()
+        self._clock = clock
 
     async def prepare(self) -> None:
         """Do nothing: a simulation cannot fail."""
@@ -102,13 +102,13 @@ class Replayed:
         *,
         loop: bool = False,
         symbols: Sequence[str] = (),
-        clock: Clock | None = None,
+        clock: Clock,
     ) -> None:
         self._path = path
         self._speed = speed
         self._loop = loop
         self._symbols = frozenset(symbols)
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._throttled = Throttled(log)
         self._passes = 0
         self._counted = 0
