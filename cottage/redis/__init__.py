@@ -6,6 +6,7 @@ client.py      commands, one by one, in pipelines, thousands in bulk
 slots.py       where in a cluster a command goes
 router.py      what a client of a cluster asks which node
 cluster.py     clients of a cluster, with the face of any other
+stream.py      what is done on one connection, by either face of the library
 pubsub.py      subscriptions that never hide a gap
 outage.py      the log events of a Redis that is lost and back
 library.py     what is known of redis-py's versions

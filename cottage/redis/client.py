@@ -7,7 +7,7 @@ Every command has a timeout. Replies are bytes. Thousands of commands go through
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, cast
@@ -25,12 +25,10 @@ from cottage.cancellation import cancellation_kept
 from cottage.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable
 from cottage.redis import library
 from cottage.redis.slots import Command, Redirected, raise_first
+from cottage.redis.stream import Exchange
 
 BATCH = 500
 """Commands or keys at a time: about a millisecond of Redis, so that nobody waits long for it."""
-
-Exchange = Callable[[Sequence[Command]], Awaitable[list[Any]]]
-"""The replies to some commands, errors among them."""
 
 _REFUSALS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
 _OUTAGES = (

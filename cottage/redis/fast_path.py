@@ -14,9 +14,8 @@ import redis
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import InvalidResponse, ReadOnlyError
 
-from cottage.redis.client import Exchange
-from cottage.redis.pubsub import Stream
 from cottage.redis.slots import Command, raise_first
+from cottage.redis.stream import Exchange, Stream
 
 MOST_HELD_BYTES = 2**20
 """Of messages that wait to be taken. Reading stops then, and Redis cuts a subscriber off that does not go on."""

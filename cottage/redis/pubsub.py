@@ -6,8 +6,7 @@ subscribes again knows that messages may be missing.
 """
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,56 +17,7 @@ from cottage.errors import RedisUnavailable
 from cottage.redis import library
 from cottage.redis.client import BATCH, translated
 from cottage.redis.connecting import COMMAND_SECONDS, connect
-
-
-class Stream(ABC):
-    """One subscriber's connection. Its errors are the library's."""
-
-    def __init__(self) -> None:
-        self.messages: list[bytes] = []
-        """That have come and were not taken."""
-        self.confirmed = 0
-        """Channels."""
-        self.pongs = 0
-        self.error: Exception | None = None
-        """What has ended the connection."""
-
-    @abstractmethod
-    async def subscribe(self, *channels: str) -> None: ...
-
-    @abstractmethod
-    async def ping(self) -> None: ...
-
-    @abstractmethod
-    async def aclose(self) -> None: ...
-
-    @abstractmethod
-    async def _more(self, deadline: float) -> None:
-        """Wait until something has come, until the deadline by the loop's clock at most."""
-
-    async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait for a condition on what has come, at most `timeout` seconds; whether it holds. Raises what has ended
-        the connection where nothing more can make it true."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while not condition():
-            if self.error is not None:
-                raise self.error.with_traceback(None)
-            if loop.time() >= deadline:
-                return False
-            await self._more(deadline)
-        return True
-
-    def take(self) -> list[bytes]:
-        messages, self.messages = self.messages, []
-        return messages
-
-    def fail(self, error: Exception) -> None:
-        """Take note of an error, which ends the connection."""
-        if str(error).startswith("MISCONF"):  # so a server whose disk is full answers even a PING: it hears
-            self.pongs += 1
-        else:  # such as one that forbids the channel
-            self.error = self.error or error
+from cottage.redis.stream import Stream
 
 
 class PubSubStream(Stream):
