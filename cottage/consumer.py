@@ -1,7 +1,8 @@
-"""A consumer of Redis channels that heals: pub/sub made reliable by reading everything again after every gap.
+"""A consumer of Redis channels that heals: it reconciles with what Redis stores after every gap in the subscription.
 
-A channel forgets what it says while nobody listens, so it is never trusted alone. Beside it stands something that can
-be read at any time, such as the states that its messages announce, and a version by which the newer is told:
+A channel does not keep messages for a subscriber that is away, so it is not reliable on its own. Something must be
+stored beside it that can be read at any time, such as the states that its messages announce, with versions that say
+which of two is newer:
 
     class Recorder(ChannelHandler):
         async def reconcile(self, client: Client) -> None:
@@ -31,52 +32,51 @@ from cottage.redis import COMMAND_SECONDS, ChannelSubscription, Client, connect,
 from cottage.redis.outage import RedisOutage
 
 PING_SECONDS = 1.0
-"""What the server has to answer a PING on a silent channel."""
+"""How long the server may take to answer a PING on a silent channel."""
 RECONCILE_PAUSE_SECONDS = 1.0
-"""At least so long between two reads of everything: whoever asks for them often, or makes us ask, does not fill the
-server with them."""
+"""The shortest time between two full reads, however often they are asked for, to limit the load on the server."""
 
 log = get_logger(__name__)
 
 
 class ChannelHandler(ABC):
-    """What is done with the channels of a ChannelConsumer, which calls these as asyncio calls a Protocol's methods.
+    """The methods that a ChannelConsumer calls back. The user of the library implements them.
 
     A RedisError out of `reconcile` or `while_connected` counts as a lost connection; any other exception ends `run`.
     """
 
     @abstractmethod
     async def reconcile(self, client: Client) -> None:
-        """Read everything, and take over what is newer than what is held.
+        """Read everything from Redis, and take over what is newer than what is held.
 
         Called when a subscription is confirmed, before any of its messages is handed over, so that no gap is left;
-        then every `reconcile_seconds` and on demand, while messages go on being handed over.
+        then every `reconcile_seconds` and on demand, while messages continue to be handed over.
         """
 
     @abstractmethod
     async def received(self, payloads: Sequence[bytes]) -> None:
-        """Take the messages that have come since the last call, in order.
+        """Handle the messages that have come since the last call, in order.
 
-        While it takes its time messages wait; Redis ends the connection of a subscriber that falls too far behind,
-        which is a gap like any other.
+        Messages wait while this runs. Redis closes the connection of a slow consumer whose messages fill its output
+        buffer, which is a gap like any other.
         """
 
     def connected(self) -> None:  # noqa: B027  # need not be overridden
         """The channels are subscribed and everything has been read. Called once for each connection."""
 
     def lost(self, error: RedisError) -> None:  # noqa: B027
-        """The connection was lost: what comes now is missed until `connected`. Called once after each `connected`,
-        but where `run` is cancelled."""
+        """The connection was lost: messages are missed until `connected` is called again. Called once after each
+        `connected`, unless `run` is cancelled."""
 
     async def while_connected(self, client: Client) -> None:  # noqa: B027
-        """What else is to be done with Redis as long as the connection lives; cancelled at its end."""
+        """Other work on Redis, for as long as the connection lasts; it is cancelled when that ends."""
 
 
 class ChannelConsumer:
     """Subscribes to channels, and again whenever the connection is lost or hangs, with exponential backoff.
 
-    silence_seconds: a channel that says nothing for so long is asked whether it still hears (PING).
-    reconcile_seconds: everything is read again this often, and at once by `reconcile_soon`.
+    silence_seconds: after so long without a message the connection is tested with a PING.
+    reconcile_seconds: everything is read again this often, and earlier if `reconcile_soon` is called.
     timeout: seconds that one command may take.
     """
 
@@ -101,7 +101,7 @@ class ChannelConsumer:
         self._asked_to_reconcile = asyncio.Event()
         self._outage = RedisOutage(self._clock.monotonic)
         self.problem: str | None = "not subscribed yet"
-        """Why nothing is heard; None while connected."""
+        """Why no messages are received; None while connected."""
 
     def reconcile_soon(self) -> None:
         """Have everything read again, RECONCILE_PAUSE_SECONDS after the last time at the earliest."""
@@ -130,7 +130,7 @@ class ChannelConsumer:
         return error
 
     async def _consume(self) -> None:
-        """One connection's life. Raises RedisError when it is lost."""
+        """Connect once, and consume until the connection is lost, which raises RedisError."""
         async with (
             subscribe(self._url, *self._channels, timeout=self._timeout) as subscription,
             connect(self._url, timeout=self._timeout) as client,

@@ -1,7 +1,7 @@
-"""Events: messages that are not states, and travel as they were published from Redis to every client.
+"""Events: messages that are not states. They are sent from Redis to every client as they were published.
 
-A new event is one parser, which gives its key, and one line in TOPICS. The bridge, the fan-out and the clients treat
-it by its policy.
+Bridge, fan-out and clients treat an event by the policy of its topic. A new event needs a parser, which returns its
+key, and one line in TOPICS.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,26 +15,28 @@ from cottage.errors import InvalidMessage
 Item = TypeVar("Item")
 
 MAX_WAITING = 64
-"""Events of each topic that wait for a slow consumer."""
+"""How many events of each topic may wait for a slow consumer."""
 
 
 class Policy(Enum):
-    """What waits for a slow consumer."""
+    """Which events of a topic wait for a slow consumer."""
 
     LATEST = auto()
-    """Conflation: the newest of each key, of as many keys as may wait."""
+    """Conflation: only the newest event of each key waits."""
     QUEUE = auto()
-    """All, up to as many as may wait: then the oldest is dropped."""
+    """All events wait; beyond the limit the oldest is dropped."""
 
 
 class Topic(NamedTuple):
+    """How the messages of a topic are parsed, and what becomes of them for a slow consumer."""
+
     key: Callable[[Mapping[str, Any]], str]
-    """Checks a message, and says what it is about. Raises InvalidMessage."""
+    """Checks a message and returns its key, which says what it is about. Raises InvalidMessage."""
     policy: Policy
 
 
 TOPICS = {"AGENT_UPDATE": Topic(fields.agent_id, Policy.QUEUE)}
-"""By the field `event`."""
+"""All topics by name, which is a message's field `event`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class EventQueue(Generic[Item]):
         self.dropped = 0
 
     def put(self, topic: str, key: str, item: Item) -> bool:
-        """Let it wait; whether an older one was dropped for it."""
+        """Add an event. Returns whether an older one was dropped for it."""
         self._waiting[topic, key if TOPICS[topic].policy is Policy.LATEST else object()] = item
         same = [slot for slot in self._waiting if slot[0] == topic]
         full = len(same) > MAX_WAITING
@@ -77,7 +79,7 @@ class EventQueue(Generic[Item]):
         return full
 
     def pop(self) -> Item:
-        """The one that has waited longest."""
+        """Remove and return the event that has waited longest."""
         return self._waiting.pop(next(iter(self._waiting)))
 
     def __len__(self) -> int:

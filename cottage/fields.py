@@ -1,7 +1,7 @@
-"""Reading the fields of JSON that somebody else wrote: each function checks one field, and gives its value.
+"""Reads fields of untrusted JSON: each function checks one field and returns its value.
 
-States, messages of the channel and frames of `cottage.v1` are read with these. What is wrong raises InvalidMessage
-with one of a few words as its reason, for counting.
+The parsers of states, of messages of the channel and of frames of `cottage.v1` use them. An invalid field raises
+InvalidMessage with one of a few words as its reason, by which it is counted.
 """
 
 import math

@@ -1,8 +1,7 @@
-"""Versions of the file formats of this suite, and how a file of an older version is brought up to the newest.
+"""Versions of the suite's file formats, and the migration of older files. Checkpoint and export use it.
 
-A format has a list of migrations: the first makes version 2 of version 1, the next 3 of 2, up to the newest.
-A file of an older version is migrated and never refused; a newer one cannot be understood, and is refused. Feynman's
-checkpoint and the runbook's export use it.
+A format has a list of migrations: the first one from version 1 to 2, the next one from 2 to 3, up to the newest. A
+file of an older version is migrated and never refused; a file of a newer version is refused.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ class NewerFormat(CottageError):
 
 
 def check_version(version: int, newest: int) -> None:
-    """Raise NewerFormat for a version above `newest`, and ValueError for what is no version's number."""
+    """Raise NewerFormat for a version above `newest`, and ValueError for a number that is no version."""
     if version < 1:
         raise ValueError(f"{version} is no version of a format")
     if version > newest:
@@ -26,7 +25,7 @@ def check_version(version: int, newest: int) -> None:
 
 
 def migrated(content: T, version: int, migrations: Sequence[Callable[[T], T]]) -> T:
-    """`content` of that version, as the newest version has it. Raises as `check_version`."""
+    """Convert `content` of this version to the newest version. Raises as `check_version`."""
     check_version(version, len(migrations) + 1)
     for migration in migrations[version - 1 :]:
         content = migration(content)

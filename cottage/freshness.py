@@ -1,7 +1,9 @@
-"""How far a state may be trusted, by its age and by which hops between its market and its reader work. Pure.
+"""Freshness: the rules that decide when a state is live, stale or expired, and why. Pure.
 
-Contract: `live` less than 10 s since the sample; `stale` after that, or 3 s after a hop fell silent; `expired`
-after 60 s. The cause is the broken hop nearest to the reader, else `market_quiet`. Times are in seconds.
+It depends on the state's age and on which hops between its market and its reader work. By default a state is `live`
+for 10 s after its sample, then `stale`, which it also is 3 s after a hop fell silent, and `expired` after 60 s. The
+cause is the broken hop nearest to the reader, else `market_quiet`. Bridge, readers and clients use it. Times are in
+seconds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,30 +15,30 @@ from cottage.errors import InvalidName
 
 Status = Literal["live", "stale", "expired"]
 STATUSES: tuple[Status, ...] = ("live", "stale", "expired")
-"""From good to bad."""
+"""From the best to the worst."""
 Cause = Literal["bridge_down", "redis_down", "writer_down", "feed_down", "market_quiet"]
 
 ANNOUNCED_SOURCES = frozenset({"simulate", "replay", "live"})
-"""Sources of the suite's own market service, which always says that it lives (`market:feed:*`). Another
-feed need not, so that its silence proves nothing."""
+"""The sources of the suite's market service, which always announces itself (`market:feed:*`). Other feeds need not,
+so a missing announcement proves nothing about them."""
 
 
 class Thresholds(NamedTuple):
-    """From how many seconds on something is not trusted any more."""
+    """The times, in seconds, after which states are stale or expired."""
 
     stale: float = 10.0
-    """Since the sample."""
+    """The age of a sample from which a state is stale."""
     expired: float = 60.0
-    """Since the sample, or since a hop fell silent."""
+    """The age of a sample, or the silence of a hop, from which a state is expired."""
     silent: float = 3.0
-    """How long a hop is silent before what came through it is stale."""
+    """The silence of a hop from which everything that came over it is stale."""
 
     def of_sample(self, age: float) -> Status:
-        """How far a sample of that age may be trusted, as far as its age tells."""
+        """The status by the age of a sample alone."""
         return _status_after(age, self.stale, self.expired)
 
     def of_silence(self, seconds: float) -> Status:
-        """How far what came over a hop may be trusted that has been silent for so long."""
+        """The status of what came over a hop that has been silent for so long."""
         return _status_after(seconds, self.silent, self.expired)
 
 
@@ -53,13 +55,13 @@ USUAL = Thresholds()
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How far something may be trusted: the state of one symbol, or all that comes over the hops up to the writer."""
+    """How far something can be trusted: the state of one symbol, or everything that comes over some hops."""
 
     status: Status
     cause: Cause | None
     """None while live."""
     age: float | None
-    """Seconds since the state's newest sample, or since the writer was heard; None where that is not known."""
+    """Seconds since the state's newest sample, or since the writer's last heartbeat; None if that is not known."""
 
     def as_dict(self) -> dict[str, Any]:
         """`status`, `cause` and `age_ms`, the age in whole milliseconds, for JSON."""
@@ -71,42 +73,42 @@ class Freshness:
 
     @classmethod
     def from_fields(cls, said: Mapping[str, Any]) -> "Freshness":
-        """What `as_dict` gave. A cause that is not known here is taken as it is. Raises InvalidMessage."""
+        """The inverse of `as_dict`. An unknown cause is accepted as it is. Raises InvalidMessage."""
         age_ms = fields.optional_number(said, "age_ms")
         cause = cast("Cause | None", fields.optional_text(said, "cause"))
         return cls(fields.one_of(said, "status", STATUSES), cause, None if age_ms is None else age_ms / 1000)
 
     def aged(self, seconds: float) -> "Freshness":
-        """The same, so many seconds later."""
+        """The same freshness so many seconds later."""
         return self if self.age is None else replace(self, age=self.age + seconds)
 
     def alike(self, other: "Freshness") -> bool:
-        """Whether it says the same, but for the age."""
+        """Whether status and cause are the same; the ages may differ."""
         return self.status == other.status and self.cause == other.cause
 
     @property
     def complete(self) -> bool:
-        """Whether what is held downstream of such hops is all that Redis has."""
+        """Whether what is held downstream of these hops is everything that Redis holds."""
         return self.cause not in ("redis_down", "bridge_down")
 
 
 @dataclass(frozen=True, slots=True)
 class FreshnessStatement:
-    """What a FRESHNESS message says: so far may the states of these symbols be trusted."""
+    """The content of a FRESHNESS message: the freshness of these symbols' states."""
 
     freshness: Freshness
-    """Its age is that of the oldest sample among them; of all, the seconds since the writer was heard."""
+    """Its age is that of the oldest sample among them; for all symbols, the time since the last heartbeat."""
     symbols: tuple[str, ...] | None = None
-    """None is all that there are, whatever was said of some before."""
+    """None means all symbols; earlier statements about single symbols do not hold any more then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A feed that said within the last seconds that it lives."""
+    """A feed that has announced itself within the last seconds (`market:feed:*`)."""
 
     source: str | None
     symbols: frozenset[str] | None
-    """None where it does not list them all."""
+    """The symbols that it brings; None if it does not list all of them."""
 
     @classmethod
     def from_fields(cls, about: dict[str, Any]) -> "Feed":
@@ -125,20 +127,20 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The hops behind Redis."""
+    """The hops behind Redis: feynman, which writes the states, and the feeds, which write the snapshots."""
 
     writers: frozenset[tuple[int, int]]
-    """Shards (i of n) whose FeynmanService lives."""
+    """The shards (i, n) that have a live writer."""
     feeds: tuple[Feed, ...] | None
-    """None where they are not known."""
+    """The live feeds; None if they are not known."""
 
     def writes(self, symbol: str) -> bool:
         return any(keys.in_shard(symbol, index, shards) for index, shards in self.writers)
 
     def broken(self, symbol: str, source: str | None) -> Cause | None:
-        """The broken hop behind Redis that is nearest to it, as far as that can be told.
+        """The broken hop behind Redis for a symbol, the one nearest to Redis; None if none is known to be broken.
 
-        source: of the symbol's state, None where there is no state.
+        source: the source of the symbol's state; None if it has no state.
         """
         if not self.writes(symbol):
             return "writer_down"
@@ -148,7 +150,7 @@ class Chain:
 
 
 def shards(names: Iterable[str]) -> frozenset[tuple[int, int]]:
-    """(i, n) of each "i/n"; what is none is passed over."""
+    """(i, n) for each "i/n"; other text is ignored."""
     found = set()
     for name in names:
         try:
@@ -161,9 +163,8 @@ def shards(names: Iterable[str]) -> frozenset[tuple[int, int]]:
 def assess(age: float | None, broken: Cause | None, silent: float, thresholds: Thresholds = USUAL) -> Freshness:
     """The freshness of a state.
 
-    age: seconds since its newest sample; a state that does not tell its time counts as expired, since
-    nothing proves that it is not. broken: the broken hop nearest to the reader. silent: for how many
-    seconds that hop has said nothing.
+    age: seconds since its newest sample; a state without a time counts as expired, since nothing proves that it is
+    not. broken: the broken hop nearest to the reader. silent: for how many seconds that hop has been silent.
     """
     status = "expired" if age is None else thresholds.of_sample(age)
     if status == "live" and broken is not None and silent >= thresholds.silent:
@@ -172,10 +173,10 @@ def assess(age: float | None, broken: Cause | None, silent: float, thresholds: T
 
 
 def assess_hops(broken: Cause | None, silent: float, age: float | None, thresholds: Thresholds = USUAL) -> Freshness:
-    """The freshness of all that comes over some hops.
+    """The freshness of everything that comes over some hops.
 
-    It is stale as soon as one of them is `broken`, and expired once that one has been silent for long. `age`: seconds
-    since the writer was heard.
+    It is stale as soon as one of them is `broken`, and expired once that hop has been silent for long. `age`: seconds
+    since the writer's last heartbeat.
     """
     if broken is None:
         return Freshness("live", None, age)
@@ -183,5 +184,5 @@ def assess_hops(broken: Cause | None, silent: float, age: float | None, threshol
 
 
 def absent(broken: Cause | None) -> Freshness:
-    """The freshness of what stands in for a state that is not there."""
+    """The freshness of the fallback for a state that does not exist."""
     return assess(None, broken, 0.0)

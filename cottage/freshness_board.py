@@ -1,6 +1,6 @@
-"""Keeps how far the states may be trusted, as it was stated last. Pure.
+"""The freshness board keeps the last stated freshness of every symbol. Pure.
 
-The bridge, the broadcaster and every client keep a board. It holds one freshness for all symbols, and exceptions for
+The bridge, the broadcaster and every client have one. It holds one freshness for all symbols, and exceptions for
 those that differ. A statement about all symbols replaces everything; a statement about some makes exceptions of them.
 """
 
@@ -17,7 +17,7 @@ MOST_NAMED = 4096
 class _Stated(NamedTuple):
     freshness: Freshness
     at: float
-    """When, by our monotonic clock: ages grow."""
+    """The time of the statement by the local monotonic clock."""
 
     def aged(self, now: float) -> Freshness:
         return self.freshness.aged(now - self.at)
@@ -32,20 +32,20 @@ class FreshnessBoard:
 
     @property
     def overall(self) -> Freshness:
-        """What was stated last of all symbols, with the age of then."""
+        """What was last stated about all symbols, with the age at that time."""
         return self._overall.freshness
 
     @property
     def exceptions(self) -> Mapping[str, object]:
-        """The symbols of which something else holds."""
+        """The symbols whose freshness differs from the overall one."""
         return self._exceptions
 
     def of(self, symbol: str) -> Freshness:
-        """What holds for a symbol, with the age of then."""
+        """The freshness of a symbol, with the age at the time of the statement."""
         return self._exceptions.get(symbol, self._overall).freshness
 
     def apply(self, statement: FreshnessStatement, now: float) -> None:
-        """Take over what a FRESHNESS message states."""
+        """Apply a FRESHNESS message."""
         stated = _Stated(statement.freshness, now)
         if statement.symbols is None:
             self._overall = stated
@@ -58,7 +58,7 @@ class FreshnessBoard:
                 self._exceptions[symbol] = stated
 
     def forget(self, symbol: str) -> None:
-        """Drop what was stated of a symbol: it has no state any more, or a newer sample."""
+        """Remove a symbol's exception, since it has no state any more, or a newer sample."""
         self._exceptions.pop(symbol, None)
 
     def differences(
@@ -76,13 +76,13 @@ class FreshnessBoard:
         return list(grouped(changed))
 
     def all_statements(self, symbols: Iterable[str] | None, now: float) -> list[FreshnessStatement]:
-        """What a client that knows nothing yet must be told about these symbols; None is all symbols."""
+        """The statements that a new client needs about these symbols; None means all symbols."""
         chosen = self._exceptions if symbols is None else [name for name in symbols if name in self._exceptions]
         exceptions = grouped((symbol, self._exceptions[symbol].aged(now)) for symbol in chosen)
         return [FreshnessStatement(self._overall.aged(now)), *exceptions]
 
     def statements_for(self, symbols: Iterable[str], now: float) -> list[FreshnessStatement]:
-        """What a client that knows something else must be told about these symbols."""
+        """The statements that a client needs whose view of these symbols is out of date."""
         overall = Freshness(self.overall.status, self.overall.cause, None)  # of no single symbol's sample
         held = ((symbol, self._exceptions.get(symbol)) for symbol in symbols)
         return list(grouped((symbol, overall if stated is None else stated.aged(now)) for symbol, stated in held))

@@ -1,9 +1,9 @@
-"""A lease in Redis with a fencing token: of several processes that could do a work, one does it at a time.
+"""A lease in Redis with a fencing token: of several processes that could do some work, one at a time does it.
 
-The lease is a key that expires unless it is renewed. Each time that it is taken it gets an epoch above all before,
-which is the fencing token: what is written under it carries it, and is refused once a newer one is there. Whether the
-lease is still held is never decided by a clock here, but where it is stored: a holder that was suspended or cut off
-finds it gone when it renews it, or runs a script under it, and nothing of that call is done.
+The lease is a key that expires unless it is renewed. Whoever acquires it gets an epoch above all earlier ones, which
+is the fencing token: writes carry it, and are refused once a newer one exists. Redis decides whether the lease is still
+held, never a local clock: a holder that was suspended or cut off notices its loss when it renews the lease or runs a
+script under it, and nothing of that call is done.
 
     async with Lease(url, "recorder:lease", lifetime=5.0) as lease:
         while True:
@@ -35,9 +35,9 @@ from cottage.log import get_logger
 from cottage.redis import COMMAND_SECONDS, Client, Script, connect
 
 REPLICA_SECONDS = 0.5
-"""What a replica has to acknowledge a new lease, where a failover may come."""
+"""How long a replica may take to acknowledge a new lease, if there are replicas."""
 RELEASE_SECONDS = 1.0
-"""What the end of an `async with` may spend on giving the lease back: without that a successor waits for its end."""
+"""How long releasing the lease may take at the end of an `async with`; without it a successor waits for the expiry."""
 
 ACQUIRE = lua.load("cottage", "lease_acquire")
 RELEASE = lua.load("cottage", "lease_release")
@@ -51,7 +51,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """What is stored under the lease's key, as JSON."""
+    """The value of the lease's key, as JSON."""
 
     holder: str
     """host:pid:random"""
@@ -63,19 +63,19 @@ class LeaseRecord:
 
 
 class Lease:
-    """Taken by `acquire`, renewed by `renew` and `run_fenced`, given back at the end of its `async with` block.
+    """A lease: `acquire` takes it, `renew` and `run_fenced` renew it, the end of the `async with` block releases it.
 
-    key, lifetime: where it is stored, and for how many seconds after its last renewal.
-    shards, siblings: where the work is divided into shards, their number and the keys of all their leases. While one
-    of these lives that is of another number of shards, this one is not taken: both would do the same work.
-    newest_epoch: reads the newest epoch in what is written under the lease, by a client and Redis's clock; the lease
-    gets a greater one. Without it an epoch is above the holder's last and above Redis's clock in milliseconds, so it
-    rises from holder to holder as far as the clocks of the servers behind one address agree.
-    on_event: told what happens to the lease, for counting.
+    key, lifetime: its key in Redis, and after how many seconds without a renewal it expires.
+    shards, siblings: if the work is divided into shards, their number and the keys of all their leases. While one of
+    these is held with another number of shards, this one is not acquired, since both would do the same work.
+    newest_epoch: reads the newest epoch of what was written under the lease, given a client and Redis's clock; the
+    lease gets a greater one. Without it an epoch is above the holder's last one and above Redis's clock in
+    milliseconds, so it grows from holder to holder if the clocks of the servers behind one address agree.
+    on_event: called with what happens to the lease, for counting.
 
-    After any error what arrived is not known, and behind a new connection may stand another server: either way the
-    lease is in doubt, `epoch` is None, and it must be taken anew. What is called at the same time is done one after
-    the other, on one connection.
+    After an error it is not known what Redis has done, and after a reconnect it may be another server. In both cases
+    the lease is in doubt: `epoch` is None, and the lease must be acquired again. Concurrent calls are done one after
+    the other on one connection.
     """
 
     def __init__(
@@ -99,22 +99,22 @@ class Lease:
         self._newest_epoch = newest_epoch
         self._on_event = on_event
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-        # A reply may be lost, and with it which of our records stands: any that begins so is ours.
+        # A reply may be lost, and then it is not known which record Redis has: all that begin with this are our own.
         self._ours = orjson.dumps({"holder": self._holder})[:-1] + b","
         self._record: LeaseRecord | None = None
-        """The last that we asked for."""
+        """The record of the last request."""
         self._connections = 0
         self._held_on: int | None = None
-        """On which connection the lease was taken; None once it is lost or in doubt."""
+        """The connection on which the lease was acquired; None once it is lost or in doubt."""
         self.waiting_for: str | None = None
-        """Why the last `acquire` was refused; None where it was not."""
+        """Why the last `acquire` was refused; None if it was not."""
         self._one_at_a_time = asyncio.Lock()
         self._fenced_scripts: dict[str, Script] = {}
         self._client: Client
 
     @property
     def epoch(self) -> int | None:
-        """The fencing token; None where the lease is not held, or in doubt."""
+        """The fencing token; None if the lease is not held or in doubt."""
         if self._record is None or self._held_on != self._connections:
             return None
         return self._record.epoch
@@ -134,14 +134,14 @@ class Lease:
             await self._client.aclose()
 
     async def acquire(self) -> bool:
-        """Try to take the lease under a new epoch, held or not; whether it is ours now. Raises RedisError."""
+        """Try to acquire the lease with a new epoch. Returns whether it is held now. Raises RedisError."""
         async with self._one_at_a_time:
             self._held_on = None
             now = await self._client.now()
             connection = self._connections
             refusal = await self._other_split() or await self._take(round(now * 1000))
             if refusal is None:
-                # Read under the lease: nobody who obeys it can add a newer one after that.
+                # It is read under the lease, so that no other holder can write a newer one afterwards.
                 newest = 0 if self._newest_epoch is None else await self._newest_epoch(self._client, now)
                 if self._record is not None and newest >= self._record.epoch:
                     refusal = await self._take(newest)
@@ -154,32 +154,32 @@ class Lease:
             return self.epoch is not None
 
     async def release(self) -> None:
-        """Give the lease back, so that a successor need not wait for its end. Raises RedisError."""
+        """Release the lease, so that a successor need not wait until it expires. Raises RedisError."""
         async with self._one_at_a_time:
-            # Held or not: what was under way when we were stopped may have cost the connection, or its reply.
+            # Also if it seems not to be held: a call that was cancelled may have lost the connection or its reply.
             if self._record is not None and await self._release_script(keys=[self._key], args=[self._ours]):
                 log.info("lease_released", key=self._key)
             self._held_on = None
 
     async def renew(self) -> None:
-        """Have it live for its whole lifetime again. Raises LeaseLost where it is not ours any more; RedisError."""
+        """Renew the lease for its whole lifetime. Raises LeaseLost if it is not held any more; RedisError."""
         await self.run_fenced("")
 
     async def run_fenced(self, script: str, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
-        """Renew the lease and run a Lua script, both or neither; what the script answers. Raises as `renew`.
+        """Renew the lease and run a Lua script, both or neither. Returns the script's reply. Raises as `renew`.
 
-        In the script, KEYS[1], ARGV[1] and ARGV[2] are the lease's: `keys` begin at KEYS[2], `args` at ARGV[3]. In a
-        cluster all keys must be of one slot; `renewed` is for what lies elsewhere.
+        In the script KEYS[1], ARGV[1] and ARGV[2] are the lease's: `keys` begin at KEYS[2], `args` at ARGV[3]. In a
+        cluster all keys must be in one slot; for others use `renewed`.
         """
         async with self._turn() as record:
             return await self._run(record, script, keys, args)
 
     @contextlib.asynccontextmanager
     async def renewed(self) -> AsyncIterator[tuple[int, Client]]:
-        """Renew the lease, and hold the turn for what is done under it by other commands; the epoch and the client.
+        """Renew the lease and yield its epoch and a client, for commands that one script cannot do.
 
-        For what one script cannot reach: each write must then be refused by itself where a newer epoch was written,
-        and the block raises LeaseLost for one that was. Raises as `renew`.
+        The caller must make sure that each write is refused if a newer epoch was written, and raise LeaseLost then.
+        No other call runs meanwhile. Raises as `renew`.
         """
         async with self._turn() as record:
             await self._run(record, "")
@@ -193,7 +193,7 @@ class Lease:
             try:
                 yield self._record
             except BaseException as error:
-                self._held_on = None  # what arrived is not known: only a new epoch outranks it for sure
+                self._held_on = None  # it is not known what was written: only a new epoch is certainly above it
                 if isinstance(error, LeaseLost):
                     self._on_event("lost")
                     log.warning("lease_lost", key=self._key, error=str(error))
@@ -211,12 +211,12 @@ class Lease:
             raise
 
     def _connected_anew(self) -> None:
-        # The command that needed it is on its way already. A script passes the fence or does not, wherever it
-        # arrives; whatever comes after it waits for a new lease.
+        # The command that needed the connection is sent anyway: if it is a fenced script, Redis decides. Everything
+        # after it needs a new lease.
         self._connections += 1
 
     async def _take(self, above: int) -> str | None:
-        """Ask for the lease with an epoch above that and above our own last; why it was refused."""
+        """Ask for the lease with an epoch above `above` and above the last own one. Returns why it was refused."""
         epoch = max(above, 0 if self._record is None else self._record.epoch) + 1
         self._record = LeaseRecord(self._holder, epoch, self._shards)
         call: dict[str, Any] = {"keys": [self._key], "args": [self._ours, self._record.to_bytes(), self._lifetime_ms]}
@@ -224,8 +224,8 @@ class Lease:
         return None if current is None else f"{self._key} is held by {_holder(current)}"
 
     async def _acquire_and_copy(self, **call: Any) -> bytes | None:
-        """Take it, and wait for a replica to have it: else a failover would forget who holds the lease. A master that
-        is left alone must do all the same."""
+        """Take the lease, and wait for a replica to have it, since a failover would otherwise lose it. If no replica
+        answers, the lease is taken all the same."""
         wait = ("WAIT", 1, round(REPLICA_SECONDS * 1000))
         current: bytes | None
         current, copies = await self._acquire_script.then([wait], **call)
@@ -235,7 +235,7 @@ class Lease:
         return current
 
     async def _other_split(self) -> str | None:
-        """A live lease with another number of shards."""
+        """Why the lease may not be taken: another one is held with another number of shards. None if none is."""
         if not self._siblings:
             return None
         for key, value in zip(self._siblings, await self._client.mget(self._siblings), strict=True):
@@ -255,7 +255,7 @@ class Lease:
 
 
 def _holder(record: bytes) -> str:
-    """Who holds it, or the beginning of what somebody else put there."""
+    """The holder in a record; the beginning of the value if it is no record."""
     try:
         return str(load_object(record).get("holder"))[:100]
     except InvalidMessage:

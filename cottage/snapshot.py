@@ -1,4 +1,4 @@
-"""A market snapshot: what a feed says of one symbol now, as the hash `market:snapshot:{SYMBOL}`."""
+"""Market snapshots: what a feed reports about one symbol, stored as the hash `market:snapshot:{SYMBOL}`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ OPTIONAL_FIELDS = ("bid", "ask", "open", "high", "low")
 
 @dataclass(frozen=True, slots=True)
 class MarketSnapshot:
-    """What a feed says of one symbol now."""
+    """What a feed reports about one symbol now."""
 
     symbol: str
     price: float

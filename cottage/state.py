@@ -1,7 +1,6 @@
-"""The physics state of one symbol and the update that announces it.
+"""The physics state of one symbol, and the PHYSICS_UPDATE that announces it.
 
-An update is a function of the state alone, so what is healed from a stored state has the very bytes
-that were published.
+An update depends on the state alone, so an update made from a stored state has the same bytes as the published one.
 """
 
 from collections.abc import Iterable

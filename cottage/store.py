@@ -1,7 +1,7 @@
 """Typed access to every structure that the suite has in Redis, on one client.
 
-Names are checked before a command is sent, contents when they are read. What cannot be trusted raises
-InvalidMessage where one value was asked for, and is left out of many: `on_bad` is told its name and why.
+Names are checked before a command is sent, contents when they are read. An invalid value raises InvalidMessage if it
+was asked for alone; from several it is left out, and `on_bad` is called with its name and the error.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ OnBad = Callable[[str, InvalidMessage], None]
 
 
 def _ignore(_name: str, _error: InvalidMessage) -> None:
-    """Used where the caller has no interest in what was left out."""
+    """The default for `on_bad`, which does nothing."""
 
 
 def batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
@@ -71,29 +71,29 @@ class PhysicsStates(_Structure):
     """`physics:state:{SYMBOL}`, read only: FeynmanService writes them under its lease."""
 
     async def get(self, symbol: str) -> PhysicsState | None:
-        """One state, or None where Redis has none. Raises InvalidMessage for one that cannot be trusted."""
+        """One state, or None if Redis has none. Raises InvalidMessage for an invalid one."""
         payload = await self._client.get(keys.physics_state(symbol))
         return None if payload is None else PhysicsState.from_bytes(payload)
 
     async def many(self, symbols: Iterable[str], on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:
-        """Those that Redis has, in round trips of 500."""
+        """Those of these states that Redis has, by symbol, read in round trips of 500."""
         return await self._values(keys.physics_state, list(symbols), PhysicsState.from_bytes, on_bad)
 
     async def all(self, on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:
-        """Every symbol's."""
+        """The states of all symbols."""
         return await self.many(await scan(self._client, keys.PHYSICS_STATE, on_bad), on_bad)
 
 
 class MarketSnapshots(_Structure):
-    """`market:snapshot:{SYMBOL}`, a hash that lives 60 s after its last write."""
+    """`market:snapshot:{SYMBOL}`, a hash that expires 60 s after its last write."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
         self._cleared: dict[str, frozenset[str]] = {}
 
     async def write(self, snapshots: Sequence[MarketSnapshot]) -> None:
-        """Each is one hash, written whole or not at all. A quote that the feed no longer gives is removed, not left
-        to go stale. Raises RedisError."""
+        """Write snapshots, each completely or not at all. A quote that a feed does not report any more is removed.
+        Raises RedisError."""
         for part in batches(snapshots, BATCH // 2):  # two commands each
             commands: list[Command] = []
             cleared: dict[str, frozenset[str]] = {}
@@ -149,25 +149,25 @@ def _wrong_type(key: str, error: RedisError) -> InvalidMessage:
 
 
 class MarketFeeds(_Structure):
-    """`market:feed:{ID}`: a feed is alive. Its key lives for seconds, so a feed that died is gone."""
+    """`market:feed:{ID}`: the announcements of live feeds. They expire after seconds if they are not renewed."""
 
     async def announce(self, feed_id: str, about: dict[str, Any], lifetime: float = keys.FEED_TTL_SECONDS) -> None:
-        """Say that the feed lives, for `lifetime` seconds. `about`: what JSON can hold, such as `source` and
-        `symbols`. Raises InvalidName; RedisError."""
+        """Announce that the feed is alive, for `lifetime` seconds. `about`: JSON values about it, such as `source`
+        and `symbols`. Raises InvalidName; RedisError."""
         await self._client.set(keys.market_feed(feed_id), orjson.dumps(about), px=round(lifetime * 1000))
 
     async def withdraw(self, feed_id: str) -> None:
-        """Say that it has ended, before its lifetime has. Raises InvalidName; RedisError."""
+        """Remove the announcement of a feed that has ended. Raises InvalidName; RedisError."""
         await self._client.delete(keys.market_feed(feed_id))
 
     async def alive(self, on_bad: OnBad = _ignore) -> dict[str, dict[str, Any]]:
-        """What each living feed says of itself, by its id."""
+        """What each live feed reports about itself, by its ID."""
         feed_ids = await scan(self._client, keys.MARKET_FEED, on_bad)
         return await self._values(keys.market_feed, feed_ids, load_object, on_bad)
 
 
 class AgentStates(_Structure):
-    """`agent:state:{agent_id}`: an agent's memory, forgotten an hour after its last write."""
+    """`agent:state:{agent_id}`: the state of an agent, which expires an hour after its last write."""
 
     async def get(self, agent_id: str) -> dict[str, Any] | None:
         """What was set last, or None where it is forgotten. Raises InvalidMessage, InvalidName; RedisError."""
@@ -180,7 +180,7 @@ class AgentStates(_Structure):
 
 
 class TaskQueue(_Structure):
-    """`queue:tasks`: first in, first out. A task that was popped is gone, whatever its consumer does."""
+    """`queue:tasks`, first in, first out. A task that was popped is not kept, even if its consumer fails."""
 
     async def push(self, task: dict[str, Any]) -> int:
         """Append a task, what JSON can hold; the queue's new length. Raises RedisError."""

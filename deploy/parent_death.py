@@ -23,8 +23,8 @@ def dying_with_parent(command: Sequence[str], parent: int, number: signal.Signal
     command is returned unchanged. The kernel watches the thread that starts the child, so that must be one that lives
     as long as the process.
 
-    The command is started through a small Python program, not with `preexec_fn`, which is unsafe with threads and
-    deprecated since Python 3.12.
+    The command is started through a small Python program, not with `preexec_fn`, which is unsafe with threads:
+    Python 3.12 and later warn of it.
     """
     if sys.platform != "linux":
         return list(command)
