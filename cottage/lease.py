@@ -1,9 +1,9 @@
 """A lease in Redis with a fencing token: of several processes that could do some work, one at a time does it.
 
 The lease is a key that expires unless it is renewed. Whoever acquires it gets an epoch above all earlier ones, which
-is the fencing token: writes carry it, and are refused once a newer one exists. Redis decides whether the lease is still
-held, never a local clock: a holder that was suspended or cut off notices its loss when it renews the lease or runs a
-script under it, and nothing of that call is done.
+is the fencing token: writes carry it, and are refused once a newer one exists. Redis decides whether the lease is
+still held, never a local clock: a holder that was suspended or cut off notices its loss when it renews the lease or
+runs a script under it, and nothing of that call is done.
 
     async with Lease(url, "recorder:lease", lifetime=5.0) as lease:
         while True:
@@ -37,7 +37,7 @@ from cottage.redis import COMMAND_SECONDS, Client, Script, connect
 REPLICA_SECONDS = 0.5
 """How long a replica may take to acknowledge a new lease, if there are replicas."""
 RELEASE_SECONDS = 1.0
-"""How long releasing the lease may take at the end of an `async with`; without it a successor waits for the expiry."""
+"""How long the release at the end of an `async with` may take; without it a successor waits for the expiry."""
 
 ACQUIRE = lua.load("cottage", "lease_acquire")
 RELEASE = lua.load("cottage", "lease_release")
