@@ -1,5 +1,6 @@
 """A lock on a file that several processes may want to replace. The checkpointer saves only while it holds it."""
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -17,15 +18,11 @@ class FileLock:
         """Try to take the lock. Returns whether this process holds it now. Raises OSError."""
         if self._descriptor is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
+            with contextlib.ExitStack() as unless_taken, contextlib.suppress(BlockingIOError):
+                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                unless_taken.callback(os.close, descriptor)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            else:
+                unless_taken.pop_all()
                 self._descriptor = descriptor
         return self._descriptor is not None
 
