@@ -61,8 +61,8 @@ class Child:
 
     async def start(self) -> asyncio.subprocess.Process:
         self.log = self.log_file() if self.log_file else None
-        output = self.log.open("wb") if self.log else None
-        try:
+        with contextlib.ExitStack() as stack:
+            output = stack.enter_context(self.log.open("wb")) if self.log else None
             self.process = await asyncio.create_subprocess_exec(
                 *dying_with_parent(self.command, os.getpid()),
                 env=dict(self.environment),
@@ -72,9 +72,6 @@ class Child:
                 start_new_session=True,
                 pass_fds=self.inherited,
             )
-        finally:
-            if output:
-                output.close()
         return self.process
 
 
