@@ -7,7 +7,6 @@ Records of the library `cottage` and of other packages come out in the same form
 import json
 import logging
 import sys
-import time
 from typing import Any
 
 import orjson
@@ -16,9 +15,9 @@ import structlog
 from cottage import log as library
 
 
-def get_logger(**fields: Any) -> Any:
+def get_logger() -> Any:
     """A logger whose lines all have these fields."""
-    return structlog.get_logger(**fields)
+    return structlog.get_logger()
 
 
 def configure(service: str, level: str = "info", style: str = "auto") -> None:
@@ -31,9 +30,9 @@ def configure(service: str, level: str = "info", style: str = "auto") -> None:
         return event
 
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # On a terminal the local clock is what a person reads.
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
         add_service,
     ]
     # Local variables stay out of tracebacks: a password may be among them.
@@ -45,7 +44,7 @@ def configure(service: str, level: str = "info", style: str = "auto") -> None:
         plain = structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-        final = [_short_time, plain]
+        final = [plain]
     else:
         final = [traceback, structlog.processors.JSONRenderer(_to_json)]
 
@@ -78,12 +77,6 @@ def _library_event(logger: Any, method: str, event: structlog.typing.EventDict) 
     if isinstance(message, library.LogEvent):
         return {**event, **message.fields, "event": message.name}
     return structlog.stdlib.add_logger_name(logger, method, event)
-
-
-def _short_time(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Show the local time of day on a terminal."""
-    event["timestamp"] = time.strftime("%H:%M:%S")
-    return event
 
 
 def _to_json(event: Any, **_options: Any) -> bytes:
