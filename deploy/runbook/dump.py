@@ -129,14 +129,11 @@ class Reader:
 
     def _number(self, line: bytes, kind: bytes, least: int) -> int:
         match = re.fullmatch(re.escape(kind) + rb"(\d{1,10})\r\n", line)
-        if match is None:
-            if not line.endswith(b"\n") and len(line) < 32:
-                raise BadDump(f"it is cut off at byte {self._offset}")
+        if match is None and not line.endswith(b"\n") and len(line) < 32:
+            raise BadDump(f"it is cut off at byte {self._offset}")
+        if match is None or not least <= int(match[1]) <= _LONGEST:
             raise BadDump(f"no command at byte {self._offset}")
-        number = int(match[1])
-        if not least <= number <= _LONGEST:
-            raise BadDump(f"no command at byte {self._offset}")
-        return number
+        return int(match[1])
 
 
 def check(file: BinaryIO) -> Summary:
