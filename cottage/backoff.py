@@ -1,17 +1,17 @@
-"""How long to wait before the next try."""
+"""Exponential backoff: how long to wait before the next try. Everything that reconnects uses it."""
 
 import random
 
 from cottage.errors import RedisRefused
 
 REFUSED_SECONDS = 5.0
-"""A wrong password does not mend itself within a second."""
+"""The wait after a refusal, such as a wrong password, which will not be corrected within a second."""
 LASTING_SECONDS = 5.0
-"""What lived so long had succeeded. A server may accept and close at once, and is not to be hammered for it."""
+"""A connection that lasted for so long was a success. A server may accept connections and close them at once."""
 
 
 class Backoff:
-    """Exponential with full jitter: a crowd that lost the same server does not return as one.
+    """Exponential backoff with full jitter, so that many clients of one server do not all return at once.
 
     At most `longest` seconds between two tries (1 s is what the convergence promise allows).
     """
@@ -37,5 +37,5 @@ class Backoff:
         return self.next(error)
 
     def reset(self) -> None:
-        """Call it once a try has succeeded and lasted, not when it was merely accepted."""
+        """Begin again with short waits. To be called once a connection has lasted, not when it was accepted."""
         self._ceiling = self._first

@@ -1,4 +1,4 @@
-"""Ending tasks: those beside a block end with it, and one that was told to end does, whatever is made of that."""
+"""Helpers for the cancellation of asyncio tasks: background tasks of a block, and cancellations that get lost."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Time, passed in so that tests need not wait, and text for it."""
+"""Clocks, which are passed in so that tests need not wait; ticks at regular times; times as text."""
 
 import asyncio
 import math
@@ -37,20 +37,20 @@ class SystemClock:
 
 
 class RemoteClock:
-    """Another machine's clock, as far as its messages tell: ages are judged by one clock, however wrong our own is.
+    """The clock of another machine, estimated from its messages, so that all ages are by one clock.
 
     The time that it told last is carried on by our monotonic clock. A message that was long on its way must not set
     the clock back, or old values would look new; a larger step is believed, since that clock was set.
     """
 
     STEP_SECONDS = 10.0
-    """A step back of more than this is no late message: the clock was set."""
+    """A greater step back means that the clock was set, not that a message was late."""
     DRIFT = 1e-3
-    """Seconds a second by which two clocks may differ in pace; a crystal's drift is a tenth of that at most."""
+    """By how many seconds per second two clocks may drift apart; a crystal drifts at most a tenth of that."""
 
     def __init__(self) -> None:
         self._offset: float | None = None
-        """Its time less our monotonic one."""
+        """The difference between the other clock and the local monotonic clock."""
         self._observed_at = 0.0
         self._trusted = False
 
@@ -59,11 +59,11 @@ class RemoteClock:
         return self._offset is not None
 
     def distrust(self) -> None:
-        """Take the next time that is observed as it is: it may be another machine's."""
+        """Accept the next observed time as it is, since it may be that of another machine."""
         self._trusted = False
 
     def observe(self, time: float, now: float) -> None:
-        """A message said that it was `time` (seconds since 1970); `now` is of our monotonic clock, here and below."""
+        """A message carried this `time` (seconds since 1970). `now`: local monotonic time, here and below."""
         offset = time - now
         if self._trusted and self._offset is not None:
             kept = self._offset - self.DRIFT * (now - self._observed_at)
@@ -72,7 +72,7 @@ class RemoteClock:
         self._offset, self._observed_at, self._trusted = offset, now, True
 
     def now(self, now: float) -> float | None:
-        """Its time, in seconds since 1970; None where no message has told it."""
+        """The other clock's time, in seconds since 1970; None before the first message."""
         return None if self._offset is None else self._offset + now
 
 

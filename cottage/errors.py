@@ -1,4 +1,4 @@
-"""Every error that the suite raises on purpose.
+"""All exceptions that the library raises on purpose.
 
 CottageError
  ├── SettingsError
@@ -34,7 +34,7 @@ class InvalidName(CottageError, ValueError):
 
 
 class InvalidMessage(CottageError, ValueError):
-    """Bytes from outside are no such message. `reason` is one of a few words, for counting; `detail` says more."""
+    """Untrusted bytes are not a valid message. `reason` is one of a few words, for counting; `detail` says more."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -43,35 +43,35 @@ class InvalidMessage(CottageError, ValueError):
 
 
 class MissingExtra(CottageError, ImportError):
-    """A package that only an extra of this library brings is not there. The text says what to install."""
+    """A package that an extra of this library brings is not installed. The message says which extra."""
 
 
 class StateUnavailable(CottageError):
-    """There is no state as fresh as was asked for, and no fallback was given. The text says why."""
+    """There is no state as fresh as requested, and no fallback was given. The message says why."""
 
 
 class RedisError(CottageError):
-    """A command did not do its work."""
+    """The parent of all errors of Redis: a command failed."""
 
 
 class RedisUnavailable(RedisError):
-    """No connection, no answer in time, or a server that is still loading: try again."""
+    """No connection, no answer in time, or a server that is still loading: trying again may help."""
 
 
 class RedisRefused(RedisError):
-    """A wrong password, or a command that is not allowed: trying again soon is of no use."""
+    """A wrong password, or a command that is not allowed: trying again soon does not help."""
 
 
 class RedisFull(RedisError):
-    """Redis is out of memory, or of disk for what it must persist."""
+    """Redis has no memory left, or cannot write to its disk."""
 
 
 class LeaseLost(RedisError):
-    """Another holds the lease, or nobody does: nothing of the call was done."""
+    """The lease is not held any more; nothing of the call was done."""
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The exceptions that a group of groups holds, in order."""
+    """The exceptions in a group of groups, in order."""
     flat: list[BaseException] = []
     for error in group.exceptions:
         flat += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]

@@ -1,4 +1,4 @@
-"""Every key, channel and lifetime that the suite has in Redis. No other file spells one.
+"""The names of all keys and channels in Redis, with the lifetimes of keys. No other module spells one.
 
 A name is checked before it becomes part of a key, so no command is ever sent with a bad one.
 """

@@ -1,4 +1,4 @@
-"""What the library logs: event names with fields, through the standard library's `logging`.
+"""The library's logging: event names with fields, through the standard library's `logging`.
 
 Its loggers are below the logger `cottage`, and it configures nothing. In a program that configures nothing either,
 warnings read `redis_lost error='…'`; our processes turn the same events into JSON lines (`common/logs.py`).
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 
 class LogEvent:
-    """The message of a log record: a name and fields."""
+    """The message of a log record: the name of an event and its fields."""
 
     __slots__ = ("fields", "name")
 
@@ -49,7 +49,7 @@ def get_logger(name: str) -> EventLogger:
 
 
 class WarningLogger(Protocol):
-    """What `Throttled` logs on: a logger of the library or of a process."""
+    """The logger that `Throttled` uses: one of the library or of a process."""
 
     def warning(self, event: str, **fields: Any) -> Any: ...
 

@@ -1,4 +1,4 @@
-"""What travels on the channels `state_update` and `trade_signals`: parsed and checked once, at the edge.
+"""Parses and builds the messages of the channels `state_update` and `trade_signals`, which are checked here once.
 
 A consumer sends on the bytes that it received (`payload`), never a copy that it made.
 """
@@ -18,7 +18,7 @@ from cottage.version import Version, check_epoch
 
 MAX_BYTES = 64 * 1024
 MAX_OPENED = 128
-"""Brackets and braces that a PHYSICS_UPDATE may open: it goes into SNAPSHOTs, and a parser's depth is limited."""
+"""How deep a PHYSICS_UPDATE may be nested: it goes into SNAPSHOTs, and the depth of JSON parsers is limited."""
 _NUMBERS = ("alpha", *PILLARS, "price", "samples", "nonzero")
 
 
@@ -40,7 +40,7 @@ class PhysicsUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """FeynmanService is alive and may write, says the channel `state_update`."""
+    """A HEARTBEAT on the channel `state_update`: this writer is alive and holds the lease of its shard."""
 
     version: Version
     """Of its last tick."""
@@ -62,7 +62,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class TradeSignal:
-    """A strategy's wish to trade, on the channel `trade_signals`."""
+    """A signal of a strategy to trade, on the channel `trade_signals`."""
 
     symbol: str
     timestamp: str

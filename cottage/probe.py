@@ -1,4 +1,4 @@
-"""What a client finds at a broadcaster that runs: `cottage probe`, and `python -m services.broadcaster --probe`.
+"""The probe checks a running broadcaster as a client: `cottage probe` and `python -m services.broadcaster --probe`.
 
 It goes where clients go, through a handshake, a SNAPSHOT and a HEARTBEAT, so it finds what a port that merely
 answers would hide. Without `full` a fault of a peer is none of the broadcaster's: whoever restarts what is
@@ -23,7 +23,7 @@ ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # these are f
 
 
 class Unhealthy(CottageError):
-    """The text says why."""
+    """The broadcaster, or the chain behind it, is not healthy; the message says why."""
 
 
 def url_of(host: str, port: int) -> str:
@@ -33,7 +33,7 @@ def url_of(host: str, port: int) -> str:
 
 
 async def probe(url: str, *, full: bool, seconds: float = SECONDS) -> str:
-    """What was found at a WebSocket URL, in words. Raises Unhealthy.
+    """Connect to a WebSocket URL and describe what was found. Raises Unhealthy.
 
     `full`: Feynman's heartbeat must be heard through the whole chain.
     """

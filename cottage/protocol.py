@@ -1,4 +1,4 @@
-"""What client and server say to each other: `cottage.v1`, JSON text frames over a WebSocket.
+"""The client protocol `cottage.v1`: builds and parses its messages, JSON text frames over a WebSocket.
 
 Pure: bytes in, values out, and back.
 """
@@ -22,15 +22,15 @@ PATH = "/ws"
 ALL = "*"
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_NAMED_SYMBOLS = 4096
-"""A client may name at most so many; who wants more subscribes to all."""
+"""The most symbols that a client may name; for more it subscribes to all."""
 MAX_PROVEN_SYMBOLS = 64
-"""A client that named at most so many gets their versions with every HEARTBEAT."""
+"""A client that named at most so many symbols gets their versions with every HEARTBEAT."""
 
 
 MOST_SYMBOL_BYTES = 24 + 3
-"""Of a symbol in a JSON list, with its quotes and comma."""
+"""The most bytes of a symbol in a JSON list, with its quotes and comma."""
 BATCHES = (100, 250, 500, 1000)
-"""Milliseconds that ?batch= may ask for."""
+"""The values, in milliseconds, that ?batch= may have."""
 
 
 class Close(IntEnum):
@@ -57,7 +57,7 @@ class Code(StrEnum):
 
 
 class RequestRefused(CottageError):
-    """A request that cannot be granted; answered with ERROR, and the connection stays."""
+    """A request that is refused: it is answered with ERROR, and the connection stays open."""
 
     def __init__(self, code: Code, message: str, request_id: object = None) -> None:
         super().__init__(message)
@@ -68,24 +68,24 @@ class RequestRefused(CottageError):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a client may do. The server gives one to every connection.
+    """What a client may do. The server assigns a grant to every connection.
 
     Without authentication everybody gets the same: all symbols, all events and no end, within the server's limits.
     """
 
     principal: str = "anybody"
-    """Who it is."""
+    """Who the client is."""
     symbols: frozenset[str] | None = None
-    """Those that it may subscribe to; None is all."""
+    """The symbols that it may subscribe to; None means all."""
     events: frozenset[str] | None = None
-    """Topics of the events that it is sent; None is all."""
+    """The topics of the events that it is sent; None means all."""
     max_symbols: int = MAX_NAMED_SYMBOLS
-    """That it may name; who wants more subscribes to all."""
+    """How many symbols it may name; for more it subscribes to all."""
     requests_per_second: float = 0
-    """That it may send, on average; 0 is no limit, here and below."""
+    """How many requests it may send on average; 0 means no limit, here and below."""
     bytes_per_second: float = 0
     expires_at: float | None = None
-    """In seconds since 1970; None is never."""
+    """When the grant expires, in seconds since 1970; None means never."""
 
 
 ANYBODY = Grant()
@@ -93,17 +93,17 @@ ANYBODY = Grant()
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Which symbols a client wants: all, or those named."""
+    """What a client subscribed to, all symbols or some by name, and how it is sent."""
 
     everything: bool
     named: frozenset[str] = frozenset()
     batch: int = 0
-    """Milliseconds for which updates are gathered; 0 is not at all."""
+    """The length of batch windows in milliseconds; 0 means no batches."""
     deflated: bool = False
-    """What is built for all clients of a batch is compressed: they said that they can read it."""
+    """Whether frames for all clients of a batch are compressed, which they must have offered to read."""
 
     def nothing(self) -> "Subscription":
-        """No symbols, sent in the same way."""
+        """A subscription to no symbols, sent in the same way."""
         return replace(self, everything=False, named=frozenset())
 
     def with_more(self, added: "Subscription") -> "Subscription":
@@ -124,7 +124,7 @@ class Request:
 
 
 def parse_freshness(message: dict[str, Any]) -> FreshnessStatement:
-    """A FRESHNESS. Raises InvalidMessage."""
+    """Parse a FRESHNESS message. Raises InvalidMessage."""
     symbols = message.get("symbols")
     if not isinstance(symbols, list) or not all(name == ALL or keys.is_symbol(name) for name in symbols):
         raise InvalidMessage("type", "a FRESHNESS without symbols")
@@ -132,7 +132,7 @@ def parse_freshness(message: dict[str, Any]) -> FreshnessStatement:
 
 
 def parse_target(target: str, grant: Grant = ANYBODY) -> Subscription | None:
-    """The subscription that a handshake's path and query ask for; None where the path is not ours.
+    """The subscription in the path and query of a handshake; None if the path is not that of the WebSocket.
 
     Raises RequestRefused for a bad query, and for more than `grant` allows.
     """
@@ -154,7 +154,7 @@ def _batch(text: str) -> int:
 
 
 def parse_request(message: str | bytes, grant: Grant = ANYBODY) -> Request:
-    """One request of a client. Raises RequestRefused, also for more than `grant` allows."""
+    """Parse a request of a client. Raises RequestRefused, also for more than `grant` allows."""
     if not isinstance(message, str):
         raise RequestRefused(Code.BINARY, "send text frames, not binary ones")
     try:
@@ -192,7 +192,7 @@ def _subscription(symbols: Sequence[object], grant: Grant, request_id: object) -
 
 
 def check_count(named: frozenset[str], grant: Grant, request_id: object) -> None:
-    """Raises RequestRefused where a client may not name so many symbols."""
+    """Raises RequestRefused if the client may not name so many symbols."""
     if len(named) > grant.max_symbols:
         most = f'at most {grant.max_symbols} symbols can be named; ["*"] is all of them'
         raise RequestRefused(Code.TOO_MANY_SYMBOLS, most, request_id)
@@ -201,7 +201,7 @@ def check_count(named: frozenset[str], grant: Grant, request_id: object) -> None
 def snapshot(
     timestamp: str, updates: Iterable[bytes], *, last: bool, complete: bool, missing: Iterable[str]
 ) -> bytes:
-    """SNAPSHOT of ready PHYSICS_UPDATEs, which go in as they are."""
+    """A SNAPSHOT of encoded PHYSICS_UPDATEs, which are not changed."""
     head, tail = orjson.dumps(timestamp), orjson.dumps({"last": last, "complete": complete, "missing": list(missing)})
     return b'{"event":"SNAPSHOT","timestamp":%b,"updates":[%b],%b' % (head, b",".join(updates), tail[1:])
 
@@ -282,7 +282,7 @@ def array(messages: Iterable[bytes]) -> bytes:
 
 
 def with_skipped(update: bytes, skipped: int) -> bytes:
-    """The update with the number of versions that its receiver was not sent; the update itself for 0."""
+    """Add to an update the number of versions that its receiver was not sent; for 0 it is unchanged."""
     if skipped == 0:
         return update
     return b'%b,"skipped":%d}' % (update.rstrip()[:-1], skipped)

@@ -1,4 +1,4 @@
-"""Addresses as people give them to the suite, and as it shows them. Pure."""
+"""Checks the URLs that users give, and hides passwords in those that are shown. Pure."""
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 

@@ -1,4 +1,4 @@
-"""The version of a symbol's state, by which every holder of it knows what is newest."""
+"""The version of a symbol's state, (epoch, seq), by which every process decides which of two states is newer."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ class Version(NamedTuple):
     """Orders all versions of a symbol's state: the greater pair is the newer one."""
 
     epoch: int
-    """Of the lease under which it was written, in milliseconds since 1970: it outranks all before it."""
+    """The epoch of the lease under which it was written, in milliseconds since 1970; above all earlier ones."""
     seq: int
     """The number of the writer's tick within that epoch."""
 

@@ -1,1 +1,1 @@
-"""A client of a broadcaster, over a WebSocket."""
+"""The WebSocket client of a broadcaster."""

@@ -1,4 +1,4 @@
-"""How a server of `cottage.v1` is dialled: by the broadcaster's link, by StateClient and by the probe."""
+"""Opens connections to a server of `cottage.v1`, for the broadcaster's link, StateClient and the probe."""
 
 import inspect
 from typing import Any

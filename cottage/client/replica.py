@@ -1,4 +1,4 @@
-"""The newest state of every symbol, as one client of `cottage.v1` holds it. Pure: messages in, requests out.
+"""A replica of the newest state of every symbol, which StateClient keeps. Pure: messages in, requests out.
 
 It outlives connections, so that no symbol ever goes back to an older version, whatever server it is told by.
 """
@@ -189,8 +189,8 @@ class StateReplica:
         return "undated" if status == "live" and age is None else status
 
     def cause(self, name: str, now: float) -> str | None:
-        """Why it is stale or expired: the broken hop nearest to this client, else `market_quiet`; None where it is
-        neither. `server_down`: the server is not heard."""
+        """Why it is stale or expired: the broken hop nearest to this client, else `market_quiet`; None if it is
+        neither. `server_down` means that nothing comes from the server."""
         if self.freshness(name, now) not in ("stale", "expired"):
             return None
         if self.phase is not Phase.CONNECTED or now - self.heard_at >= self.thresholds.silent:

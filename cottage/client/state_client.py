@@ -1,4 +1,4 @@
-"""A client of a broadcaster, for agents and tests: the newest state of every symbol, over whatever happens.
+"""StateClient, the client of a broadcaster: it holds the newest state of every symbol, and reconnects by itself.
 
     async with StateClient.connect("ws://127.0.0.1:8765/ws", symbols=["SPY", "QQQ"]) as client:
         await client.synced()
@@ -261,7 +261,7 @@ class StateClient:
 
 
 async def _close(connection: ClientConnection) -> None:
-    """Say goodbye; cut it off where the server does not take even that."""
+    """Close the connection; cut it off if the server does not even take the close frame."""
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await connection.close()

@@ -1,1 +1,1 @@
-"""Physics states out of Redis, for agents and risk checks, with how far each may be trusted."""
+"""The reader: physics states from Redis with their freshness, for agents, risk checks and the HTTP API."""

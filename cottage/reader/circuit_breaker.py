@@ -1,4 +1,4 @@
-"""The circuit breaker of a reader: whether Redis answers, since when it does not, and when to ask it again."""
+"""The circuit breaker of a reader: it knows whether Redis answers, and when to try again while it does not."""
 
 import math
 import random
@@ -21,7 +21,7 @@ class CircuitBreaker:
         self._answered_at: float | None = None
         self._try_at = -math.inf
         self.error: RedisError | None = None
-        """Why it does not answer; None while it does, or where it was not asked yet."""
+        """Why Redis does not answer; None while it does, or before the first query."""
 
     @property
     def asked(self) -> bool:
@@ -29,7 +29,7 @@ class CircuitBreaker:
 
     @property
     def silent(self) -> float:
-        """Seconds since it answered last; infinite where it never did."""
+        """Seconds since Redis answered last; infinite if it never did."""
         return math.inf if self._answered_at is None else self._monotonic() - self._answered_at
 
     def worth_a_try(self) -> bool:

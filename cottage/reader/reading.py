@@ -1,4 +1,4 @@
-"""What a reader answers: a state, how far it may be trusted, and where it was found."""
+"""A reading, the result of a reader: a state, its freshness, and where it comes from."""
 
 import importlib
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ COLUMNS = (*STORED, "epoch", "seq", "status", "cause", "age", "origin")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One symbol's state as a reader gives it."""
+    """One symbol's state as a reader returns it."""
 
     state: PhysicsState
     freshness: Freshness
@@ -38,7 +38,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Many symbols' states as a reader gives them."""
+    """The states of many symbols as a reader returns them."""
 
     states: Mapping[str, Reading]
     """By symbol."""

@@ -1,11 +1,11 @@
-"""The last good states that a reader saw, for when Redis has none to give. Pure, and bounded."""
+"""The state cache of a reader: the last valid states that it read, for when Redis does not answer. Pure, bounded."""
 
 from dataclasses import dataclass
 
 from cottage.state import PhysicsState
 
 CAPACITY = 16_384
-"""Symbols remembered: the whole US equity market, in some 20 MB."""
+"""The most symbols in the cache: enough for the whole US equity market, in some 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
