@@ -124,6 +124,8 @@ class ChannelConsumer:
         error = leaves(group)[0]
         assert isinstance(error, RedisError)
         was_connected, self.problem = self.problem is None, f"Redis: {error}"
+        if was_connected:
+            self._outage.works("subscribing")  # until now: the outage begins here, not with the connection
         self._outage.failed(error, "subscribing")
         if was_connected:
             self._handler.lost(error)

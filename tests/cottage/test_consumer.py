@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cottage import consumer
+from cottage.clock import SystemClock
 from cottage.consumer import ChannelConsumer, ChannelHandler
 from cottage.errors import RedisError, RedisUnavailable
 from cottage.redis import Client, connect
@@ -162,6 +163,28 @@ async def test_an_outage_is_told_once_however_often_it_is_tried(own_redis: OwnRe
     events = [line["event"] for line in said]
     assert events.count("subscribed") == 2
     assert 1 <= events.count("redis_lost") <= 2, "one line each kind of error"
+
+
+class MovedClock(SystemClock):
+    """The system's clock, so many seconds later."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
+async def test_an_outage_lasts_from_its_loss_on_however_long_the_connection_had_lived(own_redis: OwnRedis) -> None:
+    clock = MovedClock()
+    with library_events() as lines:
+        async with consuming(own_redis.url, Log(), clock=clock) as consuming_it:
+            clock.ahead = 1000.0
+            own_redis.kill()
+            await eventually(lambda: consuming_it.problem)
+            own_redis.restart()
+            await eventually(lambda: consuming_it.problem is None)
+    (back,) = [line for line in lines if line["event"] == "redis_back"]
+    assert back["seconds"] < 1000.0
 
 
 async def test_it_may_start_before_redis(own_redis: OwnRedis) -> None:
