@@ -10,8 +10,8 @@ from cottage.redis.outage import RedisOutage
 
 
 class CircuitBreaker:
-    """While Redis is lost, a question is worth asking only now and then: all others are answered at once from
-    memory, so that a hung server costs its timeout once and not every caller.
+    """The circuit breaker. While Redis does not answer it lets a query through only now and then, with backoff; all
+    others are answered at once from the state cache, so that a hung server costs one timeout and not one per caller.
     """
 
     def __init__(self, monotonic: Callable[[], float], jitter: random.Random | None = None) -> None:

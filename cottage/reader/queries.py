@@ -1,10 +1,10 @@
-"""What a reader asks Redis and what it makes of the answers, without any input or output of its own.
+"""The queries of the async and the blocking reader: commands to send, and readings made of the replies. Pure.
 
-A question is a generator: it yields the commands of one round trip, is sent their replies (or has a
-RedisError thrown at it), and returns its answer. The async and the blocking reader both drive it.
+A query is a generator: it yields the commands of one round trip, is sent their replies (or a RedisError is thrown
+into it), and returns its result. Both readers run the same queries.
 
 Ages are by Redis's clock, which is read in the same round trip: a skewed clock on this machine makes nothing look
-younger. A state that cannot be trusted counts as absent, but the last good one stands.
+younger. An invalid state counts as absent, but the last valid one is kept.
 """
 
 import math

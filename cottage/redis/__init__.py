@@ -1,15 +1,15 @@
-"""The only package that imports redis-py: it knows that library's defaults, versions and faults.
+"""The Redis client. No other package imports redis-py; this one knows its defaults, versions and faults.
 
-topology.py    what a REDIS_URL speaks of: one server, Sentinel, a cluster
-connecting.py  from a REDIS_URL to a client
-client.py      commands, one by one, in pipelines, thousands in bulk
-slots.py       where in a cluster a command goes
-router.py      what a client of a cluster asks which node
-cluster.py     clients of a cluster, with the face of any other
-stream.py      what is done on one connection, by either face of the library
-pubsub.py      subscriptions that never hide a gap
-outage.py      the log events of a Redis that is lost and back
-library.py     what is known of redis-py's versions
+topology.py    parses a REDIS_URL: one server, Sentinel or a cluster
+connecting.py  makes a client from a REDIS_URL
+client.py      the client: single commands, pipelines, and thousands of commands in bulk
+slots.py       to which node of a cluster a command goes
+router.py      which commands a client of a cluster sends to which node
+cluster.py     clients of a cluster, with the same methods as all others
+stream.py      bulk commands and subscriptions on one connection: the common interface of both implementations
+pubsub.py      subscriptions that report every gap
+outage.py      what is logged when Redis goes away (`redis_lost`) and is back (`redis_back`)
+library.py     differences between the versions of redis-py
 fast_path.py   bulk and pub/sub below the library's public face, with the version that they were tested with
 """
 

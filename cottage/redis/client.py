@@ -28,7 +28,7 @@ from cottage.redis.slots import Command, Redirected, raise_first
 from cottage.redis.stream import Exchange
 
 BATCH = 500
-"""Commands or keys at a time: about a millisecond of Redis, so that nobody waits long for it."""
+"""Commands or keys in one batch: they take Redis about a millisecond, so other clients do not wait long."""
 
 _REFUSALS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
 _OUTAGES = (
@@ -43,7 +43,7 @@ _OUTAGES = (
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn redis-py's exceptions into ours. NoScriptError passes: Script waits for it."""
+    """Translate redis-py's exceptions to those of cottage.errors, except NoScriptError, which Script handles."""
     try:
         with cancellation_kept():
             yield
@@ -123,7 +123,7 @@ class Script(AsyncScript):
 
 
 class Client(redis.asyncio.Redis):
-    """An asyncio client whose errors are ours. Made by `connect`."""
+    """An asyncio client that raises the exceptions of cottage.errors. Made by `connect`."""
 
     spread: bool = False
     """Its keys lie on several servers: no command or script sees more than those of one slot."""

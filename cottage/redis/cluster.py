@@ -1,4 +1,4 @@
-"""Clients of a Redis Cluster with the face of any other: each command goes to the node that has its key.
+"""Clients of a Redis Cluster with the same methods as all others: each command goes to the node that has its key.
 
 Below them are ordinary clients, one a node. `router` says what is asked of which.
 """

@@ -1,4 +1,4 @@
-"""From a REDIS_URL to a client of what stands behind it. The one place that knows every topology."""
+"""Makes a client from a REDIS_URL. The only module that knows all topologies: one server, Sentinel, cluster."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -19,7 +19,7 @@ from cottage.redis.topology import Topology, topology
 CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 5.0
 SENTINEL_SECONDS = 1.0
-"""A sentinel that does not answer in that time is passed over."""
+"""How long a sentinel may take to answer before the next one is asked."""
 
 # The library leaves them without types.
 _Sentinel: Any = redis.asyncio.sentinel.Sentinel

@@ -1,4 +1,4 @@
-"""What is known of redis-py's versions, and of hiredis, which need not be there. Nothing else asks for them."""
+"""Differences between the versions of redis-py, and whether hiredis is installed. No other module asks for them."""
 
 import inspect
 from functools import cache

@@ -1,4 +1,4 @@
-"""The log events of a Redis that is lost and back: the same two in every process."""
+"""What every process logs when Redis goes away and when it is back: the events `redis_lost` and `redis_back`."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Pub/sub that never hides a gap.
+"""Subscriptions to channels (pub/sub) that report every gap. The consumer uses them.
 
 redis-py subscribes again by itself after a short outage, and what was published in between is gone without an error.
 Here whatever ends the connection ends the subscription: it raises RedisUnavailable, now and ever after, and who
@@ -21,7 +21,7 @@ from cottage.redis.stream import Stream
 
 
 class PubSubStream(Stream):
-    """By redis-py's public PubSub, which is read only when somebody waits."""
+    """A Stream on redis-py's public PubSub, which reads only while a caller waits."""
 
     def __init__(self, pool: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a client of a cluster asks its nodes, without any input or output of its own.
+"""The router of a cluster client decides which commands each node is sent. It does no input or output.
 
 Each method is a generator: it yields the commands for each node, is sent what each node answered, and returns its
 result. The client with an event loop and the one without drive the same. Who serves which slot is asked at the

@@ -1,4 +1,4 @@
-"""Where in a cluster a command goes, and how its replies become one again. Pure.
+"""Decides to which node of a cluster a command goes, and joins the replies of several nodes. Pure.
 
 A key's slot decides. What has no key goes to the node of slot 0, so that every process asks the same one what time it
 is; an MGET becomes one GET a key; SCAN walks through all masters, one after the other.

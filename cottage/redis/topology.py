@@ -1,4 +1,4 @@
-"""What stands behind a REDIS_URL: one server, one that Sentinel watches over, or a cluster. Pure.
+"""Parses a REDIS_URL into a topology: one server, a server watched by Sentinel, or a cluster. Pure.
 
     redis://user:password@host:6379/0        rediss://…        unix:///path
     redis+sentinel://user:password@host:26379,host:26379/mymaster/0

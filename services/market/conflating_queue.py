@@ -1,4 +1,4 @@
-"""The queue between the market service's source and its writer."""
+"""The conflating queue between the source of the market service and its writer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class ConflatingQueue:
         return before + len(snapshots) - len(self._waiting)
 
     def put_back(self, snapshots: Sequence[MarketSnapshot]) -> int:
-        """Put back snapshots that could not be written; returns how many are dropped, as a newer one waits by now."""
+        """Put back snapshots that could not be written; returns how many are dropped because a newer one waits."""
         newer = self._waiting
         self._waiting = {snapshot.symbol: snapshot for snapshot in snapshots} | newer
         if self._waiting:
@@ -48,6 +48,6 @@ class ConflatingQueue:
         return batch
 
     def close(self) -> None:
-        """Say that nothing more will be put into it."""
+        """Close the queue: nothing more will be put into it."""
         self.closed = True
         self._changed.set()

@@ -1,7 +1,7 @@
-"""A recorded market on the wall clock: the rows that have happened by now, as one snapshot a symbol.
+"""Replays the rows of a recording in real time: those that are due by now become one snapshot per symbol.
 
-The first usable row happens at `started`. Times are whole milliseconds, rounded up, so that a message that
-carries milliseconds says exactly which rows a snapshot holds: those of its symbol with
+The source Replayed uses it. The first usable row happens at `started`. Times are whole milliseconds, rounded up, so
+that a message with milliseconds says exactly which rows a snapshot holds: those of its symbol with
 
     recorded time ≤ recorded_from + (timestamp − started_at) · speed
 
@@ -21,7 +21,7 @@ SOURCE = "replay"
 
 @dataclass(slots=True)
 class _Totals:
-    """What a symbol's rows since the replay's start amount to."""
+    """The sums and extremes of a symbol's rows since the start of the replay."""
 
     open: float
     high: float
@@ -38,7 +38,7 @@ class Replay:
     """
 
     def __init__(self, rows: Iterable[Row], speed: float) -> None:
-        """Reads the first row, and raises what the rows raise."""
+        """Read the first row. Raises what the iterator `rows` raises."""
         self.speed = speed
         self.started = 0
         """Milliseconds since 1970; 0 before `begin`."""
@@ -75,7 +75,7 @@ class Replay:
     def until(self, now: int) -> list[MarketSnapshot]:
         """Snapshots of the symbols that traded since the last call and up to `now` (milliseconds), inclusive.
 
-        It reads all rows up to then, however many, since a part of them would be no moment that there ever was.
+        It reads all rows up to then, however many: a part of them would not be the market of any moment.
         """
         while self._next is not None and self._at(self._next) <= now:
             self._fold(self._next)

@@ -1,4 +1,4 @@
-"""The market service: it takes snapshots from its source and writes the newest of each symbol to Redis."""
+"""The market service takes snapshots from its source and writes the newest of each symbol to Redis."""
 
 import asyncio
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class MarketService:
         self._outage.errors["connecting"] = "there was no answer yet"
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Until the source ends or `stopping` is set. Raises SourceError."""
+        """Run until the source ends or `stopping` is set. Raises SourceError."""
         client = connect(self._settings.redis_url, timeout=min(REDIS_SECONDS, self._settings.redis_timeout_seconds))
         try:
             async with asyncio.TaskGroup() as group:
@@ -75,7 +75,7 @@ class MarketService:
         metrics.SNAPSHOTS_WAITING.set(len(self._queue))
 
     async def _until_redis_answers(self, client: Client) -> None:
-        """Wait for Redis, so that a replay does not begin before anybody can see it."""
+        """Wait until Redis answers, so that no part of a replay is lost at the start."""
         backoff = Backoff()
         while True:
             try:
@@ -113,7 +113,7 @@ class MarketService:
             metrics.SNAPSHOTS_WAITING.set(len(self._queue))
 
     async def _announce(self, feeds: MarketFeeds) -> None:
-        """Renew `market:feed:{ID}`, which expires where nobody does."""
+        """Renew `market:feed:{ID}` regularly, since it expires otherwise."""
         async for _tick in ticks(self._settings.feed_seconds / 5, self._clock):
             try:
                 await feeds.announce(self._settings.feed_id, self._source.about(), self._settings.feed_seconds)

@@ -31,22 +31,22 @@ class Source(Protocol):
     """What the market service takes snapshots from. A source knows nothing of Redis, and never waits for it."""
 
     name: str
-    """As every snapshot's `source` says it."""
+    """The `source` of its snapshots."""
 
     async def prepare(self) -> None:
-        """Find out whether it can work at all; raises SourceError where it cannot. Called once, before `run`."""
+        """Check whether the source can work; raises SourceError if not. Called once, before `run`."""
 
     async def run(self, emit: Emit) -> None:
-        """Give `emit`, which never waits, snapshots as they happen; return at the end. Raises SourceError."""
+        """Call `emit`, which never waits, with snapshots as they happen; return at the end. Raises SourceError."""
 
     def close(self) -> None:
-        """Release what it holds, whether it was prepared or not. Idempotent."""
+        """Release all resources, whether it was prepared or not. Idempotent."""
 
     def about(self) -> dict[str, Any]:
-        """What `market:feed:{ID}` says, as JSON values."""
+        """The content of `market:feed:{ID}`, as JSON values."""
 
     def progress(self) -> dict[str, Any]:
-        """How far it has come, as JSON values."""
+        """The progress of the source, as JSON values, for /status."""
 
 
 def source_of(settings: MarketSettings, clock: Clock) -> Source:
@@ -61,7 +61,7 @@ def source_of(settings: MarketSettings, clock: Clock) -> Source:
 
 
 class Simulated:
-    """A source that takes a step of the simulation at each tick of the clock; a tick that was missed is no step."""
+    """A source that takes a step of the simulation at each tick of the clock; a missed tick is left out."""
 
     name = simulate.SOURCE
 

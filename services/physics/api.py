@@ -1,4 +1,4 @@
-"""The HTTP API: physics states, regimes and market snapshots, read only."""
+"""The endpoints of the HTTP API, read only: physics states, regimes and market snapshots."""
 
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ from services.physics.middleware import EdgeMiddleware
 from services.physics.problems import Refusal
 
 MAX_SYMBOLS = BATCH
-"""What one round trip brings."""
+"""The most symbols in one request: they take one round trip to Redis."""
 LONGEST_AGE_MS = 86_400_000
 
 throttled = Throttled(logs.get_logger())
@@ -50,7 +50,7 @@ def build(reader: PhysicsReader, snapshots: MarketSnapshots, origins: tuple[str,
 
 
 def _known_query(*names: str) -> params.Depends:
-    """Refuse other query parameters, and any twice: whoever mistypes max_age_ms must not be served without it."""
+    """Refuse other query parameters, and any twice: a mistyped max_age_ms must not be ignored."""
 
     async def check(request: Request) -> None:
         given = [name for name, _value in request.query_params.multi_items()]
@@ -159,7 +159,7 @@ async def regimes(request: Request) -> Response:
     dependencies=[_known_query()],
 )
 async def market_snapshot(request: Request, symbol: Symbol) -> Response:
-    """It lives 60 s after its feed wrote it last; then this is a 404."""
+    """It expires 60 s after its feed last wrote it; then the answer is 404."""
     keys.symbol(symbol)
     reader: PhysicsReader = request.app.state.reader
     snapshots: MarketSnapshots = request.app.state.snapshots

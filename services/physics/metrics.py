@@ -23,7 +23,7 @@ BAD_SNAPSHOTS = Counter(
 
 
 class ReaderCollector(Collector):
-    """Exports what the library's reader counts, which knows no metrics itself."""
+    """Exports the counts of the library's reader, which has no metrics of its own."""
 
     def __init__(self) -> None:
         self.counts = ReaderCounts()

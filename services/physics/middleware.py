@@ -1,4 +1,4 @@
-"""What every answer of the API gets on its way out: headers, and its place in the counts."""
+"""The ASGI middleware of the API: it adds headers to every answer, and counts and times it."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every error of the API as `application/problem+json` (RFC 9457), from its own refusals to the framework's.
+"""Answers every error of the API, its own and the framework's, as `application/problem+json` (RFC 9457).
 
 Each has a `code` for programs:
 

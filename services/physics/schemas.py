@@ -1,4 +1,4 @@
-"""The shapes of the API's answers, for its OpenAPI document. Answers are built from dicts, not through these.
+"""The schemas of the API's answers, for its OpenAPI document only: answers are built from dicts, not with these.
 
 OpenAPI 3.0 is what the packaged Swagger UI reads: there, what may be null says `nullable`.
 """

@@ -1,4 +1,4 @@
-"""PhysicsService: what Redis holds of the physics, over HTTP, each value with how far it may be trusted."""
+"""The physics service serves the physics states in Redis over HTTP, each with its freshness."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ from services.physics import api, metrics
 from services.physics.settings import PhysicsSettings
 
 CHECK_SECONDS = 1.0
-"""Redis is asked so often whether it answers, also while nobody asks us."""
+"""Interval at which Redis is checked, also while there are no requests."""
 
 log = logs.get_logger()
 

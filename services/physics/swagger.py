@@ -1,4 +1,4 @@
-"""The page at /docs, from the Swagger UI that a PyPI package brings: it works without the internet."""
+"""Serves the API's documentation at /docs with the Swagger UI of a PyPI package, which works without internet."""
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
