@@ -57,8 +57,8 @@ class ChannelHandler(ABC):
     async def received(self, payloads: Sequence[bytes]) -> None:
         """Handle the messages that have come since the last call, in order.
 
-        Messages wait while this runs. Redis closes the connection of a slow consumer whose messages fill its output
-        buffer, which is a gap like any other.
+        Messages wait while this runs. Redis closes the connection of a subscriber that reads so slowly that its
+        output buffer is full, which is a gap like any other.
         """
 
     def connected(self) -> None:  # noqa: B027  # need not be overridden

@@ -72,11 +72,11 @@ class Freshness:
         }
 
     @classmethod
-    def from_fields(cls, said: Mapping[str, Any]) -> "Freshness":
+    def from_fields(cls, message: Mapping[str, Any]) -> "Freshness":
         """The inverse of `as_dict`. An unknown cause is accepted as it is. Raises InvalidMessage."""
-        age_ms = fields.optional_number(said, "age_ms")
-        cause = cast("Cause | None", fields.optional_text(said, "cause"))
-        return cls(fields.one_of(said, "status", STATUSES), cause, None if age_ms is None else age_ms / 1000)
+        age_ms = fields.optional_number(message, "age_ms")
+        cause = cast("Cause | None", fields.optional_text(message, "cause"))
+        return cls(fields.one_of(message, "status", STATUSES), cause, None if age_ms is None else age_ms / 1000)
 
     def aged(self, seconds: float) -> "Freshness":
         """The same freshness so many seconds later."""

@@ -19,7 +19,7 @@ MARKET_SNAPSHOT = "market:snapshot:"
 MARKET_FEED = "market:feed:"
 AGENT_STATE = "agent:state:"
 
-SNAPSHOT_TTL_SECONDS = 60  # a snapshot that nobody renews is stale, and goes
+SNAPSHOT_TTL_SECONDS = 60  # a snapshot that is not written again expires
 FEED_TTL_SECONDS = 5  # a feed renews it every second; gone after five missed
 AGENT_STATE_TTL_SECONDS = 3600  # an agent's memory goes an hour after its last write
 

@@ -142,8 +142,8 @@ class FanoutServer:
                 self._check(connection, now, listened)
 
     def _check(self, connection: ClientConnection, now: float, listened: bool) -> None:
-        """Close a slow consumer; ping a silent client, and close it where it does not answer (its liveness); cut off
-        a connection that never said anything."""
+        """Close a slow consumer; ping a silent client, and close it if it does not answer (liveness); cut off a
+        connection that has never sent anything."""
         limits = self._limits
         blocked, silent = connection.blocked_since, now - connection.received_at
         if blocked is not None and now - blocked >= limits.slow_seconds:

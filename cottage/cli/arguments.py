@@ -18,7 +18,7 @@ REDIS_URL = "redis://localhost:6379"
 
 URL_VARIABLE = "  COTTAGE_URL  the broadcaster's WebSocket, where --url is not given"
 REDIS_VARIABLE = """\
-  REDIS_URL    the Redis, where --redis-url is not given; a password in it is seen by nobody
+  REDIS_URL    the Redis, where --redis-url is not given; a password in it is never shown
                else, while command lines are seen by every user of the machine"""
 
 COTTAGE = f"""\

@@ -56,10 +56,10 @@ class StateReplica:
     missing: set[str] = field(default_factory=set)
     """Asked for by name, and without a state."""
     upstream: Freshness | None = None
-    """What the server gets its states from; None while it has not said."""
+    """The freshness of the server's upstream; None until a HEARTBEAT has come."""
     skipped: int = 0
     events: EventQueue[dict[str, Any]] = field(default_factory=EventQueue)
-    """Those that nobody has read yet."""
+    """Events that have not been read yet."""
     resyncs: int = 0
     """Times that a HEARTBEAT proved a newer version than what is held, and it was asked for again."""
     heard_at: float = 0.0

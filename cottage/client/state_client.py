@@ -115,7 +115,7 @@ class StateClient:
 
     @property
     def events_dropped(self) -> int:
-        """Events that were dropped because nobody read them."""
+        """How many events were dropped because they were not read in time."""
         return self._replica.events.dropped
 
     def age(self, symbol: str) -> float | None:

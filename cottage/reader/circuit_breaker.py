@@ -32,7 +32,7 @@ class CircuitBreaker:
         """Seconds since Redis answered last; infinite if it never did."""
         return math.inf if self._answered_at is None else self._monotonic() - self._answered_at
 
-    def worth_a_try(self) -> bool:
+    def allows_query(self) -> bool:
         return self._monotonic() >= self._try_at
 
     def answered(self) -> None:

@@ -162,7 +162,7 @@ class BlockingPhysicsReader(_Reader):
     ) -> None:
         super().__init__(monotonic, thresholds)
         self._client = client
-        self._thinking = threading.Lock()  # held between round trips only: nobody waits for another's
+        self._state_lock = threading.Lock()  # held between round trips only: nobody waits for another's
 
     @classmethod
     def connect(cls, url: str, timeout: float = TIMEOUT_SECONDS) -> Self:
@@ -208,16 +208,16 @@ class BlockingPhysicsReader(_Reader):
 
     def _answer(self, query: Query[T]) -> T:
         try:
-            with self._thinking:
+            with self._state_lock:
                 commands = next(query)
             while True:
                 try:
                     replies = _send(self._client, commands)
                 except RedisError as error:
-                    with self._thinking:
+                    with self._state_lock:
                         commands = query.throw(error)
                 else:
-                    with self._thinking:
+                    with self._state_lock:
                         commands = query.send(replies)
         except StopIteration as answered:
             return answered.value  # type: ignore[no-any-return]  # a StopIteration's value has no type

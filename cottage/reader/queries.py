@@ -20,7 +20,7 @@ from cottage.fields import load_object
 from cottage.freshness import USUAL, Cause, Chain, Feed, Thresholds, assess, shards
 from cottage.log import Throttled, get_logger
 from cottage.reader.circuit_breaker import CircuitBreaker
-from cottage.reader.reading import Origin, Reading, Readings, stand_in
+from cottage.reader.reading import Origin, Reading, Readings, fallback_reading
 from cottage.reader.state_cache import CAPACITY, CachedState, StateCache
 from cottage.snapshot import UNKNOWN_SOURCE
 from cottage.state import PhysicsState
@@ -79,7 +79,7 @@ class Queries:
         if usable or (max_age is None and fallback is None):
             return reading
         if fallback is not None:
-            return stand_in(self._broken(symbol, None) if answer.complete else "redis_down", fallback)
+            return fallback_reading(self._broken(symbol, None) if answer.complete else "redis_down", fallback)
         self.counts.refused += 1
         raise StateUnavailable(_refusal(symbol, reading, max_age))
 
@@ -98,7 +98,7 @@ class Queries:
 
     def _guarded(self, query: Query[T], without_redis: Callable[[], T]) -> Query[T]:
         """What Redis answers to `query`; `without_redis` where it fails, or is not worth a try."""
-        if self.circuit.worth_a_try():
+        if self.circuit.allows_query():
             try:
                 return (yield from query)
             except RedisError as error:
@@ -177,7 +177,7 @@ class Queries:
         holds for a hop whose key is gone."""
         if held is None:
             self.counts.reads["fallback"] += 1
-            return stand_in(broken)
+            return fallback_reading(broken)
         self.counts.reads[origin] += 1
         age = held.age(self._monotonic())
         freshness = assess(age, broken, (age or 0.0) if silent is None else silent, self._thresholds)

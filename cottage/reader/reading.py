@@ -24,7 +24,7 @@ class Reading:
     """Its age is in seconds, by Redis's clock."""
     origin: Origin
     """`redis`: what Redis holds now. `remembered`: the last good state that this reader saw, aged. `fallback`:
-    no state at all, but what stands in for one; the state's own `source` says `fallback` too."""
+    no state, but the fallback for one, whose own `source` is `fallback` too."""
 
     def as_dict(self) -> dict[str, Any]:
         """The state's JSON object with its `freshness`."""
@@ -45,7 +45,7 @@ class Readings:
     missing: tuple[str, ...]
     """Asked for, and Redis says that it has no such state."""
     complete: bool
-    """False while Redis does not answer: what is here was remembered, or stands in."""
+    """False while Redis does not answer: these states are remembered ones or fallbacks."""
 
     def to_pandas(self) -> Any:
         """A pandas.DataFrame with a row for each of `states`, indexed by `symbol`.
@@ -67,6 +67,6 @@ class Readings:
         return frame
 
 
-def stand_in(broken: Cause | None, state: PhysicsState = FAIL_SAFE) -> Reading:
+def fallback_reading(broken: Cause | None, state: PhysicsState = FAIL_SAFE) -> Reading:
     """A reading that is none, marked as such."""
     return Reading(replace(state, source="fallback"), absent(broken), "fallback")

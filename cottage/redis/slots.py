@@ -67,7 +67,7 @@ class SlotMap:
         return sorted({address for _, _, address in self._ranges})
 
     def of(self, slot: int) -> Address:
-        """Raises RedisUnavailable where nobody serves it."""
+        """The master that serves a slot. Raises RedisUnavailable if none does."""
         for first, last, address in self._ranges:
             if first <= slot <= last:
                 return address
@@ -122,7 +122,7 @@ def units(commands: Sequence[Command], *, transaction: bool) -> list[SlotCommand
 
 
 def by_node(left: Iterable[SlotCommands], routes: SlotMap) -> dict[Address, list[SlotCommands]]:
-    """Which units go to which node. Raises RedisUnavailable where nobody serves a slot."""
+    """Which units go to which node. Raises RedisUnavailable if no node serves a slot."""
     found: dict[Address, list[SlotCommands]] = {}
     for unit in left:
         found.setdefault(unit.asked or routes.of(unit.slot), []).append(unit)

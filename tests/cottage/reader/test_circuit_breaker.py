@@ -28,7 +28,7 @@ def link(now: Now) -> CircuitBreaker:
 
 
 def test_before_the_first_question(link: CircuitBreaker) -> None:
-    assert link.worth_a_try()
+    assert link.allows_query()
     assert not link.asked
     assert link.silent == math.inf
 
@@ -60,7 +60,7 @@ def test_a_try_within_a_second(link: CircuitBreaker, now: Now) -> None:
     for _ in range(50):
         link.failed(RedisUnavailable("no answer"))
         started = now.seconds
-        while not link.worth_a_try():
+        while not link.allows_query():
             now.seconds += 0.001
         waits.append(now.seconds - started)
     assert max(waits) <= 1.001
@@ -70,14 +70,14 @@ def test_a_try_within_a_second(link: CircuitBreaker, now: Now) -> None:
 def test_slowly_after_a_wrong_password(link: CircuitBreaker, now: Now) -> None:
     link.failed(RedisRefused("WRONGPASS"))
     now.seconds += REFUSED_SECONDS - 0.001
-    assert not link.worth_a_try()
+    assert not link.allows_query()
     now.seconds += 0.001
-    assert link.worth_a_try()
+    assert link.allows_query()
 
 
 def test_an_answer_ends_the_waiting(link: CircuitBreaker) -> None:
     link.failed(RedisRefused("WRONGPASS"))
     link.answered()
-    assert link.worth_a_try()
+    assert link.allows_query()
     assert link.error is None
     assert link.silent == 0.0

@@ -5,7 +5,7 @@ import pytest
 
 from cottage.errors import CottageError, MissingExtra
 from cottage.freshness import Freshness, assess
-from cottage.reader.reading import COLUMNS, Origin, Reading, Readings, stand_in
+from cottage.reader.reading import COLUMNS, Origin, Reading, Readings, fallback_reading
 from cottage.state import FAIL_SAFE
 from tests.services.physics.examples import PUBLISHED, state
 
@@ -22,12 +22,12 @@ def test_json_is_the_state_with_its_freshness() -> None:
 
 
 def test_what_stands_in_says_so() -> None:
-    reading = stand_in("redis_down", PUBLISHED)
+    reading = fallback_reading("redis_down", PUBLISHED)
     assert reading.origin == "fallback"
     assert reading.state.source == "fallback"
     assert reading.state.mass == PUBLISHED.mass
     assert reading.freshness == Freshness("expired", "redis_down", None)
-    assert stand_in(None).state == FAIL_SAFE
+    assert fallback_reading(None).state == FAIL_SAFE
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_within(age: float | None, origin: Origin, within: bool) -> None:
 
 
 def test_what_stands_in_is_never_within() -> None:
-    assert not stand_in(None).within(float("inf"))
+    assert not fallback_reading(None).within(float("inf"))
 
 
 def test_a_table_has_a_row_for_each_symbol() -> None:
     held = state(1_766_318_400.0)
-    readings = {"SPY": Reading(held, assess(0.5, None, 0.5), "redis"), "QQQ": stand_in("redis_down")}
+    readings = {"SPY": Reading(held, assess(0.5, None, 0.5), "redis"), "QQQ": fallback_reading("redis_down")}
     table = Readings(readings, ("NEW",), complete=False).to_pandas()
     assert table.index.name == "symbol"
     assert list(table.index) == ["SPY", "QQQ"]

@@ -1,5 +1,5 @@
 from cottage.freshness import assess
-from cottage.reader.reading import Reading, stand_in
+from cottage.reader.reading import Reading, fallback_reading
 from services.physics import schemas
 from tests.services.physics.examples import state
 
@@ -12,5 +12,5 @@ def test_every_field_of_an_answer_is_described() -> None:
     answer = Reading(state(1_766_318_400.0), assess(1.0, None, 1.0), "redis").as_dict()
     assert answer.keys() == schemas.PhysicsStateAnswer.model_fields.keys()
     assert answer["freshness"].keys() == schemas.FreshnessAnswer.model_fields.keys()
-    for each in (answer, stand_in("redis_down").as_dict()):
+    for each in (answer, fallback_reading("redis_down").as_dict()):
         schemas.PhysicsStateAnswer.model_validate(each, strict=True)
