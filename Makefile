@@ -33,8 +33,8 @@ test-all: lint ## the same with what is slow, needs a browser or a Docker engine
 	$(bin)/python -m pytest -m chaos $(ARGS)
 	$(bin)/python -m pytest -m compose $(ARGS)
 
-coverage: lint ## the same as `test`, with what lines and branches it reaches, processes included, and a floor for that
-	$(bin)/python -m pytest -n 4 -m "$(fast)" --cov $(ARGS)
+coverage: ## `test` with what lines and branches it reaches, processes included, and a floor for that
+	@$(MAKE) test ARGS="--cov $(ARGS)"
 
 lint: install ## ruff, mypy, the import rules, dead code, and tsc on the page where Node is
 	$(bin)/ruff check
