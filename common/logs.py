@@ -55,14 +55,11 @@ def configure(service: str, level: str = "info", style: str = "auto") -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _library_event, structlog.stdlib.ExtraAdder()],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *final[:-1],
-                _as_text(final[-1]),
-            ],
+            processors=[remove_meta, *final[:-1], _as_text(final[-1])],
         )
     )
     logging.captureWarnings(True)

@@ -1,4 +1,4 @@
-"""Freshness: the rules that decide when a state is live, stale or expired, and why. Pure.
+"""Freshness and staleness: the rules that decide when a state is live, stale or expired, and why. Pure.
 
 It depends on the state's age and on which hops between its market and its reader work. By default a state is `live`
 for 10 s after its sample, then `stale`, which it also is 3 s after a hop fell silent, and `expired` after 60 s. The

@@ -1,4 +1,4 @@
-"""The freshness monitor of the bridge decides which states are stale or expired, and publishes what changes.
+"""Where staleness is decided: the bridge's freshness monitor finds stale and expired states, and publishes changes.
 
 It considers feynman's heartbeats and whether Redis answers (liveness.py), the age of each symbol's newest sample
 (sample_ages.py), and which feeds are alive (`market:feed:*`). All ages are by Redis's clock, so that no process
