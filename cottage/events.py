@@ -1,7 +1,8 @@
 """Events: messages that are not states. They are sent from Redis to every client as they were published.
 
 Bridge, fan-out and clients treat an event by the policy of its topic. A new event needs a parser, which returns its
-key, and one line in TOPICS.
+key, and one line in TOPICS. This module only says which events wait for a slow consumer; for how a server handles
+slow consumers, see common/fanout/session.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,10 +42,10 @@ TOPICS = {"AGENT_UPDATE": Topic(fields.agent_id, Policy.QUEUE)}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A message that is no state, such as an agent's to all."""
+    """A message that is not a state, such as an AGENT_UPDATE, from the channel to the clients."""
 
     topic: str
-    """Its field `event`, such as AGENT_UPDATE."""
+    """The value of its field `event`, such as AGENT_UPDATE."""
     key: str
     """What it is about, such as the agent's id."""
     payload: bytes = field(repr=False)
@@ -52,7 +53,7 @@ class Event:
 
 
 def parse_event(message: Mapping[str, Any], payload: bytes) -> Event:
-    """An event of one of TOPICS. Raises InvalidMessage."""
+    """Parse an event of one of TOPICS. Raises InvalidMessage. The bridge and the broadcaster's link use it."""
     name = message.get("event")
     if not isinstance(name, str) or name not in TOPICS:
         raise InvalidMessage("event", "none that is known here")

@@ -25,12 +25,12 @@ from cottage.version import Version
 
 CLIENTS = Gauge("cottage_fanout_clients", "Connected clients.")
 SYMBOLS = Gauge("cottage_fanout_symbols", "Symbols in the last-value cache.")
-UPDATES = Counter("cottage_fanout_updates_total", "Newer states taken, and removals.")
-OUTDATED = Counter("cottage_fanout_updates_outdated_total", "States that were not newer than the last value.")
-DELIVERED = Counter("cottage_fanout_updates_delivered_total", "Updates written to clients that have left since.")
-SKIPPED = Counter("cottage_fanout_updates_conflated_total", "Versions skipped for slow clients that have left since.")
+UPDATES = Counter("cottage_fanout_updates_total", "Newer states accepted, and removals.")
+OUTDATED = Counter("cottage_fanout_updates_outdated_total", "States dropped as not newer than the last value.")
+DELIVERED = Counter("cottage_fanout_updates_delivered_total", "Updates written to clients that have left.")
+SKIPPED = Counter("cottage_fanout_updates_conflated_total", "Versions skipped for slow consumers that have left.")
 EVENTS_DROPPED = Counter(
-    "cottage_fanout_events_dropped_total", "Queued events dropped for slow clients that have left since."
+    "cottage_fanout_events_dropped_total", "Queued events dropped for slow consumers that have left."
 )
 
 

@@ -1,6 +1,6 @@
 """The WebSocket server of bridge and broadcaster: accepts a hub's clients, and serves files.
 
-It closes slow consumers, clients that do not answer a ping (liveness), and clients that exceed their limits.
+It closes slow consumers, clients that do not answer a keepalive ping in time, and clients that exceed their limits.
 """
 
 import asyncio
@@ -142,8 +142,8 @@ class FanoutServer:
                 self._check(connection, now, listened)
 
     def _check(self, connection: ClientConnection, now: float, listened: bool) -> None:
-        """Close a slow consumer; ping a silent client, and close it if it does not answer (liveness); cut off a
-        connection that has never sent anything."""
+        """Close a slow consumer; send a silent client a keepalive ping, and close it after the ping timeout; cut off
+        a connection that has never sent anything."""
         limits = self._limits
         blocked, silent = connection.blocked_since, now - connection.received_at
         if blocked is not None and now - blocked >= limits.slow_seconds:

@@ -1,14 +1,14 @@
 """The command `cottage`: the market's physics state for a person at a terminal, or for a shell script.
 
-    arguments.py    what may be asked, and --help
-    print_state.py  `cottage state`
-    watch.py        `cottage watch`: follows a broadcaster, and shows what it sends on one of two displays
-    terminal.py     a table on a terminal, which is redrawn in place
-    table.py        what it looks like; pure
-    lines.py        JSON lines, for pipes
-    view.py         what either shows of a client, in words; pure
+    arguments.py    the command line: commands, options and --help
+    print_state.py  `cottage state`: prints states from Redis
+    watch.py        `cottage watch`: follows a broadcaster, and shows its states on one of two displays
+    terminal.py     the display for a terminal: a table that is redrawn in place
+    table.py        the layout of that table; pure
+    lines.py        the display for pipes: JSON lines
+    view.py         the rows and the messages that both displays show; pure
 
-Only terminal.py and table.py need rich.
+Only terminal.py and table.py need rich. Pure modules do no input or output.
 """
 
 import asyncio
@@ -22,22 +22,23 @@ from cottage.errors import CottageError, InvalidName, MissingExtra, SettingsErro
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status of `cottage ARGUMENTS`."""
+    """Run `cottage ARGUMENTS` and return its exit status. The installed command and `python -m cottage` call it."""
     from cottage.cli.arguments import parse
 
-    logging.getLogger("cottage").addHandler(logging.NullHandler())  # what is wrong is said once, in a line of our own
+    logging.getLogger("cottage").addHandler(logging.NullHandler())  # the command prints each problem once, by itself
     given = parse(arguments)
     return exit_status("cottage", lambda: _COMMANDS[given.command](given))
 
 
 def exit_status(program: str, run: Callable[[], int]) -> int:
-    """The status that `run` gives. An error becomes one line, and 2 where what was asked is wrong, 1 where it could
-    not be done. Ctrl-C, and a pipe that nobody reads any more, are an end like any other."""
+    """Call `run` and return its exit status. An error is printed as one line; the status is then 2 if the request is
+    wrong, and 1 if it could not be carried out. Ctrl-C and a closed pipe are a normal end. `cottage` and the make
+    targets of deploy/runbook use it."""
     try:
         status = run()
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # at its exit Python flushes what is buffered
         return 0
     except KeyboardInterrupt:
         return 0

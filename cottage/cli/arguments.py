@@ -1,4 +1,4 @@
-"""The command line of `cottage`: what may be asked, and `--help`."""
+"""The command line of `cottage`: its commands, their options, and the texts of `--help`."""
 
 import argparse
 import math
@@ -107,7 +107,7 @@ exit status:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Its help is laid out here; what is wrong takes one line."""
+    """The parser of `cottage` and of each command. Help texts keep their layout; an error is printed as one line."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
@@ -117,7 +117,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> argparse.Namespace:
-    """What was asked; exits with 0 after --help and --version, with 2 for what is wrong."""
+    """Parse the command line. Exits with 0 after --help and --version, and with 2 if an argument is wrong."""
     parser = _Parser(
         prog="cottage", description="The market's physics state, and how far it can be trusted.", epilog=COTTAGE
     )
@@ -202,6 +202,6 @@ def _url(text: str) -> str:
 
 def _seconds(text: str) -> float:
     with suppress(ValueError):
-        if 0 <= (seconds := float(text)) < math.inf:  # so worded, NaN is refused as well
+        if 0 <= (seconds := float(text)) < math.inf:  # written so that NaN is refused as well
             return seconds
     raise argparse.ArgumentTypeError("must be seconds from 0")

@@ -1,4 +1,4 @@
-"""`cottage watch` as JSON lines, for pipes: one for each change."""
+"""The display of `cottage watch` for pipes: it prints a JSON line for each change."""
 
 import sys
 from typing import Self
@@ -9,14 +9,15 @@ from cottage.cli.view import View
 
 
 class JsonLines:
-    """A slow reader is waited for with each line; the client has only the newest of each symbol by then."""
+    """A display that prints JSON lines; watch.py uses it. A slow reader blocks each line, and the client meanwhile
+    keeps only the newest state of each symbol."""
 
     seconds = 1.0
 
     def __init__(self, view: View) -> None:
         self._view = view
         self._said: dict[str, tuple[str, str | None]] = {}
-        """Freshness and cause in each symbol's last line."""
+        """The freshness and the cause that the last line of each symbol showed."""
         self._problem: str | None = None
 
     def changed(self, symbol: str) -> None:

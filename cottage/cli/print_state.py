@@ -1,4 +1,4 @@
-"""`cottage state`: what Redis has of a symbol. `make state` prints it by the same function."""
+"""`cottage state`: prints the states of symbols that are stored in Redis. `make state` uses `print_stored` too."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +12,7 @@ from cottage.redis import connect_asking
 
 
 def print_stored(url: str, symbols: Sequence[str]) -> None:
-    """The values as they are. Raises StateUnavailable where there are not all, once the others are printed."""
+    """Print the stored values unchanged. Raises StateUnavailable if some are missing, after printing the others."""
     names = [keys.physics_state(symbol) for symbol in symbols]
     client = connect_asking(url)
     try:
@@ -29,8 +29,8 @@ def print_stored(url: str, symbols: Sequence[str]) -> None:
 
 
 def print_states(url: str, symbols: Sequence[str], max_age: float | None) -> None:
-    """The states with their freshness, checked, and at most `max_age` seconds old. Raises as `print_stored` does, and
-    RedisUnavailable."""
+    """Print each state, validated, with its freshness. Raises StateUnavailable if some are missing, invalid or older
+    than `max_age` seconds, after printing the others; raises RedisUnavailable if Redis does not answer."""
     refusals = []
     with BlockingPhysicsReader.connect(url) as reader:
         for symbol in symbols:

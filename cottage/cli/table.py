@@ -1,7 +1,7 @@
-"""The table of `cottage watch`, with rich. Pure: a view and a size in, something to print out.
+"""The layout of the table of `cottage watch`, made with rich from a View and a size. Pure. terminal.py prints it.
 
-Columns have fixed widths, so that nothing moves from one redraw to the next. Those that do not fit are left out from
-the right, rows from the bottom, and a last line says so.
+Columns have fixed widths, so that nothing moves from one redraw to the next. Columns that do not fit are left out
+from the right, and rows from the bottom; the last line then says so.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,9 +18,9 @@ from cottage.fields import finite
 from cottage.state import CRITICAL, LEVY_STABLE, PILLARS, WAIT, WAIT_RETURNS
 
 GAP = 2
-"""Between two columns, of which one is the box's."""
+"""The characters between two columns, of which one belongs to the box."""
 AROUND_ROWS = 5
-"""Lines that are no rows: two above the table, its head with a rule, and the last one."""
+"""The lines that are not rows: two above the table, its head with a rule, and the last line."""
 
 PHASES = {
     Phase.CONNECTED: "green",
@@ -35,6 +35,8 @@ REGIMES = {WAIT: "dim", LEVY_STABLE: "cyan", CRITICAL: "bold magenta"}
 
 
 class Column(NamedTuple):
+    """A column of the table: its heading, its width, and the text of its cell in a row."""
+
     heading: str
     width: int
     text: Callable[[SymbolRow], Text]
@@ -42,7 +44,7 @@ class Column(NamedTuple):
 
 
 def render(view: View, width: int, height: int | None = None) -> Group:
-    """What fills `width` and `height` at most; None shows all rows."""
+    """The table for a terminal of `width` and `height` characters. If `height` is None, all rows are shown."""
     symbols = view.symbols
     columns, hidden = _fitting(symbols, width)
     shown = symbols if height is None else symbols[: max(1, height - AROUND_ROWS)]
@@ -63,7 +65,7 @@ def render(view: View, width: int, height: int | None = None) -> Group:
 
 
 def _fitting(symbols: Sequence[str], width: int) -> tuple[list[Column], list[Column]]:
-    """The columns from the left that fit, and the others."""
+    """The columns that fit into `width`, counted from the left, and those that do not."""
     columns = [Column("symbol", max(map(len, ("symbol", *symbols))), lambda row: Text(row.symbol), "left"), *COLUMNS]
     while len(columns) > 2 and sum(column.width + GAP for column in columns) - GAP > width:
         columns.pop()
@@ -71,7 +73,7 @@ def _fitting(symbols: Sequence[str], width: int) -> tuple[list[Column], list[Col
 
 
 def _line(*parts: str | Text | tuple[str, str]) -> Text:
-    """Cut to the terminal's width."""
+    """A line of text that is cut to the width of the terminal."""
     return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
 
 
@@ -138,7 +140,7 @@ def _field(row: SymbolRow, name: str) -> Any:
 
 
 def _printable(value: object) -> str:
-    """Text as it came from elsewhere, without what a terminal would take for a command."""
+    """Text from outside, without the control characters that a terminal would obey. Anything but text is empty."""
     return "".join(each if each.isprintable() else "�" for each in value) if isinstance(value, str) else ""
 
 

@@ -1,4 +1,4 @@
-"""`cottage watch` on a terminal: a table on a screen of its own, which is redrawn in place."""
+"""The display of `cottage watch` for a terminal: a table on a screen of its own, which is redrawn in place."""
 
 from typing import Self
 
@@ -9,10 +9,12 @@ from cottage.cli.table import render
 from cottage.cli.view import View
 
 WIDE = 200
-"""Characters in a line of a file: all columns."""
+"""The width of the table where it is printed into a file: all columns fit."""
 
 
 class LiveTable:
+    """A display that redraws the table twice a second; watch.py uses it."""
+
     seconds = 0.5
 
     def __init__(self, view: View) -> None:
@@ -21,7 +23,7 @@ class LiveTable:
         self._live = Live(console=self._console, screen=True, auto_refresh=False)
 
     def changed(self, symbol: str) -> None:
-        """It is shown with the next redraw."""
+        """Does nothing: the next redraw shows the change."""
 
     def tick(self) -> None:
         self._live.update(render(self._view, *self._console.size), refresh=True)

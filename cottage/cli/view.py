@@ -1,4 +1,4 @@
-"""What `cottage watch` shows of a client: a row for each symbol, and what is wrong, in words. Pure."""
+"""What `cottage watch` shows of a StateClient: a row for each symbol, and the present problem in words. Pure."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -20,16 +20,18 @@ PROBLEMS = {
 
 @dataclass(frozen=True, slots=True)
 class SymbolRow:
+    """One symbol as both displays show it."""
+
     symbol: str
     state: ReplicaState | None
-    """None where there is none."""
+    """None if the symbol has no state."""
     freshness: str
     cause: str | None
     age: float | None
-    """Seconds since the sample."""
+    """Seconds since the newest sample; None if that is not known."""
 
     def as_dict(self) -> dict[str, Any]:
-        """A line of `cottage watch --json`."""
+        """The JSON object that `cottage watch --json` prints."""
         return {
             "symbol": self.symbol,
             "state": None if self.state is None else _published(self.state),
@@ -40,10 +42,10 @@ class SymbolRow:
 
 
 class View:
-    """A client as it is shown. Nothing is computed before it is asked for: there may be thousands of symbols."""
+    """The client as the displays show it. Rows are computed on demand, since there may be thousands of symbols."""
 
     def __init__(self, client: StateClient, wanted: Sequence[str] = ()) -> None:
-        """`wanted`: symbols in the order in which they were asked for; none is all, by name."""
+        """`wanted`: the symbols to show, in this order. If there are none, all are shown, sorted by name."""
         self._client = client
         self._wanted = wanted
 
@@ -61,12 +63,12 @@ class View:
 
     @property
     def missing(self) -> Collection[str]:
-        """Asked for, and without a state."""
+        """The symbols that were requested by name and have no state."""
         return self._client.missing
 
     @property
     def problem(self) -> str | None:
-        """Why nothing, or nothing new, is coming; None where that is not so, or not known yet."""
+        """Why no new states arrive; None if they do, or if that is not known yet."""
         client = self._client
         if client.phase is not Phase.CONNECTED:
             return client.problem
@@ -79,11 +81,12 @@ class View:
         return "the server has lost its source" if cause is None else PROBLEMS.get(cause, words(cause))
 
     def freshness(self, symbol: str) -> tuple[str, str | None]:
-        """`live`, `stale`, `expired`, `undated` or `missing`, and the cause of what is stale or expired."""
+        """The symbol's freshness (`live`, `stale`, `expired`, `undated` or `missing`), and the cause if it is stale
+        or expired."""
         return self._client.freshness(symbol), self._client.cause(symbol)
 
     def counts(self, symbols: Iterable[str]) -> Counter[str]:
-        """How many there are of each freshness."""
+        """How many of these symbols have each freshness."""
         return Counter(map(self._client.freshness, symbols))
 
     def row(self, symbol: str) -> SymbolRow:
@@ -91,12 +94,12 @@ class View:
 
 
 def words(cause: str) -> str:
-    """Such as "feed down" and "Redis down"."""
+    """A cause as words, such as "feed down" or "Redis down"."""
     return cause.replace("_", " ").replace("redis", "Redis")
 
 
 def _published(state: ReplicaState) -> dict[str, Any]:
-    """The fields of a PHYSICS_UPDATE, in one object."""
+    """The fields of a PHYSICS_UPDATE as one flat object."""
     fields = dict(state.data)
     if state.time is not None:
         fields["timestamp"] = iso_millis(state.time)

@@ -1,4 +1,4 @@
-"""`cottage watch`: follows a broadcaster, and shows what it sends as a table that is redrawn, or as JSON lines."""
+"""`cottage watch`: follows a broadcaster, and shows its states as a live table or as JSON lines."""
 
 import asyncio
 import os
@@ -18,25 +18,26 @@ HEARTBEAT_POLL_SECONDS = 0.02
 
 
 class Display(AbstractContextManager["Display"], Protocol):
-    """Where states go; entered while they are followed."""
+    """What shows the states: LiveTable or JsonLines. It is entered as a context while states are followed."""
 
     seconds: float
-    """Between two calls of `tick`."""
+    """The seconds between two calls of `tick`."""
 
     def __init__(self, view: View) -> None: ...
 
     def changed(self, symbol: str) -> None:
-        """Its state changed, or went."""
+        """Called when the state of a symbol has changed, or is gone."""
 
     def tick(self) -> None:
-        """Time has passed: ages have grown."""
+        """Called every `seconds`, since ages grow though nothing arrives."""
 
     def whole(self) -> None:
-        """Show all that there is, once."""
+        """Show all states once, for --once."""
 
 
 def watch(given: Namespace) -> None:
-    """Returns with --once only. Raises Unhealthy where no server is found then, and MissingExtra."""
+    """Run `cottage watch`. It returns only with --once, and then raises Unhealthy if no server sends its states in
+    time. Raises MissingExtra if the table needs rich and that is not installed."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C, so that the terminal is left as it was
     on_terminal = sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
     as_lines = given.json or not (given.once or on_terminal)
@@ -69,7 +70,7 @@ async def _watch(given: Namespace, kind: type[Display]) -> None:
 
 
 async def _follow(client: StateClient, display: Display) -> None:
-    """For ever. Raises what the client or the display does."""
+    """Show changes until an error ends it. Raises what the client or the display raises."""
     changes = asyncio.create_task(_show_changes(client, display))
     try:
         with display:
@@ -89,7 +90,7 @@ async def _show_changes(client: StateClient, display: Display) -> None:
 
 
 async def _caught_up(client: StateClient) -> None:
-    """Until all states are here, and how far they may be trusted, which comes just after them."""
+    """Wait until all states have arrived, and then the HEARTBEAT, which says whether the server's upstream works."""
     await client.synced()
     while client.upstream is None:
         await asyncio.sleep(HEARTBEAT_POLL_SECONDS)

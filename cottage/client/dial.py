@@ -1,4 +1,4 @@
-"""Opens connections to a server of `cottage.v1`, for the broadcaster's link, StateClient and the probe."""
+"""Opens connections to a server of `cottage.v1`. The broadcaster's link, StateClient and the probe use it."""
 
 import inspect
 from typing import Any
@@ -11,19 +11,19 @@ from cottage.protocol import SUBPROTOCOL
 OPEN_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 
-# Since websockets 15 it takes the environment's proxy, even for 127.0.0.1, unless told otherwise.
+# Since version 15 the library uses the environment's proxy, even for 127.0.0.1, unless told otherwise.
 _NO_PROXY: dict[str, Any] = {"proxy": None} if "proxy" in inspect.signature(connect).parameters else {}
 
 
 def dial(url: str, **options: Any) -> connect:
-    """A connection to await, or to enter; `options` are those of the library, beside these."""
+    """A connection to `url`, to be awaited or entered as a context. `options` are further ones of `websockets`."""
     return connect(
         url,
         subprotocols=[Subprotocol(SUBPROTOCOL)],
         compression=None,
         open_timeout=OPEN_SECONDS,
         close_timeout=CLOSE_SECONDS,
-        ping_interval=None,  # a HEARTBEAT shows more than a pong, and who waits for it notices silence
+        ping_interval=None,  # callers notice silence themselves, by missing messages
         **_NO_PROXY,
         **options,
     )

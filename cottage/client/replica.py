@@ -1,6 +1,6 @@
-"""A replica of the newest state of every symbol, which StateClient keeps. Pure: messages in, requests out.
+"""The replica of the server's states that StateClient keeps. Pure: it takes messages and returns requests to send.
 
-It outlives connections, so that no symbol ever goes back to an older version, whatever server it is told by.
+It outlives connections, so no symbol ever goes back to an older version, whichever server sends it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,64 +18,68 @@ from cottage.protocol import ALL, parse_freshness
 from cottage.version import Version
 
 NAMES_A_REQUEST = 2000
-"""A request has at most 64 KiB."""
+"""The most symbols in one request, since a server accepts at most 64 KiB."""
 
 
 class Phase(StrEnum):
+    """Where a client is in the life of its connections."""
+
     CONNECTING = "connecting"
-    CONNECTED = "connected"  # and the SNAPSHOT is here
+    CONNECTED = "connected"  # the SNAPSHOT has arrived
     RECONNECTING = "reconnecting"
-    REFUSED = "refused"  # for good
+    REFUSED = "refused"  # the server closed with 1008, and the client does not try again
     CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaState:
-    """A symbol's newest PHYSICS_UPDATE."""
+    """A symbol's newest PHYSICS_UPDATE, as a StateClient gives it to its user."""
 
     symbol: str
     data: Mapping[str, Any]
-    """`alpha`, `regime`, the five pillars, `price`, … as they were published."""
+    """The published values: `alpha`, `regime`, the five pillars, `price`, …"""
     version: Version | None
     time: float | None
-    """Of the sample, in seconds since 1970; None where it does not tell."""
+    """The time of the sample in seconds since 1970; None if the update does not tell it."""
     skipped: int = 0
-    """Versions before it that were left out, since this client was slow."""
+    """How many versions before it were left out because this client was a slow consumer."""
 
 
 @dataclass(slots=True)
 class StateReplica:
-    """`on_change(symbol)` is called for each state that changed or went."""
+    """The newest state of every wanted symbol, and what the server says about its freshness."""
 
     wanted: set[str] | None
-    """None is every symbol."""
+    """The symbols that are wanted; None means all."""
     on_change: Callable[[str], None]
+    """Called with the symbol of each state that has changed or is gone."""
     thresholds: Thresholds = USUAL
     phase: Phase = Phase.CONNECTING
     states: dict[str, ReplicaState] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
-    """Asked for by name, and without a state."""
+    """The symbols that were requested by name and have no state."""
     upstream: Freshness | None = None
-    """The freshness of the server's upstream; None until a HEARTBEAT has come."""
+    """The freshness of the server's upstream; None until it is known."""
     skipped: int = 0
     events: EventQueue[dict[str, Any]] = field(default_factory=EventQueue)
     """Events that have not been read yet."""
     resyncs: int = 0
-    """Times that a HEARTBEAT proved a newer version than what is held, and it was asked for again."""
+    """How many states were requested again because a HEARTBEAT proved that a newer version exists."""
     heard_at: float = 0.0
     freshness_board: FreshnessBoard = field(default_factory=FreshnessBoard)
-    """What the server says of how far its states may be trusted."""
+    """What the server has said about the freshness of its states."""
     _server_clock: RemoteClock = field(default_factory=RemoteClock)
     _snapshot_symbols: set[str] = field(default_factory=set)
-    """Those that the SNAPSHOT under way has named."""
+    """The symbols that the present SNAPSHOT has named so far."""
     _unanswered: set[int] = field(default_factory=set)
-    """The ids of subscribes whose SNAPSHOT has not begun to come."""
+    """The ids of subscribe requests that the server has not answered."""
     _requests: int = 0
     _complete: bool = True
-    """False once a part of a SNAPSHOT was incomplete."""
+    """False after an incomplete SNAPSHOT, until a complete one is requested."""
 
     def connected(self, now: float) -> None:
-        """A new connection: its SNAPSHOT comes next. `now` is of a monotonic clock, in seconds, here and below."""
+        """Take note of a new connection, whose SNAPSHOT comes next. In all methods `now` is the time of a monotonic
+        clock in seconds."""
         self.heard_at = now
         self.upstream = None
         self.freshness_board = FreshnessBoard()
@@ -85,6 +89,7 @@ class StateReplica:
         self._complete = True
 
     def lost(self) -> None:
+        """Take note that the connection has ended."""
         self.upstream = None
         if self.phase is Phase.CONNECTED:
             self.phase = Phase.RECONNECTING
@@ -93,7 +98,8 @@ class StateReplica:
         return self.wanted is None or name in self.wanted
 
     def subscribe(self, symbols: Iterable[str]) -> list[dict[str, Any]]:
-        """The requests to send where there is a connection; a later one asks for everything that is wanted then."""
+        """Want these symbols too. Returns the requests to send if there is a connection; a later connection requests
+        everything that is wanted by then."""
         if ALL in (names := list(symbols)):
             if self.wanted is None:
                 return []
@@ -106,7 +112,8 @@ class StateReplica:
         return self._request("subscribe", added)
 
     def unsubscribe(self, symbols: Iterable[str]) -> list[dict[str, Any]]:
-        """Likewise. Raises ValueError for single symbols while all are wanted."""
+        """Want these symbols no longer. Returns the requests to send. Raises ValueError for single symbols while all
+        are wanted."""
         names = list(symbols)
         if ALL in names:
             self.wanted = set()
@@ -120,7 +127,7 @@ class StateReplica:
         return self._request("unsubscribe", names)
 
     def catch_up(self, known: set[str] | None) -> list[dict[str, Any]]:
-        """What to ask for on a connection whose handshake asked for `known`; None is all."""
+        """The requests to send on a connection whose handshake subscribed to `known`; None means all symbols."""
         if self.wanted is None:
             return [] if known is None else self._resubscribe([ALL])
         gone = [ALL] if known is None else sorted(known - self.wanted)
@@ -136,9 +143,9 @@ class StateReplica:
         return requests
 
     def take(self, message: Any, now: float) -> list[dict[str, Any]]:
-        """One message; the requests that it calls for.
+        """Take one message of the server. Returns the requests to send because of it.
 
-        Raises InvalidMessage, KeyError, TypeError or ValueError for what no server sends.
+        Raises InvalidMessage, KeyError, TypeError or ValueError if the message is invalid.
         """
         self.heard_at = now
         if not isinstance(message, dict):
@@ -159,7 +166,7 @@ class StateReplica:
             case "PONG":
                 self._observe_time(message, now)
             case "ACK" if message.get("id") in self._unanswered:
-                # What it adds comes next, and in full: what was named before it is of no use.
+                # The SNAPSHOT of what it adds comes next, whole: symbols named before it do not count.
                 self._unanswered.discard(message["id"])
                 self._snapshot_symbols.clear()
             case "ERROR":
@@ -169,14 +176,14 @@ class StateReplica:
         return []
 
     def age(self, name: str, now: float) -> float | None:
-        """Seconds since the symbol's sample, by the server's clock; None where that is not known."""
+        """The seconds since the symbol's newest sample, by the server's clock; None if that is not known."""
         state, server_now = self.states.get(name), self._server_clock.now(now)
         if state is None or state.time is None or server_now is None:
             return None
         return max(0.0, server_now - state.time)
 
     def freshness(self, name: str, now: float) -> str:
-        """`live`, `stale` or `expired`; `undated` for a state that does not tell its time; `missing` for none."""
+        """The symbol's freshness: `live`, `stale`, `expired`, `undated` (its time is unknown) or `missing`."""
         if name not in self.states:
             return "missing"
         thresholds, age = self.thresholds, self.age(name, now)
@@ -189,8 +196,8 @@ class StateReplica:
         return "undated" if status == "live" and age is None else status
 
     def cause(self, name: str, now: float) -> str | None:
-        """Why it is stale or expired: the broken hop nearest to this client, else `market_quiet`; None if it is
-        neither. `server_down` means that nothing comes from the server."""
+        """Why the symbol's state is stale or expired: the broken hop nearest to this client, else `market_quiet`.
+        None if it is neither. `server_down` means that nothing arrives from the server."""
         if self.freshness(name, now) not in ("stale", "expired"):
             return None
         if self.phase is not Phase.CONNECTED or now - self.heard_at >= self.thresholds.silent:
@@ -200,8 +207,8 @@ class StateReplica:
 
     @property
     def _hop_status(self) -> Status:
-        """Of what the server gets its states from: stale until it has said. Of a lost server the silence tells, and
-        not its last word."""
+        """The freshness of the server's upstream; stale until the server has told it. Without a connection it does
+        not count: the silence of the server decides."""
         if self.phase is not Phase.CONNECTED:
             return "live"
         return "stale" if self.upstream is None else self.upstream.status
@@ -224,7 +231,7 @@ class StateReplica:
         self.states[name] = ReplicaState(name, data, newness, None if stamp is None else from_iso(stamp), skipped)
         age = self.age(name, self.heard_at)
         if age is not None and age < self.thresholds.silent:
-            self.freshness_board.forget(name)  # what was said of an older sample; the server says so a moment later
+            self.freshness_board.forget(name)  # it was about an older sample; the server confirms that a moment later
         self.on_change(name)
 
     def _remove(self, name: str) -> None:
@@ -245,11 +252,11 @@ class StateReplica:
                     self._remove(name)
         if message["last"] is not True:
             return
-        settled = not self._unanswered  # else more is to come
+        settled = not self._unanswered  # otherwise another SNAPSHOT follows
         if not self._complete:
             self.upstream = Freshness("stale", None, None)
         elif self.wanted is None and settled:
-            for name in self.states.keys() - self._snapshot_symbols:  # what went away while there was no connection
+            for name in self.states.keys() - self._snapshot_symbols:  # removed while there was no connection
                 self._remove(name)
         self._snapshot_symbols.clear()
         if settled:
@@ -257,13 +264,13 @@ class StateReplica:
 
     def _freshness(self, statement: FreshnessStatement, now: float) -> None:
         self.freshness_board.apply(statement, now)
-        if statement.symbols is None:  # it says what the next HEARTBEAT will
+        if statement.symbols is None:  # the next HEARTBEAT will repeat it
             self.upstream = statement.freshness
 
     def _heartbeat(self, message: dict[str, Any]) -> list[dict[str, Any]]:
         self.upstream = Freshness.from_fields(mapping(message, "upstream"))
         if not self._complete and self.upstream.complete:
-            # The server had not read everything when it sent the SNAPSHOT: ask for a whole one.
+            # The server had not read everything when it sent the SNAPSHOT: request a complete one.
             self._complete = True
             return self._resubscribe([ALL] if self.wanted is None else sorted(self.wanted))
         if self.phase is not Phase.CONNECTED or self._unanswered:

@@ -1,4 +1,4 @@
-"""StateClient, the client of a broadcaster: it holds the newest state of every symbol, and reconnects by itself.
+"""StateClient, the client of a broadcaster: it keeps the newest state of every symbol, and reconnects by itself.
 
     async with StateClient.connect("ws://127.0.0.1:8765/ws", symbols=["SPY", "QQQ"]) as client:
         await client.synced()
@@ -6,8 +6,8 @@
         async for symbol, state in client.changes():
             ...
 
-The twin of `cottage.js`, by the same names. It connects again by itself, with full jitter; a symbol never goes back
-to an older version, whatever server it comes from. It needs no Redis; what reads Redis is `PhysicsReader`.
+It is the counterpart of `cottage.js`, with the same names. It reconnects with backoff and full jitter; a symbol never
+goes back to an older version, whichever server sends it. It needs no Redis: to read from Redis, use PhysicsReader.
 """
 
 import asyncio
@@ -31,22 +31,23 @@ from cottage.protocol import ALL, Close
 from cottage.urls import redacted, with_query
 
 ASK_SHARE = 2 / 3
-"""Of the silence after which what is held counts as stale: the server is asked, which only has to speak every 5 s."""
+"""A ping is sent after this share of the silence that makes states stale, since a server speaks only every 5 s."""
 LOST_TIMES = 2.0
-"""That silence: the connection is given up."""
+"""The connection is given up after this many times that silence."""
 LONGEST_RETRY_SECONDS = 60.0
-"""However much longer a full server asks for."""
+"""The longest wait for a full server, whatever its Retry-After says."""
 NAMES_IN_URL = 100
+"""The most symbols in the URL of a handshake; more are requested over the connection."""
 
 log = get_logger(__name__)
 
 
 class ClientRefused(CottageError):
-    """The server closed the connection for good (1008): it will not have this client."""
+    """Raised when the server has closed the connection with 1008, after which the client does not connect again."""
 
 
 class StateClient:
-    """Follows a broadcaster over a WebSocket, and holds the newest state of every symbol. Made by `connect`."""
+    """Follows a broadcaster over a WebSocket, and keeps the newest state of every symbol. Make it with `connect`."""
 
     def __init__(
         self, url: str, symbols: Iterable[str] | None, batch: int, thresholds: Thresholds, clock: Clock
@@ -54,22 +55,22 @@ class StateClient:
         names = None if symbols is None else {name if name == ALL else keys.symbol(name) for name in symbols}
         self._url = url
         self.url = redacted(url)
-        """For people to read."""
+        """The URL without its password and query, for messages."""
         self._batch = batch
         self._clock = clock
         self._silent = thresholds.silent
         self._replica = StateReplica(None if names is None or ALL in names else names, self._changed, thresholds)
         self.states = self._replica.states
-        """The newest by symbol."""
+        """The newest state of each symbol."""
         self.missing = self._replica.missing
-        """Asked for by name, and without a state."""
+        """The symbols that were requested by name and have no state."""
         self._connection: ClientConnection | None = None
         self._fresh: dict[str, None] = {}
-        """Symbols that changed since `changes` was asked last."""
+        """The symbols that have changed and that `changes` has not yielded yet."""
         self._news = asyncio.Event()
         self._failure: Exception | None = None
         self.problem: str | None = None
-        """Why the last connection ended, or could not be made; None while there is one."""
+        """Why the last connection ended or could not be made; None while there is one."""
 
     @classmethod
     @asynccontextmanager
@@ -82,10 +83,10 @@ class StateClient:
         thresholds: Thresholds = USUAL,
         clock: Clock | None = None,
     ) -> AsyncIterator[Self]:
-        """A client that follows until the block ends.
+        """A client that follows the server until the block ends. It waits for a server that is not there.
 
-        `symbols`: None is all. `batch`: 100, 250, 500 or 1000 ms for which the server gathers updates. Raises
-        InvalidName for a bad symbol. A server that is not there is waited for.
+        `symbols`: None means all. `batch`: 100, 250, 500 or 1000 ms for which the server gathers updates. Raises
+        InvalidName for a bad symbol.
         """
         client = cls(url, symbols, batch, thresholds, clock or SystemClock())
         following = asyncio.create_task(client._run(), name="state client")
@@ -106,11 +107,12 @@ class StateClient:
 
     @property
     def skipped(self) -> int:
-        """Versions that were left out because this client read too slowly."""
+        """How many versions were left out because this client was a slow consumer."""
         return self._replica.skipped
 
     @property
     def resyncs(self) -> int:
+        """How many states were requested again because a HEARTBEAT proved that a newer version exists."""
         return self._replica.resyncs
 
     @property
@@ -119,26 +121,26 @@ class StateClient:
         return self._replica.events.dropped
 
     def age(self, symbol: str) -> float | None:
-        """Seconds since the symbol's sample, by the server's clock."""
+        """The seconds since the symbol's newest sample, by the server's clock; None if that is not known."""
         return self._replica.age(symbol, self._clock.monotonic())
 
     def freshness(self, symbol: str) -> str:
-        """`live`, `stale`, `expired`, `undated` or `missing`."""
+        """The symbol's freshness: `live`, `stale`, `expired`, `undated` or `missing`."""
         return self._replica.freshness(symbol, self._clock.monotonic())
 
     def cause(self, symbol: str) -> str | None:
-        """Why it is `stale` or `expired`: `server_down`, `bridge_down`, `redis_down`, `writer_down`, `feed_down` or
-        `market_quiet`; None where it is neither."""
+        """Why the symbol's state is `stale` or `expired`: `server_down`, `bridge_down`, `redis_down`, `writer_down`,
+        `feed_down` or `market_quiet`; None if it is neither."""
         return self._replica.cause(symbol, self._clock.monotonic())
 
     async def synced(self) -> None:
-        """Wait until all that is wanted has come over the connection that there is. Raises ClientRefused."""
+        """Wait until the present connection has brought the states of all wanted symbols. Raises ClientRefused."""
         while self.phase is not Phase.CONNECTED:
             await self._wait()
 
     async def changes(self) -> AsyncGenerator[tuple[str, ReplicaState | None], None]:
-        """(symbol, its newest state) for each that changed since it was given last; None for one that went. Who is
-        slow gets the newest of each, never a queue. For one reader at a time. Raises ClientRefused."""
+        """Yield each symbol that has changed with its newest state, or with None if the state is gone. A slow reader
+        gets the newest state of each symbol, never a queue. For one reader at a time. Raises ClientRefused."""
         while True:
             while self._fresh:
                 symbol = next(iter(self._fresh))
@@ -147,21 +149,21 @@ class StateClient:
             await self._wait()
 
     async def events(self) -> AsyncGenerator[dict[str, Any], None]:
-        """The messages that are not states, such as AGENT_UPDATE, each as it was published. For a slow reader the
-        last 64 of a topic wait, or the newest of each key, as `cottage.events.TOPICS` says; see `events_dropped`.
-        For one reader at a time. Raises ClientRefused."""
+        """Yield the messages that are not states, such as AGENT_UPDATE, each as it was published. For a slow reader
+        the last 64 of a topic wait, or the newest of each key, according to `cottage.events.TOPICS`; what is dropped
+        is counted in `events_dropped`. For one reader at a time. Raises ClientRefused."""
         while True:
             while self._replica.events:
                 yield self._replica.events.pop()
             await self._wait()
 
     async def subscribe(self, symbols: Iterable[str]) -> None:
-        """Also these; ["*"] is all. It holds for every later connection too."""
+        """Subscribe to more symbols, on this connection and all later ones. ["*"] means all."""
         names = [name if name == ALL else keys.symbol(name) for name in symbols]
         await self._send(self._replica.subscribe(names))
 
     async def unsubscribe(self, symbols: Iterable[str]) -> None:
-        """No longer these; ["*"] is all. Raises ValueError for single symbols while all are wanted."""
+        """Unsubscribe from symbols; ["*"] means all. Raises ValueError for single symbols while all are wanted."""
         await self._send(self._replica.unsubscribe(symbols))
 
     def _changed(self, symbol: str) -> None:
@@ -169,7 +171,7 @@ class StateClient:
         self._fresh[symbol] = None
 
     async def _wait(self) -> None:
-        """Until something has happened. Raises ClientRefused."""
+        """Wait until a message has arrived or the connection has changed. Raises ClientRefused."""
         if self._failure is not None:
             raise self._failure
         if self.phase is Phase.REFUSED:
@@ -180,7 +182,7 @@ class StateClient:
     async def _run(self) -> None:
         try:
             await self._follow()
-        except Exception as error:  # noqa: BLE001  # raised where its user waits
+        except Exception as error:  # noqa: BLE001  # `_wait` raises it to the caller
             self._failure = error
             self._news.set()
 
@@ -205,10 +207,10 @@ class StateClient:
             await self._clock.sleep(wait + backoff.after(self._clock.monotonic() - began))
 
     async def _hold(self) -> None:
-        """One connection's life."""
+        """Connect, and receive messages until the connection ends."""
         replica = self._replica
         asked_for = replica.wanted
-        if asked_for is not None:  # addresses have a length: more are asked for once the connection is there
+        if asked_for is not None:  # URLs are limited in length: more symbols are requested over the connection
             asked_for = set(asked_for) if len(asked_for) <= NAMES_IN_URL else set()
         connection = await dial(self._target(asked_for))
         try:
@@ -233,7 +235,7 @@ class StateClient:
                     frame = await connection.recv(decode=False)
             except TimeoutError:
                 if asked:
-                    connection.transport.abort()  # a close would wait for who does not answer
+                    connection.transport.abort()  # a close handshake would wait for a peer that does not answer
                     raise
                 asked = True
                 await connection.send('{"action":"ping"}')
@@ -249,7 +251,7 @@ class StateClient:
             await self._send(requests)
 
     async def _send(self, requests: list[dict[str, Any]]) -> None:
-        """Where there is a connection; the next one asks for all that is wanted."""
+        """Send the requests if there is a connection; otherwise the next one requests all that is wanted."""
         connection = self._connection
         if connection is None:
             return
@@ -257,11 +259,11 @@ class StateClient:
             for request in requests:
                 await connection.send(orjson.dumps(request).decode())
         except ConnectionClosed:
-            pass  # who receives on it learns of it too
+            pass  # `_receive` notices it too
 
 
 async def _close(connection: ClientConnection) -> None:
-    """Close the connection; cut it off if the server does not even take the close frame."""
+    """Close the connection; abort it if the server does not answer the close frame in time."""
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await connection.close()
@@ -270,6 +272,6 @@ async def _close(connection: ClientConnection) -> None:
 
 
 def _retry_after(refused: InvalidStatus) -> float:
-    """Seconds that a full server asks to wait."""
+    """The seconds to wait according to a full server's Retry-After header; 0 if there is none."""
     text = refused.response.headers.get("Retry-After", "0")
     return min(LONGEST_RETRY_SECONDS, float(text)) if text.isdecimal() else 0.0

@@ -1,1 +1,1 @@
-"""Market data in files: recordings of trades or bars as CSV. The market service replays them."""
+"""Reads market data from files: recordings of trades or bars as CSV. The market service replays them."""

@@ -1,4 +1,4 @@
-"""A recorded market: the rows of a CSV file, plain or gzip, read as a stream."""
+"""Reads a recorded market: the rows of a CSV file, plain or compressed with gzip, as a stream."""
 
 import csv
 import gzip
@@ -14,31 +14,32 @@ from cottage.errors import SourceError
 from cottage.files.rows import BadRow, Columns, Row
 
 OnBad = Callable[[int, BadRow], None]
-"""Called with the line's number, counted from 1, and what is wrong with it."""
+"""A callback for each bad row. It gets the number of the line, counted from 1, and what is wrong with it."""
 
 LONGEST_LINE = 64 * 1024
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # its byte order marks: spreadsheets save it as "Unicode text"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks of UTF-16, which spreadsheets write as "Unicode text"
 
 
 class Recording:
     """One pass over a CSV file; iterate over it for its usable rows. The market service's replay reads one.
 
-    A row is a line, so a quote that is never closed spoils only its own line. A row that cannot be used is counted by
-    its reason and skipped. Rows must be in order of time: a row that is earlier than the one before it is skipped. So
-    is a row that is later than the one after it, where that one is in order with those before: else a single wrong
-    date would stop a replay for a century.
+    Each row is one line, so a quote that is never closed spoils only its own line. A row that cannot be used is
+    skipped and counted by its reason. Rows must be in order of time: a row that is earlier than the one before it is
+    skipped. A row that is ahead of the next one is skipped too, if that next one is in order with the rows before:
+    a single wrong date would otherwise stop a replay for a century.
     """
 
     def __init__(self, path: Path, symbols: frozenset[str] = frozenset(), on_bad: OnBad | None = None) -> None:
-        """Open the file and read its header; raises SourceError. Of `symbols` alone, where any are named."""
+        """Open the file and read its header; raises SourceError. If `symbols` are given, only their rows are read."""
         self.path = path
         self.rows = 0
-        """Lines after the header, blank ones aside, that were read so far."""
+        """How many rows were read so far; the header and blank lines do not count."""
         self.bad: Counter[str] = Counter()
+        """How many rows were skipped, by reason."""
         self.filtered = 0
-        """Rows of other symbols."""
+        """How many rows were of symbols that are not wanted."""
         self._symbols = symbols
         self._on_bad = on_bad
         self._line = 0
@@ -52,7 +53,7 @@ class Recording:
         except ValueError as error:
             raise SourceError("MARKET_FILE is no file's name") from error
         self._size = max(1, path.stat().st_size)
-        # The content decides: a file's name may be wrong.
+        # Its first bytes decide whether it is compressed, since the name of a file may be wrong.
         zipped = self._raw.peek(2)[:2] == _GZIP
         self._stream: gzip.GzipFile | io.BufferedReader = gzip.GzipFile(fileobj=self._raw) if zipped else self._raw
         try:
@@ -66,16 +67,16 @@ class Recording:
         self._raw.close()
 
     def abandon(self) -> None:
-        """End the iteration within a line; to be called from another thread, which discards the rows it gave."""
+        """End the iteration early, even within a long line. Another thread calls it, and discards the rows it has."""
         self._abandoned = True
 
     @property
     def share(self) -> float:
-        """How much of the file has been read, [0, 1]; it runs ahead of the rows by a read-ahead buffer."""
+        """The share of the file that has been read, from 0 to 1. It is ahead of the rows by one read buffer."""
         return 1.0 if self._raw.closed else min(1.0, self._raw.tell() / self._size)
 
     def __iter__(self) -> Iterator[Row]:
-        """The usable rows, in order of time. Raises SourceError where the file cannot be read on."""
+        """Yield the usable rows in order of time. Raises SourceError if the rest of the file cannot be read."""
         held: tuple[int, Row] | None = None
         newest = -math.inf
         for line, row in self._parsed():
@@ -113,7 +114,7 @@ class Recording:
             self._on_bad(line, error)
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Every line with its number; a line that is too long is cut, and is a bad row then."""
+        """Yield every line with its number. A line that is too long is cut and marked, so that it is a bad row."""
         while not self._abandoned and (line := self._next_line()):
             self._line += 1
             while not (line.endswith(b"\n") or self._abandoned) and (rest := self._next_line()):
@@ -149,7 +150,7 @@ class Recording:
 
 
 def _fields(line: bytes) -> list[str]:
-    """The fields of one line; BadRow where it is no text or badly quoted."""
+    """The fields of one line. Raises BadRow if it is not text in UTF-8, or if its quotes are wrong."""
     if b"\0" in line:
         raise BadRow("encoding", "it holds NUL bytes or is too long")
     try:

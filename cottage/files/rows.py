@@ -1,4 +1,4 @@
-"""The rows of a recording: which columns they must have, and how one is parsed and checked."""
+"""Parses and checks the rows of a recording, and the columns that its header names. recording.py uses it."""
 
 import math
 import re
@@ -17,14 +17,14 @@ BAR = ("open", "high", "low", "close", "volume")
 QUOTES = ("bid", "ask")
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # float() takes "1_000" and "nan" too
-_LARGEST_AMOUNT = 1e18  # shares or coins in one row: what is more is a mistake, and sums of it would soon be infinite
+_LARGEST_AMOUNT = 1e18  # shares or coins in one row: more is a mistake, and sums of it would soon be infinite
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LATEST = int(LATEST_SECONDS) * 1_000_000
 
 
 class BadRow(Exception):
-    """A row that cannot be used. Recording counts and skips it. `reason` is one of a few words, for counting."""
+    """Raised for a row that cannot be used. Recording skips it and counts it by `reason`, one of a few words."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -36,12 +36,12 @@ class Row(NamedTuple):
     """One trade or bar. A trade's open, high and low are its price; a bar's price is its close."""
 
     time: int
-    """Microseconds since 1970, UTC."""
+    """The time in microseconds since 1970, UTC."""
     symbol: str
     price: float
     volume: float
     trades: int
-    """1 for a trade; 0 for a bar, which does not say."""
+    """The number of trades: 1 for a trade; 0 for a bar, which does not tell it."""
     open: float
     high: float
     low: float
@@ -50,10 +50,11 @@ class Row(NamedTuple):
 
 
 class Columns:
-    """The columns that a header names, and how a row is parsed by them. Recording has one for its file."""
+    """The columns that the header of a file names. It parses the rows of that file. Each Recording has one."""
 
     def __init__(self, header: Sequence[str]) -> None:
-        """Names in any order and case; others are ignored. Raises SourceError where some are missing or doubled."""
+        """The names may be in any order and case, and unknown ones are ignored. Raises SourceError if a required name
+        is missing, or a known one is there twice."""
         names = [name.strip().lower() for name in header]
         known = (*NAMES, *TRADE, *BAR, *QUOTES)
         for name in known:
@@ -70,7 +71,7 @@ class Columns:
             )
 
     def parse(self, fields: Sequence[str]) -> Row:
-        """The row in `fields`; BadRow where it cannot be used."""
+        """Parse the fields of one line. Raises BadRow if the row cannot be used."""
         if len(fields) != self.number:
             raise BadRow("fields", f"{len(fields)} of them, not {self.number}")
         place = self._place
@@ -100,18 +101,19 @@ class Columns:
         return value
 
     def _quote(self, fields: Sequence[str], name: str) -> float | None:
-        """None where the recording has no such column, or nothing in it."""
+        """The bid or ask price; None if the recording has no such column, or the field is empty."""
         if name not in self._place or not fields[self._place[name]].strip():
             return None
         return self._above_zero(fields, name)
 
 
 def micros(text: str) -> int:
-    """Microseconds since 1970 of ISO 8601 (no zone means UTC) or of an epoch time; BadRow("timestamp") otherwise.
+    """Parse a timestamp into microseconds since 1970. It is ISO 8601 (without a zone: UTC), or a number that counts
+    from 1970. Raises BadRow("timestamp") for anything else.
 
-    An epoch time is in seconds below 1e11 (the year 5138), in milliseconds below 1e14, then in micro- and
-    nanoseconds; a fraction is allowed. Eight digits are a date, such as 20130903: as seconds they would lie
-    before 1974.
+    A number below 1e11 is in seconds (up to the year 5138), below 1e14 in milliseconds, below 1e17 in microseconds,
+    and above that in nanoseconds; a fraction is allowed. Eight digits are a date, such as 20130903: as seconds they
+    would lie before 1974.
     """
     text = text.strip()
     try:
@@ -124,7 +126,7 @@ def micros(text: str) -> int:
 
 
 def number(text: str, name: str) -> float:
-    """A finite number; BadRow(`name`) otherwise."""
+    """Parse a finite number. Raises BadRow(`name`) for anything else."""
     text = text.strip()
     if _NUMBER.fullmatch(text) is None:
         raise BadRow(name, f"{_shown(text)} is not a number")
@@ -155,7 +157,7 @@ def _iso(text: str) -> int:
 
 
 def _symbol(text: str) -> str:
-    """A venue's BTC/USD becomes BTC-USD."""
+    """Parse a symbol; BTC/USD, as some venues write it, becomes BTC-USD. Raises BadRow."""
     try:
         return keys.symbol(text.strip().replace("/", "-"))
     except InvalidName as error:
@@ -163,6 +165,6 @@ def _symbol(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """At most 60 characters of it, printable."""
+    """The text in quotes, printable, cut to 60 characters, for error messages."""
     shown = repr(text)
     return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,26 +1,28 @@
-"""Physics states for an agent or a risk check, in any process, with an event loop or without. One line:
+"""PhysicsReader and BlockingPhysicsReader read physics states from Redis, for agents, risk checks and the HTTP API.
+
+A program makes one reader, `reader = PhysicsReader.connect("redis://localhost:6379")`, and asks it:
 
     reading = await reader.get("SPY", max_age=3.0)
 
-on a reader that the program made once, `reader = PhysicsReader.connect("redis://localhost:6379")`. Then
-`reading.state` is a PhysicsState whose sample is at most 3 s old by Redis's clock; `reading.freshness` says how
-old, and why; `reading.origin` where it was found. `BlockingPhysicsReader` is the same without `await`.
+Then `reading.state` is a PhysicsState whose sample is at most 3 s old by Redis's clock; `reading.freshness` says how
+old it is, and why; `reading.origin` says where it was found. BlockingPhysicsReader has the same methods without
+`await`.
 
-| call | Redis has it | Redis has none | Redis does not answer |
+| call | Redis has a state | Redis has none | Redis does not answer |
 |---|---|---|---|
-| `get(s)` | the state | None | the last state that was read, aged, else FAIL_SAFE |
+| `get(s)` | the state | None | the last state that was read, with its present age, else FAIL_SAFE |
 | `get(s, max_age=3.0)` | the state if it is that young | StateUnavailable | the last state if it is that young |
 
-Where it is not that young: StateUnavailable. `fallback=a PhysicsState` is given instead of None, FAIL_SAFE and
-StateUnavailable, marked by `origin` and by its `source`; `cottage.state.FAIL_SAFE` will do.
+If the state is older, StateUnavailable is raised. With `fallback=STATE` that PhysicsState is returned instead of
+None, FAIL_SAFE and StateUnavailable, marked by `origin` and by its `source`; FAIL_SAFE itself may be given.
 
-A stored state that cannot be trusted (bad JSON, a number that is not finite, a time or an epoch more than 60 s ahead
-of Redis's clock) is counted and logged, and the last good one stands, aged; else FAIL_SAFE. A state that does not
-tell its time is older than any `max_age`.
+An invalid state in Redis (bad JSON, a number that is not finite, a time or an epoch more than 60 s ahead of Redis's
+clock) is counted and logged, and the last valid one is returned with its present age; else FAIL_SAFE. A state without
+a time counts as older than any `max_age`.
 
-No call takes longer than about the timeout: a hung Redis costs it once, and further calls are answered from memory
-at once until it is worth another try (1 s at most; 5 s after a wrong password). Errors: StateUnavailable,
-InvalidName for a bad symbol, ValueError for a bad max_age; never one of Redis.
+No call takes much longer than the timeout: a hung Redis costs one timeout, and further calls are answered from the
+cache at once until the circuit breaker allows another try (after at most 1 s; 5 s after a wrong password). A reader
+raises StateUnavailable, InvalidName for a bad symbol, and ValueError for a bad max_age, but never an error of Redis.
 """
 
 import asyncio
@@ -38,13 +40,13 @@ from cottage.state import PhysicsState
 
 TIMEOUT_SECONDS = 1.0
 CONNECTIONS = 16
-"""Queries under way at a time; each takes a connection. More wait, and none waits long."""
+"""The number of queries that may be under way at a time, each on its own connection. Further ones wait briefly."""
 
 T = TypeVar("T")
 
 
 class _Reader:
-    """What both readers know."""
+    """The part that both readers have in common."""
 
     def __init__(self, monotonic: Callable[[], float], thresholds: Thresholds) -> None:
         self._queries = Queries(monotonic, thresholds)
@@ -52,29 +54,29 @@ class _Reader:
 
     @property
     def problem(self) -> str | None:
-        """Why Redis does not answer, as far as it was asked; None where it does."""
+        """Why Redis did not answer the last query; None if it did."""
         circuit = self._queries.circuit
         return None if circuit.error is None else f"Redis does not answer: {circuit.error}"
 
     @property
     def asked(self) -> bool:
-        """Whether there has been any answer yet, or a failure."""
+        """Whether any query has been answered or has failed yet."""
         return self._queries.circuit.asked
 
     @property
     def chain(self) -> Chain | None:
-        """Writer and feeds as they were last seen; None where that is not known."""
+        """The writers and feeds as they were last seen; None if that is not known."""
         return self._queries.chain
 
     @property
     def remembered(self) -> int:
-        """Number of states in memory."""
+        """The number of states in the cache."""
         return len(self._queries.cache)
 
 
 class PhysicsReader(_Reader):
-    """Reads states from Redis in a program with an event loop. Made by `connect`; close it with `aclose`, or use it
-    as `async with PhysicsReader.connect(url) as reader`. No method raises an error of Redis."""
+    """Reads states from Redis in a program with an event loop. Make it with `connect`, and close it with `aclose`, or
+    use `async with PhysicsReader.connect(url) as reader`. No method raises an error of Redis."""
 
     def __init__(
         self,
@@ -88,9 +90,9 @@ class PhysicsReader(_Reader):
 
     @classmethod
     def connect(cls, url: str, timeout: float = TIMEOUT_SECONDS) -> Self:
-        """A reader of the Redis at `url` (redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://); it
-        connects when it is first asked. `timeout`: seconds that a call may wait for Redis. Raises SettingsError for
-        a bad URL."""
+        """Make a reader for the Redis at `url` (redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://).
+        It connects with its first query. `timeout`: the seconds that a call may wait for Redis. Raises SettingsError
+        for a bad URL."""
         return cls(connect(url, timeout=timeout))
 
     @overload
@@ -105,24 +107,25 @@ class PhysicsReader(_Reader):
     async def get(
         self, symbol: str, *, max_age: float | None = None, fallback: PhysicsState | None = None
     ) -> Reading | None:
-        """One symbol's state with how far it may be trusted.
+        """Read one symbol's state with its freshness.
 
-        Without `max_age` it is None where Redis has none. With it, in seconds, it is at most so old by Redis's clock,
-        or StateUnavailable is raised. `fallback` is given instead of both, marked by `origin`. While Redis does not
-        answer, the last state that was read is given, aged. Raises InvalidName; ValueError for a bad `max_age`.
+        Without `max_age` the result is None if Redis has no state. With `max_age`, in seconds, StateUnavailable is
+        raised unless the state is at most that old by Redis's clock. `fallback` is returned instead in both cases,
+        marked by `origin`. While Redis does not answer, the last state that was read is returned with its present
+        age. Raises InvalidName, and ValueError for a bad `max_age`.
         """
         return await self._answer(self._queries.one(symbol, max_age, fallback))
 
     async def many(self, symbols: Iterable[str]) -> Readings:
-        """The states of these symbols, in one round trip for each 500. Raises InvalidName."""
+        """Read the states of these symbols, in one round trip for each 500. Raises InvalidName."""
         return await self._answer(self._queries.many(symbols))
 
     async def all(self) -> Readings:
-        """Every symbol that Redis has a state of, or that is remembered while it does not answer."""
+        """Read the states of all symbols. While Redis does not answer, these are the states in the cache."""
         return await self._answer(self._queries.all())
 
     async def check(self) -> None:
-        """Ask whether Redis answers and who writes and feeds, for `problem` and `chain`."""
+        """Find out whether Redis answers and which writers and feeds live, for `problem` and `chain`."""
         await self._answer(self._queries.check())
 
     async def aclose(self) -> None:
@@ -151,8 +154,8 @@ class PhysicsReader(_Reader):
 
 
 class BlockingPhysicsReader(_Reader):
-    """PhysicsReader for code without an event loop, by the same methods. Threads may share it. Close it with `close`,
-    or use it as `with BlockingPhysicsReader.connect(url) as reader`."""
+    """PhysicsReader for code without an event loop, with the same methods. Threads may share it. Close it with
+    `close`, or use `with BlockingPhysicsReader.connect(url) as reader`."""
 
     def __init__(
         self,
@@ -162,11 +165,11 @@ class BlockingPhysicsReader(_Reader):
     ) -> None:
         super().__init__(monotonic, thresholds)
         self._client = client
-        self._state_lock = threading.Lock()  # held between round trips only: nobody waits for another's
+        self._state_lock = threading.Lock()  # not held during round trips: no thread waits for another's
 
     @classmethod
     def connect(cls, url: str, timeout: float = TIMEOUT_SECONDS) -> Self:
-        """As PhysicsReader.connect."""
+        """See PhysicsReader.connect."""
         return cls(connect_asking(url, timeout=timeout))
 
     @overload
@@ -181,19 +184,19 @@ class BlockingPhysicsReader(_Reader):
     def get(
         self, symbol: str, *, max_age: float | None = None, fallback: PhysicsState | None = None
     ) -> Reading | None:
-        """As PhysicsReader.get."""
+        """See PhysicsReader.get."""
         return self._answer(self._queries.one(symbol, max_age, fallback))
 
     def many(self, symbols: Iterable[str]) -> Readings:
-        """As PhysicsReader.many."""
+        """See PhysicsReader.many."""
         return self._answer(self._queries.many(symbols))
 
     def all(self) -> Readings:
-        """As PhysicsReader.all."""
+        """See PhysicsReader.all."""
         return self._answer(self._queries.all())
 
     def check(self) -> None:
-        """As PhysicsReader.check."""
+        """See PhysicsReader.check."""
         self._answer(self._queries.check())
 
     def close(self) -> None:
@@ -224,7 +227,7 @@ class BlockingPhysicsReader(_Reader):
 
 
 def _send(client: Client | Asked, commands: Iterable[Command]) -> Any:
-    """The replies to what is asked in one round trip; to be awaited where the client's methods are."""
+    """Send the commands of one round trip. The result is the replies, or for a Client an awaitable of them."""
     pipeline = client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)

@@ -1,10 +1,10 @@
-"""The queries of the async and the blocking reader: commands to send, and readings made of the replies. Pure.
+"""The queries of PhysicsReader and BlockingPhysicsReader: commands to send, and readings made of the replies. Pure.
 
 A query is a generator: it yields the commands of one round trip, is sent their replies (or a RedisError is thrown
 into it), and returns its result. Both readers run the same queries.
 
-Ages are by Redis's clock, which is read in the same round trip: a skewed clock on this machine makes nothing look
-younger. An invalid state counts as absent, but the last valid one is kept.
+Ages are by Redis's clock, which is read in the same round trip, so a skewed clock on this machine makes nothing look
+younger. Instead of an invalid state the last valid one is returned.
 """
 
 import math
@@ -28,7 +28,7 @@ from cottage.store import SCAN_COUNT, batches
 from cottage.version import check_epoch
 
 CHAIN_SECONDS = 2.0
-"""How long what was learned of writer and feeds holds: their keys live 5 s."""
+"""How long the chain (which writers and feeds live) is used before it is read again. Their keys expire after 5 s."""
 
 Command = tuple[str | int, ...]
 T = TypeVar("T")
@@ -39,20 +39,20 @@ throttled = Throttled(get_logger(__name__))
 
 @dataclass(slots=True)
 class ReaderCounts:
-    """What a reader has done so far, for whoever wants to see it."""
+    """Counts what a reader has done. The physics service turns them into metrics."""
 
     reads: Counter[str] = field(default_factory=Counter)
-    """States asked for, by what it had to say: redis, remembered, fallback or absent."""
+    """The states requested, by where the answer came from: redis, remembered, fallback or absent."""
     refused: int = 0
-    """States refused under a max_age: too old, or none."""
+    """The states refused because they were older than `max_age`, or missing."""
     bad_states: Counter[str] = field(default_factory=Counter)
-    """Stored states that cannot be trusted, by reason."""
+    """The invalid states found in Redis, by reason."""
     redis_lost: int = 0
-    """Times that Redis stopped answering."""
+    """How often Redis stopped answering."""
 
 
 class Queries:
-    """All that one reader knows, and the questions that it may ask."""
+    """The state of one reader (cache, circuit breaker, chain), and its queries."""
 
     def __init__(
         self, monotonic: Callable[[], float], thresholds: Thresholds = USUAL, capacity: int = CAPACITY
@@ -64,11 +64,11 @@ class Queries:
         self.counts = ReaderCounts()
         self.circuit = CircuitBreaker(monotonic)
         self.chain: Chain | None = None
-        """Writer and feeds as they were last seen; None where that is not known."""
+        """The writers and feeds as they were last seen; None if that is not known."""
 
     def one(self, symbol: str, max_age: float | None, fallback: PhysicsState | None) -> Query[Reading | None]:
-        """The semantics of a reader's `get`."""
-        if max_age is not None and not max_age >= 0:  # so worded, NaN is refused as well
+        """The query of a reader's `get`, which documents it."""
+        if max_age is not None and not max_age >= 0:  # written so that NaN is refused as well
             raise ValueError(f"max_age is {max_age!r}; it must be seconds from 0")
         answer = yield from self.many([symbol])
         reading = answer.states.get(symbol)
@@ -84,20 +84,20 @@ class Queries:
         raise StateUnavailable(_refusal(symbol, reading, max_age))
 
     def many(self, symbols: Iterable[str]) -> Query[Readings]:
-        """One round trip for each 500 symbols."""
+        """The states of these symbols, in one round trip for each 500."""
         names = [keys.symbol(symbol) for symbol in dict.fromkeys(symbols)]
         return (yield from self._guarded(self._ask(names), lambda: self._remembered(names)))
 
     def all(self) -> Query[Readings]:
-        """Every symbol that Redis has a state of; without Redis, every one that is remembered."""
+        """The states of all symbols that Redis has; while Redis does not answer, those in the cache."""
         return (yield from self._guarded(self._ask_all(), lambda: self._remembered(self.cache.symbols())))
 
     def check(self) -> Query[None]:
-        """Does Redis answer, and do writer and feeds live? Its answer is in `circuit` and `chain`."""
+        """Find out whether Redis answers and which writers and feeds live. The result is in `circuit` and `chain`."""
         yield from self._guarded(self._ask_nothing(), lambda: None)
 
     def _guarded(self, query: Query[T], without_redis: Callable[[], T]) -> Query[T]:
-        """What Redis answers to `query`; `without_redis` where it fails, or is not worth a try."""
+        """The result of `query`; that of `without_redis` if Redis fails or the circuit breaker allows no query."""
         if self.circuit.allows_query():
             try:
                 return (yield from query)
@@ -122,7 +122,7 @@ class Queries:
         held: dict[str, CachedState | None] = {}
         distrusted: set[str] = set()
         for part in batches(names):
-            # The sample ages from the moment of sending, so that a slow answer makes nothing look younger.
+            # Ages count from the moment of sending, so that a slow answer makes nothing look younger.
             sent = self._monotonic()
             clock, payloads = yield [("TIME",), ("MGET", *map(keys.physics_state, part))]
             self.circuit.answered()
@@ -151,7 +151,7 @@ class Queries:
         return Readings(states, tuple(missing), complete=True)
 
     def _take(self, symbol: str, payload: bytes | None, now: float, sent: float) -> CachedState | None:
-        """What Redis holds of `symbol`, remembered. Raises InvalidMessage for what cannot be trusted."""
+        """Parse the stored state of `symbol`, and keep it in the cache. Raises InvalidMessage if it is invalid."""
         if payload is None:
             self.cache.forget(symbol)
             return None
@@ -159,22 +159,22 @@ class Queries:
         if state.version is not None:
             check_epoch(state.version.epoch, now)
         if state.timestamp is not None and from_iso(state.timestamp) > now + FUTURE_SECONDS:
-            # It would look live until its time has come.
+            # It would look live until that time.
             raise InvalidMessage("timestamp", f"{state.timestamp} lies in the future")
         held = CachedState(state, state.age(now), sent)
         self.cache.keep(symbol, held)
         return held
 
     def _doubtful(self, held: CachedState | None) -> bool:
-        """Whether the hops behind Redis matter to how far it may be trusted."""
+        """Whether the state is so old, or missing, that its freshness depends on the hops behind Redis."""
         age = None if held is None else held.age(self._monotonic())
         return age is None or age >= self._thresholds.silent
 
     def _reading(
         self, held: CachedState | None, broken: Cause | None, silent: float | None, origin: Origin
     ) -> Reading:
-        """`silent`: seconds since the broken hop said anything; None is about as long as the sample is old, which
-        holds for a hop whose key is gone."""
+        """The reading of a cached state, or a fallback if there is none. `silent`: the seconds since the broken hop
+        was last heard; None stands for the age of the sample, which is about right for a hop whose key is gone."""
         if held is None:
             self.counts.reads["fallback"] += 1
             return fallback_reading(broken)
@@ -184,25 +184,25 @@ class Queries:
         return Reading(held.state, freshness, origin)
 
     def _remembered(self, names: Iterable[str]) -> Readings:
-        """The answer without Redis: the last good states, aged, or the fail-safe vector."""
+        """The answer while Redis is away: the last valid states with their present age, or the fail-safe vector."""
         silent = self.circuit.silent
         states = {name: self._reading(self.cache.get(name), "redis_down", silent, "remembered") for name in names}
         return Readings(states, (), complete=False)
 
     def _broken(self, symbol: str, held: CachedState | None) -> Cause | None:
-        """The broken hop nearest to Redis, where it matters to how far the state may be trusted."""
+        """The broken hop nearest to Redis; None if no hop is broken, or the state is young enough without asking."""
         if not self._doubtful(held):
             return None
-        if self.chain is None:  # not known any more: Redis was lost, by another question, since this one was answered
+        if self.chain is None:  # another query has lost Redis since this one was answered
             return "redis_down"
         return self.chain.broken(symbol, None if held is None else held.state.source or UNKNOWN_SOURCE)
 
     def _look(self) -> Query[None]:
-        """Who writes and who feeds, unless that was asked a moment ago."""
+        """Read which writers and feeds live, unless that was done within CHAIN_SECONDS."""
         now = self._monotonic()
         if self.chain is not None and now - self._asked_chain_at < CHAIN_SECONDS:
             return
-        self._asked_chain_at = now  # whoever asks meanwhile makes do with what was known
+        self._asked_chain_at = now  # concurrent queries use the chain as it was known before
         writers = yield from self._scan(keys.PHYSICS_WRITER)
         names = yield from self._scan(keys.MARKET_FEED)
         leases = yield from self._objects([keys.PHYSICS_WRITER + index for index in writers])
@@ -213,7 +213,7 @@ class Queries:
         )
 
     def _objects(self, names: Sequence[str]) -> Query[list[dict[str, Any]]]:
-        """The JSON object of each of these keys; an empty one where it is gone, or none."""
+        """The JSON object at each of these keys; an empty one if the key is gone, or holds no object."""
         if not names:
             return []
         [payloads] = yield [("MGET", *names)]
@@ -226,7 +226,7 @@ class Queries:
         return objects
 
     def _scan(self, prefix: str) -> Query[list[str]]:
-        """The identifiers of all keys that begin with `prefix`; those that may be none are passed over."""
+        """What follows `prefix` in the names of all keys that begin with it, if that is a valid identifier."""
         found: set[str] = set()
         cursor = None
         while cursor != 0:

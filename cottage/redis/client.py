@@ -1,6 +1,6 @@
-"""Clients of one server, with an event loop or without.
+"""Clients of one server, with an event loop (Client) or without (BlockingClient).
 
-A Client's commands raise cottage.errors.RedisError and its kinds, never an exception of the library.
+Their commands raise cottage.errors.RedisError and its subclasses, never an exception of redis-py.
 Every command has a timeout. Replies are bytes. Thousands of commands go through `Client.bulk`.
 """
 
@@ -69,7 +69,7 @@ def _translation(error: Exception) -> RedisError:
 
 
 def _waits(retries: int) -> Iterator[float]:
-    """Seconds before each further try. Ours, since the library would also repeat a wrong password, for seconds."""
+    """The seconds to wait before each retry. redis-py's own retries would also repeat a wrong password."""
     backoff = Backoff()
     return (backoff.next() for _ in range(retries))
 
@@ -87,9 +87,9 @@ class _BlockingPipeline(BlockingPipeline):
 
 
 class Script(AsyncScript):
-    """EVALSHA, and EVAL where the server does not have the script (any more).
+    """A Lua script. It is called with EVALSHA, and with EVAL if the server does not have it (any more).
 
-    The library would SCRIPT LOAD and try EVALSHA once more, which a flush in between defeats.
+    redis-py would use SCRIPT LOAD and EVALSHA once more, which fails if the scripts are flushed in between.
     """
 
     async def __call__(self, keys: Any = (), args: Any = (), client: Any = None) -> Any:
@@ -99,7 +99,7 @@ class Script(AsyncScript):
     async def then(
         self, commands: Sequence[Command], keys: Any = (), args: Any = (), client: Any = None
     ) -> list[Any]:
-        """Its reply, and those to more commands that come right after it on the same connection."""
+        """Call the script and then `commands`, on the same connection. Returns its reply, followed by theirs."""
         client = client or self.registered_client
         arguments = (len(keys), *keys, *args)
         try:
@@ -108,8 +108,8 @@ class Script(AsyncScript):
             return cast("list[Any]", await client.bulk([("EVAL", self.script, *arguments), *commands]))
 
     async def each(self, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
-        """The replies to many calls, each with its keys and arguments, wherever these keys lie. Raises the first
-        error once all are done."""
+        """Call the script many times, each with its own keys and arguments; in a cluster the keys may be on any node.
+        Returns the replies, or raises the first error when all calls are done."""
         client = cast("Client", self.registered_client)
         commands: list[Command] = [("EVALSHA", self.sha, len(keys), *keys, *args) for keys, args in calls]
         replies = await client.bulk(commands, raise_on_error=False)
@@ -123,15 +123,16 @@ class Script(AsyncScript):
 
 
 class Client(redis.asyncio.Redis):
-    """An asyncio client that raises the exceptions of cottage.errors. Made by `connect`."""
+    """The asyncio client, which raises the exceptions of cottage.errors. Made by `connect`."""
 
     spread: bool = False
-    """Its keys lie on several servers: no command or script sees more than those of one slot."""
+    """Whether its keys are on several servers, so that a command or script can only use those of one slot."""
     replicated: bool = False
-    """Sentinels make a replica the master when that is lost."""
+    """Whether sentinels may make a replica the new master."""
     retries: int = 0
-    """How often a failed command is sent again; a pipeline never is, nor what goes in bulk."""
+    """How often a failed command is sent again. Pipelines and bulk commands are never sent again."""
     also_closed: Sequence[redis.asyncio.Redis | redis.asyncio.Sentinel] = ()
+    """Other clients to close together with this one."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         waits = _waits(self.retries)
@@ -151,38 +152,38 @@ class Client(redis.asyncio.Redis):
         return Script(self, script)
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        # Cancelled as it begins, the library's own would leave the connections open.
+        # If redis-py's own aclose were cancelled at its start, it would leave the connections open.
         await asyncio.shield(super().aclose(close_connection_pool))
         for other in self.also_closed:
             await asyncio.shield(other.aclose())
 
     async def load_script(self, script: str) -> str:
-        """Have it on the server; by which name it can be called."""
+        """Load a script on the server, and return its SHA for EVALSHA."""
         sha: bytes | str = await self.script_load(script)
         return sha.decode() if isinstance(sha, bytes) else sha
 
     async def listening_pool(self) -> Any:
-        """From which a subscription takes its connection."""
+        """The pool from which a subscription takes its connection."""
         return self.connection_pool
 
     async def bulk(
         self, commands: Iterable[Command], *, transaction: bool = False, raise_on_error: bool = True
     ) -> list[Any]:
-        """Send many commands; their replies, in that order. At a tenth of a pipeline's cost and on one connection
-        where `library.FAST` is true; else as pipelines.
+        """Send many commands and return their replies, in the same order. If `library.FAST` is true, this costs about
+        a tenth of a pipeline, on one connection; otherwise pipelines are used.
 
-        500 are taken and sent at a time, and the next 500 after the replies. Replies are what the server said:
-        bytes, int, None or a list of them; nothing is made of them, as methods of the client may do.
+        Commands are sent 500 at a time, the next 500 after the replies. Replies are what the server sent: bytes, int,
+        None or a list of them. They are not converted, as other methods of the client may do.
 
-        transaction: all are done together or not at all, between MULTI and EXEC. They are sent at once, and
-        nobody else is served meanwhile: let them be few hundred.
-        raise_on_error: raise the first error among 500 replies, once these are read; what comes after them is
-        not sent. False leaves errors in their places, as RedisError and its kinds; the failure of a
-        whole transaction is raised nevertheless.
+        transaction: all commands are executed together or not at all, between MULTI and EXEC. They are sent at once,
+        and Redis serves nobody else meanwhile, so use it for a few hundred at most.
+        raise_on_error: raise the first error among 500 replies after reading them; later commands are not sent. If
+        False, errors stay in their places as RedisError and its subclasses; the failure of a whole transaction is
+        raised nevertheless.
 
-        The client's timeout is for all of it. Nothing is sent twice, whatever the client's `retries`.
-        Cancelled, timed out or cut off, it drops the connection: no later command gets a reply to one of these.
-        What was not sent by then is never sent on the fast path; the rest of a pipeline may be.
+        The client's timeout is for all commands together. Nothing is sent twice, whatever the client's `retries`.
+        If it is cancelled, times out or loses the connection, the connection is dropped, so no later command gets one
+        of these replies. The fast path then sends nothing more; the rest of a pipeline may still be sent.
         """
         left, most = iter(commands), None if transaction else BATCH
         seconds = self.connection_pool.connection_kwargs["socket_timeout"]
@@ -205,10 +206,10 @@ class Client(redis.asyncio.Redis):
         return exchanging(self.connection_pool, transaction, self.replicated)
 
     async def _by_pipeline(self, transaction: bool, commands: Sequence[Command]) -> list[Any]:
-        pipeline = AsyncPipeline(self.connection_pool, {}, transaction, None)  # which makes nothing of replies
+        pipeline = AsyncPipeline(self.connection_pool, {}, transaction, None)  # {}: replies are not converted
         for command in commands:
             pipeline.execute_command(*command)
-        await asyncio.sleep(0)  # others get their turn, however fast the server is
+        await asyncio.sleep(0)  # let other tasks run, however fast the server is
         try:
             return await pipeline.execute(raise_on_error=False)
         except exceptions.DataError as error:  # before anything is sent
@@ -227,7 +228,7 @@ def _ours(reply: Any) -> Any:
 
 
 class BlockingClient(redis.Redis):
-    """The same for code without an event loop. Made by `connect_blocking`."""
+    """The client for code without an event loop. Made by `connect_blocking`."""
 
     retries: int = 0
 
@@ -247,8 +248,9 @@ class BlockingClient(redis.Redis):
 
 
 def blocking_bulk(client: BlockingClient, commands: Sequence[Command]) -> list[Any]:
-    """What the server says to these, sent together; errors in their places, as ours. Raises RedisError."""
-    pipeline = BlockingPipeline(client.connection_pool, {}, False, None)  # which makes nothing of replies
+    """Send commands together and return their replies; errors stay in their places as RedisError. Raises RedisError
+    if the server does not answer. BlockingClusterClient uses it."""
+    pipeline = BlockingPipeline(client.connection_pool, {}, False, None)  # {}: replies are not converted
     for command in commands:
         pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
     with translated():

@@ -1,6 +1,6 @@
-"""Clients of a Redis Cluster with the same methods as all others: each command goes to the node that has its key.
+"""Clients of a Redis Cluster, with the same methods as all others: each command goes to the node that has its key.
 
-Below them are ordinary clients, one a node. `router` says what is asked of which.
+They have an ordinary client for each node. The router decides which commands each node is sent.
 """
 
 import asyncio
@@ -19,36 +19,37 @@ T = TypeVar("T")
 
 
 class ClusterClient(Client):
-    """Made by `connect`. `make` gives the client of a node by its host and port. Nodes are asked at the same time."""
+    """The asyncio client of a cluster, made by `connect`. `make` makes the client of one node from its host and port.
+    All nodes are asked at the same time."""
 
     spread = True
 
     def __init__(self, seeds: Sequence[Address], make: Callable[[str, int], Client]) -> None:
-        # Its own pool is never used: it is what a client must have.
+        # The base class needs a pool; this one is never used.
         super().__init__(connection_pool=redis.asyncio.ConnectionPool())
         self._make = make
         self._nodes: dict[Address, Client] = {}
         self._router = Router(seeds)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """As a single server's; SCAN's cursors are of all masters."""
+        """Like that of Client; the cursors of SCAN are over all masters."""
         (reply,) = await self._run(self._router.pipeline([args]))
         return _usual(self, args, reply, **options)
 
     async def bulk(
         self, commands: Iterable[Command], *, transaction: bool = False, raise_on_error: bool = True
     ) -> list[Any]:
-        """As Client.bulk; a transaction is one for each key slot. What is answered in another order than it was
-        sent, since it went to several nodes, comes back in that order all the same."""
+        """Like Client.bulk; a transaction becomes one for each slot. Replies are in the order of the commands,
+        although several nodes answer."""
         replies = await self._run(self._router.replies(commands, transaction=transaction))
         return raise_first(replies) if raise_on_error else replies
 
     async def load_script(self, script: str) -> str:
-        """Have it on every master; by which name it can be called."""
+        """Load a script on every master, and return its SHA for EVALSHA."""
         return await self._run(self._router.load_script(script))
 
     async def listening_pool(self) -> Any:
-        """Of any node that answers: what is published on one reaches all."""
+        """The pool of a node that answers; any will do, since a message published on one node reaches all."""
         masters = (await self._run(self._router.routes())).masters
         for address in random.sample(masters, len(masters)):
             node = self._node(address)
@@ -95,7 +96,8 @@ class ClusterClient(Client):
 
 
 class BlockingClusterClient:
-    """What a reader without an event loop asks of a cluster. Made by `connect_asking`. Threads may share it."""
+    """The client of a cluster without an event loop, for pipelines only: BlockingPhysicsReader and `cottage state`
+    use it. Made by `connect_asking`. Threads may share it."""
 
     def __init__(self, seeds: Sequence[Address], make: Callable[[str, int], BlockingClient]) -> None:
         self._make = make
@@ -130,7 +132,7 @@ class BlockingClusterClient:
 
 
 class ClusterPipeline:
-    """Commands that are sent together, without a transaction. `execute` is awaited where the client's methods are."""
+    """Commands that are sent together, without a transaction. For a ClusterClient, `execute` must be awaited."""
 
     def __init__(self, execute: Callable[[list[Command]], Any]) -> None:
         self._execute = execute
@@ -140,13 +142,13 @@ class ClusterPipeline:
         self._commands.append(args)
 
     def execute(self) -> Any:
-        """Their replies, as the library makes them."""
+        """Send the commands. The replies are converted as redis-py's clients do."""
         commands, self._commands = self._commands, []
         return self._execute(commands)
 
 
 def _usual(client: Client | BlockingClient, command: Command, reply: Any, **options: Any) -> Any:
-    """What the library makes of such a reply. SCAN's has been made already."""
+    """Convert a reply as redis-py's clients do. That of SCAN is already converted."""
     name = name_of(command)
     callback = cast("dict[str, Callable[..., Any]]", client.response_callbacks).get(name)
     return reply if callback is None or name == "SCAN" else callback(reply, **options)

@@ -1,7 +1,7 @@
-"""Commands and pub/sub on redis-py's connections, below its public face: several times as fast.
+"""Bulk commands and pub/sub on redis-py's connections, below its public API, which is several times as fast.
 
-Imported only where `library.FAST` says that the installed versions are those that it was tested with. It leans on a
-connection's `_reader`, `_writer` and `_parser.parse_error`.
+It is imported only if `library.FAST` is true, that is, with the versions that it was tested with, since it uses a
+connection's private `_reader`, `_writer` and `_parser.parse_error`.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from cottage.redis.slots import Command, raise_first
 from cottage.redis.stream import Exchange, Stream
 
 MOST_HELD_BYTES = 2**20
-"""Of messages that wait to be taken. Reading stops then, and Redis cuts a subscriber off that does not go on."""
+"""How much may wait to be taken before reading pauses. Redis disconnects a subscriber that pauses for too long."""
 _READ_BYTES = 2**16
-_pack = cast("Callable[[Sequence[Any]], bytes]", hiredis.pack_command)  # its stub knows one word only
-_MORE = object()  # what the parser gives where a reply is not whole yet
+_pack = cast("Callable[[Sequence[Any]], bytes]", hiredis.pack_command)  # its stub allows one argument only
+_MORE = object()  # the parser returns it while a reply is incomplete
 
 
 def _reply_reader(connection: Any) -> hiredis.Reader:
-    """A parser of our own for what comes on a connection of the library's."""
+    """A parser of our own for what arrives on one of redis-py's connections."""
     return hiredis.Reader(
         protocolError=InvalidResponse, replyError=connection._parser.parse_error, notEnoughData=_MORE
     )
 
 
 async def _drop(connection: Any) -> None:
-    """Close a connection of the library's at once: a close of its own would wait for the rest to be sent."""
+    """Abort one of redis-py's connections: its own close would wait until everything is sent."""
     if connection._writer is not None:
         connection._writer.transport.abort()
     await connection.disconnect(nowait=True)
@@ -40,14 +40,14 @@ async def _drop(connection: Any) -> None:
 
 @asynccontextmanager
 async def exchanging(pool: Any, transaction: bool, replicated: bool) -> AsyncIterator[Exchange]:
-    """How to have the replies to some commands, on one connection. `replicated`: the master may become a replica, and
-    is found anew then."""
+    """An Exchange on one connection of the pool; `Client.bulk` uses it. `replicated`: the master may become a
+    replica; the connection is then dropped, so that the next one goes to the new master."""
     connection = await pool.get_connection()
 
     async def exchange(commands: Sequence[Command]) -> list[Any]:
         replies = await (_transaction if transaction else _exchange)(connection, commands)
         if replicated and any(isinstance(reply, ReadOnlyError) for reply in replies):
-            await _drop(connection)  # a master no more: the next connection is made to the new one
+            await _drop(connection)  # no longer the master: the next connection goes to the new one
         return replies
 
     try:
@@ -61,12 +61,13 @@ async def exchanging(pool: Any, transaction: bool, replicated: bool) -> AsyncIte
 
 
 async def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    """The replies to `commands`, errors among them. Where there is none to each, the connection is closed."""
+    """Send `commands` and return their replies, errors included. Unless each has exactly one reply, the connection is
+    dropped and an error raised."""
     stream, writer, reader = connection._reader, connection._writer, _reply_reader(connection)
     replies: list[Any] = []
     try:
-        # Not drained: sending goes on while we read, so that neither side waits for the other with full
-        # buffers; and with the last reply all of it has been sent, so that no more than this piles up.
+        # Without drain(): sending continues while we read, so the two sides cannot wait for each other with full
+        # buffers. The last reply proves that all of it was sent, so no more than this is ever buffered.
         writer.write(b"".join(map(_pack, commands)))
         while len(replies) < len(commands):
             data = await stream.read(_READ_BYTES)
@@ -85,7 +86,7 @@ async def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
 
 
 async def _transaction(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    """As `_exchange`, between MULTI and EXEC; raises what the server found wrong before it began."""
+    """Like `_exchange`, between MULTI and EXEC. Raises the error for which the server refused the transaction."""
     done = raise_first(await _exchange(connection, [("MULTI",), *commands, ("EXEC",)]))[-1]
     if not isinstance(done, list):
         raise InvalidResponse("EXEC was answered with no list")
@@ -93,8 +94,8 @@ async def _transaction(connection: Any, commands: Sequence[Command]) -> list[Any
 
 
 class RawStream(Stream, asyncio.Protocol):
-    """A subscriber's connection: what comes is parsed as it arrives, and what one read brings is handed over at once.
-    With 10,000 messages a second the library's own way costs several times as much (`make bench-fanout`)."""
+    """A Stream that parses messages as they arrive, and hands over all of one read at once. At 10,000 messages a
+    second redis-py's PubSub costs several times as much (`make bench-fanout`)."""
 
     def __init__(self, pool: Any, connection: Any) -> None:
         super().__init__()
@@ -105,7 +106,7 @@ class RawStream(Stream, asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
         self._held_bytes = 0
-        self.data_received(bytes(connection._reader._buffer))  # read already, though nothing was asked for
+        self.data_received(bytes(connection._reader._buffer))  # what redis-py's reader may hold already
         self._transport.set_protocol(self)
 
     async def aclose(self) -> None:
@@ -156,7 +157,7 @@ class RawStream(Stream, asyncio.Protocol):
         if isinstance(item, redis.RedisError):
             self.fail(item)
             return
-        kind = item[0] if isinstance(item, list) else item  # RESP3 answers a PING as it does elsewhere
+        kind = item[0] if isinstance(item, list) else item  # RESP3 answers a PING with a plain string
         if kind == b"message":
             self.messages.append(item[2])
             self._held_bytes += len(item[2])
@@ -173,7 +174,7 @@ class RawStream(Stream, asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # The library's writer waits for these.
+    # redis-py's writer depends on these callbacks of the protocol.
 
     def eof_received(self) -> None:
         self.fail(redis.ConnectionError("the server closed the connection"))

@@ -1,8 +1,8 @@
 """Subscriptions to channels (pub/sub) that report every gap. The consumer uses them.
 
-redis-py subscribes again by itself after a short outage, and what was published in between is gone without an error.
-Here whatever ends the connection ends the subscription: it raises RedisUnavailable, now and ever after, and who
-subscribes again knows that messages may be missing.
+After a short outage redis-py subscribes again by itself, and messages published in between are lost without an error.
+Here the end of the connection is the end of the subscription: from then on it raises RedisUnavailable, so the caller,
+who must subscribe again, knows that messages may be missing.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from cottage.redis.stream import Stream
 
 
 class PubSubStream(Stream):
-    """A Stream on redis-py's public PubSub, which reads only while a caller waits."""
+    """A Stream that uses redis-py's public PubSub. It reads only while a caller waits."""
 
     def __init__(self, pool: Any) -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class PubSubStream(Stream):
 
     async def _more(self, deadline: float) -> None:
         left = deadline - asyncio.get_running_loop().time()
-        for _ in range(BATCH):  # what has come already costs no waiting
+        for _ in range(BATCH):  # after the first message, take only what has already arrived
             if not await self._read(left):
                 break
             left = 0.0
 
     async def _read(self, timeout: float) -> bool:
-        """Take one message off the connection; whether there was one."""
+        """Read one message from the connection. Returns whether there was one."""
         item = await self._attempt(self._pubsub.get_message(timeout=timeout))
         if item is None or self.error is not None:
             return False
@@ -62,7 +62,7 @@ class PubSubStream(Stream):
         return True
 
     async def _attempt(self, work: Any) -> Any:
-        """Its result; None where it failed, which ends the subscription."""
+        """Await `work` and return its result; None if it failed, which ends the subscription."""
         try:
             return await work
         except (redis.RedisError, OSError) as error:
@@ -71,14 +71,14 @@ class PubSubStream(Stream):
 
 
 class ChannelSubscription:
-    """One confirmed pub/sub connection to some channels. Make one with `subscribe`."""
+    """A subscription to some channels, on a connection of its own. Make one with `subscribe`."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
     async def messages(self, timeout: float) -> list[bytes]:
-        """The payloads that have come since the last call, in order of arrival; none where none came within
-        `timeout` seconds. Raises RedisUnavailable at the end of the connection."""
+        """The payloads that have arrived since the last call, in order of arrival; an empty list if there are none
+        within `timeout` seconds. Raises RedisUnavailable when the connection has ended."""
         stream = self._stream
         if not stream.messages:
             with translated():
@@ -86,9 +86,10 @@ class ChannelSubscription:
         return stream.take()
 
     async def answers(self, timeout: float) -> bool:
-        """Whether the server answers a PING on this very connection in time.
+        """Whether the server answers a PING on this connection within `timeout` seconds.
 
-        A hung server ends no connection: only a deadline finds it. Messages that come meanwhile are kept.
+        A hung server does not close its connections, so only a deadline reveals it. Messages that arrive meanwhile
+        are kept.
         """
         before = self._stream.pongs
         with translated():

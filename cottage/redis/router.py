@@ -1,8 +1,8 @@
 """The router of a cluster client decides which commands each node is sent. It does no input or output.
 
 Each method is a generator: it yields the commands for each node, is sent what each node answered, and returns its
-result. The client with an event loop and the one without drive the same. Who serves which slot is asked at the
-beginning, and anew when a node says that a slot has moved, or does not answer.
+result. ClusterClient and BlockingClusterClient run the same generators. The slot map is read from a node at the
+beginning, and again after a node says that a slot has moved, or does not answer.
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -28,25 +28,26 @@ MOST_REDIRECTIONS = 5
 
 T = TypeVar("T")
 Answers = dict[Address, "list[Any] | RedisError"]
-"""Of each node the replies, errors among them, or what kept it from answering."""
+"""The answer of each node: its replies, errors included, or the error that kept it from answering."""
 Rounds = Generator[dict[Address, list[Command]], Answers, T]
+"""A generator of the router. Each round is one round trip to all nodes that are asked."""
 
 
 class Router:
-    """Of one client. `seeds`: some nodes of the cluster."""
+    """Routes the commands of one cluster client. `seeds`: some nodes of the cluster."""
 
     def __init__(self, seeds: Sequence[Address]) -> None:
         self._seeds = list(seeds)
         self._masters: list[Address] = []
-        """As they were known last."""
+        """The masters as they were last known."""
         self._routes: SlotMap | None = None
 
     def forget(self) -> None:
-        """Who serves what is asked anew."""
+        """Drop the slot map, so that it is read again before the next commands."""
         self._routes = None
 
     def routes(self) -> Rounds[SlotMap]:
-        """Who serves what. Raises RedisError where no node tells."""
+        """The slot map, read from a node if it is not known. Raises RedisError if no node answers."""
         errors: list[RedisError] = []
         for address in dict.fromkeys([*self._masters, *self._seeds]):
             if self._routes is not None:
@@ -63,8 +64,7 @@ class Router:
         return self._routes
 
     def replies(self, commands: Iterable[Command], *, transaction: bool = False) -> Rounds[list[Any]]:
-        """The replies in the order of the commands, errors among them. Raises RedisError where a node does not
-        answer."""
+        """The replies in the order of the commands, errors included. Raises RedisError if a node does not answer."""
         parts, sizes = split(commands)
         whole = left = units(parts, transaction=transaction)
         for _attempt in range(MOST_REDIRECTIONS):
@@ -89,7 +89,7 @@ class Router:
         return joined(replies, sizes)
 
     def pipeline(self, commands: Sequence[Command]) -> Rounds[list[Any]]:
-        """As `replies`, with SCANs, which walk through all masters. Raises the first error."""
+        """Like `replies`, but also for SCAN, which walks through all masters. Raises the first error."""
         if not any(name_of(command) == "SCAN" for command in commands):
             return raise_first((yield from self.replies(commands)))
         replies: list[Any] = []
@@ -98,14 +98,14 @@ class Router:
         return replies
 
     def scan(self, cursor: int, *rest: Any) -> Rounds[list[Any]]:
-        """The next cursor of ours, and keys."""
+        """One SCAN with a cursor over all masters: the next such cursor, and keys."""
         routes = yield from self.routes()
         address, theirs = scan_place(cursor, routes.masters)
         [[theirs, keys]] = yield from self._ask(address, ("SCAN", theirs, *rest))
         return [scan_next(cursor, int(theirs), routes.masters), keys]
 
     def load_script(self, script: str) -> Rounds[str]:
-        """Have it on every master; by which name it can be called."""
+        """Load a script on every master, and return its SHA for EVALSHA."""
         routes = yield from self.routes()
         answers = yield {address: [("SCRIPT", "LOAD", script)] for address in routes.masters}
         shas = [raise_first(self._answer(answer))[0] for answer in answers.values()]

@@ -1,7 +1,8 @@
 """Decides to which node of a cluster a command goes, and joins the replies of several nodes. Pure.
 
-A key's slot decides. What has no key goes to the node of slot 0, so that every process asks the same one what time it
-is; an MGET becomes one GET a key; SCAN walks through all masters, one after the other.
+The slot of its first key decides. Commands without a key go to the node of slot 0, so that all processes ask the same
+node for the time; an MGET becomes one GET per key; SCAN walks through all masters, one after the other. The router
+uses these functions.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,8 @@ MOST_MASTERS = 1024
 
 
 class Redirected(RedisError):
-    """The key lives on another node: `ask` for this time only, while its slot is being moved there."""
+    """The error reply of a node that does not serve the key (MOVED or ASK), with the address of the one that does.
+    `ask`: for this time only, while the slot is being moved there."""
 
     def __init__(self, address: Address, *, ask: bool) -> None:
         super().__init__("this is a node of a cluster: REDIS_URL must begin with redis+cluster://")
@@ -30,7 +32,7 @@ class Redirected(RedisError):
 
 
 def raise_first(replies: list[Any]) -> list[Any]:
-    """The replies themselves. Raises the first error among them."""
+    """Return the replies unchanged, or raise the first error among them."""
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply
@@ -43,7 +45,7 @@ def name_of(command: Command) -> str:
 
 
 def slot_of(command: Command) -> int:
-    """Of its first key; 0 where it has none."""
+    """The slot of the command's first key; 0 if it has no key."""
     name = name_of(command)
     if name in KEYLESS:
         return 0
@@ -53,10 +55,10 @@ def slot_of(command: Command) -> int:
 
 
 class SlotMap:
-    """Which master serves which slot, by CLUSTER SLOTS."""
+    """Which master serves which slot, according to CLUSTER SLOTS. The router keeps one."""
 
     def __init__(self, reply: Sequence[Sequence[Any]], asked: Address) -> None:
-        """`asked`: who gave the reply; a node that does not know its own host means that one."""
+        """`asked`: the node that gave the reply. It stands in where the reply has no host, which means that node."""
         self._ranges: list[tuple[int, int, Address]] = []
         for first, last, master, *_replicas in reply:
             host = master[0].decode() if isinstance(master[0], bytes) else master[0]
@@ -67,7 +69,7 @@ class SlotMap:
         return sorted({address for _, _, address in self._ranges})
 
     def of(self, slot: int) -> Address:
-        """The master that serves a slot. Raises RedisUnavailable if none does."""
+        """The master that serves `slot`. Raises RedisUnavailable if there is none."""
         for first, last, address in self._ranges:
             if first <= slot <= last:
                 return address
@@ -76,25 +78,25 @@ class SlotMap:
 
 @dataclass(slots=True)
 class SlotCommands:
-    """What is sent together, to one node: a command, or a slot's part of a transaction."""
+    """A unit that goes to one node: a single command, or those commands of a transaction that belong to one slot."""
 
     commands: list[Command]
     places: list[int]
-    """Of the commands, among all that were given."""
+    """The index of each command among all that the caller gave."""
     slot: int
     transaction: bool = False
     asked: Address | None = None
-    """Where it is to be asked for this once."""
+    """The node to which an ASK redirected the unit, for the next attempt only."""
     replies: list[Any] = field(default_factory=list)
-    """Of the commands, once there are any."""
+    """The replies to the commands, once they have arrived."""
 
     def flat(self) -> list[Command]:
-        """As it is sent."""
+        """The commands as they are sent, with ASKING, MULTI and EXEC where needed."""
         commands = [("MULTI",), *self.commands, ("EXEC",)] if self.transaction else self.commands
         return [("ASKING",), *commands] if self.asked else list(commands)
 
     def take(self, replies: list[Any]) -> Redirected | None:
-        """The replies to `flat`; where it must be sent instead, if anywhere."""
+        """Take the replies to `flat`. Returns the redirection if the unit must be sent to another node, else None."""
         if self.asked:
             replies = replies[1:]
         for reply in replies:
@@ -109,7 +111,7 @@ class SlotCommands:
 
 
 def units(commands: Sequence[Command], *, transaction: bool) -> list[SlotCommands]:
-    """One for each command; of a transaction one for each slot, since Redis takes no other."""
+    """One unit for each command; for a transaction one for each slot, since Redis allows no other."""
     if not transaction:
         return [SlotCommands([command], [place], slot_of(command)) for place, command in enumerate(commands)]
     by_slot: dict[int, SlotCommands] = {}
@@ -122,7 +124,7 @@ def units(commands: Sequence[Command], *, transaction: bool) -> list[SlotCommand
 
 
 def by_node(left: Iterable[SlotCommands], routes: SlotMap) -> dict[Address, list[SlotCommands]]:
-    """Which units go to which node. Raises RedisUnavailable if no node serves a slot."""
+    """The units for each node. Raises RedisUnavailable if no node serves a slot."""
     found: dict[Address, list[SlotCommands]] = {}
     for unit in left:
         found.setdefault(unit.asked or routes.of(unit.slot), []).append(unit)
@@ -130,8 +132,8 @@ def by_node(left: Iterable[SlotCommands], routes: SlotMap) -> dict[Address, list
 
 
 def settle(sent: Sequence[SlotCommands], replies: Sequence[Any]) -> tuple[list[SlotCommands], bool]:
-    """Give the units of one node their replies, which came in one row; those that must be sent elsewhere, and whether
-    a slot has moved for good."""
+    """Divide the replies of one node among the units sent to it. Returns the units that must be sent to another node,
+    and whether a slot has moved for good."""
     again: list[SlotCommands] = []
     moved, start = False, 0
     for unit in sent:
@@ -146,7 +148,8 @@ def settle(sent: Sequence[SlotCommands], replies: Sequence[Any]) -> tuple[list[S
 
 
 def split(commands: Iterable[Command]) -> tuple[list[Command], list[int | None]]:
-    """The commands with each MGET as GETs, and how many each of the given ones became; None is itself."""
+    """The commands with each MGET replaced by GETs; and for each given command the number of its GETs, or None if it
+    was kept."""
     parts: list[Command] = []
     sizes: list[int | None] = []
     for command in commands:
@@ -160,7 +163,7 @@ def split(commands: Iterable[Command]) -> tuple[list[Command], list[int | None]]
 
 
 def joined(replies: Sequence[Any], sizes: Iterable[int | None]) -> list[Any]:
-    """The replies to the commands as they were given."""
+    """The replies to the given commands: the reverse of `split`."""
     left = iter(replies)
     whole: list[Any] = []
     for size in sizes:
@@ -169,19 +172,19 @@ def joined(replies: Sequence[Any], sizes: Iterable[int | None]) -> list[Any]:
             continue
         values = [next(left) for _ in range(size)]
         errors = [value for value in values if isinstance(value, RedisError)]
-        # To MGET a key of another type is none; any other error is one of the whole.
+        # For MGET a key of another type has no value; any other error fails the whole command.
         fault = next((error for error in errors if not str(error).startswith("WRONGTYPE")), None)
         whole.append(fault or [None if isinstance(value, RedisError) else value for value in values])
     return whole
 
 
 def scan_place(cursor: int, masters: Sequence[Address]) -> tuple[Address, int]:
-    """Which master a cursor of ours speaks of, and its own cursor there."""
+    """The master that a cursor over all masters points to, and the cursor on that master."""
     return masters[min(cursor % MOST_MASTERS, len(masters) - 1)], cursor // MOST_MASTERS
 
 
 def scan_next(cursor: int, theirs: int, masters: Sequence[Address]) -> int:
-    """Our cursor after a master's answer; 0 once all have been walked through."""
+    """The cursor over all masters after a master answered with `theirs`; 0 when all have been walked through."""
     index = cursor % MOST_MASTERS
     if theirs:
         return theirs * MOST_MASTERS + index

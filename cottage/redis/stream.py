@@ -1,6 +1,6 @@
-"""What is done on one connection to Redis, whichever face of redis-py it is done by: commands, or listening.
+"""The common interface of both implementations of bulk commands and of subscriptions, each on one connection.
 
-`client.py` and `pubsub.py` do it by the public face, `fast_path.py` below it.
+`client.py` and `pubsub.py` implement it with redis-py's public API, `fast_path.py` below that API.
 """
 
 import asyncio
@@ -11,20 +11,21 @@ from typing import Any
 from cottage.redis.slots import Command
 
 Exchange = Callable[[Sequence[Command]], Awaitable[list[Any]]]
-"""The replies to some commands, errors among them."""
+"""Sends some commands and returns their replies, in which errors are elements. `Client.bulk` uses one."""
 
 
 class Stream(ABC):
-    """One subscriber's connection. Its errors are the library's."""
+    """The connection of one subscription, which ChannelSubscription reads from. It raises redis-py's exceptions."""
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
-        """That have come and were not taken."""
+        """The payloads that have arrived and were not taken yet."""
         self.confirmed = 0
-        """Channels."""
+        """How many channels the server has confirmed."""
         self.pongs = 0
+        """How often the server has answered a PING."""
         self.error: Exception | None = None
-        """What has ended the connection."""
+        """What has ended the connection; None while it lasts."""
 
     @abstractmethod
     async def subscribe(self, *channels: str) -> None: ...
@@ -37,11 +38,11 @@ class Stream(ABC):
 
     @abstractmethod
     async def _more(self, deadline: float) -> None:
-        """Wait until something has come, until the deadline by the loop's clock at most."""
+        """Wait until something has arrived, but not past `deadline`, which is a time of the event loop's clock."""
 
     async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait for a condition on what has come, at most `timeout` seconds; whether it holds. Raises what has ended
-        the connection where nothing more can make it true."""
+        """Wait at most `timeout` seconds for a condition on what has arrived, and return whether it holds. If the
+        connection has ended and the condition does not hold, raises the error that has ended it."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         while not condition():
@@ -53,12 +54,13 @@ class Stream(ABC):
         return True
 
     def take(self) -> list[bytes]:
+        """Return the payloads that have arrived, and forget them."""
         messages, self.messages = self.messages, []
         return messages
 
     def fail(self, error: Exception) -> None:
-        """Take note of an error, which ends the connection."""
-        if str(error).startswith("MISCONF"):  # so a server whose disk is full answers even a PING: it hears
+        """Take note of an error reply or of a lost connection; either ends the subscription."""
+        if str(error).startswith("MISCONF"):  # a server whose disk is full answers a PING like this: it is there
             self.pongs += 1
-        else:  # such as one that forbids the channel
+        else:  # such as NOPERM, which forbids the channel
             self.error = self.error or error

@@ -2,9 +2,9 @@
 
 from prometheus_client import Counter
 
-LINKS = Counter("cottage_broadcaster_links_total", "Links to the bridge whose snapshot was complete.")
+LINKS = Counter("cottage_broadcaster_links_total", "Links to the bridge that have received a complete snapshot.")
 DROPPED = Counter(
     "cottage_broadcaster_messages_dropped_total",
-    "Messages of the link that cannot be trusted, by reason.",
+    "Invalid messages of the link that were dropped, by reason.",
     ["reason"],
 )

@@ -4,19 +4,21 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
-TICKS = Counter("cottage_feynman_ticks_total", "Ticks begun.")
-TICKS_SKIPPED = Counter("cottage_feynman_ticks_skipped_total", "Ticks left out because their time had passed.")
-TICKS_LATE = Counter("cottage_feynman_ticks_late_total", "Ticks begun late, or after some that were left out.")
-TICKS_FAILED = Counter("cottage_feynman_ticks_failed_total", "Ticks that ended in an error of Redis.")
+TICKS = Counter("cottage_feynman_ticks_total", "Ticks started.")
+TICKS_SKIPPED = Counter("cottage_feynman_ticks_skipped_total", "Ticks skipped because the time for them had passed.")
+TICKS_LATE = Counter("cottage_feynman_ticks_late_total", "Ticks that started late, or after skipped ticks.")
+TICKS_FAILED = Counter("cottage_feynman_ticks_failed_total", "Ticks that failed because of a Redis error.")
 TICK_SECONDS = Histogram(
-    "cottage_feynman_tick_duration_seconds", "Time from the begin of a tick to its last write.", buckets=_BUCKETS
+    "cottage_feynman_tick_duration_seconds", "Time from the start of a tick to its last write.", buckets=_BUCKETS
 )
 TICK_LATENESS = Histogram(
-    "cottage_feynman_tick_lateness_seconds", "Time from when a tick was due to its begin.", buckets=_BUCKETS
+    "cottage_feynman_tick_lateness_seconds", "Time by which a tick started late.", buckets=_BUCKETS
 )
 SAMPLES = Counter("cottage_feynman_samples_total", "Samples taken into the windows.")
 REFUSED = Counter(
-    "cottage_feynman_snapshots_dropped_total", "Snapshots that cannot be trusted, by the field at fault.", ["reason"]
+    "cottage_feynman_snapshots_dropped_total",
+    "Invalid snapshots that were dropped, by the field at fault.",
+    ["reason"],
 )
 WRITTEN = Counter("cottage_feynman_states_written_total", "States written to Redis.")
 PUBLISHED = Counter("cottage_feynman_updates_published_total", "Updates published on the channel.")
@@ -24,7 +26,7 @@ SYMBOLS = Gauge("cottage_feynman_symbols", "Symbols known.")
 EPOCH = Gauge("cottage_feynman_lease_epoch", "Epoch of the lease that this process holds; 0 while it is standby.")
 LEASE_EVENTS = {
     "taken": Counter("cottage_feynman_leases_acquired_total", "Leases acquired."),
-    "lost": Counter("cottage_feynman_leases_lost_total", "Leases found lost when writing."),
+    "lost": Counter("cottage_feynman_leases_lost_total", "Leases that were found to be lost when writing."),
     "not_replicated": Counter(
         "cottage_feynman_leases_unreplicated_total", "Leases that no replica acknowledged in time."
     ),
@@ -34,14 +36,14 @@ CHECKPOINTS = Counter("cottage_feynman_checkpoints_saved_total", "Checkpoints sa
 CHECKPOINT_FAILURES = Counter("cottage_feynman_checkpoints_failed_total", "Checkpoints that could not be saved.")
 CHECKPOINTS_REFUSED = Counter("cottage_feynman_checkpoints_refused_total", "Checkpoints that could not be loaded.")
 CHECKPOINT_SECONDS = Histogram(
-    "cottage_feynman_checkpoint_duration_seconds", "Time from the begin of a checkpoint to its end."
+    "cottage_feynman_checkpoint_duration_seconds", "Time from the start of a checkpoint to its end."
 )
-CHECKPOINT_TIME = Gauge("cottage_feynman_last_checkpoint_timestamp_seconds", "When the last checkpoint was saved.")
-RESTORED = Counter("cottage_feynman_symbols_restored_total", "Symbols whose window a checkpoint brought back.")
+CHECKPOINT_TIME = Gauge("cottage_feynman_last_checkpoint_timestamp_seconds", "Time of the last saved checkpoint.")
+RESTORED = Counter("cottage_feynman_symbols_restored_total", "Symbols whose window was restored from a checkpoint.")
 REDIS_ERRORS = Counter("cottage_feynman_redis_errors_total", "Commands that failed, by kind of error.", ["kind"])
 REDIS_MEMORY = Gauge("cottage_feynman_redis_memory_bytes", "Memory that Redis uses.")
-REDIS_MEMORY_LIMIT = Gauge("cottage_feynman_redis_memory_limit_bytes", "The maxmemory of Redis; 0 is none.")
+REDIS_MEMORY_LIMIT = Gauge("cottage_feynman_redis_memory_limit_bytes", "The maxmemory of Redis; 0 means no limit.")
 REDIS_EVICTED = Counter("cottage_feynman_redis_evicted_keys_total", "Keys that Redis evicted while feynman watched.")
 REDIS_UNWRITTEN = Gauge(
-    "cottage_feynman_redis_unwritten_files", "Files of its persistence that Redis could not write when it last tried."
+    "cottage_feynman_redis_unwritten_files", "Persistence files that Redis could not write at its last attempt."
 )

@@ -2,11 +2,11 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-SNAPSHOTS_WRITTEN = Counter("cottage_market_snapshots_written_total", "Snapshots that Redis has taken.")
+SNAPSHOTS_WRITTEN = Counter("cottage_market_snapshots_written_total", "Snapshots written to Redis.")
 SNAPSHOTS_REPLACED = Counter(
     "cottage_market_snapshots_conflated_total", "Snapshots replaced by a newer one before they could be written."
 )
-SNAPSHOTS_WAITING = Gauge("cottage_market_backlog_snapshots", "Snapshots not yet written, one a symbol at most.")
+SNAPSHOTS_WAITING = Gauge("cottage_market_backlog_snapshots", "Snapshots that wait to be written.")
 REDIS_ERRORS = Counter("cottage_market_redis_errors_total", "Writes that failed, by kind of error.", ["kind"])
 WRITE_SECONDS = Histogram(
     "cottage_market_write_duration_seconds",
@@ -14,9 +14,9 @@ WRITE_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
 TICKS_SKIPPED = Counter(
-    "cottage_market_ticks_skipped_total", "Simulated steps left out because their time had passed."
+    "cottage_market_ticks_skipped_total", "Simulated steps skipped because the time for them had passed."
 )
-ROWS_READ = Counter("cottage_market_rows_read_total", "Rows read from the recording, header and blank lines aside.")
+ROWS_READ = Counter("cottage_market_rows_read_total", "Rows read from the recording, without header and blank lines.")
 ROWS_DROPPED = Counter(
-    "cottage_market_rows_dropped_total", "Rows of the recording that cannot be trusted, by reason.", ["reason"]
+    "cottage_market_rows_dropped_total", "Invalid rows of the recording that were skipped, by reason.", ["reason"]
 )

@@ -18,7 +18,7 @@ REQUEST_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
 BAD_SNAPSHOTS = Counter(
-    "cottage_physics_snapshots_dropped_total", "Snapshots that cannot be trusted, by reason.", ["reason"]
+    "cottage_physics_snapshots_dropped_total", "Invalid snapshots found in Redis, by reason.", ["reason"]
 )
 
 
@@ -31,22 +31,22 @@ class ReaderCollector(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         counts = self.counts
         reads = CounterMetricFamily(
-            "cottage_physics_reads", "States asked for, by where the answer came from.", labels=["outcome"]
+            "cottage_physics_reads", "States requested, by where the answer came from.", labels=["outcome"]
         )
         for outcome in ("redis", "remembered", "fallback", "absent"):
             reads.add_metric([outcome], counts.reads[outcome])
         yield reads
         yield CounterMetricFamily(
-            "cottage_physics_reads_refused", "States refused under a max_age: too old, or none.", counts.refused
+            "cottage_physics_reads_refused", "States refused: older than max_age, or missing.", counts.refused
         )
         bad = CounterMetricFamily(
-            "cottage_physics_states_dropped", "Stored states that cannot be trusted, by reason.", labels=["reason"]
+            "cottage_physics_states_dropped", "Invalid states found in Redis, by reason.", labels=["reason"]
         )
         for reason, number in counts.bad_states.items():
             bad.add_metric([reason], number)
         yield bad
         yield CounterMetricFamily(
-            "cottage_physics_redis_lost", "Times that Redis stopped answering.", counts.redis_lost
+            "cottage_physics_redis_lost", "Number of times that Redis stopped answering.", counts.redis_lost
         )
 
 
