@@ -1,5 +1,6 @@
 """The wheel in an empty environment, used as a stranger would: beside folders of the same names as ours."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,23 @@ async def test_the_programs_of_the_documents_run(bare: Environment, home: Path, 
         assert here != program, f"it speaks to nobody of ours:\n{program}"
         printed = await bare.run(here, home, until="SPY" if any(word in program for word in ENDLESS) else None)
         assert printed
+
+
+def test_the_command_is_there(bare: Environment, home: Path, running: Suite) -> None:
+    """It states and probes with what the library requires, and names the extra for the rest."""
+
+    def cottage_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [str(bare.python.with_name("cottage")), *arguments]
+        return subprocess.run(command, cwd=home, env={}, capture_output=True, text=True, timeout=60)
+
+    assert cottage_command("--version").stdout.split()[-1] == cottage.__version__
+    state = cottage_command("state", "SPY", "--redis-url", running.redis_url)
+    assert json.loads(state.stdout)["symbol"] == "SPY", state.stderr
+    probe = cottage_command("probe", "--url", running.ws_url)
+    assert (probe.returncode, probe.stderr) == (0, "")
+    watch = cottage_command("watch", "--once", "--url", running.ws_url)
+    assert watch.returncode == 2
+    assert "pip install 'curiosity-cottage[terminal]'" in watch.stderr
 
 
 def test_a_type_checker_believes_them(bare: Environment, home: Path) -> None:
