@@ -1,4 +1,4 @@
-// The page: a connection, the table of what it brings, and above it whether that can be trusted.
+// The page: it connects to the broadcaster, shows the states in a table, and says above it whether they can be trusted.
 
 import { setText } from "./cells.js";
 import { Cottage, SILENT_AFTER } from "./cottage.js";
@@ -6,7 +6,7 @@ import { CAUSES, Table, WAIT, duration } from "./table.js";
 
 /** @typedef {import("./cottage.js").Cause | "server_down"} Cause */
 
-const NAMES_LISTED = 12; // in a notice
+const NAMES_LISTED = 12; // the most symbols that a notice names
 const REGIMES = ["Gaussian", "Lévy Stable", "Critical", WAIT];
 
 /** @type {Partial<Record<Cause, string>>} */
@@ -16,7 +16,7 @@ const PROBLEMS = {
   writer_down: "The writer is down: Feynman has stopped writing states.",
 };
 
-/** @param {string} id Of an element of index.html. */
+/** @param {string} id The id of an element of index.html. */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 
@@ -33,7 +33,7 @@ filter.addEventListener("input", () => {
   table.filter(filter.value);
   onChange();
 });
-setInterval(wake, 500); // ages grow though nothing comes
+setInterval(wake, 500); // ages grow although no message arrives
 
 /** @param {import("./cottage.js").StateEvent} event */
 function onState({ state, before }) {
@@ -62,7 +62,8 @@ function draw() {
 }
 
 /**
- * What is wrong, in words, nearest hop first, and for how many milliseconds; null where that is not known.
+ * The present problem in words, that of the nearest hop first, and the milliseconds since that hop was last heard; null
+ * if these are not known. The words are empty if there is no problem.
  * @returns {[words: string, age: number | null]}
  */
 function problem() {
@@ -124,7 +125,7 @@ function showSummary() {
 
 /**
  * @param {string} id
- * @param {string[]} symbols It is shown while there are any.
+ * @param {string[]} symbols The symbols that it is about. Without any, the notice is hidden.
  */
 function showNotice(id, symbols) {
   byId(id).hidden = symbols.length === 0;

@@ -1,9 +1,9 @@
-// Parts of a cell. Whatever text comes from outside goes in as text, never as markup.
+// The parts of a table cell: numbers and bars. Text from outside is always set as text, never as markup.
 
-const MOMENTUM_SPAN = 3; // where a momentum's bar is full; the number beside it is exact
+const MOMENTUM_SPAN = 3; // the momentum at which its bar is full; the number beside the bar is exact
 
 /**
- * A new element, put at the end of its parent where that is given.
+ * Makes an element, and appends it to `parent` if that is given.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {string} className
@@ -17,6 +17,7 @@ export function element(tag, className = "", parent = null) {
 }
 
 /**
+ * Sets the text of a node if it differs, since even setting the same text costs layout.
  * @param {Element} node
  * @param {string} text
  */
@@ -25,7 +26,7 @@ export function setText(node, text) {
 }
 
 /**
- * A function that shows a number, or a dash for null.
+ * Makes an element for a number, and returns a function that shows a number in it, or a dash for null.
  * @param {Element} parent
  * @param {(value: number) => string} format
  * @returns {(value: number | null) => void}
@@ -36,7 +37,8 @@ export function quantity(parent, format) {
 }
 
 /**
- * A function that sets a bar from 0 to 1. Bars repeat what a number says, so they are not read out.
+ * Makes a bar, and returns a function that sets its length from 0 to 1. Screen readers skip bars, since a number beside
+ * each says the same.
  * @param {Element} parent
  * @param {string} className
  * @returns {(level: number) => void}
@@ -47,7 +49,7 @@ export function bar(parent, className) {
 }
 
 /**
- * A function that sets a bar that grows to the left or right of its middle.
+ * Makes a bar that grows to the left or right of its middle, and returns a function that sets it.
  * @param {Element} parent
  * @param {string} className
  * @returns {(level: number) => void}
@@ -69,7 +71,7 @@ function emptyBar(parent, className) {
 
 /**
  * @param {HTMLElement} fill
- * @param {number} scale From -1 to 1.
+ * @param {number} scale The length of the bar, from -1 to 1.
  */
 function setScale(fill, scale) {
   const transform = `scaleX(${scale.toFixed(3)})`;

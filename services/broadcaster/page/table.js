@@ -1,11 +1,11 @@
-// The table of states: one row a symbol, changed in place, at most once a frame. Only rows on screen exist: a browser
-// lays out and paints a table as a whole, and thousands of rows would take all of its time.
+// The table of states: one row per symbol, updated in place at most once per frame. Only the rows on screen exist as
+// elements: a browser lays out and paints a table as a whole, and thousands of rows would take all of its time.
 
 import { bar, element, quantity, setText, signedBar } from "./cells.js";
 
 export const WAIT = "WAIT";
-const WAIT_RETURNS = 64; // non-zero returns that a tail index needs
-const AROUND = 8; // rows above and below what is seen, for a scroll that is faster than a frame
+const WAIT_RETURNS = 64; // the tail index needs so many returns that are not zero
+const AROUND = 8; // extra rows above and below the visible ones, for scrolling faster than one frame
 
 /**
  * @typedef {import("./cottage.js").State} State
@@ -13,7 +13,7 @@ const AROUND = 8; // rows above and below what is seen, for a scroll that is fas
  * @typedef {import("./cottage.js").Cause | "server_down"} Cause
  */
 
-// In the order of the table's head.
+// In the order of the columns in index.html.
 const PILLARS = /** @type {const} */ (["mass", "momentum", "friction", "entropy", "nash"]);
 
 /** @type {Record<string, string>} */
@@ -24,9 +24,10 @@ const TAILS = {
   [WAIT]: "not measured yet",
 };
 
+/** One row of the table, which shows the state of one symbol. */
 class Row {
   #cells;
-  /** @type {State | undefined} The one that is shown. */
+  /** @type {State | undefined} The state that the row shows. */
   #state;
 
   /** @param {string} symbol */
@@ -42,7 +43,7 @@ class Row {
   #build() {
     /** @param {string} name */
     const cell = (name) => element("td", name, this.element);
-    // Columns in the order of the table's head.
+    // The cells are made in the order of the columns in index.html.
     const price = quantity(cell("price"), priceText);
     const age = cell("age");
     const regime = cell("regime");
@@ -79,7 +80,7 @@ class Row {
 
   /**
    * @param {State} state
-   * @param {number | null} age In milliseconds.
+   * @param {number | null} age The age of the sample in milliseconds; null if it is not known.
    * @param {Freshness} freshness
    * @param {Cause | null} cause
    */
@@ -115,7 +116,7 @@ class Row {
   }
 }
 
-const ROW_HEIGHT = 38.5; // px, until there is a row to measure
+const ROW_HEIGHT = 38.5; // in px, used until there is a row to measure
 
 const LABELS = { live: "", stale: "stale", expired: "expired", undated: "no time" };
 
@@ -139,7 +140,7 @@ const WHOLE = new Intl.NumberFormat("en");
 /** @param {number} value */
 const hundredths = (value) => value.toFixed(2);
 /** @param {number} value */
-const signedHundredths = (value) => SIGNED.format(value).replace("-", "\u2212"); // a minus as wide as the plus
+const signedHundredths = (value) => SIGNED.format(value).replace("-", "\u2212"); // U+2212 is as wide as the plus sign
 
 /** @param {number} price */
 function priceText(price) {
@@ -155,24 +156,25 @@ export function duration(milliseconds) {
   return `${Math.floor(seconds / 86400)} d`;
 }
 
+/** The table of the states of a connection. app.js makes it, and calls `draw` at most once per frame. */
 export class Table {
   #connection;
   #table;
   #scroller;
-  #before; // spacers for the rows that do not exist
+  #before; // these two spacers are as high as the rows that do not exist
   #after;
-  /** @type {Map<string, Row>} Those that do, by symbol. */
+  /** @type {Map<string, Row>} The rows that exist, by symbol. */
   #rows = new Map();
-  /** @type {string[]} What the filter lets through, sorted. */
+  /** @type {string[]} The symbols that match the filter, sorted. */
   #symbols = [];
-  #outdated = false; // they are no longer
+  #outdated = false; // whether #symbols must be computed again
   #filter = "";
 
   /**
-   * @param {import("./cottage.js").Cottage} connection Its states are shown.
+   * @param {import("./cottage.js").Cottage} connection The client whose states are shown.
    * @param {HTMLTableElement} table
    * @param {HTMLElement} scroller
-   * @param {() => void} wake Is called when a scroll asks for other rows.
+   * @param {() => void} wake Called when scrolling or resizing makes other rows visible.
    */
   constructor(connection, table, scroller, wake) {
     this.#connection = connection;
@@ -184,17 +186,17 @@ export class Table {
     new ResizeObserver(wake).observe(scroller);
   }
 
-  /** How many symbols the filter lets through. */
+  /** The number of symbols that match the filter. */
   get matching() {
     return this.#symbols.length;
   }
 
-  /** Symbols have come or gone. */
+  /** To be called when symbols were added or removed. */
   outdated() {
     this.#outdated = true;
   }
 
-  /** @param {string} text Only symbols that contain it are shown. */
+  /** @param {string} text Only symbols that contain this text are shown. */
   filter(text) {
     this.#filter = text.trim().toUpperCase();
     this.#outdated = true;
@@ -216,7 +218,7 @@ export class Table {
     }
   }
 
-  /** Make the rows that are on screen, and no others. */
+  /** Make elements for the rows on screen, and remove all others. */
   #window() {
     const height = this.#rowHeight();
     const head = this.#table.tHead?.offsetHeight ?? 0;
@@ -247,7 +249,7 @@ export class Table {
     this.#after.style.height = `${(this.#symbols.length - first - wanted.length) * height}px`;
   }
 
-  /** Every row is as high as any other: style.css sees to that. */
+  /** The height of a row in px. All rows are equally high, by style.css. */
   #rowHeight() {
     const [row] = this.#rows.values();
     return row?.element.getBoundingClientRect().height || ROW_HEIGHT;
