@@ -68,7 +68,7 @@ class ServiceSettings(BaseSettings):
     def load_with_switches(
         cls, service: str, purpose: str, switches: Mapping[str, str], arguments: Sequence[str] | None = None
     ) -> tuple[Self, frozenset[str]]:
-        """As `load`; also returns which `switches` were given: flags without a value, here with their help texts.
+        """Like `load`; also returns which `switches` were given: flags without a value, here with their help texts.
 
         They ask for something else than running the service, so the environment does not set them.
         """

@@ -23,7 +23,7 @@ class Backoff:
         self._ceiling = first
 
     def next(self, error: BaseException | None = None) -> float:
-        """Seconds to wait now; the ceiling doubles with every call. After a refusal it is REFUSED_SECONDS."""
+        """The seconds to wait now; their upper limit doubles with every call. After a refusal: REFUSED_SECONDS."""
         if isinstance(error, RedisRefused):
             return REFUSED_SECONDS
         wait = self._jitter.uniform(0, self._ceiling)
@@ -31,7 +31,7 @@ class Backoff:
         return wait
 
     def after(self, lived: float, error: BaseException | None = None) -> float:
-        """As `next`, once what was tried has ended; it starts anew where that had lived for LASTING_SECONDS."""
+        """The seconds to wait after a connection that lasted `lived` seconds; short again after LASTING_SECONDS."""
         if lived >= LASTING_SECONDS:
             self.reset()
         return self.next(error)

@@ -98,7 +98,7 @@ def from_iso(text: object) -> float:
 class Tick:
     number: int
     lateness: float
-    """Seconds that it began after its time on the grid."""
+    """By how many seconds it began after its due time."""
     skipped: int
     """Ticks before it that were left out, because their time had passed."""
 

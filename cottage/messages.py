@@ -18,7 +18,7 @@ from cottage.version import Version, check_epoch
 
 MAX_BYTES = 64 * 1024
 MAX_OPENED = 128
-"""How deep a PHYSICS_UPDATE may be nested: it goes into SNAPSHOTs, and the depth of JSON parsers is limited."""
+"""The deepest nesting of a PHYSICS_UPDATE: it is put into SNAPSHOTs, and JSON parsers have a limit."""
 _NUMBERS = ("alpha", *PILLARS, "price", "samples", "nonzero")
 
 
@@ -29,7 +29,7 @@ class PhysicsUpdate:
     symbol: str
     version: Version | None
     timestamp: float | None
-    """Of the newest sample, in seconds since 1970."""
+    """The time of the newest sample in seconds since 1970; None if the message does not tell it."""
     regime: str
     alpha: float
     """The tail index."""
@@ -43,9 +43,9 @@ class Heartbeat:
     """A HEARTBEAT on the channel `state_update`: this writer is alive and holds the lease of its shard."""
 
     version: Version
-    """Of its last tick."""
+    """The version of the writer's last tick."""
     timestamp: float
-    """Seconds since 1970."""
+    """The time of sending, in seconds since 1970."""
     shard: str
     """`i/n`: it computes the i-th of n parts of the symbols, counted from 0."""
     symbols: int
@@ -69,9 +69,9 @@ class TradeSignal:
     """ISO 8601 text in UTC."""
     signal_id: str
     side: str
-    """As the strategy writes it, such as BUY."""
+    """The side in the strategy's own words, such as BUY."""
     confidence: float
-    """As the strategy means it; any finite number."""
+    """Any finite number; the strategy defines its meaning."""
     strategy: str
 
     def to_bytes(self) -> bytes:

@@ -30,15 +30,15 @@ class MarketSnapshot:
 
     symbol: str
     price: float
-    """Of the last trade, above 0; in the market's currency, as the five quotes below."""
+    """The price of the last trade, above 0. All prices are in the market's currency."""
     timestamp: float
-    """Seconds since 1970, with a fraction."""
+    """The time in seconds since 1970, with a fraction."""
     volume: float = 0.0
     """Shares, contracts or coins, cumulative over the session."""
     trades: float = 0.0
     """Number of trades, cumulative over the session."""
     source: str = UNKNOWN_SOURCE
-    """`simulate`, `replay`, `live`, or a feed's own word."""
+    """The feed: `simulate`, `replay`, `live`, or a feed's own name."""
     bid: float | None = None
     ask: float | None = None
     open: float | None = None
@@ -93,7 +93,7 @@ def latest(now: float) -> float:
 
 
 def parse_source(word: str | bytes | None) -> str:
-    """Who a snapshot is from. Raises InvalidMessage("source")."""
+    """Parse the source of a snapshot, the name of its feed. Raises InvalidMessage("source")."""
     if word is None:
         return UNKNOWN_SOURCE
     try:

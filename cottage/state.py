@@ -52,15 +52,15 @@ class PhysicsState:
     alpha_coefficient: float
     """0.5 to 10: the tail index of the returns (Hill's estimate); the smaller, the more extreme moves."""
     price: float | None = None
-    """Of the newest sample, in the market's currency."""
+    """The price of the newest sample, in the market's currency."""
     samples: int | None = None
     """Number of samples in the window."""
     nonzero: int | None = None
     """Number of returns in it that are not zero."""
     source: str | None = None
-    """Who the samples are from: `simulate`, `replay`, `live` or a feed's own word; `fallback` for what stands in."""
+    """The feed of the samples: `simulate`, `replay`, `live` or a feed's own name; `fallback` for a fallback."""
     timestamp: str | None = None
-    """Of the newest sample, ISO 8601 text in UTC."""
+    """The time of the newest sample, ISO 8601 text in UTC."""
     version: Version | None = None
 
     def at(self, version: Version) -> "PhysicsState":

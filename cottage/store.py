@@ -76,7 +76,7 @@ class PhysicsStates(_Structure):
         return None if payload is None else PhysicsState.from_bytes(payload)
 
     async def many(self, symbols: Iterable[str], on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:
-        """Those of these states that Redis has, by symbol, read in round trips of 500."""
+        """The states of these symbols, as far as Redis has them, read in round trips of 500."""
         return await self._values(keys.physics_state, list(symbols), PhysicsState.from_bytes, on_bad)
 
     async def all(self, on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:

@@ -65,7 +65,7 @@ class Rejected:
 
     why: str
     retry_after: int
-    """Whole seconds."""
+    """The whole seconds to wait before the next try."""
 
 
 class Admission:

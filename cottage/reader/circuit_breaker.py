@@ -29,7 +29,7 @@ class CircuitBreaker:
 
     @property
     def silent(self) -> float:
-        """Seconds since Redis answered last; infinite if it never did."""
+        """The seconds since the last answer of Redis; infinite if it never answered."""
         return math.inf if self._answered_at is None else self._monotonic() - self._answered_at
 
     def allows_query(self) -> bool:
@@ -43,7 +43,7 @@ class CircuitBreaker:
         self.error = None
 
     def failed(self, error: RedisError) -> bool:
-        """Whether that is news."""
+        """Take note of a failed query. Returns whether the outage, or its kind, is new."""
         news = type(error) is not type(self.error)
         self._outage.failed(error, "reading")
         self.error = error

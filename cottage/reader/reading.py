@@ -12,7 +12,7 @@ from cottage.state import FAIL_SAFE, STORED, PhysicsState
 Origin = Literal["redis", "remembered", "fallback"]
 
 COLUMNS = (*STORED, "epoch", "seq", "status", "cause", "age", "origin")
-"""Of a table of readings."""
+"""The columns of the table that `to_pandas` makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Readings:
     """The states of many symbols as a reader returns them."""
 
     states: Mapping[str, Reading]
-    """By symbol."""
+    """The reading of each symbol."""
     missing: tuple[str, ...]
-    """Asked for, and Redis says that it has no such state."""
+    """The requested symbols of which Redis has no state."""
     complete: bool
     """False while Redis does not answer: these states are remembered ones or fallbacks."""
 
@@ -68,5 +68,5 @@ class Readings:
 
 
 def fallback_reading(broken: Cause | None, state: PhysicsState = FAIL_SAFE) -> Reading:
-    """A reading that is none, marked as such."""
+    """The reading of a fallback instead of a state, marked as such."""
     return Reading(replace(state, source="fallback"), absent(broken), "fallback")

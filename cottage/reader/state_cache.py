@@ -14,8 +14,9 @@ class CachedState:
 
     state: PhysicsState
     age_then: float | None
-    """Seconds by Redis's clock; None where the state does not tell its time."""
+    """Its age in seconds by Redis's clock; None if the state does not tell its time."""
     then: float
+    """That moment."""
 
     def age(self, monotonic: float) -> float | None:
         return None if self.age_then is None else self.age_then + max(0.0, monotonic - self.then)

@@ -28,7 +28,7 @@ _BlockingSentinel: Any = redis.sentinel.Sentinel
 Kind = type[Client] | type[BlockingClient]
 C = TypeVar("C", Client, BlockingClient)
 Asked = BlockingClient | BlockingClusterClient
-"""What a reader without an event loop has, by the topology. Commands go to it in pipelines."""
+"""The client of a reader without an event loop, which depends on the topology. It is used through pipelines only."""
 
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
 
@@ -40,12 +40,12 @@ def connect(
     retries: int = 0,
     on_connect: Callable[[], None] | None = None,
 ) -> Client:
-    """A client for `url`; it connects with its first command.
+    """Make a client for `url`; it connects with its first command.
 
     timeout: seconds that one command may take. retries: how often a failed command is sent again; only
     for a client whose commands may run twice, since a lost reply does not mean a lost command. Not for pipelines.
-    on_connect: called after every new connection, but for those to nodes of a cluster, which are made as keys
-    need them. Raises SettingsError for a URL that is none.
+    on_connect: called after every new connection, except those to nodes of a cluster, which are made as keys
+    need them. Raises SettingsError for an invalid URL.
     """
     behind = topology(url)
     options = _options(Client, url, timeout, behind)
@@ -67,7 +67,7 @@ def connect(
 
 
 def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int = 0) -> BlockingClient:
-    """As `connect`, for code without an event loop; its methods are redis-py's. SettingsError for a cluster."""
+    """Make a client for code without an event loop, with redis-py's methods. Raises SettingsError for a cluster."""
     behind = topology(url)
     options = _options(BlockingClient, url, timeout, behind)
     if behind.kind == "cluster":
@@ -78,7 +78,7 @@ def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int
 
 
 def connect_asking(url: str, *, timeout: float = COMMAND_SECONDS) -> Asked:
-    """A client for questions that come in pipelines, without an event loop, of any topology."""
+    """Make a client without an event loop, for any topology, that is used through pipelines only."""
     behind = topology(url)
     if behind.kind != "cluster":
         return connect_blocking(url, timeout=timeout)
@@ -89,14 +89,14 @@ def connect_asking(url: str, *, timeout: float = COMMAND_SECONDS) -> Asked:
 def _of_master(
     kind: type[C], sentinels: Any, url: str, timeout: float, behind: Topology, options: dict[str, Any]
 ) -> tuple[C, Any]:
-    """A client of one server, or of the master that some sentinels know; and the client of these, if any."""
+    """A client of a single server, or of the master behind sentinels; then also the client of the sentinels."""
     if behind.kind == "sentinel":
         of_sentinels = {**_usual(kind, min(SENTINEL_SECONDS, timeout)), **behind.sentinel_options}
         sentinel = sentinels(behind.addresses, sentinel_kwargs=of_sentinels)
         return sentinel.master_for(behind.master, redis_class=kind, **options), sentinel
     try:
         client = kind.from_url(url, **options)
-        # TypeError for an unknown word in the URL's query, which the first command would raise otherwise.
+        # Raises TypeError for an unknown option in the URL's query, which otherwise only the first command would.
         client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)  # it is not connected
     except (TypeError, ValueError) as error:
         raise SettingsError(f"REDIS_URL: {error}") from error
@@ -104,11 +104,11 @@ def _of_master(
 
 
 def _usual(client: Kind, timeout: float) -> dict[str, Any]:
-    """Of every TCP connection."""
+    """The options of every TCP connection."""
     return {
         "socket_connect_timeout": min(CONNECT_SECONDS, timeout),
         "socket_timeout": timeout,
-        "socket_keepalive": True,  # a peer that vanished without a word is noticed
+        "socket_keepalive": True,  # notices a peer that vanished without closing the connection
         # A lost reply does not mean a lost command: nothing is sent again unless the caller says so.
         "retry": (AsyncRetry if issubclass(client, Client) else Retry)(NoBackoff(), 0),
         **connection_options(client),
@@ -122,11 +122,11 @@ def _options(client: Kind, url: str, timeout: float, behind: Topology) -> dict[s
         parts = urlsplit(url)
         parts.port  # noqa: B018  # it is read for its ValueError
     except ValueError:
-        # Not that error's text, nor the error itself: it shows a part of the URL, which may be of the password.
+        # The original error is not shown: its text has a part of the URL, which may be of the password.
         raise SettingsError(
             "REDIS_URL: must look like redis://user:password@host:6379, special characters percent-encoded"
         ) from None
-    # What stands in the URL's query beats keyword arguments, and these would change what replies look like.
+    # Options in the URL's query override keyword arguments, and these ones would change what replies look like.
     forbidden = _OURS & set(parse_qs(parts.query))
     if forbidden:
         raise SettingsError(f"REDIS_URL: {', '.join(sorted(forbidden))} cannot be set in the query")

@@ -15,12 +15,12 @@ def _version(distribution: str) -> str:
 
 
 FAST = _version("redis").startswith("8.1.") and _version("hiredis").startswith("3.")
-"""Whether `fast_path` may be used: it goes below redis-py's public face, and was tested with these versions alone."""
+"""Whether `fast_path` may be used: it goes below redis-py's public API, and was tested only with these versions."""
 
 
 @cache
 def connection_options(client: type[redis.Redis] | type[redis.asyncio.Redis]) -> dict[str, Any]:
-    """What every connection of such a client is told, as far as the installed version knows the words."""
+    """The options of every connection of such a client, as far as the installed version of redis-py knows them."""
     known = inspect.signature(client).parameters
     options: dict[str, Any] = {}
     if "driver_info" in known:

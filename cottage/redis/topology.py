@@ -25,23 +25,25 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """`kind`: single, sentinel or cluster."""
+    """What a REDIS_URL says about the servers behind it. `connecting` makes clients from it."""
 
     kind: str
+    """`single`, `sentinel` or `cluster`."""
     addresses: tuple[Address, ...] = ()
-    """Of the sentinels, or of some nodes of a cluster."""
+    """The addresses of the sentinels, or of some nodes of a cluster."""
     master: str = ""
-    """Its name, to the sentinels."""
+    """The name by which the sentinels know the master."""
     options: dict[str, object] = field(default_factory=dict)
-    """Of a connection to a server: user, password, database, ssl."""
+    """The options of a connection to a server: user, password, database, ssl."""
     sentinel_options: dict[str, object] = field(default_factory=dict)
+    """The options of a connection to a sentinel."""
 
 
 SINGLE = Topology("single")
 
 
 def topology(url: str) -> Topology:
-    """Raises SettingsError that says what such a URL looks like, without showing this one."""
+    """Parse a REDIS_URL. Raises SettingsError, which says what such a URL looks like, and does not show this one."""
     scheme, _, rest = url.partition("://")
     transport, _, kind = scheme.partition("+")
     if not kind:

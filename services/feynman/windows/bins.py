@@ -8,8 +8,8 @@ from services.feynman.windows.arrays import FloatArray
 BINS = 32
 """The number of bins of the histogram of returns, and also of the volume profile."""
 TOLERANCE = 1e-9
-"""As a share of a bin's width or of a weight: a value so close to an edge counts as on it, and weights so close to
-each other count as equal, however they were rounded."""
+"""A share of a bin's width, or of a weight. A value so close to an edge counts as on it, and weights so close to each
+other count as equal, so that rounding does not matter."""
 
 
 def histogram(bins: npt.NDArray[np.intp], number: int, weight: FloatArray | None = None) -> FloatArray:

@@ -33,7 +33,7 @@ class Statistics:
     nonzero: IntArray
     """How many of its returns are not 0."""
     price: FloatArray
-    """Of the newest sample, as are the next three."""
+    """The price of the newest sample; the next three are of that sample too."""
     volume: FloatArray
     """Volume since the sample before it."""
     trades: FloatArray
