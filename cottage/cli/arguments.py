@@ -16,17 +16,17 @@ from cottage.protocol import BATCHES
 SERVER_URL = "ws://127.0.0.1:8765/ws"
 REDIS_URL = "redis://localhost:6379"
 
-URL_VARIABLE = "  COTTAGE_URL  the broadcaster's WebSocket, where --url is not given"
+URL_VARIABLE = "  COTTAGE_URL  the broadcaster's WebSocket, if --url is not given"
 REDIS_VARIABLE = """\
-  REDIS_URL    the Redis, where --redis-url is not given; a password in it is never shown
-               else, while command lines are seen by every user of the machine"""
+  REDIS_URL    the Redis, if --redis-url is not given. Put a password here and not into the
+               command line, which every user of the machine can see"""
 
 COTTAGE = f"""\
 examples:
   cottage watch SPY,QQQ     a live table
   cottage state SPY         one JSON object
-  cottage probe --full      does everything up to feynman work?
-  cottage watch --help      what a command can do
+  cottage probe --full      whether everything up to feynman works
+  cottage watch --help      the options of a command
 
 environment:
 {URL_VARIABLE}
@@ -35,19 +35,19 @@ environment:
 exit status:
   0  done; also after Ctrl-C, and when a pipe is closed
   1  it could not be done, and one line says why
-  2  what was asked is wrong, or a package for it is missing
+  2  an argument is wrong, or a package is missing
 """
 
 WATCH = f"""\
-On a terminal it is a table that is redrawn twice a second, so that ages grow though nothing
-comes. Stale and expired rows are coloured, and say which hop is broken. Elsewhere (a pipe, a
-file) it is JSON lines, as with --json:
+On a terminal it shows a table that is redrawn twice a second, so ages grow even if nothing
+arrives. Stale and expired rows are coloured, and say which hop is broken. Elsewhere (a pipe, a
+file) it prints JSON lines, as with --json:
 
   {{"symbol":"SPY","state":{{"regime":"Gaussian",…}},"freshness":"live","cause":null,"age":0.412}}
 
-one for each change of a state, and of how fresh it is. `age` is in seconds since the sample;
-`state` is null where there is none. A slow reader gets the newest state of each symbol. What is
-wrong with the connection goes to standard error, and a server that is away is waited for.
+one for each change of a state or of its freshness. `age` is in seconds since the sample;
+`state` is null if there is none. A slow reader gets the newest state of each symbol. Problems
+of the connection are printed to standard error, and the command waits for a server that is away.
 
 examples:
   cottage watch                                      all symbols
@@ -61,36 +61,36 @@ environment:
 
 exit status:
   0  after Ctrl-C, when a pipe is closed, and with --once
-  1  with --once: no server in time; or the server refuses this client for good
+  1  with --once: no server in time; or the server refuses this client
   2  a bad symbol or option; or the table needs rich:
      pip install 'curiosity-cottage[terminal]'
 """
 
 STATE = f"""\
-It is the state as `physics:state:SYMBOL` has it, with `symbol`, and with `freshness`: `status`
-(live, stale or expired), `cause` (the broken hop), `age_ms` by Redis's clock, and `origin`. One
-line for each symbol.
+It prints one JSON line for each symbol: the state stored in `physics:state:SYMBOL`, with `symbol`
+and `freshness`: `status` (live, stale or expired), `cause` (the broken hop), `age_ms` by Redis's
+clock, and `origin`.
 
 examples:
   cottage state SPY
   cottage state SPY QQQ | jq .regime
   cottage state SPY --max-age 3 > state.json || echo "not to be used"
-  cottage state SPY --stored       what Redis has, unchecked
+  cottage state SPY --stored       the stored value, unchecked
 
 environment:
 {REDIS_VARIABLE}
 
 exit status:
   0  all were printed
-  1  Redis does not answer or has no such state, or one is older than --max-age: one line says
-     which, and the others are printed
+  1  Redis does not answer or has no such state, or a state is older than --max-age: one line
+     says which, and the others are printed
   2  a bad symbol, option or URL
 """
 
 PROBE = f"""\
-It goes where clients go, through a handshake, a SNAPSHOT and a HEARTBEAT, and takes {SECONDS:g} seconds
-at most. Without --full a broadcaster is healthy also while the bridge, Redis or feynman is away,
-which a restart of it would not mend.
+It connects as a client, waits for a SNAPSHOT and a HEARTBEAT, and takes {SECONDS:g} seconds at most.
+Without --full a broadcaster is healthy even while the bridge, Redis or feynman is away, since a
+restart of the broadcaster would not help.
 
 examples:
   cottage probe
@@ -101,7 +101,7 @@ environment:
 
 exit status:
   0  clients are served (with --full: and feynman is heard through the whole chain)
-  1  they are not, and one line says why
+  1  clients are not served, and one line says why
   2  a bad option or URL
 """
 
@@ -127,8 +127,8 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
         commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
         for name, text, epilog in (
             ("watch", "follow states over a broadcaster's WebSocket", WATCH),
-            ("state", "print states that Redis has", STATE),
-            ("probe", "say what a client finds at a broadcaster", PROBE),
+            ("state", "print states that are stored in Redis", STATE),
+            ("probe", "check whether a broadcaster serves clients", PROBE),
         )
     )
     watch.add_argument("symbols", nargs="*", type=_symbols, metavar="SYMBOLS", help="such as SPY,QQQ (default: all)")
@@ -158,16 +158,16 @@ def _add_watch(watch: argparse.ArgumentParser) -> None:
         metavar="MS",
         choices=(0, *BATCHES),
         default=0,
-        help="milliseconds for which the server gathers changes, for thousands of symbols (default: 0, not at all)",
+        help="milliseconds for which the server gathers changes, for thousands of symbols (default: 0, no batches)",
     )
-    watch.add_argument("--json", action="store_true", help="JSON lines, also on a terminal")
-    watch.add_argument("--once", action="store_true", help="what there is now, whole, and end")
+    watch.add_argument("--json", action="store_true", help="print JSON lines, also on a terminal")
+    watch.add_argument("--once", action="store_true", help="show the present states once, and end")
     watch.add_argument(
         "--timeout",
         type=_seconds,
         metavar="SECONDS",
         default=5.0,
-        help="with --once: how long a server is waited for (default: 5)",
+        help="with --once: how long to wait for a server (default: 5)",
     )
 
 
@@ -180,7 +180,7 @@ def _add_state(state: argparse.ArgumentParser, environment: Mapping[str, str]) -
         help=f"{schemes} (default: REDIS_URL, else {REDIS_URL})",
     )
     what = state.add_mutually_exclusive_group()
-    what.add_argument("--stored", action="store_true", help="the value as it is in Redis, unchecked")
+    what.add_argument("--stored", action="store_true", help="print the value as it is in Redis, unchecked")
     what.add_argument(
         "--max-age", type=_seconds, metavar="SECONDS", help="refuse a state that is older (default: any age will do)"
     )
