@@ -58,7 +58,7 @@ class SlotMap:
     """Which master serves which slot, according to CLUSTER SLOTS. The router keeps one."""
 
     def __init__(self, reply: Sequence[Sequence[Any]], asked: Address) -> None:
-        """`asked`: the node that gave the reply. It stands in where the reply has no host, which means that node."""
+        """`asked`: the node that gave the reply. A master without a host in the reply is that node."""
         self._ranges: list[tuple[int, int, Address]] = []
         for first, last, master, *_replicas in reply:
             host = master[0].decode() if isinstance(master[0], bytes) else master[0]
