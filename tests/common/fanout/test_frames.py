@@ -206,6 +206,8 @@ def test_who_pings_without_reading_is_cut_off(new_loop: NewLoop) -> None:
                     await client.send(ping * 100)
                 except ConnectionError:
                     break
+                if connection.transport.is_closing():
+                    break  # cut off: what had been buffered goes with it
                 assert connection.transport.get_write_buffer_size() <= MOST_UNSENT_BYTES
             await watched.until(lambda: watched.gone)
             assert connection.end_code == 1008
