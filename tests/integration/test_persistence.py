@@ -26,6 +26,7 @@ from cottage.redis import Client, connect
 from deploy.redis_server import REDIS_CONF, RunningServer, Server, free_port, start
 from services.feynman.symbol_table import StateWrite
 from services.feynman.writer import Writer
+from tests.support import eventually
 
 SYMBOLS = 50
 A_SECOND = 1000
@@ -112,6 +113,7 @@ async def test_killed_under_load_it_loses_nothing_that_it_had_acknowledged(
                     assert min(found) >= handed_over, "Redis puts a write off for two seconds at most"
                     await client.delete(keys.physics_writer(0))  # of the writer that was cut off
             async with loaded(running, seq) as load:
+                await eventually(lambda: load.done)
                 await asyncio.sleep(rng.uniform(0.2, 0.6))
                 killed = time.monotonic()
                 running.kill()
