@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from cottage.cancellation import background
 from cottage.errors import RedisError
 from cottage.snapshot import MarketSnapshot
 from cottage.store import MarketSnapshots
@@ -93,14 +94,9 @@ async def crowd(suite: Suite, symbols: int, seed: int) -> AsyncIterator[Crowd]:
             client = await stack.enter_async_context(library_client(name, url, violations, pace, wanted))
             made.library.append(client)
         made.readers.append(ApiReader(suite.api_url, ["S000", "S001", *FOREIGN[:2]], violations, pace))
-        async with asyncio.TaskGroup() as group:
-            everybody: list[RawClient | LibraryClient | ApiReader] = [*made.raw, *made.library, *made.readers]
-            tasks = [group.create_task(each.run()) for each in everybody]
-            try:
-                yield made
-            finally:
-                for task in tasks:
-                    task.cancel()
+        everybody: list[RawClient | LibraryClient | ApiReader] = [*made.raw, *made.library, *made.readers]
+        async with background(*(each.run() for each in everybody)):
+            yield made
 
 
 class Course:
@@ -143,14 +139,8 @@ class Course:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The harness's own work, until the block ends."""
-        async with asyncio.TaskGroup() as group:
-            work = (self.truth.follow(), self._feed(), self._judge())
-            tasks = [group.create_task(each) for each in work]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
+        async with background(self.truth.follow(), self._feed(), self._judge()):
+            yield
 
     async def begin(self) -> None:
         """Wait until everything works, and remember how large it is then."""

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import urlsplit
 
+from cottage.cancellation import background
 from tests.chaos.suite import Suite
 
 WARM_SECONDS = 120.0
@@ -54,13 +55,8 @@ class Audience:
 
     @asynccontextmanager
     async def attending(self) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._attend(number)) for number in range(self._number)]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
+        async with background(*(self._attend(number) for number in range(self._number))):
+            yield
 
     async def _attend(self, number: int) -> None:
         url = self._urls[number % len(self._urls)]
