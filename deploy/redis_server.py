@@ -21,7 +21,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -170,12 +170,13 @@ def start(
     config: Path | None = REDIS_CONF,
     arguments: Sequence[str] = (),
     timeout: float = 60.0,
+    environment: Mapping[str, str] | None = None,
 ) -> RunningServer:
     """Start `server` and return once it answers, its data loaded.
 
     folder: for its data and its log; made if it does not exist. config: a configuration file, by default the
     repository's redis.conf if that exists. arguments: options that override it, such as ("--appendonly", "no").
-    timeout: seconds for loading the data.
+    timeout: seconds for loading the data. environment: variables that it gets beside those of the caller.
 
     Raises ServerError if the port is taken, the server ends, or `timeout` has passed; the server does not run then.
     Ctrl-C on the terminal does not reach it (it has a session of its own), so that its clients can stop first. On
@@ -190,6 +191,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
     running = RunningServer(server, port, folder, process)

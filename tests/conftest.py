@@ -13,6 +13,7 @@ import pytest
 
 from cottage.redis import Client, connect, connect_blocking, library
 from deploy.redis_server import RunningServer, Server, find_servers, free_port, start
+from tests.clock_shim import ClockShim, why_not
 from tests.support import IN_MEMORY, OwnRedis
 
 KINDS = ("redis", "valkey")
@@ -97,6 +98,14 @@ def own_redis(
     """A fresh server that the test may kill, restart (with other options) or suspend, once for each kind."""
     with OwnRedis(_binary(server_binaries, request.param), tmp_path / "own-redis") as own:
         yield own
+
+
+@pytest.fixture
+def clock_shim(tmp_path: Path) -> ClockShim:
+    """A wall clock that the test sets forward and back under the processes that it starts with its environment."""
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    return ClockShim(tmp_path)
 
 
 @pytest.fixture(params=["fast path", "public face"])

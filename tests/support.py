@@ -63,9 +63,11 @@ async def heard(subscription: ChannelSubscription, number: int = 1, timeout: flo
 class OwnRedis:
     """A server of one test's own, always on the same port and folder."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: Server, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        """`environment`: variables that it gets beside ours, such as those of a ClockShim."""
         self._server = server
         self._folder = folder
+        self._environment = environment
         self._port = free_port()
         self._running: RunningServer | None = None
 
@@ -92,7 +94,14 @@ class OwnRedis:
 
     def start(self, *arguments: str) -> None:
         """Without `arguments` nothing is kept on disk; they win over that."""
-        self._running = start(self._server, self._folder, self._port, config=None, arguments=(*IN_MEMORY, *arguments))
+        self._running = start(
+            self._server,
+            self._folder,
+            self._port,
+            config=None,
+            arguments=(*IN_MEMORY, *arguments),
+            environment=self._environment,
+        )
 
     def kill(self) -> None:
         """SIGKILL: every connection ends at once."""
