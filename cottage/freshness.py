@@ -6,9 +6,10 @@ cause is the broken hop nearest to the reader, else `market_quiet`. Bridge, read
 seconds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, cast
+from itertools import repeat
+from typing import Any, Literal, NamedTuple, Self, cast
 
 from cottage import fields, keys
 from cottage.errors import InvalidName
@@ -46,6 +47,11 @@ def _status_after(seconds: float, stale: float, expired: float) -> Status:
     return "expired" if seconds >= expired else "stale" if seconds >= stale else "live"
 
 
+def milliseconds(age: float | None) -> int | None:
+    """An age in seconds as messages tell it; None if it is not known."""
+    return None if age is None else round(age * 1000)
+
+
 def worst(*statuses: Status) -> Status:
     return max(statuses, key=STATUSES.index)
 
@@ -65,11 +71,7 @@ class Freshness:
 
     def as_dict(self) -> dict[str, Any]:
         """`status`, `cause` and `age_ms`, the age in whole milliseconds, for JSON."""
-        return {
-            "status": self.status,
-            "cause": self.cause,
-            "age_ms": None if self.age is None else round(self.age * 1000),
-        }
+        return {"status": self.status, "cause": self.cause, "age_ms": milliseconds(self.age)}
 
     @classmethod
     def from_fields(cls, message: Mapping[str, Any]) -> "Freshness":
@@ -100,6 +102,28 @@ class FreshnessStatement:
     """Its age is that of the oldest sample among them; for all symbols, the time since the last heartbeat."""
     symbols: tuple[str, ...] | None = None
     """None means all symbols; earlier statements about single symbols do not hold any more then."""
+    ages: tuple[float | None, ...] | None = None
+    """The age of each symbol's sample, in the order of `symbols`; None if all are as old as the oldest."""
+
+    @classmethod
+    def of_symbols(cls, status: Status, cause: Cause | None, ages: Mapping[str, float | None]) -> Self:
+        """The statement about symbols whose samples have these ages."""
+        oldest = max((age for age in ages.values() if age is not None), default=None)
+        alike = all(age == oldest for age in ages.values())
+        return cls(Freshness(status, cause, oldest), tuple(ages), None if alike else tuple(ages.values()))
+
+    def each(self) -> Iterator[tuple[str, float | None]]:
+        """Each symbol with the age of its sample; nothing for a statement about all symbols."""
+        return zip(self.symbols or (), self.ages or repeat(self.freshness.age), strict=False)
+
+    def about(self, ages: Iterable[tuple[str, float | None]]) -> Self:
+        """The same statement about some of its symbols only, which are given as `each` gives them."""
+        return self.of_symbols(self.freshness.status, self.freshness.cause, dict(ages))
+
+    def aged(self, seconds: float) -> Self:
+        """The same statement so many seconds later."""
+        ages = self.ages and tuple(None if age is None else age + seconds for age in self.ages)
+        return replace(self, freshness=self.freshness.aged(seconds), ages=ages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from cottage.freshness import Freshness, FreshnessStatement
+from cottage.freshness import Cause, Freshness, FreshnessStatement, Status
 
 MOST_NAMED = 4096
 """Symbols in one statement, so that it fits into a frame."""
@@ -46,16 +46,16 @@ class FreshnessBoard:
 
     def apply(self, statement: FreshnessStatement, now: float) -> None:
         """Apply a FRESHNESS message."""
-        stated = _Stated(statement.freshness, now)
+        said = statement.freshness
         if statement.symbols is None:
-            self._overall = stated
+            self._overall = _Stated(said, now)
             self._exceptions.clear()
-            return
-        for symbol in statement.symbols:
-            if stated.freshness.alike(self.overall):
+        elif said.alike(self.overall):
+            for symbol in statement.symbols:
                 self._exceptions.pop(symbol, None)
-            else:
-                self._exceptions[symbol] = stated
+        else:
+            for symbol, age in statement.each():
+                self._exceptions[symbol] = _Stated(Freshness(said.status, said.cause, age), now)
 
     def forget(self, symbol: str) -> None:
         """Remove a symbol's exception, since it has no state any more, or a newer sample."""
@@ -89,13 +89,11 @@ class FreshnessBoard:
 
 
 def grouped(items: Iterable[tuple[str, Freshness]]) -> Iterator[FreshnessStatement]:
-    """One statement for all symbols of the same status and cause, with the greatest of their ages."""
-    groups: dict[tuple[str, str | None], dict[str, Freshness]] = {}
+    """One statement for all symbols of the same status and cause."""
+    groups: dict[tuple[Status, Cause | None], dict[str, float | None]] = {}
     for symbol, each in items:
-        groups.setdefault((each.status, each.cause), {})[symbol] = each
-    for group in groups.values():
-        left = iter(group.items())
+        groups.setdefault((each.status, each.cause), {})[symbol] = each.age
+    for (status, cause), ages in groups.items():
+        left = iter(ages.items())
         while part := dict(islice(left, MOST_NAMED)):
-            ages = [each.age for each in part.values() if each.age is not None]
-            one = next(iter(part.values()))
-            yield FreshnessStatement(Freshness(one.status, one.cause, max(ages, default=None)), tuple(part))
+            yield FreshnessStatement.of_symbols(status, cause, part)

@@ -14,7 +14,8 @@ import orjson
 
 from cottage import keys
 from cottage.errors import CottageError, InvalidMessage, InvalidName
-from cottage.freshness import Freshness, FreshnessStatement
+from cottage.fields import finite
+from cottage.freshness import Freshness, FreshnessStatement, milliseconds
 from cottage.version import Version
 
 SUBPROTOCOL = "cottage.v1"
@@ -128,7 +129,19 @@ def parse_freshness(message: dict[str, Any]) -> FreshnessStatement:
     symbols = message.get("symbols")
     if not isinstance(symbols, list) or not all(name == ALL or keys.is_symbol(name) for name in symbols):
         raise InvalidMessage("type", "a FRESHNESS without symbols")
-    return FreshnessStatement(Freshness.from_fields(message), None if ALL in symbols else tuple(symbols))
+    freshness = Freshness.from_fields(message)
+    if ALL in symbols:
+        return FreshnessStatement(freshness)
+    return FreshnessStatement(freshness, tuple(symbols), _ages(message, len(symbols)))
+
+
+def _ages(message: dict[str, Any], number: int) -> tuple[float | None, ...] | None:
+    ages = message.get("ages_ms")
+    if ages is None:
+        return None
+    if not (isinstance(ages, list) and len(ages) == number and all(age is None or finite(age) for age in ages)):
+        raise InvalidMessage("type", "ages_ms does not give an age for each symbol")
+    return tuple(None if age is None else age / 1000 for age in ages)
 
 
 def parse_target(target: str, grant: Grant = ANYBODY) -> Subscription | None:
@@ -250,7 +263,10 @@ def heartbeat(timestamp: str, upstream: Freshness, seqs: dict[str, Version] | No
 
 def freshness(statement: FreshnessStatement) -> bytes:
     names = [ALL] if statement.symbols is None else statement.symbols
-    return orjson.dumps({"event": "FRESHNESS", **statement.freshness.as_dict(), "symbols": names})
+    message = {"event": "FRESHNESS", **statement.freshness.as_dict(), "symbols": names}
+    if statement.ages is not None:
+        message["ages_ms"] = tuple(map(milliseconds, statement.ages))
+    return orjson.dumps(message)
 
 
 def removed(symbol: str) -> bytes:

@@ -73,8 +73,9 @@ class Distributor:
             return
         for group in list(self._everything):
             group.freshness(statement)
-        for group, symbols in self._by_group((symbol, symbol) for symbol in statement.symbols).items():
-            group.freshness(replace(statement, symbols=tuple(symbols)))
+        if self._by_symbol:
+            for group, ages in self._by_group((each[0], each) for each in statement.each()).items():
+                group.freshness(statement.about(ages))
 
     def event(self, event: Event) -> None:
         for group in list(self._groups.values()):
@@ -108,7 +109,8 @@ class BatchDistributor(Distributor):
         self._newest = view
         self._begin = begin
         self._window: Backlog = {}
-        self._statements: list[FreshnessStatement] = []
+        self._statements: list[tuple[float, FreshnessStatement]] = []
+        """With the monotonic time at which each was made."""
         self._events: EventQueue[Event] = EventQueue()
         self._heartbeat_due = False
 
@@ -120,7 +122,7 @@ class BatchDistributor(Distributor):
         self._open()
         if statement.symbols is None:
             self._statements.clear()
-        self._statements.append(statement)  # is sent after the states that it is about
+        self._statements.append((self.view.monotonic(), statement))  # is sent after the states that it is about
 
     def event(self, event: Event) -> None:
         self._open()
@@ -140,8 +142,8 @@ class BatchDistributor(Distributor):
         held = self.view.last_values = self._newest.last_values.copy()
         self.view.was_complete = self._newest.complete
         super().updates([update for symbol, missed in window.items() for update in newest(symbol, missed, held)])
-        for statement in statements:
-            super().freshness(statement)
+        for stated_at, statement in statements:
+            super().freshness(statement.aged(self.view.monotonic() - stated_at))
         while self._events:
             super().event(self._events.pop())
         if self._heartbeat_due:

@@ -57,6 +57,16 @@ def test_ages_grow_for_who_comes_later() -> None:
     assert board.statements_for(["C"], 105.0) == [FreshnessStatement(Freshness("stale", "redis_down", None), ("C",))]
 
 
+def test_each_symbol_keeps_its_own_age() -> None:
+    board = FreshnessBoard()
+    board.apply(FreshnessStatement.of_symbols("stale", "market_quiet", {"A": 12.0, "B": 50.0}), 100.0)
+    assert [board.of(symbol).age for symbol in ("A", "B")] == [12.0, 50.0]
+    assert board.statements_for(["A"], 101.0) == [
+        FreshnessStatement(Freshness("stale", "market_quiet", 13.0), ("A",))
+    ]
+    assert board.all_statements(["A"], 101.0)[1:] == board.statements_for(["A"], 101.0)
+
+
 def test_a_symbol_without_a_state_is_forgotten() -> None:
     board = FreshnessBoard()
     board.apply(FreshnessStatement(QUIET, ("A",)), 100.0)

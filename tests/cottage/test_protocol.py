@@ -236,6 +236,15 @@ def test_what_is_said_of_freshness_is_understood(symbols: tuple[str, ...] | None
     assert protocol.parse_freshness(orjson.loads(protocol.freshness(said))) == said
 
 
+def test_so_is_the_age_of_each_symbol_where_they_differ() -> None:
+    said = FreshnessStatement.of_symbols("expired", "market_quiet", {"SPY": 305.0, "QQQ": None, "IWM": 1805.384})
+    assert said.freshness.age == 1805.384
+    assert said.aged(1.0).about(list(said.aged(1.0).each())[:1]).freshness.age == 306.0
+    assert protocol.parse_freshness(orjson.loads(protocol.freshness(said))) == said
+    alike = FreshnessStatement.of_symbols("expired", "market_quiet", {"SPY": 61.0, "QQQ": 61.0})
+    assert b"ages_ms" not in protocol.freshness(alike)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -245,6 +254,9 @@ def test_what_is_said_of_freshness_is_understood(symbols: tuple[str, ...] | None
         {"symbols": "SPY"},
         {"symbols": [7]},
         {"symbols": ["a b"]},
+        {"symbols": ["SPY"], "ages_ms": 7},
+        {"symbols": ["SPY"], "ages_ms": [1, 2]},
+        {"symbols": ["SPY"], "ages_ms": ["1"]},
     ],
 )
 def test_what_no_server_says_of_freshness_is_refused(change: dict[str, Any]) -> None:

@@ -420,6 +420,50 @@ async def test_freshness_is_told_to_who_wants_it(hub: Hub) -> None:
     assert [heard(wire) for wire in (everyone, one, other)] == [[("FRESHNESS", ["*"])]] * 3
 
 
+AGED = FreshnessStatement.of_symbols("stale", "market_quiet", {"A": 12.0, "B": 1805.384, "C": 305.0})
+
+
+def ages(wire: FakeWire, batch: int = 0) -> list[tuple[list[str], int, list[int] | None]]:
+    """Of each FRESHNESS its symbols, their age, and the age of each."""
+    messages = [orjson.loads(payload) for payload in wire.messages_of(batch)]
+    return [
+        (each["symbols"], each["age_ms"], each.get("ages_ms")) for each in messages if each["event"] == "FRESHNESS"
+    ]
+
+
+async def test_a_client_is_told_the_ages_of_the_symbols_that_it_asked_for(hub: Hub) -> None:
+    everyone, one, two, batched = FakeWire(), FakeWire(), FakeWire(), FakeWire()
+    wanted = (ALL, named("C"), named("A", "C"), replace(named("A"), batch=100))
+    for wire, subscription in zip((everyone, one, two, batched), wanted, strict=True):
+        join(hub, wire, subscription)
+    hub.freshness(AGED)
+    assert ages(everyone) == [(["A", "B", "C"], 1_805_384, [12_000, 1_805_384, 305_000])]
+    assert ages(one) == [(["C"], 305_000, None)]
+    assert ages(two) == [(["A", "C"], 305_000, [12_000, 305_000])]
+    await asyncio.sleep(0.15)
+    [(symbols, age, each)] = ages(batched, 100)
+    assert (symbols, each) == (["A"], None)
+    assert 12_100 <= age < 15_000, "it has waited for the end of its window"
+
+
+async def test_the_same_for_who_was_slow_and_who_comes_later(hub: Hub) -> None:
+    offer(hub, "A", 1, 1), offer(hub, "C", 1, 1)
+    wire, late = FakeWire(), FakeWire()
+    session = join(hub, wire, named("A", "C"))
+    wire.block()
+    hub.freshness(AGED)
+    wire.room = None
+    hub.drained(session)
+    join(hub, late, named("C"))
+    [(symbols, age, (first, second))] = ages(wire)  # type: ignore[misc]  # they are there
+    assert (symbols, age) == (["A", "C"], second)
+    assert 12_000 <= first < 15_000
+    assert 305_000 <= second < 308_000
+    [(symbols, age, each)] = ages(late)
+    assert (symbols, each) == (["C"], None)
+    assert 305_000 <= age < 308_000
+
+
 async def test_a_state_comes_before_what_is_said_of_it(hub: Hub) -> None:
     wire = FakeWire()
     join(hub, wire, ALL)
