@@ -3,15 +3,18 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from cottage.errors import InvalidMessage
 
 FUTURE_SECONDS = 60.0
-"""How far ahead of Redis's clock a timestamp or an epoch may lie before it is refused."""
+"""How far ahead of Redis's clock the timestamp of a snapshot may lie before it is refused."""
+AHEAD_SECONDS = 1.0
+"""How far ahead of Redis's clock the timestamp of a state may seem to lie, by two looks at that clock."""
 LATEST_SECONDS = 253_402_300_799.0  # 9999-12-31T23:59:59Z, the last that RFC 3339 can write
 
 
@@ -20,9 +23,16 @@ class Clock(Protocol):
         """Seconds since 1970, UTC; may jump."""
 
     def monotonic(self) -> float:
-        """Seconds since some start; never goes back."""
+        """Seconds since some start; never goes back, and goes on while the machine is suspended where it can."""
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+# On Linux the usual monotonic clock stands still while the machine is suspended, and nothing would age meanwhile.
+monotonic: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""The clock by which ages are carried on, in seconds."""
 
 
 class SystemClock:
@@ -30,50 +40,87 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
 class RemoteClock:
-    """The clock of another machine, estimated from its messages, so that all ages are by one clock.
+    """The clock of another machine, estimated from its messages and answers, so that all ages are by one clock.
 
-    The time that it told last is carried on by our monotonic clock. A message that was long on its way must not set
-    the clock back, or old values would look new; a larger step is believed, since that clock was set.
+    A message may have been on its way for any time, so it proves only that the clock is at least where it says. The
+    answer to a question of our own was given between question and answer, so it proves both sides, and only answers
+    show that the clock was set. Meanwhile our monotonic clock (`now` in all methods, in seconds) carries it on.
+    The estimate is the latest time that the clock may show, so that nothing looks younger than it is.
     """
 
-    STEP_SECONDS = 10.0
-    """A greater step back means that the clock was set, not that a message was late."""
+    DOUBT_SECONDS = 1.0
+    """A message whose time differs by more from what is possible is late, or the clock was set: ask."""
+    STEP_SECONDS = 0.25
+    """By so much an answer must contradict what was possible to be called a step of the clock."""
     DRIFT = 1e-3
     """By how many seconds per second two clocks may drift apart; a crystal drifts at most a tenth of that."""
 
     def __init__(self) -> None:
-        self._offset: float | None = None
-        """The difference between the other clock and the local monotonic clock."""
+        self._earliest = self._latest = 0.0
+        """Between these lies the difference between the other clock and the local monotonic clock."""
+        self._asked = False
+        """Whether `_latest` is known: only an answer tells it."""
         self._observed_at = 0.0
         self._trusted = False
-
-    @property
-    def known(self) -> bool:
-        return self._offset is not None
+        self.known = False
+        self.confirmed_at = -math.inf
+        """When the last answer came, by our monotonic clock."""
 
     def distrust(self) -> None:
         """Accept the next observed time as it is, since it may be that of another machine."""
         self._trusted = False
 
-    def observe(self, time: float, now: float) -> None:
-        """A message carried this `time` (seconds since 1970). `now`: local monotonic time, here and below."""
+    def heard(self, time: float, now: float) -> bool:
+        """A message carried this `time` (seconds since 1970). Returns whether it contradicts what is known, so that
+        the other side should be asked; then it changes nothing."""
         offset = time - now
-        if self._trusted and self._offset is not None:
-            kept = self._offset - self.DRIFT * (now - self._observed_at)
-            if 0 < kept - offset < self.STEP_SECONDS:
-                offset = kept
-        self._offset, self._observed_at, self._trusted = offset, now, True
+        if not self._trusted:
+            self._set(offset, offset, now, asked=False)
+            return False
+        drift = self.DRIFT * (now - self._observed_at)
+        if self._asked and offset > self._latest + drift + self.DOUBT_SECONDS:
+            return True
+        self._earliest = max(self._earliest - drift, offset)
+        self._latest = max(self._latest, self._earliest) if self._asked else self._earliest
+        self._observed_at = now
+        return offset < self._latest - self.DOUBT_SECONDS
+
+    def answered(self, time: float, sent: float, now: float) -> float:
+        """What was asked at `sent` was answered with this `time`. Returns by how many seconds the clock was set since
+        the last answer, negative for back; 0.0 if it was not."""
+        earliest, latest = time - now, time - sent
+        drift = self.DRIFT * (now - self._observed_at)
+        step = 0.0
+        if self._trusted and latest < self._earliest - drift - self.STEP_SECONDS:
+            step = latest - self._earliest
+        elif self._trusted and self._asked:
+            if earliest > self._latest + drift + self.STEP_SECONDS:
+                step = earliest - self._latest
+            else:
+                earliest, latest = max(earliest, self._earliest - drift), min(latest, self._latest + drift)
+        self._set(earliest, max(earliest, latest), now, asked=True)
+        self.confirmed_at = now
+        return step
+
+    def _set(self, earliest: float, latest: float, now: float, *, asked: bool) -> None:
+        self._earliest, self._latest, self._observed_at, self._asked = earliest, latest, now, asked
+        self._trusted = self.known = True
 
     def now(self, now: float) -> float | None:
         """The other clock's time, in seconds since 1970; None before the first message."""
-        return None if self._offset is None else self._offset + now
+        return self._latest + now if self.known else None
+
+
+def step_in_words(seconds: float) -> str:
+    """A step of the clock as it is logged, such as "the clock went back by 3600 s"."""
+    return f"the clock went {'back' if seconds < 0 else 'forward'} by {round(abs(seconds), 2):.8g} s"
 
 
 def iso_millis(epoch_seconds: float) -> str:

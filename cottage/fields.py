@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from cottage import keys
+from cottage.clock import from_iso
 from cottage.errors import InvalidMessage, InvalidName
 from cottage.version import Version
 
@@ -40,6 +41,38 @@ def version(fields: Fields) -> Version | None:
     if type(epoch) is not int or type(seq) is not int or not (0 <= epoch <= _LARGEST and 0 <= seq <= _LARGEST):
         raise InvalidMessage("version", "epoch and seq must both be whole numbers from 0 to 2^53 - 1")
     return Version(epoch, seq)
+
+
+def check_database(fields: Fields, number: int) -> None:
+    """Raises InvalidMessage("db") for a message that was published from another database than `number`.
+
+    A channel of Redis does not belong to a database, so a message says it itself: absent means 0."""
+    value = fields.get("db", 0)
+    if type(value) is not int or value != number:
+        raise InvalidMessage("db", f"published from database {value!r:.20}, and this is {number}")
+
+
+def optional_time(fields: Fields, name: str) -> str | None:
+    """A time as RFC 3339 text, or None. Raises InvalidMessage("timestamp")."""
+    value = fields.get(name)
+    if value is not None:
+        from_iso(value)
+    return value
+
+
+def with_database(message: dict[str, Any], number: int) -> dict[str, Any]:
+    """A message that is published from this database: it says so last, unless it is 0."""
+    return {**message, "db": number} if number else message
+
+
+def words(fields: Fields, name: str) -> tuple[str, ...]:
+    """A list of words, empty if it is not there. Raises InvalidMessage with the field's name as its reason."""
+    value = fields.get(name)
+    if value is None:
+        return ()
+    if not (isinstance(value, list) and all(isinstance(word, str) for word in value)):
+        raise InvalidMessage(name, "not a list of words")
+    return tuple(value)
 
 
 def symbol(fields: Fields) -> str:

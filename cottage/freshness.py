@@ -2,8 +2,8 @@
 
 It depends on the state's age and on which hops between its market and its reader work. By default a state is `live`
 for 10 s after its sample, then `stale`, which it also is 3 s after a hop fell silent, and `expired` after 60 s. The
-cause is the broken hop nearest to the reader, else `market_quiet`. Bridge, readers and clients use it. Times are in
-seconds.
+cause is the broken hop nearest to the reader; if there is none, `feed_late` where the feed is late by nature, else
+`market_quiet`. Bridge, readers and clients use it. Times are in seconds.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ from cottage.errors import InvalidName
 Status = Literal["live", "stale", "expired"]
 STATUSES: tuple[Status, ...] = ("live", "stale", "expired")
 """From the best to the worst."""
-Cause = Literal["bridge_down", "redis_down", "writer_down", "feed_down", "market_quiet"]
+Cause = Literal["bridge_down", "redis_down", "writer_down", "feed_down", "feed_late", "market_quiet"]
 
 ANNOUNCED_SOURCES = frozenset({"simulate", "replay", "live"})
 """The sources of the suite's market service, which always announces itself (`market:feed:*`). Other feeds need not,
@@ -34,9 +34,13 @@ class Thresholds(NamedTuple):
     silent: float = 3.0
     """The silence of a hop from which everything that came over it is stale."""
 
-    def of_sample(self, age: float) -> Status:
-        """The status by the age of a sample alone."""
-        return _status_after(age, self.stale, self.expired)
+    def of_sample(self, age: float, lag: float = 0.0) -> Status:
+        """The status by the age of a sample alone. `lag`: how late its feed is by nature."""
+        return "stale" if self.late(age, lag) else _status_after(age, self.stale, self.expired)
+
+    def late(self, age: float, lag: float) -> bool:
+        """Whether a sample is too old to be live, but no older than is usual of its feed."""
+        return self.stale <= age < self.stale + lag
 
     def of_silence(self, seconds: float) -> Status:
         """The status of what came over a hop that has been silent for so long."""
@@ -184,16 +188,20 @@ def shards(names: Iterable[str]) -> frozenset[tuple[int, int]]:
     return frozenset(found)
 
 
-def assess(age: float | None, broken: Cause | None, silent: float, thresholds: Thresholds = USUAL) -> Freshness:
+def assess(
+    age: float | None, broken: Cause | None, silent: float, thresholds: Thresholds = USUAL, lag: float = 0.0
+) -> Freshness:
     """The freshness of a state.
 
     age: seconds since its newest sample; a state without a time counts as expired, since nothing proves that it is
-    not. broken: the broken hop nearest to the reader. silent: for how many seconds that hop has been silent.
+    not. broken: the broken hop nearest to the reader. silent: for how many seconds that hop has been silent. lag: how
+    many seconds its feed is late by nature.
     """
-    status = "expired" if age is None else thresholds.of_sample(age)
+    status = "expired" if age is None else thresholds.of_sample(age, lag)
     if status == "live" and broken is not None and silent >= thresholds.silent:
         status = "stale"
-    return Freshness(status, None if status == "live" else broken or "market_quiet", age)
+    usual: Cause = "feed_late" if age is not None and thresholds.late(age, lag) else "market_quiet"
+    return Freshness(status, None if status == "live" else broken or usual, age)
 
 
 def assess_hops(broken: Cause | None, silent: float, age: float | None, thresholds: Thresholds = USUAL) -> Freshness:

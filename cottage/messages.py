@@ -36,6 +36,10 @@ class PhysicsUpdate:
     source: str | None
     payload: bytes = field(repr=False)
     """The whole message, JSON, as it was received."""
+    feed_time: float | None = None
+    """The sample's time as its feed wrote it, where that differs from `timestamp`."""
+    lag: float = 0.0
+    """By how many seconds samples of this feed are usually late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Heartbeat:
     """A HEARTBEAT on the channel `state_update`: this writer is alive and holds the lease of its shard."""
 
     version: Version
-    """The version of the writer's last tick."""
+    """The epoch of the writer's lease, and the number of this heartbeat."""
     timestamp: float
     """The time of sending, in seconds since 1970."""
     shard: str
@@ -52,12 +56,16 @@ class Heartbeat:
     """Number of symbols in the last tick."""
     written: int
     """Number of states that changed in it."""
+    tick: int | None = None
+    """The number of the writer's newest tick, which is the seq of the states of that tick; None if it is not told."""
 
-    def to_bytes(self, timestamp: str) -> bytes:
-        """The message, JSON. `timestamp`: its own as ISO 8601 text in UTC."""
+    def to_bytes(self, timestamp: str, database: int = 0) -> bytes:
+        """The message, JSON. `timestamp`: its own as ISO 8601 text in UTC. `database`: the one it is sent from."""
         head = {"event": "HEARTBEAT", "source": "feynman", "timestamp": timestamp}
         data = {"shard": self.shard, "symbols": self.symbols, "written": self.written}
-        return orjson.dumps({**head, **self.version._asdict(), "data": data})
+        if self.tick is not None:
+            data["tick"] = self.tick
+        return orjson.dumps(fields.with_database({**head, **self.version._asdict(), "data": data}, database))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,37 +82,36 @@ class TradeSignal:
     """Any finite number; the strategy defines its meaning."""
     strategy: str
 
-    def to_bytes(self) -> bytes:
-        """The message, JSON. Raises InvalidName for a bad symbol."""
-        data = {"side": self.side, "confidence": self.confidence, "strategy": self.strategy}
-        return orjson.dumps(
-            {
-                "event": "TRADE_SIGNAL",
-                "symbol": keys.symbol(self.symbol),
-                "timestamp": self.timestamp,
-                "signal_id": self.signal_id,
-                "data": data,
-            }
-        )
+    def to_bytes(self, database: int = 0) -> bytes:
+        """The message, JSON. `database`: the one it is sent from. Raises InvalidName for a bad symbol."""
+        message = {
+            "event": "TRADE_SIGNAL",
+            "symbol": keys.symbol(self.symbol),
+            "timestamp": self.timestamp,
+            "signal_id": self.signal_id,
+            "data": {"side": self.side, "confidence": self.confidence, "strategy": self.strategy},
+        }
+        return orjson.dumps(fields.with_database(message, database))
 
 
 StateMessage = PhysicsUpdate | Heartbeat | Event
 
 
-def agent_update(agent_id: str, timestamp: str, data: dict[str, Any]) -> Event:
-    """An AGENT_UPDATE. Raises InvalidName."""
+def agent_update(agent_id: str, timestamp: str, data: dict[str, Any], database: int = 0) -> Event:
+    """An AGENT_UPDATE. `database`: the one it is sent from. Raises InvalidName."""
     message = {"event": "AGENT_UPDATE", "agent_id": keys.agent_id(agent_id), "timestamp": timestamp, "data": data}
-    return parse_event(message, orjson.dumps(message))
+    return parse_event(message, orjson.dumps(fields.with_database(message, database)))
 
 
-def parse_state_update(payload: bytes, now: float | None) -> StateMessage:
+def parse_state_update(payload: bytes, now: float | None, database: int = 0) -> StateMessage:
     """One message of the channel `state_update`.
 
-    `now` is Redis's clock in seconds since 1970: an epoch more than 60 s ahead of it is refused, since
-    it would outrank every honest one; None where the sender has checked that already. Raises
-    InvalidMessage with a reason for counting.
+    `now` is Redis's clock in seconds since 1970: an epoch more than two days ahead of it is refused, since
+    it would outrank every honest one; None where the sender has checked that already. `database`: the number of the
+    subscriber's; a message from another one is refused with the reason `db`. Raises InvalidMessage with a reason for
+    counting.
     """
-    message = _message(payload)
+    message = _message(payload, database)
     event = message.get("event")
     if event == "PHYSICS_UPDATE":
         return _physics_update(message, payload, now)
@@ -113,9 +120,9 @@ def parse_state_update(payload: bytes, now: float | None) -> StateMessage:
     return parse_event(message, payload)
 
 
-def parse_trade_signal(payload: bytes) -> TradeSignal:
-    """One message of the channel `trade_signals`. Raises InvalidMessage."""
-    message = _message(payload)
+def parse_trade_signal(payload: bytes, database: int = 0) -> TradeSignal:
+    """One message of the channel `trade_signals`, as `parse_state_update`. Raises InvalidMessage."""
+    message = _message(payload, database)
     if message.get("event") != "TRADE_SIGNAL":
         raise InvalidMessage("event", "not an event of this channel")
     data = fields.mapping(message, "data")
@@ -130,10 +137,12 @@ def parse_trade_signal(payload: bytes) -> TradeSignal:
     )
 
 
-def _message(payload: bytes) -> dict[str, Any]:
+def _message(payload: bytes, database: int) -> dict[str, Any]:
     if len(payload) > MAX_BYTES:
         raise InvalidMessage("size", f"{len(payload)} bytes, at most {MAX_BYTES} are allowed")
-    return fields.load_object(payload)
+    message = fields.load_object(payload)
+    fields.check_database(message, database)
+    return message
 
 
 def _physics_update(message: dict[str, Any], payload: bytes, now: float | None) -> PhysicsUpdate:
@@ -152,10 +161,14 @@ def _physics_update(message: dict[str, Any], payload: bytes, now: float | None) 
     if alpha is None:
         raise InvalidMessage("number", "data.alpha is missing")
     version = _version(message, now)
-    stamp = message.get("timestamp")
+    stamp, feed_stamp = message.get("timestamp"), message.get("feed_time")
     time = None if stamp is None else from_iso(stamp)
+    feed_time = None if feed_stamp is None else from_iso(feed_stamp)
     regime, source = fields.one_of(data, "regime", REGIMES), fields.optional_text(data, "source")
-    return PhysicsUpdate(symbol, version, time, regime, alpha, source, payload)
+    for name in ("notes", "void"):
+        fields.words(data, name)
+    lag = (fields.optional_count(data, "lag_ms") or 0) / 1000
+    return PhysicsUpdate(symbol, version, time, regime, alpha, source, payload, feed_time, lag)
 
 
 def _heartbeat(message: dict[str, Any], now: float | None) -> Heartbeat:
@@ -169,6 +182,7 @@ def _heartbeat(message: dict[str, Any], now: float | None) -> Heartbeat:
         fields.text(data, "shard"),
         fields.whole(data, "symbols"),
         fields.whole(data, "written"),
+        fields.optional_count(data, "tick"),
     )
 
 

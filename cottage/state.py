@@ -24,9 +24,11 @@ WAIT_RETURNS = 64
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
 _EXTRAS = ("price", "samples", "nonzero", "source")
-STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "timestamp")
+_REMARKS = ("lag_ms", "notes", "void")
+STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "timestamp", "feed_time", *_REMARKS, "feed")
 """The fields of a stored state, but for its version."""
-_ANNOUNCED = (*PILLARS, *_EXTRAS)
+_TIMES = ("timestamp", "feed_time")
+_ANNOUNCED = (*PILLARS, *_EXTRAS, *_REMARKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,17 @@ class PhysicsState:
     source: str | None = None
     """The feed of the samples: `simulate`, `replay`, `live` or a feed's own name; `fallback` for a fallback."""
     timestamp: str | None = None
-    """The time of the newest sample, ISO 8601 text in UTC."""
+    """The time of the newest sample, ISO 8601 text in UTC; not later than Redis's clock when feynman first saw it."""
+    feed_time: str | None = None
+    """The sample's time as its feed wrote it, where that differs from `timestamp`; else None."""
+    lag_ms: int | None = None
+    """By how many milliseconds samples of this feed are usually late, where it is a second or more; else None."""
+    notes: tuple[str, ...] = ()
+    """What the numbers stand on, in words of cottage/notes.py or the feed's own, such as `jump` or `no_volume`."""
+    void: tuple[str, ...] = ()
+    """The pillars that mean nothing in this state, and are 0."""
+    feed: str | None = None
+    """The id of the feed that brought the sample."""
     version: Version | None = None
 
     def at(self, version: Version) -> "PhysicsState":
@@ -78,18 +90,22 @@ class PhysicsState:
         """`as_dict` as JSON."""
         return orjson.dumps(self.as_dict())
 
-    def update(self, symbol: str) -> bytes:
-        """The PHYSICS_UPDATE that announces this state: the same bytes whoever builds it."""
-        message: dict[str, Any] = {"event": "PHYSICS_UPDATE", "symbol": symbol}
-        if self.timestamp is not None:
-            message["timestamp"] = self.timestamp
+    def update(self, symbol: str, database: int = 0) -> bytes:
+        """The PHYSICS_UPDATE that announces this state: the same bytes whoever builds it. `database`: the number of
+        the one in which the state is stored."""
+        message: dict[str, Any] = {"event": "PHYSICS_UPDATE", "symbol": symbol} | self._known(_TIMES)
         message["data"] = {"alpha": self.alpha_coefficient, "regime": self.regime} | self._known(_ANNOUNCED)
         if self.version is not None:
             message["epoch"], message["seq"] = self.version
-        return orjson.dumps(message)
+        return orjson.dumps(fields.with_database(message, database))
 
     def _known(self, names: Iterable[str]) -> dict[str, Any]:
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+        return {name: value for name in names if (value := getattr(self, name)) is not None and value != ()}
+
+    @property
+    def market_time(self) -> str | None:
+        """The time by which its feed names the sample: with symbol and source it is the sample's identity."""
+        return self.feed_time or self.timestamp
 
     def age(self, now: float) -> float | None:
         """Seconds from the newest sample to `now` (seconds since 1970), not below 0; None if it has no time."""
@@ -99,9 +115,7 @@ class PhysicsState:
     def from_bytes(cls, payload: bytes | str) -> "PhysicsState":
         """Parse and check a stored state. Raises InvalidMessage; unknown fields are ignored."""
         stored = fields.load_object(payload)
-        timestamp = stored.get("timestamp")
-        if timestamp is not None:
-            from_iso(timestamp)
+        timestamp, feed_time = (fields.optional_time(stored, name) for name in _TIMES)
         return cls(
             **{name: fields.number(stored, name) for name in PILLARS},
             regime=fields.one_of(stored, "regime", REGIMES),
@@ -110,7 +124,12 @@ class PhysicsState:
             samples=fields.optional_count(stored, "samples"),
             nonzero=fields.optional_count(stored, "nonzero"),
             source=fields.optional_text(stored, "source"),
+            lag_ms=fields.optional_count(stored, "lag_ms"),
+            notes=fields.words(stored, "notes"),
+            void=fields.words(stored, "void"),
+            feed=fields.optional_text(stored, "feed"),
             timestamp=timestamp,
+            feed_time=feed_time,
             version=fields.version(stored),
         )
 

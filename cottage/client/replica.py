@@ -214,7 +214,7 @@ class StateReplica:
         return "stale" if self.upstream is None else self.upstream.status
 
     def _observe_time(self, message: dict[str, Any], now: float) -> None:
-        self._server_clock.observe(from_iso(message.get("timestamp")), now)
+        self._server_clock.heard(from_iso(message.get("timestamp")), now)
 
     def _take(self, update: dict[str, Any]) -> None:
         name, newness, data = symbol(update), version(update), mapping(update, "data")

@@ -7,7 +7,7 @@ downstream has to compare clocks. The rules themselves, with their thresholds, a
 
 from common import logs
 from common.fanout.hub import Hub
-from cottage.clock import Clock, RemoteClock
+from cottage.clock import Clock, RemoteClock, step_in_words
 from cottage.freshness import Chain, Feed, Freshness, Thresholds
 from cottage.redis import Client
 from cottage.store import MarketFeeds
@@ -15,8 +15,6 @@ from services.bridge import metrics
 from services.bridge.liveness import WriterLiveness
 from services.bridge.sample_ages import SampleAges
 
-SLOW_SECONDS = 1.0
-"""An answer to TIME that took longer than this does not set the clock, since its moment is not known well enough."""
 HOPS_SHARE = 2 / 3
 """Interval at which the hops behind Redis are checked, as a share of the silence after which one is broken."""
 CHECKS = 12
@@ -49,9 +47,9 @@ class FreshnessMonitor:
         """Ask Redis for its time, set the local copy of its clock, and return the time. Raises RedisError."""
         sent = self._clock.monotonic()
         now = await client.now()
-        if not self._redis_clock.known or self._clock.monotonic() - sent < SLOW_SECONDS:
-            self._redis_clock.distrust()  # after a quick answer any step of the clock is accepted
-            self._redis_clock.observe(now, sent)
+        step = self._redis_clock.answered(now, sent, self._clock.monotonic())
+        if step:
+            log.warning("clock_stepped", of="redis", seconds=round(step, 3), reason=step_in_words(step))
         return now
 
     async def watch_hops(self, client: Client) -> None:

@@ -129,7 +129,7 @@ class BridgeLink:
                     self._hub.freshness(statement)
             case "HEARTBEAT":
                 now = self._clock.monotonic()
-                self.bridge_clock.observe(from_iso(fields.get("timestamp")), now)
+                self.bridge_clock.heard(from_iso(fields.get("timestamp")), now)
                 self._status.state(Freshness.from_fields(mapping(fields, "upstream")), now)
                 self.publish_freshness()
             case "ACK":

@@ -8,11 +8,11 @@ is renewed first, and each state is refused if one of a newer epoch has been wri
 from collections.abc import Sequence
 
 from cottage import keys, lua
-from cottage.clock import FUTURE_SECONDS
 from cottage.errors import LeaseLost
 from cottage.lease import Lease
 from cottage.redis import BATCH, COMMAND_SECONDS, Client
 from cottage.store import PhysicsStates, batches
+from cottage.version import FARTHEST_AHEAD_SECONDS, latest_epoch
 from services.feynman import metrics
 from services.feynman.symbol_table import StateWrite
 
@@ -67,7 +67,7 @@ class Writer(Lease):
 
 async def write_in_cluster(client: Client, epoch: int, writes: Sequence[StateWrite]) -> None:
     """SET each state and PUBLISH its message unless a newer epoch was written. Raises LeaseLost if one was."""
-    ahead = FUTURE_SECONDS * 1000
+    ahead = FARTHEST_AHEAD_SECONDS * 1000
     calls = []
     for write in writes:
         messages = [] if write.update is None else [write.update]
@@ -77,7 +77,7 @@ async def write_in_cluster(client: Client, epoch: int, writes: Sequence[StateWri
 
 
 async def newest_epoch(client: Client, now: float) -> int:
-    """The newest epoch of all states. Epochs in the future are ignored, as all readers do."""
+    """The newest epoch of all states. Those too far in the future are ignored, as all readers do."""
     states = await PhysicsStates(client).all()
     epochs = (state.version.epoch for state in states.values() if state.version is not None)
-    return max((epoch for epoch in epochs if epoch <= (now + FUTURE_SECONDS) * 1000), default=0)
+    return max((epoch for epoch in epochs if epoch <= latest_epoch(now)), default=0)

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from cottage.clock import LATEST_SECONDS, iso_millis
-from cottage.state import REGIMES, PhysicsState
+from cottage.state import PILLARS, REGIMES, PhysicsState
 from cottage.version import Version
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -36,5 +36,10 @@ def states() -> st.SearchStrategy[PhysicsState]:
         nonzero=st.none() | whole,
         source=st.none() | st.text(st.characters(codec="utf-8")),
         timestamp=st.none() | timestamps,
+        feed_time=st.none() | timestamps,
+        lag_ms=st.none() | whole,
+        notes=st.lists(st.text(st.characters(codec="utf-8"))).map(tuple),
+        void=st.lists(st.sampled_from(PILLARS)).map(tuple),
+        feed=st.none() | st.text(st.characters(codec="utf-8")),
         version=st.none() | st.builds(Version, whole, whole),
     )

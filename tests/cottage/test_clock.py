@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cottage.clock import LATEST_SECONDS, RemoteClock, SystemClock, Tick, from_iso, iso_millis, ticks
+from cottage.clock import LATEST_SECONDS, RemoteClock, SystemClock, Tick, from_iso, iso_millis, step_in_words, ticks
 from cottage.errors import InvalidMessage
 
 
@@ -139,32 +139,79 @@ class TestRemoteClock:
     def test_what_was_told_ages_by_our_own_clock(self) -> None:
         clock = RemoteClock()
         assert (clock.known, clock.now(5.0)) == (False, None)
-        clock.observe(1000.0, 5.0)
+        clock.heard(1000.0, 5.0)
         assert (clock.known, clock.now(7.5)) == (True, 1002.5)
 
-    def test_a_late_message_does_not_set_it_back(self) -> None:
+    @pytest.mark.parametrize("late", [0.5, 2.0, 31.0, 86_400.0])
+    def test_a_message_never_sets_it_back_however_late(self, late: float) -> None:
         clock = RemoteClock()
-        clock.observe(1000.0, 5.0)
-        clock.observe(1001.0, 8.0)  # two seconds on its way
+        clock.answered(1000.0, 5.0, 5.0)
+        assert clock.heard(1003.0 - late, 8.0) is (late > RemoteClock.DOUBT_SECONDS)
         assert clock.now(8.0) == pytest.approx(1003.0, abs=0.01)
 
-    def test_a_step_is_believed_either_way(self) -> None:
+    def test_before_an_answer_an_earlier_message_was_the_later_one(self) -> None:
         clock = RemoteClock()
-        clock.observe(1000.0, 5.0)
-        clock.observe(4601.0, 6.0)
-        assert clock.now(6.0) == 4601.0
-        clock.observe(1002.0, 7.0)
-        assert clock.now(7.0) == 1002.0
+        clock.heard(1000.0, 8.0)  # three seconds on its way
+        assert not clock.heard(1004.0, 9.0)
+        assert clock.now(9.0) == 1004.0
+
+    def test_a_time_that_is_not_possible_yet_is_a_reason_to_ask(self) -> None:
+        clock = RemoteClock()
+        clock.answered(1000.0, 5.0, 5.0)
+        assert not clock.heard(1001.4, 6.0)  # within what is usual of an answer and a message
+        assert clock.heard(4601.0, 6.0)
+        assert clock.now(6.0) == pytest.approx(1001.4)
+
+    @pytest.mark.parametrize("step", [-86_400.0, -3600.0, -50.0, -1.0, 1.0, 50.0, 3600.0, 86_400.0])
+    def test_an_answer_sets_it_either_way_and_says_by_how_much(self, step: float) -> None:
+        clock = RemoteClock()
+        assert clock.answered(1000.0, 4.99, 5.01) == 0.0
+        assert clock.answered(1002.0 + step, 6.99, 7.01) == pytest.approx(step, abs=0.1)
+        assert clock.now(7.0) == pytest.approx(1002.0 + step, abs=0.1)
+        assert clock.answered(1003.0 + step, 7.99, 8.01) == 0.0
+
+    def test_a_slow_answer_is_no_step_and_makes_nothing_look_younger(self) -> None:
+        clock = RemoteClock()
+        clock.answered(1000.0, 5.0, 5.0)
+        assert clock.answered(1001.0, 6.0, 46.0) == 0.0  # we stood still for 40 s before the answer was read
+        assert clock.now(46.0) == pytest.approx(1041.0, abs=0.1)
+        assert clock.answered(1042.0, 47.0, 47.0) == 0.0
+
+    def test_the_first_answer_corrects_what_late_messages_told(self) -> None:
+        clock = RemoteClock()
+        clock.heard(1000.0, 25.0)  # twenty seconds on its way
+        assert clock.answered(1021.0, 26.0, 26.0) == 0.0
+        assert clock.now(26.0) == 1021.0
 
     def test_a_slower_clock_is_followed_in_time(self) -> None:
         clock = RemoteClock()
         for second in range(10_000):
-            clock.observe(1000.0 + second * (1 - 1e-4), float(second))
+            assert not clock.heard(1000.0 + second * (1 - 1e-4), float(second))
         assert clock.now(9999.0) == pytest.approx(1000.0 + 9999 * (1 - 1e-4), abs=0.01)
+
+    @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 0.2)), min_size=1, max_size=50), st.floats(-1e-4, 1e-4))
+    def test_a_clock_that_is_not_set_never_steps(self, looks: list[tuple[float, float]], drift: float) -> None:
+        clock, now = RemoteClock(), 0.0
+        for pause, trip in looks:
+            now += pause + trip
+            told = 1000.0 + (now - trip / 2) * (1 + drift)
+            assert clock.answered(told, now - trip, now) == 0.0
+            assert not clock.heard(1000.0 + now * (1 + drift), now)
+            there = clock.now(now)
+            assert there is not None
+            assert 1000.0 + now * (1 + drift) <= there + 0.002 <= told + trip + 0.01
 
     def test_another_machine_is_believed_at_once(self) -> None:
         clock = RemoteClock()
-        clock.observe(1000.0, 5.0)
+        clock.answered(1000.0, 5.0, 5.0)
         clock.distrust()
-        clock.observe(998.0, 5.5)
+        assert not clock.heard(998.0, 5.5)
         assert clock.now(5.5) == 998.0
+        clock.distrust()
+        assert clock.answered(5000.0, 6.0, 6.0) == 0.0
+
+
+def test_a_step_in_words() -> None:
+    assert step_in_words(-3600.0) == "the clock went back by 3600 s"
+    assert step_in_words(50.25) == "the clock went forward by 50.25 s"
+    assert step_in_words(-86_400.4) == "the clock went back by 86400.4 s"

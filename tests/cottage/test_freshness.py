@@ -28,6 +28,26 @@ def test_thresholds(age: float | None, broken: Cause | None, silent: float, stat
     assert assess(age, broken, silent, Thresholds()) == Freshness(status, cause, age)  # type: ignore[arg-type]  # parametrised
 
 
+@pytest.mark.parametrize(
+    ("age", "lag", "broken", "status", "cause"),
+    [
+        (9.9, 900.0, None, "live", None),
+        (900.5, 900.0, None, "stale", "feed_late"),
+        (909.9, 900.0, None, "stale", "feed_late"),
+        (910.0, 900.0, None, "expired", "market_quiet"),
+        (900.5, 900.0, "writer_down", "stale", "writer_down"),
+        (14.0, 5.0, None, "stale", "feed_late"),
+        (15.0, 5.0, None, "stale", "market_quiet"),
+    ],
+)
+def test_a_feed_that_is_late_by_nature_is_stale_and_never_live(
+    age: float, lag: float, broken: Cause | None, status: str, cause: Cause | None
+) -> None:
+    assert assess(age, broken, age, Thresholds(), lag) == Freshness(status, cause, age)  # type: ignore[arg-type]  # parametrised
+    if status != "live" and broken is None:
+        assert Thresholds().of_sample(age, lag) == status
+
+
 def test_what_is_absent_is_expired() -> None:
     assert absent("feed_down") == Freshness("expired", "feed_down", None)
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -55,6 +56,23 @@ def test_its_update_is_the_documented_message() -> None:
         '"nash_dist":0.05,"price":450.32,"samples":1000,"nonzero":812,"source":"live"},'
         '"epoch":1766318400000,"seq":4711}'.encode()
     )
+
+
+def test_what_a_state_stands_on_is_told_where_there_is_something_to_tell() -> None:
+    remarks = {"feed_time": "2025-12-21T12:00:58.000Z", "lag_ms": 900_000, "notes": ("jump",), "void": ("mass",)}
+    state = replace(FULL, **remarks, feed="LIVE-X")  # type: ignore[arg-type]  # each of its own type
+    assert state.to_bytes() == FULL.to_bytes().replace(
+        b'"epoch"',
+        b'"feed_time":"2025-12-21T12:00:58.000Z","lag_ms":900000,"notes":["jump"],"void":["mass"],"feed":"LIVE-X","epoch"',
+    )
+    update = state.update("SPY", 3)
+    assert update == FULL.update("SPY").replace(
+        b'00.000Z",', b'00.000Z","feed_time":"2025-12-21T12:00:58.000Z",'
+    ).replace(b'"live"}', b'"live","lag_ms":900000,"notes":["jump"],"void":["mass"]}').replace(
+        b'"seq":4711', b'"seq":4711,"db":3'
+    )
+    assert PhysicsState.from_bytes(state.to_bytes()) == state
+    assert (state.market_time, FULL.market_time) == ("2025-12-21T12:00:58.000Z", "2025-12-21T12:00:00.000Z")
 
 
 def test_a_state_as_the_specification_prints_it_is_a_state() -> None:

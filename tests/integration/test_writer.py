@@ -264,7 +264,7 @@ async def test_an_epoch_is_above_any_honest_one_in_a_state(redis_url: str, clien
 
 async def test_an_epoch_from_the_far_future_poisons_nothing(redis_url: str, client: Client) -> None:
     now = await client.now()
-    await store(client, "SPY", round((now + 86_400) * 1000))
+    await store(client, "SPY", round((now + 3 * 86_400) * 1000))
     await store(client, "QQQ", 2**63)
     await client.set("physics:state:IWM", b"no state")
     await client.rpush("physics:state:DIA", "no string")

@@ -190,9 +190,7 @@ def test_freshness_is_that_of_the_worst_hop(age: float, upstream: Freshness, sil
     told = Told()
     told.hears(snapshot(update("A", 1, 1)), heartbeat(upstream))
     told.replica._server_clock.distrust()
-    told.replica._server_clock.observe(
-        SAMPLED + age - silent, told.now
-    )  # what the sample's age is, after the silence
+    told.replica._server_clock.heard(SAMPLED + age - silent, told.now)  # the sample's age is `age` after the silence
     assert told.replica.freshness("A", told.now + silent) == expected
     assert told.replica.freshness("NONE", told.now) == "missing"
 

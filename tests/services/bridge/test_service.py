@@ -1,6 +1,5 @@
 """What the bridge does with what it hears; with a real Redis in tests/integration/test_bridge.py."""
 
-import time
 from typing import Any
 
 import orjson
@@ -36,7 +35,8 @@ class Bridge(RedisBridge):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(BridgeSettings(**settings), SystemClock())
-        self._monitor._redis_clock.observe(NOW, time.monotonic())
+        now = self._clock.monotonic()
+        self._monitor._redis_clock.answered(NOW, now, now)
         self.wire = FakeWire()
         self._hub.join(self.wire, Subscription(everything=True))
         self.wire.payloads()
@@ -136,9 +136,9 @@ HOSTILE: list[tuple[str, bytes]] = [
     ("version", physics(seq=True)),
     ("version", physics(seq=2**63)),
     ("version", physics().replace(b'"seq":1', b'"seq":' + b"9" * 300)),
-    ("epoch", physics(epoch=EPOCH + 120_000)),
+    ("epoch", physics(epoch=EPOCH + 3 * 86_400_000)),
     ("epoch", physics(epoch=2**53 - 1)),
-    ("epoch", heartbeat(EPOCH + 120_000)),
+    ("epoch", heartbeat(EPOCH + 3 * 86_400_000)),
     ("version", heartbeat(EPOCH, seq=None)),
     ("type", heartbeat(EPOCH, data={"shard": 1})),
     ("agent_id", b'{"event":"AGENT_UPDATE","agent_id":"A"}'),
