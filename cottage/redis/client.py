@@ -134,6 +134,11 @@ class Client(redis.asyncio.Redis):
     also_closed: Sequence[redis.asyncio.Redis | redis.asyncio.Sentinel] = ()
     """Other clients to close together with this one."""
 
+    @property
+    def database(self) -> int:
+        """The number of the database that it uses. A channel belongs to no database, so messages say it themselves."""
+        return int(self.connection_pool.connection_kwargs.get("db") or 0)
+
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         waits = _waits(self.retries)
         while True:
