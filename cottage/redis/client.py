@@ -136,7 +136,7 @@ class Client(redis.asyncio.Redis):
 
     @property
     def database(self) -> int:
-        """The number of the database that it uses. A channel belongs to no database, so messages say it themselves."""
+        """The number of the database that it uses; messages carry it, since a channel belongs to no database."""
         return int(self.connection_pool.connection_kwargs.get("db") or 0)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
