@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 LONGEST_MS = 60_000
-"""The longest lifetime that a lease or a feed can have: that of a value that says none, or says a longer one."""
+"""The longest lifetime of the suite's leases and feeds: that of a value that says none, or says a longer one."""
 
 
 class ExpiryLook(NamedTuple):
@@ -43,6 +43,7 @@ class OutlivingKeys:
 
 
 def lifetime_ms(value: Mapping[str, Any], otherwise: int = LONGEST_MS) -> int:
-    """The lifetime in milliseconds that the value of a lease or a feed says; `otherwise` if it says none."""
+    """The lifetime in milliseconds that the value of a lease or a feed says; `otherwise` if it says none. A longer
+    one than both `otherwise` and the longest is not believed."""
     stated = value.get("lifetime_ms")
-    return min(stated, LONGEST_MS) if type(stated) is int and stated > 0 else otherwise
+    return min(stated, max(LONGEST_MS, otherwise)) if type(stated) is int and stated > 0 else otherwise

@@ -3,7 +3,9 @@
 The lease is a key that expires unless it is renewed. Whoever acquires it gets an epoch above all earlier ones, which
 is the fencing token: writes carry it, and are refused once a newer one exists. Redis decides whether the lease is
 still held, never a local clock: a holder that was suspended or cut off notices its loss when it renews the lease or
-runs a script under it, and nothing of that call is done.
+runs a script under it, and nothing of that call is done. Redis's clock may be set, though, and then a lease lives on
+without its holder: one that Redis would keep longer than its holder asked for, at every look over one such lifetime,
+is discarded (cottage/expiry.py).
 
     async with Lease(url, "recorder:lease", lifetime=5.0) as lease:
         while True:
@@ -22,17 +24,20 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import orjson
 
 from cottage import lua
+from cottage.clock import monotonic
 from cottage.errors import InvalidMessage, LeaseLost, RedisError
+from cottage.expiry import ExpiryLook, OutlivingKeys, lifetime_ms
 from cottage.fields import load_object
 from cottage.log import get_logger
 from cottage.redis import COMMAND_SECONDS, Client, Script, connect
+from cottage.version import latest_epoch
 
 REPLICA_SECONDS = 0.5
 """How long a replica may take to acknowledge a new lease, if there are replicas."""
@@ -40,6 +45,7 @@ RELEASE_SECONDS = 1.0
 """How long the release at the end of an `async with` may take; without it a successor waits for the expiry."""
 
 ACQUIRE = lua.load("cottage", "lease_acquire")
+DISCARD = lua.load("cottage", "lease_discard")
 RELEASE = lua.load("cottage", "lease_release")
 FENCE = lua.load("cottage", "lease_fence")
 
@@ -57,9 +63,11 @@ class LeaseRecord:
     """host:pid:random"""
     epoch: int
     shards: int
+    lifetime_ms: int
+    """For how long Redis keeps the lease after each renewal."""
 
     def to_bytes(self) -> bytes:
-        return orjson.dumps({"holder": self.holder, "epoch": self.epoch, "shards": self.shards})
+        return orjson.dumps(self)
 
 
 class Lease:
@@ -70,7 +78,8 @@ class Lease:
     these is held with another number of shards, this one is not acquired, since both would do the same work.
     newest_epoch: reads the newest epoch of what was written under the lease, given a client and Redis's clock; the
     lease gets a greater one. Without it an epoch is above the holder's last one and above Redis's clock in
-    milliseconds, so it grows from holder to holder if the clocks of the servers behind one address agree.
+    milliseconds, so it grows from holder to holder if the clocks of the servers behind one address agree. An epoch
+    more than two days ahead of that clock counts for nobody, also not the holder's last one.
     on_event: called with what happens to the lease, for counting.
 
     After an error it is not known what Redis has done, and after a reconnect it may be another server. In both cases
@@ -108,6 +117,7 @@ class Lease:
         """The connection on which the lease was acquired; None once it is lost or in doubt."""
         self.waiting_for: str | None = None
         """Why the last `acquire` was refused; None if it was not."""
+        self._outliving = OutlivingKeys()
         self._one_at_a_time = asyncio.Lock()
         self._fenced_scripts: dict[str, Script] = {}
         self._client: Client
@@ -122,6 +132,7 @@ class Lease:
     async def __aenter__(self) -> Self:
         self._client = connect(self._url, timeout=self._timeout, on_connect=self._connected_anew)
         self._acquire_script = self._client.register_script(ACQUIRE)
+        self._discard_script = self._client.register_script(DISCARD)
         self._release_script = self._client.register_script(RELEASE)
         return self
 
@@ -137,19 +148,22 @@ class Lease:
         """Try to acquire the lease with a new epoch. Returns whether it is held now. Raises RedisError."""
         async with self._one_at_a_time:
             self._held_on = None
+            asked = monotonic()
             now = await self._client.now()
             connection = self._connections
-            refusal = await self._other_split() or await self._take(round(now * 1000))
-            if refusal is None:
+            held = await self._take_or_find(round(now * 1000), now)
+            if await self._discard_dead(held, asked):
+                held = await self._take_or_find(round(now * 1000), now)
+            if not held:
                 # It is read under the lease, so that no other holder can write a newer one afterwards.
                 newest = 0 if self._newest_epoch is None else await self._newest_epoch(self._client, now)
                 if self._record is not None and newest >= self._record.epoch:
-                    refusal = await self._take(newest)
-                refusal = refusal or await self._other_split()  # again: two may have asked at the same time
-                if refusal is not None:
+                    held = await self._take(newest, now)
+                held = held or await self._other_split()  # again: two may have asked at the same time
+                if held:
                     await self._release_script(keys=[self._key], args=[self._ours])
-            self._report(refusal)
-            if refusal is None:
+            self._report(self._refusal(held))
+            if not held:
                 self._held_on = connection
             return self.epoch is not None
 
@@ -215,13 +229,21 @@ class Lease:
         # after it needs a new lease.
         self._connections += 1
 
-    async def _take(self, above: int) -> str | None:
-        """Ask for the lease with an epoch above `above` and above the last own one. Returns why it was refused."""
-        epoch = max(above, 0 if self._record is None else self._record.epoch) + 1
-        self._record = LeaseRecord(self._holder, epoch, self._shards)
+    async def _take_or_find(self, above: int, now: float) -> Mapping[str, bytes]:
+        """Ask for the lease unless one of another number of shards is held. Returns the leases in its way."""
+        return await self._other_split() or await self._take(above, now)
+
+    async def _take(self, above: int, now: float) -> Mapping[str, bytes]:
+        """Ask for the lease with an epoch above `above` and above the last own one. Returns it if another holds it.
+
+        `now`: Redis's clock. It may have been set back so far since the last own epoch that this counts no more.
+        """
+        own = 0 if self._record is None else self._record.epoch
+        epoch = max(above, own if own <= latest_epoch(now) else 0) + 1
+        self._record = LeaseRecord(self._holder, epoch, self._shards, self._lifetime_ms)
         call: dict[str, Any] = {"keys": [self._key], "args": [self._ours, self._record.to_bytes(), self._lifetime_ms]}
         current = await (self._acquire_and_copy if self._client.replicated else self._acquire_script)(**call)
-        return None if current is None else f"{self._key} is held by {_holder(current)}"
+        return {} if current is None else {self._key: current}
 
     async def _acquire_and_copy(self, **call: Any) -> bytes | None:
         """Take the lease, and wait for a replica to have it, since a failover would otherwise lose it. If no replica
@@ -234,15 +256,41 @@ class Lease:
             log.warning("lease_not_replicated", key=self._key, seconds=REPLICA_SECONDS)
         return current
 
-    async def _other_split(self) -> str | None:
-        """Why the lease may not be taken: another one is held with another number of shards. None if none is."""
+    async def _other_split(self) -> Mapping[str, bytes]:
+        """The leases that are held with another number of shards, beside which this one may not be taken."""
         if not self._siblings:
-            return None
-        for key, value in zip(self._siblings, await self._client.mget(self._siblings), strict=True):
-            with contextlib.suppress(InvalidMessage):
-                shards = None if value is None else load_object(value).get("shards")
-                if type(shards) is int and shards != self._shards:
-                    return f"{key} is one of {shards} shards, this is one of {self._shards}"
+            return {}
+        values: list[Any] = await self._client.mget(self._siblings)
+        found = zip(self._siblings, values, strict=True)
+        return {key: value for key, value in found if value is not None and self._is_other_split(value)}
+
+    def _is_other_split(self, record: bytes) -> bool:
+        shards = _fields(record).get("shards")
+        return type(shards) is int and shards != self._shards
+
+    async def _discard_dead(self, held: Mapping[str, bytes], asked: float) -> int:
+        """Delete those of these leases whose holders are dead; returns how many. `asked`: monotonic, before the look.
+
+        The whole value is compared: who took or renewed such a lease in between keeps it.
+        """
+        left = await self._client.bulk([("PTTL", key) for key in held])
+        looks = {
+            key: ExpiryLook(lifetime_ms(_fields(value), otherwise=self._lifetime_ms), pttl)
+            for (key, value), pttl in zip(held.items(), left, strict=True)
+        }
+        discarded = 0
+        for key in self._outliving.dead(looks, asked):
+            if await self._discard_script(keys=[key], args=[held[key], looks[key].lifetime_ms]):
+                discarded += 1
+                log.warning("lease_discarded", key=key, holder=_holder(held[key]), pttl_ms=looks[key].pttl_ms)
+        return discarded
+
+    def _refusal(self, held: Mapping[str, bytes]) -> str | None:
+        """Why the lease was refused, in words; None if nothing was in the way."""
+        for key, value in held.items():
+            if self._is_other_split(value):
+                return f"{key} is one of {_fields(value)['shards']} shards, this is one of {self._shards}"
+            return f"{key} is held by {_holder(value)}"
         return None
 
     def _report(self, refusal: str | None) -> None:
@@ -254,9 +302,15 @@ class Lease:
         self.waiting_for = refusal
 
 
+def _fields(record: bytes) -> Mapping[str, Any]:
+    """The fields of a record; none if the value is no record."""
+    try:
+        return load_object(record)
+    except InvalidMessage:
+        return {}
+
+
 def _holder(record: bytes) -> str:
     """The holder in a record; the beginning of the value if it is no record."""
-    try:
-        return str(load_object(record).get("holder"))[:100]
-    except InvalidMessage:
-        return repr(record[:100])
+    fields = _fields(record)
+    return str(fields.get("holder"))[:100] if fields else repr(record[:100])

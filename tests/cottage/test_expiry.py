@@ -67,3 +67,8 @@ def test_a_value_that_says_no_lifetime_has_the_callers(stated: object) -> None:
 def test_no_value_keeps_its_key_alive_by_what_it_says() -> None:
     assert lifetime_ms({"lifetime_ms": 5000}) == 5000
     assert lifetime_ms({"lifetime_ms": 10**15}) == LONGEST_MS
+    assert lifetime_ms({"lifetime_ms": 10**15}, otherwise=300_000) == 300_000
+
+
+def test_a_caller_with_a_longer_lifetime_believes_that_others_have_it_too() -> None:
+    assert lifetime_ms({"lifetime_ms": 200_000}, otherwise=300_000) == 200_000

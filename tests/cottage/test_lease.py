@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cottage.errors import LeaseLost, RedisError
 from cottage.lease import Lease, LeaseEvent, LeaseRecord
-from cottage.redis import Client
-from tests.support import library_events
+from cottage.redis import Client, connect
+from deploy.redis_server import Server
+from tests.clock_shim import ClockShim
+from tests.support import OwnRedis, eventually, library_events
 
 KEY = "recorder:lease"
 APPEND = """
@@ -138,10 +141,10 @@ async def test_its_epoch_is_above_what_was_written_under_it_and_above_its_own_la
     async with lease_on(redis_url, newest_epoch=newest) as lease:
         first = await held_epoch(lease)
         assert first >= (await client.now() - 60) * 1000, "it begins with Redis's clock"
-        written = first + 10**9
+        written = first + 10**8
         assert await held_epoch(lease) == written + 1
         written = 0
-        assert await held_epoch(lease) == first + 10**9 + 2
+        assert await held_epoch(lease) == first + 10**8 + 2
         assert json.loads(await client.get(KEY) or b"")["epoch"] == lease.epoch
 
 
@@ -160,3 +163,106 @@ async def test_no_shards_lease_beside_one_of_another_number(redis_url: str, clie
         await second.release()
         await held_epoch(stranger)
         assert not await first.acquire()
+
+
+# --- Leases that outlive their holders ---
+
+
+def record_of(holder: str = "dead", shards: int = 1, lifetime_ms: int = 200) -> bytes:
+    return LeaseRecord(holder, 7, shards, lifetime_ms).to_bytes()
+
+
+@pytest.mark.parametrize("px", [3_600_000, None], ids=["an hour to live", "without a lifetime"])
+@pytest.mark.parametrize("value", [record_of(), b"hello", b"[]", b"\xff\x00", b'{"lifetime_ms":-5}'], ids=repr)
+async def test_a_lease_that_redis_keeps_longer_than_its_lifetime_is_discarded_after_one(
+    redis_url: str, client: Client, value: bytes, px: int | None
+) -> None:
+    await client.set(KEY, value, px=px)
+    with library_events() as said:
+        async with lease_on(redis_url, lifetime=0.2) as lease:
+            assert not await lease.acquire(), "one look proves nothing"
+            assert str(lease.waiting_for).startswith(f"{KEY} is held by ")
+            await eventually(lease.acquire)
+            assert lease.waiting_for is None
+            await lease.renew()
+    (discarded,) = [line for line in said if line["event"] == "lease_discarded"]
+    assert discarded["key"] == KEY
+    assert discarded["pttl_ms"] == -1 or discarded["pttl_ms"] > 3_000_000
+
+
+async def test_the_lifetime_that_a_lease_says_counts_not_that_of_who_waits(redis_url: str, client: Client) -> None:
+    await client.set(KEY, record_of(lifetime_ms=60_000), px=60_000)
+    async with lease_on(redis_url, lifetime=0.1) as impatient:
+        for _ in range(5):
+            assert not await impatient.acquire()
+            await asyncio.sleep(0.05)  # longer than its own lifetime in all
+        await client.set(KEY, record_of(lifetime_ms=100))
+        await eventually(impatient.acquire)
+
+
+async def test_a_living_holder_keeps_what_redis_would_keep_for_an_hour(redis_url: str, client: Client) -> None:
+    """As after a step of Redis's clock: the lease has an hour to live until its holder renews it."""
+    async with lease_on(redis_url, lifetime=0.3) as holder, lease_on(redis_url, lifetime=0.3) as standby:
+        await held_epoch(holder)
+        for _ in range(12):
+            await client.pexpire(KEY, 3_600_000)
+            assert not await standby.acquire()
+            await holder.renew()
+            assert not await standby.acquire()
+            await asyncio.sleep(0.05)
+        assert holder.epoch is not None
+        await client.pexpire(KEY, 3_600_000)
+        await eventually(standby.acquire)
+        with pytest.raises(LeaseLost):
+            await holder.renew()
+
+
+async def test_what_changed_after_the_look_is_not_discarded(redis_url: str, client: Client) -> None:
+    async with lease_on(redis_url) as lease:
+        for value, px in ((b"another", None), (b"dead", 60_000)):
+            await client.set(KEY, value, px=px)
+            assert await lease._discard_script(keys=[KEY], args=[b"dead", 60_000]) == 0
+        await client.set(KEY, b"dead", px=90_000)
+        assert await lease._discard_script(keys=[KEY], args=[b"dead", 60_000]) == 1
+
+
+async def test_a_dead_lease_of_another_number_of_shards_is_discarded_too(redis_url: str, client: Client) -> None:
+    siblings = [f"recorder:lease:{index}" for index in range(4)]
+    for index in (0, 1):
+        await client.set(siblings[index], record_of(shards=2), px=3_600_000)
+    await client.set(siblings[2], record_of(shards=1), px=3_600_000)  # in nobody's way
+    async with Lease(redis_url, siblings[0], lifetime=0.2, shards=1, siblings=siblings) as lease:
+        assert not await lease.acquire()
+        assert lease.waiting_for == "recorder:lease:0 is one of 2 shards, this is one of 1"
+        await eventually(lease.acquire)
+        assert await client.mget(siblings[1:3]) == [None, record_of(shards=1)]
+
+
+@pytest.mark.parametrize("seconds", [-3600, -86_400, -1, 1, 3600, 86_400])
+async def test_whatever_redis_s_clock_does_the_lease_of_a_dead_holder_goes_after_a_lifetime(
+    server_binaries: dict[str, Server], tmp_path: Path, clock_shim: ClockShim, seconds: int
+) -> None:
+    with OwnRedis(server_binaries["valkey"], tmp_path / "redis", clock_shim.environment()) as redis:
+        dead = lease_on(redis.url, lifetime=0.5)
+        async with dead, lease_on(redis.url, lifetime=0.5) as standby, connect(redis.url) as client:
+            await held_epoch(dead)
+            clock_shim.step(seconds)
+            await eventually(standby.acquire)
+            await standby.renew()
+            assert 0 < await client.pttl(KEY) <= 500
+            with pytest.raises(LeaseLost):
+                await dead.renew()
+
+
+async def test_an_own_epoch_more_than_two_days_ahead_counts_no_more(redis_url: str, client: Client) -> None:
+    written = round((await client.now() + 3 * 86_400) * 1000)
+
+    async def newest(_client: Client, _now: float) -> int:
+        return written
+
+    async with lease_on(redis_url, newest_epoch=newest) as lease:
+        assert await held_epoch(lease) == written + 1
+        written = round((await client.now() + 86_400) * 1000)
+        assert await held_epoch(lease) == written + 1, "a day ahead it counts"
+        written = 0
+        assert (await client.now() + 86_399) * 1000 < await held_epoch(lease)

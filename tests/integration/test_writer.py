@@ -196,7 +196,7 @@ async def test_two_splits_that_apply_at_once(redis_url: str, client: Client) -> 
 
         async def both(**arguments: Any) -> Any:
             reply = await take(**arguments)
-            await client.set("physics:writer:1", LeaseRecord("another", 1, 2).to_bytes(), px=60_000)
+            await client.set("physics:writer:1", LeaseRecord("another", 1, 2, 60_000).to_bytes(), px=60_000)
             return reply
 
         writer._acquire_script = both  # type: ignore[assignment]  # the other one comes right after ours
