@@ -4,9 +4,10 @@ Names are checked before a command is sent, contents when they are read. An inva
 was asked for alone; from several it is left out, and `on_bad` is called with its name and the error.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 
@@ -20,6 +21,9 @@ from cottage.state import PhysicsState
 
 SCAN_COUNT = 1000  # 6 ms for 10,000 keys; the server's default of 10 takes 182
 
+MOST_FEEDS = 1000
+"""So many live feeds are read at most, so that foreign keys cannot fill a reader's memory."""
+
 T = TypeVar("T")
 OnBad = Callable[[str, InvalidMessage], None]
 
@@ -32,16 +36,60 @@ def batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-async def scan(client: Client, prefix: str, on_bad: OnBad = _ignore) -> list[str]:
-    """The identifiers of all keys that begin with `prefix`, sorted, each once."""
+async def scan_pages(
+    client: Client, prefix: str, on_bad: OnBad = _ignore, pattern: str = "*"
+) -> AsyncIterator[list[str]]:
+    """The identifiers of all keys that begin with `prefix` and go on with `pattern`, some thousand at a time.
+
+    One that SCAN finds twice comes twice. For readers that must not hold more names than they have room for.
+    """
+    cursor: int | None = None
+    while cursor != 0:
+        cursor, found = await client.scan(cursor or 0, match=prefix + pattern, count=SCAN_COUNT)
+        names = []
+        for key in found:
+            name = _text(key).removeprefix(prefix)
+            try:
+                names.append(keys.symbol(name))
+            except InvalidName as error:
+                on_bad(name, InvalidMessage("symbol", str(error)))
+        yield names
+
+
+async def scan(client: Client, prefix: str, on_bad: OnBad = _ignore, most: int | None = None) -> list[str]:
+    """The identifiers of all keys that begin with `prefix`, sorted, each once; the first `most` of them at most."""
     found: set[str] = set()
-    async for key in client.scan_iter(match=prefix + "*", count=SCAN_COUNT):
-        name = key.decode(errors="replace").removeprefix(prefix)
-        try:
-            found.add(keys.symbol(name))
-        except InvalidName as error:
-            on_bad(name, InvalidMessage("symbol", str(error)))
+    async for names in scan_pages(client, prefix, on_bad):
+        found.update(names)
+        if most is not None and len(found) > most:
+            found = set(sorted(found)[:most])
     return sorted(found)
+
+
+def wrong_type(key: str, kind: bytes | str, wanted: str) -> InvalidMessage | None:
+    """The error of a key for which Redis answered TYPE with `kind`; None if there is no such key, or it is `wanted`.
+
+    For keys that MGET gave no value of: so it does for a key of another type, as if there were none.
+    """
+    found = _text(kind)
+    return None if found in ("none", wanted) else InvalidMessage("type", f"{key} is a {found}, not a {wanted}")
+
+
+def _refusal(key: str, wanted: str, error: RedisError) -> InvalidMessage | RedisError:
+    """The InvalidMessage("type") for an error about this key's type; any other error as it is."""
+    about_type = str(error).startswith("WRONGTYPE")
+    return InvalidMessage("type", f"{key} is no {wanted}") if about_type else error
+
+
+@contextlib.contextmanager
+def _named(key: str, wanted: str) -> Iterator[None]:
+    """Name the key in Redis's error about its type: InvalidMessage("type")."""
+    try:
+        yield
+    except RedisError as error:
+        if (refusal := _refusal(key, wanted, error)) is error:
+            raise
+        raise refusal from error
 
 
 class _Structure:
@@ -53,18 +101,30 @@ class _Structure:
     async def _values(
         self, key: Callable[[str], str], names: Sequence[str], parse: Callable[[bytes], T], on_bad: OnBad
     ) -> dict[str, T]:
-        """What is stored under `key` of each of these names, parsed, where there is any. In round trips of 500."""
+        """What is stored under `key` of each of these names, parsed, where there is any. In round trips of 500, and
+        another one for those without a value, among which are keys of a wrong type."""
         found: dict[str, T] = {}
         for part in batches(names):
             (payloads,) = await self._client.bulk([("MGET", *map(key, part))])
+            absent = []
             for name, payload in zip(part, payloads, strict=True):
                 if payload is None:
+                    absent.append(name)
                     continue
                 try:
                     found[name] = parse(payload)
                 except InvalidMessage as error:
                     on_bad(name, error)
+            kinds = await self._client.bulk(("TYPE", key(name)) for name in absent)
+            for name, kind in zip(absent, kinds, strict=True):
+                if (refusal := wrong_type(key(name), kind, "string")) is not None:
+                    on_bad(name, refusal)
         return found
+
+    async def _value(self, key: str) -> bytes | None:
+        """The string at `key`, if there is one. Raises InvalidMessage("type") for a key of another type."""
+        with _named(key, "string"):
+            return cast("bytes | None", await self._client.get(key))
 
 
 class PhysicsStates(_Structure):
@@ -72,7 +132,7 @@ class PhysicsStates(_Structure):
 
     async def get(self, symbol: str) -> PhysicsState | None:
         """One state, or None if Redis has none. Raises InvalidMessage for an invalid one."""
-        payload = await self._client.get(keys.physics_state(symbol))
+        payload = await self._value(keys.physics_state(symbol))
         return None if payload is None else PhysicsState.from_bytes(payload)
 
     async def many(self, symbols: Iterable[str], on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:
@@ -115,7 +175,9 @@ class MarketSnapshots(_Structure):
 
     async def get(self, symbol: str) -> MarketSnapshot | None:
         """One snapshot, or None where it has expired. Raises InvalidMessage."""
-        fields = await self._client.hgetall(keys.market_snapshot(symbol))
+        key = keys.market_snapshot(symbol)
+        with _named(key, "hash"):
+            fields = await self._client.hgetall(key)
         if not fields:
             return None
         text = {_text(name): _text(value) for name, value in fields.items()}
@@ -128,10 +190,13 @@ class MarketSnapshots(_Structure):
         """
         asked = [keys.market_snapshot(symbol) for symbol in symbols]
         replies = await self._client.bulk((("HMGET", key, *SAMPLE_FIELDS) for key in asked), raise_on_error=False)
-        return [
-            _wrong_type(key, reply) if isinstance(reply, RedisError) else tuple(reply)
-            for key, reply in zip(asked, replies, strict=True)
-        ]
+        samples: list[RawSample | InvalidMessage] = []
+        for key, reply in zip(asked, replies, strict=True):
+            refused = _refusal(key, "hash", reply) if isinstance(reply, RedisError) else None
+            if isinstance(refused, RedisError):
+                raise refused  # nothing that another symbol would be spared
+            samples.append(refused or tuple(reply))
+        return samples
 
     async def symbols(self, on_bad: OnBad = _ignore) -> list[str]:
         """All that have a snapshot now."""
@@ -140,12 +205,6 @@ class MarketSnapshots(_Structure):
 
 _QUOTES = frozenset(OPTIONAL_FIELDS)
 _ALL_FIELDS = len(SAMPLE_FIELDS) + len(OPTIONAL_FIELDS)
-
-
-def _wrong_type(key: str, error: RedisError) -> InvalidMessage:
-    if str(error).startswith("WRONGTYPE"):
-        return InvalidMessage("type", f"{key} is no hash")
-    raise error  # nothing that another symbol would be spared
 
 
 class MarketFeeds(_Structure):
@@ -162,7 +221,7 @@ class MarketFeeds(_Structure):
 
     async def alive(self, on_bad: OnBad = _ignore) -> dict[str, dict[str, Any]]:
         """What each live feed reports about itself, by its ID."""
-        feed_ids = await scan(self._client, keys.MARKET_FEED, on_bad)
+        feed_ids = await scan(self._client, keys.MARKET_FEED, on_bad, MOST_FEEDS)
         return await self._values(keys.market_feed, feed_ids, load_object, on_bad)
 
 
@@ -171,7 +230,7 @@ class AgentStates(_Structure):
 
     async def get(self, agent_id: str) -> dict[str, Any] | None:
         """What was set last, or None where it is forgotten. Raises InvalidMessage, InvalidName; RedisError."""
-        payload = await self._client.get(keys.agent_state(agent_id))
+        payload = await self._value(keys.agent_state(agent_id))
         return None if payload is None else load_object(payload)
 
     async def set(self, agent_id: str, memory: dict[str, Any]) -> None:

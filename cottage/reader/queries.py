@@ -24,7 +24,7 @@ from cottage.reader.reading import Origin, Reading, Readings, fallback_reading
 from cottage.reader.state_cache import CAPACITY, CachedState, StateCache
 from cottage.snapshot import UNKNOWN_SOURCE
 from cottage.state import PhysicsState
-from cottage.store import SCAN_COUNT, batches
+from cottage.store import SCAN_COUNT, batches, wrong_type
 from cottage.version import check_epoch
 
 CHAIN_SECONDS = 2.0
@@ -127,8 +127,13 @@ class Queries:
             clock, payloads = yield [("TIME",), ("MGET", *map(keys.physics_state, part))]
             self.circuit.answered()
             now = clock[0] + clock[1] / 1e6
+            strange = yield from self._of_wrong_type(
+                [symbol for symbol, payload in zip(part, payloads, strict=True) if payload is None]
+            )
             for symbol, payload in zip(part, payloads, strict=True):
                 try:
+                    if symbol in strange:
+                        raise strange[symbol]
                     held[symbol] = self._take(symbol, payload, now, sent)
                 except InvalidMessage as error:
                     self.counts.bad_states[error.reason] += 1
@@ -149,6 +154,15 @@ class Queries:
                 missing.append(symbol)
                 self.counts.reads["absent"] += 1
         return Readings(states, tuple(missing), complete=True)
+
+    def _of_wrong_type(self, absent: Sequence[str]) -> Query[dict[str, InvalidMessage]]:
+        """Of symbols that MGET gave no value of, those whose key has another type, with the error that says so."""
+        if not absent:
+            return {}
+        names = [keys.physics_state(symbol) for symbol in absent]
+        kinds = yield [("TYPE", name) for name in names]
+        errors = (wrong_type(name, kind, "string") for name, kind in zip(names, kinds, strict=True))
+        return {symbol: error for symbol, error in zip(absent, errors, strict=True) if error is not None}
 
     def _take(self, symbol: str, payload: bytes | None, now: float, sent: float) -> CachedState | None:
         """Parse the stored state of `symbol`, and keep it in the cache. Raises InvalidMessage if it is invalid."""

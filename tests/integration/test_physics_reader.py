@@ -180,10 +180,13 @@ async def test_bad_states(both: Both, client: Client, stored: bytes) -> None:
     assert readings.states["NEW"].state == FAIL_SAFE
 
 
-async def test_a_key_of_another_type_counts_as_none(both: Both, client: Client) -> None:
+async def test_a_key_of_another_type_is_a_bad_state_and_not_a_missing_one(both: Both, client: Client) -> None:
     await client.lpush(keys.physics_state("SPY"), "x")
-    assert await both.get("SPY") is None
-    assert list((await both.all()).states) == []
+    reading = await both.get("SPY")
+    assert reading is not None
+    assert reading.origin == "fallback"
+    assert list((await both.all()).states) == ["SPY"]
+    assert both.reader.counts.bad_states["type"] > 0
 
 
 async def test_a_hung_redis_costs_its_timeout_once(own_redis: OwnRedis) -> None:

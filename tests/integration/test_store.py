@@ -29,6 +29,7 @@ from cottage.store import (
     publish_agent_update,
     publish_trade_signal,
     scan,
+    scan_pages,
 )
 from cottage.version import Version
 from tests.support import OwnRedis, eventually, heard
@@ -75,9 +76,36 @@ async def test_many_states_leave_out_what_is_missing_and_name_what_is_bad(client
     await client.lpush("physics:state:E", "of another type")
     bad = Complaints()
     assert await PhysicsStates(client).many(["A", "B", "C", "D", "E"], bad) == {"A": STATE}
-    assert bad == [("B", "json"), ("D", "object")]
+    assert bad == [("B", "json"), ("D", "object"), ("E", "type")]
     with pytest.raises(InvalidMessage):
         await PhysicsStates(client).get("B")
+
+
+async def test_a_key_of_a_wrong_type_is_named_and_no_other_suffers(client: Client) -> None:
+    for key in ("physics:state:L", "market:feed:L", "agent:state:l"):
+        await client.lpush(key, "a list")
+    await client.set("market:snapshot:L", "text")
+    await client.set("physics:state:S", STATE.to_bytes())
+    await MarketFeeds(client).announce("F", {"source": "f"})
+    bad = Complaints()
+    assert await PhysicsStates(client).all(bad) == {"S": STATE}
+    assert list(await MarketFeeds(client).alive(bad)) == ["F"]
+    assert bad == [("L", "type"), ("L", "type")]
+    for key, read in (
+        ("physics:state:L is no string", PhysicsStates(client).get("L")),
+        ("market:snapshot:L is no hash", MarketSnapshots(client).get("L")),
+        ("agent:state:l is no string", AgentStates(client).get("l")),
+    ):
+        with pytest.raises(InvalidMessage, match=key):
+            await read
+
+
+async def test_a_flood_of_names_is_read_up_to_a_bound(client: Client) -> None:
+    await client.mset({f"physics:state:F{number:04}": b"{}" for number in range(3000)})
+    assert await scan(client, keys.PHYSICS_STATE, most=10) == [f"F{number:04}" for number in range(10)]
+    pages = [page async for page in scan_pages(client, keys.PHYSICS_STATE)]
+    assert max(map(len, pages)) < 3000, "not all in memory at once"
+    assert {name for page in pages for name in page} == {f"F{number:04}" for number in range(3000)}
 
 
 async def test_all_states_are_found_whatever_their_number(client: Client) -> None:

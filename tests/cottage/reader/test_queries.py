@@ -22,6 +22,8 @@ class Server:
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
+        self.types: dict[str, bytes] = {}
+        """The keys of another type than a string."""
         self.seconds = 0.0
         self.error: Exception | None = None
         self.round_trips = 0
@@ -58,6 +60,8 @@ class Server:
                 # Two pages, the second of which repeats a key, as SCAN may.
                 keys = [key.encode() for key in self.values if fnmatch.fnmatchcase(key, str(arguments[2]))]
                 return (7, keys[:2]) if arguments[0] == 0 else (0, keys[1:])
+            case "TYPE":
+                return self.types.get(str(arguments[0]), b"none")
         raise AssertionError(f"a reader must not send {name}")
 
 
@@ -103,11 +107,36 @@ def test_many_in_one_round_trip(server: Server, queries: Queries) -> None:
     server.works()
     ask(server, queries.check())
     server.round_trips = 0
-    readings = ask(server, queries.many(["SPY", "QQQ", "SPY", "NEW"]))
+    readings = ask(server, queries.many(["SPY", "QQQ", "SPY"]))
     assert list(readings.states) == ["SPY", "QQQ"]
-    assert readings.missing == ("NEW",)
+    assert readings.missing == ()
     assert readings.complete
     assert server.round_trips == 1
+
+
+def test_another_round_trip_tells_what_is_missing_from_what_is_of_a_wrong_type(
+    server: Server, queries: Queries
+) -> None:
+    held = state(NOW)
+    for symbol in ("SPY", "OLD"):
+        server.put(symbol, held)
+    server.works()
+    ask(server, queries.many(["SPY", "OLD"]))
+    ask(server, queries.check())
+    for symbol in ("OLD", "BAD"):
+        server.values.pop(f"physics:state:{symbol}", None)
+        server.types[f"physics:state:{symbol}"] = b"list"
+    server.round_trips = 0
+    readings = ask(server, queries.many(["SPY", "NEW", "OLD", "BAD"]))
+    assert server.round_trips == 2, "the states, and the types of the three without a value"
+    assert readings.missing == ("NEW",)
+    assert {symbol: reading.origin for symbol, reading in readings.states.items()} == {
+        "SPY": "redis",
+        "OLD": "remembered",
+        "BAD": "fallback",
+    }
+    assert readings.states["OLD"].state == held
+    assert queries.counts.bad_states == {"type": 2}
 
 
 def test_more_than_500_in_a_round_trip_for_each_500(server: Server, queries: Queries) -> None:
