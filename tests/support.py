@@ -143,6 +143,8 @@ class ServiceProcess:
         ]
         self.logs: list[dict[str, Any]] = []
         """Its JSON log lines so far."""
+        self.logged_at: list[float] = []
+        """When each of them came, by our monotonic clock: its own wall clock may be stepped."""
         self.text: list[str] = []
         """Lines on stdout that are no JSON objects."""
         self.errors: list[str] = []
@@ -232,6 +234,7 @@ class ServiceProcess:
             value = None
         if isinstance(value, dict):
             self.logs.append(value)
+            self.logged_at.append(time.monotonic())
         else:
             self.text.append(line)
 

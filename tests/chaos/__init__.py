@@ -3,6 +3,7 @@
 pace.py      time constants: real ones, or all of them a tenth
 proxy.py     a TCP proxy that cuts, stalls, forgets and delays
 suite.py     the real processes around a real Redis, each behind a proxy
+samples.py   how old each sample really is
 truth.py     what Redis holds, seen directly
 watch.py     clients of all kinds, and what each must never see
 faults.py    what is done to the suite, each kind with its cure

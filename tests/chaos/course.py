@@ -14,20 +14,22 @@ from typing import Any
 import httpx
 
 from cottage.cancellation import background
+from cottage.clock import from_iso
 from cottage.errors import RedisError
 from cottage.snapshot import MarketSnapshot
 from cottage.store import MarketSnapshots
 from cottage.version import Version
 from tests.chaos.faults import KINDS, Fault
 from tests.chaos.report import Outcome
+from tests.chaos.samples import FOREIGN
 from tests.chaos.suite import Member, Suite
 from tests.chaos.truth import Truth
 from tests.chaos.watch import ApiReader, Held, LibraryClient, RawClient, Violations, library_client
 
-FOREIGN = tuple(f"F{number}" for number in range(6))
-"""Symbols of a feed of the harness's own: now and then quiet for longer than a state is live."""
 PAIRS = 0.2
 """Of the faults come as two at once."""
+DATED_SECONDS = 0.5
+"""Between a sample's age by its timestamp and by when we saw it first."""
 NOISE_SECONDS = 1.0
 """What a busy machine may add to any bound."""
 PROCESS_SECONDS = 5.0
@@ -93,7 +95,7 @@ async def crowd(suite: Suite, symbols: int, seed: int) -> AsyncIterator[Crowd]:
         for name, url, wanted in (("library-1", one, None), ("library-2", other, some)):
             client = await stack.enter_async_context(library_client(name, url, violations, pace, wanted))
             made.library.append(client)
-        made.readers.append(ApiReader(suite.api_url, ["S000", "S001", *FOREIGN[:2]], violations, pace))
+        made.readers.append(ApiReader(suite.api_url, ["S000", "S001", *FOREIGN[:2]], suite.samples, violations, pace))
         everybody: list[RawClient | LibraryClient | ApiReader] = [*made.raw, *made.library, *made.readers]
         async with background(*(each.run() for each in everybody)):
             yield made
@@ -120,14 +122,14 @@ class Course:
         self._kinds = kinds
         self._pace = suite.pace
         self._violations = suite.violations
-        self.truth = Truth(suite.direct, self._pace.tick / 2, suite.violations)
+        self.truth = Truth(suite.direct, self._pace.tick / 2, suite.samples, suite.violations)
         self.outcomes: list[Outcome] = []
         self.stop_early = False
         """With the first violation."""
         self.judgements = 0
         """Times that somebody's `live` was checked."""
         self._connected_at = 0.0
-        """When some client was last found without its connection, in seconds since 1970."""
+        """When some client was last found without its connection."""
         self._last_trouble = ""
         self._stale_ones: set[tuple[str, str]] = set()
         self._suspects: set[tuple[str, str]] = set()
@@ -191,7 +193,7 @@ class Course:
                 await stack.enter_async_context(fault.breaking(self._suite, rng))
             await asyncio.sleep(rng.uniform(0.5, 20) * self._pace.tick)
         self._crowd.calm.set()
-        cured = time.time()
+        cured = time.monotonic()
         seconds = await self._converged(self._patience(faults))
         self.truth.data_stays()
         if seconds is None:
@@ -240,12 +242,13 @@ class Course:
         absent = [symbol for symbol in self._symbols if symbol not in expected]
         if absent:
             return f"Redis lacks {len(absent)} states, such as {absent[0]}"
-        now = time.time()
         for symbol in self._symbols:
-            state = truth.courses[symbol].state
-            age = None if state is None else state.age(now)
+            age = self._age(symbol, truth.courses[symbol].sampled)
             if age is None or age > 5 * self._pace.tick + NOISE_SECONDS / 4:
                 return f"nothing new of {symbol} is written"
+        misdated = self._misdated()
+        if misdated is not None:
+            return misdated
         # What Redis holds now must be with everybody as soon as it has had the time to arrive.
         deadline = time.monotonic() + 2 * self._pace.tick + NOISE_SECONDS
         while (problem := self._behind(expected)) is not None:
@@ -259,11 +262,29 @@ class Course:
             await truth.read_again(reads + SETTLED_READS)
         return self._ahead()
 
+    def _age(self, symbol: str, sampled: float | None) -> float | None:
+        """How old that sample really is."""
+        return None if sampled is None else self._suite.samples.age(symbol, sampled, time.monotonic())
+
+    def _misdated(self) -> str | None:
+        """By Redis's clock each state is as old as its sample is."""
+        for symbol in (*self._symbols, *FOREIGN):
+            course = self.truth.courses.get(symbol)
+            if course is None or course.state is None or course.sampled is None:
+                continue
+            age = self._age(symbol, course.sampled)
+            if age is None:
+                return f"Redis holds a sample of {symbol} that nobody wrote"
+            shown = self.truth.ahead + time.monotonic() - from_iso(course.state.timestamp)
+            if abs(shown - age) > DATED_SECONDS + 5 * self._pace.tick:
+                return f"{symbol} is {age:.2f} s old and by its timestamp {shown:.2f} s"
+        return None
+
     def _behind(self, expected: Mapping[str, Version]) -> str | None:
         for holder in self._crowd.holders:
             problem = holder.problem()
             if problem is not None:
-                self._connected_at = time.time()
+                self._connected_at = time.monotonic()
                 return f"{holder.name}: {problem}"
             held = holder.versions()
             for symbol, version in expected.items():
@@ -299,7 +320,8 @@ class Course:
             symbol = rng.choice(FOREIGN)
             price[symbol] *= 1 + rng.uniform(-0.01, 0.01)
             with suppress(RedisError, TimeoutError):
-                now = await self._suite.direct.now()
+                now = round(await self._suite.direct.now(), 3)
+                self._suite.samples.wrote(symbol, now, time.monotonic())
                 await snapshots.write([MarketSnapshot(symbol, price[symbol], now, source="chaos")])
 
     async def _judge(self) -> None:
@@ -313,7 +335,7 @@ class Course:
             late = time.monotonic() - began - pause
             if late > NOISE_SECONDS / 4:
                 continue  # we were not served ourselves: what came is not read yet
-            now, wall = time.monotonic(), time.time()
+            now = time.monotonic()
             oldest = thresholds.stale + thresholds.silent + NOISE_SECONDS / 2 + late
             replaced = pace.deaf + thresholds.silent + NOISE_SECONDS + late
             for holder in self._crowd.holders:
@@ -321,9 +343,9 @@ class Course:
                     if not holder.live(symbol):
                         continue
                     self.judgements += 1
-                    sampled = holder.sampled(symbol)
-                    if sampled is not None and wall - sampled > oldest:
-                        self._stale(holder, symbol, f"is {wall - sampled:.2f} s old")
+                    age = self._age(symbol, holder.sampled(symbol))
+                    if age is not None and age > oldest:
+                        self._stale(holder, symbol, f"is {age:.2f} s old")
                     course = self.truth.courses.get(symbol)
                     since = None if course is None else course.superseded_at(version)
                     if since is not None and now - since > replaced:

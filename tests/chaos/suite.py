@@ -13,13 +13,14 @@ from typing import Any
 
 import orjson
 
-from cottage.clock import from_iso
 from cottage.redis import Client, connect
 from deploy.redis_server import Server, free_port
 from tests.bench.processes import resident_bytes
 from tests.chaos.pace import Pace
 from tests.chaos.proxy import Proxy, proxy
+from tests.chaos.samples import Samples
 from tests.chaos.watch import Violations
+from tests.clock_shim import ClockShim, why_not
 from tests.support import OwnRedis, ServiceProcess, program
 
 AOF = (
@@ -49,10 +50,11 @@ class Member:
         self.complained: list[str] = []
 
     def last_said(self, events: Collection[str]) -> float:
-        """When it said one of these last, in seconds since 1970; 0 where it did not."""
-        for line in reversed([] if self.process is None else self.process.logs):
-            if line["event"] in events:
-                return from_iso(line["timestamp"])
+        """When it said one of these last, by our monotonic clock; 0 where it did not."""
+        if self.process is not None:
+            for line, at in zip(reversed(self.process.logs), reversed(self.process.logged_at), strict=True):
+                if line["event"] in events:
+                    return at
         return 0.0
 
     def write_logs(self, folder: Path) -> None:
@@ -124,7 +126,10 @@ class Suite:
         self.violations = violations
         self._server = server
         self._folder = folder
-        self.redis = OwnRedis(server, folder / "redis")
+        self.samples = Samples()
+        self.clocks: dict[str, ClockShim] = {}
+        """The wall clock of each process, by its name, and `redis`, that of Redis's host; empty where none can be had."""
+        self.redis = self.another_redis("redis")
         self.redis_arguments: tuple[str, ...] = AOF
         self.members: dict[str, Member] = {}
         self.proxies: dict[str, Proxy] = {}
@@ -161,7 +166,7 @@ class Suite:
         """Not started yet."""
         folder = self._folder / name
         shutil.rmtree(folder, ignore_errors=True)
-        return OwnRedis(self._server, folder)
+        return OwnRedis(self._server, folder, self.clock("redis"))
 
     async def replace_redis(self, successor: OwnRedis) -> None:
         """Everybody is sent to another server from now on, as after a failover."""
@@ -170,6 +175,23 @@ class Suite:
             if not name.startswith("broadcaster"):
                 each.target = successor.port
                 each.cut()
+
+    # clocks
+
+    def clock(self, name: str) -> dict[str, str]:
+        """The environment of a process with a wall clock of that name."""
+        if why_not() is not None:
+            return {}
+        if name not in self.clocks:
+            self.clocks[name] = ClockShim(self._folder / "clocks")
+        return self.clocks[name].environment()
+
+    def step(self, names: Collection[str], seconds: float) -> None:
+        """Set these clocks, all at once."""
+        for name in names:
+            self.clocks[name].step(seconds)
+        if "redis" in names:
+            self.samples.stepped()
 
     # processes
 
@@ -237,7 +259,7 @@ async def suite(
             ("broadcaster-b", "broadcaster", {}),
         ]
         for name, service, own in plan:
-            env = {**pace.env(), f"{service.upper()}_OPS_PORT": "0", "LOG_FORMAT": "json", **own}
+            env = {**pace.env(), f"{service.upper()}_OPS_PORT": "0", "LOG_FORMAT": "json", **own, **made.clock(name)}
             if service == "broadcaster":
                 made.proxies[name] = await stack.enter_async_context(proxy(link))
                 port = free_port()

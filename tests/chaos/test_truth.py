@@ -4,6 +4,7 @@ from typing import Any
 
 from cottage.state import PhysicsState
 from cottage.version import Version
+from tests.chaos.samples import Samples
 from tests.chaos.truth import Course, Truth
 from tests.chaos.watch import Violations
 
@@ -15,7 +16,7 @@ def state(epoch: int, seq: int, mass: float = 0.1) -> bytes:
 class Told(Truth):
     def __init__(self) -> None:
         client: Any = None  # nothing is read
-        super().__init__(client, 0.1, Violations(lambda _kind, _what: None))
+        super().__init__(client, 0.1, Samples(), Violations(lambda _kind, _what: None))
 
     def holds(self, payload: bytes, at: float) -> list[str]:
         """The kinds of violations that this is."""

@@ -11,6 +11,7 @@ from cottage.errors import InvalidMessage, RedisError
 from cottage.redis import Client
 from cottage.state import PhysicsState
 from cottage.version import Version
+from tests.chaos.samples import Samples, sample_time
 from tests.chaos.watch import Violations
 
 KEPT = 400
@@ -29,6 +30,11 @@ class Course:
     def version(self) -> Version:
         return self.seen[-1][0]
 
+    @property
+    def sampled(self) -> float | None:
+        """The time that names the sample of its newest state."""
+        return None if self.state is None else sample_time(self.state.as_dict())
+
     def superseded_at(self, version: Version) -> float | None:
         """When a newer one was seen first; None where there is none."""
         found = None
@@ -42,13 +48,16 @@ class Course:
 class Truth:
     """Reads all states every `interval` seconds. It must never go back, but where a fault took data."""
 
-    def __init__(self, client: Client, interval: float, violations: Violations) -> None:
+    def __init__(self, client: Client, interval: float, samples: Samples, violations: Violations) -> None:
         self._client = client
         self._interval = interval
+        self._samples = samples
         self._violations = violations
         self.courses: dict[str, Course] = {}
         self.read_at = 0.0
         """When the last read began."""
+        self.ahead = 0.0
+        """By how many seconds Redis's clock was ahead of our monotonic one at the end of the last read."""
         self.reads = 0
         self.answers = False
         self._lossy = True
@@ -91,6 +100,7 @@ class Truth:
             course = self.courses.setdefault(symbol, Course())
             if payload != course.payload:
                 self._take(symbol, course, payload, began)
+        self.ahead = await self._client.now() - time.monotonic()
         self.read_at = began
         self.reads += 1
         self._news.set()
@@ -108,3 +118,5 @@ class Truth:
             course.seen.clear()
         course.seen.append((state.version, now))
         course.payload, course.state = payload, state
+        if (sampled := course.sampled) is not None:
+            self._samples.age(symbol, sampled, now)

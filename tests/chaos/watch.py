@@ -20,12 +20,16 @@ from websockets.exceptions import WebSocketException
 
 from cottage.client.replica import Phase
 from cottage.client.state_client import StateClient
-from cottage.clock import from_iso
 from cottage.protocol import split_skipped, split_snapshot
 from cottage.version import Version
 from tests.chaos.pace import Pace
+from tests.chaos.samples import Samples, sample_time
 
 MOST_KEPT = 200
+ROUNDING = 0.01
+"""Seconds: timestamps have milliseconds."""
+YOUNGER_SECONDS = 0.4
+"""By more than that nothing may be shown younger than it is; two clocks are known to each other within less."""
 READ_SECONDS = 10.0
 """A connection that brings nothing for so long is given up."""
 
@@ -70,7 +74,7 @@ class Held(Protocol):
         """Whether it would be shown as fresh just now."""
 
     def sampled(self, symbol: str) -> float | None:
-        """When the state that is held was sampled, in seconds since 1970."""
+        """The time that names the sample of the state that is held, in seconds since 1970."""
 
     def problem(self) -> str | None:
         """Why nothing can be expected of it now; None where it is connected."""
@@ -104,7 +108,7 @@ class RawClient:
         self._dawdles = dawdles
         self._leaves = leaves
         self._random = random.Random(f"{name} {seed}")
-        self._held: dict[str, tuple[Version, bytes, float]] = {}
+        self._held: dict[str, tuple[Version, bytes, float | None]] = {}
         self._whole: str = "live"
         self._apart: dict[str, str] = {}
         self._complete = False
@@ -220,7 +224,7 @@ class RawClient:
             self._violations.add("not_asked_for", f"{self.name}: {symbol}")
         if before is not None and (version < before[0] or (new and version == before[0])):
             self._violations.add("went_back", f"{self.name}: {symbol} from {before[0]} to {version}")
-        self._held[symbol] = version, payload if exact else b"", from_iso(fields["timestamp"])
+        self._held[symbol] = version, payload if exact else b"", sample_time(fields)
 
     def _statement(self, fields: dict[str, Any]) -> None:
         if "*" in fields["symbols"]:
@@ -290,9 +294,10 @@ class LibraryClient:
 class ApiReader:
     """Asks the HTTP API, and believes what it says of freshness."""
 
-    def __init__(self, url: str, symbols: list[str], violations: Violations, pace: Pace) -> None:
+    def __init__(self, url: str, symbols: list[str], samples: Samples, violations: Violations, pace: Pace) -> None:
         self._url = url
         self._symbols = symbols
+        self._samples = samples
         self._violations = violations
         self._pace = pace
         self.answers = 0
@@ -310,32 +315,31 @@ class ApiReader:
                 await asyncio.sleep(min(0.5, 2 * self._pace.tick))
 
     async def _ask(self, http: httpx.AsyncClient) -> None:
-        began, asked = time.time(), time.monotonic()
+        asked = time.monotonic()
         answer = await http.get(f"{self._url}/v1/physics?symbols={','.join(self._symbols)}")
         strict = await http.get(f"{self._url}/v1/physics/{self._symbols[0]}?max_age_ms={self._most * 1000:.0f}")
         self.live.clear()
         if answer.status_code == httpx.codes.OK:
             self.answers, self.answered_at = self.answers + 1, asked
             for symbol, state in answer.json()["states"].items():
-                self._judge(symbol, state, began, self._pace.thresholds.stale)
+                self._judge(symbol, state, asked, self._pace.thresholds.stale)
         if strict.status_code == httpx.codes.OK:
-            self._judge(self._symbols[0], strict.json(), began, self._most)
+            self._judge(self._symbols[0], strict.json(), asked, self._most)
 
     @property
     def _most(self) -> float:
         return 3.0 * self._pace.scale
 
     def _judge(self, symbol: str, state: dict[str, Any], asked: float, most: float) -> None:
-        if state["freshness"]["status"] != "live":
-            return
-        self.live.add(symbol)
-        age = asked - from_iso(state["timestamp"])
-        if age > most + ROUNDING:
-            self._violations.add("stale_as_fresh", f"API: {symbol} is {age:.2f} s old and called live")
-
-
-ROUNDING = 0.01
-"""Seconds: timestamps have milliseconds."""
+        sampled, freshness = sample_time(state), state["freshness"]
+        age = None if sampled is None else self._samples.age(symbol, sampled, asked)
+        if freshness["status"] == "live":
+            self.live.add(symbol)
+            if age is not None and age > most + ROUNDING:
+                self._violations.add("stale_as_fresh", f"API: {symbol} is {age:.2f} s old and called live")
+        shown = freshness["age_ms"]
+        if age is not None and shown is not None and age - shown / 1000 > YOUNGER_SECONDS:
+            self._violations.add("younger", f"API: {symbol} is {age:.2f} s old and shown as {shown / 1000:.2f} s")
 
 
 @asynccontextmanager

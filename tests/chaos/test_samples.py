@@ -1,0 +1,46 @@
+"""How old a sample really is, whatever its timestamp says."""
+
+import pytest
+
+from tests.chaos.samples import FOREIGN, MOST_KEPT, Samples, sample_time
+
+
+def test_a_sample_is_as_old_as_we_know_it() -> None:
+    samples = Samples()
+    assert samples.age("S", 1e9, 100.0) == 0.0
+    assert samples.age("S", 1e9, 130.0) == 30.0
+    assert samples.age("S", 1e9 - 3600, 130.0) == 0.0, "another one, of a clock that was set back"
+    assert samples.age("T", 1e9, 130.0) == 0.0
+
+
+def test_of_a_feed_that_says_what_it_writes_there_is_nothing_else() -> None:
+    samples = Samples()
+    samples.wrote(FOREIGN[0], 1e9, 100.0)
+    assert samples.age(FOREIGN[0], 1e9, 101.0) == 1.0
+    assert samples.age(FOREIGN[0], 1e9 + 1, 101.0) is None
+
+
+def test_after_a_step_only_the_newest_is_told_again() -> None:
+    samples = Samples()
+    for second in range(3):
+        samples.wrote(FOREIGN[0], 1e9 + second, 100.0 + second)
+        samples.age("S", 1e9 + second, 100.0 + second)
+    samples.stepped()
+    assert samples.age("S", 1e9 + 2, 110.0) == samples.age(FOREIGN[0], 1e9 + 2, 110.0) == 8.0
+    samples.wrote(FOREIGN[0], 1e9, 110.0)
+    assert samples.age("S", 1e9, 110.0) == samples.age(FOREIGN[0], 1e9, 110.0) == 0.0, "a new one of that name"
+
+
+def test_they_do_not_grow_for_ever() -> None:
+    samples = Samples()
+    for number in range(MOST_KEPT + 10):
+        samples.age("S", number, float(number))
+    assert samples.age("S", MOST_KEPT + 9, MOST_KEPT + 10.0) == 1.0
+    assert len(samples._first["S"]) == MOST_KEPT
+
+
+def test_a_feeds_own_time_names_it() -> None:
+    stamp, other = "2026-01-01T00:00:00.500Z", "2026-01-01T00:00:07.500Z"
+    assert sample_time({"timestamp": stamp}) == pytest.approx(1767225600.5)
+    assert sample_time({"timestamp": other, "feed_time": stamp}) == sample_time({"timestamp": stamp})
+    assert sample_time({}) is None
