@@ -128,7 +128,7 @@ class Suite:
         self._folder = folder
         self.samples = Samples()
         self.clocks: dict[str, ClockShim] = {}
-        """The wall clock of each process, by its name, and `redis`, that of Redis's host; empty where none can be had."""
+        """The wall clock of each process, by its name, and of Redis's host (`redis`); empty where there is none."""
         self.redis = self.another_redis("redis")
         self.redis_arguments: tuple[str, ...] = AOF
         self.members: dict[str, Member] = {}
