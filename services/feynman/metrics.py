@@ -23,6 +23,9 @@ REFUSED = Counter(
 WRITTEN = Counter("cottage_feynman_states_written_total", "States written to Redis.")
 PUBLISHED = Counter("cottage_feynman_updates_published_total", "Updates published on the channel.")
 SYMBOLS = Gauge("cottage_feynman_symbols", "Symbols known.")
+SYMBOLS_LEFT_OUT = Gauge(
+    "cottage_feynman_symbols_left_out", "Symbols that the last search found no room for (FEYNMAN_MAX_SYMBOLS)."
+)
 EPOCH = Gauge("cottage_feynman_lease_epoch", "Epoch of the lease that this process holds; 0 while it is standby.")
 LEASE_EVENTS = {
     "taken": Counter("cottage_feynman_leases_acquired_total", "Leases acquired."),

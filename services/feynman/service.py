@@ -5,7 +5,7 @@ A standby, which has no lease, samples and computes all the same, and writes the
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from common import logs
@@ -21,6 +21,7 @@ from cottage.store import MarketSnapshots
 from cottage.urls import redacted
 from cottage.version import Version
 from services.feynman import metrics
+from services.feynman.admission import NAMED, Admission
 from services.feynman.checkpointer import Checkpointer
 from services.feynman.redis_health import RedisHealth
 from services.feynman.settings import FeynmanSettings
@@ -48,8 +49,10 @@ class FeynmanService:
     def __init__(self, settings: FeynmanSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._shard = keys.shard(settings.shard)
-        self._symbol_table = SymbolTable(settings.window, settings.gap_seconds, settings.forget_seconds)
+        self._symbol_table = SymbolTable(
+            settings.window, settings.gap_seconds, settings.forget_seconds, settings.max_symbols
+        )
+        self._admission = Admission(self._symbol_table, keys.shard(settings.shard), settings.symbols)
         self._checkpointer = Checkpointer(settings, self._symbol_table, clock)
         self._writer = Writer(
             settings.redis_url,
@@ -97,6 +100,11 @@ class FeynmanService:
             "role": "standby" if self._writer.epoch is None else "writer",
             "waiting_for": self._writer.waiting_for,
             "symbols": len(self._symbol_table),
+            "left_out": self._admission.left_out,
+            "refused": {
+                "symbols": len(self._symbol_table.refused),
+                "first": dict(islice(self._symbol_table.refused.items(), NAMED)),
+            },
             "written": self._written,
             "tick": self._tick,
             "checkpoint": self._checkpointer.status(),
@@ -106,7 +114,7 @@ class FeynmanService:
         """Add new symbols to the table every few seconds, and look at Redis's health."""
         async for _look in ticks(self._settings.discovery_seconds, self._clock):
             try:
-                self._add(self._settings.symbols or await MarketSnapshots(client).symbols(self._bad_symbol))
+                await self._admission.search(client, self._bad_symbol)
                 with contextlib.suppress(RedisRefused):  # an ACL may forbid INFO, which feynman does not depend on
                     self._check_health(await client.info())
             except RedisError as error:
@@ -126,12 +134,6 @@ class FeynmanService:
             log.warning("redis_unhealthy", reason=report.problem, evicted=report.evicted, used_bytes=report.used)
         elif before and not report.problem:
             log.info("redis_healthy")
-
-    def _add(self, symbols: Sequence[str]) -> None:
-        index, shards = self._shard
-        new = self._symbol_table.add(symbol for symbol in symbols if keys.in_shard(symbol, index, shards))
-        if new:
-            log.info("symbols_found", symbols=len(new), first=new[:10])
 
     async def _keep_ticking(self, client: Client) -> None:
         interval = self._settings.tick_seconds

@@ -17,6 +17,10 @@ class FeynmanSettings(RedisSettings):
     tick_seconds: Interval = Field(1.0, description="seconds between two ticks, each of which samples all snapshots")
     window: Annotated[int, Field(ge=2, le=100_000)] = Field(1000, description="samples in the sliding window")
     symbols: Symbols = Field((), description="comma-separated symbols; empty: all that have a snapshot")
+    max_symbols: Annotated[int, Field(ge=1)] = Field(
+        15_000,
+        description="snapshots of more symbols than this are left out, so that foreign names cannot fill the memory",
+    )
     shard: str = Field("0/1", description="i/n computes the i-th of n parts of the symbols, from 0")
     discovery_seconds: Interval = Field(5.0, description="seconds between two searches for new symbols")
     heartbeat_seconds: Interval = Field(1.0, description="seconds between two HEARTBEATs on the channel")

@@ -3,6 +3,7 @@
 It does no input or output: the service hands it snapshots and writes what it returns.
 """
 
+import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -49,10 +50,14 @@ class SymbolEntry:
 class SymbolTable:
     """The entries of all symbols by name, and their windows. The service and the checkpointer share one."""
 
-    def __init__(self, window: int, gap: float, forget_seconds: float) -> None:
+    def __init__(self, window: int, gap: float, forget_seconds: float, most: int = sys.maxsize) -> None:
+        """`most`: how many symbols it has places for."""
         self._windows = Windows(window, gap=gap)
         self._forget_seconds = forget_seconds
+        self._most = most
         self._entries: dict[str, SymbolEntry] = {}
+        self.refused: dict[str, str] = {}
+        """The symbols whose snapshot was refused at the last tick, with the reasons."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -60,9 +65,18 @@ class SymbolTable:
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
+    def __contains__(self, symbol: str) -> bool:
+        return symbol in self._entries
+
+    @property
+    def room(self) -> int:
+        """For how many more symbols there is a place."""
+        return self._most - len(self._entries)
+
     def add(self, symbols: Iterable[str]) -> list[str]:
-        """Add the symbols that are not in the table yet, each with an empty window; returns them."""
-        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._entries]
+        """Add the symbols that are not in the table yet, each with an empty window, as long as there is room; returns
+        them."""
+        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._entries][: self.room]
         for symbol in new:
             self._entries[symbol] = SymbolEntry(self._windows.add())
         return new
@@ -82,13 +96,14 @@ class SymbolTable:
         )
 
     def restore(self, part: CheckpointPart, only: Collection[str] = ()) -> int:
-        """Add the symbols of a checkpoint with their windows, or those of them that `only` names; returns how many.
+        """Add the symbols of a checkpoint with their windows, or those of them that `only` names, as long as there is
+        room; returns how many.
 
         Symbols that are in the table already stay as they are. A restored symbol has a state again as soon as its
         snapshot is seen, even if that is not newer than the window.
         """
         wanted = set(only or part.symbols).difference(self._entries)
-        chosen = [i for i, name in enumerate(part.symbols) if name in wanted]
+        chosen = [i for i, name in enumerate(part.symbols) if name in wanted][: self.room]
         for i in chosen:
             self._entries[part.symbols[i]] = SymbolEntry(self._windows.add(), source=part.sources[i])
         rows = _rows([self._entries[part.symbols[i]] for i in chosen])
@@ -135,6 +150,7 @@ class SymbolTable:
         samples, faults = parse(snapshots, redis_now)
         samples, behind = self._advanced(symbols, samples)
         refused += [(symbols[i], snapshots[i], error) for i, error in faults + behind]
+        self.refused = {symbol: error.reason for symbol, _row, error in refused}
         sampled = [symbols[i] for i in samples.index.tolist()]
         if sampled:
             self._sample(sampled, samples)

@@ -1,0 +1,81 @@
+"""Decides which symbols get one of the FEYNMAN_MAX_SYMBOLS places of the symbol table. The service has one Admission.
+
+Whoever can write to Redis can make any number of snapshots. So names are read page by page, and no more of them are
+held than there are places. A symbol that is known keeps its place. Of new ones those come first of which Redis has a
+state, since they had a place before a restart or with another writer; the others come by their names.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+from common import logs
+from cottage import keys
+from cottage.redis import Client
+from cottage.store import SCAN_COUNT, OnBad, batches, scan_pages
+from services.feynman import metrics
+from services.feynman.symbol_table import SymbolTable
+
+NAMED = 10
+"""So many symbols are named in a log line."""
+
+log = logs.get_logger()
+
+
+class Admission:
+    """Searches for symbols, and adds to the symbol table those for which it has room."""
+
+    def __init__(self, symbol_table: SymbolTable, shard: tuple[int, int], only: Sequence[str] = ()) -> None:
+        """`only`: the symbols to compute; if there are none, all that have a snapshot."""
+        self._symbol_table = symbol_table
+        self._shard = shard
+        self._only = only
+        self.left_out = 0
+        """The symbols without a place at the last search."""
+
+    async def search(self, client: Client, on_bad: OnBad) -> None:
+        """Add the symbols that are new, as far as there is room. Raises RedisError."""
+        table = self._symbol_table
+        found: set[str] = set()
+        left_out, first = 0, list[str]()
+
+        async def narrow() -> None:
+            nonlocal found, left_out
+            chosen = await self._chosen(client, found)
+            left_out += len(found) - len(chosen)
+            first.extend(sorted(found - chosen)[: NAMED - len(first)])
+            found = chosen
+
+        async for names in self._pages(client, on_bad):
+            found.update(name for name in names if name not in table and keys.in_shard(name, *self._shard))
+            if len(found) > table.room + SCAN_COUNT:
+                await narrow()
+        await narrow()
+        if new := table.add(sorted(found)):
+            log.info("symbols_found", symbols=len(new), first=new[:NAMED])
+        self._report(left_out, first)
+
+    async def _pages(self, client: Client, on_bad: OnBad) -> AsyncIterator[Sequence[str]]:
+        if self._only:
+            yield self._only
+            return
+        async for names in scan_pages(client, keys.MARKET_SNAPSHOT, on_bad):
+            yield names
+
+    async def _chosen(self, client: Client, found: set[str]) -> set[str]:
+        """Those of the found symbols for which there is room: first those of which Redis has a state."""
+        room = self._symbol_table.room
+        if len(found) <= room:
+            return found
+        stored: dict[str, bool] = {}
+        for part in batches(sorted(found) if room else ()):
+            there = await client.bulk(("EXISTS", keys.physics_state(name)) for name in part)
+            stored.update((name, bool(exists)) for name, exists in zip(part, there, strict=True))
+        return set(sorted(stored, key=lambda name: not stored[name])[:room])
+
+    def _report(self, left_out: int, first: Sequence[str]) -> None:
+        """Say once that symbols are left out, and once that none is any more."""
+        before, self.left_out = self.left_out, left_out
+        metrics.SYMBOLS_LEFT_OUT.set(left_out)
+        if left_out and not before:
+            log.warning("symbols_left_out", symbols=left_out, limit=len(self._symbol_table), first=first)
+        elif before and not left_out:
+            log.info("symbols_admitted", symbols=len(self._symbol_table))
