@@ -1,4 +1,4 @@
-"""Decides which symbols get one of the FEYNMAN_MAX_SYMBOLS places of the symbol table. The service has one Admission.
+"""Decides which symbols get one of the FEYNMAN_MAX_SYMBOLS places of the symbol table. The service has one SymbolAdmission.
 
 Whoever can write to Redis can make any number of snapshots. So names are read page by page, and no more of them are
 held than there are places. A symbol that is known keeps its place. Of new ones those come first of which Redis has a
@@ -20,7 +20,7 @@ NAMED = 10
 log = logs.get_logger()
 
 
-class Admission:
+class SymbolAdmission:
     """Searches for symbols, and adds to the symbol table those for which it has room."""
 
     def __init__(self, symbol_table: SymbolTable, shard: tuple[int, int], only: Sequence[str] = ()) -> None:

@@ -21,7 +21,7 @@ from cottage.store import MarketSnapshots
 from cottage.urls import redacted
 from cottage.version import Version
 from services.feynman import metrics
-from services.feynman.admission import NAMED, Admission
+from services.feynman.admission import NAMED, SymbolAdmission
 from services.feynman.checkpointer import Checkpointer
 from services.feynman.redis_health import RedisHealth
 from services.feynman.settings import FeynmanSettings
@@ -52,7 +52,7 @@ class FeynmanService:
         self._symbol_table = SymbolTable(
             settings.window, settings.gap_seconds, settings.forget_seconds, settings.max_symbols
         )
-        self._admission = Admission(self._symbol_table, keys.shard(settings.shard), settings.symbols)
+        self._admission = SymbolAdmission(self._symbol_table, keys.shard(settings.shard), settings.symbols)
         self._checkpointer = Checkpointer(settings, self._symbol_table, clock)
         self._writer = Writer(
             settings.redis_url,

@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 from cottage.errors import InvalidMessage
 from cottage.redis import Client
 from cottage.store import PhysicsStates
-from services.feynman.admission import Admission
+from services.feynman.admission import SymbolAdmission
 from services.feynman.symbol_table import SymbolTable
 
 
@@ -32,7 +32,7 @@ def flood(number: int) -> list[str]:
 async def test_known_symbols_keep_their_places_in_a_flood(client: Client) -> None:
     await snapshots(client, "SPY", "QQQ")
     table = table_of(100)
-    admission = Admission(table, (0, 1))
+    admission = SymbolAdmission(table, (0, 1))
     await admission.search(client, refuse)
     assert sorted(table) == ["QQQ", "SPY"]
     assert admission.left_out == 0
@@ -49,7 +49,7 @@ async def test_after_a_restart_those_come_first_that_had_a_place_before(client: 
     await snapshots(client, *flood(5000), "SPY", "QQQ")
     await client.mset({"physics:state:SPY": b"{}", "physics:state:QQQ": b"{}"})
     table = table_of(3)
-    await Admission(table, (0, 1)).search(client, refuse)
+    await SymbolAdmission(table, (0, 1)).search(client, refuse)
     assert sorted(table) == ["A00000", "QQQ", "SPY"]
     assert await PhysicsStates(client).many(["A00000"]) == {}, "it only reads"
 
@@ -57,7 +57,7 @@ async def test_after_a_restart_those_come_first_that_had_a_place_before(client: 
 async def test_what_is_left_out_is_said_once_and_so_is_its_end(client: Client) -> None:
     await snapshots(client, *flood(30))
     table = table_of(20)
-    admission = Admission(table, (0, 1))
+    admission = SymbolAdmission(table, (0, 1))
     with structlog.testing.capture_logs() as lines:
         for _search in range(3):
             await admission.search(client, refuse)
@@ -76,7 +76,7 @@ async def test_only_the_symbols_of_the_shard_need_a_place(client: Client) -> Non
     await snapshots(client, *flood(1000))
     tables = [table_of(600), table_of(600)]
     for index, table in enumerate(tables):
-        admission = Admission(table, (index, 2))
+        admission = SymbolAdmission(table, (index, 2))
         await admission.search(client, refuse)
         assert admission.left_out == 0
     assert sorted([*tables[0], *tables[1]]) == flood(1000)
@@ -84,7 +84,7 @@ async def test_only_the_symbols_of_the_shard_need_a_place(client: Client) -> Non
 
 async def test_the_symbols_that_are_set_have_the_same_bound(client: Client) -> None:
     table = table_of(2)
-    admission = Admission(table, (0, 1), ["C", "B", "A"])
+    admission = SymbolAdmission(table, (0, 1), ["C", "B", "A"])
     await admission.search(client, refuse)
     assert (sorted(table), admission.left_out) == (["A", "B"], 1)
 
