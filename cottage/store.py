@@ -11,13 +11,24 @@ from typing import Any, TypeVar, cast
 
 import orjson
 
-from cottage import keys
+from cottage import keys, lease, lua
+from cottage.clock import monotonic
 from cottage.errors import InvalidMessage, InvalidName, RedisError
+from cottage.expiry import ExpiryLook, OutlivingKeys, lifetime_ms
 from cottage.fields import load_object
 from cottage.messages import TradeSignal, agent_update
-from cottage.redis import BATCH, Client, Command
+from cottage.ownership import WriteRefusal, WriteRefusals, process_name
+from cottage.redis import BATCH, Client
 from cottage.snapshot import OPTIONAL_FIELDS, SAMPLE_FIELDS, MarketSnapshot, RawSample
 from cottage.state import PhysicsState
+
+WRITE_SNAPSHOTS = lua.load("cottage", "write_snapshots")
+RELEASE_SNAPSHOT = lua.load("cottage", "release_snapshot")
+RENEW_FEED = lua.load("cottage", "renew_feed")
+CLEAR_SNAPSHOT = lua.load("cottage", "clear_snapshot")
+WRITTEN_TOGETHER = 250
+"""So many snapshots are written by one call of the script, some two milliseconds of Redis; in a cluster by as
+many calls."""
 
 SCAN_COUNT = 1000  # 6 ms for 10,000 keys; the server's default of 10 takes 182
 
@@ -145,33 +156,95 @@ class PhysicsStates(_Structure):
 
 
 class MarketSnapshots(_Structure):
-    """`market:snapshot:{SYMBOL}`, a hash that expires 60 s after its last write."""
+    """`market:snapshot:{SYMBOL}`, a hash that expires 60 s after its last write.
 
-    def __init__(self, client: Client) -> None:
+    Who writes a symbol owns it (cottage/ownership.py). A feed makes one of these, writes with it, and releases its
+    symbols at its end.
+    """
+
+    def __init__(self, client: Client, feed: str | None = None, lifetime: float = keys.FEED_TTL_SECONDS) -> None:
+        """For writing: the ID of the feed, and for how many seconds a symbol is its own after a write (60 at most).
+
+        Raises InvalidName, ValueError."""
         super().__init__(client)
-        self._cleared: dict[str, frozenset[str]] = {}
+        if not 0 < lifetime <= keys.SNAPSHOT_TTL_SECONDS:
+            raise ValueError(f"a lifetime is above 0 and at most {keys.SNAPSHOT_TTL_SECONDS} s: {lifetime}")
+        self._feed = "" if feed is None else keys.symbol(feed)
+        self._lifetime = lifetime
+        self._written: dict[str, tuple[MarketSnapshot, float]] = {}
+        """What we wrote last of each symbol that was ours, and the monotonic time of it."""
+        self.refusals = WriteRefusals()
 
-    async def write(self, snapshots: Sequence[MarketSnapshot]) -> None:
-        """Write snapshots, each completely or not at all. A quote that a feed does not report any more is removed.
-        Raises RedisError."""
-        for part in batches(snapshots, BATCH // 2):  # two commands each
-            commands: list[Command] = []
-            cleared: dict[str, frozenset[str]] = {}
-            for snapshot in part:
-                key = keys.market_snapshot(snapshot.symbol)
-                fields = snapshot.to_hash()
-                if len(fields) == _ALL_FIELDS:
-                    self._cleared.pop(snapshot.symbol, None)
-                elif self._cleared.get(snapshot.symbol) != (absent := _QUOTES - fields.keys()):
-                    commands.append(("HDEL", key, *absent))
-                    cleared[snapshot.symbol] = absent
-                commands += (
-                    ("HSET", key, *chain.from_iterable(fields.items())),
-                    ("EXPIRE", key, keys.SNAPSHOT_TTL_SECONDS),
-                )
-            # One transaction: a connection that is cut between the two must not leave a hash without its TTL.
-            await self._client.bulk(commands, transaction=True)
-            self._cleared.update(cleared)  # only what Redis has taken
+    async def write(self, snapshots: Sequence[MarketSnapshot]) -> dict[str, WriteRefusal]:
+        """Write snapshots, each completely or not at all. A field that is not reported any more is removed.
+
+        Returns the symbols that were not written, each with its reason: another feed has them. Raises RedisError."""
+        refused: dict[str, WriteRefusal] = {}
+        for part in batches(snapshots, WRITTEN_TOGETHER):
+            refused |= await self._write([(each.symbol, self._arguments(each)) for each in part])
+            now = monotonic()
+            self._written.update((each.symbol, (each, now)) for each in part if each.symbol not in refused)
+        self.refusals.take([each.symbol for each in snapshots if each.symbol not in refused], refused, self._lifetime)
+        return refused
+
+    async def renew(self) -> None:
+        """Keep the symbols of which there has been nothing to write for a while. A feed of such symbols calls it
+        several times in its lifetime. Raises RedisError."""
+        now = monotonic()
+        self._written = {
+            symbol: entry for symbol, entry in self._written.items() if now - entry[1] < keys.SNAPSHOT_TTL_SECONDS
+        }
+        quiet = [symbol for symbol, (_snapshot, at) in self._written.items() if now - at > self._lifetime / 2]
+        refused: dict[str, WriteRefusal] = {}
+        for part in batches(quiet, WRITTEN_TOGETHER):
+            refused |= await self._write([(symbol, _RENEWAL) for symbol in part])
+        self.refusals.take([], refused, self._lifetime)
+
+    async def release(self) -> None:
+        """Give all symbols back, so that another feed may write them at once. Raises RedisError."""
+        release = self._client.register_script(RELEASE_SNAPSHOT)
+        owned = [*self._written, *self.refusals.names]
+        for part in batches(owned, WRITTEN_TOGETHER):
+            await release.each([([keys.market_snapshot(symbol)], [process_name(), self._feed]) for symbol in part])
+        self._written.clear()
+
+    def _arguments(self, snapshot: MarketSnapshot) -> list[str | float]:
+        """What the script is told of a snapshot: the fields that are to go, and those to write with their values."""
+        fields = snapshot.to_hash()
+        if self._feed:
+            fields["feed"] = self._feed
+        gone = [] if len(fields) == len(_WRITTEN) else [name for name in _WRITTEN if name not in fields]
+        return [1 + len(gone) + 2 * len(fields), len(gone), *gone, *chain.from_iterable(fields.items())]
+
+    async def _write(self, calls: Sequence[tuple[str, Sequence[str | float]]]) -> dict[str, WriteRefusal]:
+        """Run the script for these symbols, each with its arguments. Returns what was refused."""
+        ours = process_name(), self._feed, round(self._lifetime * 1000), keys.SNAPSHOT_TTL_SECONDS
+        names = [keys.market_snapshot(symbol) for symbol, _arguments in calls]
+        together = 1 if self._client.spread else len(calls)
+        parts = zip(batches(names, together), batches(calls, together), strict=True)
+        replies = await self._client.register_script(WRITE_SNAPSHOTS).each(
+            [(part, [*ours, *chain.from_iterable(told for _symbol, told in some)]) for part, some in parts]
+        )
+        refused = {
+            symbol: WriteRefusal.from_reply(reply, key)
+            for (symbol, _arguments), key, reply in zip(calls, names, chain.from_iterable(replies), strict=True)
+            if reply != 1
+        }
+        await self._clear([symbol for symbol, refusal in refused.items() if refusal.reason == "stranger"])
+        for symbol in refused:
+            self._written.pop(symbol, None)
+        return refused
+
+    async def _clear(self, symbols: Sequence[str]) -> None:
+        """Remove what is left of ours in the hashes that a stranger has taken: he may report fewer fields."""
+        calls = []
+        for symbol in symbols:
+            if symbol in self._written:
+                fields = self._written[symbol][0].to_hash()
+                del fields["price"], fields["timestamp"]  # the stranger's
+                calls.append(([keys.market_snapshot(symbol)], list(chain.from_iterable(fields.items()))))
+        if calls:
+            await self._client.register_script(CLEAR_SNAPSHOT).each(calls)
 
     async def get(self, symbol: str) -> MarketSnapshot | None:
         """One snapshot, or None where it has expired. Raises InvalidMessage."""
@@ -203,26 +276,93 @@ class MarketSnapshots(_Structure):
         return await scan(self._client, keys.MARKET_SNAPSHOT, on_bad)
 
 
-_QUOTES = frozenset(OPTIONAL_FIELDS)
-_ALL_FIELDS = len(SAMPLE_FIELDS) + len(OPTIONAL_FIELDS)
+_WRITTEN = (*SAMPLE_FIELDS, *OPTIONAL_FIELDS, "feed")
+_RENEWAL = (1, 0)
+"""The script's arguments for a symbol of which nothing is to be written."""
 
 
 class MarketFeeds(_Structure):
-    """`market:feed:{ID}`: the announcements of live feeds. They expire after seconds if they are not renewed."""
+    """`market:feed:{ID}`: the announcements of live feeds. They expire after seconds if they are not renewed.
 
-    async def announce(self, feed_id: str, about: dict[str, Any], lifetime: float = keys.FEED_TTL_SECONDS) -> None:
-        """Announce that the feed is alive, for `lifetime` seconds. `about`: JSON values about it, such as `source`
-        and `symbols`. Raises InvalidName; RedisError."""
-        await self._client.set(keys.market_feed(feed_id), orjson.dumps(about), px=round(lifetime * 1000))
+    An ID belongs to one process at a time. Redis's clock may be set back, and would then keep the announcement of a
+    feed that died (cottage/expiry.py); who wants to notice that asks the same object again and again.
+    """
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self._announced: dict[str, bytes] = {}
+        """What Redis holds of the feeds that this process announces, as far as is known."""
+        self.refusals = WriteRefusals()
+        self._outliving = OutlivingKeys()
+        self._in_the_way: dict[str, OutlivingKeys] = {}
+        """By the ID that this process wants to announce: whether another process has it, or none any more."""
+
+    async def announce(
+        self, feed_id: str, about: dict[str, Any], lifetime: float = keys.FEED_TTL_SECONDS
+    ) -> WriteRefusal | None:
+        """Announce that the feed is alive, for `lifetime` seconds. `about`: JSON values about it, such as `source`,
+        `symbols`, and `complete` where these are all of its symbols.
+
+        Returns None; or, where another process has announced the ID, which does so, and nothing is done. Raises
+        InvalidName; RedisError."""
+        key, milliseconds = keys.market_feed(feed_id), round(lifetime * 1000)
+        ours = orjson.dumps({"owner": process_name()})[:-1] + b","
+        value = ours + orjson.dumps({**about, "lifetime_ms": milliseconds})[1:]
+        if self._announced.get(feed_id) == value:
+            if await self._client.register_script(RENEW_FEED)(keys=[key], args=[ours, milliseconds]):
+                return None
+            del self._announced[feed_id]
+        acquire, asked = self._client.register_script(lease.ACQUIRE), monotonic()
+        other: bytes | None = await acquire(keys=[key], args=[ours, value, milliseconds])
+        if other is not None and await self._discard_dead(feed_id, other, asked):
+            other = await acquire(keys=[key], args=[ours, value, milliseconds])
+        if other is None:
+            self._announced[feed_id] = value
+            self.refusals.take([feed_id], {}, lifetime)
+            return None
+        refusal = WriteRefusal("id", str(_announcement(other).get("owner", "a process without a name"))[:100])
+        self.refusals.take([], {feed_id: refusal}, lifetime)
+        return refusal
 
     async def withdraw(self, feed_id: str) -> None:
-        """Remove the announcement of a feed that has ended. Raises InvalidName; RedisError."""
-        await self._client.delete(keys.market_feed(feed_id))
+        """Remove this process's announcement of a feed that has ended. Raises InvalidName; RedisError."""
+        ours = orjson.dumps({"owner": process_name()})[:-1] + b","
+        self._announced.pop(feed_id, None)
+        await self._client.register_script(lease.RELEASE)(keys=[keys.market_feed(feed_id)], args=[ours])
 
     async def alive(self, on_bad: OnBad = _ignore) -> dict[str, dict[str, Any]]:
         """What each live feed reports about itself, by its ID."""
+        asked = monotonic()
         feed_ids = await scan(self._client, keys.MARKET_FEED, on_bad, MOST_FEEDS)
-        return await self._values(keys.market_feed, feed_ids, load_object, on_bad)
+        found = await self._values(keys.market_feed, feed_ids, load_object, on_bad)
+        left = await self._client.bulk(("PTTL", keys.market_feed(feed_id)) for feed_id in found)
+        looks = {
+            feed_id: ExpiryLook(lifetime_ms(about), pttl)
+            for (feed_id, about), pttl in zip(found.items(), left, strict=True)
+        }
+        for feed_id in self._outliving.dead(looks, asked):
+            del found[feed_id]
+        for about in found.values():  # those of the announcement, not of the feed
+            about.pop("owner", None)
+            about.pop("lifetime_ms", None)
+        return found
+
+    async def _discard_dead(self, feed_id: str, value: bytes, asked: float) -> bool:
+        """Delete this announcement of another process if that is dead. `asked`: monotonic, before it was read."""
+        key = keys.market_feed(feed_id)
+        (left,) = await self._client.bulk([("PTTL", key)])
+        look = ExpiryLook(lifetime_ms(_announcement(value)), left)
+        if not self._in_the_way.setdefault(feed_id, OutlivingKeys()).dead({key: look}, asked):
+            return False
+        return bool(await self._client.register_script(lease.DISCARD)(keys=[key], args=[value, look.lifetime_ms]))
+
+
+def _announcement(value: bytes) -> dict[str, Any]:
+    """What a feed says of itself; nothing if it cannot be read."""
+    try:
+        return load_object(value)
+    except InvalidMessage:
+        return {}
 
 
 class AgentStates(_Structure):

@@ -3,6 +3,11 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 SNAPSHOTS_WRITTEN = Counter("cottage_market_snapshots_written_total", "Snapshots written to Redis.")
+SNAPSHOTS_REFUSED = Counter(
+    "cottage_market_snapshots_refused_total",
+    "Snapshots not written: another feed owns the symbol, a stranger writes it, or its key is of another type.",
+    ["reason"],
+)
 SNAPSHOTS_REPLACED = Counter(
     "cottage_market_snapshots_conflated_total", "Snapshots replaced by a newer one before they could be written."
 )

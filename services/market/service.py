@@ -9,6 +9,7 @@ from cottage.backoff import Backoff
 from cottage.cancellation import background
 from cottage.clock import Clock, iso_millis, ticks
 from cottage.errors import RedisError
+from cottage.ownership import WriteRefusals
 from cottage.redis import Client, connect
 from cottage.redis.outage import RedisOutage
 from cottage.snapshot import MarketSnapshot
@@ -16,6 +17,7 @@ from cottage.store import MarketFeeds, MarketSnapshots
 from cottage.urls import redacted
 from services.market import metrics
 from services.market.conflating_queue import ConflatingQueue
+from services.market.redis_time import RedisTime
 from services.market.settings import MarketSettings
 from services.market.sources import source_of
 
@@ -32,23 +34,28 @@ class MarketService:
 
     def __init__(self, settings: MarketSettings, clock: Clock) -> None:
         self._settings = settings
-        self._clock = clock
-        self._source = source_of(settings, clock)
+        self._clock = RedisTime(clock)
+        self._source = source_of(settings, self._clock)
         self._queue = ConflatingQueue()
         self._written = 0
         self._failures = 0
         self._last_write: float | None = None
+        self._refusals: tuple[WriteRefusals, ...] = ()
+        """What other feeds have: symbols, and the ID."""
         self._outage = RedisOutage(self._clock.monotonic)
         self._outage.errors["connecting"] = "there was no answer yet"
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run until the source ends or `stopping` is set. Raises SourceError."""
         client = connect(self._settings.redis_url, timeout=min(REDIS_SECONDS, self._settings.redis_timeout_seconds))
+        snapshots = MarketSnapshots(client, self._settings.feed_id, self._settings.feed_seconds)
+        feeds = MarketFeeds(client)
+        self._refusals = snapshots.refusals, feeds.refusals
         try:
             async with asyncio.TaskGroup() as group:
                 asked = group.create_task(stopping.wait(), name="stopping")
-                source = group.create_task(self._run_source(client), name="source")
-                writer = group.create_task(self._write(MarketSnapshots(client)), name="writer")
+                source = group.create_task(self._run_source(client, feeds, snapshots), name="source")
+                writer = group.create_task(self._write(snapshots), name="writer")
                 await asyncio.wait((source, asked), return_when=asyncio.FIRST_COMPLETED)
                 asked.cancel()
                 source.cancel()
@@ -57,18 +64,15 @@ class MarketService:
                 await writer
         finally:
             self._source.close()
+            await self._give_back(feeds, snapshots)
             await client.aclose()
         log.info("source_ended", written=self._written, unwritten=len(self._queue))
 
-    async def _run_source(self, client: Client) -> None:
+    async def _run_source(self, client: Client, feeds: MarketFeeds, snapshots: MarketSnapshots) -> None:
         await self._source.prepare()  # what is wrong with it is said before anything is waited for
         await self._until_redis_answers(client)
-        feeds = MarketFeeds(client)
-        try:
-            async with background(self._announce(feeds)):
-                await self._source.run(self._emit)
-        finally:
-            await self._withdraw(feeds)
+        async with background(self._announce(client, feeds, snapshots)):
+            await self._source.run(self._emit)
 
     def _emit(self, snapshots: Sequence[MarketSnapshot]) -> None:
         metrics.SNAPSHOTS_REPLACED.inc(self._queue.put(snapshots))
@@ -79,7 +83,7 @@ class MarketService:
         backoff = Backoff()
         while True:
             try:
-                await client.now()
+                await self._clock.ask(client)
             except RedisError as error:
                 self._outage.failed(error, "connecting")
                 await self._clock.sleep(backoff.next(error))
@@ -93,7 +97,7 @@ class MarketService:
         while batch := await self._queue.take():
             began = self._clock.monotonic()
             try:
-                await snapshots.write(batch)
+                refused = await snapshots.write(batch)
             except RedisError as error:
                 metrics.SNAPSHOTS_REPLACED.inc(self._queue.put_back(batch))
                 self._failures += 1
@@ -105,39 +109,52 @@ class MarketService:
                     return
             else:
                 backoff.reset()
-                self._written += len(batch)
-                self._last_write = self._clock.time()
-                metrics.SNAPSHOTS_WRITTEN.inc(len(batch))
+                written = len(batch) - len(refused)
+                self._written += written
+                self._last_write = self._clock.time() if written else self._last_write
+                metrics.SNAPSHOTS_WRITTEN.inc(written)
+                for refusal in refused.values():
+                    metrics.SNAPSHOTS_REFUSED.labels(refusal.reason).inc()
                 metrics.WRITE_SECONDS.observe(self._clock.monotonic() - began)
                 self._outage.works("writing")
             metrics.SNAPSHOTS_WAITING.set(len(self._queue))
 
-    async def _announce(self, feeds: MarketFeeds) -> None:
-        """Renew `market:feed:{ID}` regularly, since it expires otherwise."""
-        async for _tick in ticks(self._settings.feed_seconds / 5, self._clock):
+    async def _announce(self, client: Client, feeds: MarketFeeds, snapshots: MarketSnapshots) -> None:
+        """Regularly ask Redis for the time, and renew what expires otherwise: `market:feed:{ID}`, and the ownership
+        of symbols that have not traded for a while."""
+        async for _tick in ticks(min(1.0, self._settings.feed_seconds / 5), self._clock):
             try:
+                await self._clock.ask(client)
                 await feeds.announce(self._settings.feed_id, self._source.about(), self._settings.feed_seconds)
+                await snapshots.renew()
             except RedisError as error:
                 self._outage.failed(error, "announcing")
             else:
                 self._outage.works("announcing")
 
-    async def _withdraw(self, feeds: MarketFeeds) -> None:
-        """Delete the feed's key at the end; where Redis is away, it expires by itself."""
+    async def _give_back(self, feeds: MarketFeeds, snapshots: MarketSnapshots) -> None:
+        """Give the ID and the symbols back at the end, for a successor; where Redis is away, they expire."""
         if not self._outage.errors:
             try:
                 await feeds.withdraw(self._settings.feed_id)
+                await snapshots.release()
             except RedisError as error:
                 log.warning("feed_not_withdrawn", feed=self._settings.feed_id, error=str(error))
 
     def _problem(self) -> str | None:
         return "; ".join(f"{activity}: {error}" for activity, error in self._outage.errors.items()) or None
 
+    def _refused(self) -> list[dict[str, Any]]:
+        return [pair for refusals in self._refusals for pair in refusals.report()]
+
     def not_ready(self) -> str | None:
         problem = self._problem()
         if problem:
             return f"redis: {problem}"
-        return None if self._written else "nothing has been written yet"
+        if self._written:
+            return None
+        others = sorted({pair["by"] for pair in self._refused()})
+        return f"all symbols belong to others: {', '.join(others)}" if others else "nothing has been written yet"
 
     def status(self) -> dict[str, Any]:
         return {
@@ -149,6 +166,7 @@ class MarketService:
             "writes": {
                 "snapshots": self._written,
                 "failures": self._failures,
+                "refused": self._refused(),
                 "waiting": len(self._queue),
                 "last": None if self._last_write is None else iso_millis(self._last_write),
             },

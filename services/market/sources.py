@@ -21,8 +21,8 @@ T = TypeVar("T")
 Emit = Callable[[Sequence[MarketSnapshot]], None]
 
 REPLAY_WRITE_SECONDS = 0.2  # five times a reader's 1 Hz: what it samples is at most that old
+APART_MS = 250  # less is the uncertainty of asking Redis for its time
 LONG_WAIT_MS = 60_000  # snapshots expire meanwhile, which is worth a line
-NAMED_SYMBOLS = 100  # what `market:feed:{ID}` lists at most; it always says how many there are
 
 log = get_logger()
 
@@ -84,7 +84,8 @@ class Simulated:
 
     def about(self) -> dict[str, Any]:
         parameters = {"seed": self._seed, "interval_seconds": self._interval}
-        return {"source": self.name, "venue": None, **_symbols(self._simulation.symbols), **parameters}
+        symbols = _symbols(self._simulation.symbols)
+        return {"source": self.name, "venue": None, **symbols, "complete": True, **parameters}
 
     def progress(self) -> dict[str, Any]:
         return {"steps": self._simulation.steps}
@@ -142,12 +143,18 @@ class Replayed:
             self._recording.close()
 
     async def _play(self, rows: replay.Replay, emit: Emit) -> None:
-        """One pass. Paced by the monotonic clock, so that a step of the wall clock does not disturb it."""
+        """One pass. Paced by the monotonic clock; where that and the clock of the stamps part, because one was set or
+        goes wrong, `started` moves, and with it all that happens from then on."""
         rows.begin(math.floor(self._clock.time() * 1000))
         beginning = self._clock.monotonic()
         log.info("replay_started", file=str(self._path), **self._mapping())
         async for _tick in ticks(REPLAY_WRITE_SECONDS, self._clock):
-            now = rows.started + math.floor((self._clock.monotonic() - beginning) * 1000)
+            elapsed = math.floor((self._clock.monotonic() - beginning) * 1000)
+            apart = math.floor(self._clock.time() * 1000) - rows.started - elapsed
+            if abs(apart) > APART_MS:
+                rows.begin(rows.started + apart)
+                log.info("replay_moved", milliseconds=apart, **self._mapping())
+            now = rows.started + elapsed
             if rows.next_at > now:
                 continue
             emit(await self._read(rows.until, now))
@@ -211,7 +218,7 @@ class Replayed:
 
 
 def _symbols(symbols: Sequence[str]) -> dict[str, Any]:
-    return {"symbols": list(symbols[:NAMED_SYMBOLS]), "symbol_count": len(symbols)}
+    return {"symbols": list(symbols), "symbol_count": len(symbols)}
 
 
 def _dropped_rows(recording: Recording) -> str:

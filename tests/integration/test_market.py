@@ -11,7 +11,10 @@ from cottage.keys import FEED_TTL_SECONDS, SNAPSHOT_TTL_SECONDS
 from cottage.redis import Client, connect
 from cottage.snapshot import MarketSnapshot
 from cottage.store import MarketFeeds, MarketSnapshots
+from deploy.redis_server import Server
 from services.market.simulate import DEFAULT_SYMBOLS, Simulation
+from tests.clock_shim import ClockShim
+from tests.conftest import KINDS
 from tests.support import OwnRedis, ServiceProcess, eventually, service
 
 HEADER = "timestamp,symbol,price,size\n"
@@ -236,10 +239,123 @@ async def test_a_key_that_somebody_made_of_another_type_costs_its_own_symbol_onl
     async with connect(own_redis.url) as client:
         await client.set("market:snapshot:AAPL", "no hash")
         async with service("market", {"REDIS_URL": own_redis.url, "MARKET_INTERVAL_SECONDS": "0.1"}) as market:
-            line = await market.logged("redis_lost")
-            assert "WRONGTYPE" in line["error"]
-            await steps_seen(client, "SPY", 3)
-            await client.delete("market:snapshot:AAPL")
+            line = await market.logged("wrong_type")
+            assert (line["by"], line["symbols"], line["first"]) == ("market:snapshot:AAPL", 1, ["AAPL"])
             await market.ready()
+            await steps_seen(client, "SPY", 3)
+            (told,) = (await market.get("/status")).json()["writes"]["refused"]
+            assert (told["reason"], told["first"]) == ("type", ["AAPL"])
+            assert 'cottage_market_snapshots_refused_total{reason="type"}' in (await market.get("/metrics")).text
+            await client.delete("market:snapshot:AAPL")
             await steps_seen(client, "AAPL", 2)
+            await market.logged("refusal_ended")
+            assert await market.stop() == 0
+    assert "redis_lost" not in {line["event"] for line in market.logs}
+
+
+# --- two writers ---
+
+
+async def test_of_two_processes_one_writes_and_the_other_takes_its_place(redis_url: str, client: Client) -> None:
+    env = {"REDIS_URL": redis_url, "MARKET_INTERVAL_SECONDS": "0.1", "MARKET_FEED_SECONDS": "1"}
+    async with service("market", env) as one, service("market", {**env, "MARKET_SEED": "5"}) as two:
+        first = await snapshot(client, "SPY")
+        owner = await client.hget("market:snapshot:SPY", "owner")
+        writer, waiting = (one, two) if f":{one.pid}:".encode() in (owner or b"") else (two, one)
+        said = [await waiting.logged("two_writers", reason=reason) for reason in ("owned", "id")]
+        assert all(f":{writer.pid}:" in line["by"] for line in said)
+        assert (said[0]["symbols"], said[1]["first"]) == (9, ["SIMULATE"])
+        status = (await waiting.get("/status")).json()
+        assert {pair["reason"] for pair in status["writes"]["refused"]} == {"owned", "id"}
+        assert "belong to others" in (await waiting.get("/readyz")).text
+        assert 'refused_total{reason="owned"}' in (await waiting.get("/metrics")).text
+        rival = await client.hget("market:snapshot:SPY", "rival")
+        assert f":{waiting.pid}:".encode() in (rival or b"")
+
+        # The prices are one walk: nothing of the other's is among them.
+        seen = await steps_seen(client, "SPY", 10)
+        assert [one.volume for one in [first, *seen]] == sorted(one.volume for one in [first, *seen])
+
+        writer.signal(signal.SIGKILL)
+        await waiting.logged("refusal_ended", reason="owned")
+        await waiting.logged("refusal_ended", reason="id")
+        await waiting.ready()
+        owner, rival = await client.hmget("market:snapshot:SPY", ["owner", "rival"])
+        assert (f":{waiting.pid}:".encode() in (owner or b""), rival) == (True, None)
+        assert (await waiting.get("/status")).json()["writes"]["refused"] == []
+        assert len([line for line in waiting.logs if line["event"] == "two_writers"]) == 2, "once a pair"
+
+        assert await waiting.stop() == 0
+        assert await client.hmget("market:snapshot:SPY", ["owner", "feed"]) == [None, b"SIMULATE"]
+
+
+async def test_somebody_writes_one_of_the_simulated_symbols_by_hset(redis_url: str, client: Client) -> None:
+    """As README says it, beside `make run`."""
+    async with service("market", {"REDIS_URL": redis_url, "MARKET_INTERVAL_SECONDS": "0.05"}) as market:
+        await steps_seen(client, "SPY", 2)
+        words = "HSET market:snapshot:SPY price 450.32 volume 89234567 timestamp 1703174400.25 source myfeed"
+        await client.execute_command(*words.split())
+        said = await market.logged("two_writers")
+        assert (said["by"], said["reason"], said["first"]) == ("myfeed", "stranger", ["SPY"])
+        await steps_seen(client, "QQQ", 3)
+        kept = await snapshot(client, "SPY")
+        assert kept == MarketSnapshot("SPY", 450.32, 1703174400.25, 89234567.0, 0.0, "myfeed"), "nothing of ours"
+        assert b"SIMULATE" in (await client.hget("market:snapshot:SPY", "rival") or b"")
+        # A minute later.
+        await client.hset("market:snapshot:SPY", "owned_until", "1")
+        await market.logged("refusal_ended")
+        assert (await snapshot(client, "SPY")).source == "simulate"
+        assert await client.hget("market:snapshot:SPY", "rival") is None
+
+
+# --- Redis's clock is set ---
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0, -5.0])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_simulation_is_stamped_by_redis_clock_whatever_happens_to_it(
+    kind: str, step: float, server_binaries: dict[str, Server], tmp_path: Path, clock_shim: ClockShim
+) -> None:
+    if kind not in server_binaries:
+        pytest.skip(f"no {kind}-server on this machine")
+    env = {"MARKET_INTERVAL_SECONDS": "0.1", **ClockShim(tmp_path).environment()}  # it has a clock of its own
+    with OwnRedis(server_binaries[kind], tmp_path / "redis", clock_shim.environment()) as redis:
+        clock_shim.step(7 * 86_400)
+        async with connect(redis.url) as client, service("market", {**env, "REDIS_URL": redis.url}) as market:
+            assert abs((await snapshot(client, "SPY")).timestamp - await client.now()) < 5
+            clock_shim.step(step)
+            said = await market.logged("clock_stepped")
+            assert (said["of"], said["seconds"]) == ("redis", pytest.approx(step, abs=1))
+
+            async def follows() -> bool:
+                (stamp,) = await client.hmget("market:snapshot:SPY", ["timestamp"])
+                return stamp is not None and abs(float(stamp) - await client.now()) < 1
+
+            await eventually(follows)
+            assert await market.stop() == 0
+        assert len([line for line in market.logs if line["event"] == "clock_stepped"]) == 1
+
+
+async def test_the_mapping_of_a_replay_moves_with_redis_clock_and_stays_exact(
+    server_binaries: dict[str, Server], tmp_path: Path, clock_shim: ClockShim
+) -> None:
+    rows = [f"{1378202400 + i / 10:.1f},ES,{1000 + i},1" for i in range(10_000)]
+    env = {"MARKET_SOURCE": "replay", "MARKET_FILE": recorded(tmp_path, rows)}
+    with OwnRedis(server_binaries["valkey"], tmp_path / "redis", clock_shim.environment()) as redis:
+        async with connect(redis.url) as client, service("market", {**env, "REDIS_URL": redis.url}) as market:
+            before = await snapshot(client, "ES")
+            clock_shim.step(-3600)
+            moved = await market.logged("replay_moved")
+            assert moved["milliseconds"] == pytest.approx(-3_600_000, abs=1000)
+
+            async def mapped() -> MarketSnapshot | None:
+                found = await snapshot(client, "ES")
+                return found if found.timestamp < before.timestamp - 3000 else None
+
+            found = await eventually(mapped)
+            assert found is not None
+            row = 1378202400 + (found.price - 1000) / 10  # the price is the row's number
+            about = (await market.get("/status")).json()["about"]
+            recorded_time = about["recorded_from"] + (found.timestamp - about["started_at"]) * about["speed"]
+            assert recorded_time == pytest.approx(row, abs=1e-5)
             assert await market.stop() == 0

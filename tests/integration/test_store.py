@@ -15,6 +15,7 @@ from cottage import keys
 from cottage.errors import InvalidMessage, InvalidName, RedisError, RedisUnavailable
 from cottage.events import Event
 from cottage.messages import TradeSignal, parse_state_update, parse_trade_signal
+from cottage.ownership import process_name
 from cottage.redis import Client, connect, subscribe
 from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot
 from cottage.state import PhysicsState
@@ -289,6 +290,61 @@ async def test_a_feed_is_alive_for_five_seconds(client: Client) -> None:
     assert await feeds.alive() == {"SIM-1": about, "SIM-2": {}}
     await feeds.withdraw("SIM-2")
     assert await feeds.alive() == {"SIM-1": about}
+
+
+async def test_an_announcement_says_its_lifetime_and_is_renewed_without_being_written_again(client: Client) -> None:
+    feeds = MarketFeeds(client)
+    await feeds.announce("SIM-1", {"source": "simulate"}, 2.5)
+    value = orjson.loads(await client.get("market:feed:SIM-1") or b"")
+    assert value == {"owner": process_name(), "source": "simulate", "lifetime_ms": 2500}
+    # Another end, which only a SET would undo.
+    await client.append("market:feed:SIM-1", " ")
+    await client.pexpire("market:feed:SIM-1", 100)
+    assert await feeds.announce("SIM-1", {"source": "simulate"}, 2.5) is None
+    assert await client.getrange("market:feed:SIM-1", -2, -1) == b"} "
+    assert await client.pttl("market:feed:SIM-1") > 1000
+    await feeds.announce("SIM-1", {"source": "other"}, 2.5)
+    assert await feeds.alive() == {"SIM-1": {"source": "other"}}
+    await client.flushall()
+    await feeds.announce("SIM-1", {"source": "other"}, 2.5)
+    assert await feeds.alive() == {"SIM-1": {"source": "other"}}
+
+
+async def test_an_id_belongs_to_one_process(client: Client) -> None:
+    feeds, theirs = MarketFeeds(client), b'{"owner":"host:1:x","lifetime_ms":5000}'
+    await feeds.announce("SIM", {"source": "simulate"})
+    await client.set("market:feed:SIM", theirs, px=5000)
+    for _ in range(2):
+        refusal = await feeds.announce("SIM", {"source": "simulate"})
+        assert refusal is not None
+        assert (refusal.reason, refusal.by) == ("id", "host:1:x")
+        await feeds.withdraw("SIM")
+        assert await client.get("market:feed:SIM") == theirs
+    assert [pair["by"] for pair in feeds.refusals.report()] == ["host:1:x"]
+    await client.delete("market:feed:SIM")
+    assert await feeds.announce("SIM", {"source": "simulate"}) is None
+    assert feeds.refusals.report() == []
+
+
+@pytest.mark.parametrize("left", [None, 3_600_000])
+async def test_an_announcement_that_outlives_its_process_is_dead(client: Client, left: int | None) -> None:
+    """Redis's clock went back by an hour, or somebody wrote the key without a lifetime."""
+    feeds, reader = MarketFeeds(client), MarketFeeds(client)
+    await client.set("market:feed:SIM", b'{"owner":"host:1:x","source":"live","lifetime_ms":200}', px=left)
+    await client.set("market:feed:OTHER", b'{"source":"live"}', px=5000)
+    assert (await reader.alive()).keys() == {"SIM", "OTHER"}
+    assert await feeds.announce("SIM", {"source": "simulate"}) is not None
+
+    async def dead() -> bool:
+        return (await reader.alive()).keys() == {"OTHER"}
+
+    await eventually(dead)
+
+    async def taken() -> bool:
+        return await feeds.announce("SIM", {"source": "simulate"}) is None
+
+    await eventually(taken)
+    assert (await reader.alive())["SIM"] == {"source": "simulate"}
 
 
 async def test_a_feed_that_cannot_be_read_hides_no_other(client: Client) -> None:

@@ -75,7 +75,7 @@ async def test_simulated_says_what_it_is() -> None:
     about = source.about()
     assert (about["source"], about["symbols"], about["seed"]) == ("simulate", list(DEFAULT_SYMBOLS), 3)
     many = Simulated([f"S{i}" for i in range(500)], 3, 1.0, FastClock()).about()
-    assert (len(many["symbols"]), many["symbol_count"]) == (100, 500)
+    assert (len(many["symbols"]), many["symbol_count"], many["complete"]) == (500, 500, True)
 
 
 async def test_replayed_to_its_end(tmp_path: Path) -> None:

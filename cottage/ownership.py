@@ -1,0 +1,117 @@
+"""Which feed owns a symbol: of several that could write its market snapshot, one at a time does.
+
+The snapshot's hash says it itself: `feed` and `owner` name the feed and the process that wrote last, `owned_until`
+says until when, in Redis's milliseconds, nobody else may write, and `rival` who else would like to. A script decides
+(cottage/write_snapshots.lua). A stranger that knows nothing of this and writes by HSET is found by price and
+timestamp, which are not those that the script wrote last; it owns the symbol until it has been silent for 60 s.
+
+MarketSnapshots uses this: what is here says which process this is, why a snapshot was refused, and logs it.
+"""
+
+import math
+import os
+import socket
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cottage import keys
+from cottage.clock import monotonic
+from cottage.log import Throttled, get_logger
+from cottage.snapshot import UNKNOWN_SOURCE
+
+MOST_PAIRS = 20
+"""How many pairs `WriteRefusals.report` lists at most."""
+NAMED_SYMBOLS = 10
+
+_RANDOM = uuid.uuid4().hex[:8]
+
+log = get_logger(__name__)
+
+
+def process_name() -> str:
+    """The `owner` of what this process writes: host:pid:random, of its own for each process, also after a fork."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_RANDOM}"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRefusal:
+    """Why a snapshot was not written."""
+
+    reason: Literal["owned", "stranger", "type", "id"]
+    """`owned`: another feed or process has the symbol. `stranger`: somebody writes it by HSET. `type`: its key is no
+    hash. `id`, of an announcement: another process has it."""
+    by: str
+    """The feed and the process that have the symbol; the `source` of the stranger; the key."""
+
+    @classmethod
+    def from_reply(cls, reply: Sequence[bytes], key: str) -> "WriteRefusal":
+        """What the script answered that writes the snapshot at `key`."""
+        reason, by = (text.decode(errors="replace") for text in reply)
+        if reason == "type":
+            return cls("type", key)
+        return cls("owned", by.strip()) if reason == "owned" else cls("stranger", by[:32] or UNKNOWN_SOURCE)
+
+
+class WriteRefusals:
+    """What a feed may not write now: symbols, or its ID. Each pair of writers is logged once, until there is one."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        """`now`: the monotonic clock."""
+        self._now = now
+        self._refused: dict[str, tuple[WriteRefusal, float]] = {}
+        """By symbol or ID, with the time of its last refusal."""
+        self._pairs: dict[WriteRefusal, float] = {}
+        """Since when there is each; infinite for one that was said."""
+        self._throttled = Throttled(log, monotonic=now)
+
+    @property
+    def names(self) -> list[str]:
+        """The symbols or IDs that were refused last."""
+        return list(self._refused)
+
+    def take(self, written: Collection[str], refused: Mapping[str, WriteRefusal], lifetime: float) -> None:
+        """Take note of a write: what was written, and what was refused.
+
+        lifetime: seconds for which the ownership of a killed process lasts, which is then no second writer yet."""
+        if not (self._refused or refused):
+            return
+        now = self._now()
+        for symbol in written:
+            self._refused.pop(symbol, None)
+        self._refused.update((symbol, (refusal, now)) for symbol, refusal in refused.items())
+        # Of a symbol that is not written any more it is not known who has it.
+        recent = now - keys.SNAPSHOT_TTL_SECONDS
+        self._refused = {symbol: entry for symbol, entry in self._refused.items() if entry[1] >= recent}
+        self._say(now, lifetime)
+
+    def report(self) -> list[dict[str, Any]]:
+        """Each pair as JSON values, for a status: `reason`, `by`, how many `symbols`, the `first` of them."""
+        pairs = Counter(refusal for refusal, _at in self._refused.values()).most_common(MOST_PAIRS)
+        return [
+            {"reason": pair.reason, "by": pair.by, "symbols": number, "first": self._symbols(pair)[:NAMED_SYMBOLS]}
+            for pair, number in pairs
+        ]
+
+    def _say(self, now: float, lifetime: float) -> None:
+        pairs = {refusal for refusal, _at in self._refused.values()}
+        for pair in self._pairs.keys() - pairs:
+            if self._pairs.pop(pair) == math.inf:
+                log.info("refusal_ended", reason=pair.reason, by=pair.by)
+        for pair in pairs:
+            since = self._pairs.setdefault(pair, now)
+            if since + (lifetime if pair.reason in ("owned", "id") else 0.0) <= now:
+                self._pairs[pair] = math.inf
+                self._throttled.warning(
+                    "wrong_type" if pair.reason == "type" else "two_writers",
+                    pair.by,
+                    by=pair.by,
+                    reason=pair.reason,
+                    symbols=len(symbols := self._symbols(pair)),
+                    first=symbols[:NAMED_SYMBOLS],
+                )
+
+    def _symbols(self, pair: WriteRefusal) -> list[str]:
+        return sorted(symbol for symbol, (refusal, _at) in self._refused.items() if refusal == pair)
