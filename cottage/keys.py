@@ -15,12 +15,16 @@ STRATEGY_LEADERBOARD = "leaderboard:strategies"
 
 PHYSICS_STATE = "physics:state:"
 PHYSICS_WRITER = "physics:writer:"
+PHYSICS_RETIRE = "physics:retire"  # a list of symbols that feynman is asked to forget
+PHYSICS_RETIRED = "physics:retired"  # a sorted set of those that it has forgotten, by when
 MARKET_SNAPSHOT = "market:snapshot:"
 MARKET_FEED = "market:feed:"
 AGENT_STATE = "agent:state:"
 
 SNAPSHOT_TTL_SECONDS = 60  # a snapshot that is not written again expires
 FEED_TTL_SECONDS = 5  # a feed renews it every second; gone after five missed
+RETIRED_TTL_SECONDS = 86_400  # longer than any process or checkpoint remembers a symbol without a snapshot
+MOST_RETIRED = 100_000  # the last so many are remembered
 AGENT_STATE_TTL_SECONDS = 3600  # an agent's memory goes an hour after its last write
 
 MOST_SHARDS = 999

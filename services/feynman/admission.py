@@ -1,4 +1,4 @@
-"""Decides which symbols get one of the FEYNMAN_MAX_SYMBOLS places of the symbol table. The service has one SymbolAdmission.
+"""Decides which symbols get one of the FEYNMAN_MAX_SYMBOLS places of the symbol table. Feynman has one of these.
 
 Whoever can write to Redis can make any number of snapshots. So names are read page by page, and no more of them are
 held than there are places. A symbol that is known keeps its place. Of new ones those come first of which Redis has a

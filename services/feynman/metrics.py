@@ -23,6 +23,7 @@ REFUSED = Counter(
 WRITTEN = Counter("cottage_feynman_states_written_total", "States written to Redis.")
 PUBLISHED = Counter("cottage_feynman_updates_published_total", "Updates published on the channel.")
 SYMBOLS = Gauge("cottage_feynman_symbols", "Symbols known.")
+RETIRED = Counter("cottage_feynman_symbols_retired_total", "Symbols retired, whose states were deleted.")
 SYMBOLS_LEFT_OUT = Gauge(
     "cottage_feynman_symbols_left_out", "Symbols that the last search found no room for (FEYNMAN_MAX_SYMBOLS)."
 )

@@ -17,13 +17,14 @@ from cottage.log import Throttled
 from cottage.messages import Heartbeat
 from cottage.redis import Client, connect
 from cottage.redis.outage import RedisOutage
-from cottage.store import MarketSnapshots
+from cottage.store import MarketFeeds, MarketSnapshots
 from cottage.urls import redacted
 from cottage.version import Version
 from services.feynman import metrics
 from services.feynman.admission import NAMED, SymbolAdmission
 from services.feynman.checkpointer import Checkpointer
 from services.feynman.redis_health import RedisHealth
+from services.feynman.retirement import Retirement
 from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import SymbolTable
 from services.feynman.writer import Writer
@@ -60,6 +61,7 @@ class FeynmanService:
             lease_seconds=settings.lease_seconds,
             timeout=settings.redis_timeout_seconds,
         )
+        self._retirement = Retirement(self._symbol_table, self._writer, keys.shard(settings.shard))
         self._issued_epoch: int | None = None
         """The epoch of the versions that the states in the symbol table have."""
         self._tick: dict[str, Any] = {}
@@ -112,9 +114,11 @@ class FeynmanService:
 
     async def _discover(self, client: Client) -> None:
         """Add new symbols to the table every few seconds, and look at Redis's health."""
+        feeds = MarketFeeds(client)
         async for _look in ticks(self._settings.discovery_seconds, self._clock):
             try:
                 await self._admission.search(client, self._bad_symbol)
+                await self._retirement.compare(client, feeds)
                 with contextlib.suppress(RedisRefused):  # an ACL may forbid INFO, which feynman does not depend on
                     self._check_health(await client.info())
             except RedisError as error:
@@ -161,6 +165,7 @@ class FeynmanService:
     async def _work(self, client: Client, tick: Tick) -> None:
         """One tick: read, compute, write. Raises RedisError; what was sampled before is kept."""
         began = self._clock.monotonic()
+        await self._retirement.turn(client)
         symbols = list(self._symbol_table)
         rows = await MarketSnapshots(client).samples(symbols)
         redis_now = await client.now()

@@ -120,9 +120,18 @@ class SymbolTable:
             for symbol, entry in self._entries.items()
             if entry.absent_since is not None and now - entry.absent_since > self._forget_seconds
         ]
-        for symbol in gone:
-            self._windows.release(self._entries.pop(symbol).row)
+        self.remove(gone)
         return gone
+
+    def remove(self, symbols: Iterable[str]) -> None:
+        """Drop these symbols with their windows, as far as they are in the table."""
+        for symbol in symbols:
+            if (entry := self._entries.pop(symbol, None)) is not None:
+                self._windows.release(entry.row)
+
+    def newer(self, symbol: str, time: float) -> bool:
+        """Whether a symbol of the table has a sample of after that time, in seconds since 1970."""
+        return bool(self._windows.last_timestamp[self._entries[symbol].row] > time)
 
     def take(
         self, rows: Iterable[tuple[str, RawSample | InvalidMessage]], redis_now: float, now: float

@@ -17,6 +17,7 @@ from services.feynman import metrics
 from services.feynman.symbol_table import StateWrite
 
 WRITE_STATES = lua.load("services.feynman", "write_states")
+RETIRE = lua.load("services.feynman", "retire")
 WRITE_STATE_IN_CLUSTER = lua.load("services.feynman", "write_state_in_cluster")
 
 # Not SCAN, which would go through all of the server's keys each time.
@@ -53,6 +54,27 @@ class Writer(Lease):
     async def publish(self, message: bytes) -> None:
         """PUBLISH a message and renew the lease. Raises as `write`."""
         await self.run_fenced(WRITE_STATES, args=[keys.STATE_UPDATE, message])
+
+    async def retire(self, symbols: Sequence[str]) -> None:
+        """Delete the states and snapshots of these symbols, and note that they are gone. Raises as `write`."""
+        kept = keys.RETIRED_TTL_SECONDS * 1000
+        for part in batches(symbols, BATCH // 2):
+            gone = [key(symbol) for symbol in part for key in (keys.physics_state, keys.market_snapshot)]
+            if not self._client.spread:
+                noted = [keys.PHYSICS_RETIRE, keys.PHYSICS_RETIRED]
+                await self.run_fenced(RETIRE, keys=[*noted, *gone], args=[kept, keys.MOST_RETIRED, *part])
+                continue
+            async with self.renewed() as (_epoch, client):
+                now = round(await client.now() * 1000)
+                scored = [word for symbol in part for word in (now, symbol)]
+                await client.bulk([("ZADD", keys.PHYSICS_RETIRED, *scored), *(("DEL", key) for key in gone)])
+                await client.bulk(("LREM", keys.PHYSICS_RETIRE, 0, symbol) for symbol in part)
+                await client.bulk(
+                    [
+                        ("ZREMRANGEBYSCORE", keys.PHYSICS_RETIRED, "-inf", now - kept),
+                        ("ZREMRANGEBYRANK", keys.PHYSICS_RETIRED, 0, -keys.MOST_RETIRED - 1),
+                    ]
+                )
 
     async def _write_together(self, part: Sequence[StateWrite]) -> None:
         states = [write.state for write in part]

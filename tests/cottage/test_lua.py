@@ -24,5 +24,5 @@ def test_each_is_sent_by_a_module_beside_it_and_says_what_it_takes_and_answers(p
     assert all(f"-- {word}" in head for word in ("KEYS: ", "ARGV: ", "Answers "))
 
 
-def test_there_are_six() -> None:
-    assert len(FILES) == 6
+def test_there_are_seven() -> None:
+    assert len(FILES) == 7

@@ -74,6 +74,21 @@ async def test_an_error_of_one_is_in_its_place(client: Client) -> None:
     assert "WRONGTYPE" in str(replies[1])
 
 
+async def test_symbols_are_retired_whichever_slots_they_have(six: Cluster, client: Client) -> None:
+    names = [f"S{number}" for number in range(40)]
+    await written(client, 40)
+    await client.rpush(keys.PHYSICS_RETIRE, *names[:30], "NEVER")
+    async with service("feynman", {"REDIS_URL": six.url}):
+
+        async def done() -> bool:
+            return not await client.exists(keys.PHYSICS_RETIRE)
+
+        await eventually(done, 20)
+    found = [key async for key in client.scan_iter(match=keys.PHYSICS_STATE + "*")]
+    assert sorted(found) == sorted(keys.physics_state(name).encode() for name in names[30:])
+    assert await client.zcard(keys.PHYSICS_RETIRED) == 31
+
+
 async def test_a_slot_that_moves_is_followed(six: Cluster, client: Client) -> None:
     """ASK while it moves, MOVED once it has."""
     key = "physics:state:MOVING"
