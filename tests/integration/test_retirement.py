@@ -32,7 +32,7 @@ async def states_are(client: Client, *symbols: str) -> None:
     async def they_are() -> bool:
         return await stored(client) == list(symbols)
 
-    await eventually(they_are)
+    await eventually(they_are, 30)
 
 
 async def more_ticks(running: ServiceProcess, more: int = 3) -> None:
@@ -46,14 +46,14 @@ async def more_ticks(running: ServiceProcess, more: int = 3) -> None:
     async def passed() -> bool:
         return await number() > before + more
 
-    await eventually(passed)
+    await eventually(passed, 30)
 
 
 async def knows(running: ServiceProcess, symbols: int) -> None:
     async def it_does() -> bool:
         return bool((await running.get("/status")).json()["symbols"] == symbols)
 
-    await eventually(it_does)
+    await eventually(it_does, 30)
 
 
 async def request(client: Client, *symbols: str | bytes) -> None:
@@ -64,7 +64,7 @@ async def done(client: Client) -> None:
     async def is_done() -> bool:
         return not await client.exists(keys.PHYSICS_RETIRE)
 
-    await eventually(is_done)
+    await eventually(is_done, 30)
 
 
 async def test_a_requested_symbol_is_forgotten_and_deleted_for_good(redis_url: str, client: Client) -> None:
@@ -129,7 +129,7 @@ async def test_a_list_shared_by_shards_is_worked_off_by_each_for_itself(redis_ur
         async def only_theirs() -> bool:
             return sorted(await client.lrange(keys.PHYSICS_RETIRE, 0, -1)) == sorted(theirs)
 
-        await eventually(only_theirs)
+        await eventually(only_theirs, 30)
         async with process(redis_url, shard="1/2"):
             await done(client)
             assert await stored(client) == []
