@@ -16,9 +16,10 @@ old it is, and why; `reading.origin` says where it was found. BlockingPhysicsRea
 If the state is older, StateUnavailable is raised. With `fallback=STATE` that PhysicsState is returned instead of
 None, FAIL_SAFE and StateUnavailable, marked by `origin` and by its `source`; FAIL_SAFE itself may be given.
 
-An invalid state in Redis (bad JSON, a number that is not finite, a time or an epoch more than 60 s ahead of Redis's
-clock) is counted and logged, and the last valid one is returned with its present age; else FAIL_SAFE. A state without
-a time counts as older than any `max_age`.
+An invalid state in Redis (bad JSON, a number that is not finite, an epoch more than two days ahead of Redis's clock)
+is counted and logged, and the last valid one is returned with its present age; else FAIL_SAFE. A state without a
+time, or with one that lies ahead of Redis's clock, counts as older than any `max_age` until a newer sample comes. If
+that clock is set back, no sample gets younger than this reader knew it.
 
 No call takes much longer than the timeout: a hung Redis costs one timeout, and further calls are answered from the
 cache at once until the circuit breaker allows another try (after at most 1 s; 5 s after a wrong password). A reader
@@ -27,10 +28,10 @@ raises StateUnavailable, InvalidName for a bad symbol, and ValueError for a bad 
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, Self, TypeVar, overload
 
+from cottage import clock
 from cottage.errors import RedisError
 from cottage.freshness import USUAL, Chain, Thresholds
 from cottage.reader.queries import Command, Queries, Query
@@ -48,13 +49,13 @@ T = TypeVar("T")
 class _Reader:
     """The part that both readers have in common."""
 
-    def __init__(self, monotonic: Callable[[], float], thresholds: Thresholds) -> None:
-        self._queries = Queries(monotonic, thresholds)
+    def __init__(self, client: Client | Asked, monotonic: Callable[[], float], thresholds: Thresholds) -> None:
+        self._queries = Queries(monotonic, thresholds, spread=client.spread)
         self.counts = self._queries.counts
 
     @property
     def problem(self) -> str | None:
-        """Why Redis did not answer the last query; None if it did."""
+        """Why Redis does not answer, or not all that it is asked for; None if it does."""
         circuit = self._queries.circuit
         return None if circuit.error is None else f"Redis does not answer: {circuit.error}"
 
@@ -81,10 +82,10 @@ class PhysicsReader(_Reader):
     def __init__(
         self,
         client: Client,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = clock.monotonic,
         thresholds: Thresholds = USUAL,
     ) -> None:
-        super().__init__(monotonic, thresholds)
+        super().__init__(client, monotonic, thresholds)
         self._client = client
         self._slots = asyncio.Semaphore(CONNECTIONS)
 
@@ -160,10 +161,10 @@ class BlockingPhysicsReader(_Reader):
     def __init__(
         self,
         client: Asked,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = clock.monotonic,
         thresholds: Thresholds = USUAL,
     ) -> None:
-        super().__init__(monotonic, thresholds)
+        super().__init__(client, monotonic, thresholds)
         self._client = client
         self._state_lock = threading.Lock()  # not held during round trips: no thread waits for another's
 

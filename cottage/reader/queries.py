@@ -4,9 +4,12 @@ A query is a generator: it yields the commands of one round trip, is sent their 
 into it), and returns its result. Both readers run the same queries.
 
 Ages are by Redis's clock, which is read in the same round trip, so a skewed clock on this machine makes nothing look
-younger. Instead of an invalid state the last valid one is returned.
+younger. That clock may be set back: a sample that the reader knows keeps its age (cottage/sample_age.py), and of one
+that it did not know before nobody can say how old it is until feynman has issued its state again. Instead of an
+invalid state the last valid one is returned.
 """
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -14,27 +17,38 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cottage import keys
-from cottage.clock import FUTURE_SECONDS, from_iso
+from cottage.clock import AHEAD_SECONDS, RemoteClock, from_iso, step_in_words
 from cottage.errors import InvalidMessage, RedisError, StateUnavailable
+from cottage.expiry import ExpiryLook, OutlivingKeys, lifetime_ms
 from cottage.fields import load_object
 from cottage.freshness import USUAL, Cause, Chain, Feed, Thresholds, assess, shards
 from cottage.log import Throttled, get_logger
 from cottage.reader.circuit_breaker import CircuitBreaker
 from cottage.reader.reading import Origin, Reading, Readings, fallback_reading
 from cottage.reader.state_cache import CAPACITY, CachedState, StateCache
+from cottage.sample_age import SampleAge
 from cottage.snapshot import UNKNOWN_SOURCE
 from cottage.state import PhysicsState
-from cottage.store import SCAN_COUNT, batches, wrong_type
+from cottage.store import MOST_FEEDS, SCAN_COUNT, batches, wrong_type
 from cottage.version import check_epoch
 
 CHAIN_SECONDS = 2.0
 """How long the chain (which writers and feeds live) is used before it is read again. Their keys expire after 5 s."""
+REISSUED_SECONDS = 10.0
+"""By so long after Redis's clock was set back feynman, if it lives, has issued all states again."""
+MOST_EPOCHS = 1024
+"""The most epochs that are remembered: more than there can be shards."""
+READING, RETRYING, LISTING, LOOKING = "reading", "retrying", "listing", "looking"
+"""The activities of a reader, any of which may fail alone: it reads states, tries again to read those that it missed,
+lists the symbols, and looks for writers and feeds."""
 
 Command = tuple[str | int, ...]
 T = TypeVar("T")
+U = TypeVar("U")
 Query = Generator[list[Command], list[Any], T]
 
-throttled = Throttled(get_logger(__name__))
+log = get_logger(__name__)
+throttled = Throttled(log)
 
 
 @dataclass(slots=True)
@@ -55,11 +69,25 @@ class Queries:
     """The state of one reader (cache, circuit breaker, chain), and its queries."""
 
     def __init__(
-        self, monotonic: Callable[[], float], thresholds: Thresholds = USUAL, capacity: int = CAPACITY
+        self,
+        monotonic: Callable[[], float],
+        thresholds: Thresholds = USUAL,
+        capacity: int = CAPACITY,
+        *,
+        spread: bool = False,
     ) -> None:
+        """`spread`: whether the states are on several servers, so that some may be missed while others are read."""
+        self._spread = spread
         self._monotonic = monotonic
         self._thresholds = thresholds
         self._asked_chain_at = -math.inf
+        self._redis_clock = RemoteClock()
+        self._epochs: dict[int, None] = {}
+        """The epochs of the writers that were seen, the newest last."""
+        self._epochs_before_step: frozenset[int] = frozenset()
+        self._stepped_at = -math.inf
+        """When Redis's clock was last found to have been set back, and the epochs that were seen before."""
+        self._outliving = OutlivingKeys()
         self.cache = StateCache(capacity)
         self.counts = ReaderCounts()
         self.circuit = CircuitBreaker(monotonic)
@@ -86,62 +114,55 @@ class Queries:
     def many(self, symbols: Iterable[str]) -> Query[Readings]:
         """The states of these symbols, in one round trip for each 500."""
         names = [keys.symbol(symbol) for symbol in dict.fromkeys(symbols)]
-        return (yield from self._guarded(self._ask(names), lambda: self._remembered(names)))
+        return (yield from self._guarded(READING, self._ask(names), lambda: self._remembered(names), names))
 
     def all(self) -> Query[Readings]:
         """The states of all symbols that Redis has; while Redis does not answer, those in the cache."""
-        return (yield from self._guarded(self._ask_all(), lambda: self._remembered(self.cache.symbols())))
+        names = yield from self._guarded(LISTING, self._list(), lambda: None)
+        if names is None:
+            return self._remembered(self.cache.symbols())
+        asked = self._ask(names)
+        answer = yield from self._guarded(READING, asked, lambda: self._remembered(self.cache.symbols()), names)
+        return Readings(answer.states, (), answer.complete)
 
     def check(self) -> Query[None]:
-        """Find out whether Redis answers and which writers and feeds live. The result is in `circuit` and `chain`."""
-        yield from self._guarded(self._ask_nothing(), lambda: None)
+        """Find out whether Redis answers all that a reader needs, and which writers and feeds live. The result is in
+        `circuit` and `chain`. It asks again for what was missed, so that an outage has an end."""
+        known = [self.cache.newest(self.circuit.missed) or "0"]  # any state, which need not exist
+        if (yield from self._guarded(READING, self._read(known), lambda: None, known)) is None:
+            return
+        if missed := sorted(filter(keys.is_symbol, self.circuit.missed)):
+            yield from self._guarded(RETRYING, self._read(missed, RETRYING), lambda: None, missed)
+        if LISTING in self.circuit.missed:
+            yield from self._guarded(LISTING, self._list(), lambda: None)
+        yield from self._look()
 
-    def _guarded(self, query: Query[T], without_redis: Callable[[], T]) -> Query[T]:
+    def _guarded(
+        self, activity: str, query: Query[T], without_redis: Callable[[], U], names: Sequence[str] = ()
+    ) -> Query[T | U]:
         """The result of `query`; that of `without_redis` if Redis fails or the circuit breaker allows no query."""
-        if self.circuit.allows_query():
+        if self.circuit.allows(activity):
             try:
                 return (yield from query)
             except RedisError as error:
-                self.counts.redis_lost += self.circuit.failed(error)
+                self.counts.redis_lost += self.circuit.failed(error, activity, names if self._spread else ())
                 self.chain = None
         return without_redis()
 
-    def _ask_nothing(self) -> Query[None]:
-        yield [("TIME",)]
-        self.circuit.answered()
-        yield from self._look()
-
-    def _ask_all(self) -> Query[Readings]:
+    def _list(self) -> Query[list[str]]:
+        """The symbols of all states that Redis has; the cache forgets all others."""
         names = yield from self._scan(keys.PHYSICS_STATE)
+        self.circuit.answered(LISTING)
         for symbol in set(self.cache.symbols()).difference(names):
             self.cache.forget(symbol)
-        answer = yield from self._ask(names)
-        return Readings(answer.states, (), complete=True)
+        return names
 
     def _ask(self, names: Sequence[str]) -> Query[Readings]:
         held: dict[str, CachedState | None] = {}
         distrusted: set[str] = set()
         for part in batches(names):
-            # Ages count from the moment of sending, so that a slow answer makes nothing look younger.
-            sent = self._monotonic()
-            clock, payloads = yield [("TIME",), ("MGET", *map(keys.physics_state, part))]
-            self.circuit.answered()
-            now = clock[0] + clock[1] / 1e6
-            strange = yield from self._of_wrong_type(
-                [symbol for symbol, payload in zip(part, payloads, strict=True) if payload is None]
-            )
-            for symbol, payload in zip(part, payloads, strict=True):
-                try:
-                    if symbol in strange:
-                        raise strange[symbol]
-                    held[symbol] = self._take(symbol, payload, now, sent)
-                except InvalidMessage as error:
-                    self.counts.bad_states[error.reason] += 1
-                    throttled.warning(
-                        "state_dropped", error.reason, symbol=symbol, reason=error.reason, error=error.detail
-                    )
-                    held[symbol] = self.cache.get(symbol)
-                    distrusted.add(symbol)
+            distrusted |= yield from self._read(part)
+            held.update((symbol, self.cache.get(symbol)) for symbol in part)
         if any(map(self._doubtful, held.values())):
             yield from self._look()
         states: dict[str, Reading] = {}
@@ -155,6 +176,30 @@ class Queries:
                 self.counts.reads["absent"] += 1
         return Readings(states, tuple(missing), complete=True)
 
+    def _read(self, part: Sequence[str], activity: str = READING) -> Query[set[str]]:
+        """Read the states of these symbols into the cache. Returns those whose state is invalid: the cache keeps the
+        last valid one."""
+        sent = self._monotonic()
+        clock, payloads = yield [("TIME",), ("MGET", *map(keys.physics_state, part))]
+        now = clock[0] + clock[1] / 1e6
+        stepped = self._stepped(now, sent)
+        absent = [symbol for symbol, payload in zip(part, payloads, strict=True) if payload is None]
+        strange = yield from self._of_wrong_type(absent)
+        invalid: set[str] = set()
+        for symbol, payload in zip(part, payloads, strict=True):
+            try:
+                if symbol in strange:
+                    raise strange[symbol]
+                self._take(symbol, payload, now, sent, stepped)
+            except InvalidMessage as error:
+                self.counts.bad_states[error.reason] += 1
+                throttled.warning(
+                    "state_dropped", error.reason, symbol=symbol, reason=error.reason, error=error.detail
+                )
+                invalid.add(symbol)
+        self.circuit.answered(activity, part)
+        return invalid
+
     def _of_wrong_type(self, absent: Sequence[str]) -> Query[dict[str, InvalidMessage]]:
         """Of symbols that MGET gave no value of, those whose key has another type, with the error that says so."""
         if not absent:
@@ -164,24 +209,65 @@ class Queries:
         errors = (wrong_type(name, kind, "string") for name, kind in zip(names, kinds, strict=True))
         return {symbol: error for symbol, error in zip(absent, errors, strict=True) if error is not None}
 
-    def _take(self, symbol: str, payload: bytes | None, now: float, sent: float) -> CachedState | None:
+    def _stepped(self, now: float, sent: float) -> bool:
+        """Take note of the time that Redis told in answer to what was sent at `sent`. Returns whether its clock was
+        set back since the last answer."""
+        answered_at = self._monotonic()
+        step = self._redis_clock.answered(now, sent, answered_at)
+        if step:
+            log.warning("clock_stepped", of="redis", seconds=round(step, 3), reason=step_in_words(step))
+        if step >= -AHEAD_SECONDS:
+            return False
+        self._stepped_at, self._epochs_before_step = answered_at, frozenset(self._epochs)
+        return True
+
+    def _take(self, symbol: str, payload: bytes | None, now: float, sent: float, stepped: bool) -> None:
         """Parse the stored state of `symbol`, and keep it in the cache. Raises InvalidMessage if it is invalid."""
         if payload is None:
             self.cache.forget(symbol)
-            return None
+            return
         state = PhysicsState.from_bytes(payload)
         if state.version is not None:
             check_epoch(state.version.epoch, now)
-        if state.timestamp is not None and from_iso(state.timestamp) > now + FUTURE_SECONDS:
-            # It would look live until that time.
-            raise InvalidMessage("timestamp", f"{state.timestamp} lies in the future")
-        held = CachedState(state, state.age(now), sent)
-        self.cache.keep(symbol, held)
-        return held
+            self._note_epoch(state.version.epoch)
+        self.cache.keep(symbol, CachedState(state, self._sample(symbol, state, stepped), sent))
+
+    def _sample(self, symbol: str, state: PhysicsState, stepped: bool) -> SampleAge | None:
+        """The sample of a state that was read just now; None if that does not tell its time. `stepped`: whether
+        Redis's clock was found to have been set back with this read."""
+        if state.timestamp is None:
+            return None
+        now = self._monotonic()
+        held = self.cache.get(symbol)
+        known = None if held is None else held.sample
+        if held is not None and held.state.version != state.version and known is not None and known.floor == math.inf:
+            known = None  # nobody could say how old it was; its writer has issued it again, and says it anew
+        feed_time = None if state.feed_time is None else from_iso(state.feed_time)
+        sample = SampleAge.heard(known, state.source, from_iso(state.timestamp), feed_time, self._redis_clock, now)
+        if known is not None and sample.heard_at == known.heard_at:
+            return sample
+        if state.version is None:
+            before_step = stepped
+        else:
+            lately = now - self._stepped_at < REISSUED_SECONDS
+            before_step = lately and state.version.epoch in self._epochs_before_step
+        return sample._replace(floor=math.inf) if before_step else sample
+
+    def _note_epoch(self, epoch: int) -> None:
+        if epoch not in self._epochs:
+            self._epochs[epoch] = None
+            if len(self._epochs) > MOST_EPOCHS:
+                del self._epochs[next(iter(self._epochs))]
+
+    def _age(self, held: CachedState | None) -> float | None:
+        """The seconds since the state's sample; None if that is not known."""
+        if held is None or held.sample is None:
+            return None
+        return held.sample.age(self._redis_clock, self._monotonic())
 
     def _doubtful(self, held: CachedState | None) -> bool:
         """Whether the state is so old, or missing, that its freshness depends on the hops behind Redis."""
-        age = None if held is None else held.age(self._monotonic())
+        age = self._age(held)
         return age is None or age >= self._thresholds.silent
 
     def _reading(
@@ -193,51 +279,66 @@ class Queries:
             self.counts.reads["fallback"] += 1
             return fallback_reading(broken)
         self.counts.reads[origin] += 1
-        age = held.age(self._monotonic())
-        freshness = assess(age, broken, (age or 0.0) if silent is None else silent, self._thresholds)
+        age = self._age(held)
+        lag = (held.state.lag_ms or 0) / 1000
+        freshness = assess(age, broken, (age or 0.0) if silent is None else silent, self._thresholds, lag)
         return Reading(held.state, freshness, origin)
 
     def _remembered(self, names: Iterable[str]) -> Readings:
-        """The answer while Redis is away: the last valid states with their present age, or the fail-safe vector."""
-        silent = self.circuit.silent
-        states = {name: self._reading(self.cache.get(name), "redis_down", silent, "remembered") for name in names}
+        """The answer while Redis is away: the last valid states with their present age, or the fail-safe vector.
+        Redis has been silent about a state since that was last read, whatever else it answered."""
+        now = self._monotonic()
+        states = {}
+        for name in names:
+            held = self.cache.get(name)
+            silent = None if held is None else now - held.read_at
+            states[name] = self._reading(held, "redis_down", silent, "remembered")
         return Readings(states, (), complete=False)
 
     def _broken(self, symbol: str, held: CachedState | None) -> Cause | None:
         """The broken hop nearest to Redis; None if no hop is broken, or the state is young enough without asking."""
         if not self._doubtful(held):
             return None
-        if self.chain is None:  # another query has lost Redis since this one was answered
+        if self.chain is None:  # Redis does not say which writers and feeds live
             return "redis_down"
         return self.chain.broken(symbol, None if held is None else held.state.source or UNKNOWN_SOURCE)
 
     def _look(self) -> Query[None]:
         """Read which writers and feeds live, unless that was done within CHAIN_SECONDS."""
         now = self._monotonic()
-        if self.chain is not None and now - self._asked_chain_at < CHAIN_SECONDS:
-            return
-        self._asked_chain_at = now  # concurrent queries use the chain as it was known before
-        writers = yield from self._scan(keys.PHYSICS_WRITER)
-        names = yield from self._scan(keys.MARKET_FEED)
-        leases = yield from self._objects([keys.PHYSICS_WRITER + index for index in writers])
-        feeds = yield from self._objects([keys.market_feed(name) for name in names])
+        if self.chain is None or now - self._asked_chain_at >= CHAIN_SECONDS:
+            self._asked_chain_at = now  # concurrent queries use the chain as it was known before
+            yield from self._guarded(LOOKING, self._ask_chain(), lambda: None)
+
+    def _ask_chain(self) -> Query[None]:
+        writers = {keys.PHYSICS_WRITER + index: index for index in (yield from self._scan(keys.PHYSICS_WRITER))}
+        feeds = [keys.market_feed(name) for name in (yield from self._scan(keys.MARKET_FEED))[:MOST_FEEDS]]
+        # The first lease is read even if there is none: in a cluster without all its slots a SCAN finds no fault.
+        living = yield from self._living([keys.physics_writer(0), *writers, *feeds])
+        leases = {index: living[key] for key, index in writers.items() if key in living}
+        for lease in leases.values():
+            if type(epoch := lease.get("epoch")) is int:
+                self._note_epoch(epoch)
+        self.circuit.answered(LOOKING)
         self.chain = Chain(
-            shards(f"{index}/{lease.get('shards')}" for index, lease in zip(writers, leases, strict=True)),
-            tuple(Feed.from_fields(fields) for fields in feeds if fields),
+            shards(f"{index}/{lease.get('shards')}" for index, lease in leases.items()),
+            tuple(Feed.from_fields(living[key]) for key in feeds if living.get(key)),
         )
 
-    def _objects(self, names: Sequence[str]) -> Query[list[dict[str, Any]]]:
-        """The JSON object at each of these keys; an empty one if the key is gone, or holds no object."""
-        if not names:
-            return []
-        [payloads] = yield [("MGET", *names)]
-        objects: list[dict[str, Any]] = []
-        for payload in payloads:
-            try:
-                objects.append({} if payload is None else load_object(payload))
-            except InvalidMessage:
-                objects.append({})
-        return objects
+    def _living(self, names: Sequence[str]) -> Query[dict[str, dict[str, Any]]]:
+        """The JSON object at each of these keys, as far as there is one and its holder lives."""
+        asked_at = self._monotonic()
+        payloads, *lifetimes = yield [("MGET", *names), *(("PTTL", name) for name in names)]
+        found: dict[str, dict[str, Any]] = {}
+        looks: dict[str, ExpiryLook] = {}
+        for name, payload, pttl in zip(names, payloads, lifetimes, strict=True):
+            if payload is not None:
+                with contextlib.suppress(InvalidMessage):
+                    found[name] = load_object(payload)
+                    looks[name] = ExpiryLook(lifetime_ms(found[name]), pttl)
+        for dead in self._outliving.dead(looks, asked_at):
+            del found[dead]
+        return found
 
     def _scan(self, prefix: str) -> Query[list[str]]:
         """What follows `prefix` in the names of all keys that begin with it, if that is a valid identifier."""

@@ -1,7 +1,9 @@
 """The state cache of a reader: the last valid states that it read, for when Redis does not answer. Pure, bounded."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
+from cottage.sample_age import SampleAge
 from cottage.state import PhysicsState
 
 CAPACITY = 16_384
@@ -10,16 +12,13 @@ CAPACITY = 16_384
 
 @dataclass(frozen=True, slots=True)
 class CachedState:
-    """A state and its age at a moment of this process's monotonic clock."""
+    """A state, and what is known of its age."""
 
     state: PhysicsState
-    age_then: float | None
-    """Its age in seconds by Redis's clock; None if the state does not tell its time."""
-    then: float
-    """That moment."""
-
-    def age(self, monotonic: float) -> float | None:
-        return None if self.age_then is None else self.age_then + max(0.0, monotonic - self.then)
+    sample: SampleAge | None
+    """The age of its sample; None if the state does not tell its time."""
+    read_at: float
+    """When it was read last, by this process's monotonic clock."""
 
 
 class StateCache:
@@ -43,6 +42,10 @@ class StateCache:
 
     def get(self, symbol: str) -> CachedState | None:
         return self._held.get(symbol)
+
+    def newest(self, other_than: Container[str] = ()) -> str | None:
+        """The symbol that was read last, `other_than` some; None if there is none."""
+        return next((symbol for symbol in reversed(self._held) if symbol not in other_than), None)
 
     def symbols(self) -> list[str]:
         return sorted(self._held)

@@ -235,6 +235,8 @@ def _ours(reply: Any) -> Any:
 class BlockingClient(redis.Redis):
     """The client for code without an event loop. Made by `connect_blocking`."""
 
+    spread: bool = False
+    """See Client.spread."""
     retries: int = 0
 
     def execute_command(self, *args: Any, **options: Any) -> Any:

@@ -99,6 +99,8 @@ class BlockingClusterClient:
     """The client of a cluster without an event loop, for pipelines only: BlockingPhysicsReader and `cottage state`
     use it. Made by `connect_asking`. Threads may share it."""
 
+    spread = True
+
     def __init__(self, seeds: Sequence[Address], make: Callable[[str, int], BlockingClient]) -> None:
         self._make = make
         self._nodes: dict[Address, BlockingClient] = {}

@@ -19,14 +19,17 @@ class RedisOutage:
         self.errors: dict[str, str] = {}
         """The activities that fail at present, each with its last error."""
 
-    def failed(self, error: RedisError, during: str) -> None:
+    def failed(self, error: RedisError, during: str) -> bool:
+        """Take note of a failure. Returns whether the outage, or its kind, is new."""
         kind = type(error).__name__
         if self._since is None:
             self._since = self._monotonic() if self._worked_at is None else self._worked_at
-        if kind not in self._kinds:
-            self._kinds.add(kind)
-            log.warning("redis_lost", kind=kind, during=during, error=str(error))
         self.errors[during] = str(error)
+        if kind in self._kinds:
+            return False
+        self._kinds.add(kind)
+        log.warning("redis_lost", kind=kind, during=during, error=str(error))
+        return True
 
     def works(self, *during: str) -> None:
         for each in during:

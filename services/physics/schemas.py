@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Regime = Literal["WAIT", "Gaussian", "Lévy Stable", "Critical"]
-_CAUSES = ["redis_down", "writer_down", "feed_down", "market_quiet"]
+_CAUSES = ["redis_down", "writer_down", "feed_down", "feed_late", "market_quiet"]
+Pillar = Literal["mass", "momentum", "friction", "entropy", "nash_dist"]
 
 FRESHNESS_EXAMPLE: dict[str, Any] = {"status": "stale", "cause": "market_quiet", "age_ms": 12400, "origin": "redis"}
 STATE_EXAMPLE: dict[str, Any] = {
@@ -24,6 +25,11 @@ STATE_EXAMPLE: dict[str, Any] = {
     "nonzero": 812,
     "source": "live",
     "timestamp": "2025-12-21T12:00:00.000Z",
+    "feed_time": "2025-12-21T12:00:00.250Z",
+    "lag_ms": 1200,
+    "notes": ["no_trades"],
+    "void": ["friction"],
+    "feed": "COINBASE",
     "epoch": 1766318400000,
     "seq": 4711,
     "freshness": FRESHNESS_EXAMPLE,
@@ -40,7 +46,10 @@ class FreshnessAnswer(_Answer):
         "expired: after 60 s"
     )
     cause: Annotated[str | None, WithJsonSchema({"type": "string", "enum": [*_CAUSES, None], "nullable": True})] = (
-        Field(description="the broken hop nearest to the reader; null while live")
+        Field(
+            description="the broken hop nearest to the reader, else feed_late (as old as is usual of its feed) or "
+            "market_quiet; null while live"
+        )
     )
     age_ms: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0, "nullable": True})] = Field(
         description="milliseconds since the newest sample, by Redis's clock; null where that is not known"
@@ -67,8 +76,21 @@ class PhysicsStateAnswer(_Answer):
     nonzero: int = Field(0, ge=0, description="returns in it that are not zero; below 64 the regime is WAIT")
     source: str = Field("", description="simulate, replay, live, a feed's own word, or fallback")
     timestamp: str = Field(
-        "", description="time of the newest sample, UTC", json_schema_extra={"format": "date-time"}
+        "",
+        description="time of the newest sample, UTC; never later than Redis's clock when it was first seen",
+        json_schema_extra={"format": "date-time"},
     )
+    feed_time: str = Field(
+        "",
+        description="the sample's time as its feed wrote it; left out where it is `timestamp`",
+        json_schema_extra={"format": "date-time"},
+    )
+    lag_ms: int = Field(0, ge=0, description="how late samples of this feed usually are; left out below a second")
+    notes: list[str] = Field([], description="words for what the numbers stand on; left out if there are none")
+    void: list[Pillar] = Field(
+        [], description="the pillars that mean nothing now, and are 0; left out if there are none"
+    )
+    feed: str = Field("", description="id of the feed that brought the sample")
     epoch: int = Field(0, ge=0, json_schema_extra={"format": "int64"})
     seq: int = Field(0, ge=0, json_schema_extra={"format": "int64"}, description="(epoch, seq) orders all versions")
     freshness: FreshnessAnswer

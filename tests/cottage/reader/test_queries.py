@@ -6,15 +6,19 @@ from typing import Any, TypeVar
 import orjson
 import pytest
 
+from cottage.clock import iso_millis
 from cottage.errors import InvalidName, RedisRefused, RedisUnavailable, StateUnavailable
 from cottage.freshness import Freshness
 from cottage.reader.queries import Command, Queries, Query
+from cottage.reader.reading import Reading
 from cottage.state import FAIL_SAFE, PhysicsState
 from cottage.version import Version
 from tests.services.physics.examples import PUBLISHED, state
+from tests.support import library_events
 
 T = TypeVar("T")
 NOW = 1_766_318_400.0
+DAY = 86_400.0
 
 
 class Server:
@@ -24,8 +28,13 @@ class Server:
         self.values: dict[str, bytes] = {}
         self.types: dict[str, bytes] = {}
         """The keys of another type than a string."""
+        self.lifetimes: dict[str, int] = {}
+        self.ahead = 0.0
+        """By how much its clock was set."""
         self.seconds = 0.0
         self.error: Exception | None = None
+        self.refused: dict[str, Exception] = {}
+        """What it answers to some commands, or about some keys, instead."""
         self.round_trips = 0
         self.commands: list[Command] = []
 
@@ -47,15 +56,21 @@ class Server:
         if self.error is not None:
             raise self.error
         self.commands += commands
+        for command in commands:
+            for word in map(str, command):
+                if word in self.refused:
+                    raise self.refused[word]
         return [self._reply(*command) for command in commands]
 
     def _reply(self, name: str | int, *arguments: str | int) -> Any:
         match name:
             case "TIME":
-                now = NOW + self.seconds
+                now = NOW + self.seconds + self.ahead
                 return int(now), round(now % 1 * 1e6)
             case "MGET":
                 return [self.values.get(str(key)) for key in arguments]
+            case "PTTL":
+                return self.lifetimes.get(str(arguments[0]), 4000)
             case "SCAN":
                 # Two pages, the second of which repeats a key, as SCAN may.
                 keys = [key.encode() for key in self.values if fnmatch.fnmatchcase(key, str(arguments[2]))]
@@ -308,7 +323,7 @@ def test_lost_in_the_middle_of_a_question(server: Server, queries: Queries) -> N
     assert looking[0][0] == "SCAN"
     with pytest.raises(StopIteration) as answered:
         query.throw(RedisUnavailable("no answer"))
-    assert answered.value.value.origin == "remembered"
+    assert answered.value.value.origin == "redis"
     assert answered.value.value.freshness == Freshness("stale", "redis_down", 20.0)
 
 
@@ -321,8 +336,9 @@ def test_lost_in_the_middle_of_a_question(server: Server, queries: Queries) -> N
         (orjson.dumps({**PUBLISHED.as_dict(), "mass": None}), "number"),
         (orjson.dumps({**PUBLISHED.as_dict(), "mass": "0.4"}), "number"),
         (orjson.dumps({**PUBLISHED.as_dict(), "regime": "Chaos"}), "regime"),
-        (state(NOW, version=Version(round((NOW + 61) * 1000), 1)).to_bytes(), "epoch"),
-        (state(NOW + 61, version=Version(1, 1)).to_bytes(), "timestamp"),
+        (state(NOW, version=Version(round((NOW + 2 * DAY + 1) * 1000), 1)).to_bytes(), "epoch"),
+        (state(NOW, version=Version(2**53 - 1, 1)).to_bytes(), "epoch"),
+        (orjson.dumps({**PUBLISHED.as_dict(), "feed_time": "yesterday"}), "timestamp"),
     ],
 )
 def test_a_state_that_cannot_be_trusted(server: Server, queries: Queries, stored: bytes, reason: str) -> None:
@@ -342,11 +358,11 @@ def test_a_state_that_cannot_be_trusted(server: Server, queries: Queries, stored
         ask(server, queries.one("QQQ", 3.0, None))
 
 
-def test_up_to_60_s_ahead_is_a_clock_that_runs_fast(server: Server, queries: Queries) -> None:
-    server.put("SPY", state(NOW + 60.0, version=Version(round((NOW + 60) * 1000), 1)))
-    reading = ask(server, queries.one("SPY", 0.0, None))
+def test_an_epoch_two_days_ahead_says_nothing_of_age(server: Server, queries: Queries) -> None:
+    server.put("SPY", state(NOW - 1.0, version=Version(round((NOW + 2 * DAY) * 1000), 1)))
+    reading = ask(server, queries.one("SPY", 3.0, None))
     assert reading is not None
-    assert reading.freshness == Freshness("live", None, 0.0)
+    assert reading.freshness == Freshness("live", None, 1.0)
 
 
 def test_what_redis_has_no_more_is_forgotten(server: Server, queries: Queries) -> None:
@@ -431,3 +447,199 @@ def test_check(server: Server, queries: Queries) -> None:
     ask(server, queries.check())
     assert queries.circuit.error is server.error
     assert queries.chain is None
+
+
+class TestAge:
+    """A sample is never younger than this reader once knew, whatever Redis's clock does."""
+
+    def reading(self, server: Server, queries: Queries, symbol: str = "SPY") -> Reading:
+        reading = ask(server, queries.one(symbol, None, None))
+        assert reading is not None
+        return reading
+
+    def age(self, server: Server, queries: Queries, symbol: str = "SPY") -> float | None:
+        return self.reading(server, queries, symbol).freshness.age
+
+    @pytest.mark.parametrize("step", [-1.0, -10.0, -50.0, -3600.0, -DAY])
+    def test_of_a_known_sample_goes_on_as_the_clock_goes_back(
+        self, server: Server, queries: Queries, step: float
+    ) -> None:
+        server.works({"source": "live"})
+        server.put("SPY", state(NOW - 2.0))
+        assert self.age(server, queries) == 2.0
+        server.ahead, server.seconds = step, 1.0
+        with library_events() as lines:
+            assert self.age(server, queries) == pytest.approx(3.0)
+        assert [(line["of"], line["seconds"]) for line in lines if line["event"] == "clock_stepped"] == [
+            ("redis", step)
+        ]
+        server.seconds = 70.0
+        assert self.reading(server, queries).freshness == Freshness("expired", "market_quiet", 72.0)
+
+    @pytest.mark.parametrize("step", [1.0, 50.0, 3600.0, DAY])
+    def test_of_a_sample_grows_as_the_clock_goes_forward(self, server: Server, queries: Queries, step: float) -> None:
+        server.put("SPY", state(NOW - 2.0))
+        assert self.age(server, queries) == 2.0
+        server.ahead = step
+        assert self.age(server, queries) == pytest.approx(2.0 + step)
+
+    def test_of_a_sample_that_is_issued_again_under_its_feed_time_is_what_was_known(
+        self, server: Server, queries: Queries
+    ) -> None:
+        server.put("SPY", state(NOW - 2.0))
+        assert self.age(server, queries) == 2.0
+        server.ahead, server.seconds = -50.0, 1.0
+        # Its writer says that it is half a second old: it is not believed.
+        again = state(NOW - 49.5, feed_time=iso_millis(NOW - 2.0), version=Version(round(NOW * 1000) + 1, 1))
+        server.put("SPY", again)
+        reading = self.reading(server, queries)
+        assert reading.state == again
+        assert reading.freshness.age == pytest.approx(3.0)
+        server.put("SPY", state(NOW - 48.5, version=Version(round(NOW * 1000) + 1, 2)))  # a new sample
+        server.seconds = 2.0
+        assert self.age(server, queries) == pytest.approx(0.5)
+
+    @pytest.mark.parametrize("ahead", [1.01, 58.0, 3600.0])
+    def test_of_a_timestamp_ahead_is_not_known_until_a_newer_sample_comes(
+        self, server: Server, queries: Queries, ahead: float
+    ) -> None:
+        server.works({"source": "live"})
+        server.put("SPY", state(NOW + ahead))
+        for seconds in (0.0, ahead, ahead + 5):
+            server.seconds = seconds
+            assert self.reading(server, queries).freshness == Freshness("expired", "market_quiet", None)
+        with pytest.raises(StateUnavailable, match="does not tell how old"):
+            ask(server, queries.one("SPY", DAY, None))
+        server.put("SPY", state(NOW + ahead + 4))
+        assert self.age(server, queries) == pytest.approx(1.0)
+
+    def test_of_an_unknown_sample_of_before_a_step_is_not_known_until_it_is_issued_again(
+        self, server: Server, queries: Queries
+    ) -> None:
+        """By its timestamp it is half a second old; it is 50.5 s old."""
+        epoch = round(NOW * 1000)
+        server.values["physics:writer:0"] = orjson.dumps({"shards": 1, "epoch": epoch})
+        ask(server, queries.check())
+        server.ahead = -50.0
+        server.put("SPY", state(NOW - 50.5, version=Version(epoch, 7)))
+        ask(server, queries.check())
+        assert self.age(server, queries) is None
+        server.put("SPY", state(NOW - 100.5, feed_time=iso_millis(NOW - 50.5), version=Version(epoch + 1, 8)))
+        assert self.age(server, queries) == pytest.approx(50.5)
+
+    def test_of_a_sample_without_a_version_that_comes_with_a_step_is_not_known(
+        self, server: Server, queries: Queries
+    ) -> None:
+        ask(server, queries.check())
+        server.ahead = -50.0
+        server.put("SPY", state(NOW - 50.5, version=None))
+        assert self.age(server, queries) is None
+        server.put("SPY", state(NOW - 49.5, version=None))
+        server.seconds = 1.0
+        assert self.age(server, queries) == pytest.approx(0.5)
+
+    def test_of_what_a_feed_brings_late_by_nature(self, server: Server, queries: Queries) -> None:
+        server.works({"source": "live"})
+        server.put("SPY", state(NOW - 905.0, lag_ms=900_000))
+        reading = self.reading(server, queries)
+        assert reading.freshness == Freshness("stale", "feed_late", 905.0)
+        with pytest.raises(StateUnavailable):  # the whole age counts
+            ask(server, queries.one("SPY", 904.0, None))
+        server.seconds = 10.0
+        assert self.reading(server, queries).freshness == Freshness("expired", "market_quiet", 915.0)
+
+
+class TestExpiry:
+    """Leases and feeds that Redis keeps longer than they asked for have no holders."""
+
+    @pytest.mark.parametrize("pttl", [3_600_000, -1])
+    @pytest.mark.parametrize(("key", "cause"), [("physics:writer:0", "writer_down"), ("market:feed:F0", "feed_down")])
+    def test_a_holder_that_died_before_the_clock_went_back(
+        self, server: Server, queries: Queries, key: str, cause: str, pttl: int
+    ) -> None:
+        server.values["physics:writer:0"] = b'{"shards":1,"lifetime_ms":5000}'
+        server.values["market:feed:F0"] = b'{"source":"live","lifetime_ms":5000}'
+        server.put("SPY", state(NOW - 20.0))
+        server.lifetimes[key] = pttl
+        causes = []
+        for _second in range(9):
+            ask(server, queries.check())
+            reading = ask(server, queries.one("SPY", None, None))
+            assert reading is not None
+            causes.append(reading.freshness.cause)
+            server.seconds += 1.0
+        assert causes == ["market_quiet"] * 6 + [cause] * 3  # looked for every two seconds
+
+
+class TestInPart:
+    """Redis answers some commands and not others: only what is needed of it counts."""
+
+    @pytest.fixture(autouse=True)
+    def _works(self, server: Server, queries: Queries) -> None:
+        server.works({"source": "live"})
+        server.put("SPY", state(NOW))
+        ask(server, queries.check())
+        ask(server, queries.one("SPY", None, None))
+
+    def test_a_server_that_tells_its_time_and_nothing_else_is_lost_once(
+        self, server: Server, queries: Queries
+    ) -> None:
+        """LOADING and MASTERDOWN are such: TIME is answered, keys are not."""
+        server.refused = {"MGET": RedisUnavailable("LOADING"), "SCAN": RedisUnavailable("LOADING")}
+        seen = []
+        with library_events() as lines:
+            for _tenth in range(400):
+                server.seconds += 0.1
+                ask(server, queries.check())
+                reading = ask(server, queries.one("SPY", None, None))
+                assert reading is not None
+                seen.append(reading.freshness.status)
+                assert queries.circuit.error is not None
+            server.refused = {}
+            server.seconds += 1.0
+            ask(server, queries.check())
+        assert seen.count("live") <= 30
+        assert seen == sorted(seen, key=["live", "stale", "expired"].index)
+        assert [line["event"] for line in lines] == ["redis_lost", "redis_back"]
+        assert queries.circuit.error is None
+
+    def test_one_command_that_an_acl_forbids(self, server: Server, queries: Queries) -> None:
+        server.refused = {"SCAN": RedisRefused("NOPERM scan")}
+        with library_events() as lines:
+            for _second in range(30):
+                server.seconds += 1.0
+                server.put("SPY", state(NOW + server.seconds))
+                ask(server, queries.check())
+                reading = ask(server, queries.one("SPY", 3.0, None))
+                assert reading is not None
+                assert reading.origin == "redis"
+                assert reading.freshness.status == "live"
+                if _second >= 2:  # until then the chain of before holds
+                    assert queries.circuit.error is server.refused["SCAN"]
+                    assert queries.chain is None
+            everything = ask(server, queries.all())
+            assert not everything.complete
+            assert everything.states["SPY"].origin == "remembered"
+        assert [line["event"] for line in lines] == ["redis_lost"]
+
+    def test_a_slot_that_no_node_serves(self, server: Server) -> None:
+        """Whoever reads other symbols goes on; what is remembered of this one is stale 3 s after it was read last."""
+        queries = Queries(server.monotonic, spread=True)
+        server.put("QQQ", state(NOW))
+        ask(server, queries.one("QQQ", None, None))
+        server.refused = {"physics:state:QQQ": RedisUnavailable("CLUSTERDOWN")}
+        seen: list[list[str]] = []
+        with library_events() as lines:
+            for _second in range(1, 12):
+                server.put("SPY", state(NOW + server.seconds))
+                ask(server, queries.check())
+                seen.append([])
+                for symbol in ("QQQ", "SPY"):
+                    server.seconds += 0.5  # after an error all wait a little
+                    reading = ask(server, queries.one(symbol, None, None))
+                    assert reading is not None
+                    seen[-1].append(reading.freshness.status)
+                assert queries.circuit.error is not None
+        assert seen[1] == ["live", "live"]
+        assert seen[3:] == [["stale", "live"]] * 8
+        assert [line["event"] for line in lines] == ["redis_lost"]

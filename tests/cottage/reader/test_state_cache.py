@@ -1,12 +1,15 @@
 from cottage.reader.state_cache import CachedState, StateCache
-from tests.services.physics.examples import PUBLISHED, state
+from tests.services.physics.examples import PUBLISHED
 
 
-def test_a_held_state_ages_by_the_monotonic_clock() -> None:
-    held = CachedState(state(1000.0), age_then=2.0, then=50.0)
-    assert held.age(50.0) == 2.0
-    assert held.age(57.5) == 9.5
-    assert CachedState(PUBLISHED, None, 50.0).age(57.5) is None
+def test_the_newest_is_what_was_kept_last() -> None:
+    memory = StateCache()
+    assert memory.newest() is None
+    for symbol in ("SPY", "QQQ", "SPY"):
+        memory.keep(symbol, CachedState(PUBLISHED, None, 0.0))
+    assert memory.newest() == "SPY"
+    assert memory.newest({"SPY"}) == "QQQ"
+    assert memory.newest({"SPY", "QQQ"}) is None
 
 
 def test_what_was_kept_longest_ago_goes_first() -> None:

@@ -1,3 +1,6 @@
+import orjson
+
+from cottage.clock import iso_millis
 from cottage.freshness import assess
 from cottage.reader.reading import Reading, fallback_reading
 from services.physics import schemas
@@ -9,7 +12,9 @@ def test_the_example_is_what_it_describes() -> None:
 
 
 def test_every_field_of_an_answer_is_described() -> None:
-    answer = Reading(state(1_766_318_400.0), assess(1.0, None, 1.0), "redis").as_dict()
+    remarks = {"lag_ms": 1200, "notes": ("jump",), "void": ("friction",), "feed": "F", "feed_time": iso_millis(1.0)}
+    whole = Reading(state(1_766_318_400.0, **remarks), assess(1.0, None, 1.0), "redis").as_dict()
+    answer = orjson.loads(orjson.dumps(whole))
     assert answer.keys() == schemas.PhysicsStateAnswer.model_fields.keys()
     assert answer["freshness"].keys() == schemas.FreshnessAnswer.model_fields.keys()
     for each in (answer, fallback_reading("redis_down").as_dict()):
