@@ -20,6 +20,7 @@ REFUSED = Counter(
     "Invalid snapshots that were dropped, by the field at fault.",
     ["reason"],
 )
+CLOCK_STEPS = Counter("cottage_feynman_clock_steps_total", "Times that Redis's clock was found to be set.")
 WRITTEN = Counter("cottage_feynman_states_written_total", "States written to Redis.")
 PUBLISHED = Counter("cottage_feynman_updates_published_total", "Updates published on the channel.")
 SYMBOLS = Gauge("cottage_feynman_symbols", "Symbols known.")

@@ -11,13 +11,13 @@ from typing import Any
 from common import logs
 from cottage import keys
 from cottage.cancellation import background
-from cottage.clock import Clock, Tick, iso_millis, ticks
+from cottage.clock import Clock, RemoteClock, Tick, iso_millis, step_in_words, ticks
 from cottage.errors import InvalidMessage, LeaseLost, RedisError, RedisRefused
 from cottage.log import Throttled
 from cottage.messages import Heartbeat
 from cottage.redis import Client, connect
 from cottage.redis.outage import RedisOutage
-from cottage.store import MarketFeeds, MarketSnapshots
+from cottage.store import MarketFeeds, MarketSnapshots, PhysicsStates
 from cottage.urls import redacted
 from cottage.version import Version
 from services.feynman import metrics
@@ -64,6 +64,11 @@ class FeynmanService:
         self._retirement = Retirement(self._symbol_table, self._writer, keys.shard(settings.shard))
         self._issued_epoch: int | None = None
         """The epoch of the versions that the states in the symbol table have."""
+        self._redis_clock = RemoteClock()
+        self._steps = 0
+        self._last_step: float | None = None
+        self._stepped = False
+        """Whether Redis's clock was set since the states were last issued."""
         self._tick: dict[str, Any] = {}
         self._written = 0
         self._reported_names: set[int] = set()
@@ -101,6 +106,7 @@ class FeynmanService:
             "epoch": self._writer.epoch,
             "role": "standby" if self._writer.epoch is None else "writer",
             "waiting_for": self._writer.waiting_for,
+            "clock": {"steps": self._steps, "last_step_seconds": self._last_step},
             "symbols": len(self._symbol_table),
             "left_out": self._admission.left_out,
             "refused": {
@@ -168,11 +174,14 @@ class FeynmanService:
         await self._retirement.turn(client)
         symbols = list(self._symbol_table)
         rows = await MarketSnapshots(client).samples(symbols)
-        redis_now = await client.now()
-        sampled, refused = self._symbol_table.take(zip(symbols, rows, strict=True), redis_now, began)
+        newcomers = self._symbol_table.newcomers()
+        stored = await PhysicsStates(client).many(newcomers)
+        redis_now, asked = await self._ask_time(client)
+        self._symbol_table.adopt(newcomers, stored, redis_now, asked)
+        sampled, refused = self._symbol_table.take(zip(symbols, rows, strict=True), redis_now, asked)
         metrics.SAMPLES.inc(len(sampled))
-        for symbol, error in refused:
-            self._refused(symbol, error)
+        for refusal in refused:
+            self._refused(*refusal)
         for symbol in self._symbol_table.forget(began):
             log.info("symbol_forgotten", symbol=symbol, seconds=self._settings.forget_seconds)
 
@@ -190,11 +199,27 @@ class FeynmanService:
         report = log.info if tick.number % REPORT_TICKS == 0 else log.debug
         report("states_written" if written else "sampled", **self._tick)
 
+    async def _ask_time(self, client: Client) -> tuple[float, float]:
+        """Redis's clock, and the monotonic time at which it was asked. If it was set, every sample stays as old as it
+        is, and all states are issued again."""
+        asked = self._clock.monotonic()
+        redis_now = await client.now()
+        step = self._redis_clock.answered(redis_now, asked, self._clock.monotonic())
+        if step:
+            metrics.CLOCK_STEPS.inc()
+            self._steps += 1
+            self._last_step = round(step, 3)
+            log.warning("clock_stepped", of="redis", seconds=self._last_step, reason=step_in_words(step))
+            self._symbol_table.clock_stepped(step, redis_now, asked)
+            self._stepped = True
+        return redis_now, asked
+
     async def _write(self, number: int, sampled: list[str]) -> int:
         """Write every state if the lease is held or can be acquired. Returns how many were written."""
         for _attempt in range(2):
-            if self._writer.epoch is None and not await self._writer.acquire():
+            if (self._stepped or self._writer.epoch is None) and not await self._writer.acquire():
                 return 0
+            self._stepped = False
             epoch = self._writer.epoch
             if epoch is None:  # the connection was made anew meanwhile
                 continue
@@ -202,7 +227,10 @@ class FeynmanService:
             # Acquiring the lease always gives a new epoch, under which all states get a new version, also
             # those that were computed without a lease.
             self._symbol_table.version(
-                epoch, number, sampled if epoch == self._issued_epoch else list(self._symbol_table)
+                epoch,
+                number,
+                sampled if epoch == self._issued_epoch else list(self._symbol_table),
+                self._writer.database,
             )
             self._issued_epoch = epoch
             writes = self._symbol_table.writes()
@@ -218,15 +246,19 @@ class FeynmanService:
     async def _send_heartbeats(self) -> None:
         """Publish a HEARTBEAT at regular intervals, also when ticks are late; each one renews the lease."""
         async for beat in ticks(self._settings.heartbeat_seconds, self._clock):
-            epoch = self._writer.epoch
-            if epoch is None:
+            epoch, now = self._writer.epoch, self._redis_clock.now(self._clock.monotonic())
+            if epoch is None or now is None:
                 continue
-            now = self._clock.time()
             heartbeat = Heartbeat(
-                Version(epoch, beat.number), now, self._settings.shard, len(self._symbol_table), self._written
+                Version(epoch, beat.number),
+                now,
+                self._settings.shard,
+                len(self._symbol_table),
+                self._written,
+                self._tick.get("number"),
             )
             try:
-                await self._writer.publish(heartbeat.to_bytes(iso_millis(now)))
+                await self._writer.publish(heartbeat.to_bytes(iso_millis(now), self._writer.database))
             except LeaseLost:
                 continue  # the next tick acquires it again
             except RedisError as error:
@@ -243,8 +275,8 @@ class FeynmanService:
             return
         if len(self._reported_names) < MAX_REPORTED_NAMES:
             self._reported_names.add(digest)
-        self._refused(name[:40], error)
+        self._refused(name[:40], error, name[:40])
 
-    def _refused(self, symbol: str, error: InvalidMessage) -> None:
+    def _refused(self, symbol: str, error: InvalidMessage, culprit: str) -> None:
         metrics.REFUSED.labels(error.reason).inc()
-        self._throttled.warning("snapshot_dropped", symbol, symbol=symbol, reason=error.reason, error=error.detail)
+        self._throttled.warning("snapshot_dropped", culprit, symbol=symbol, reason=error.reason, error=error.detail)

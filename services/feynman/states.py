@@ -4,7 +4,8 @@ The symbol table uses it. The bytes are the same as those of PhysicsState.to_byt
 but without the version. That comes last in both, so a state gets another version by another ending.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import orjson
@@ -15,16 +16,24 @@ from services.feynman.vector import REGIMES, Vectors
 from services.feynman.windows import FloatArray
 
 _REGIMES = [orjson.dumps(regime).decode() for regime in REGIMES]
+_TIMES = re.compile(rb'"timestamp":"[^"]*"(?:,"feed_time":"[^"]*")?')
 
 
-def texts(symbols: Sequence[str], vectors: Vectors, samples: SampleColumns) -> Iterator[tuple[bytes, bytes]]:
+def texts(
+    symbols: Sequence[str],
+    vectors: Vectors,
+    samples: SampleColumns,
+    timestamp: FloatArray,
+    lags: Mapping[str, int],
+) -> Iterator[tuple[bytes, bytes]]:
     """For each symbol its state and its PHYSICS_UPDATE, both without their `ending`.
 
-    All three arguments have one entry per symbol, in the same order.
+    All arguments but `lags` have one entry per symbol, in the same order. timestamp: of the states; those of the
+    samples are their feeds' own. lags: by how many ms each feed is late, if it is late by nature.
     """
     columns = zip(
         symbols,
-        _times(samples.timestamp),
+        times(timestamp, samples.timestamp),
         *map(_numbers, (vectors.mass, vectors.momentum, vectors.friction, vectors.entropy, vectors.nash_dist)),
         vectors.regime.tolist(),
         _numbers(vectors.alpha_coefficient),
@@ -35,21 +44,37 @@ def texts(symbols: Sequence[str], vectors: Vectors, samples: SampleColumns) -> I
         strict=True,
     )
     quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
+    late = {source: f',"lag_ms":{lags[source]}' if source in lags else "" for source in quoted}
     for symbol, time, mass, momentum, friction, entropy, nash, code, alpha, price, count, nonzero, source in columns:
         pillars = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
         regime = _REGIMES[code]
         rest = f'"price":{price},"samples":{count},"nonzero":{nonzero},"source":{quoted[source]}'
-        state = f'{{{pillars},"regime":{regime},"alpha_coefficient":{alpha},{rest},"timestamp":"{time}Z"'
+        state = f'{{{pillars},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{late[source]}'
         update = (
-            f'{{"event":"PHYSICS_UPDATE","symbol":"{symbol}","timestamp":"{time}Z",'
-            f'"data":{{"alpha":{alpha},"regime":{regime},{pillars},{rest}}}'
+            f'{{"event":"PHYSICS_UPDATE","symbol":"{symbol}",{time},'
+            f'"data":{{"alpha":{alpha},"regime":{regime},{pillars},{rest}{late[source]}}}'
         )
         yield state.encode(), update.encode()
 
 
-def ending(version: Version) -> bytes:
-    """The end of a state and of an update: their version."""
-    return f',"epoch":{version.epoch},"seq":{version.seq}}}'.encode()
+def times(timestamp: FloatArray, feed_time: FloatArray) -> list[str]:
+    """The fields that tell the time of each sample: `timestamp`, and `feed_time` where that differs."""
+    found = [f'"timestamp":"{time}Z"' for time in _iso(timestamp)]
+    other = np.flatnonzero(_millis(timestamp) != _millis(feed_time))
+    for i, time in zip(other.tolist(), _iso(feed_time[other]), strict=True):
+        found[i] += f',"feed_time":"{time}Z"'
+    return found
+
+
+def at(text: bytes, time: str) -> bytes:
+    """The same state or update with these `times`."""
+    return _TIMES.sub(time.encode(), text, count=1)
+
+
+def ending(version: Version, database: int = 0) -> bytes:
+    """The end of a state, and of an update that is published from this database: their version."""
+    db = f',"db":{database}' if database else ""
+    return f',"epoch":{version.epoch},"seq":{version.seq}{db}}}'.encode()
 
 
 def _numbers(column: FloatArray) -> list[str]:
@@ -57,8 +82,11 @@ def _numbers(column: FloatArray) -> list[str]:
     return orjson.dumps(column.tolist())[1:-1].decode().split(",")
 
 
-def _times(epoch_seconds: FloatArray) -> list[str]:
+def _iso(epoch_seconds: FloatArray) -> list[str]:
     """As cottage.clock.iso_millis, without the Z."""
-    millis = np.rint(epoch_seconds * 1000).astype("datetime64[ms]")
-    times: list[str] = np.datetime_as_string(millis).tolist()
-    return times
+    iso: list[str] = np.datetime_as_string(_millis(epoch_seconds).astype("datetime64[ms]")).tolist()
+    return iso
+
+
+def _millis(epoch_seconds: FloatArray) -> FloatArray:
+    return np.asarray(np.rint(epoch_seconds * 1000))

@@ -3,21 +3,26 @@
 It does no input or output: the service hands it snapshots and writes what it returns.
 """
 
+import math
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from cottage.clock import from_iso
 from cottage.errors import InvalidMessage
-from cottage.snapshot import RawSample
+from cottage.snapshot import RawSample, latest
+from cottage.state import PhysicsState
 from cottage.version import Version
 from services.feynman import states
 from services.feynman.checkpoint import CheckpointPart
+from services.feynman.feed_lags import FeedLags
 from services.feynman.sample_columns import SampleColumns, parse
+from services.feynman.sample_times import SAME_SECONDS, SampleTimes
 from services.feynman.vector import compute
-from services.feynman.windows import Rows, Windows
+from services.feynman.windows import BoolArray, FloatArray, Rows, Windows
 
 
 class StateWrite(NamedTuple):
@@ -27,6 +32,15 @@ class StateWrite(NamedTuple):
     state: bytes
     update: bytes | None
     """The PHYSICS_UPDATE to publish with it; None if the state was published already."""
+
+
+class Refusal(NamedTuple):
+    """A snapshot that is not used."""
+
+    symbol: str
+    error: InvalidMessage
+    culprit: str
+    """Whose fault it is: the source, if its clock is wrong, or else the symbol. What one causes is told together."""
 
 
 @dataclass(slots=True)
@@ -53,9 +67,12 @@ class SymbolTable:
     def __init__(self, window: int, gap: float, forget_seconds: float, most: int = sys.maxsize) -> None:
         """`most`: how many symbols it has places for."""
         self._windows = Windows(window, gap=gap)
+        self._times = SampleTimes()
+        self._lags = FeedLags()
         self._forget_seconds = forget_seconds
         self._most = most
         self._entries: dict[str, SymbolEntry] = {}
+        self._newcomers: set[str] = set()
         self.refused: dict[str, str] = {}
         """The symbols whose snapshot was refused at the last tick, with the reasons."""
 
@@ -78,8 +95,49 @@ class SymbolTable:
         them."""
         new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._entries][: self.room]
         for symbol in new:
-            self._entries[symbol] = SymbolEntry(self._windows.add())
+            self._enter(symbol)
         return new
+
+    def newcomers(self) -> list[str]:
+        """New symbols, which are to be given to `adopt` before they are sampled."""
+        return sorted(self._newcomers)
+
+    def adopt(
+        self, newcomers: Iterable[str], stored: Mapping[str, PhysicsState], redis_now: float, now: float
+    ) -> None:
+        """Take over from the `newcomers`' stored states how old their samples are, so that none looks younger to us
+        than to whoever saw it arrive. Clocks as in `take`.
+
+        A window from a checkpoint may end ahead of Redis's clock, which was set back since. Any sample follows it,
+        and like one after a gap.
+        """
+        for symbol in self._newcomers.intersection(newcomers):
+            row, state = self._entries[symbol].row, stored.get(symbol)
+            last = float(self._windows.last_timestamp[row])
+            if state is not None and state.timestamp is not None:
+                timestamp, feed_time = from_iso(state.timestamp), from_iso(state.market_time)
+                self._times.adopt(row, feed_time, timestamp, redis_now, now)
+                if abs(timestamp - last) <= SAME_SECONDS:
+                    self._times.adopt_newest(row, feed_time)
+                    continue
+            if last > redis_now:
+                self._times.after[row], self._windows.last_timestamp[row] = -math.inf, 0.0
+        self._newcomers.difference_update(newcomers)
+
+    def clock_stepped(self, step: float, redis_now: float, now: float) -> None:
+        """Redis's clock was set by `step` seconds. Every sample stays as old as it is, so its time by that clock
+        changes, and its state with it; the state says then which time its feed gave it. Clocks as in `take`."""
+        self._lags.forget()
+        every, having = (_rows(entries) for entries in (self._entries.values(), self._having_states()))
+        last, after = self._windows.last_timestamp, self._times.after
+        last[every] = np.maximum(last[every] + step, 0.0)
+        last[having] = self._times.by_redis(having, redis_now, now)
+        after[every] = np.minimum(after[every], last[every])  # a feed may follow that clock or not: both go on
+        times = states.times(last[having], self._times.feed_time[having])
+        for entry, time in zip(self._having_states(), times, strict=True):
+            assert entry.texts is not None
+            state, update = entry.texts
+            entry.texts = states.at(state, time), states.at(update, time)
 
     def sampled(self) -> list[str]:
         """The symbols that have had a sample, whose windows are worth saving."""
@@ -105,9 +163,10 @@ class SymbolTable:
         wanted = set(only or part.symbols).difference(self._entries)
         chosen = [i for i, name in enumerate(part.symbols) if name in wanted][: self.room]
         for i in chosen:
-            self._entries[part.symbols[i]] = SymbolEntry(self._windows.add(), source=part.sources[i])
+            self._enter(part.symbols[i], part.sources[i])
         rows = _rows([self._entries[part.symbols[i]] for i in chosen])
         self._windows.restore(rows, {name: array[chosen] for name, array in part.arrays.items()})
+        self._times.after[rows] = self._windows.last_timestamp[rows]
         return len(chosen)
 
     def forget(self, now: float) -> list[str]:
@@ -128,6 +187,7 @@ class SymbolTable:
         for symbol in symbols:
             if (entry := self._entries.pop(symbol, None)) is not None:
                 self._windows.release(entry.row)
+                self._newcomers.discard(symbol)
 
     def newer(self, symbol: str, time: float) -> bool:
         """Whether a symbol of the table has a sample of after that time, in seconds since 1970."""
@@ -135,19 +195,20 @@ class SymbolTable:
 
     def take(
         self, rows: Iterable[tuple[str, RawSample | InvalidMessage]], redis_now: float, now: float
-    ) -> tuple[list[str], list[tuple[str, InvalidMessage]]]:
+    ) -> tuple[list[str], list[Refusal]]:
         """Sample the snapshots whose time has advanced, and compute their vectors.
 
-        `rows`: each symbol once, with its raw SAMPLE_FIELDS or the error of reading them. `redis_now`: Redis's clock;
-        `now`: monotonic. Returns the symbols with a new state, and the symbols newly refused with their errors.
+        `rows`: each symbol once, with its raw SAMPLE_FIELDS or the error of reading them. `redis_now`: Redis's clock
+        after they were read, at the monotonic time `now`. Returns the symbols with a new state, and what is refused
+        and was not before.
         """
         symbols: list[str] = []
         snapshots: list[RawSample] = []
-        refused: list[tuple[str, RawSample | InvalidMessage, InvalidMessage]] = []
+        refused: list[tuple[RawSample | InvalidMessage, Refusal]] = []
         for symbol, row in rows:
             entry = self._entries[symbol]
             if isinstance(row, InvalidMessage):
-                refused.append((symbol, row, row))
+                refused.append((row, Refusal(symbol, row, symbol)))
             elif row.count(None) == len(row):
                 entry.absent_since = now if entry.absent_since is None else entry.absent_since
                 continue
@@ -156,24 +217,26 @@ class SymbolTable:
                 snapshots.append(row)
             entry.absent_since = None
 
-        samples, faults = parse(snapshots, redis_now)
-        samples, behind = self._advanced(symbols, samples)
-        refused += [(symbols[i], snapshots[i], error) for i, error in faults + behind]
-        self.refused = {symbol: error.reason for symbol, _row, error in refused}
+        samples, faults = parse(snapshots, math.inf)  # `_timely` judges how far ahead they are
+        refused += [(snapshots[i], Refusal(symbols[i], error, symbols[i])) for i, error in faults]
+        samples, untimely = self._timely(symbols, samples, redis_now, now)
+        refused += [(snapshots[i], refusal) for i, refusal in untimely]
+        self.refused = {refusal.symbol: refusal.error.reason for _row, refusal in refused}
         sampled = [symbols[i] for i in samples.index.tolist()]
         if sampled:
-            self._sample(sampled, samples)
-        return sampled, [(symbol, error) for symbol, row, error in refused if self._is_new_refusal(symbol, row)]
+            self._sample(sampled, samples, redis_now, now)
+        return sampled, [refusal for row, refusal in refused if self._is_new_refusal(refusal.symbol, row)]
 
-    def version(self, epoch: int, seq: int, symbols: Iterable[str]) -> None:
-        """Give the newest states of `symbols` a new version, with which they are to be published."""
+    def version(self, epoch: int, seq: int, symbols: Iterable[str], database: int = 0) -> None:
+        """Give the newest states of `symbols` a new version, with which they are to be published from `database`."""
         ending = states.ending(Version(epoch, seq))
+        update_ending = states.ending(Version(epoch, seq), database)
         for symbol in symbols:
             entry = self._entries[symbol]
             if entry.texts is not None:
                 state, update = entry.texts
                 entry.payload = state + ending
-                entry.update = update + ending
+                entry.update = update + update_ending
 
     def writes(self) -> list[StateWrite]:
         """Every state with a version, and the updates that are still to be published."""
@@ -185,41 +248,56 @@ class SymbolTable:
         for entry in self._entries.values():
             entry.update = None
 
-    def _advanced(
-        self, symbols: Sequence[str], samples: SampleColumns
-    ) -> tuple[SampleColumns, list[tuple[int, InvalidMessage]]]:
-        """The samples that are newer than the windows, and the errors, by index, of those whose time has gone back.
+    def _enter(self, symbol: str, source: str | None = None) -> None:
+        entry = self._entries[symbol] = SymbolEntry(self._windows.add(), source=source)
+        self._times.begin(entry.row)
+        self._newcomers.add(symbol)
+
+    def _having_states(self) -> list[SymbolEntry]:
+        return [entry for entry in self._entries.values() if entry.texts is not None]
+
+    def _timely(
+        self, symbols: Sequence[str], samples: SampleColumns, redis_now: float, now: float
+    ) -> tuple[SampleColumns, list[tuple[int, Refusal]]]:
+        """The samples that are newer than the windows, and what is refused, by index: those too far ahead of Redis's
+        clock, and those whose time has gone back.
 
         A sample of the same time is the one that the window has already. It is used only for a restored window, which
         has no state yet.
         """
         entries = [self._entries[symbols[i]] for i in samples.index.tolist()]
+        rows = _rows(entries)
+        self._times.see(rows, samples.timestamp, redis_now, now)
+        ahead = (samples.timestamp > latest(redis_now)) & ~self._times.held(rows, samples.timestamp)
+        refused = _untimely(symbols, samples, ahead, samples.timestamp - redis_now, "ahead of Redis's clock")
+        if refused:
+            kept = np.flatnonzero(~ahead)
+            samples, rows, entries = samples.where(kept), rows[kept], [entries[i] for i in kept.tolist()]
+
         for entry, source in zip(entries, samples.source, strict=True):
             if entry.source != source:
                 self._windows.clear(entry.row)  # prices of different sources must not share a window
+                self._times.clear(entry.row)
                 entry.source = source
-        rows = _rows(entries)
-        newest = self._windows.last_timestamp[rows]
-        behind = [
-            (
-                int(samples.index[i]),
-                InvalidMessage("timestamp", f"{samples.timestamp[i]} goes back behind {newest[i]}"),
-            )
-            for i in np.flatnonzero(samples.timestamp < newest)
-        ]
+        held, after = self._times.held(rows, samples.timestamp), self._times.after[rows]
+        behind = ~held & (samples.timestamp < after)
+        refused += _untimely(symbols, samples, behind, after - samples.timestamp, "behind the newest sample")
         stateless = np.array([entry.texts is None for entry in entries], np.bool_)
-        newer = (samples.timestamp > newest) | (stateless & (samples.timestamp == newest))
-        return samples.where(np.flatnonzero(newer)), behind
+        return samples.where(np.flatnonzero(np.where(held, stateless, ~behind))), refused
 
-    def _sample(self, symbols: Sequence[str], samples: SampleColumns) -> None:
+    def _sample(self, symbols: Sequence[str], samples: SampleColumns, redis_now: float, now: float) -> None:
         """Append the samples to the windows that do not have them yet, and compute the new states."""
         entries = [self._entries[symbol] for symbol in symbols]
         rows = _rows(entries)
-        new = self._windows.advanced(rows, samples.timestamp)
-        columns = (samples.price, samples.volume, samples.trades, samples.timestamp)
+        new = ~self._times.held(rows, samples.timestamp)
+        timestamp = self._times.hold(rows, samples.timestamp, redis_now, now)
+        columns = (samples.price, samples.volume, samples.trades, timestamp)
         self._windows.append(rows[new], *(column[new] for column in columns))
+        self._windows.last_timestamp[rows] = timestamp
+        self._lags.observe(samples.source, redis_now - samples.timestamp)
         vectors = compute(self._windows, rows)
-        for entry, texts in zip(entries, states.texts(symbols, vectors, samples), strict=True):
+        lags = self._lags.usual_ms()
+        for entry, texts in zip(entries, states.texts(symbols, vectors, samples, timestamp, lags), strict=True):
             entry.texts = texts
 
     def _is_new_refusal(self, symbol: str, row: RawSample | InvalidMessage) -> bool:
@@ -230,5 +308,17 @@ class SymbolTable:
         return digest != before
 
 
-def _rows(entries: Sequence[SymbolEntry]) -> Rows:
+def _untimely(
+    symbols: Sequence[str], samples: SampleColumns, which: BoolArray, seconds: FloatArray, where: str
+) -> list[tuple[int, Refusal]]:
+    """The refusals of these samples, by index: they lie so many seconds from where they may be."""
+    refused = []
+    for i in np.flatnonzero(which).tolist():
+        index, source = int(samples.index[i]), samples.source[i]
+        fault = f"{samples.timestamp[i]!r} of the feed {source} lies {seconds[i]:.3f} s {where}"
+        refused.append((index, Refusal(symbols[index], InvalidMessage("timestamp", fault), source)))
+    return refused
+
+
+def _rows(entries: Collection[SymbolEntry]) -> Rows:
     return np.array([entry.row for entry in entries], np.intp)

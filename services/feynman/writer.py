@@ -40,6 +40,11 @@ class Writer(Lease):
             on_event=lambda event: metrics.LEASE_EVENTS[event].inc(),
         )
 
+    @property
+    def database(self) -> int:
+        """The number of the database that it writes to, which its messages say unless it is 0."""
+        return self._client.database
+
     async def write(self, writes: Sequence[StateWrite]) -> None:
         """SET the states and PUBLISH the updates, 500 at a time, each call after the reply to the last.
 

@@ -409,7 +409,7 @@ async def test_beside_another_number_of_shards_nothing_is_written(redis_url: str
 
 async def test_epochs_of_stored_states(redis_url: str, client: Client) -> None:
     now = await client.now()
-    ahead, far = round((now + 30) * 1000), round((now + 86_400) * 1000)
+    ahead, far = round((now + 86_400) * 1000), round((now + 3 * 86_400) * 1000)
     await client.set("physics:state:SPY", FAIL_SAFE.at(Version(ahead, 9)).to_bytes())
     await client.set("physics:state:QQQ", FAIL_SAFE.at(Version(far, 9)).to_bytes())
     await snapshot(client, "SPY")

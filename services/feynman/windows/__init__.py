@@ -12,8 +12,20 @@ know how the statistics are kept up to date while windows slide, without reading
     bins.py, arrays.py   what they share
 """
 
-from services.feynman.windows.arrays import FloatArray, IntArray, Rows
+from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, Rows
 from services.feynman.windows.bins import BINS, TOLERANCE
 from services.feynman.windows.windows import NEWEST, RINGS, SAVED, Statistics, Windows
 
-__all__ = ["BINS", "NEWEST", "RINGS", "SAVED", "TOLERANCE", "FloatArray", "IntArray", "Rows", "Statistics", "Windows"]
+__all__ = [
+    "BINS",
+    "NEWEST",
+    "RINGS",
+    "SAVED",
+    "TOLERANCE",
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "Rows",
+    "Statistics",
+    "Windows",
+]

@@ -10,8 +10,9 @@ from cottage.clock import LATEST_SECONDS, iso_millis
 from cottage.state import PILLARS, PhysicsState
 from cottage.version import Version
 from services.feynman.sample_columns import SampleColumns
-from services.feynman.states import ending, texts
+from services.feynman.states import at, ending, texts, times
 from services.feynman.vector import REGIMES, Vectors
+from services.feynman.windows import FloatArray
 from tests.cottage.strategies import numbers, whole
 
 _symbols = st.from_regex(r"[A-Z0-9][A-Z0-9._-]{0,23}", fullmatch=True)
@@ -25,12 +26,17 @@ _entries = st.fixed_dictionaries(
         "nonzero": whole,
         "source": _sources,
         "timestamp": st.floats(0, LATEST_SECONDS),
+        "ahead": st.just(0.0) | st.floats(0, 60),
+        "late": st.none() | st.integers(1000, 10**7),
         "version": st.builds(Version, whole, whole),
     }
 )
 
 
-def columns(entries: list[dict[str, Any]]) -> tuple[list[str], Vectors, SampleColumns]:
+Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, dict[str, int]]
+
+
+def columns(entries: list[dict[str, Any]]) -> Arguments:
     def column(name: str, kind: type = np.float64) -> Any:
         return np.array([entry[name] for entry in entries], kind)
 
@@ -42,31 +48,54 @@ def columns(entries: list[dict[str, Any]]) -> tuple[list[str], Vectors, SampleCo
     )
     none = np.zeros(len(entries))
     sources = [entry["source"] for entry in entries]
+    feed_time = np.minimum(column("timestamp") + column("ahead"), LATEST_SECONDS)
     samples = SampleColumns(
-        np.arange(len(entries)), column("price"), column("timestamp"), volume=none, trades=none, source=sources
+        np.arange(len(entries)), column("price"), feed_time, volume=none, trades=none, source=sources
     )
-    return [entry["symbol"] for entry in entries], vectors, samples
+    lags = {entry["source"]: entry["late"] for entry in entries if entry["late"] is not None}
+    return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags
 
 
-def as_object(entry: dict[str, Any]) -> PhysicsState:
-    left = {name: value for name, value in entry.items() if name not in ("symbol", "code", "timestamp")}
-    return PhysicsState(**left, regime=REGIMES[entry["code"]], timestamp=iso_millis(entry["timestamp"]))
+def as_object(entry: dict[str, Any], lags: dict[str, int]) -> PhysicsState:
+    apart = ("symbol", "code", "timestamp", "ahead", "late")
+    left = {name: value for name, value in entry.items() if name not in apart}
+    timestamp = iso_millis(entry["timestamp"])
+    feed_time = iso_millis(min(entry["timestamp"] + entry["ahead"], LATEST_SECONDS))
+    return PhysicsState(
+        **left,
+        regime=REGIMES[entry["code"]],
+        timestamp=timestamp,
+        feed_time=None if feed_time == timestamp else feed_time,
+        lag_ms=lags.get(entry["source"]),
+    )
 
 
-@given(st.lists(_entries, min_size=1, max_size=5))
-def test_a_text_and_its_ending_are_the_states_and_the_updates_own_bytes(entries: list[dict[str, Any]]) -> None:
-    made = list(texts(*columns(entries)))
+@given(st.lists(_entries, min_size=1, max_size=5), st.integers(0, 15))
+def test_a_text_and_its_ending_are_the_states_and_the_updates_own_bytes(
+    entries: list[dict[str, Any]], database: int
+) -> None:
+    arguments = columns(entries)
+    made = list(texts(*arguments))
     assert len(made) == len(entries)
     for entry, (state, update) in zip(entries, made, strict=True):
-        expected = as_object(entry)
+        expected = as_object(entry, arguments[-1])
         assert state + ending(entry["version"]) == expected.to_bytes()
-        assert update + ending(entry["version"]) == expected.update(entry["symbol"])
+        assert update + ending(entry["version"], database) == expected.update(entry["symbol"], database)
+
+
+@given(st.lists(_entries, min_size=1, max_size=5), st.floats(0, LATEST_SECONDS))
+def test_a_text_at_another_time_differs_in_that_alone(entries: list[dict[str, Any]], timestamp: float) -> None:
+    symbols, vectors, samples, old, lags = columns(entries)
+    new = np.full(len(entries), timestamp)
+    before, after = (list(texts(symbols, vectors, samples, each, lags)) for each in (old, new))
+    for pair, time, expected in zip(before, times(new, samples.timestamp), after, strict=True):
+        assert (at(pair[0], time), at(pair[1], time)) == expected
 
 
 @given(st.lists(st.floats(0, LATEST_SECONDS) | st.integers(0, 10**13).map(lambda n: n / 2000), min_size=1))
 def test_times_are_rounded_as_everywhere(moments: list[float]) -> None:
-    entry = dict.fromkeys((*PILLARS, "alpha_coefficient", "price"), 1.0) | {"symbol": "SPY", "source": "live"}
-    entry |= {"code": 0, "samples": 1, "nonzero": 0}
+    entry: dict[str, Any] = dict.fromkeys((*PILLARS, "alpha_coefficient", "price"), 1.0)
+    entry |= {"symbol": "SPY", "source": "live", "code": 0, "samples": 1, "nonzero": 0, "ahead": 0.0, "late": None}
     for moment, (state, _update) in zip(
         moments, texts(*columns([entry | {"timestamp": moment} for moment in moments])), strict=True
     ):

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 
+from cottage.clock import iso_millis
 from cottage.errors import InvalidMessage
 from cottage.keys import in_shard
 from cottage.state import PhysicsState
@@ -38,7 +40,7 @@ def table_of(*symbols: str, window: int = 1000, forget: float = 3600.0) -> Symbo
 def take(table: SymbolTable, symbol: str, row: Row | InvalidMessage, now: float = 0.0) -> tuple[list[str], list[str]]:
     """One symbol's snapshot; which were sampled, and the fields that were refused."""
     sampled, refused = table.take([(symbol, row)], NOW, now)
-    return sampled, [error.reason for _symbol, error in refused]
+    return sampled, [refusal.error.reason for refusal in refused]
 
 
 def state(table: SymbolTable, symbol: str, version: tuple[int, int] = (1, 1)) -> PhysicsState:
@@ -119,8 +121,8 @@ def test_a_bad_snapshot_is_refused_by_name_once_and_the_last_state_stands(
     before = state(table, "SPY")
     sampled, refused = table.take([("SPY", row), ("QQQ", raw())], NOW, 0.0)
     assert sampled == ["QQQ"]
-    assert [(symbol, error.reason) for symbol, error in refused] == [("SPY", field)]
-    assert len(str(refused[0][1])) < 200
+    assert [(refusal.symbol, refusal.error.reason) for refusal in refused] == [("SPY", field)]
+    assert len(str(refused[0].error)) < 200
     assert take(table, "SPY", row) == ([], [])  # it is counted already
     assert state(table, "SPY") == before
     assert take(table, "SPY", raw()) == (["SPY"], [])
@@ -247,3 +249,244 @@ def test_each_symbol_is_one_shards() -> None:
     assert sum(map(len, parts)) == len(symbols)
     assert min(map(len, parts)) > 50
     assert in_shard("SPY", 1, 2)  # its CRC-32 is 0x39b7fdff, in every process and version
+
+
+# --- The age of a sample ---
+
+
+class Watched:
+    """A table that looks at snapshots as time passes, with a clock of Redis that may be set."""
+
+    def __init__(self, *symbols: str, table: SymbolTable | None = None, now: float = 500.0) -> None:
+        self.table = table_of(*symbols) if table is None else table
+        self.now = now
+        """Monotonic."""
+        self.redis_ahead = NOW - now
+        self._tick = 0
+
+    @property
+    def redis_now(self) -> float:
+        return self.now + self.redis_ahead
+
+    def after(self, seconds: float) -> "Watched":
+        self.now += seconds
+        return self
+
+    def steps(self, seconds: float) -> None:
+        self.redis_ahead += seconds
+        self.table.clock_stepped(seconds, self.redis_now, self.now)
+
+    def takes(self, symbol: str, ahead: float = 0.0, **fields: object) -> list[str]:
+        """A snapshot whose timestamp lies so far ahead of Redis's clock. Returns the refused fields."""
+        return self.takes_row(symbol, raw(timestamp=self.redis_now + ahead, **fields))  # type: ignore[arg-type]
+
+    def takes_row(self, symbol: str, row: Row) -> list[str]:
+        self.refused = self.table.take([(symbol, row)], self.redis_now, self.now)[1]
+        return [refusal.error.reason for refusal in self.refused]
+
+    def state(self, symbol: str = "SPY") -> PhysicsState:
+        self._tick += 1
+        return state(self.table, symbol, (1, self._tick))
+
+    def age(self, symbol: str = "SPY") -> float:
+        """What a reader makes of the state by Redis's clock."""
+        timestamp = self.state(symbol).timestamp
+        assert timestamp is not None
+        return self.redis_now - datetime.fromisoformat(timestamp).timestamp()
+
+
+def test_a_sample_from_ahead_has_the_time_at_which_it_was_first_seen() -> None:
+    watched = Watched("SPY")
+    assert watched.takes("SPY", ahead=50.0) == []
+    found = watched.state()
+    assert (found.timestamp, found.feed_time) == (iso_millis(NOW), iso_millis(NOW + 50))
+    assert found.update("SPY") == next(write.update for write in watched.table.writes())
+    watched.after(5.0).takes_row("SPY", raw(timestamp=NOW + 50))
+    assert (watched.state().timestamp, watched.state().samples) == (iso_millis(NOW), 1), "it is no new sample"
+
+
+def test_one_row_from_ahead_blocks_nothing() -> None:
+    watched = Watched("SPY")
+    watched.takes("SPY")
+    watched.after(1.0).takes("SPY", ahead=50.0, price=1.0)
+    watched.after(1.0).takes("SPY", ahead=-0.2, price=101.0)
+    found = watched.state()
+    assert (found.price, found.samples, found.feed_time) == (101.0, 3, None)
+    assert watched.age() == pytest.approx(0.2, abs=0.002)
+
+
+def test_a_feed_that_is_always_ahead_has_every_sample_and_no_gap() -> None:
+    watched = Watched("SPY")
+    for i in range(10):
+        assert watched.after(1.0).takes("SPY", ahead=5.0, price=100.0 + i) == []
+    found = watched.state()
+    assert (found.samples, found.nonzero) == (10, 9)
+
+
+def test_a_sample_too_far_ahead_is_as_old_as_its_first_sight_once_it_is_taken() -> None:
+    watched = Watched("SPY")
+    row = raw(timestamp=NOW + 100)
+    assert watched.takes_row("SPY", row) == ["timestamp"]
+    assert watched.after(39.0).takes_row("SPY", row) == []  # it is refused still, and was told already
+    watched.after(2.0).takes_row("SPY", row)
+    assert watched.age() == pytest.approx(41.0, abs=0.002)
+
+
+@pytest.mark.parametrize("step", [-86_400.0, -3600.0, -50.0, -1.0, 1.0, 50.0, 3600.0, 86_400.0])
+def test_a_step_of_the_clock_makes_no_sample_younger_or_older(step: float) -> None:
+    watched = Watched("SPY", "QQQ", "IWM")
+    watched.takes("SPY", ahead=-3.0)
+    watched.takes("QQQ", ahead=20.0)
+    before = watched.state()
+    watched.after(4.0).steps(step)
+    assert watched.age("SPY") == pytest.approx(7.0, abs=0.002)
+    assert watched.age("QQQ") == pytest.approx(4.0, abs=0.002)
+    after = watched.state()
+    assert (after.feed_time, after.price) == (before.timestamp, before.price), "the same sample"
+    watched.after(2.0).steps(-step)
+    assert watched.age("SPY") == pytest.approx(9.0, abs=0.002)
+    assert watched.state().feed_time is None, "its time is that of its feed again"
+    assert watched.age("QQQ") == pytest.approx(6.0, abs=0.002)
+    assert watched.state("QQQ").feed_time == iso_millis(NOW + 20)
+
+
+@pytest.mark.parametrize("step", [-86_400.0, -3600.0, -50.0, -1.0, 1.0, 50.0, 3600.0, 86_400.0])
+def test_a_feed_that_follows_the_clock_goes_on_without_a_gap(step: float) -> None:
+    watched = Watched("SPY")
+    for i in range(3):
+        watched.after(1.0).takes("SPY", ahead=-0.1, price=100.0 + i)
+    watched.after(1.0).steps(step)
+    for i in range(3):
+        assert watched.takes("SPY", ahead=-0.2, price=200.0 + i) == []
+        watched.after(1.0)
+    found = watched.state()
+    assert (found.samples, found.nonzero, found.feed_time) == (6, 5, None)
+
+
+@pytest.mark.parametrize("step", [-50.0, -1.0, 1.0, 50.0, 3600.0])
+def test_a_feed_that_does_not_follow_the_clock_goes_on_too(step: float) -> None:
+    watched = Watched("SPY")
+    watched.takes("SPY")
+    watched.after(1.0).steps(step)
+    for i in range(3):
+        assert watched.takes("SPY", ahead=-step, price=200.0 + i) == []
+        watched.after(1.0)
+    assert watched.state().samples == 4
+
+
+@pytest.mark.parametrize("step", [-3600.0, -5.0, 70.0, 86_400.0])
+def test_a_feed_whose_own_clock_steps_is_refused_by_name_until_it_is_right(step: float) -> None:
+    watched = Watched("SPY")
+    watched.takes("SPY")
+    for _ in range(3):
+        assert watched.after(1.0).takes("SPY", ahead=step) == ["timestamp"]
+        (refusal,) = watched.refused
+        assert (refusal.symbol, refusal.culprit) == ("SPY", "live")
+        assert "the feed live lies" in str(refusal.error)
+    assert watched.after(1.0).takes("SPY") == []
+    assert watched.state().samples == 2
+
+
+def test_what_redis_still_holds_after_its_clock_went_back_is_no_news_and_no_fault() -> None:
+    watched = Watched("SPY")
+    row = raw(timestamp=NOW)
+    watched.takes_row("SPY", row)
+    watched.after(1.0).steps(-3600.0)
+    assert watched.takes_row("SPY", row) == []
+    assert watched.age() == pytest.approx(1.0, abs=0.002)
+
+
+# --- What a table that starts takes over ---
+
+
+def restarted(watched: Watched, checkpoint: SymbolTable | None = None, clock_stepped: float = 0.0) -> Watched:
+    """Another process, which reads the stored states and perhaps a checkpoint; Redis's clock was set meanwhile."""
+    stored = {"SPY": watched.state()}
+    again = Watched("SPY", table=SymbolTable(1000, 60.0, 3600.0), now=watched.now + 12_345.0)
+    if checkpoint is not None:
+        again.table.restore(checkpoint.saved(["SPY"]))
+    again.table.add(["SPY"])
+    again.redis_ahead = watched.redis_now + clock_stepped - again.now
+    assert again.table.newcomers() == ["SPY"]
+    again.table.adopt(["SPY"], stored, again.redis_now, again.now)
+    assert again.table.newcomers() == []
+    return again
+
+
+@pytest.mark.parametrize("from_checkpoint", [False, True])
+@pytest.mark.parametrize("ahead", [-3.0, 0.0004, 50.0])
+def test_a_sample_that_a_stored_state_tells_of_is_no_younger_to_the_next_process(
+    ahead: float, from_checkpoint: bool
+) -> None:
+    watched = Watched("SPY")
+    watched.takes("SPY", ahead=ahead - 1.0)
+    row = raw(timestamp=NOW + 1.0 + ahead)
+    watched.after(1.0).takes_row("SPY", row)
+    before, age = watched.state(), watched.age()
+    again = restarted(watched.after(7.0), watched.table if from_checkpoint else None)
+    assert again.takes_row("SPY", row) == []
+    after = again.state()
+    assert (after.timestamp, after.feed_time) == (before.timestamp, before.feed_time)
+    assert again.age() == pytest.approx(age + 7.0, abs=0.002)
+    assert after.samples == (2 if from_checkpoint else 1), "it is not sampled twice"
+    assert again.after(1.0).takes("SPY", price=101.0) == []
+    assert again.state().samples == (3 if from_checkpoint else 2)
+
+
+@pytest.mark.parametrize("from_checkpoint", [False, True])
+@pytest.mark.parametrize("step", [-50.0, -3600.0, -86_400.0])
+def test_while_the_clock_went_back_nobody_watched_and_the_sample_is_expired_until_the_next(
+    step: float, from_checkpoint: bool
+) -> None:
+    watched = Watched("SPY")
+    watched.takes("SPY", price=99.0)
+    row = raw(timestamp=NOW + 1.0)
+    watched.after(1.0).takes_row("SPY", row)
+    again = restarted(watched, watched.table if from_checkpoint else None, clock_stepped=step)
+    again.takes_row("SPY", row)
+    if step == -50.0:  # else it lies more than a minute ahead: the stored state stays
+        assert again.age() >= 60.0
+        assert again.state().feed_time == iso_millis(NOW + 1.0)
+    assert again.after(1.0).takes("SPY", price=101.0) == []
+    found = again.state()
+    assert found.price == 101.0
+    assert again.age() == pytest.approx(0.0, abs=0.002)
+    assert found.samples == (1 if not from_checkpoint and step != -50.0 else 3 if from_checkpoint else 2)
+    again.table.restore(again.table.saved(["SPY"]))  # it can be saved
+
+
+def test_another_sample_than_the_stored_one_has_its_own_age() -> None:
+    watched = Watched("SPY")
+    watched.takes("SPY", ahead=-30.0)
+    again = restarted(watched)
+    again.after(1.0).takes("SPY", ahead=-2.0)
+    assert again.age() == pytest.approx(2.0, abs=0.002)
+
+
+def test_a_checkpoint_of_ahead_without_a_stored_state_blocks_nothing() -> None:
+    watched = Watched("SPY")
+    watched.takes("SPY")
+    again = Watched("SPY", table=SymbolTable(1000, 60.0, 3600.0))
+    again.table.restore(watched.table.saved(["SPY"]))
+    again.redis_ahead -= 3600.0
+    again.table.adopt(["SPY"], {}, again.redis_now, again.now)
+    assert again.takes("SPY", price=101.0) == []
+    found = again.state()
+    assert (found.samples, found.nonzero) == (2, 0), "nobody knows how long ago the sample before was"
+
+
+# --- Feeds that are late by nature ---
+
+
+def test_a_steady_lag_is_told_in_state_and_update() -> None:
+    watched = Watched("SPY", "QQQ")
+    for i in range(10):
+        watched.after(1.0).takes("SPY", ahead=-900.0 - 0.1 * (i % 3), source=b"delayed")
+        watched.takes("QQQ", ahead=-0.2, source=b"live")
+    assert watched.state().lag_ms == pytest.approx(900_100, abs=101)
+    assert watched.state("QQQ").lag_ms is None
+    found = watched.state()
+    assert found.update("SPY") == next(write.update for write in watched.table.writes() if write.symbol == "SPY")
+    lag = found.lag_ms
+    watched.steps(-50.0)
+    assert watched.state().lag_ms == lag, "until it is measured by the new clock"
