@@ -273,8 +273,12 @@ def removed(symbol: str) -> bytes:
     return orjson.dumps({"event": "REMOVED", "symbol": symbol})
 
 
-def pong(timestamp: str, request_id: object) -> bytes:
-    return _answer({"event": "PONG", "timestamp": timestamp}, request_id)
+def pong(timestamp: str, request_id: object, upstream: Freshness | None = None) -> bytes:
+    """The answer to a ping. With `upstream`, as in a HEARTBEAT, it answers for the hops before the server too."""
+    message: dict[str, Any] = {"event": "PONG", "timestamp": timestamp}
+    if upstream is not None:
+        message["upstream"] = upstream.as_dict()
+    return _answer(message, request_id)
 
 
 def ack(request: Request) -> bytes:

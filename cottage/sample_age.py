@@ -54,7 +54,9 @@ class SampleAge(NamedTuple):
         before, is fixed again, since that clock may have been set in between."""
         if self.heard_at <= since:
             return self
-        return self._replace(floor=_floor(self.timestamp, clock, self.heard_at))
+        floor = _floor(self.timestamp, clock, self.heard_at)
+        # What would lie ahead now was heard of before the clock went back.
+        return self if floor == math.inf else self._replace(floor=floor)
 
 
 def _floor(timestamp: float, clock: RemoteClock, now: float) -> float:

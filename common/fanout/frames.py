@@ -220,20 +220,6 @@ class LinkConnection(DialledConnection):
         self._arrived = asyncio.Event()
         self._protocol_violated = False
         """Whether a frame came that no bridge sends."""
-        self._received_at = self.loop.time()
-        self._silence_timer: asyncio.TimerHandle | None = None
-        self.silent = False
-        """Whether the connection was cut off because nothing came."""
-
-    def give_up_after(self, seconds: float) -> None:
-        """Cut the connection off once nothing has come for so long. One timer serves all reads: a deadline for each
-        costs more than the read."""
-        left = self._received_at + seconds - self.loop.time()
-        self.silent = left <= 0
-        if self.silent:
-            self.transport.abort()
-        else:
-            self._silence_timer = self.loop.call_later(left, self.give_up_after, seconds)
 
     async def messages(self) -> list[bytes]:
         """All messages since the last call, in order; waits for one if there is none.
@@ -252,6 +238,12 @@ class LinkConnection(DialledConnection):
         messages, self._messages = self._messages, []
         return messages
 
+    def post(self, message: bytes) -> None:
+        """Send a text message without waiting until it is written."""
+        if self.protocol.state is OPEN and not self.transport.is_closing():
+            self.protocol.send_text(message)
+            self.send_data()
+
     def end(self, code: Close) -> None:
         """Send a close frame without waiting for the answer."""
         if self.protocol.state is OPEN and not self.transport.is_closing():
@@ -259,7 +251,6 @@ class LinkConnection(DialledConnection):
             self.send_data()
 
     def data_received(self, data: bytes) -> None:
-        self._received_at = self.loop.time()
         self._unread = self._unread + data if self._unread else data
         if self.protocol.state is CONNECTING:
             head, end, rest = self._unread.partition(b"\r\n\r\n")
@@ -276,8 +267,6 @@ class LinkConnection(DialledConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._silence_timer is not None:
-            self._silence_timer.cancel()
         self._arrived.set()
 
     def _split(self) -> None:

@@ -168,7 +168,8 @@ class Session:
     def request(self, request: Request) -> None:
         """Apply a request and answer it. Raises RequestRefused."""
         if request.action == "ping":
-            self.answer(protocol.pong(self._view.timestamp(), request.request_id))
+            view = self._view
+            self.answer(protocol.pong(view.timestamp(), request.request_id, view.upstream()))
             return
         if request.action == "unsubscribe":
             self._unsubscribe(request)

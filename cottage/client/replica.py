@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from cottage.client.server_watch import ServerWatch
 from cottage.clock import RemoteClock, from_iso
 from cottage.errors import InvalidMessage
 from cottage.events import TOPICS, EventQueue
-from cottage.fields import mapping, symbol, version
+from cottage.fields import mapping, optional_count, optional_text, symbol, version
 from cottage.freshness import USUAL, Freshness, FreshnessStatement, Status, Thresholds, worst
 from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import ALL, parse_freshness
+from cottage.sample_age import SampleAge
 from cottage.version import Version
 
 NAMES_A_REQUEST = 2000
 """The most symbols in one request, since a server accepts at most 64 KiB."""
+_TIMES = ("timestamp", "feed_time")
 
 
 class Phase(StrEnum):
@@ -37,12 +40,19 @@ class ReplicaState:
 
     symbol: str
     data: Mapping[str, Any]
-    """The published values: `alpha`, `regime`, the five pillars, `price`, …"""
+    """The published values: `alpha`, `regime`, the five pillars, `price`, …; `notes` are words about what they stand
+    on, and the pillars in `void` are 0 but mean nothing."""
     version: Version | None
     time: float | None
     """The time of the sample in seconds since 1970; None if the update does not tell it."""
     skipped: int = 0
     """How many versions before it were left out because this client was a slow consumer."""
+    feed_time: float | None = None
+    """The sample's time as its feed wrote it, where that differs from `time`."""
+    lag: float = 0.0
+    """By how many seconds samples of its feed are usually late."""
+    source: str | None = None
+    """The feed of the sample, such as `live`, `replay` or `simulate`."""
 
 
 @dataclass(slots=True)
@@ -65,25 +75,27 @@ class StateReplica:
     """Events that have not been read yet."""
     resyncs: int = 0
     """How many states were requested again because a HEARTBEAT proved that a newer version exists."""
-    heard_at: float = 0.0
+    watch: ServerWatch = field(init=False)
+    """When the server was heard, and what it was asked."""
     freshness_board: FreshnessBoard = field(default_factory=FreshnessBoard)
     """What the server has said about the freshness of its states."""
-    _server_clock: RemoteClock = field(default_factory=RemoteClock)
+    _sample_ages: dict[str, SampleAge] = field(default_factory=dict)
     _snapshot_symbols: set[str] = field(default_factory=set)
     """The symbols that the present SNAPSHOT has named so far."""
     _unanswered: set[int] = field(default_factory=set)
     """The ids of subscribe requests that the server has not answered."""
-    _requests: int = 0
     _complete: bool = True
     """False after an incomplete SNAPSHOT, until a complete one is requested."""
 
-    def connected(self, now: float) -> None:
+    def __post_init__(self) -> None:
+        self.watch = ServerWatch(self.thresholds.silent)
+
+    def connected(self, now: float, dialled_at: float | None = None) -> None:
         """Take note of a new connection, whose SNAPSHOT comes next. In all methods `now` is the time of a monotonic
-        clock in seconds."""
-        self.heard_at = now
+        clock in seconds. `dialled_at`: by default now."""
+        self.watch.connected(now, now if dialled_at is None else dialled_at)
         self.upstream = None
         self.freshness_board = FreshnessBoard()
-        self._server_clock.distrust()
         self._snapshot_symbols.clear()
         self._unanswered.clear()
         self._complete = True
@@ -136,10 +148,10 @@ class StateReplica:
     def _request(self, action: str, symbols: list[str]) -> list[dict[str, Any]]:
         requests = []
         for at in range(0, len(symbols), NAMES_A_REQUEST):
-            self._requests += 1
-            requests.append({"action": action, "symbols": symbols[at : at + NAMES_A_REQUEST], "id": self._requests})
+            request_id = next(self.watch.ids)
+            requests.append({"action": action, "symbols": symbols[at : at + NAMES_A_REQUEST], "id": request_id})
             if action == "subscribe":
-                self._unanswered.add(self._requests)
+                self._unanswered.add(request_id)
         return requests
 
     def take(self, message: Any, now: float) -> list[dict[str, Any]]:
@@ -147,15 +159,15 @@ class StateReplica:
 
         Raises InvalidMessage, KeyError, TypeError or ValueError if the message is invalid.
         """
-        self.heard_at = now
+        self.watch.arrived(now)
         if not isinstance(message, dict):
             raise InvalidMessage("object", "not an object")
         match message.get("event"):
             case "PHYSICS_UPDATE":
-                self._take(message)
+                self._take(message, now)
             case "SNAPSHOT":
                 self._observe_time(message, now)
-                self._snapshot(message)
+                self._snapshot(message, now)
             case "FRESHNESS":
                 self._freshness(parse_freshness(message), now)
             case "REMOVED":
@@ -165,6 +177,8 @@ class StateReplica:
                 return self._heartbeat(message)
             case "PONG":
                 self._observe_time(message, now)
+                if self._complete and "upstream" in message:
+                    self.upstream = Freshness.from_fields(mapping(message, "upstream"))
             case "ACK" if message.get("id") in self._unanswered:
                 # The SNAPSHOT of what it adds comes next, whole: symbols named before it do not count.
                 self._unanswered.discard(message["id"])
@@ -175,35 +189,56 @@ class StateReplica:
                 self.events.put(topic, TOPICS[topic].key(message), message)
         return []
 
+    def due(self, now: float) -> list[dict[str, Any]]:
+        """The requests that are to be sent now, whether a message has come or not: a ping, where one is needed."""
+        ping = self.watch.ping(now)
+        return [] if ping is None else [ping]
+
     def age(self, name: str, now: float) -> float | None:
         """The seconds since the symbol's newest sample, by the server's clock; None if that is not known."""
-        state, server_now = self.states.get(name), self._server_clock.now(now)
-        if state is None or state.time is None or server_now is None:
-            return None
-        return max(0.0, server_now - state.time)
+        known = self._sample_ages.get(name)
+        return None if known is None else known.age(self._server_clock, now + self.watch.missed)
 
     def freshness(self, name: str, now: float) -> str:
         """The symbol's freshness: `live`, `stale`, `expired`, `undated` (its time is unknown) or `missing`."""
         if name not in self.states:
             return "missing"
-        thresholds, age = self.thresholds, self.age(name, now)
         status = worst(
             self.freshness_board.of(name).status,
             self._hop_status,
-            thresholds.of_silence(now - self.heard_at),
-            "live" if age is None else thresholds.of_sample(age),
+            self._server_status(now),
+            self._sample_status(name, now),
         )
-        return "undated" if status == "live" and age is None else status
+        return "undated" if status == "live" and name not in self._sample_ages else status
 
     def cause(self, name: str, now: float) -> str | None:
-        """Why the symbol's state is stale or expired: the broken hop nearest to this client, else `market_quiet`.
-        None if it is neither. `server_down` means that nothing arrives from the server."""
+        """Why the symbol's state is stale or expired: the broken hop nearest to this client; if there is none,
+        `feed_late` for a feed that is late by nature, else `market_quiet`. None if it is neither. `server_down` means
+        that nothing arrives from the server."""
         if self.freshness(name, now) not in ("stale", "expired"):
             return None
-        if self.phase is not Phase.CONNECTED or now - self.heard_at >= self.thresholds.silent:
+        if self.phase is not Phase.CONNECTED or self._server_status(now) != "live":
             return "server_down"
         hop = None if self.upstream is None else self.upstream.cause
-        return hop or self.freshness_board.of(name).cause or "market_quiet"
+        age, lag = self.age(name, now), self.states[name].lag
+        late = age is not None and self.thresholds.late(age, lag)
+        return hop or self.freshness_board.of(name).cause or ("feed_late" if late else "market_quiet")
+
+    def _sample_status(self, name: str, now: float) -> Status:
+        """The freshness of a state by its sample. One whose time lay ahead is as old as anything."""
+        if name not in self._sample_ages:
+            return "live"
+        age = self.age(name, now)
+        return "expired" if age is None else self.thresholds.of_sample(age, self.states[name].lag)
+
+    def _server_status(self, now: float) -> Status:
+        """The freshness of everything that comes from the server, by when it was heard."""
+        silence = self.thresholds.of_silence(self.watch.silence(now))
+        return worst("stale", silence) if self.watch.doubted else silence
+
+    @property
+    def _server_clock(self) -> RemoteClock:
+        return self.watch.server_clock
 
     @property
     def _hop_status(self) -> Status:
@@ -214,9 +249,14 @@ class StateReplica:
         return "stale" if self.upstream is None else self.upstream.status
 
     def _observe_time(self, message: dict[str, Any], now: float) -> None:
-        self._server_clock.heard(from_iso(message.get("timestamp")), now)
+        """Take note of the server's time in a message, and of which samples the server's clock shows another age."""
+        time, watch, since = from_iso(message.get("timestamp")), self.watch, self.watch.agreed_at
+        pong = message["event"] == "PONG"
+        if watch.answered(message.get("id"), time, now) if pong else watch.told(time, now):
+            clock, ages = self._server_clock, self._sample_ages
+            self._sample_ages = {name: known.confirmed(clock, since) for name, known in ages.items()}
 
-    def _take(self, update: dict[str, Any]) -> None:
+    def _take(self, update: dict[str, Any], now: float) -> None:
         name, newness, data = symbol(update), version(update), mapping(update, "data")
         if not self.wants(name):
             return
@@ -227,23 +267,35 @@ class StateReplica:
         held = self.states.get(name)
         if held is not None and held.version is not None and (newness is None or newness <= held.version):
             return
-        stamp = update.get("timestamp")
-        self.states[name] = ReplicaState(name, data, newness, None if stamp is None else from_iso(stamp), skipped)
-        age = self.age(name, self.heard_at)
+        time, feed_time = (None if stamp is None else from_iso(stamp) for stamp in map(update.get, _TIMES))
+        lag, source = (optional_count(data, "lag_ms") or 0) / 1000, optional_text(data, "source")
+        self.states[name] = ReplicaState(name, data, newness, time, skipped, feed_time, lag, source)
+        self._learn_age(name, now)
+        age = self.age(name, now)
         if age is not None and age < self.thresholds.silent:
             self.freshness_board.forget(name)  # it was about an older sample; the server confirms that a moment later
         self.on_change(name)
+
+    def _learn_age(self, name: str, now: float) -> None:
+        """Fix the age of a sample that is heard of for the first time, if the server's clock is known."""
+        state, clock = self.states[name], self._server_clock
+        if state.time is None or not clock.known:
+            self._sample_ages.pop(name, None)
+            return
+        held = self._sample_ages.get(name)
+        self._sample_ages[name] = SampleAge.heard(held, state.source, state.time, state.feed_time, clock, now)
 
     def _remove(self, name: str) -> None:
         if self.wanted is not None and name in self.wanted:
             self.missing.add(name)
         self.freshness_board.forget(name)
+        self._sample_ages.pop(name, None)
         if self.states.pop(name, None) is not None:
             self.on_change(name)
 
-    def _snapshot(self, message: dict[str, Any]) -> None:
+    def _snapshot(self, message: dict[str, Any], now: float) -> None:
         for update in message["updates"]:
-            self._take(update)
+            self._take(update, now)
         complete = message["complete"] is True
         self._complete = self._complete and complete
         if complete:

@@ -21,19 +21,17 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from cottage import keys
 from cottage.backoff import Backoff
+from cottage.cancellation import background
 from cottage.client.dial import CLOSE_SECONDS, dial
 from cottage.client.replica import Phase, ReplicaState, StateReplica
 from cottage.clock import Clock, SystemClock
 from cottage.errors import CottageError, InvalidMessage
 from cottage.freshness import USUAL, Freshness, Thresholds
+from cottage.local_clock import BEAT_SHARE, LocalClock
 from cottage.log import get_logger
 from cottage.protocol import ALL, Close
 from cottage.urls import redacted, with_query
 
-ASK_SHARE = 2 / 3
-"""A ping is sent after this share of the silence that makes states stale, since a server speaks only every 5 s."""
-LOST_TIMES = 2.0
-"""The connection is given up after this many times that silence."""
 LONGEST_RETRY_SECONDS = 60.0
 """The longest wait for a full server, whatever its Retry-After says."""
 NAMES_IN_URL = 100
@@ -58,13 +56,15 @@ class StateClient:
         """The URL without its password and query, for messages."""
         self._batch = batch
         self._clock = clock
-        self._silent = thresholds.silent
+        self._beat_seconds = thresholds.silent * BEAT_SHARE
         self._replica = StateReplica(None if names is None or ALL in names else names, self._changed, thresholds)
+        self._local_clock = LocalClock(clock, thresholds.silent, self._replica.watch.doubt)
         self.states = self._replica.states
         """The newest state of each symbol."""
         self.missing = self._replica.missing
         """The symbols that were requested by name and have no state."""
         self._connection: ClientConnection | None = None
+        self._sending: set[asyncio.Task[None]] = set()
         self._fresh: dict[str, None] = {}
         """The symbols that have changed and that `changes` has not yielded yet."""
         self._news = asyncio.Event()
@@ -122,16 +122,16 @@ class StateClient:
 
     def age(self, symbol: str) -> float | None:
         """The seconds since the symbol's newest sample, by the server's clock; None if that is not known."""
-        return self._replica.age(symbol, self._clock.monotonic())
+        return self._replica.age(symbol, self._local_clock.now())
 
     def freshness(self, symbol: str) -> str:
         """The symbol's freshness: `live`, `stale`, `expired`, `undated` or `missing`."""
-        return self._replica.freshness(symbol, self._clock.monotonic())
+        return self._replica.freshness(symbol, self._local_clock.now())
 
     def cause(self, symbol: str) -> str | None:
         """Why the symbol's state is `stale` or `expired`: `server_down`, `bridge_down`, `redis_down`, `writer_down`,
-        `feed_down` or `market_quiet`; None if it is neither."""
-        return self._replica.cause(symbol, self._clock.monotonic())
+        `feed_down`, `feed_late` or `market_quiet`; None if it is neither."""
+        return self._replica.cause(symbol, self._local_clock.now())
 
     async def synced(self) -> None:
         """Wait until the present connection has brought the states of all wanted symbols. Raises ClientRefused."""
@@ -181,15 +181,34 @@ class StateClient:
 
     async def _run(self) -> None:
         try:
-            await self._follow()
-        except Exception as error:  # noqa: BLE001  # `_wait` raises it to the caller
-            self._failure = error
+            async with background(self._beat()):
+                await self._follow()
+        except ExceptionGroup as failed:  # `_wait` raises it to the caller
+            self._failure = failed.exceptions[0]
             self._news.set()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._beat_seconds)
+            self._look()
+
+    def _look(self) -> None:
+        """Look at the clock, as at regular times, and ask a server that is silent, or give it up."""
+        now, connection = self._local_clock.now(), self._connection
+        if connection is None:
+            return
+        if self._replica.watch.given_up(now):
+            connection.transport.abort()  # a close handshake would wait for a peer that does not answer
+        elif requests := self._replica.due(now):
+            # Not waited for: who takes no writes must not stop the clock from being looked at.
+            sending = asyncio.create_task(self._send(requests))
+            self._sending.add(sending)
+            sending.add_done_callback(self._sending.discard)
 
     async def _follow(self) -> None:
         backoff = Backoff()
         while self.phase is not Phase.REFUSED:
-            began, wait = self._clock.monotonic(), 0.0
+            began, wait = self._local_clock.now(), 0.0
             try:
                 await self._hold()
             except (OSError, TimeoutError, WebSocketException) as error:
@@ -204,7 +223,7 @@ class StateClient:
                 self._connection = None
                 self._replica.lost()
                 self._news.set()
-            await self._clock.sleep(wait + backoff.after(self._clock.monotonic() - began))
+            await self._clock.sleep(wait + backoff.after(self._local_clock.now() - began))
 
     async def _hold(self) -> None:
         """Connect, and receive messages until the connection ends."""
@@ -212,9 +231,10 @@ class StateClient:
         asked_for = replica.wanted
         if asked_for is not None:  # URLs are limited in length: more symbols are requested over the connection
             asked_for = set(asked_for) if len(asked_for) <= NAMES_IN_URL else set()
+        dialled_at = self._local_clock.now()
         connection = await dial(self._target(asked_for))
         try:
-            replica.connected(self._clock.monotonic())
+            replica.connected(self._local_clock.now(), dialled_at)
             self._connection, self.problem = connection, None
             await self._send(replica.catch_up(asked_for))
             await self._receive(connection)
@@ -228,25 +248,21 @@ class StateClient:
         return with_query(self._url, **fields)
 
     async def _receive(self, connection: ClientConnection) -> None:
-        asked = False
         while True:
             try:
-                async with asyncio.timeout(self._silent * (LOST_TIMES - ASK_SHARE if asked else ASK_SHARE)):
-                    frame = await connection.recv(decode=False)
-            except TimeoutError:
-                if asked:
-                    connection.transport.abort()  # a close handshake would wait for a peer that does not answer
-                    raise
-                asked = True
-                await connection.send('{"action":"ping"}')
-                continue
-            asked, requests = False, []
+                frame = await connection.recv(decode=False)
+            except ConnectionClosed as error:
+                if self._replica.watch.given_up(self._local_clock.now()):
+                    raise TimeoutError from error
+                raise
+            requests = []
             try:
                 received = orjson.loads(frame)
                 for message in received if isinstance(received, list) else [received]:
-                    requests += self._replica.take(message, self._clock.monotonic())
+                    requests += self._replica.take(message, self._local_clock.now())
             except (InvalidMessage, KeyError, TypeError, ValueError) as error:
                 log.warning("message_dropped", url=self.url, error=str(error) or type(error).__name__)
+            requests += self._replica.due(self._local_clock.now())
             self._news.set()
             await self._send(requests)
 

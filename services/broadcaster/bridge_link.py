@@ -22,6 +22,7 @@ from cottage.events import parse_event
 from cottage.fields import load_object, mapping, symbol, version, whole
 from cottage.freshness import Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
+from cottage.local_clock import LocalClock
 from cottage.log import Throttled
 from cottage.protocol import Close
 from services.broadcaster import metrics
@@ -45,21 +46,34 @@ class BridgeLink:
         self._hub = hub
         self._status = state
         self._clock = clock
+        self._local_clock = LocalClock(clock, silence_seconds, state.watch.doubt)
+        self._connection: LinkConnection | None = None
         self._silence_seconds = silence_seconds
         self._snapshot_symbols: set[str] = set()
         """Symbols that the current SNAPSHOT has brought so far."""
         self._complete = False
         self._bridge_board = FreshnessBoard()
         """The freshness of all states as the bridge last stated it."""
-        self.bridge_clock = RemoteClock()
-        """The clock of the bridge's timestamps, which is Redis's."""
         self.problem: str | None = "no link to the bridge yet"
+
+    @property
+    def bridge_clock(self) -> RemoteClock:
+        """The clock of the bridge's timestamps, which is Redis's."""
+        return self._status.watch.server_clock
+
+    def bridge_now(self) -> float | None:
+        """The time by that clock; None before the first message."""
+        return self.bridge_clock.now(self._local_clock.now())
+
+    def upstream(self) -> Freshness:
+        """The freshness of everything that comes over the link."""
+        return self._status.upstream(self._local_clock.now())
 
     async def follow(self) -> None:
         """Keep the link to the bridge connected until cancelled."""
         backoff = Backoff()
         while True:
-            began = self._clock.monotonic()
+            began = self._local_clock.now()
             try:
                 await self._hold()
             except LinkLost as lost:
@@ -67,36 +81,58 @@ class BridgeLink:
                 self.publish_freshness()
                 self.problem = f"bridge: {lost}"
                 throttled.warning("server_lost", "", url=self._url, error=str(lost))
-            await self._clock.sleep(backoff.after(self._clock.monotonic() - began))
+            await self._clock.sleep(backoff.after(self._local_clock.now() - began))
 
     async def _hold(self) -> None:
         """Connect once and receive until the link is lost. Raises LinkLost."""
+        dialled_at = self._local_clock.now()
         try:
             async with dial(self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES) as connection:
                 assert isinstance(connection, LinkConnection)
+                self.connected(dialled_at)
+                self._connection = connection
                 try:
                     await self._receive(connection)
                 except asyncio.CancelledError:
                     connection.end(Close.GOING_AWAY)
                     raise
+                finally:
+                    self._connection = None
         except (OSError, TimeoutError, WebSocketException, InvalidHandshake, InvalidURI) as error:
             raise LinkLost(str(error) or type(error).__name__) from error
 
-    async def _receive(self, connection: LinkConnection) -> None:
+    def connected(self, dialled_at: float) -> None:
+        """Take note of a new connection."""
+        self._status.watch.connected(self._local_clock.now(), dialled_at)
         self._snapshot_symbols.clear()
         self._bridge_board = FreshnessBoard()
-        self.bridge_clock.distrust()
-        connection.give_up_after(self._silence_seconds)
+
+    def look(self) -> None:
+        """Publish what holds now, and ask a bridge that is silent, or give it up. To be called at regular times, and
+        when this process stood still."""
+        now, connection, watch = self._local_clock.now(), self._connection, self._status.watch
+        self.publish_freshness()
+        if connection is None:
+            return
+        if watch.given_up(now):
+            connection.transport.abort()
+        elif ping := watch.ping(now):
+            connection.post(orjson.dumps(ping))
+
+    async def _receive(self, connection: LinkConnection) -> None:
         while True:
             try:
                 messages = await connection.messages()
             except ConnectionClosed as error:
-                if connection.silent:
+                if self._status.watch.given_up(self._local_clock.now()):
                     raise LinkLost(f"silent for {self._silence_seconds:g} s") from error
                 raise
+            now = self._local_clock.now()
+            if self._status.watch.doubted:
+                self.look()  # clients are told before they get what waited in the queue
             for message in messages:
                 try:
-                    self.take(message)
+                    self.take(message, now)
                 except InvalidMessage as error:
                     self._drop(error)
             if self.needs_snapshot:
@@ -109,37 +145,44 @@ class BridgeLink:
         """Whether the last SNAPSHOT was incomplete and the bridge can send a complete one by now."""
         return self._status.linked and not self._complete and self._hub.upstream().complete
 
-    def take(self, message: bytes) -> None:
-        """One frame of the bridge. Raises InvalidMessage for what cannot be trusted."""
-        fields = load_object(message)
+    def take(self, message: bytes, now: float | None = None) -> None:
+        """One frame of the bridge, read at `now` of the LocalClock. Raises InvalidMessage for what cannot be
+        trusted."""
+        now = self._local_clock.now() if now is None else now
+        fields, step = load_object(message), 0.0
+        self._status.watch.arrived(now)
         match fields.get("event"):
             case "PHYSICS_UPDATE":
                 self._update(message, fields)
             case "SNAPSHOT":
+                step = self._status.watch.told(from_iso(fields.get("timestamp")), now)
                 self._snapshot(message, fields)
             case "REMOVED":
                 self._hub.remove(str(fields.get("symbol")))
             case "FRESHNESS":
-                statement, now = protocol.parse_freshness(fields), self._clock.monotonic()
+                statement = protocol.parse_freshness(fields)
                 self._bridge_board.apply(statement, now)
                 if statement.symbols is None:  # it says what the bridge's next HEARTBEAT will
                     self._status.state(statement.freshness, now)
                     self.publish_freshness()
                 if self._status.up and self._hub.freshness_board.overall.cause != "bridge_down":
                     self._hub.freshness(statement)
-            case "HEARTBEAT":
-                now = self._clock.monotonic()
-                self.bridge_clock.heard(from_iso(fields.get("timestamp")), now)
-                self._status.state(Freshness.from_fields(mapping(fields, "upstream")), now)
+            case "HEARTBEAT" | "PONG" as event:
+                upstream, time = Freshness.from_fields(mapping(fields, "upstream")), from_iso(fields.get("timestamp"))
+                watch = self._status.watch
+                step = watch.answered(fields.get("id"), time, now) if event == "PONG" else watch.told(time, now)
+                self._status.state(upstream, now)
                 self.publish_freshness()
             case "ACK":
                 pass  # of our own requests
             case _:
                 self._hub.event(parse_event(fields, message))
+        if step:  # clients are told at once that the clock was set, so that they ask
+            self._hub.heartbeat()
 
     def publish_freshness(self) -> None:
         """Publish that the bridge is down; or, once it is back, what the bridge states now."""
-        now = self._clock.monotonic()
+        now = self._local_clock.now()
         published = self._hub.freshness_board.overall
         if not self._status.up:
             down = self._status.upstream(now)

@@ -1,13 +1,14 @@
 """The status of the link to the bridge, and the freshness of everything that comes over it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cottage.client.server_watch import ServerWatch
 from cottage.freshness import Freshness, Thresholds, assess_hops
 
 
 @dataclass(slots=True)
 class LinkStatus:
-    """What the broadcaster knows of its link and its bridge. Times are of one monotonic clock."""
+    """What the broadcaster knows of its link and its bridge. Times are of its LocalClock."""
 
     started: float
     thresholds: Thresholds
@@ -18,6 +19,11 @@ class LinkStatus:
     stated_at: float = 0.0
     current: bool = False
     """Whether `stated` came over the present connection; if it is of an earlier one, it does not hold any more."""
+    watch: ServerWatch = field(init=False)
+    """When the bridge was heard, and what it was asked."""
+
+    def __post_init__(self) -> None:
+        self.watch = ServerWatch(self.thresholds.silent, lost_times=1.0)
 
     def state(self, upstream: Freshness, now: float) -> None:
         self.stated, self.stated_at, self.current = upstream, now, True
@@ -25,7 +31,7 @@ class LinkStatus:
     @property
     def up(self) -> bool:
         """Whether what the bridge states is valid now."""
-        return self.linked and self.current
+        return self.linked and self.current and not self.watch.doubted
 
     def lost(self) -> None:
         self.linked = self.current = False
@@ -33,6 +39,8 @@ class LinkStatus:
     def upstream(self, now: float) -> Freshness:
         """The freshness that the bridge states, aged; while the link is down, that the bridge is down."""
         silent = now - (self.started if self.stated is None else self.stated_at)
+        if self.watch.doubted:
+            silent = max(silent, self.watch.silence(now))
         stated = None if self.stated is None else self.stated.aged(silent)
         if stated is not None and self.up:
             return stated

@@ -70,12 +70,12 @@ class StateBroadcaster:
         """Publish that the bridge is down or back, until cancelled."""
         while True:
             await self._clock.sleep(self._settings.silence_seconds / CHECKS)
-            self._link.publish_freshness()
+            self._link.look()
 
     def _bridge_now(self) -> float:
         """The time by the bridge's clock, which is Redis's; by the local clock until a message has come."""
-        bridge_time = self._link.bridge_clock.now(self._clock.monotonic())
+        bridge_time = self._link.bridge_now()
         return self._clock.time() if bridge_time is None else bridge_time
 
     def upstream(self) -> Freshness:
-        return self._status.upstream(self._clock.monotonic())
+        return self._link.upstream()
