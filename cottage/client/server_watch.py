@@ -50,8 +50,6 @@ class ServerWatch:
     def connected(self, now: float, dialled_at: float) -> None:
         """Take note of a new connection."""
         self._arrived_at, self._dialled_at, self._ping = now, dialled_at, None
-        if not self.doubted:
-            self.heard_at = now
 
     def doubt(self, missed: float = 0.0) -> None:
         """Take note of a gap in one's own running, of which our monotonic clock may have missed so many seconds. What
@@ -107,6 +105,7 @@ class ServerWatch:
         return {"action": "ping", "id": self._ping}
 
     def given_up(self, now: float) -> bool:
-        """Whether nothing has arrived for so long since it was asked that the connection is lost."""
-        patience = self.silent * (self.lost_times - ASK_SHARE)
-        return self._ping is not None and now - max(self._pinged_at, self._arrived_at) >= patience
+        """Whether nothing has arrived for so long, and since it was asked, that the connection is lost."""
+        ask_after, lost_after = self.silent * ASK_SHARE, self.silent * self.lost_times
+        waiting = now - max(self._pinged_at, self._arrived_at + ask_after)
+        return self._ping is not None and waiting >= lost_after - ask_after

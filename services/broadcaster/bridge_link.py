@@ -135,6 +135,8 @@ class BridgeLink:
                     self.take(message, now)
                 except InvalidMessage as error:
                     self._drop(error)
+            if self._status.watch.doubted:
+                self.look()
             if self.needs_snapshot:
                 self._status.linked = False
                 for action in ("unsubscribe", "subscribe"):

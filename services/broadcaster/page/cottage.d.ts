@@ -83,19 +83,19 @@ export class Cottage extends Cottage_base {
     /** Milliseconds since Feynman was heard, as far as is known; null where it is not. */
     get upstreamAge(): number | null;
     /**
-     * Milliseconds since a state's sample, by the server's clock; null where the state does not tell its time.
+     * Milliseconds since the sample of a symbol's newest state, by the server's clock; null where that is not known.
      * @param {State} state
      */
     age(state: State): number | null;
     /**
-     * How far a state may be trusted: the worst of what the server says and of what its age tells.
+     * How far a symbol's newest state may be trusted: the worst of what the server says and of what its age tells.
      * @param {State} state
      * @returns {Freshness}
      */
     freshness(state: State): Freshness;
     /**
-     * Why a state is stale or expired: the broken hop nearest to this client, else `market_quiet`; null where it is
-     * neither. `server_down`: the server is not heard.
+     * Why a state is stale or expired: the broken hop nearest to this client; if there is none, `feed_late` for a feed
+     * that is late by nature, else `market_quiet`. Null where it is neither. `server_down`: the server is not heard.
      * @param {State} state
      * @returns {Cause | "server_down" | null}
      */
@@ -109,7 +109,7 @@ export type Status = "live" | "stale" | "expired";
 /**
  * Why a state is stale or expired, as the server says it.
  */
-export type Cause = "bridge_down" | "redis_down" | "writer_down" | "feed_down" | "market_quiet";
+export type Cause = "bridge_down" | "redis_down" | "writer_down" | "feed_down" | "feed_late" | "market_quiet";
 /**
  * What this client says of a state: `undated` is one that does not tell the time of its sample.
  */
@@ -153,6 +153,14 @@ export type StateFields = {
      */
     time: number | null;
     /**
+     * The same as its feed wrote it, where that differs from `time`.
+     */
+    feedTime: number | null;
+    /**
+     * By how many milliseconds samples of this feed are usually late.
+     */
+    lag: number;
+    /**
      * `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there are too few returns.
      */
     regime: string;
@@ -194,6 +202,14 @@ export type StateFields = {
      */
     source: string | null;
     /**
+     * Words about what the numbers stand on, such as `jump` or `no_volume`.
+     */
+    notes: readonly string[];
+    /**
+     * The pillars that are 0 but mean nothing, by their published names.
+     */
+    void: readonly string[];
+    /**
      * How many versions before it were left out because this client was slow.
      */
     skipped: number;
@@ -209,6 +225,7 @@ export type PhysicsUpdate = {
     event: "PHYSICS_UPDATE";
     symbol: string;
     timestamp?: string | undefined;
+    feed_time?: string | undefined;
     data: {
         [name: string]: unknown;
     };
@@ -285,6 +302,12 @@ export type Ack = {
 export type Pong = {
     event: "PONG";
     timestamp: string;
+    upstream?: {
+        status: Status;
+        cause: Cause | null;
+        age_ms: number | null;
+    } | undefined;
+    id?: number | undefined;
 };
 /**
  * A request was refused.

@@ -9,7 +9,8 @@
 //   market.addEventListener("change", () => console.log(market.phase, market.upstream?.cause));
 //
 // What it promises: a symbol never goes back to an older version, whatever connection or server it comes from; a
-// state that was removed is forgotten; and what is shown as `live` is no older than the server can prove.
+// state that was removed is forgotten; and what is shown as `live` is no older than the server can prove, also on a
+// page that stood still: stopped, with a dialog open, or on a computer that slept.
 // docs/protocol.md describes the messages. Its twin in Python is cottage/client/state_client.py.
 
 const SUBPROTOCOL = "cottage.v1";
@@ -19,13 +20,18 @@ const MIN_BACKOFF = 50; // the backoff doubles with every try
 const MAX_BACKOFF = 1000;
 const BACKOFF_RESET_AFTER = 5000; // a connection that lasted so long starts the backoff anew
 const OPEN_TIMEOUT = 5000; // a browser would wait for minutes
+const BEAT = 500; // between two looks at the clock
+const GAP_AFTER = 1500; // nothing here ran for so long: what waits in the queue may be old
+const CLOCK_JUMP = 1000; // by so much two clocks of this computer moved against each other: it slept, or one was set
 const PING_AFTER = 2000; // of silence: the server only has to speak every 5 s
-const SILENCE_TIMEOUT = 6000; // after so much silence the connection is given up
+const PING_TIMEOUT = 4000; // of silence after a ping: the connection is given up
 /** The milliseconds of silence after which a hop is not trusted any more, and what came over it counts as stale. */
 export const SILENT_AFTER = 3000;
 const STALE_AFTER = 10_000; // since the sample
 const EXPIRED_AFTER = 60_000;
-const CLOCK_STEP = 10_000; // more than a late message: the server's clock was set
+const CLOCK_DOUBT = 1000; // a message contradicts the server's clock by more: it is late, or that clock was set
+const CLOCK_STEP = 250; // an answer contradicts it by more: that clock was set
+const CLOCK_AHEAD = 1000; // a sample may seem to be from so far ahead, by two looks at that clock
 const CLOCK_DRIFT = 1e-3; // two clocks differ in pace, by a tenth of that at most
 const CLOSE_POLICY = 1008; // the one close code after which a client must not come back by itself
 const NAMES_IN_URL = 100; // more are asked for once the connection is there: addresses have a length
@@ -38,7 +44,7 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
 
 /**
  * Why a state is stale or expired, as the server says it.
- * @typedef {"bridge_down" | "redis_down" | "writer_down" | "feed_down" | "market_quiet"} Cause
+ * @typedef {"bridge_down" | "redis_down" | "writer_down" | "feed_down" | "feed_late" | "market_quiet"} Cause
  */
 
 /**
@@ -70,6 +76,8 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
  * @typedef {object} StateFields
  * @property {string} symbol
  * @property {number | null} time Of the newest sample, in milliseconds since 1970.
+ * @property {number | null} feedTime The same as its feed wrote it, where that differs from `time`.
+ * @property {number} lag By how many milliseconds samples of this feed are usually late.
  * @property {string} regime `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there are too few returns.
  * @property {number | null} alpha The tail index.
  * @property {number | null} mass From 0 to 1.
@@ -81,6 +89,8 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
  * @property {number | null} samples How many samples it was computed from.
  * @property {number | null} nonzero How many of its returns are not zero.
  * @property {string | null} source Of the samples, such as `live`, `replay` or `simulate`.
+ * @property {readonly string[]} notes Words about what the numbers stand on, such as `jump` or `no_volume`.
+ * @property {readonly string[]} void The pillars that are 0 but mean nothing, by their published names.
  * @property {number} skipped How many versions before it were left out because this client was slow.
  */
 
@@ -95,6 +105,7 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
  * @property {"PHYSICS_UPDATE"} event
  * @property {string} symbol
  * @property {string} [timestamp]
+ * @property {string} [feed_time]
  * @property {{ [name: string]: unknown }} data
  * @property {number} [epoch]
  * @property {number} [seq]
@@ -161,6 +172,8 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
  * @typedef {object} Pong
  * @property {"PONG"} event
  * @property {string} timestamp
+ * @property {Heartbeat["upstream"]} [upstream]
+ * @property {number} [id]
  */
 
 /**
@@ -178,50 +191,319 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
  * } ServerMessage
  */
 
-/** Measures milliseconds that only go forward, through a clock that is set back and through a computer that slept. */
-class Stopwatch {
-  #date = Date.now();
-  #steady = performance.now();
+/**
+ * The steady clock of this page, which notices the gaps in its running: nothing looked at it for too long, or it and
+ * the clock on the wall moved against each other. In some browsers it stands still while the computer sleeps.
+ */
+class LocalClock {
+  #onGap;
+  #lookedAt = performance.now();
+  #difference = Date.now() - this.#lookedAt;
 
-  elapsed() {
-    return Math.max(this.steady(), Date.now() - this.#date);
+  /** @param {(missed: number) => void} onGap Called after a gap with the milliseconds that may have been missed. */
+  constructor(onGap) {
+    this.#onGap = onGap;
   }
 
-  /** Does not look at the clock on the wall; in some browsers it stands still while the computer sleeps. */
-  steady() {
-    return performance.now() - this.#steady;
+  /** The steady time. Everything that is done here begins with a look at it. */
+  now() {
+    const now = performance.now();
+    const ran = now - this.#lookedAt;
+    this.#lookedAt = now;
+    const moved = Date.now() - now - this.#difference;
+    const jumped = Math.abs(moved) > CLOCK_JUMP;
+    const steered = CLOCK_DRIFT * ran; // a clock that is not quite right is made slower or faster
+    this.#difference += jumped ? moved : Math.min(steered, Math.max(-steered, moved));
+    if (jumped || ran > GAP_AFTER) this.#onGap(jumped ? Math.max(0, moved) : 0);
+    return now;
   }
 }
 
 /**
- * The server's clock, as far as its messages tell: this computer's may be wrong. A message that was long on its way
- * must not set it back, or old values would look new; a larger step is believed, since that clock was set.
+ * The server's clock, as far as its messages and answers tell: this computer's may be wrong. A message may have been on
+ * its way for any time, so it never sets the clock back, or old values would look new. The answer to a question of our
+ * own was given between question and answer. `now` is the steady time, here and below.
  */
 class RemoteClock {
-  #base = Date.now();
-  #since = new Stopwatch();
-  #trusted = false;
+  // The difference to the steady clock lies between these two; of the latest only an answer tells.
+  #earliest = 0;
+  #latest = 0;
+  #asked = false;
+  #observedAt = 0;
+  #known = false;
 
-  now() {
-    return this.#base + this.#since.elapsed();
+  /**
+   * The latest that it may show there, so that nothing looks younger than it is; null before the first message.
+   * @param {number} now
+   */
+  now(now) {
+    return this.#known ? this.#latest + now : null;
   }
 
-  /** Take the next time that is observed as it is: it may be another server's. */
-  distrust() {
-    this.#trusted = false;
+  /**
+   * A message carried this time. Returns whether it contradicts what is known, so that the server should be asked.
+   * @param {number} time
+   * @param {number} now
+   */
+  heard(time, now) {
+    const offset = time - now;
+    if (!this.#known) {
+      this.#set(offset, offset, now, false);
+      return false;
+    }
+    const drift = CLOCK_DRIFT * (now - this.#observedAt);
+    if (this.#asked && offset > this.#latest + drift + CLOCK_DOUBT) return true;
+    this.#earliest = Math.max(this.#earliest - drift, offset);
+    this.#latest = this.#asked ? Math.max(this.#latest, this.#earliest) : this.#earliest;
+    this.#observedAt = now;
+    return offset < this.#latest - CLOCK_DOUBT;
   }
 
-  /** @param {string} timestamp The server's time, in a message that has just come. */
-  observe(timestamp) {
-    const time = Date.parse(timestamp);
-    if (Number.isNaN(time)) return;
-    const estimate = this.#base + this.#since.steady();
-    const earliest = estimate - CLOCK_DRIFT * this.#since.steady();
-    const late = this.#trusted && time < earliest && earliest - time < CLOCK_STEP;
-    this.#base = late ? earliest : time;
-    this.#since = new Stopwatch();
-    this.#trusted = true;
+  /**
+   * What was asked at `sent` was answered with this time. Returns by how much the clock was set; 0 if it was not.
+   * @param {number} time
+   * @param {number} sent
+   * @param {number} now
+   */
+  answered(time, sent, now) {
+    let earliest = time - now;
+    let latest = time - sent;
+    let step = 0;
+    const drift = CLOCK_DRIFT * (now - this.#observedAt);
+    if (this.#known && latest < this.#earliest - drift - CLOCK_STEP) {
+      step = latest - this.#earliest;
+    } else if (this.#asked && earliest > this.#latest + drift + CLOCK_STEP) {
+      step = earliest - this.#latest;
+    } else if (this.#asked) {
+      earliest = Math.max(earliest, this.#earliest - drift);
+      latest = Math.min(latest, this.#latest + drift);
+    }
+    this.#set(earliest, Math.max(earliest, latest), now, true);
+    return step;
   }
+
+  /**
+   * @param {number} earliest
+   * @param {number} latest
+   * @param {number} now
+   * @param {boolean} asked
+   */
+  #set(earliest, latest, now, asked) {
+    this.#earliest = earliest;
+    this.#latest = latest;
+    this.#observedAt = now;
+    this.#asked = asked;
+    this.#known = true;
+  }
+}
+
+/**
+ * Whether what the server says can be believed now. One that is silent is asked, with a ping, before the connection is
+ * given up. Whoever stood still is in doubt: what waited in the queue says nothing of the present; only the answer to a
+ * ping that was sent afterwards does.
+ */
+class ServerWatch {
+  serverClock = new RemoteClock();
+  /** Whether what comes may have waited in a queue. */
+  doubted = false;
+  /** The milliseconds that the steady clock may have missed since the server's was last known. */
+  missed = 0;
+  /** When the server last told a time that agreed with what was known of its clock. */
+  agreedAt = 0;
+  #heardAt; // when it last said something that is of the present
+  #arrivedAt = 0; // when anything came
+  /** @type {number | null} When the connection was dialled, until the server has told its time over it. */
+  #dialledAt = null;
+  #unsure = false; // whether a message contradicts the server's clock
+  #ids = 0;
+  /** @type {number | null} The id of the ping that is not answered. */
+  #ping = null;
+  #pingedAt = 0;
+
+  /** @param {number} now */
+  constructor(now) {
+    this.#heardAt = now;
+  }
+
+  /** The id of the next request. */
+  nextId() {
+    return (this.#ids += 1);
+  }
+
+  /**
+   * @param {number} now
+   * @param {number} dialledAt
+   */
+  connected(now, dialledAt) {
+    this.#arrivedAt = now;
+    this.#dialledAt = dialledAt;
+    this.#ping = null;
+  }
+
+  /** @param {number} missed The milliseconds of a gap that the steady clock may have missed. */
+  doubt(missed) {
+    this.doubted = true;
+    this.#ping = null; // its answer may have waited too
+    this.missed += missed;
+  }
+
+  /**
+   * Milliseconds since the server said something that was of the present.
+   * @param {number} now
+   */
+  silence(now) {
+    return now + this.missed - this.#heardAt;
+  }
+
+  /** @param {number} now Something has come. */
+  arrived(now) {
+    this.#arrivedAt = now;
+    if (!this.doubted) this.#heardAt = now;
+  }
+
+  /**
+   * A message tells when it was sent. Returns by how much the server's clock turned out to have been set.
+   * @param {number} time
+   * @param {number} now
+   */
+  told(time, now) {
+    const dialledAt = this.#dialledAt;
+    this.#dialledAt = null;
+    if (dialledAt !== null) {
+      this.agreedAt = now;
+      return this.serverClock.answered(time, dialledAt, now); // the first of a connection answers its handshake
+    }
+    const late = (this.serverClock.now(now) ?? time) - time;
+    if (this.serverClock.heard(time, now)) {
+      this.#unsure = true;
+      // It was on its way for so long that it says nothing of the present; or one of the clocks was set.
+      this.doubted ||= late <= 0 || late >= SILENT_AFTER;
+    } else if (!this.doubted) {
+      this.agreedAt = now;
+    }
+    return 0;
+  }
+
+  /**
+   * A PONG; it counts if it answers the last ping. Returns the same as `told`.
+   * @param {number | undefined} id
+   * @param {number} time
+   * @param {number} now
+   */
+  answered(id, time, now) {
+    if (id === undefined || id !== this.#ping) return 0;
+    const step = this.serverClock.answered(time, this.#pingedAt, now);
+    this.#dialledAt = this.#ping = null;
+    this.doubted = this.#unsure = false;
+    this.missed = 0;
+    this.#heardAt = this.agreedAt = now;
+    return step;
+  }
+
+  /**
+   * The id of a ping that is to be sent now; null if there is no need, or one is not answered yet.
+   * @param {number} now
+   */
+  ping(now) {
+    const silent = now - this.#arrivedAt >= PING_AFTER;
+    if (this.#ping !== null || !(silent || this.doubted || this.#unsure)) return null;
+    this.#pingedAt = now;
+    return (this.#ping = this.nextId());
+  }
+
+  /** @param {number} now Whether nothing has come for so long, and since the ping, that the connection is lost. */
+  givenUp(now) {
+    return this.#ping !== null && now - Math.max(this.#pingedAt, this.#arrivedAt + PING_AFTER) >= PING_TIMEOUT;
+  }
+}
+
+/**
+ * How old the newest sample of each symbol is. Its age is fixed when it is first heard of and then carried on by the
+ * steady clock, so a step of the server's clock makes no sample younger. A state that is issued again after one is of
+ * the same sample, which its source and the time that its feed gave it name.
+ */
+class SampleAges {
+  #clock;
+  /** @type {Map<string, { source: string | null, marketTime: number, time: number, heardAt: number, floor: number }>} */
+  #known = new Map();
+
+  /** @param {RemoteClock} clock Of the server. */
+  constructor(clock) {
+    this.#clock = clock;
+  }
+
+  /**
+   * @param {State} state A symbol's newest.
+   * @param {number} now
+   */
+  learn({ symbol, source, time, feedTime }, now) {
+    const serverNow = this.#clock.now(now);
+    if (time === null || serverNow === null) {
+      this.#known.delete(symbol);
+      return;
+    }
+    const marketTime = feedTime ?? time;
+    const held = this.#known.get(symbol);
+    if (held?.marketTime === marketTime && held.source === source) held.time = time;
+    else this.#known.set(symbol, { source, marketTime, time, heardAt: now, floor: floorOf(time, serverNow) });
+  }
+
+  /** @param {string} symbol */
+  forget(symbol) {
+    this.#known.delete(symbol);
+  }
+
+  /**
+   * The server's clock was set: what was heard of since it last agreed is fixed again.
+   * @param {number} since
+   */
+  confirm(since) {
+    for (const known of this.#known.values()) {
+      if (known.heardAt <= since) continue;
+      const floor = floorOf(known.time, this.#clock.now(known.heardAt) ?? known.time);
+      if (floor !== Infinity) known.floor = floor; // else it was heard of before the clock went back
+    }
+  }
+
+  /**
+   * The age; null if the time of the sample lay ahead, so that nobody can say how old it is, or is not known.
+   * @param {string} symbol
+   * @param {number} now
+   */
+  of(symbol, now) {
+    const known = this.#known.get(symbol);
+    if (known === undefined || known.floor === Infinity) return null;
+    return Math.max(known.floor + now - known.heardAt, (this.#clock.now(now) ?? known.time) - known.time);
+  }
+}
+
+/**
+ * How old a sample of this time is at least; infinite where its time lies ahead of the server's clock.
+ * @param {number} time
+ * @param {number} serverNow
+ */
+function floorOf(time, serverNow) {
+  const age = serverNow - time;
+  return age < -CLOCK_AHEAD ? Infinity : Math.max(0, age);
+}
+
+/**
+ * @param {number} elapsed
+ * @param {number} stale From when on it is stale.
+ * @param {number} expired
+ * @returns {Status}
+ */
+function statusAfter(elapsed, stale, expired) {
+  return elapsed >= expired ? "expired" : elapsed >= stale ? "stale" : "live";
+}
+
+/**
+ * Whether a sample is too old to be live, but no older than is usual of its feed.
+ * @param {number} age
+ * @param {number} lag
+ */
+function isLate(age, lag) {
+  return age >= STALE_AFTER && age < STALE_AFTER + lag;
 }
 
 /** How far the states may be trusted, as the server said last: of all, and of those symbols that are exceptions. */
@@ -260,6 +542,9 @@ class FreshnessBoard {
 const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 
 /** @param {unknown} value */
+const words = (value) => (Array.isArray(value) ? value.filter((word) => typeof word === "string") : []);
+
+/** @param {unknown} value */
 const text = (value) => (typeof value === "string" ? value : null);
 
 /**
@@ -285,6 +570,8 @@ function parse(update) {
   return {
     symbol,
     time: number(Date.parse(update.timestamp ?? "")),
+    feedTime: number(Date.parse(update.feed_time ?? "")),
+    lag: number(data.lag_ms) ?? 0,
     ...versionOf(update),
     regime: text(data.regime) ?? "",
     alpha: number(data.alpha),
@@ -297,6 +584,8 @@ function parse(update) {
     samples: number(data.samples),
     nonzero: number(data.nonzero),
     source: text(data.source),
+    notes: words(data.notes),
+    void: words(data.void),
     skipped: number(update.skipped) ?? 0,
   };
 }
@@ -410,19 +699,18 @@ export class Cottage extends TypedEventTarget {
   #url;
   /** @type {Set<string> | null} The symbols that are wanted; null is all. */
   #wanted;
-  #serverClock = new RemoteClock();
+  #localClock = new LocalClock((missed) => this.#watch.doubt(missed));
+  #watch = new ServerWatch(this.#localClock.now());
+  #sampleAges = new SampleAges(this.#watch.serverClock);
   #freshnessBoard = new FreshnessBoard();
-  #sinceHeard = new Stopwatch();
-  #sinceOpened = new Stopwatch(); // of the connection, or of the try under way
-  #sinceUpstream = new Stopwatch();
+  #dialledAt = 0; // the connection, or the try under way
+  #upstreamAt = 0;
   /** @type {WebSocket | null} */
   #socket = null;
   #backoff = MIN_BACKOFF;
   /** @type {Set<ReturnType<typeof setTimeout>>} */
   #timers = new Set();
-  #livenessTimer;
-  #pinged = false;
-  #requests = 0;
+  #lookTimer;
   /** @type {Set<number | undefined>} The ids of subscribes whose SNAPSHOT has not begun to come. */
   #unanswered = new Set();
   /** @type {Set<string>} The symbols that the SNAPSHOT under way has named. */
@@ -437,7 +725,7 @@ export class Cottage extends TypedEventTarget {
         REMOVED: ({ symbol }) => this.#remove(symbol),
         FRESHNESS: (statement) => this.#freshness(statement),
         HEARTBEAT: (heartbeat) => this.#heartbeat(heartbeat),
-        PONG: ({ timestamp }) => this.#serverClock.observe(timestamp),
+        PONG: (pong) => this.#pong(pong),
         AGENT_UPDATE: (update) => this.dispatchEvent(new AgentEvent(update)),
         ACK: ({ id }) => {
           // What it adds comes next, and in full: what was named before it is of no use.
@@ -462,7 +750,7 @@ export class Cottage extends TypedEventTarget {
     this.#url = new URL(url);
     if (batch) this.#url.searchParams.set("batch", String(batch));
     this.#wanted = symbols === null || symbols.includes(ALL) ? null : new Set(symbols);
-    this.#livenessTimer = setInterval(() => this.#checkLiveness(), 500);
+    this.#lookTimer = setInterval(() => this.#look(), BEAT);
     this.#open();
   }
 
@@ -504,7 +792,7 @@ export class Cottage extends TypedEventTarget {
   /** Close the connection; nothing is received any more. */
   close() {
     this.phase = "closed";
-    clearInterval(this.#livenessTimer);
+    clearInterval(this.#lookTimer);
     for (const timer of this.#timers) clearTimeout(timer);
     const socket = this.#socket;
     if (socket !== null) this.#discard(socket);
@@ -513,49 +801,69 @@ export class Cottage extends TypedEventTarget {
 
   /** Milliseconds since the server was last heard. */
   get silence() {
-    return this.#sinceHeard.elapsed();
+    return this.#watch.silence(this.#localClock.now());
   }
 
   /** Milliseconds since Feynman was heard, as far as is known; null where it is not. */
   get upstreamAge() {
     const age = this.upstream?.age ?? null;
-    return age === null ? null : age + this.#sinceUpstream.elapsed();
+    return age === null ? null : age + this.#localClock.now() + this.#watch.missed - this.#upstreamAt;
   }
 
   /**
-   * Milliseconds since a state's sample, by the server's clock; null where the state does not tell its time.
+   * Milliseconds since the sample of a symbol's newest state, by the server's clock; null where that is not known.
    * @param {State} state
    */
   age(state) {
-    return state.time === null ? null : Math.max(0, this.#serverClock.now() - state.time);
+    return state.time === null ? null : this.#sampleAges.of(state.symbol, this.#localClock.now() + this.#watch.missed);
   }
 
   /**
-   * How far a state may be trusted: the worst of what the server says and of what its age tells.
+   * How far a symbol's newest state may be trusted: the worst of what the server says and of what its age tells.
    * @param {State} state
    * @returns {Freshness}
    */
   freshness(state) {
-    const age = this.age(state);
     // Until the server has said, nothing is known to be live. Of a lost server the silence tells, not its last word.
     const hop = this.phase === "connected" ? (this.upstream?.status ?? "stale") : "live";
-    const said = [this.#freshnessBoard.of(state.symbol).status, hop];
-    const { silence } = this;
-    if (said.includes("expired") || (age ?? 0) >= EXPIRED_AFTER || silence >= EXPIRED_AFTER) return "expired";
-    if (said.includes("stale") || (age ?? 0) >= STALE_AFTER || silence >= SILENT_AFTER) return "stale";
-    return age === null ? "undated" : "live";
+    const said = [this.#freshnessBoard.of(state.symbol).status, hop, this.#serverStatus(), this.#sampleStatus(state)];
+    for (const status of /** @type {const} */ (["expired", "stale"])) if (said.includes(status)) return status;
+    return state.time === null ? "undated" : "live";
   }
 
   /**
-   * Why a state is stale or expired: the broken hop nearest to this client, else `market_quiet`; null where it is
-   * neither. `server_down`: the server is not heard.
+   * Why a state is stale or expired: the broken hop nearest to this client; if there is none, `feed_late` for a feed
+   * that is late by nature, else `market_quiet`. Null where it is neither. `server_down`: the server is not heard.
    * @param {State} state
    * @returns {Cause | "server_down" | null}
    */
   cause(state) {
     if (!["stale", "expired"].includes(this.freshness(state))) return null;
-    if (this.phase !== "connected" || this.silence >= SILENT_AFTER) return "server_down";
-    return this.upstream?.cause ?? this.#freshnessBoard.of(state.symbol).cause ?? "market_quiet";
+    if (this.phase !== "connected" || this.#serverStatus() !== "live") return "server_down";
+    const age = this.age(state);
+    const own = age !== null && isLate(age, state.lag) ? "feed_late" : "market_quiet";
+    return this.upstream?.cause ?? this.#freshnessBoard.of(state.symbol).cause ?? own;
+  }
+
+  /**
+   * By the age of its sample; one whose time lay ahead is as old as anything.
+   * @param {State} state
+   * @returns {Status}
+   */
+  #sampleStatus(state) {
+    if (state.time === null) return "live";
+    const age = this.age(state);
+    if (age === null) return "expired";
+    return isLate(age, state.lag) ? "stale" : statusAfter(age, STALE_AFTER, EXPIRED_AFTER);
+  }
+
+  /**
+   * Of everything that comes from the server, by when it was heard.
+   * @returns {Status}
+   */
+  #serverStatus() {
+    const silence = statusAfter(this.silence, SILENT_AFTER, EXPIRED_AFTER);
+    return this.#watch.doubted && silence === "live" ? "stale" : silence;
   }
 
   /** @param {string} symbol */
@@ -587,16 +895,15 @@ export class Cottage extends TypedEventTarget {
     const url = new URL(this.#url);
     if (names !== null) url.searchParams.set("symbols", inUrl ? names.join(",") : "");
     const socket = new WebSocket(url, SUBPROTOCOL);
-    this.#sinceOpened = new Stopwatch();
+    this.#dialledAt = this.#localClock.now();
     this.#socket = socket;
     this.#snapshotSymbols.clear();
     this.#unanswered.clear();
     this.#complete = true;
-    this.#pinged = false;
     const timeout = this.#schedule(() => this.#reconnect(socket), OPEN_TIMEOUT);
     socket.onopen = () => {
       clearTimeout(timeout);
-      this.#serverClock.distrust();
+      this.#watch.connected(this.#localClock.now(), this.#dialledAt);
       this.#freshnessBoard = new FreshnessBoard();
       this.#catchUp(names === null ? null : new Set(inUrl ? names : []));
     };
@@ -630,22 +937,22 @@ export class Cottage extends TypedEventTarget {
     this.phase = code === CLOSE_POLICY ? "refused" : this.phase === "connecting" ? "connecting" : "reconnecting";
     this.#dispatchChange();
     if (code === CLOSE_POLICY) return;
-    if (this.#sinceOpened.elapsed() >= BACKOFF_RESET_AFTER) this.#backoff = MIN_BACKOFF;
+    if (this.#localClock.now() - this.#dialledAt >= BACKOFF_RESET_AFTER) this.#backoff = MIN_BACKOFF;
     this.#schedule(() => this.#open(), Math.random() * this.#backoff); // full jitter: a crowd does not return as one
     this.#backoff = Math.min(MAX_BACKOFF, this.#backoff * 2);
   }
 
-  /** Ping a server that is silent, and give up the connection of one that does not answer. */
-  #checkLiveness() {
+  /** Look at the clock; ping a server that is silent or in doubt, and give up the connection of one that is lost. */
+  #look() {
+    const now = this.#localClock.now();
     const socket = this.#socket;
     if (socket?.readyState !== WebSocket.OPEN) return;
-    const silence = Math.min(this.silence, this.#sinceOpened.elapsed());
-    if (silence >= SILENCE_TIMEOUT) {
+    if (this.#watch.givenUp(now)) {
       this.#reconnect(socket);
-    } else if (silence >= PING_AFTER && !this.#pinged) {
-      this.#pinged = true;
-      this.#send({ action: "ping" });
+      return;
     }
+    const id = this.#watch.ping(now);
+    if (id !== null) this.#send({ action: "ping", id });
   }
 
   /** @param {{ action: "subscribe" | "unsubscribe" | "ping", symbols?: readonly string[], id?: number }} request */
@@ -661,7 +968,7 @@ export class Cottage extends TypedEventTarget {
   #request(action, symbols) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return;
     for (let at = 0; at < symbols.length; at += NAMES_A_REQUEST) {
-      const id = (this.#requests += 1);
+      const id = this.#watch.nextId();
       if (action === "subscribe") this.#unanswered.add(id);
       this.#send({ action, symbols: symbols.slice(at, at + NAMES_A_REQUEST), id });
     }
@@ -669,13 +976,13 @@ export class Cottage extends TypedEventTarget {
 
   /** @param {string} frame A message, or a batch of them. */
   #receive(frame) {
-    this.#sinceHeard = new Stopwatch();
-    this.#pinged = false;
+    this.#watch.arrived(this.#localClock.now());
     /** @type {ServerMessage | ServerMessage[]} */
     const received = JSON.parse(frame);
     for (const message of Array.isArray(received) ? received : [received]) {
       this.#handlers.get(message.event)?.(message); // what a later server may say besides is not for this client
     }
+    this.#look();
   }
 
   /** @param {PhysicsUpdate} update */
@@ -689,6 +996,7 @@ export class Cottage extends TypedEventTarget {
     const before = this.states.get(symbol);
     if (!isNewer(state, before)) return;
     this.states.set(symbol, state);
+    this.#sampleAges.learn(state, this.#localClock.now());
     const age = this.age(state);
     // What was said of it is about an older sample; the server says a moment later what holds now.
     if (age !== null && age < SILENT_AFTER) this.#freshnessBoard.forget(symbol);
@@ -699,13 +1007,14 @@ export class Cottage extends TypedEventTarget {
   #remove(symbol) {
     const before = this.states.get(symbol);
     this.#freshnessBoard.forget(symbol);
+    this.#sampleAges.forget(symbol);
     if (this.#wanted?.has(symbol)) this.missing.add(symbol);
     if (this.states.delete(symbol)) this.dispatchEvent(new StateEvent(symbol, undefined, before));
   }
 
   /** @param {Snapshot} snapshot */
   #snapshot({ timestamp, updates, missing, last, complete }) {
-    this.#serverClock.observe(timestamp);
+    this.#observeTime(timestamp);
     for (const update of updates) this.#take(update);
     this.#complete &&= complete;
     if (complete) for (const symbol of missing) if (this.#wants(symbol)) this.#remove(symbol);
@@ -732,12 +1041,33 @@ export class Cottage extends TypedEventTarget {
   /** @param {Heartbeat["upstream"]} upstream */
   #setUpstream({ status, cause, age_ms: age }) {
     this.upstream = { status, cause, age };
-    this.#sinceUpstream = new Stopwatch();
+    this.#upstreamAt = this.#localClock.now();
+  }
+
+  /**
+   * @param {string} timestamp The server's time, in a message that has just come.
+   * @param {number} [pong] The id of the ping that the message answers.
+   */
+  #observeTime(timestamp, pong) {
+    const time = Date.parse(timestamp);
+    if (Number.isNaN(time)) return;
+    const watch = this.#watch;
+    const since = watch.agreedAt;
+    const now = this.#localClock.now();
+    const step = pong === undefined ? watch.told(time, now) : watch.answered(pong, time, now);
+    if (step !== 0) this.#sampleAges.confirm(since);
+  }
+
+  /** @param {Pong} pong */
+  #pong({ timestamp, upstream, id }) {
+    this.#observeTime(timestamp, id ?? 0); // 0 is no ping's
+    if (upstream !== undefined && this.#complete) this.#setUpstream(upstream);
+    this.#dispatchChange();
   }
 
   /** @param {Heartbeat} heartbeat */
   #heartbeat({ timestamp, upstream, seqs }) {
-    this.#serverClock.observe(timestamp);
+    this.#observeTime(timestamp);
     this.#setUpstream(upstream);
     if (!this.#complete && upstream.cause !== "redis_down" && upstream.cause !== "bridge_down") {
       // The server had not read everything when it sent the SNAPSHOT: ask for a complete one.

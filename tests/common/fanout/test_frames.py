@@ -313,7 +313,7 @@ def test_a_link_ends_at_what_no_gateway_sends(new_loop: NewLoop, odd: bytes) -> 
 @both_loops
 def test_a_link_posts_a_message_at_once_and_nothing_after_its_end(new_loop: NewLoop) -> None:
     async def scenario() -> None:
-        async with link() as (connection, server):
+        async with link() as (connection, _):
             connection.post(b'{"action":"ping"}')
             assert connection.transport.get_write_buffer_size() == 0
             connection.transport.abort()
