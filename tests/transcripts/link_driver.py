@@ -20,7 +20,7 @@ from services.broadcaster.bridge_link import BridgeLink
 from services.broadcaster.link_status import LinkStatus
 from tests.common.fanout.wires import FakeWire
 from tests.transcripts.python_driver import SleepingTimes, settle
-from tests.transcripts.transcript import BEAT_SECONDS, Transcript, said, with_ids
+from tests.transcripts.transcript import Transcript, said, with_ids
 
 
 class FakeLink(LinkConnection):
@@ -70,7 +70,6 @@ class LinkDriver:
         self._wire = FakeWire()
         self._client = StateReplica(None, lambda _: None)
         self._client.connected(0.0)
-        self._beat_at = BEAT_SECONDS
         self._told = 0
         self._dropped_before = dropped()
         self._linked = False
@@ -80,30 +79,13 @@ class LinkDriver:
         self._session = self._hub.join(self._wire, Subscription(everything=True))
 
     async def step(self, step: dict[str, Any]) -> dict[str, Any]:
-        await self._advance(step)
-        self._times.set(step.get("wall", 0.0))
+        await self._times.reach(step, self.link.look)
         if messages := with_ids(step.get("in", []), self.sent):
             self.connections[-1].arrive(messages)
         if "close" in step:
             self.connections[-1].abort()
         await settle()
         return self._says()
-
-    async def _advance(self, step: dict[str, Any]) -> None:
-        times, at = self._times, step["at"]
-        if any(step.get(word) for word in ("stall", "asleep", "frozen")):
-            times.advance(at, asleep=step.get("asleep", False), frozen=step.get("frozen", False))
-            return
-        while self._beat_at <= at:
-            times.advance(max(times.at, self._beat_at))
-            times.wake()
-            await settle()
-            self.link.look()
-            await settle()
-            self._beat_at = times.at + BEAT_SECONDS
-        times.advance(at)
-        times.wake()
-        await settle()
 
     def _says(self) -> dict[str, Any]:
         """What the client is told and shows: the link's word is the one hop before its own server."""

@@ -1,7 +1,7 @@
 """StateClient under a transcript: all of it but its socket and its clock."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,18 +22,34 @@ class SleepingTimes(Times):
     def __init__(self) -> None:
         super().__init__()
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+        self._beat_at = BEAT_SECONDS
 
     async def sleep(self, seconds: float) -> None:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleepers.append((self.at + seconds, woken))
         await woken
 
-    def wake(self) -> None:
-        """Wake those whose time has come."""
+    async def reach(self, step: dict[str, Any], beat: Callable[[], None]) -> None:
+        """Let time pass until a step. `beat`: what the client's own timer does."""
+        at = step["at"]
+        if any(step.get(word) for word in ("stall", "asleep", "frozen")):
+            self.advance(at, asleep=step.get("asleep", False), frozen=step.get("frozen", False))
+        else:
+            while self._beat_at <= at:  # a late one is not caught up
+                await self._pass(max(self.at, self._beat_at))
+                beat()
+                await settle()
+                self._beat_at = self.at + BEAT_SECONDS
+            await self._pass(at)
+        self.set(step.get("wall", 0.0))
+
+    async def _pass(self, at: float) -> None:
+        self.advance(at)
         for due, woken in self._sleepers:
             if due <= self.at and not woken.done():
                 woken.set_result(None)
         self._sleepers = [(due, woken) for due, woken in self._sleepers if not woken.done()]
+        await settle()
 
 
 async def settle() -> None:
@@ -81,34 +97,16 @@ class PythonDriver:
         self.connections: list[FakeConnection] = []
         self._times = times
         self._dropped = dropped
-        self._beat_at = BEAT_SECONDS
         self._told = 0
 
     async def step(self, step: dict[str, Any]) -> dict[str, Any]:
-        await self._advance(step)
-        self._times.set(step.get("wall", 0.0))
+        await self._times.reach(step, self.client._look)
         for message in with_ids(step.get("in", []), self.sent):
             self.connections[-1].arrive(message)
         if "close" in step:
             self.connections[-1].end(step["close"])
         await settle()
         return self._says()
-
-    async def _advance(self, step: dict[str, Any]) -> None:
-        times, at = self._times, step["at"]
-        if any(step.get(word) for word in ("stall", "asleep", "frozen")):
-            times.advance(at, asleep=step.get("asleep", False), frozen=step.get("frozen", False))
-            return
-        while self._beat_at <= at:  # a late one is not caught up
-            times.advance(max(times.at, self._beat_at))
-            times.wake()
-            await settle()
-            self.client._look()
-            await settle()
-            self._beat_at = times.at + BEAT_SECONDS
-        times.advance(at)
-        times.wake()
-        await settle()
 
     def _says(self) -> dict[str, Any]:
         client = self.client
