@@ -2,6 +2,7 @@
 
     arguments.py    the command line: commands, options and --help
     print_state.py  `cottage state`: prints states from Redis
+    retire.py       `cottage retire`: has feynman forget symbols that are gone for good
     watch.py        `cottage watch`: follows a broadcaster, and shows its states on one of two displays
     terminal.py     the display for a terminal: a table that is redrawn in place
     table.py        the layout of that table; pure
@@ -68,6 +69,13 @@ def _state(given: Namespace) -> int:
     return 0
 
 
+def _retire(given: Namespace) -> int:
+    from cottage.cli.retire import retire
+
+    asyncio.run(retire(given.redis_url, given.patterns, dry_run=given.dry_run))
+    return 0
+
+
 def _probe(given: Namespace) -> int:
     from cottage.probe import probe
 
@@ -75,4 +83,9 @@ def _probe(given: Namespace) -> int:
     return 0
 
 
-_COMMANDS: dict[str, Callable[[Namespace], int]] = {"watch": _watch, "state": _state, "probe": _probe}
+_COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "watch": _watch,
+    "state": _state,
+    "retire": _retire,
+    "probe": _probe,
+}

@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -26,6 +27,7 @@ examples:
   cottage watch SPY,QQQ     a live table
   cottage state SPY         one JSON object
   cottage probe --full      whether everything up to feynman works
+  cottage retire 'OLD*'     forget symbols that are gone for good
   cottage watch --help      the options of a command
 
 environment:
@@ -87,6 +89,28 @@ exit status:
   2  a bad symbol, option or URL
 """
 
+RETIRE = f"""\
+A state stays in Redis when its feed ends, since a closed market must not lose it. This asks
+feynman to forget symbols that are gone for good: their windows, snapshots and states. It prints
+the symbols that are gone. What a living feed brings is refused, and the feed is named.
+
+A pattern is one of Redis's: * is any text, ? any character, [AB] one of these.
+
+examples:
+  cottage retire OLD
+  cottage retire 'TEST*' '*-DEMO'
+  cottage retire '*' --dry-run     what no living feed brings
+
+environment:
+{REDIS_VARIABLE}
+
+exit status:
+  0  all that match are retired; with --dry-run: could be
+  1  Redis does not answer or has no such state; or a living feed brings some, or no feynman took
+     them within 5 seconds: one line says which, and the others are retired
+  2  a bad pattern, option or URL
+"""
+
 PROBE = f"""\
 It connects as a client, waits for a SNAPSHOT and a HEARTBEAT, and takes {SECONDS:g} seconds at most.
 Without --full a broadcaster is healthy even while the bridge, Redis or feynman is away, since a
@@ -106,6 +130,9 @@ exit status:
 """
 
 
+_PATTERN = re.compile(r"[A-Z0-9._\-*?\[\]^]{1,64}")
+
+
 class _Parser(argparse.ArgumentParser):
     """The parser of `cottage` and of each command. Help texts keep their layout; an error is printed as one line."""
 
@@ -123,11 +150,12 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
     )
     parser.add_argument("--version", action="version", version=f"cottage {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    watch, state, probe = (
+    watch, state, retire, probe = (
         commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
         for name, text, epilog in (
             ("watch", "follow states over a broadcaster's WebSocket", WATCH),
             ("state", "print states that are stored in Redis", STATE),
+            ("retire", "forget symbols that are gone for good", RETIRE),
             ("probe", "check whether a broadcaster serves clients", PROBE),
         )
     )
@@ -141,7 +169,11 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
             help=f"WebSocket of a broadcaster (default: COTTAGE_URL, else {SERVER_URL})",
         )
     _add_watch(watch)
-    _add_state(state, environment)
+    for command in (state, retire):
+        _add_redis(command, environment)
+    _add_state(state)
+    retire.add_argument("patterns", nargs="+", type=_pattern, metavar="PATTERN", help="such as OLD or 'TEST*'")
+    retire.add_argument("--dry-run", action="store_true", help="only print what would be retired")
     probe.add_argument("--full", action="store_true", help="feynman must be heard through the whole chain")
     given = parser.parse_args(arguments)
     if "symbols" in given:
@@ -171,14 +203,17 @@ def _add_watch(watch: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_state(state: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+def _add_redis(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     schemes = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
-    state.add_argument(
+    command.add_argument(
         "--redis-url",
         metavar="URL",
         default=environment.get("REDIS_URL") or REDIS_URL,
         help=f"{schemes} (default: REDIS_URL, else {REDIS_URL})",
     )
+
+
+def _add_state(state: argparse.ArgumentParser) -> None:
     what = state.add_mutually_exclusive_group()
     what.add_argument("--stored", action="store_true", help="print the value as it is in Redis, unchecked")
     what.add_argument(
@@ -191,6 +226,12 @@ def _symbols(text: str) -> list[str]:
         return [keys.symbol(name.strip()) for name in text.split(",") if name.strip()]
     except InvalidName as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _pattern(text: str) -> str:
+    if _PATTERN.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(f"bad pattern {text[:40]!r}: 1 to 64 of A-Z 0-9 . _ - and * ? [ ] ^")
+    return text
 
 
 def _url(text: str) -> str:

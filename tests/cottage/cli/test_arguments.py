@@ -18,6 +18,8 @@ def test_defaults() -> None:
     state = parse(["state", "SPY"], {})
     assert (state.redis_url, state.stored, state.max_age) == ("redis://localhost:6379", False, None)
     assert parse(["probe"], {}).full is False
+    retire = parse(["retire", "OLD*", "A?"], {})
+    assert (retire.patterns, retire.redis_url, retire.dry_run) == (["OLD*", "A?"], "redis://localhost:6379", False)
 
 
 def test_symbols_are_those_named_each_once_in_their_order() -> None:
@@ -52,6 +54,11 @@ def test_the_environment_says_where_and_a_flag_wins() -> None:
         (["state", "SPY", "--max-age", "-1"], "--max-age"),
         (["state", "SPY", "--stored", "--max-age", "3"], "not allowed with"),
         (["state", "SPY", "--redis", "redis://h"], "unrecognized"),
+        (["retire"], "PATTERN"),
+        (["retire", "spy*"], "bad pattern 'spy*'"),
+        (["retire", ""], "bad pattern ''"),
+        (["retire", "A:B"], "bad pattern 'A:B'"),
+        (["retire", "A" * 65], "bad pattern"),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +75,7 @@ def test_what_is_wrong_is_one_line(arguments: list[str], word: str, capsys: pyte
 
 
 HELP: dict[str, tuple[str, ...]] = {
-    "": ("watch", "state", "probe", "--version", "cottage watch SPY,QQQ", "COTTAGE_URL", "REDIS_URL"),
+    "": ("watch", "state", "retire", "probe", "--version", "cottage watch SPY,QQQ", "COTTAGE_URL", "REDIS_URL"),
     "watch": (
         "--url",
         "8765/ws)",
@@ -87,6 +94,14 @@ HELP: dict[str, tuple[str, ...]] = {
         "--max-age",
         "REDIS_URL",
         "cottage state SPY QQQ",
+    ),
+    "retire": (
+        "--redis-url",
+        "redis://localhost:6379)",
+        "--dry-run",
+        "REDIS_URL",
+        "cottage retire 'TEST*'",
+        "5 seconds",
     ),
     "probe": ("--url", "--full", "5 seconds", "COTTAGE_URL", "cottage probe --full"),
 }
