@@ -19,6 +19,7 @@ from tests.integration.feynman import process
 @pytest.fixture(autouse=True)
 def environment(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setattr(command, "WAIT_SECONDS", 30.0)  # a busy machine takes its time
 
 
 async def cottage(*arguments: str) -> int:
@@ -45,7 +46,9 @@ async def test_what_a_living_feed_brings_is_refused_and_the_feed_named(
     client: Client, redis_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await put(client, "A", "B", "C", "OLD")
-    await MarketSnapshots(client).write([MarketSnapshot("C", 1.0, await client.now(), source="myfeed")])
+    await MarketSnapshots(client, lifetime=60.0).write(
+        [MarketSnapshot("C", 1.0, await client.now(), source="myfeed")]
+    )
     await MarketFeeds(client).announce("SIM", {"symbols": ["A", "B"], "complete": True}, 60.0)
     async with process(redis_url):
         assert await cottage("*") == 1
