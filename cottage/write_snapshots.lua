@@ -34,7 +34,10 @@ end
 
 local function write(key, gone, first, last)
     local held = redis.pcall('HMGET', key, 'price', 'timestamp', 'seen', 'owner', 'feed', 'rival')
-    if held.err then return {'type', ''} end
+    if held.err then
+        if string.find(held.err, 'WRONGTYPE', 1, true) then return {'type', ''} end
+        redis.call('HMGET', key, 'price')  -- which raises the same error
+    end
     local found, seen = (held[1] or '') .. ' ' .. (held[2] or ''), held[3] or ' '
     local mine = found == seen and held[4] == process and (held[5] or '') == feed
     if not mine then

@@ -19,6 +19,11 @@ class RedisOutage:
         self.errors: dict[str, str] = {}
         """The activities that fail at present, each with its last error."""
 
+    @property
+    def problem(self) -> str | None:
+        """What fails at present, and why; None if nothing does."""
+        return "; ".join(f"{activity}: {error}" for activity, error in self.errors.items()) or None
+
     def failed(self, error: RedisError, during: str) -> bool:
         """Take note of a failure. Returns whether the outage, or its kind, is new."""
         kind = type(error).__name__

@@ -74,8 +74,8 @@ class FeynmanService:
         self._reported_names: set[int] = set()
         """Hashes of names of keys that were logged as invalid; a name itself may be very long."""
         self._health = RedisHealth()
-        self._problem: str | None = "no answer from Redis yet"
         self._outage = RedisOutage(clock.monotonic)
+        self._outage.errors["tick"] = "there was no answer yet"
         self._throttled = Throttled(log)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -93,13 +93,14 @@ class FeynmanService:
         await self._checkpointer.save_final()
 
     def not_ready(self) -> str | None:
-        return self._problem
+        problem = self._outage.problem
+        return None if problem is None else f"Redis: {problem}"
 
     def status(self) -> dict[str, Any]:
         return {
             "redis": {
                 "url": redacted(self._settings.redis_url),
-                "problem": self._problem,
+                "problem": self._outage.problem,
                 "health": None if self._health.report is None else self._health.report.as_dict(),
             },
             "shard": self._settings.shard,
@@ -122,15 +123,21 @@ class FeynmanService:
         """Add new symbols to the table every few seconds, and look at Redis's health."""
         feeds = MarketFeeds(client)
         async for _look in ticks(self._settings.discovery_seconds, self._clock):
-            try:
-                await self._admission.search(client, self._bad_symbol)
-                await self._retirement.compare(client, feeds)
-                with contextlib.suppress(RedisRefused):  # an ACL may forbid INFO, which feynman does not depend on
-                    self._check_health(await client.info())
-            except RedisError as error:
-                self._failed("discovery", error)
-            else:
-                self._outage.works("discovery")
+            while not await self._search(client, feeds):
+                await self._clock.sleep(self._settings.tick_seconds)
+
+    async def _search(self, client: Client, feeds: MarketFeeds) -> bool:
+        """Do what `_discover` does, once. Returns whether Redis answered."""
+        try:
+            await self._admission.search(client, self._bad_symbol)
+            await self._retirement.compare(client, feeds)
+            with contextlib.suppress(RedisRefused):  # an ACL may forbid INFO, which feynman does not depend on
+                self._check_health(await client.info())
+        except RedisError as error:
+            self._failed("discovery", error)
+            return False
+        self._outage.works("discovery")
+        return True
 
     def _check_health(self, info: dict[str, Any]) -> None:
         """Evaluate Redis's INFO; a problem is logged once until it is solved."""
@@ -160,11 +167,9 @@ class FeynmanService:
                 await self._work(client, tick)
             except RedisError as error:
                 metrics.TICKS_FAILED.inc()
-                self._problem = f"Redis: {error}"
                 self._failed("tick", error)
             else:
                 self._outage.works("tick", "heartbeat")
-                self._problem = None
             metrics.SYMBOLS.set(len(self._symbol_table))
             metrics.EPOCH.set(self._writer.epoch or 0)
 

@@ -70,7 +70,7 @@ class MarketService:
 
     async def _run_source(self, client: Client, feeds: MarketFeeds, snapshots: MarketSnapshots) -> None:
         await self._source.prepare()  # what is wrong with it is said before anything is waited for
-        await self._until_redis_answers(client)
+        await self._until_redis_answers(client, feeds)
         async with background(self._announce(client, feeds, snapshots)):
             await self._source.run(self._emit)
 
@@ -78,12 +78,14 @@ class MarketService:
         metrics.SNAPSHOTS_REPLACED.inc(self._queue.put(snapshots))
         metrics.SNAPSHOTS_WAITING.set(len(self._queue))
 
-    async def _until_redis_answers(self, client: Client) -> None:
-        """Wait until Redis answers, so that no part of a replay is lost at the start."""
+    async def _until_redis_answers(self, client: Client, feeds: MarketFeeds) -> None:
+        """Wait until Redis takes what is written, so that no part of a replay is lost at the start. While it loads
+        its data it only tells the time."""
         backoff = Backoff()
         while True:
             try:
                 await self._clock.ask(client)
+                await feeds.announce(self._settings.feed_id, self._source.about(), self._settings.feed_seconds)
             except RedisError as error:
                 self._outage.failed(error, "connecting")
                 await self._clock.sleep(backoff.next(error))
@@ -141,16 +143,12 @@ class MarketService:
             except RedisError as error:
                 log.warning("feed_not_withdrawn", feed=self._settings.feed_id, error=str(error))
 
-    def _problem(self) -> str | None:
-        return "; ".join(f"{activity}: {error}" for activity, error in self._outage.errors.items()) or None
-
     def _refused(self) -> list[dict[str, Any]]:
         return [pair for refusals in self._refusals for pair in refusals.report()]
 
     def not_ready(self) -> str | None:
-        problem = self._problem()
-        if problem:
-            return f"redis: {problem}"
+        if self._outage.problem:
+            return f"redis: {self._outage.problem}"
         if self._written:
             return None
         others = sorted({pair["by"] for pair in self._refused()})
@@ -162,7 +160,7 @@ class MarketService:
             "feed": self._settings.feed_id,
             "about": self._source.about(),
             "progress": self._source.progress(),
-            "redis": {"url": redacted(self._settings.redis_url), "problem": self._problem()},
+            "redis": {"url": redacted(self._settings.redis_url), "problem": self._outage.problem},
             "writes": {
                 "snapshots": self._written,
                 "failures": self._failures,
