@@ -7,7 +7,6 @@
 -- ownership is renewed, and nothing else.
 -- Answers for each key 1 where that was done, else why not and who has the symbol: {'owned', feed and process},
 -- {'stranger', source} or {'type', ''}.
---
 -- `seen` is price and timestamp as a script wrote or saw them last. Where the hash has others, a stranger has written
 -- by HSET: it owns the symbol, without a name, until nothing new has come of it for as long as a hash lives. An owner
 -- whose time lies further ahead than that wrote before the clock was set back, and is not believed.
