@@ -21,8 +21,8 @@ help: ## this list
 install: ## .venv from the locks (PYTHON=python3.13 VENV=.venv-3.13)
 	@VENV="$(VENV)" PYTHON="$(PYTHON)" sh deploy/install.sh $(filter install,$(MAKECMDGOALS))
 
-run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… SPEED=… LOOP=… SYMBOLS=… SEED=…)
-	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED,$(call given,$(name),MARKET_$(name))) exec $(bin)/python -m deploy.run
+run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… SPEED=… LOOP=… SYMBOLS=… SEED=… FRESH=1)
+	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED,$(call given,$(name),MARKET_$(name))) $(call given,FRESH,FRESH) exec $(bin)/python -m deploy.run
 
 ##@ Check
 test: lint ## lint and tests, about 3 minutes (ARGS="-k bridge")

@@ -17,6 +17,7 @@ from cottage.clock import SystemClock
 from cottage.errors import CottageError, SettingsError
 from cottage.urls import redacted
 from deploy.console import log_event, mute, print_line
+from deploy.fresh_start import begin_fresh
 from deploy.health import ask
 from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
 from deploy.run_directory import only_run, remove_urls, run_folder, write_urls
@@ -91,6 +92,9 @@ async def _start(
         await supervisor.ready([redis])
         if supervisor.gave_up.is_set():
             return
+    if plan.fresh:
+        deleted, files = await begin_fresh(plan.redis_url, Path(plan.checkpoints))
+        log_event("info", "fresh_start", keys=deleted, checkpoints=files)
     write_urls(folder, {"REDIS_URL": plan.redis_url})  # already now, for whoever has to look into a start that hangs
     for child in services.values():
         supervisor.add(child)

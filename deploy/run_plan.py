@@ -56,6 +56,10 @@ class RunPlan:
     redis_url: str
     redis_port: int | None
     """The port on which a server is to be started; None if REDIS_URL names a running one."""
+    fresh: bool
+    """Whether what earlier runs left is deleted first."""
+    checkpoints: str
+    """The folder of feynman's checkpoints."""
     urls: Mapping[str, str]
     """The URLs for the user, by variable, Redis's last."""
 
@@ -94,6 +98,8 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         ),
         redis_url=url,
         redis_port=redis_port,
+        fresh=_flag(environment, "FRESH"),
+        checkpoints=shared["FEYNMAN_CHECKPOINT_DIR"],
         urls={
             "PAGE_URL": f"http://{page}/",
             "WEBSOCKET_URL": f"ws://{page}/ws",
@@ -136,6 +142,13 @@ def _number(environment: Mapping[str, str], variable: str, default: int) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise SettingsError(f"{variable} must be a port from 0 to 65535")
     return int(text)
+
+
+def _flag(environment: Mapping[str, str], variable: str) -> bool:
+    text = environment.get(variable, "").lower()
+    if text not in ("", "0", "false", "1", "true"):
+        raise SettingsError(f"{variable} must be 1 or 0")
+    return text in ("1", "true")
 
 
 def _without_redis(environment: Mapping[str, str]) -> dict[str, str]:

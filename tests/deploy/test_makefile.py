@@ -37,6 +37,8 @@ def test_variables_of_run_become_the_markets() -> None:
     recipe = make("-n", "run", "SOURCE=replay", "FILE=a b'c.csv", "SPEED=10", SEED="no, from the environment")
     assert 'MARKET_SOURCE="$SOURCE" MARKET_FILE="$FILE" MARKET_SPEED="$SPEED"' in re.sub(" +", " ", recipe.stdout)
     assert "MARKET_SEED" not in recipe.stdout
+    assert "FRESH" not in recipe.stdout
+    assert 'FRESH="$FRESH"' in make("-n", "run", "FRESH=1").stdout
 
 
 def install(**environment: str) -> "subprocess.CompletedProcess[str]":

@@ -117,6 +117,21 @@ async def test_starts_everything_says_where_and_leaves_nothing(tmp_path: Path) -
         assert not (tmp_path / "run/urls.env").exists()
 
 
+async def test_a_fresh_start_deletes_what_the_run_before_left(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        url = (await running.process.logged("ready"))["redis_url"]
+        async with connect(url) as client:
+            await client.mset({"physics:state:OLD": "{}", "agent:state:a": "{}"})
+        assert await running.process.stop(timeout=15) == 0
+    for fresh, left in (("0", 2), ("1", 1)):
+        async with run(tmp_path, FRESH=fresh) as running:
+            url = (await running.process.logged("ready"))["redis_url"]
+            assert ("fresh_start" in [line["event"] for line in running.process.logs]) == (fresh == "1")
+            async with connect(url) as client:
+                assert await client.dbsize() == left
+            assert await running.process.stop(timeout=15) == 0
+
+
 async def test_whatever_is_killed_is_named_and_started_again(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
         ready = await running.process.logged("ready")

@@ -32,6 +32,19 @@ def test_every_service_gets_its_ports_and_the_others() -> None:
         assert service.ops == ("127.0.0.1", int(service.environment[f"{name.upper()}_OPS_PORT"]))
 
 
+@pytest.mark.parametrize(
+    ("text", "fresh"), [("", False), ("0", False), ("false", False), ("1", True), ("True", True)]
+)
+def test_a_fresh_start_is_asked_for(text: str, fresh: bool) -> None:
+    made = make_plan({**ANY, "FRESH": text, "RUN_DIR": "elsewhere"})
+    assert (made.fresh, made.checkpoints) == (fresh, "elsewhere/feynman")
+
+
+def test_a_fresh_start_is_asked_for_by_1() -> None:
+    with pytest.raises(SettingsError, match="FRESH must be 1 or 0"):
+        make_plan({**ANY, "FRESH": "yes, please"})
+
+
 def test_defaults_are_the_documented_ones() -> None:
     assert {service.name: (service.port, service.ops_port) for service in SERVICES} == {
         "market": (None, 9101),
