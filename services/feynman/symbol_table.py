@@ -315,7 +315,7 @@ def _untimely(
     refused = []
     for i in np.flatnonzero(which).tolist():
         index, source = int(samples.index[i]), samples.source[i]
-        fault = f"{samples.timestamp[i]!r} of the feed {source} lies {seconds[i]:.3f} s {where}"
+        fault = f"{samples.timestamp[i].item()!r} of the feed {source} lies {seconds[i]:.3f} s {where}"
         refused.append((index, Refusal(symbols[index], InvalidMessage("timestamp", fault), source)))
     return refused
 
