@@ -1,11 +1,12 @@
 """Market snapshots: what a feed reports about one symbol, stored as the hash `market:snapshot:{SYMBOL}`."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import NamedTuple
 
-from cottage import keys
+from cottage import keys, notes
 from cottage.clock import FUTURE_SECONDS, LATEST_SECONDS
 from cottage.errors import InvalidMessage
 
@@ -17,11 +18,48 @@ NUMERALS = b"+-.0123456789Ee"
 """What a number may be written with."""
 _NUMERALS_TEXT = NUMERALS.decode()
 
-SAMPLE_FIELDS = ("price", "timestamp", "volume", "trades", "source")
+SAMPLE_FIELDS = ("price", "timestamp", "volume", "trades", "source", "session", "notes")
 RawSample = Sequence[str | bytes | None]
 """The SAMPLE_FIELDS of a hash, None where there is none."""
 
 OPTIONAL_FIELDS = ("bid", "ask", "open", "high", "low")
+
+EXACT_BELOW = 2.0**53
+"""Up to here a float holds every whole number."""
+FAR = 5.0
+"""A quote is far from a price if one is more than so many times the other."""
+LONGEST_MARK = 32
+"""Characters of a session's mark, or of a source."""
+
+OnDoubt = Callable[[InvalidMessage], None]
+"""A callback for each field that is left out while the snapshot is used; the error's reason is the field's name."""
+
+
+def _ignore(_error: InvalidMessage) -> None:
+    """The default for `on_doubt`, which does nothing."""
+
+
+def sound_quotes(
+    price: float, bid: float | None, ask: float | None, on_doubt: OnDoubt = _ignore
+) -> tuple[float | None, float | None]:
+    """The bid and ask that can be true beside a trade's price; None for one that is not known or is left out.
+
+    A quote is doubtful if it is not above 0 or far from the price, and both are if the bid is above the ask. What is
+    written to Redis or read from it goes through here, and so do the rows of recordings.
+    """
+    bid, ask = (_near(price, quote, name, on_doubt) for name, quote in (("bid", bid), ("ask", ask)))
+    if bid is not None and ask is not None and bid > ask:
+        for name in ("bid", "ask"):
+            on_doubt(InvalidMessage(name, f"the bid {bid!r} is above the ask {ask!r}"))
+        return None, None
+    return bid, ask
+
+
+def _near(price: float, quote: float | None, name: str, on_doubt: OnDoubt) -> float | None:
+    if quote is None or (quote > 0 and price / FAR <= quote <= price * FAR):
+        return quote
+    on_doubt(InvalidMessage(name, f"{quote!r} is not above 0, or far from the price {price!r}"))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +71,10 @@ class MarketSnapshot:
     """The price of the last trade, above 0. All prices are in the market's currency."""
     timestamp: float
     """The time in seconds since 1970, with a fraction."""
-    volume: float = 0.0
-    """Shares, contracts or coins, cumulative over the session."""
-    trades: float = 0.0
-    """Number of trades, cumulative over the session."""
+    volume: float | None = None
+    """Shares, contracts or coins, cumulative over the session; None if it is not known."""
+    trades: float | None = None
+    """Number of trades, cumulative over the session; None if it is not known."""
     source: str = UNKNOWN_SOURCE
     """The feed: `simulate`, `replay`, `live`, or a feed's own name."""
     bid: float | None = None
@@ -44,32 +82,56 @@ class MarketSnapshot:
     open: float | None = None
     high: float | None = None
     low: float | None = None
+    session: str | None = None
+    """A mark that is another one in another session, such as its date: `volume` and `trades` begin anew then."""
+    notes: tuple[str, ...] = ()
+    """What the feed has to say of this sample, in words of cottage/notes.py or its own."""
 
     def to_hash(self) -> dict[str, str | float]:
-        """The fields of the hash, those that are known."""
+        """The fields of the hash, those that are known; quotes that are doubtful are left out."""
         known = {name: getattr(self, name) for name in (*SAMPLE_FIELDS, *OPTIONAL_FIELDS)}
+        known["bid"], known["ask"] = sound_quotes(self.price, self.bid, self.ask)
+        known["notes"] = " ".join(self.notes) or None
         return {name: value for name, value in known.items() if value is not None}
 
     @classmethod
-    def from_hash(cls, symbol: str, fields: Mapping[str, str], now: float) -> "MarketSnapshot":
+    def from_hash(
+        cls, symbol: str, fields: Mapping[str, str], now: float, on_doubt: OnDoubt = _ignore
+    ) -> "MarketSnapshot":
         """Check what a feed wrote. `now` is Redis's clock, in seconds since 1970.
 
-        Raises InvalidMessage, whose reason is the field's name. Optional quotes that are no numbers
-        are left out: the physics does not need them.
+        Raises InvalidMessage, whose reason is the field's name. Quotes that are no numbers or doubtful, and counters
+        that are too great, are left out, since the price is good without them.
         """
         sample = parse_sample([fields.get(name) for name in SAMPLE_FIELDS], now)
-        bid, ask, open_, high, low = (_quote(fields.get(name), name) for name in OPTIONAL_FIELDS)
-        return cls(keys.symbol(symbol), *sample, bid, ask, open_, high, low)
+        counters = {name: _finite(getattr(sample, name), name, on_doubt) for name in ("volume", "trades")}
+        quotes = {name: _quote(fields.get(name), name, on_doubt) for name in OPTIONAL_FIELDS}
+        quotes["bid"], quotes["ask"] = sound_quotes(sample.price, quotes["bid"], quotes["ask"], on_doubt)
+        return cls(
+            keys.symbol(symbol),
+            sample.price,
+            sample.timestamp,
+            source=sample.source,
+            session=sample.session,
+            notes=tuple(notes.words(*sample.notes)),
+            **counters,
+            **quotes,
+        )
 
 
 class Sample(NamedTuple):
-    """What the physics needs of a snapshot, checked; the fields of MarketSnapshot by those names."""
+    """What the physics needs of a snapshot, checked."""
 
     price: float
     timestamp: float
     volume: float
+    """nan where it is missing, inf where it is a whole number that is too great for a float to hold."""
     trades: float
+    """As `volume`."""
     source: str
+    session: str | None
+    notes: tuple[int, tuple[str, ...]]
+    """As `cottage.notes.parse` returns them."""
 
 
 def parse_sample(row: RawSample, now: float) -> Sample:
@@ -77,14 +139,15 @@ def parse_sample(row: RawSample, now: float) -> Sample:
 
     Raises InvalidMessage, whose reason is the field's name.
     """
-    price, timestamp, volume, trades, source = row
+    price, timestamp, volume, trades, source, session, words = row
     value = _number(price, "price")
     if value <= 0:
         raise InvalidMessage("price", f"{value!r} is not above 0")
     moment = _number(timestamp, "timestamp")
     if not 0 <= moment <= latest(now):
         raise InvalidMessage("timestamp", f"{moment!r} lies before 1970 or more than 60 s ahead of Redis's clock")
-    return Sample(value, moment, _count(volume, "volume"), _count(trades, "trades"), parse_source(source))
+    counters = _count(volume, "volume"), _count(trades, "trades")
+    return Sample(value, moment, *counters, parse_source(source), parse_session(session), notes.parse(words))
 
 
 def latest(now: float) -> float:
@@ -100,9 +163,15 @@ def parse_source(word: str | bytes | None) -> str:
         text = word if isinstance(word, str) else word.decode()
     except UnicodeDecodeError as error:
         raise InvalidMessage("source", "not UTF-8") from error
-    if not (0 < len(text) <= 32 and text.isprintable()):
+    if not (0 < len(text) <= LONGEST_MARK and text.isprintable()):
         raise InvalidMessage("source", "not 1 to 32 printable characters")
     return text
+
+
+def parse_session(mark: str | bytes | None) -> str | None:
+    """Parse the mark of a session; None if there is none that is 1 to 32 printable characters."""
+    text = mark.decode(errors="replace") if isinstance(mark, bytes) else mark
+    return text if text and len(text) <= LONGEST_MARK and text.isprintable() else None
 
 
 def _number(text: str | bytes | None, name: str) -> float:
@@ -123,15 +192,28 @@ def _number(text: str | bytes | None, name: str) -> float:
 
 def _count(text: str | bytes | None, name: str) -> float:
     if text is None:
-        return 0.0
+        return math.nan
     value = _number(text, name)
     if value < 0:
         raise InvalidMessage(name, f"{value!r} is negative")
-    return value
+    if value < EXACT_BELOW:
+        return value
+    # Digits that a program with floats would not have written either are lost: 9007199254740993 would be ...992.
+    written = Decimal(text if isinstance(text, str) else text.decode())
+    return value if written in (Decimal(value), Decimal(repr(value))) else math.inf
 
 
-def _quote(text: str | None, name: str) -> float | None:
+def _finite(value: float, name: str, on_doubt: OnDoubt) -> float | None:
+    if math.isinf(value):
+        on_doubt(InvalidMessage(name, "a whole number beyond 2^53 that a float does not hold"))
+    return value if math.isfinite(value) else None
+
+
+def _quote(text: str | None, name: str, on_doubt: OnDoubt) -> float | None:
+    if text is None:
+        return None
     try:
         return _number(text, name)
-    except InvalidMessage:
+    except InvalidMessage as error:
+        on_doubt(error)
         return None

@@ -171,8 +171,8 @@ class MarketSnapshots(_Structure):
             raise ValueError(f"a lifetime is above 0 and at most {keys.SNAPSHOT_TTL_SECONDS} s: {lifetime}")
         self._feed = "" if feed is None else keys.symbol(feed)
         self._lifetime = lifetime
-        self._written: dict[str, tuple[MarketSnapshot, float]] = {}
-        """What we wrote last of each symbol that was ours, and the monotonic time of it."""
+        self._written: dict[str, tuple[MarketSnapshot, float, Sequence[str]]] = {}
+        """What we wrote last of each symbol that was ours, the monotonic time of it, and its fields."""
         self.refusals = WriteRefusals()
 
     async def write(self, snapshots: Sequence[MarketSnapshot]) -> dict[str, WriteRefusal]:
@@ -181,9 +181,14 @@ class MarketSnapshots(_Structure):
         Returns the symbols that were not written, each with its reason: another feed has them. Raises RedisError."""
         refused: dict[str, WriteRefusal] = {}
         for part in batches(snapshots, WRITTEN_TOGETHER):
-            refused |= await self._write([(each.symbol, self._arguments(each)) for each in part])
+            fields = [self._fields(each) for each in part]
+            refused |= await self._write(
+                [(each.symbol, self._arguments(each.symbol, known)) for each, known in zip(part, fields, strict=True)]
+            )
             now = monotonic()
-            self._written.update((each.symbol, (each, now)) for each in part if each.symbol not in refused)
+            for each, known in zip(part, fields, strict=True):
+                if each.symbol not in refused:
+                    self._written[each.symbol] = (each, now, tuple(known))
         self.refusals.take([each.symbol for each in snapshots if each.symbol not in refused], refused, self._lifetime)
         return refused
 
@@ -194,7 +199,9 @@ class MarketSnapshots(_Structure):
         self._written = {
             symbol: entry for symbol, entry in self._written.items() if now - entry[1] < keys.SNAPSHOT_TTL_SECONDS
         }
-        quiet = [symbol for symbol, (_snapshot, at) in self._written.items() if now - at > self._lifetime / 2]
+        quiet = [
+            symbol for symbol, (_snapshot, at, _fields) in self._written.items() if now - at > self._lifetime / 2
+        ]
         refused: dict[str, WriteRefusal] = {}
         for part in batches(quiet, WRITTEN_TOGETHER):
             refused |= await self._write([(symbol, _RENEWAL) for symbol in part])
@@ -208,12 +215,16 @@ class MarketSnapshots(_Structure):
             await release.each([([keys.market_snapshot(symbol)], [process_name(), self._feed]) for symbol in part])
         self._written.clear()
 
-    def _arguments(self, snapshot: MarketSnapshot) -> list[str | float]:
-        """What the script is told of a snapshot: the fields that are to go, and those to write with their values."""
+    def _fields(self, snapshot: MarketSnapshot) -> dict[str, str | float]:
         fields = snapshot.to_hash()
         if self._feed:
             fields["feed"] = self._feed
-        gone = [] if len(fields) == len(_WRITTEN) else [name for name in _WRITTEN if name not in fields]
+        return fields
+
+    def _arguments(self, symbol: str, fields: dict[str, str | float]) -> list[str | float]:
+        """What the script is told of a snapshot: the fields that are to go, and those to write with their values."""
+        before = self._written[symbol][2] if symbol in self._written else _WRITTEN
+        gone = [name for name in before if name not in fields]
         return [1 + len(gone) + 2 * len(fields), len(gone), *gone, *chain.from_iterable(fields.items())]
 
     async def _write(self, calls: Sequence[tuple[str, Sequence[str | float]]]) -> dict[str, WriteRefusal]:
@@ -246,15 +257,17 @@ class MarketSnapshots(_Structure):
         if calls:
             await self._client.register_script(CLEAR_SNAPSHOT).each(calls)
 
-    async def get(self, symbol: str) -> MarketSnapshot | None:
-        """One snapshot, or None where it has expired. Raises InvalidMessage."""
+    async def get(self, symbol: str, on_bad: OnBad = _ignore) -> MarketSnapshot | None:
+        """One snapshot, or None where it has expired. Raises InvalidMessage; `on_bad` is called for a field that is
+        left out."""
         key = keys.market_snapshot(symbol)
         with _named(key, "hash"):
             fields = await self._client.hgetall(key)
         if not fields:
             return None
         text = {_text(name): _text(value) for name, value in fields.items()}
-        return MarketSnapshot.from_hash(symbol, text, await self._client.now())
+        now = await self._client.now()
+        return MarketSnapshot.from_hash(symbol, text, now, lambda error: on_bad(symbol, error))
 
     async def samples(self, symbols: Sequence[str]) -> list[RawSample | InvalidMessage]:
         """The raw SAMPLE_FIELDS of each symbol, in the order of `symbols`; a hash that has expired gives Nones.

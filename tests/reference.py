@@ -6,7 +6,7 @@ definition; logarithms and roots are floats, summed with `fsum`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -14,21 +14,28 @@ TOLERANCE = Fraction(1, 10**9)
 
 
 class Sample(NamedTuple):
-    """What a snapshot says: epoch seconds, price, and volume and trades cumulative over the session."""
+    """What a snapshot says: epoch seconds, price, and volume and trades cumulative over the session; None where it
+    does not say, infinite where the number is too great."""
 
     timestamp: float
     price: float
-    volume: float
-    trades: float
+    volume: float | None
+    trades: float | None
+    session: int = 0
+    """The mark of the session; 0 if none is stated."""
 
 
 class Increment(NamedTuple):
-    """A sample against the one before it: V, N, and r where there is a return."""
+    """A sample against the one before it: V, N and r, where they are known."""
 
     price: float
-    volume: float
-    trades: float
+    volume: float | None
+    trades: float | None
     log_return: float | None
+    words: frozenset[str] = frozenset()
+    """What is to be said of it as long as it is in the window."""
+    of_the_tick: frozenset[str] = frozenset()
+    """What is to be said of it while it is the newest."""
 
 
 class Vector(NamedTuple):
@@ -43,6 +50,9 @@ class Vector(NamedTuple):
     regime: str
     samples: int
     nonzero: int
+    void: frozenset[str]
+    """The pillars whose 0 is no measurement."""
+    notes: frozenset[str]
 
 
 def log_ratio(price: float, previous: float) -> float:
@@ -53,35 +63,87 @@ def log_ratio(price: float, previous: float) -> float:
     return math.log(price) - math.log(previous)
 
 
-def difference(value: float, previous: float) -> float:
-    """Of a cumulative field; one that fell belongs to a new session, which counts from 0."""
-    if value < previous:
-        return value
-    return value - previous
+class Counter:
+    """Volume or trades, cumulative over the session, from sample to sample."""
+
+    def __init__(self, field: str) -> None:
+        self.missing = f"no_{field}"
+        self.score = 0
+
+    def difference(
+        self, value: float | None, previous: float | None, gap: bool, session: bool
+    ) -> tuple[float | None, str | None]:
+        """What was traded since the sample before, or None and why it is unknown."""
+        if session:
+            self.score = 0
+        if value is None or previous is None:
+            cause = self.missing
+        elif math.isinf(value) or math.isinf(previous):
+            cause = "overflow"
+        elif session or (gap and value < previous / 2):
+            cause = "session"
+        elif gap:
+            cause = "gap"
+        elif any(
+            0.9 * 2**bits <= previous <= 2**bits and value < (1 - 0.9) * 2**bits for bits in (31, 32, 53, 63, 64)
+        ):
+            cause = "overflow"
+        else:
+            return self.of_one_counter(value, previous)
+        return self.told(None, cause)
+
+    def of_one_counter(self, value: float, previous: float) -> tuple[float | None, str | None]:
+        """The same, where both are of one counter that did not wrap."""
+        if value > previous:
+            self.score = max(0, self.score - 1)
+        if value >= previous:
+            return self.told(value - previous, None)
+        self.score += 16
+        if self.score >= 40:
+            self.score = 200
+        return self.told(None, "correction")
+
+    def told(self, increase: float | None, cause: str | None) -> tuple[float | None, str | None]:
+        """A rolling figure tells nothing, whether it rises or falls."""
+        if self.score >= 40 and cause in (None, "correction"):
+            return None, "rolling"
+        return increase, cause
 
 
-def increments(samples: Sequence[Sample], gap: float = 60.0) -> list[Increment]:
-    """V_i, N_i and r_i of every sample."""
-    result = [Increment(samples[0].price, 0.0, 0.0, None)]
-    for i in range(1, len(samples)):
-        now, before = samples[i], samples[i - 1]
-        log_return = None
-        if now.timestamp - before.timestamp <= gap:
-            log_return = log_ratio(now.price, before.price)
-        result.append(
-            Increment(
-                now.price,
-                difference(now.volume, before.volume),
-                difference(now.trades, before.trades),
-                log_return,
-            )
-        )
+def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000) -> list[Increment]:
+    """V_i, N_i and r_i of every sample, and what is to be said of it."""
+    volume, trades = Counter("volume"), Counter("trades")
+    result: list[Increment] = []
+    session = 0
+    for now, before in zip(samples, [samples[0], *samples], strict=False):
+        apart = now.timestamp - before.timestamp > gap
+        anew = 0 not in (now.session, session) and now.session != session
+        session = now.session or session
+        scores = volume.score, trades.score
+        v, why_v = volume.difference(now.volume, before.volume, apart, anew)
+        n, why_n = trades.difference(now.trades, before.trades, apart, anew)
+        log_return = log_ratio(now.price, before.price) if result and not apart else None
+        said = {why for why in (why_v, why_n) if why} | ({"gap"} if apart else set())
+        if is_jump(log_return, result[len(result) - window + 1 :] if len(result) >= window else result):
+            said.add("jump")
+        of_the_tick = said & {"no_volume", "no_trades"}
+        result.append(Increment(now.price, v, n, log_return, frozenset(said - of_the_tick), frozenset(of_the_tick)))
+        # Once a counter has turned out to be a rolling figure, nothing that it told is true.
+        if scores[0] < 40 <= volume.score:
+            result = [i._replace(volume=None) for i in result]
+        if scores[1] < 40 <= trades.score:
+            result = [i._replace(trades=None) for i in result]
     return result
+
+
+def is_jump(log_return: float | None, others: Sequence[Increment]) -> bool:
+    """Above 20 times the root mean square of the other returns in the window, 20 at least."""
+    return log_return is not None and len(returns(others)) >= 20 and abs(log_return) > 20 * sigma(others)
 
 
 def vector(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> Vector:
     """The vector after the newest of `samples` (one at least, timestamps rising), over the last `window`."""
-    last = increments(samples, gap)[-window:]
+    last = increments(samples, gap, window)[-window:]
     m = sum(1 for i in last if i.log_return)
     alpha = tail_index(last) if m >= 64 else 2.5
     return Vector(
@@ -94,7 +156,27 @@ def vector(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> 
         regime=regime(alpha, m),
         samples=len(last),
         nonzero=m,
+        void=void(last),
+        notes=frozenset().union(last[-1].of_the_tick, *(i.words for i in last)),
     )
+
+
+def void(window: Sequence[Increment]) -> frozenset[str]:
+    """The pillars whose definition divides 0 by 0, or takes what is unknown."""
+    names = set()
+    newest = window[-1]
+    flat, still = low_and_range(window)[1] == 0, sigma(window) == 0
+    if flat or newest.volume is None or newest.volume + known_mean(i.volume for i in window) == 0:
+        names.add("mass")
+    if "mass" in names or still or newest.log_return is None:
+        names.add("momentum")
+    if not newest.volume or newest.trades is None or known_mean(i.trades for i in window) == 0:
+        names.add("friction")
+    if still:
+        names.add("entropy")
+    if flat:
+        names.add("nash_dist")
+    return frozenset(names)
 
 
 def returns(window: Sequence[Increment]) -> list[float]:
@@ -116,19 +198,20 @@ def low_and_range(window: Sequence[Increment]) -> tuple[Fraction, Fraction]:
     return min(prices), max(prices) - min(prices)
 
 
-def mean(values: Sequence[Fraction]) -> Fraction:
-    """Arithmetic."""
-    return sum(values, Fraction(0)) / len(values)
+def known_mean(values: Iterable[float | None]) -> Fraction:
+    """The arithmetic mean of those that are known, 0 if none is."""
+    known = [Fraction(value) for value in values if value is not None]
+    return sum(known, Fraction(0)) / max(len(known), 1)
 
 
 def mass(window: Sequence[Increment]) -> Fraction:
     """abs(CLV) · V / (V + V̄), CLV = (2p − hi − lo) / (hi − lo)."""
     lo, span = low_and_range(window)
     hi = lo + span
-    p, volume = Fraction(window[-1].price), Fraction(window[-1].volume)
+    p, volume = Fraction(window[-1].price), Fraction(window[-1].volume or 0)
     if span == 0 or volume == 0:
         return Fraction(0)
-    mean_volume = mean([Fraction(i.volume) for i in window])
+    mean_volume = known_mean(i.volume for i in window)
     clv = (2 * p - hi - lo) / span
     return abs(clv) * volume / (volume + mean_volume)
 
@@ -143,11 +226,11 @@ def momentum(window: Sequence[Increment]) -> float:
 
 def friction(window: Sequence[Increment]) -> Fraction:
     """f / (f + f̄), f = N / V."""
-    volume, trades = Fraction(window[-1].volume), Fraction(window[-1].trades)
+    volume, trades = Fraction(window[-1].volume or 0), Fraction(window[-1].trades or 0)
     if volume == 0 or trades == 0:
         return Fraction(0)
-    mean_volume = mean([Fraction(i.volume) for i in window])
-    mean_trades = mean([Fraction(i.trades) for i in window])
+    mean_volume = known_mean(i.volume for i in window)
+    mean_trades = known_mean(i.trades for i in window)
     f = trades / volume
     usual = mean_trades / mean_volume
     return f / (f + usual)
@@ -178,7 +261,7 @@ def price_positions(window: Sequence[Increment]) -> list[Fraction]:
 
 def volume_by_price(window: Sequence[Increment]) -> list[Fraction]:
     """The weight of each of the 32 bins."""
-    weights = [Fraction(i.volume) for i in window]
+    weights = [Fraction(i.volume or 0) for i in window]
     if sum(weights) == 0:
         weights = [Fraction(1)] * len(window)
     profile = [Fraction(0)] * 32

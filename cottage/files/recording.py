@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cottage.errors import SourceError
+from cottage.errors import InvalidMessage, SourceError
 from cottage.files.rows import BadRow, Columns, Row
 
 OnBad = Callable[[int, BadRow], None]
@@ -40,6 +40,8 @@ class Recording:
         """How many rows were skipped, by reason."""
         self.filtered = 0
         """How many rows were of symbols that are not wanted."""
+        self.doubtful: Counter[str] = Counter()
+        """How many quotes were left out of rows that were used, `bid` or `ask`."""
         self._symbols = symbols
         self._on_bad = on_bad
         self._line = 0
@@ -108,6 +110,9 @@ class Recording:
                 continue
             yield line, row
 
+    def _doubt(self, error: InvalidMessage) -> None:
+        self.doubtful[error.reason] += 1
+
     def _skip(self, line: int, error: BadRow) -> None:
         self.bad[error.reason] += 1
         if self._on_bad is not None:
@@ -140,7 +145,7 @@ class Recording:
                 raise BadRow("encoding", "its first line has no end")
             if first.startswith(_UTF_16):
                 raise BadRow("encoding", "UTF-16")
-            return Columns(_fields(first.removeprefix(_BOM)))
+            return Columns(_fields(first.removeprefix(_BOM)), self._doubt)
         except BadRow as error:
             raise SourceError(
                 f"{self.path} is no CSV text in UTF-8 ({error.detail}): set MARKET_FILE to one"

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from cottage import keys
 from cottage.clock import LATEST_SECONDS
-from cottage.errors import InvalidName, SourceError
+from cottage.errors import InvalidMessage, InvalidName, SourceError
+from cottage.snapshot import OnDoubt, sound_quotes
 
 NAMES = ("timestamp", "symbol")
 TRADE = ("price", "size")
@@ -52,9 +53,10 @@ class Row(NamedTuple):
 class Columns:
     """The columns that the header of a file names. It parses the rows of that file. Each Recording has one."""
 
-    def __init__(self, header: Sequence[str]) -> None:
+    def __init__(self, header: Sequence[str], on_doubt: OnDoubt = lambda _error: None) -> None:
         """The names may be in any order and case, and unknown ones are ignored. Raises SourceError if a required name
-        is missing, or a known one is there twice."""
+        is missing, or a known one is there twice. `on_doubt` is called for each quote that `parse` leaves out."""
+        self._on_doubt = on_doubt
         names = [name.strip().lower() for name in header]
         known = (*NAMES, *TRADE, *BAR, *QUOTES)
         for name in known:
@@ -85,7 +87,7 @@ class Columns:
             if not low <= min(opened, price) <= max(opened, price) <= high:
                 raise BadRow("range", f"open {opened} and close {price} do not lie within low {low} and high {high}")
             volume, trades = self._amount(fields, "volume"), 0
-        bid, ask = (self._quote(fields, name) for name in QUOTES)
+        bid, ask = sound_quotes(price, self._quote(fields, "bid"), self._quote(fields, "ask"), self._on_doubt)
         return Row(time, symbol, price, volume, trades, opened, high, low, bid, ask)
 
     def _above_zero(self, fields: Sequence[str], name: str) -> float:
@@ -101,10 +103,14 @@ class Columns:
         return value
 
     def _quote(self, fields: Sequence[str], name: str) -> float | None:
-        """The bid or ask price; None if the recording has no such column, or the field is empty."""
+        """The bid or ask price; None if the recording has no such column, or the field is empty or no number."""
         if name not in self._place or not fields[self._place[name]].strip():
             return None
-        return self._above_zero(fields, name)
+        try:
+            return number(fields[self._place[name]], name)
+        except BadRow as error:
+            self._on_doubt(InvalidMessage(name, error.detail))
+            return None
 
 
 def micros(text: str) -> int:

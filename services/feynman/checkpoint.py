@@ -26,7 +26,8 @@ from cottage import keys
 from cottage.clock import FUTURE_SECONDS
 from cottage.errors import CottageError
 from cottage.formats import NewerFormat, migrated
-from services.feynman.windows import NEWEST, RINGS, SAVED
+from cottage.notes import NOTES
+from services.feynman.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE
 
 FORMAT = "curiosity cottage windows"
 FORMAT_1 = "curiosity cottage windows 1"
@@ -67,7 +68,37 @@ def _version_apart(read_1: ReadMember) -> ReadMember:
     return read_2
 
 
-MIGRATIONS = (_version_apart,)
+def _unknown_apart(read_2: ReadMember) -> ReadMember:
+    """Migrate version 2 to 3, which holds what version 2 did not know: the arrays that are new are as in an empty
+    window. A counter of 0 may have been a missing one, so it is unknown."""
+
+    def read_3(name: str) -> bytes:
+        part, _, array = name.rpartition("/")
+        column = array.removesuffix(".npy")
+        if column in ("session_volume", "session_trades"):
+            counter = np.lib.format.read_array(io.BytesIO(read_2(name)), allow_pickle=False)
+            return _as_npy(np.where(counter == 0, np.nan, counter))
+        if column not in _NEW_IN_3:
+            return read_2(name)
+        number = len(json.loads(read_2(f"{part}/{SYMBOLS}"))["symbols"])
+        return _as_npy(np.full((number, 0) if column == "noted_until" else number, _NEW_IN_3[column]))
+
+    return read_3
+
+
+_NEW_IN_3 = {
+    "feed_time": np.nan,
+    **dict.fromkeys(("taken", "session", "volume_score", "trades_score", "tick_notes", "noted_until"), 0),
+}
+
+
+def _as_npy(array: npt.NDArray[Any]) -> bytes:
+    content = io.BytesIO()
+    np.lib.format.write_array(content, array, allow_pickle=False)
+    return content.getvalue()
+
+
+MIGRATIONS = (_version_apart, _unknown_apart)
 """Migrations from version 1 to 2, from 2 to 3, and so on: each returns the members as the next version has them. Who
 changes the format adds a migration, and a file of the version before to the tests."""
 VERSION = len(MIGRATIONS) + 1
@@ -87,7 +118,8 @@ class CheckpointPart(NamedTuple):
     symbols: list[str]
     sources: list[str]
     arrays: dict[str, npt.NDArray[Any]]
-    """The arrays that SAVED names: rings of shape (n, columns) with at most W columns, the others of shape (n,)."""
+    """The arrays that SAVED names: rings of shape (n, columns) with at most W columns, `noted_until` of shape
+    (n, words of LASTING), the others of shape (n,)."""
 
 
 class CheckpointWriter:
@@ -237,11 +269,15 @@ def check(part: CheckpointPart, window: int) -> None:
     _require(all(isinstance(source, str) for source in part.sources), "sources")
 
     columns = arrays["price"].shape[1]
-    for name in RINGS:
-        _require(arrays[name].dtype == np.float64 and arrays[name].shape == (number, columns), name)
-    for name in NEWEST:
-        whole = name in ("samples", "newest")
-        _require(arrays[name].dtype == (np.int64 if whole else np.float64) and arrays[name].shape == (number,), name)
+    for names, kind, shape in (
+        (RINGS, np.float64, (number, columns)),
+        (FLOATS, np.float64, (number,)),
+        (WHOLE, np.int64, (number,)),
+    ):
+        for name in names:
+            _require(arrays[name].dtype == kind and arrays[name].shape == shape, name)
+    words = arrays["noted_until"]
+    _require(words.dtype == np.int64 and len(words) == number and words.shape[1] <= len(LASTING), "noted_until")
 
     samples, newest = arrays["samples"], arrays["newest"]
     _require(bool(((samples >= 1) & (samples <= window)).all()) and columns <= window, "samples")
@@ -249,8 +285,12 @@ def check(part: CheckpointPart, window: int) -> None:
     _require(bool((newest == samples - 1)[samples < window].all()), "newest")
     for name in ("price", "last_price"):
         _require(bool(np.isfinite(arrays[name]).all() and (arrays[name] > 0).all()), name)
-    for name in ("volume", "trades", "session_volume", "session_trades", "last_timestamp"):
-        _require(bool(np.isfinite(arrays[name]).all() and (arrays[name] >= 0).all()), name)
+    _require(bool(np.isfinite(arrays["last_timestamp"]).all()), "last_timestamp")
+    for name in ("volume", "trades", "feed_time"):
+        _require(not np.isinf(arrays[name]).any(), name)
+    for name in ("volume", "trades", *FLOATS, *WHOLE, "noted_until"):
+        _require(not (arrays[name] < 0).any(), name)  # nan is unknown
+    _require(bool((arrays["tick_notes"] < 2 ** len(NOTES)).all()), "tick_notes")
     _require(bool((np.abs(np.nan_to_num(arrays["log_return"], nan=0.0)) < LARGEST_RETURN).all()), "log_return")
 
 

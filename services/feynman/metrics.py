@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from services.feynman.windows import CAUSES, IntArray
+
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 TICKS = Counter("cottage_feynman_ticks_total", "Ticks started.")
@@ -21,6 +23,9 @@ REFUSED = Counter(
     ["reason"],
 )
 CLOCK_STEPS = Counter("cottage_feynman_clock_steps_total", "Times that Redis's clock was found to be set.")
+UNKNOWN = Counter(
+    "cottage_feynman_unknown_total", "Samples whose volume or trades are unknown, by the cause.", ["field", "cause"]
+)
 WRITTEN = Counter("cottage_feynman_states_written_total", "States written to Redis.")
 PUBLISHED = Counter("cottage_feynman_updates_published_total", "Updates published on the channel.")
 SYMBOLS = Gauge("cottage_feynman_symbols", "Symbols known.")
@@ -52,3 +57,11 @@ REDIS_EVICTED = Counter("cottage_feynman_redis_evicted_keys_total", "Keys that R
 REDIS_UNWRITTEN = Gauge(
     "cottage_feynman_redis_unwritten_files", "Persistence files that Redis could not write at its last attempt."
 )
+
+
+def count_unknown(causes: IntArray) -> None:
+    """Count what `Windows.append` returns: how many volumes and trades have each of CAUSES."""
+    for field, numbers in zip(("volume", "trades"), causes.tolist(), strict=True):
+        for cause, number in list(zip(CAUSES, numbers, strict=True))[1:]:  # the first ones are known
+            if number:
+                UNKNOWN.labels(field, cause).inc(number)

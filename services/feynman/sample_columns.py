@@ -5,20 +5,35 @@ of the cost of one after the other. If anything among them is unusual, `parse_sa
 what is wrong.
 """
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import orjson
 
+from cottage import notes
 from cottage.errors import InvalidMessage
-from cottage.snapshot import LONGEST_NUMBER, NUMERALS, RawSample, Sample, latest, parse_sample, parse_source
+from cottage.snapshot import (
+    EXACT_BELOW,
+    LONGEST_NUMBER,
+    NUMERALS,
+    RawSample,
+    Sample,
+    latest,
+    parse_sample,
+    parse_session,
+    parse_source,
+)
 from services.feynman.windows import FloatArray, IntArray
 
 CHUNK = 500
 """So many snapshots are checked together; one by one if any of them is unusual."""
 
 _NUMERALS_AND_COMMA = NUMERALS + b","
+T = TypeVar("T")
+W = TypeVar("W", bound=str | bytes | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +45,15 @@ class SampleColumns:
     price: FloatArray
     timestamp: FloatArray
     volume: FloatArray
+    """nan where it is missing, inf where it is too great; `trades` too."""
     trades: FloatArray
+    session: IntArray
+    """A number for each mark of a session; 0 where none is stated."""
+    notes: IntArray
+    """The bits of the words of `cottage.notes` that the feed says."""
     source: list[str]
+    other_notes: list[tuple[str, ...]]
+    """The words that it says otherwise."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -44,23 +66,26 @@ class SampleColumns:
             self.timestamp[which],
             self.volume[which],
             self.trades[which],
+            self.session[which],
+            self.notes[which],
             [self.source[i] for i in which.tolist()],
+            [self.other_notes[i] for i in which.tolist()],
         )
 
 
 def parse(snapshots: Sequence[RawSample], now: float) -> tuple[SampleColumns, list[tuple[int, InvalidMessage]]]:
     """The valid samples, and the indices of the invalid snapshots with their errors. `now`: Redis's clock."""
     accepted: list[int] = []
-    columns: list[tuple[FloatArray, ...]] = []
-    sources: list[str] = []
+    numbers: list[tuple[FloatArray, ...]] = [(np.empty(0),) * 4]
+    said: list[tuple[str, str | None, tuple[int, tuple[str, ...]]]] = []
     refused: list[tuple[int, InvalidMessage]] = []
     for start in range(0, len(snapshots), CHUNK):
         chunk = snapshots[start : start + CHUNK]
         usual = _usual(chunk, now)
         if usual is not None:
             accepted += range(start, start + len(chunk))
-            columns.append(usual[0])
-            sources += usual[1]
+            numbers.append(usual[0])
+            said += usual[1]
             continue
         samples: list[Sample] = []
         for i, row in enumerate(chunk, start):
@@ -70,35 +95,61 @@ def parse(snapshots: Sequence[RawSample], now: float) -> tuple[SampleColumns, li
                 refused.append((i, error))
             else:
                 accepted.append(i)
-        columns.append(tuple(np.array([sample[:4] for sample in samples]).reshape(-1, 4).T))
-        sources += [sample.source for sample in samples]
-    columns = columns or [(np.empty(0),) * 4]
-    price, timestamp, volume, trades = map(np.concatenate, zip(*columns, strict=True))
-    return SampleColumns(np.array(accepted, np.int64), price, timestamp, volume, trades, sources), refused
+        numbers.append(tuple(np.array([sample[:4] for sample in samples]).reshape(-1, 4).T))
+        said += [sample[4:] for sample in samples]
+    price, timestamp, volume, trades = map(np.concatenate, zip(*numbers, strict=True))
+    sources, sessions, words = zip(*said, strict=True) if said else ((), (), ())
+    marks = _each(sessions, lambda mark: 0 if mark is None else zlib.crc32(mark.encode()) or 1)
+    columns = SampleColumns(
+        np.array(accepted, np.int64),
+        price,
+        timestamp,
+        volume,
+        trades,
+        np.array(marks, np.int64),
+        np.array([bits for bits, _others in words], np.int64),
+        list(sources),
+        [others for _bits, others in words],
+    )
+    return columns, refused
 
 
-def _usual(rows: Sequence[RawSample], now: float) -> tuple[tuple[FloatArray, ...], list[str]] | None:
-    """Price, timestamp, volume and trades, and the sources, if every row is valid and in the usual notation."""
-    price, timestamp, volume, trades, source = zip(*rows, strict=True)
+def _usual(
+    rows: Sequence[RawSample], now: float
+) -> tuple[tuple[FloatArray, ...], list[tuple[str, str | None, tuple[int, tuple[str, ...]]]]] | None:
+    """Price, timestamp, volume and trades, and what else a Sample has, if every row is valid and in the usual
+    notation."""
+    price, timestamp, volume, trades, source, session, words = zip(*rows, strict=True)
     try:
-        numbers = [_numbers(column) for column in (price, timestamp, _counts(volume), _counts(trades))]
-        words = {word: parse_source(word) for word in set(source)}
+        numbers = (_numbers(price), _numbers(timestamp), _counts(volume), _counts(trades))
+        sources = _each(source, parse_source)
     except (ValueError, TypeError):  # of orjson, of a column with text or None in it, and InvalidMessage
         return None
     sound = (
         (numbers[0] > 0).all()
+        and np.isfinite(numbers[0]).all()
         and (numbers[1] >= 0).all()
         and (numbers[1] <= latest(now)).all()
-        and (numbers[2] >= 0).all()
-        and (numbers[3] >= 0).all()
-        and all(np.isfinite(column).all() for column in numbers)
+        and not any(((count < 0) | (count >= EXACT_BELOW)).any() for count in numbers[2:])
     )
-    return (tuple(numbers), [words[word] for word in source]) if sound else None
+    if not sound:
+        return None
+    return numbers, list(zip(sources, _each(session, parse_session), _each(words, notes.parse), strict=True))
 
 
-def _counts(column: Sequence[str | bytes | None]) -> Sequence[str | bytes | None]:
-    """A volume or a number of trades that is missing counts as 0."""
-    return [b"0" if count is None else count for count in column] if None in column else column
+def _each(words: Sequence[W], parse: Callable[[W], T]) -> list[T]:
+    """What `parse` makes of each word; it is called once for those that are the same."""
+    parsed = {word: parse(word) for word in set(words)}
+    return [parsed[word] for word in words]
+
+
+def _counts(column: Sequence[str | bytes | None]) -> FloatArray:
+    """Parse a counter's numbers; nan where it is missing."""
+    if None not in column:
+        return _numbers(column)
+    numbers = _numbers([b"0" if count is None else count for count in column])
+    numbers[[count is None for count in column]] = np.nan
+    return numbers
 
 
 def _numbers(texts: Sequence[str | bytes | None]) -> FloatArray:

@@ -51,9 +51,9 @@ class SampleTimes(RowArrays):
         self._seen[row] = feed_time
         self._seen_made[row] = now - (USUAL.expired if age < -AHEAD_SECONDS else max(age, 0.0))
 
-    def adopt_newest(self, row: int, feed_time: float) -> None:
-        """The symbol's newest sample is the one of that stored state."""
-        self.feed_time[row], self._precision[row] = feed_time, SAME_SECONDS
+    def adopt_newest(self, rows: int | Rows, feed_time: float | FloatArray) -> None:
+        """The newest samples have these timestamps, by stored states or a checkpoint; nan where that is not known."""
+        self.feed_time[rows], self._precision[rows] = feed_time, SAME_SECONDS
 
     def see(self, rows: Rows, feed_time: FloatArray, redis_now: float, now: float) -> None:
         """The snapshots of `rows` have these timestamps: fix the ages of those that were not seen before."""

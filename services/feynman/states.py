@@ -6,10 +6,13 @@ but without the version. That comes last in both, so a state gets another versio
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import orjson
 
+from cottage.notes import words
+from cottage.state import PILLARS
 from cottage.version import Version
 from services.feynman.sample_columns import SampleColumns
 from services.feynman.vector import REGIMES, Vectors
@@ -41,18 +44,34 @@ def texts(
         vectors.samples.tolist(),
         vectors.nonzero.tolist(),
         samples.source,
+        _remarks(vectors, samples),
         strict=True,
     )
     quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
     late = {source: f',"lag_ms":{lags[source]}' if source in lags else "" for source in quoted}
-    for symbol, time, mass, momentum, friction, entropy, nash, code, alpha, price, count, nonzero, source in columns:
+    for (
+        symbol,
+        time,
+        mass,
+        momentum,
+        friction,
+        entropy,
+        nash,
+        code,
+        alpha,
+        price,
+        count,
+        nonzero,
+        source,
+        said,
+    ) in columns:
         pillars = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
         regime = _REGIMES[code]
         rest = f'"price":{price},"samples":{count},"nonzero":{nonzero},"source":{quoted[source]}'
-        state = f'{{{pillars},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{late[source]}'
+        state = f'{{{pillars},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{late[source]}{said}'
         update = (
             f'{{"event":"PHYSICS_UPDATE","symbol":"{symbol}",{time},'
-            f'"data":{{"alpha":{alpha},"regime":{regime},{pillars},{rest}{late[source]}}}'
+            f'"data":{{"alpha":{alpha},"regime":{regime},{pillars},{rest}{late[source]}{said}}}'
         )
         yield state.encode(), update.encode()
 
@@ -75,6 +94,18 @@ def ending(version: Version, database: int = 0) -> bytes:
     """The end of a state, and of an update that is published from this database: their version."""
     db = f',"db":{database}' if database else ""
     return f',"epoch":{version.epoch},"seq":{version.seq}{db}}}'.encode()
+
+
+def _remarks(vectors: Vectors, samples: SampleColumns) -> list[str]:
+    """The fields `notes` and `void` of each symbol, those that have anything to say."""
+    columns = (vectors.notes.tolist(), samples.other_notes, vectors.void.tolist())
+    return [_remark(*said) for said in zip(*columns, strict=True)]
+
+
+@lru_cache(maxsize=4096)
+def _remark(noted: int, others: tuple[str, ...], void: int) -> str:
+    said = {"notes": words(noted, others), "void": [name for place, name in enumerate(PILLARS) if void >> place & 1]}
+    return "".join(f',"{name}":{orjson.dumps(value).decode()}' for name, value in said.items() if value)
 
 
 def _numbers(column: FloatArray) -> list[str]:

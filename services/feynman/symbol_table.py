@@ -16,7 +16,7 @@ from cottage.errors import InvalidMessage
 from cottage.snapshot import RawSample, latest
 from cottage.state import PhysicsState
 from cottage.version import Version
-from services.feynman import states
+from services.feynman import metrics, states
 from services.feynman.checkpoint import CheckpointPart
 from services.feynman.feed_lags import FeedLags
 from services.feynman.sample_columns import SampleColumns, parse
@@ -166,6 +166,7 @@ class SymbolTable:
             self._enter(part.symbols[i], part.sources[i])
         rows = _rows([self._entries[part.symbols[i]] for i in chosen])
         self._windows.restore(rows, {name: array[chosen] for name, array in part.arrays.items()})
+        self._times.adopt_newest(rows, self._windows.feed_time[rows])
         self._times.after[rows] = self._windows.last_timestamp[rows]
         return len(chosen)
 
@@ -291,9 +292,11 @@ class SymbolTable:
         rows = _rows(entries)
         new = ~self._times.held(rows, samples.timestamp)
         timestamp = self._times.hold(rows, samples.timestamp, redis_now, now)
-        columns = (samples.price, samples.volume, samples.trades, timestamp)
-        self._windows.append(rows[new], *(column[new] for column in columns))
+        taken = samples.where(np.flatnonzero(new))
+        columns = (taken.price, taken.volume, taken.trades, timestamp[new], taken.session, taken.notes)
+        metrics.count_unknown(self._windows.append(rows[new], *columns))
         self._windows.last_timestamp[rows] = timestamp
+        self._windows.feed_time[rows] = samples.timestamp
         self._lags.observe(samples.source, redis_now - samples.timestamp)
         vectors = compute(self._windows, rows)
         lags = self._lags.usual_ms()

@@ -2,7 +2,7 @@
 
 The symbol table uses it. The formulas are for all symbols at once: n is their number, W the length of the windows.
 Letters: p, V, N and r are the newest sample's price, volume, trades and log return; hi and lo the window's extremes;
-V̄ and N̄ its means; σ the root mean square of its returns.
+V̄ and N̄ its means of what is known (an unknown V, N or r is nan); σ the root mean square of its returns.
 """
 
 from dataclasses import dataclass, fields
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cottage.state import CRITICAL, GAUSSIAN, LEVY_STABLE, WAIT, WAIT_ALPHA, WAIT_RETURNS
-from services.feynman.windows import BINS, TOLERANCE, FloatArray, IntArray, Rows, Windows
+from services.feynman.windows import BINS, TOLERANCE, FloatArray, IntArray, Rows, Statistics, Windows
 
 RegimeArray = npt.NDArray[np.int8]
 
@@ -37,6 +37,8 @@ class Vectors:
     regime: RegimeArray  # an index into REGIMES
     samples: IntArray  # 0 … W
     nonzero: IntArray  # m, the returns that are not 0
+    void: IntArray  # bits, in the order of PILLARS: those whose 0 is no measurement
+    notes: IntArray  # bits of the words of cottage.notes
 
 
 def compute(windows: Windows, rows: Rows) -> Vectors:
@@ -56,7 +58,7 @@ def _compute(windows: Windows, rows: Rows) -> Vectors:
         alpha[enough] = tail_index(windows.largest_returns(rows[enough], k + 1), k)
     return Vectors(
         mass=m,
-        momentum=momentum(m, w.log_return, w.sigma),
+        momentum=momentum(m, np.nan_to_num(w.log_return, nan=0.0), w.sigma),
         friction=friction(w.volume, w.trades, w.mean_volume, w.mean_trades),
         entropy=entropy(w.returns_by_bin),
         nash_dist=nash_dist(w.volume_by_price, w.price, w.highest, w.lowest),
@@ -64,11 +66,26 @@ def _compute(windows: Windows, rows: Rows) -> Vectors:
         regime=regime(alpha, w.nonzero),
         samples=w.samples,
         nonzero=w.nonzero,
+        void=void(w),
+        notes=w.notes,
     )
 
 
+def void(w: Statistics) -> IntArray:
+    """Which pillars mean nothing, in bits in the order of PILLARS: each where its definition divides 0 by 0, or where
+    V, N or r is unknown. They are 0 then."""
+    flat, still = ~(w.highest > w.lowest), ~(w.sigma > 0)
+    mass = flat | ~(w.volume + w.mean_volume > 0)
+    momentum = mass | still | np.isnan(w.log_return)
+    friction = ~(w.volume > 0) | np.isnan(w.trades) | ~(w.mean_trades > 0)
+    bits = np.zeros(len(flat), np.int64)
+    for place, pillar in enumerate((mass, momentum, friction, still, flat)):
+        bits |= pillar.astype(np.int64) << place
+    return bits
+
+
 def mass(p: FloatArray, hi: FloatArray, lo: FloatArray, v: FloatArray, mean_v: FloatArray) -> FloatArray:
-    """abs(CLV) · V / (V + V̄), CLV = (2p − hi − lo) / (hi − lo); [0, 1); 0 where hi = lo or V = 0.
+    """abs(CLV) · V / (V + V̄), CLV = (2p − hi − lo) / (hi − lo); [0, 1); 0 where hi = lo, V = 0 or V is unknown.
 
     How far the price is from the middle of its range, weighted by volume. V and V̄ in the same unit, whichever. CLV
     is the close location value of Chaikin's accumulation/distribution line.
@@ -84,7 +101,7 @@ def momentum(mass: FloatArray, r: FloatArray, sigma: FloatArray) -> FloatArray:
 
 
 def friction(v: FloatArray, n: FloatArray, mean_v: FloatArray, mean_n: FloatArray) -> FloatArray:
-    """f / (f + f̄), f = N / V, f̄ = N̄ / V̄; [0, 1]; 0 where V = 0 or N = 0.
+    """f / (f + f̄), f = N / V, f̄ = N̄ / V̄; [0, 1]; 0 where V or N is 0 or unknown.
 
     Trades per volume against what is usual (½): more means smaller trades for the same volume. V and V̄ in any
     one unit, N and N̄ too.

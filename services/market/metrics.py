@@ -25,3 +25,6 @@ ROWS_READ = Counter("cottage_market_rows_read_total", "Rows read from the record
 ROWS_DROPPED = Counter(
     "cottage_market_rows_dropped_total", "Invalid rows of the recording that were skipped, by reason.", ["reason"]
 )
+QUOTES_LEFT_OUT = Counter(
+    "cottage_market_quotes_left_out_total", "Doubtful quotes that were left out of rows of the recording.", ["field"]
+)

@@ -108,6 +108,7 @@ class Replay:
             volume=totals.volume,
             trades=totals.trades,
             source=SOURCE,
+            session=str(self.started),
             bid=row.bid,
             ask=row.ask,
             open=totals.open,

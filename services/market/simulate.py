@@ -67,17 +67,21 @@ class Simulation:
         self._distance: FloatArray = np.zeros(number)  # ln(price / base)
         self._volume: FloatArray = np.zeros(number)
         self._trades: FloatArray = np.zeros(number)
+        self._session = ""  # begins with the first step, at which all counters are near 0
         self._price = self._open = self._high = self._low = self._bid = self._ask = self._ticks()
 
     def step(self, timestamp: float) -> list[MarketSnapshot]:
         """The next prices, as snapshots of `timestamp` in epoch seconds, in the order of the symbols."""
         self.advance()
+        self._session = self._session or str(round(timestamp * 1000))
         prices = (self._price, self._bid, self._ask, self._open, self._high, self._low)
         columns = (self._volume, self._trades, *(price * TICK for price in prices))
         # Rounded again, since a number of ticks times 0.01 is not always the nearest float to its decimal.
         rows = zip(self.symbols, *(column.round(2).tolist() for column in columns), strict=True)
         return [
-            MarketSnapshot(symbol, price, timestamp, volume, trades, SOURCE, bid, ask, opened, high, low)
+            MarketSnapshot(
+                symbol, price, timestamp, volume, trades, SOURCE, bid, ask, opened, high, low, self._session
+            )
             for symbol, volume, trades, price, bid, ask, opened, high, low in rows
         ]
 

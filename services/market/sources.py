@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -113,6 +114,7 @@ class Replayed:
         self._throttled = Throttled(log)
         self._passes = 0
         self._counted = 0
+        self._doubtful: Counter[str] = Counter()
         self._recording: Recording | None = None
         self._replay: replay.Replay | None = None
 
@@ -165,6 +167,7 @@ class Replayed:
 
     def _open(self) -> None:
         self._recording, self._counted = Recording(self._path, self._symbols, self._bad_row), 0
+        self._doubtful.clear()
 
     async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do `work`, which reads the file, in a thread; cancelled, it ends within a row."""
@@ -182,6 +185,9 @@ class Replayed:
             if self._recording is not None:
                 metrics.ROWS_READ.inc(self._recording.rows - self._counted)
                 self._counted = self._recording.rows
+                for field, number in (self._recording.doubtful - self._doubtful).items():
+                    metrics.QUOTES_LEFT_OUT.labels(field).inc(number)
+                self._doubtful = self._recording.doubtful.copy()
 
     def _bad_row(self, line: int, error: BadRow) -> None:
         metrics.ROWS_DROPPED.labels(error.reason).inc()
@@ -199,6 +205,7 @@ class Replayed:
             "rows": self._recording.rows,
             "used": self._replay.folded,
             "bad": dict(self._recording.bad),
+            "quotes_left_out": self._recording.doubtful.total(),
             "filtered": self._recording.filtered,
             "share": round(self._recording.share, 4),
             "recorded": None if newest is None else iso_millis(newest / 1e6),

@@ -166,7 +166,7 @@ async def market_snapshot(request: Request, symbol: Symbol) -> Response:
     if reader.problem is not None:  # a hung server costs its timeout once, not every caller
         raise Refusal(503, "unavailable", "Redis does not answer")
     try:
-        snapshot = await snapshots.get(symbol)
+        snapshot = await snapshots.get(symbol, lambda _symbol, error: metrics.LEFT_OUT.labels(error.reason).inc())
     except InvalidMessage as error:
         metrics.BAD_SNAPSHOTS.labels(error.reason).inc()
         throttled.warning("snapshot_dropped", error.reason, symbol=symbol, reason=error.reason, error=error.detail)

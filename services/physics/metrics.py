@@ -20,6 +20,11 @@ REQUEST_SECONDS = Histogram(
 BAD_SNAPSHOTS = Counter(
     "cottage_physics_snapshots_dropped_total", "Invalid snapshots found in Redis, by reason.", ["reason"]
 )
+LEFT_OUT = Counter(
+    "cottage_physics_snapshot_fields_left_out_total",
+    "Fields of snapshots that were doubtful and left out of the answer, by field.",
+    ["field"],
+)
 
 
 class ReaderCollector(Collector):

@@ -112,14 +112,18 @@ class MarketSnapshotAnswer(_Answer):
     symbol: str
     price: float
     timestamp: float = Field(description="seconds since 1970, with a fraction")
-    volume: float = Field(ge=0, description="cumulative over the session")
-    trades: float = Field(ge=0, description="number of trades, cumulative over the session")
+    volume: float = Field(default=0.0, ge=0, description="cumulative over the session; left out if it is not known")
+    trades: float = Field(default=0.0, ge=0, description="number of trades, as `volume`")
     source: str
-    bid: float = 0.0
-    ask: float = 0.0
+    bid: float = Field(
+        default=0.0, gt=0, description="left out if it is doubtful: above the ask, or far from the price"
+    )
+    ask: float = Field(default=0.0, gt=0, description="as `bid`")
     open: float = 0.0
     high: float = 0.0
     low: float = 0.0
+    session: str = Field(default="", description="the feed's mark of the session")
+    notes: str = Field(default="", description="the feed's words about this sample, with blanks between")
 
 
 class ProblemAnswer(_Answer):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ KEY = "market:snapshot:SPY"
 MINUTE = SNAPSHOT_TTL_SECONDS * 1000
 
 
-def spy(price: float, timestamp: float = 1.0, **fields: float) -> list[MarketSnapshot]:
+def spy(price: float, timestamp: float = 1.0, **fields: Any) -> list[MarketSnapshot]:
     return [MarketSnapshot("SPY", price, timestamp, 1000.0, 10.0, "simulate", **fields)]
 
 

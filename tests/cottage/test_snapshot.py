@@ -1,5 +1,6 @@
 import contextlib
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cottage.errors import InvalidMessage, InvalidName
-from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot, Sample, parse_sample
+from cottage.notes import BITS, NOTES
+from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot, Sample, parse_sample, sound_quotes
 
 NOW = 1_766_318_400.0
 GOOD = {"price": "450.32", "timestamp": "1766318399.5"}
@@ -25,8 +27,6 @@ def test_price_and_timestamp_are_enough() -> None:
 def test_a_field_that_is_not_known_is_not_written() -> None:
     assert MarketSnapshot("SPY", 1.0, 2.0, bid=0.5).to_hash() == {
         "price": 1.0,
-        "volume": 0.0,
-        "trades": 0.0,
         "timestamp": 2.0,
         "source": "unknown",
         "bid": 0.5,
@@ -34,8 +34,9 @@ def test_a_field_that_is_not_known_is_not_written() -> None:
 
 
 _prices = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
-_amounts = st.floats(min_value=0, allow_infinity=False)
+_amounts = st.none() | st.floats(min_value=0, allow_infinity=False)
 _quotes = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+_notes = st.lists(st.sampled_from([*NOTES, "a_word_of_the_feed"]), unique=True, max_size=8)
 _words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=32)
 
 
@@ -53,10 +54,13 @@ _words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size
         _quotes,
         _quotes,
         _quotes,
+        st.none() | _words,
+        _notes.map(lambda words: tuple(sorted(words, key=[*NOTES, "a_word_of_the_feed"].index))),
     )
 )
 def test_what_was_written_is_read_to_the_last_bit(snapshot: MarketSnapshot) -> None:
-    assert MarketSnapshot.from_hash("SPY", as_text(snapshot), NOW) == snapshot
+    bid, ask = sound_quotes(snapshot.price, snapshot.bid, snapshot.ask)
+    assert MarketSnapshot.from_hash("SPY", as_text(snapshot), NOW) == replace(snapshot, bid=bid, ask=ask)
 
 
 NO_NUMBERS = ["", "abc", "nan", "inf", "-inf", "Infinity", "1_000", " 1", "1,5", "0x10", "1e999", "٣", "1" * 5000]
@@ -106,15 +110,15 @@ def test_a_bad_symbol_is_refused() -> None:
 
 
 def test_a_sample_is_read_from_bytes_as_from_text() -> None:
-    row = ("450.32", "1766318399.5", "7", None, "replay")
-    sample = Sample(450.32, 1766318399.5, 7.0, 0.0, "replay")
+    row = ("450.32", "1766318399.5", "7", "3", "replay", "2025-12-21", "late auction")
+    sample = Sample(450.32, 1766318399.5, 7.0, 3.0, "replay", "2025-12-21", (BITS["auction"], ("late",)))
     assert parse_sample(row, NOW) == sample
     assert parse_sample([None if text is None else text.encode() for text in row], NOW) == sample
 
 
 def test_a_source_that_is_no_text_is_refused() -> None:
     with pytest.raises(InvalidMessage) as refusal:
-        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00"), NOW)
+        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00", None, None), NOW)
     assert refusal.value.reason == "source"
 
 
@@ -125,7 +129,73 @@ _values = st.none() | st.text() | st.binary() | st.floats().map(str) | st.intege
 def test_any_row_is_a_sound_sample_or_refused(row: Any, now: float) -> None:
     with contextlib.suppress(InvalidMessage):
         sample = parse_sample(row, now)
-        assert all(math.isfinite(value) and value >= 0 for value in sample[:4])
+        assert all(math.isfinite(value) and value >= 0 for value in sample[:2])
+        assert not any(value < 0 for value in sample[2:4])  # nan is unknown, inf too great
         assert sample.price > 0
         assert sample.timestamp <= now + 60
         assert sample.source.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("price", "bid", "ask", "sound", "doubtful"),
+    [
+        (450.0, 449.99, 450.01, (449.99, 450.01), []),
+        (450.0, 450.0, 450.0, (450.0, 450.0), []),
+        (0.05, 0.01, 0.10, (0.01, 0.10), []),
+        (450.0, None, 450.01, (None, 450.01), []),
+        (450.0, -5.0, 450.01, (None, 450.01), ["bid"]),
+        (450.0, 0.0, 0.0, (None, None), ["bid", "ask"]),
+        (450.0, 450.02, 450.01, (None, None), ["bid", "ask"]),
+        (450.0, 0.01, 200_000.0, (None, None), ["bid", "ask"]),
+        (450.0, 449.99, 4500.1, (449.99, None), ["ask"]),
+        (450.0, 45.0, 450.01, (None, 450.01), ["bid"]),
+        (450.0, math.nan, math.inf, (None, None), ["bid", "ask"]),
+        (5e-324, 5e-324, 0.0, (5e-324, None), ["ask"]),
+        (1e308, 1e308, 1.5e308, (1e308, 1.5e308), []),
+    ],
+)
+def test_a_doubtful_quote_is_left_out_and_the_trade_is_kept(
+    price: float, bid: float | None, ask: float | None, sound: tuple[float | None, ...], doubtful: list[str]
+) -> None:
+    doubts: list[InvalidMessage] = []
+    assert sound_quotes(price, bid, ask, doubts.append) == sound
+    assert [doubt.reason for doubt in doubts] == doubtful
+    # Whoever writes with this library writes no such quote, and who reads one that somebody wrote does not get it.
+    written = MarketSnapshot("SPY", price, NOW, bid=bid, ask=ask).to_hash()
+    assert (written["price"], written.get("bid"), written.get("ask")) == (price, *sound)
+    quotes = {"bid": bid, "ask": ask}
+    fields = (
+        GOOD | {"price": repr(price)} | {name: repr(quote) for name, quote in quotes.items() if quote is not None}
+    )
+    doubts.clear()
+    read = MarketSnapshot.from_hash("SPY", fields, NOW, doubts.append)
+    assert (read.price, read.bid, read.ask) == (price, *sound)
+    assert sorted(doubt.reason for doubt in doubts) == sorted(doubtful)
+
+
+@pytest.mark.parametrize("field", ["volume", "trades"])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("9007199254740991", 2.0**53 - 1),
+        ("9007199254740992", 2.0**53),
+        ("9007199254740993", None),
+        ("+9007199254740993.0", None),
+        ("9007199254740994", 2.0**53 + 2),
+        ("123456789012345678901", None),
+        ("18446744073709551616", 2.0**64),
+        ("1e300", 1e300),
+        ("1.2345678901234568e+20", 1.2345678901234568e20),
+    ],
+)
+def test_a_whole_number_that_a_float_cannot_hold_is_not_known(field: str, text: str, value: float | None) -> None:
+    doubts: list[InvalidMessage] = []
+    snapshot = MarketSnapshot.from_hash("SPY", {**GOOD, field: text}, NOW, doubts.append)
+    assert (getattr(snapshot, field), snapshot.price) == (value, 450.32)
+    assert [doubt.reason for doubt in doubts] == ([field] if value is None else [])
+
+
+@pytest.mark.parametrize("mark", ["", "x" * 33, "a\nb", "\x1b[31m"])
+def test_a_session_s_mark_that_is_none_is_left_out(mark: str) -> None:
+    assert MarketSnapshot.from_hash("SPY", {**GOOD, "session": mark}, NOW).session is None
+    assert MarketSnapshot.from_hash("SPY", {**GOOD, "session": "2025-12-21"}, NOW).session == "2025-12-21"

@@ -204,6 +204,44 @@ async def test_states_are_the_vectors_of_what_was_written(redis_url: str, client
     assert state.regime != "WAIT"
 
 
+async def test_what_the_numbers_stand_on_is_in_the_state_and_in_its_message(redis_url: str, client: Client) -> None:
+    key = "market:snapshot:SPY"
+    async with Channel(redis_url) as channel, feynman(redis_url, tick_seconds=0.01):
+        start_time = await client.now() - 200
+
+        async def told(i: int, price: float, **fields: float | str) -> PhysicsState:
+            """What becomes of a hash that somebody writes, with these fields and no others."""
+            written: dict[Any, Any] = {
+                "price": price,
+                "timestamp": start_time + i,
+                "source": "mine",
+                **fields,
+            }
+            async with client.pipeline(transaction=True) as pipe:
+                pipe.delete(key)
+                pipe.hset(key, mapping=written)
+                await pipe.execute()
+            return await seen(client, "SPY", price=price)
+
+        for i in range(30):
+            await told(i, 100 + i % 3 + i / 100, volume=5_000_000 + 100 * i, trades=1000 + i)
+        known = await told(30, 101.5, volume=5_003_000, trades=1030)
+        assert (known.notes, known.void) == ((), ())
+        assert known.mass > 0.1
+        missing = await told(31, 99.5, trades=1031, notes="auction my_word")
+        assert missing.notes == ("no_volume", "auction", "my_word")
+        assert missing.void == ("mass", "momentum", "friction")
+        assert (missing.mass, missing.momentum, missing.friction) == (0.0, 0.0, 0.0)
+        state, update = await stored(client, "SPY"), channel.updates("SPY")[-1]
+        assert PhysicsState.from_bytes(state).update("SPY") == update.payload
+        assert json.loads(update.payload)["data"]["void"] == list(missing.void)
+        assert json.loads(update.payload)["data"]["notes"] == list(missing.notes)
+        split = await told(32, 9.95, volume=5_003_200, trades=1032)
+        assert split.notes == ("jump", "no_volume")
+        again = await told(33, 9.96, volume=5_003_300, trades=1033)
+        assert (again.notes, again.void) == (("jump",), ())
+
+
 async def test_a_message_and_its_state_are_one(redis_url: str, client: Client) -> None:
     async with Channel(redis_url) as channel, feynman(redis_url):
         for price in (100.0, 101.5, 99.25):

@@ -151,6 +151,32 @@ async def test_market(http: httpx.AsyncClient, client: Client) -> None:
     is_problem(await http.get("/v1/market/NEW"), 404, "no_such_symbol")
 
 
+async def test_doubtful_fields_of_a_snapshot_are_left_out_and_counted(
+    http: httpx.AsyncClient, client: Client
+) -> None:
+    def count(field: str) -> float:
+        return REGISTRY.get_sample_value("cottage_physics_snapshot_fields_left_out_total", {"field": field}) or 0.0
+
+    before = {field: count(field) for field in ("bid", "ask", "volume")}
+    hostile: dict[Any, Any] = {
+        "bid": 0.01,
+        "ask": 200_000,
+        "volume": "9007199254740993",
+        "notes": "auction",
+        "session": "today",
+    }
+    good: dict[Any, Any] = {
+        "price": 450.32,
+        "timestamp": round(time.time()),
+        "trades": 7.0,
+        "source": "mine",
+    }
+    await client.hset(keys.market_snapshot("SPY"), mapping={**good, **hostile})
+    left = {"symbol": "SPY", "notes": "auction", "session": "today", **good}
+    assert (await http.get("/v1/market/SPY")).json() == left
+    assert {field: count(field) - before[field] for field in before} == {"bid": 1, "ask": 1, "volume": 1}
+
+
 async def test_a_snapshot_that_cannot_be_trusted(http: httpx.AsyncClient, client: Client) -> None:
     before = REGISTRY.get_sample_value("cottage_physics_snapshots_dropped_total", {"reason": "price"}) or 0.0
     for price in ("abc", "-1", "nan", "inf"):

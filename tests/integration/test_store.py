@@ -216,8 +216,21 @@ async def test_a_snapshot_as_the_specification_prints_it_is_read(client: Client)
     words = "HSET market:snapshot:SPY price 450.32 volume 89234567 bid 450.31 ask 450.33 timestamp 1703174400"
     await client.execute_command(*words.split())
     assert await MarketSnapshots(client).get("SPY") == MarketSnapshot(
-        "SPY", 450.32, 1703174400.0, 89234567.0, 0.0, "unknown", bid=450.31, ask=450.33
+        "SPY", 450.32, 1703174400.0, 89234567.0, None, "unknown", bid=450.31, ask=450.33
     )
+
+
+async def test_whatever_the_feed_no_longer_gives_is_gone(client: Client) -> None:
+    """Or the volume of the sample before would be taken for this one's."""
+    snapshots = MarketSnapshots(client)
+    known = MarketSnapshot("SPY", 1.0, 1.0, 10.0, 2.0, bid=0.9, ask=1.1, session="one", notes=("auction",))
+    await snapshots.write([known])
+    assert await snapshots.get("SPY") == known
+    for at in (2.0, 3.0):
+        await snapshots.write([MarketSnapshot("SPY", 1.0, at)])
+        assert await snapshots.get("SPY") == MarketSnapshot("SPY", 1.0, at)
+    await snapshots.write([known])
+    assert await snapshots.get("SPY") == known
 
 
 async def test_a_quote_that_the_feed_no_longer_gives_is_gone(client: Client) -> None:
@@ -261,7 +274,7 @@ async def test_samples_come_in_the_order_asked_for(client: Client) -> None:
     assert text.reason == "type"
     prices = [float(row[0] or b"nan") for row in rows[2:] if isinstance(row, tuple)]
     assert prices == [each.price for each in reversed(many)]
-    assert first == (b"1234.0", b"7.0", b"0.0", b"0.0", b"replay")
+    assert first == (b"1234.0", b"7.0", None, None, b"replay", None, None)
     assert await snapshots.symbols() == sorted(["TEXT", *(each.symbol for each in many)])
 
 

@@ -4,6 +4,7 @@
 know how the statistics are kept up to date while windows slide, without reading a whole window:
 
     windows.py           the samples, and what each one that enters or leaves changes
+    counters.py          what was traded since the sample before, and why that is unknown
     block_sums.py        highest and lowest price; sums of volume, trades and squared returns
     return_histogram.py  the returns, counted by size
     volume_profile.py    the volume by price
@@ -14,14 +15,18 @@ know how the statistics are kept up to date while windows slide, without reading
 
 from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, Rows
 from services.feynman.windows.bins import BINS, TOLERANCE
-from services.feynman.windows.windows import NEWEST, RINGS, SAVED, Statistics, Windows
+from services.feynman.windows.counters import CAUSES
+from services.feynman.windows.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE, Statistics, Windows
 
 __all__ = [
     "BINS",
-    "NEWEST",
+    "CAUSES",
+    "FLOATS",
+    "LASTING",
     "RINGS",
     "SAVED",
     "TOLERANCE",
+    "WHOLE",
     "BoolArray",
     "FloatArray",
     "IntArray",

@@ -16,6 +16,15 @@ def padded(window: int) -> int:
     return -(-window // BLOCK) * BLOCK
 
 
+def known_sum(values: FloatArray) -> FloatArray:
+    """The sum of each row, without what is unknown (nan)."""
+    total: FloatArray = values.sum(axis=1)
+    unknown = np.isnan(total)
+    if unknown.any():
+        total[unknown] = np.nansum(values[unknown], axis=1)
+    return total
+
+
 class BlockSums(RowArrays):
     """The extremes of price, the sums of volume and trades (times HEADROOM), the sum of squared returns.
 
@@ -46,8 +55,8 @@ class BlockSums(RowArrays):
             prices[at[1] == self._blocks - 1, self._last :] = prices[at[1] == self._blocks - 1, :1]
             self.highest[at] = prices.max(axis=1)
             self.lowest[at] = prices.min(axis=1)
-            self.volume[at] = (self._block(volume, *at) * HEADROOM).sum(axis=1)
-            self.trades[at] = (self._block(trades, *at) * HEADROOM).sum(axis=1)
+            self.volume[at] = known_sum(self._block(volume, *at) * HEADROOM)
+            self.trades[at] = known_sum(self._block(trades, *at) * HEADROOM)
             returns = self._block(r, *at)
             self.squares[at] = np.fmax(returns * returns, 0.0).sum(axis=1)  # nan is no return
 

@@ -84,12 +84,14 @@ class VolumeProfile(RowArrays):
         where = where & (lo < hi) & (lo <= price) & (price <= hi)
         rows = rows[where]
         bins = price_bins(price[where], lo[where], hi[where])
-        self._weight[rows, bins] += sign * np.where(self._alike[rows], 1.0, volume[where] * HEADROOM)
+        weight = np.fmax(volume[where] * HEADROOM, 0.0)  # an unknown volume, nan, weighs nothing
+        self._weight[rows, bins] += sign * np.where(self._alike[rows], 1.0, weight)
 
     def _sum(self, rows: Rows, price: FloatArray, volume: FloatArray, samples: IntArray) -> None:
         bins = price_bins(price[rows], self._lo[rows, np.newaxis], self._hi[rows, np.newaxis])
         weight = volume[rows]
         weight *= HEADROOM
+        np.fmax(weight, 0.0, out=weight)
         alike = self._alike[rows]
         weight[alike] = np.arange(price.shape[1]) < samples[rows[alike], np.newaxis]  # columns in use
         self._weight[rows] = histogram(bins, BINS, weight)

@@ -7,23 +7,48 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cottage.notes import BITS, NOTES, OF_A_TICK
 from services.feynman.windows.arrays import HEADROOM, BoolArray, FloatArray, IntArray, RowArrays, Rows, chunks
-from services.feynman.windows.block_sums import BlockSums, padded
+from services.feynman.windows.block_sums import BLOCK, BlockSums, padded
+from services.feynman.windows.counters import (
+    CAUSES,
+    CORRECTION,
+    MISSING,
+    OVERFLOW,
+    ROLLING,
+    ROLLS,
+    SESSION,
+    CauseArray,
+    difference,
+)
 from services.feynman.windows.largest_returns import LargestReturns
 from services.feynman.windows.return_histogram import ReturnHistogram
 from services.feynman.windows.volume_profile import VolumeProfile
 
 RINGS = ("price", "volume", "trades", "log_return")
-NEWEST = ("samples", "newest", "last_timestamp", "last_price", "session_volume", "session_trades")
+FLOATS = ("last_timestamp", "feed_time", "last_price", "session_volume", "session_trades")
+WHOLE = ("samples", "newest", "taken", "session", "volume_score", "trades_score", "tick_notes")
+NEWEST = (*FLOATS, *WHOLE, "noted_until")
 SAVED = (*RINGS, *NEWEST)
 """The attributes that a checkpoint contains; everything else is derived from them."""
-EMPTY = {"log_return": np.nan, "newest": -1, "last_timestamp": -np.inf}
+DERIVED = ("known", "nonzero", "unknown_volumes", "unknown_trades")
+EMPTY = {"log_return": np.nan, "newest": -1, "last_timestamp": -np.inf, "feed_time": np.nan}
 """The values of an empty window that are not 0."""
+
+LASTING = [word for word in NOTES if word not in OF_A_TICK]
+"""The words of NOTES that are true while a sample is in the window, one for each column of `noted_until`."""
+LASTING_BITS = np.array([BITS[word] for word in LASTING])
+TICK_BITS = sum(BITS[word] for word in OF_A_TICK)
+
+JUMP = 20.0
+"""A return is a jump if it is above so many times the root mean square of the window's other returns."""
+JUMP_RETURNS = 20
+"""So many other returns a window must have for that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Statistics of some windows: arrays with one entry per window, all of them finite.
+    """Statistics of some windows: arrays with one entry per window, finite but for three that may be unknown.
 
     For a window without a sample everything is 0. Volumes and trades are in units of 2^20, so that no sum overflows.
     """
@@ -35,19 +60,19 @@ class Statistics:
     price: FloatArray
     """The price of the newest sample; the next three are of that sample too."""
     volume: FloatArray
-    """Volume since the sample before it."""
+    """Volume since the sample before it; nan if it is unknown."""
     trades: FloatArray
-    """Number of trades since the sample before it."""
+    """Number of trades since the sample before it; nan if it is unknown."""
     log_return: FloatArray
-    """Return since the sample before it; 0 if there is none."""
+    """Return since the sample before it; nan if there is none."""
     highest: FloatArray
     """The highest price in the window."""
     lowest: FloatArray
     """The lowest price in the window."""
     mean_volume: FloatArray
-    """The mean volume of all samples in the window."""
+    """The mean of the volumes in the window that are known; 0 if none is."""
     mean_trades: FloatArray
-    """The mean number of trades of all samples in the window."""
+    """The mean of the numbers of trades that are known; 0 if none is."""
     sigma: FloatArray
     """The root mean square of the window's returns, 0 where it has none."""
     returns_by_bin: FloatArray
@@ -56,6 +81,8 @@ class Statistics:
     volume_by_price: FloatArray
     """Shape (n, 32): the volume in each of 32 bins from the lowest to the highest price; the number of samples if the
     window has no volume. 0 if both prices are the same."""
+    notes: IntArray
+    """The bits of the words of `cottage.notes` that are true of the window, or of its newest sample."""
 
 
 class Windows(RowArrays):
@@ -65,8 +92,8 @@ class Windows(RowArrays):
     0 … `samples[row]` − 1 are in use. V, N and r are those since the sample before, and leave together with their
     sample. So in a full window the oldest sample still has its return, against a sample that has left already.
 
-    Unused columns are filled so that sums and extremes over a whole row need no mask: with the first sample's price,
-    V = N = 0 and no return.
+    V and N are unknown (nan) where `counters.py` says so, and left out of all sums. Unused columns are filled so that
+    sums and extremes over a whole row need no mask: with the first sample's price, V = N = 0 and no return.
 
     What `statistics` and `largest_returns` need of a whole window is kept up to date beside the rings, so that a tick
     need not read them. `derive` computes all of it from the rings.
@@ -74,13 +101,20 @@ class Windows(RowArrays):
     The caller knows which symbol has which row. A call must not name a row twice.
 
     Attributes, all with one row a symbol:
-        price, volume, trades: shape (capacity, W): p, and V and N since the sample before.
+        price, volume, trades: shape (capacity, W): p, and V and N since the sample before, nan where unknown.
         log_return: shape (capacity, W): r = ln(p_i / p_{i-1}), nan where there is none.
         samples: how many samples the window holds, 0 … W.
         newest: the newest sample's column, −1 before the first.
         last_timestamp, last_price: the newest sample's, in epoch seconds; −inf and 0 before the first.
-        session_volume, session_trades: the newest sample's cumulative fields, as they came.
+        feed_time: the newest sample's time as its snapshot has it, nan where that is not known.
+        session_volume, session_trades: the newest sample's counters; nan where missing, inf where too great.
+        session: a number that stands for the newest mark of a session that was stated; 0 if none was.
+        volume_score, trades_score: how much the counters are like rolling figures, see `counters.py`.
         known, nonzero: how many returns the window has, and how many of them are not 0.
+        unknown_volumes, unknown_trades: how many V and N of the window are unknown.
+        taken: how many samples the window has had in all.
+        noted_until: shape (capacity, words): a word of LASTING is true while `taken` is below it.
+        tick_notes: the bits of the words that are true of the newest sample alone.
     """
 
     def __init__(self, length: int = 1000, *, gap: float = 60.0, capacity: int = 64) -> None:
@@ -97,6 +131,11 @@ class Windows(RowArrays):
         self.samples, self.newest, self.known, self.nonzero = (np.zeros(capacity, np.int64) for _ in range(4))
         self.last_timestamp, self.last_price = np.zeros(capacity), np.zeros(capacity)
         self.session_volume, self.session_trades = np.zeros(capacity), np.zeros(capacity)
+        self.feed_time = np.zeros(capacity)
+        self.unknown_volumes, self.unknown_trades = (np.zeros(capacity, np.int64) for _ in range(2))
+        self.taken, self.session, self.tick_notes = (np.zeros(capacity, np.int64) for _ in range(3))
+        self.volume_score, self.trades_score = (np.zeros(capacity, np.int64) for _ in range(2))
+        self.noted_until = np.zeros((capacity, len(LASTING)), np.int64)
         self._sums = BlockSums(length, capacity)
         self._returns = ReturnHistogram(length, capacity)
         self._largest = LargestReturns(length, capacity)
@@ -149,7 +188,7 @@ class Windows(RowArrays):
 
     def clear(self, rows: int | Rows) -> None:
         """Remove all samples of these rows, for instance because their source has changed."""
-        for name in (*SAVED, "known", "nonzero"):
+        for name in (*SAVED, *DERIVED):
             getattr(self, name)[rows] = EMPTY.get(name, 0)
         self._sums.begin(rows, np.zeros(np.size(rows)))
         self._forget(rows)
@@ -160,6 +199,8 @@ class Windows(RowArrays):
             returns = self.log_return[rows[part]]
             self.known[rows[part]] = np.count_nonzero(~np.isnan(returns), axis=1)
             self.nonzero[rows[part]] = np.count_nonzero(np.nan_to_num(returns, nan=0.0), axis=1)
+            self.unknown_volumes[rows[part]] = np.count_nonzero(np.isnan(self.volume[rows[part]]), axis=1)
+            self.unknown_trades[rows[part]] = np.count_nonzero(np.isnan(self.trades[rows[part]]), axis=1)
         self._sums.read_all(rows, *self._rings())
         self._forget(rows)
 
@@ -177,8 +218,10 @@ class Windows(RowArrays):
         self.price[rows] = saved["price"][:, :1]
         for name in RINGS:
             getattr(self, name)[rows, :used] = saved[name]
-        for name in NEWEST:
+        for name in (*FLOATS, *WHOLE):
             getattr(self, name)[rows] = saved[name]
+        words = saved["noted_until"]  # fewer, where newer words did not exist yet
+        self.noted_until[rows, : words.shape[1]] = words
         self.derive(rows)
 
     def advanced(self, rows: Rows, timestamp: FloatArray) -> BoolArray:
@@ -186,34 +229,54 @@ class Windows(RowArrays):
         return np.asarray(timestamp > self.last_timestamp[rows])
 
     def append(
-        self, rows: Rows, price: FloatArray, volume: FloatArray, trades: FloatArray, timestamp: FloatArray
-    ) -> None:
-        """Add one sample to each of `rows`; in a full window it replaces the oldest.
+        self,
+        rows: Rows,
+        price: FloatArray,
+        volume: FloatArray,
+        trades: FloatArray,
+        timestamp: FloatArray,
+        session: IntArray | None = None,
+        notes: IntArray | None = None,
+    ) -> IntArray:
+        """Add one sample to each of `rows`; in a full window it replaces the oldest. Returns how many V and N have
+        each of CAUSES, shape (2, causes).
 
-        All arrays have the shape of `rows`. `price` is above 0, `volume` and `trades` are at least 0 and cumulative
-        over the session, `timestamp` is in seconds since 1970 and later than the row's newest. All are finite.
+        All arrays have the shape of `rows`. `price` is above 0, `timestamp` is in seconds since 1970 and later than
+        the row's newest. `volume` and `trades` are counters, at least 0; nan where missing, inf where too great.
+        `session`: numbers for the stated marks of the session, 0 for none; `notes`: bits of words that the feed says.
         """
         first = self.samples[rows] == 0
         self._price[rows[first]] = price[first, np.newaxis]
         self._sums.begin(rows[first], price[first])
 
-        v = np.where(first, 0.0, _since(self.session_volume[rows], volume))
-        n = np.where(first, 0.0, _since(self.session_trades[rows], trades))
-        # A change of price over a gap, such as a night, is not a return of one tick.
-        joined = ~first & (timestamp - self.last_timestamp[rows] <= self.gap)
+        # A change of price over a gap, such as a night, is not a return of one tick, and a flow is not one tick's.
+        gap = ~first & (timestamp - self.last_timestamp[rows] > self.gap)
+        anew = np.zeros(len(rows), np.bool_) if session is None else self._begun(rows, session)
+        before = (
+            np.where(first, volume, self.session_volume[rows]),
+            np.where(first, trades, self.session_trades[rows]),
+        )
+        v = difference(volume, before[0], self.volume_score[rows], gap, anew)
+        n = difference(trades, before[1], self.trades_score[rows], gap, anew)
+        joined = ~first & ~gap
         r = np.full(len(rows), np.nan)
         r[joined] = _log_ratio(price[joined], self.last_price[rows[joined]])
-        self._replace(rows, price, v, n, r)
+        self._replace(rows, price, v.increase, n.increase, r)
+        self._rolling(rows, v.score, n.score)
 
         self.last_timestamp[rows] = timestamp
         self.last_price[rows] = price
         self.session_volume[rows] = volume
         self.session_trades[rows] = trades
+        said = np.zeros(len(rows), np.int64) if notes is None else notes.copy()
+        said[gap] |= BITS["gap"]
+        said[self._jumped(rows, r)] |= BITS["jump"]
+        self._note(rows, said | _named(v.cause, "no_volume") | _named(n.cause, "no_trades"))
+        return np.array([np.bincount(each.cause, minlength=len(CAUSES)) for each in (v, n)])
 
     def statistics(self, rows: Rows) -> Statistics:
         """The statistics of these windows, in the order of `rows`."""
         samples, newest, sums = self.samples[rows], self.newest[rows], self._sums
-        present = np.maximum(samples, 1)  # no division by 0 in a row without a sample
         used = int(samples.max(initial=0))  # columns
         highest, lowest = sums.highest[rows].max(axis=1), sums.lowest[rows].min(axis=1)
         volume = sums.volume[rows].sum(axis=1)
@@ -225,14 +288,15 @@ class Windows(RowArrays):
             price=self.last_price[rows],
             volume=self.volume[rows, newest] * HEADROOM,
             trades=self.trades[rows, newest] * HEADROOM,
-            log_return=np.nan_to_num(self.log_return[rows, newest], nan=0.0),
+            log_return=self.log_return[rows, newest],
             highest=highest,
             lowest=lowest,
-            mean_volume=volume / present,
-            mean_trades=sums.trades[rows].sum(axis=1) / present,
+            mean_volume=volume / np.maximum(samples - self.unknown_volumes[rows], 1),
+            mean_trades=sums.trades[rows].sum(axis=1) / np.maximum(samples - self.unknown_trades[rows], 1),
             sigma=sigma,
             returns_by_bin=self._returns.counts(rows, sigma, self.log_return[:, :used]),
             volume_by_price=self._profile.weights(rows, lowest, highest, volume, rings),
+            notes=self._notes(rows),
         )
 
     def largest_returns(self, rows: Rows, number: IntArray) -> FloatArray:
@@ -248,19 +312,62 @@ class Windows(RowArrays):
         full = self.samples[rows] == self.length
         column = (self.newest[rows] + 1) % self.length
         at = rows, column
-        old_price, old_v, old_r = self._price[at], self._volume[at], self._log_return[at]
+        old_price, old_v, old_n, old_r = (ring[at] for ring in self._rings())
 
         self._price[at], self._volume[at], self._trades[at], self._log_return[at] = price, v, n, r
         self.newest[rows] = column
         self.samples[rows] = np.minimum(self.samples[rows] + 1, self.length)
+        self.taken[rows] += 1
 
         x, old_x = (np.nan_to_num(np.abs(each), nan=0.0) for each in (r, old_r))
         self.known[rows] += (~np.isnan(r)).astype(np.int64) - ~np.isnan(old_r)
         self.nonzero[rows] += (x > 0).astype(np.int64) - (old_x > 0)
+        self.unknown_volumes[rows] += np.isnan(v).astype(np.int64) - np.isnan(old_v)
+        self.unknown_trades[rows] += np.isnan(n).astype(np.int64) - np.isnan(old_n)
         self._sums.read(rows, column, *self._rings())
         self._returns.replace(rows, column, old_r, r)
         self._largest.replace(rows, column, old_x, x)
         self._profile.replace(rows, column, (old_price, old_v, full), (price, v))
+
+    def _begun(self, rows: Rows, session: IntArray) -> BoolArray:
+        """Where another session is stated than the one that was stated last, which is then remembered."""
+        before = self.session[rows]
+        self.session[rows] = np.where(session == 0, before, session)
+        return np.asarray((session != 0) & (before != 0) & (session != before))
+
+    def _rolling(self, rows: Rows, volume_score: IntArray, trades_score: IntArray) -> None:
+        """Take over the scores. Where a counter turns out to be a rolling figure, all that was told from it is
+        unknown."""
+        for ring, score, new in (
+            (self.volume, self.volume_score, volume_score),
+            (self.trades, self.trades_score, trades_score),
+        ):
+            found = rows[(new >= ROLLS) & (score[rows] < ROLLS)]
+            score[rows] = new
+            if len(found):
+                ring[found] = np.where(np.arange(self.length) < self.samples[found, np.newaxis], np.nan, 0.0)
+                self.derive(found)
+
+    def _jumped(self, rows: Rows, r: FloatArray) -> BoolArray:
+        """Whose newest return, `r`, is a jump."""
+        square, others = r * r, self.known[rows] - 1
+        # The returns in its own block are some of the others, so few rows are left to sum.
+        least = self._sums.squares[rows, self.newest[rows] // BLOCK] - square
+        jumped = np.asarray((others >= JUMP_RETURNS) & (square * others > JUMP**2 * least))
+        total = self._sums.squares[rows[jumped]].sum(axis=1)
+        jumped[jumped] = (square * others)[jumped] > JUMP**2 * np.maximum(total - square[jumped], 0.0)
+        return jumped
+
+    def _note(self, rows: Rows, bits: IntArray) -> None:
+        """Remember what is true of the newest samples."""
+        self.tick_notes[rows] = bits & TICK_BITS
+        for place, bit in enumerate(LASTING_BITS if (bits & ~TICK_BITS).any() else ()):
+            noted = rows[(bits & bit) != 0]
+            self.noted_until[noted, place] = self.taken[noted] + self.length
+
+    def _notes(self, rows: Rows) -> IntArray:
+        lasting: IntArray = (self.noted_until[rows] > self.taken[rows, np.newaxis]) @ LASTING_BITS
+        return lasting | self.tick_notes[rows]
 
     def _forget(self, rows: int | Rows) -> None:
         for kept in (self._returns, self._largest, self._profile):
@@ -270,9 +377,16 @@ class Windows(RowArrays):
         return self._price, self._volume, self._trades, self._log_return
 
 
-def _since(previous: FloatArray, cumulative: FloatArray) -> FloatArray:
-    """The increase of a cumulative field. If it fell, a new session has begun, which counts from 0."""
-    return np.where(cumulative < previous, cumulative, cumulative - previous)
+_NAMES = {SESSION: "session", OVERFLOW: "overflow", CORRECTION: "correction", ROLLING: "rolling"}
+
+
+def _named(cause: CauseArray, missing: str) -> IntArray:
+    """The bit of the word for each cause that has one; `missing` is the word where the counter is missing."""
+    bits = np.zeros(len(CAUSES), np.int64)
+    for code, word in ({MISSING: missing} | _NAMES).items():
+        bits[code] = BITS[word]
+    named: IntArray = bits[cause]
+    return named
 
 
 def _log_ratio(price: FloatArray, previous: FloatArray) -> FloatArray:

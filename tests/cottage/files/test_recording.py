@@ -187,3 +187,11 @@ def test_an_abandoned_one_ends(tmp_path: Path) -> None:
     recording.abandon()
     assert len(list(rows)) <= 1
     recording.close()
+
+
+def test_doubtful_quotes_are_counted_and_spoil_no_row(tmp_path: Path) -> None:
+    rows = "1,ES,10,1,9,11\n2,ES,10,1,-5,11\n3,ES,10,1,12,11\n4,ES,10,1,0.01,200000\n"
+    read = Read(written(tmp_path, HEADER.replace("size", "size,bid,ask") + rows))
+    assert [(row.bid, row.ask) for row in read.rows] == [(9, 11), (None, 11), (None, None), (None, None)]
+    assert read.recording.doubtful == {"bid": 3, "ask": 2}
+    assert read.complaints == []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cottage.errors import SourceError
+from cottage.errors import InvalidMessage, SourceError
 from cottage.files.rows import BadRow, Columns, Row, micros, number
 
 TRADES = Columns(["timestamp", "symbol", "price", "size"])
@@ -156,12 +156,27 @@ def test_a_bad_bar(prices: list[str], reason: str) -> None:
     assert bad.value.reason == reason
 
 
-@pytest.mark.parametrize("quote", ["x", "-1", "0"])
-def test_a_bad_quote_is_a_bad_row(quote: str) -> None:
-    columns = Columns(["timestamp", "symbol", "price", "size", "bid", "ask"])
-    with pytest.raises(BadRow) as bad:
-        columns.parse(["1", "ES", "10", "1", quote, "11"])
-    assert bad.value.reason == "bid"
+@pytest.mark.parametrize(
+    ("bid", "ask", "sound", "doubtful"),
+    [
+        ("9.99", "10.01", (9.99, 10.01), []),
+        ("x", "11", (None, 11.0), ["bid"]),
+        ("-1", "11", (None, 11.0), ["bid"]),
+        ("0", "0", (None, None), ["bid", "ask"]),
+        ("11", "10", (None, None), ["bid", "ask"]),
+        ("0.01", "200000", (None, None), ["bid", "ask"]),
+        ("1e999", "nan", (None, None), ["bid", "ask"]),
+        ("", " ", (None, None), []),
+    ],
+)
+def test_a_doubtful_quote_is_left_out_and_its_trade_is_kept(
+    bid: str, ask: str, sound: tuple[float | None, float | None], doubtful: list[str]
+) -> None:
+    doubts: list[InvalidMessage] = []
+    columns = Columns(["timestamp", "symbol", "price", "size", "bid", "ask"], doubts.append)
+    row = columns.parse(["1", "ES", "10", "1", bid, ask])
+    assert (row.price, row.volume, row.bid, row.ask) == (10.0, 1.0, *sound)
+    assert [doubt.reason for doubt in doubts] == doubtful
 
 
 def test_what_a_complaint_shows_is_short() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from fractions import Fraction
 
+from cottage import notes, state
 from services.feynman.vector import REGIMES, Vectors
 from tests import reference
 from tests.reference import Increment
@@ -14,7 +15,9 @@ PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist", "alpha_coeffi
 
 def nth(vectors: Vectors, index: int) -> reference.Vector:
     values = {field.name: getattr(vectors, field.name)[index].item() for field in fields(Vectors)}
-    return reference.Vector(**values | {"regime": REGIMES[values["regime"]]})
+    void = frozenset(name for place, name in enumerate(state.PILLARS) if values["void"] >> place & 1)
+    noted = frozenset(notes.words(values["notes"]))
+    return reference.Vector(**values | {"regime": REGIMES[values["regime"]], "void": void, "notes": noted})
 
 
 def decided(window: Sequence[Increment]) -> bool:
@@ -42,5 +45,6 @@ def assert_agree(kernel: reference.Vector, expected: reference.Vector) -> None:
         # 1e-14 is for what is 0 but for cancellation, such as the CLV in the middle of a wide range.
         assert math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-14), (name, one, other)
     assert (kernel.samples, kernel.nonzero) == (expected.samples, expected.nonzero)
+    assert (kernel.void, kernel.notes) == (expected.void, expected.notes)
     if all(abs(expected.alpha_coefficient - threshold) > 1e-9 for threshold in (1.5, 2)):
         assert kernel.regime == expected.regime

@@ -14,8 +14,8 @@ from tests.reference import Sample, Vector
 
 def feed(windows: Windows, rows: Sequence[int], samples: Sequence[Sample]) -> None:
     """One sample to each of the rows, in one call."""
-    timestamp, price, volume, trades = np.array(samples, dtype=np.float64).T
-    windows.append(np.array(rows), price, volume, trades, timestamp)
+    timestamp, price, volume, trades, session = np.array(samples, dtype=np.float64).T  # None becomes nan
+    windows.append(np.array(rows), price, volume, trades, timestamp, session.astype(np.int64))
 
 
 def windows_of(*histories: Sequence[Sample], length: int = 1000, gap: float = 60.0) -> tuple[Windows, Rows]:
@@ -43,8 +43,14 @@ def walk(steps: Sequence[float], start: float = 1.0) -> list[Sample]:
 
 #: Seconds to the next sample: within the gap, just on it, just over it, a night.
 _SECONDS = st.sampled_from([0.25, 1.0, 1.0, 1.0, 1.0, 60.0, 60.0001, 63000.0])
-#: Whether a new session has begun, and what was traded since the sample before, or since it began.
-_TURNOVER = st.tuples(st.sampled_from([False] * 19 + [True]), st.sampled_from([0.0, 0.0, 1.0, 7.0, 0.37, 1e9]))
+#: What happens to a counter, and what was traded since the sample before, or since a new session began.
+_TURNOVER = st.tuples(
+    st.sampled_from(["counts"] * 19 + ["begins anew", "is missing", "is too great", "is corrected", "wraps"]),
+    st.sampled_from([0.0, 0.0, 1.0, 7.0, 0.37, 1e9]),
+)
+#: Markets whose volume is a rolling figure: how much of it falls out at each sample.
+_FALLS_OUT = st.sampled_from([0.0] * 9 + [1.0])
+_SESSIONS = st.sampled_from([0] * 9 + [7, 7, 8])
 _MOVES = {
     "constant": st.just(0),
     "one jump": st.just(0),  # the jump is put in afterwards
@@ -54,25 +60,39 @@ _MOVES = {
 }
 
 
+def _counted(counter: float, happens: str, more: float) -> float:
+    """A counter after a sample. One that wraps does so at 2^32, whether it was there or not."""
+    after = {
+        "begins anew": more,
+        "is corrected": max(0.0, counter - 1.0),
+        "wraps": 2.0**32 if counter < 4e9 else more,
+    }
+    return after.get(happens, counter + more)
+
+
+def _reported(counter: float, happens: str) -> float | None:
+    return {"is missing": None, "is too great": math.inf}.get(happens, counter)
+
+
 @st.composite
 def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sample]:
-    """Samples of one symbol: prices on a tick grid or off it, of 1e-8 to 1e9, sessions that end, gaps."""
+    """Samples of one symbol: prices on a tick grid or off it, of 1e-8 to 1e9, gaps, and all that counters do."""
     kind = draw(st.sampled_from(sorted(_MOVES)))
-    steps = draw(
-        st.lists(st.tuples(_MOVES[kind], _SECONDS, _TURNOVER, _TURNOVER), min_size=min_size, max_size=max_size)
-    )
+    step = st.tuples(_MOVES[kind], _SECONDS, _TURNOVER, _TURNOVER, _SESSIONS)
+    steps = draw(st.lists(step, min_size=min_size, max_size=max_size))
     start, tick = draw(st.sampled_from([(450.0, 0.01), (5000.0, 0.25), (1e-8, 1e-12), (1e9, 0.01), (1.0, None)]))
     jump = draw(st.integers(0, len(steps) - 1)) if kind == "one jump" else None
+    falls_out = draw(_FALLS_OUT)
     place, timestamp, volume, trades = 0, 1.7e9, 0.0, 0.0
     samples = []
-    for i, (move, seconds, (volume_reset, more_volume), (trades_reset, more_trades)) in enumerate(steps):
+    for i, (move, seconds, traded, number, session) in enumerate(steps):
         place += 17 if i == jump else move
         timestamp += seconds
-        volume = more_volume if volume_reset else volume + more_volume
-        trades = more_trades if trades_reset else trades + more_trades
+        volume = max(0.0, _counted(volume, *traded) - falls_out)
+        trades = _counted(trades, *number)
         # A price beyond what the grid allows turns back: prices are above 0.
         price = start * math.exp(place / 1000) if tick is None else start + tick * (abs(place + 9000) - 9000)
-        samples.append(Sample(timestamp, price, volume, trades))
+        samples.append(Sample(timestamp, price, _reported(volume, traded[0]), _reported(trades, number[0]), session))
     return samples
 
 
@@ -80,4 +100,5 @@ def assert_vector(state: PhysicsState, expected: Vector) -> None:
     """That the state holds this vector, but for the last digits of floats."""
     for field, value in expected._asdict().items():
         wanted = pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
-        assert getattr(state, field) == wanted, field
+        found = getattr(state, field)
+        assert (set(found) if isinstance(found, tuple) else found) == wanted, field

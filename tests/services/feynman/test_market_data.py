@@ -29,9 +29,10 @@ def compared(history: Sequence[Sample], length: int, every: int) -> int:
     for i, sample in enumerate(history, 1):
         feed(windows, [row], [sample])
         if i % every == 0 or i == len(history):
-            # One more than the window holds: V, N and r of its oldest sample are against that one.
-            last = history[max(0, i - length - 1) : i]
-            if decided(reference.increments(last)[-length:]):
+            # More than the window holds: V, N and r of its oldest sample are against the one before it, and whether
+            # its r is a jump depends on the window that it came into.
+            last = history[max(0, i - 2 * length - 1) : i]
+            if decided(reference.increments(last, window=length)[-length:]):
                 assert_agree(nth(compute(windows, np.array([row])), 0), reference.vector(last, length))
                 number += 1
     return number

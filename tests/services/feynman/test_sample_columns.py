@@ -2,16 +2,19 @@
 
 import math
 import struct
+import zlib
 
+import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cottage.errors import InvalidMessage
+from cottage.notes import BITS
 from cottage.snapshot import LONGEST_NUMBER, RawSample, Sample, parse_sample
 from services.feynman.sample_columns import CHUNK, SampleColumns, parse
 
 NOW = 1_766_318_400.0
-USUAL: RawSample = (b"450.32", b"1766318399.5", b"7.0", b"3", b"live")
+USUAL: RawSample = (b"450.32", b"1766318399.5", b"7.0", b"3", b"live", None, None)
 
 _nasty = st.sampled_from(
     [
@@ -34,8 +37,13 @@ _numerals = st.text("+-.0123456789Ee", max_size=LONGEST_NUMBER + 2).map(str.enco
 _values = _written | st.integers(0, 2**70).map(lambda n: str(n).encode()) | _numerals | _nasty | st.binary(max_size=9)
 _times = st.floats(0, NOW + 61).map(lambda value: repr(value).encode()) | _values
 _words = st.sampled_from([b"live", b"simulate", "Lévy".encode()]) | st.binary(max_size=40) | st.none()
-_sound = st.tuples(_written.filter(lambda text: float(text) > 0), st.just(b"1"), _written, _written, st.just(b"live"))
-_any = st.tuples(st.none() | _values, st.none() | _times, st.none() | _values, st.none() | _values, _words)
+_price = _written.filter(lambda text: float(text) > 0)
+_count = st.none() | _written
+_said = st.none() | st.sampled_from([b"2025-12-21", b"auction, late", b"mid jump", b"\xff", b"x" * 2000])
+_sound = st.tuples(_price, st.just(b"1"), _count, _count, st.just(b"live"), _said, _said)
+_any = st.tuples(
+    st.none() | _values, st.none() | _times, st.none() | _values, st.none() | _values, _words, _said, _said
+)
 _text = _any.map(lambda row: tuple(None if value is None else value.decode(errors="replace") for value in row))
 
 
@@ -50,23 +58,34 @@ def one_by_one(rows: list[RawSample], now: float) -> tuple[dict[int, Sample], di
     return accepted, refused
 
 
-def as_rows(samples: SampleColumns) -> dict[int, Sample]:
-    columns = (samples.price, samples.timestamp, samples.volume, samples.trades)
-    rows = zip(*(column.tolist() for column in columns), samples.source, strict=True)
-    return {int(i): Sample(*row) for i, row in zip(samples.index, rows, strict=True)}
+NUMBERS = ("price", "timestamp", "volume", "trades")
+Rest = tuple[str, int, int, tuple[str, ...]]
+
+
+def numbers(samples: SampleColumns, i: int) -> list[float]:
+    return [float(getattr(samples, name)[i]) for name in NUMBERS]
+
+
+def rest(samples: SampleColumns, i: int) -> Rest:
+    return samples.source[i], int(samples.session[i]), int(samples.notes[i]), samples.other_notes[i]
+
+
+def rest_of(sample: Sample) -> Rest:
+    mark = 0 if sample.session is None else zlib.crc32(sample.session.encode())
+    return sample.source, mark, *sample.notes
 
 
 def assert_same(rows: list[RawSample], now: float = NOW) -> None:
     samples, refused = parse(rows, now)
     accepted, faults = one_by_one(rows, now)
     assert {i: str(error) for i, error in refused} == faults
-    found = as_rows(samples)
-    assert found == accepted
+    assert samples.index.tolist() == list(accepted)
     assert len(samples) == len(accepted)
-    for i, sample in found.items():  # to the last bit; -0.0 and 0.0 are one number
-        assert [struct.pack("d", value + 0.0) for value in sample[:4]] == [
-            struct.pack("d", value + 0.0) for value in accepted[i][:4]
+    for place, sample in enumerate(accepted.values()):  # to the last bit; -0.0 and 0.0 are one number
+        assert [struct.pack("d", value + 0.0) for value in numbers(samples, place)] == [
+            struct.pack("d", value + 0.0) for value in sample[:4]
         ]
+        assert rest(samples, place) == rest_of(sample)
 
 
 @given(st.lists(_sound | _any | _text, max_size=6))
@@ -87,10 +106,18 @@ def test_each_value_among_usual_rows(value: bytes, field: int, place: int) -> No
 
 @given(st.lists(_written, min_size=1, max_size=50))
 def test_written_numbers_are_read_to_the_last_bit(texts: list[bytes]) -> None:
-    rows: list[RawSample] = [(b"1", b"1", text, text, None) for text in texts]
+    rows: list[RawSample] = [(b"1", b"1", text, text, None, None, None) for text in texts]
     samples, refused = parse(rows, NOW)
     assert refused == []
     assert samples.volume.tolist() == samples.trades.tolist() == [float(text) for text in texts]
+
+
+def test_a_counter_that_is_missing_or_too_great_spoils_no_chunk() -> None:
+    rows: list[RawSample] = [(b"1", b"1", text, None, None, None, None) for text in (b"7", None, b"9007199254740993")]
+    samples, refused = parse(rows, NOW)
+    assert refused == []
+    np.testing.assert_array_equal(samples.volume, [7.0, math.nan, math.inf])
+    assert np.isnan(samples.trades).all()
 
 
 def test_a_fault_slows_its_chunk_and_is_named_among_thousands() -> None:
@@ -112,22 +139,27 @@ def test_a_fault_slows_its_chunk_and_is_named_among_thousands() -> None:
 
 
 def test_only_the_fields_of_the_specification_are_usual() -> None:
-    samples, refused = parse([(b"450.32", b"1703174400", b"89234567", None, None)] * 3, NOW)
+    samples, refused = parse([(b"450.32", b"1703174400", b"89234567", None, None, None, None)] * 3, NOW)
     assert refused == []
-    assert samples.trades.tolist() == [0.0] * 3
+    assert np.isnan(samples.trades).all()
+    assert samples.session.tolist() == samples.notes.tolist() == [0] * 3
     assert samples.source == ["unknown"] * 3
 
 
 def test_a_part_of_the_samples() -> None:
-    rows: list[RawSample] = [(str(i).encode(), b"1", None, None, str(i).encode()) for i in range(1, 6)]
+    rows: list[RawSample] = [
+        (str(i).encode(), b"1", None, None, str(i).encode(), b"s%d" % i, b"auction w%d" % i) for i in range(1, 6)
+    ]
     samples, _ = parse(rows, NOW)
     part = samples.where(samples.index[[0, 3]])
     assert part.price.tolist() == [1.0, 4.0]
     assert part.source == ["1", "4"]
     assert part.index.tolist() == [0, 3]
+    assert part.session.tolist() == [zlib.crc32(b"s1"), zlib.crc32(b"s4")]
+    assert (part.notes.tolist(), part.other_notes) == ([BITS["auction"]] * 2, [("w1",), ("w4",)])
 
 
 def test_no_clock_is_later_than_what_can_be_written() -> None:
-    rows: list[RawSample] = [(b"1", b"253402300799", None, None, None), (b"1", b"253402300800", None, None, None)]
+    rows: list[RawSample] = [(b"1", time, *[None] * 5) for time in (b"253402300799", b"253402300800")]
     assert_same(rows, math.inf)
     assert parse(rows, math.inf)[0].index.tolist() == [0]

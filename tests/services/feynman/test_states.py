@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cottage.clock import LATEST_SECONDS, iso_millis
+from cottage.notes import BITS, NOTES
 from cottage.state import PILLARS, PhysicsState
 from cottage.version import Version
 from services.feynman.sample_columns import SampleColumns
@@ -29,6 +30,9 @@ _entries = st.fixed_dictionaries(
         "ahead": st.just(0.0) | st.floats(0, 60),
         "late": st.none() | st.integers(1000, 10**7),
         "version": st.builds(Version, whole, whole),
+        "noted": st.sets(st.sampled_from([*BITS])),
+        "other_notes": st.lists(st.sampled_from(["late", "x1"]), unique=True).map(tuple),
+        "void": st.sets(st.sampled_from(PILLARS)),
     }
 )
 
@@ -45,19 +49,29 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         regime=column("code", np.int8),
         samples=column("samples", np.int64),
         nonzero=column("nonzero", np.int64),
+        void=np.array([sum(1 << PILLARS.index(name) for name in entry.get("void", ())) for entry in entries]),
+        notes=np.array([sum(BITS[word] for word in entry.get("noted", ())) for entry in entries]),
     )
     none = np.zeros(len(entries))
     sources = [entry["source"] for entry in entries]
     feed_time = np.minimum(column("timestamp") + column("ahead"), LATEST_SECONDS)
     samples = SampleColumns(
-        np.arange(len(entries)), column("price"), feed_time, volume=none, trades=none, source=sources
+        np.arange(len(entries)),
+        column("price"),
+        feed_time,
+        volume=none,
+        trades=none,
+        session=none.astype(np.int64),
+        notes=none.astype(np.int64),
+        source=sources,
+        other_notes=[entry.get("other_notes", ()) for entry in entries],
     )
     lags = {entry["source"]: entry["late"] for entry in entries if entry["late"] is not None}
     return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags
 
 
 def as_object(entry: dict[str, Any], lags: dict[str, int]) -> PhysicsState:
-    apart = ("symbol", "code", "timestamp", "ahead", "late")
+    apart = ("symbol", "code", "timestamp", "ahead", "late", "noted", "other_notes", "void")
     left = {name: value for name, value in entry.items() if name not in apart}
     timestamp = iso_millis(entry["timestamp"])
     feed_time = iso_millis(min(entry["timestamp"] + entry["ahead"], LATEST_SECONDS))
@@ -67,6 +81,8 @@ def as_object(entry: dict[str, Any], lags: dict[str, int]) -> PhysicsState:
         timestamp=timestamp,
         feed_time=None if feed_time == timestamp else feed_time,
         lag_ms=lags.get(entry["source"]),
+        notes=(*(word for word in NOTES if word in entry["noted"]), *entry["other_notes"])[:8],
+        void=tuple(name for name in PILLARS if name in entry["void"]),
     )
 
 

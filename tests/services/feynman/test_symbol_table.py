@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
+from prometheus_client import REGISTRY
 
 from cottage.clock import iso_millis
 from cottage.errors import InvalidMessage
@@ -25,10 +26,12 @@ def raw(
     volume: object = 10,
     trades: object = 1,
     source: bytes | None = b"live",
+    session: bytes | None = None,
+    notes: bytes | None = None,
 ) -> Row:
     """SAMPLE_FIELDS as Redis gives them."""
     numbers = (None if value is None else str(value).encode() for value in (price, timestamp, volume, trades))
-    return (*numbers, source)
+    return (*numbers, source, session, notes)
 
 
 def table_of(*symbols: str, window: int = 1000, forget: float = 3600.0) -> SymbolTable:
@@ -56,7 +59,9 @@ def feed(table: SymbolTable, symbol: str, samples: Sequence[Sample]) -> None:
 
 def test_a_state_is_the_vector_of_the_samples_taken() -> None:
     table = table_of("SPY", "QQQ", window=80)
-    samples = [Sample(NOW - 500 + i, 100.0 + math.sin(i * i), 10.0 * i + i % 7, float(i + i % 3)) for i in range(100)]
+    samples = [
+        Sample(NOW - 500 + i, 100.0 + math.sin(i * i), 10.0 * i + i % 7, float(2 * i + i % 3)) for i in range(100)
+    ]
     feed(table, "SPY", samples)
     feed(table, "QQQ", samples[:3])
     found = state(table, "SPY")
@@ -175,7 +180,7 @@ def test_a_refused_snapshot_of_another_source_clears_nothing() -> None:
     assert state(table, "SPY").samples == 2
 
 
-def test_a_new_session_counts_from_zero() -> None:
+def test_after_a_new_session_volume_counts_again() -> None:
     table = table_of("SPY")
     samples = [
         Sample(NOW - 9 + i, 100.0 + i, volume, trades)
@@ -490,3 +495,168 @@ def test_a_steady_lag_is_told_in_state_and_update() -> None:
     lag = found.lag_ms
     watched.steps(-50.0)
     assert watched.state().lag_ms == lag, "until it is measured by the new clock"
+
+
+# --- What the numbers stand on ---
+def ordinary(number: int, start: float = 0.0) -> list[Sample]:
+    """Samples a second apart, with 100 traded in 10 trades in each."""
+    return [
+        Sample(NOW - 2000 + start + i, 100.0 + math.sin(i * i) / 10, 5e6 + 100.0 * i, 1e4 + 10.0 * i)
+        for i in range(number)
+    ]
+
+
+def told(table: SymbolTable, sample: Sample, symbol: str = "SPY", **fields: bytes) -> PhysicsState:
+    """The state after one more sample; None is a field that is missing."""
+    row = raw(sample.price, sample.timestamp, sample.volume, sample.trades, **fields)
+    assert take(table, symbol, row) == ([symbol], [])
+    return state(table, symbol)
+
+
+def test_a_correction_costs_the_volume_of_one_tick() -> None:
+    table, samples = table_of("SPY", window=50), ordinary(200)
+    feed(table, "SPY", samples[:40])
+    corrected = [s._replace(volume=(s.volume or 0.0) - 101.0) for s in samples[40:]]
+    fallen = told(table, corrected[0])
+    assert (fallen.mass, fallen.momentum, fallen.friction) == (0.0, 0.0, 0.0)
+    assert (fallen.notes, fallen.void) == (("correction",), ("mass", "momentum", "friction"))
+    for i, sample in enumerate(corrected[1:], 41):
+        found = told(table, sample)
+        assert_vector(found, reference.vector(samples[:40] + corrected[: i - 39], window=50))
+        assert found.mass > 0.0
+        assert found.notes == (("correction",) if i < 90 else ())
+
+
+@pytest.mark.parametrize(
+    ("missing", "words", "void"),
+    [
+        (("volume",), ("no_volume",), ("mass", "momentum", "friction")),
+        (("trades",), ("no_trades",), ("friction",)),
+        (("volume", "trades"), ("no_volume", "no_trades"), ("mass", "momentum", "friction")),
+    ],
+)
+def test_a_missing_field_is_said_of_the_ticks_that_it_costs_and_of_no_other(
+    missing: tuple[str, ...], words: tuple[str, ...], void: tuple[str, ...]
+) -> None:
+    table, samples = table_of("SPY"), ordinary(100)
+    feed(table, "SPY", samples[:40])
+    before = {name: getattr(state(table, "SPY"), name) for name in ("mass", "friction")}
+    lacking = samples[40]
+    for name in missing:
+        lacking = lacking._replace(volume=None) if name == "volume" else lacking._replace(trades=None)
+    for sample in (lacking, samples[41]):
+        found = told(table, sample)
+        assert (found.notes, found.void) == (words, void)
+        assert [getattr(found, name) for name in void] == [0.0] * len(void)
+    found = told(table, samples[42])
+    assert (found.notes, found.void) == ((), ())
+    assert found.friction == pytest.approx(before["friction"], rel=0.02)
+
+
+def test_a_market_without_volume_and_trades_has_what_needs_neither() -> None:
+    table, without = table_of("SPY", window=100), table_of("SPY", window=100)
+    for sample in ordinary(120):
+        found = told(table, sample._replace(volume=None, trades=None))
+        other = told(without, sample._replace(volume=0.0, trades=0.0))
+    assert (found.notes, found.void) == (("no_volume", "no_trades"), ("mass", "momentum", "friction"))
+    for name in ("entropy", "nash_dist", "alpha_coefficient", "regime", "samples", "nonzero"):
+        assert getattr(found, name) == getattr(other, name)
+    assert other.void == found.void
+
+
+def test_the_volume_of_a_gap_is_no_tick_s() -> None:
+    table, samples = table_of("SPY", window=60), ordinary(40)
+    feed(table, "SPY", samples)
+    later = [
+        s._replace(volume=(s.volume or 0) + 60_000, trades=(s.trades or 0) + 6000) for s in ordinary(200, 640)[40:]
+    ]
+    found = told(table, later[0])
+    assert (found.mass, found.notes, found.void) == (0.0, ("gap",), ("mass", "momentum", "friction"))
+    for i, sample in enumerate(later[1:], 1):
+        found = told(table, sample)
+        assert 0.0 < found.mass < 0.51  # 100 of 100, but for the first sample, which has traded nothing
+        assert (found.notes, found.void) == (("gap",) if i < 60 else (), ())
+
+
+def test_a_rolling_figure_is_found_out_and_what_it_has_told_is_forgotten() -> None:
+    table, samples = table_of("SPY", window=50), ordinary(400)
+    told_before = 0
+    for i, sample in enumerate(samples):
+        found = told(table, sample._replace(volume=1e6 + 1000 * math.sin(i * 1.7)))
+        told_before += "rolling" not in found.notes
+        if "rolling" in found.notes:
+            assert found.void == ("mass", "momentum", "friction")
+    assert told_before < 10
+    assert found.notes == ("rolling",)  # the corrections have left
+    # Nothing is left of it in the volume profile: every sample weighs the same.
+    bare = table_of("SPY", window=50)
+    for sample in samples:
+        other = told(bare, sample._replace(volume=None))
+    assert found.nash_dist == other.nash_dist
+
+
+def test_a_stated_session_is_told_from_a_correction() -> None:
+    table, samples = table_of("SPY"), ordinary(40)
+    for sample in samples[:20]:
+        told(table, sample, session=b"2025-12-20")
+    # A mark that is missing once is no new session, and one that comes back neither.
+    assert told(table, samples[20]).void == ()
+    assert told(table, samples[21], session=b"2025-12-20").void == ()
+    found = told(table, samples[22]._replace(volume=7.0, trades=1.0), session=b"2025-12-21")
+    assert (found.notes, found.void) == (("session",), ("mass", "momentum", "friction"))
+    assert told(table, samples[23]._replace(volume=107.0, trades=11.0), session=b"2025-12-21").void == ()
+
+
+def test_a_split_stays_in_the_window_and_is_said_as_long_as_it_does() -> None:
+    table, samples = table_of("SPY", window=80), ordinary(300)
+    feed(table, "SPY", samples[:70])
+    assert state(table, "SPY").notes == ()
+    split = [s._replace(price=s.price / 10) for s in samples]
+    for i in range(70, 200):
+        found = told(table, split[i])
+        assert_vector(found, reference.vector(samples[:70] + split[70 : i + 1], window=80))
+        assert found.notes == (("jump",) if i < 150 else ())
+    assert found.regime != "WAIT"
+
+
+def test_a_feed_s_own_words_are_handed_through() -> None:
+    table, samples = table_of("SPY", window=30), ordinary(40)
+    assert told(table, samples[0], notes=b"break, auction, halted_late <b>").notes == (
+        "break",
+        "auction",
+        "halted_late",
+    )
+    for i, sample in enumerate(samples[1:], 1):
+        assert told(table, sample).notes == (("break",) if i < 30 else ())  # the others told of that sample alone
+
+
+def test_a_counter_beyond_what_a_float_holds_is_named_and_the_price_is_taken() -> None:
+    table, samples = table_of("SPY"), ordinary(5)
+    feed(table, "SPY", samples[:3])
+    row = raw(101.0, samples[3].timestamp, "9007199254740993", samples[3].trades)
+    assert take(table, "SPY", row) == (["SPY"], [])
+    found = state(table, "SPY")
+    assert (found.price, found.notes) == (101.0, ("overflow",))
+    assert found.void == ("mass", "momentum", "friction")
+
+
+def test_what_is_unknown_is_counted_by_its_cause() -> None:
+    def count(field: str, cause: str) -> float:
+        labels = {"field": field, "cause": cause}
+        return REGISTRY.get_sample_value("cottage_feynman_unknown_total", labels) or 0.0
+
+    counted = [("volume", "correction"), ("volume", "missing"), ("trades", "missing"), ("trades", "gap")]
+    before = [count(*each) for each in counted]
+    table, samples = table_of("SPY", "QQQ"), ordinary(5)
+    for symbol in ("SPY", "QQQ"):
+        feed(table, symbol, samples[:3])
+        told(table, samples[3]._replace(volume=5e6, trades=None), symbol)
+        told(table, samples[4]._replace(timestamp=NOW, volume=None), symbol)
+    assert [count(*each) - was for each, was in zip(counted, before, strict=True)] == [2, 2, 4, 0]
+
+
+def test_a_new_source_leaves_nothing_to_be_said_of_the_old_one() -> None:
+    table = table_of("SPY")
+    feed(table, "SPY", ordinary(3))
+    assert told(table, ordinary(5)[4]._replace(volume=1.0)).notes == ("correction",)
+    assert told(table, ordinary(6)[5], source=b"other").notes == ()

@@ -32,7 +32,7 @@ def at(seconds: float) -> int:
 def test_the_first_row_happens_at_once() -> None:
     (snapshot,) = replay([trade(0, price=1644.75, size=2), trade(1)]).until(STARTED)
     assert snapshot == MarketSnapshot(
-        "ES", 1644.75, STARTED / 1000, 2.0, 1, "replay", None, None, 1644.75, 1644.75, 1644.75
+        "ES", 1644.75, STARTED / 1000, 2.0, 1, "replay", None, None, 1644.75, 1644.75, 1644.75, str(STARTED)
     )
 
 

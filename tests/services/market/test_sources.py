@@ -18,9 +18,9 @@ from tests.support import eventually
 HEADER = "timestamp,symbol,price,size\n"
 
 
-def recorded(folder: Path, *rows: str) -> Path:
+def recorded(folder: Path, *rows: str, header: str = HEADER) -> Path:
     path = folder / "trades.csv.gz"
-    path.write_bytes(gzip.compress((HEADER + "\n".join(rows)).encode()))
+    path.write_bytes(gzip.compress((header + "\n".join(rows)).encode()))
     return path
 
 
@@ -92,6 +92,7 @@ async def test_replayed_to_its_end(tmp_path: Path) -> None:
         "rows": 3,
         "used": 3,
         "bad": {},
+        "quotes_left_out": 0,
         "filtered": 0,
         "share": 1.0,
         "recorded": "1970-01-01T00:01:43.050Z",
@@ -114,6 +115,17 @@ async def test_replayed_says_how_its_times_are_mapped(tmp_path: Path) -> None:
         "started_at": clock.started,
         "speed": 2.0,
     }
+
+
+async def test_a_doubtful_quote_is_left_out_of_its_row_and_counted(tmp_path: Path) -> None:
+    before = count("cottage_market_quotes_left_out_total", field="bid")
+    header = "timestamp,symbol,price,size,bid,ask\n"
+    path = recorded(tmp_path, "100,ES,10,1,-5,11", "101,ES,11,2,10.5,11.5", header=header)
+    source = Replayed(path, 10.0, clock=FastClock())
+    snapshots = [snapshot for batch in await Emitted().of(source) for snapshot in batch]
+    assert [(s.price, s.bid, s.ask) for s in snapshots] == [(10.0, None, 11.0), (11.0, 10.5, 11.5)]
+    assert source.progress()["quotes_left_out"] == 1
+    assert count("cottage_market_quotes_left_out_total", field="bid") == before + 1
 
 
 async def test_replayed_over_and_over_is_a_new_session_each_time(tmp_path: Path) -> None:
