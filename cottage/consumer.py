@@ -11,9 +11,10 @@ which of two is newer:
 
         async def received(self, payloads: Sequence[bytes]) -> None:
             for payload in payloads:
-                self.keep_if_newer(*parse(payload))
+                self.keep_if_newer(*parse(payload, consumer.database))
 
-    await ChannelConsumer(url, [keys.STATE_UPDATE], Recorder()).run()
+    consumer = ChannelConsumer(url, [keys.STATE_UPDATE], Recorder())
+    await consumer.run()
 
 The bridge is built on it.
 """
@@ -98,6 +99,9 @@ class ChannelConsumer:
         self._reconcile_seconds = reconcile_seconds
         self._timeout = timeout
         self._clock = clock or SystemClock()
+        self.database = 0
+        """The number of the database behind the URL, once connected. A channel belongs to none, so it brings what is
+        published from every database, and a message says from which: a handler parses it for this one."""
         self._asked_to_reconcile = asyncio.Event()
         self._outage = RedisOutage(self._clock.monotonic)
         self.problem: str | None = "not subscribed yet"
@@ -137,6 +141,7 @@ class ChannelConsumer:
             subscribe(self._url, *self._channels, timeout=self._timeout) as subscription,
             connect(self._url, timeout=self._timeout) as client,
         ):
+            self.database = client.database
             await self._handler.reconcile(client)
             self.problem = None
             self._outage.works("subscribing")

@@ -60,9 +60,14 @@ def shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def shard_index(name: str, shards: int) -> int:
+    """Which of so many shards a symbol belongs to, counted from 0; the same in every process and version."""
+    return zlib.crc32(name.encode()) % shards if shards > 1 else 0
+
+
 def in_shard(name: str, index: int, shards: int) -> bool:
-    """Whether a symbol is the `index`-th shard's; the same in every process and version."""
-    return zlib.crc32(name.encode()) % shards == index
+    """Whether a symbol is the `index`-th shard's."""
+    return shard_index(name, shards) == index
 
 
 def physics_state(name: str) -> str:

@@ -3,7 +3,7 @@
 An update depends on the state alone, so an update made from a stored state has the same bytes as the published one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -132,6 +132,17 @@ class PhysicsState:
             feed_time=feed_time,
             version=fields.version(stored),
         )
+
+
+def announces(update: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+    """Whether a PHYSICS_UPDATE says what a stored state of the same version says; both as JSON objects. The bridge
+    asks this of all symbols in turn, so nothing is parsed further than it must be."""
+    data = update["data"]
+    if data.get("alpha") != stored.get("alpha_coefficient") or data.get("regime") != stored.get("regime"):
+        return False
+    return all(update.get(name) == stored.get(name) for name in _TIMES) and all(
+        data.get(name) == stored.get(name) for name in _ANNOUNCED
+    )
 
 
 FAIL_SAFE = PhysicsState(0.0, 0.0, 0.0, 0.0, 0.0, WAIT, WAIT_ALPHA, source="fallback")

@@ -150,6 +150,10 @@ class PhysicsStates(_Structure):
         """The states of these symbols, as far as Redis has them, read in round trips of 500."""
         return await self._values(keys.physics_state, list(symbols), PhysicsState.from_bytes, on_bad)
 
+    async def stored(self, symbols: Iterable[str], on_bad: OnBad = _ignore) -> dict[str, bytes]:
+        """The same as they are stored, for callers that know most of them already and need not parse those."""
+        return await self._values(keys.physics_state, list(symbols), bytes, on_bad)
+
     async def all(self, on_bad: OnBad = _ignore) -> dict[str, PhysicsState]:
         """The states of all symbols."""
         return await self.many(await scan(self._client, keys.PHYSICS_STATE, on_bad), on_bad)
@@ -428,12 +432,13 @@ class StrategyLeaderboard(_Structure):
 
 async def publish_trade_signal(client: Client, signal: TradeSignal) -> int:
     """On `trade_signals`; how many subscribers received it."""
-    return int(await client.publish(keys.TRADE_SIGNALS, signal.to_bytes()))
+    return int(await client.publish(keys.TRADE_SIGNALS, signal.to_bytes(client.database)))
 
 
 async def publish_agent_update(client: Client, agent_id: str, timestamp: str, data: dict[str, Any]) -> int:
     """An AGENT_UPDATE on `state_update`; how many subscribers received it."""
-    return int(await client.publish(keys.STATE_UPDATE, agent_update(agent_id, timestamp, data).payload))
+    update = agent_update(agent_id, timestamp, data, client.database)
+    return int(await client.publish(keys.STATE_UPDATE, update.payload))
 
 
 def _text(value: bytes | str) -> str:

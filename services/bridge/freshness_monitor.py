@@ -16,7 +16,7 @@ from services.bridge.liveness import WriterLiveness
 from services.bridge.sample_ages import SampleAges
 
 HOPS_SHARE = 2 / 3
-"""Interval at which the hops behind Redis are checked, as a share of the silence after which one is broken."""
+"""Interval at which the feeds are read, as a share of the silence after which one is broken."""
 CHECKS = 12
 """How often the overall freshness is checked within that silence; every SYMBOL_CHECKS-th check also assesses each
 symbol."""
@@ -30,7 +30,7 @@ class FreshnessMonitor:
     through the bridge's hub."""
 
     def __init__(self, liveness: WriterLiveness, thresholds: Thresholds, clock: Clock) -> None:
-        self._liveness = liveness
+        self.liveness = liveness
         self._thresholds = thresholds
         self._clock = clock
         self._redis_clock = RemoteClock()
@@ -52,15 +52,18 @@ class FreshnessMonitor:
             log.warning("clock_stepped", of="redis", seconds=round(step, 3), reason=step_in_words(step))
         return now
 
-    async def watch_hops(self, client: Client) -> None:
-        """Keep Redis's clock and the list of live feeds up to date until cancelled. Raises RedisError.
+    def contradicts(self, time: float) -> bool:
+        """Whether this time (seconds since 1970) of a message is not what Redis's clock should show by now."""
+        return abs(time - self.redis_now()) > RemoteClock.DOUBT_SECONDS
 
-        The feeds are read only while some state is so old that it matters whether its feed is alive.
+    async def watch_feeds(self, client: Client) -> None:
+        """Keep the list of live feeds up to date until cancelled. Raises RedisError.
+
+        They are read only while some state is so old that it matters whether its feed is alive.
         """
         while True:
             await self._clock.sleep(self._thresholds.silent * HOPS_SHARE)
-            now = await self.sync_clock(client)
-            if self.samples.any_quiet(now):
+            if self.samples.any_quiet(self.redis_now()):
                 self.feeds = tuple(map(Feed.from_fields, (await MarketFeeds(client).alive()).values()))
 
     async def keep_publishing(self, hub: Hub) -> None:
@@ -75,7 +78,7 @@ class FreshnessMonitor:
     def publish(self, hub: Hub) -> None:
         """Assess every symbol now, and have the hub send a FRESHNESS for each change since the last time."""
         now, overall = self.redis_now(), self._overall()
-        chain = Chain(self._liveness.live_shards(self._clock.monotonic()), self.feeds)
+        chain = Chain(self.liveness.live_shards(self._clock.monotonic()), self.feeds)
         exceptions = self.samples.exceptions(overall, chain, now)
         for statement in hub.freshness_board.differences(
             overall, exceptions, lambda symbol: self.samples.age(symbol, now)
@@ -90,4 +93,4 @@ class FreshnessMonitor:
             report("freshness", **statement.freshness.as_dict(), symbols=symbols)
 
     def _overall(self) -> Freshness:
-        return self._liveness.upstream(self._clock.monotonic())
+        return self.liveness.upstream(self._clock.monotonic())

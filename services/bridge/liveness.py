@@ -1,9 +1,14 @@
 """Liveness of feynman and of Redis: which shards sent a heartbeat lately, and whether Redis answers. Pure.
 
-`upstream` says what follows for all states; sample_ages.py says what follows for single symbols.
+Anybody can publish a HEARTBEAT, so one counts only if its epoch is that of its shard's living lease. `upstream` says
+what follows for all states; sample_ages.py says what follows for single symbols.
 """
 
-from cottage.freshness import Freshness, Thresholds, assess_hops, shards
+from collections.abc import Mapping
+
+from cottage import keys
+from cottage.freshness import Freshness, Thresholds, assess_hops
+from services.bridge.leases import Shard
 
 
 class WriterLiveness:
@@ -12,21 +17,33 @@ class WriterLiveness:
     def __init__(self, started: float, thresholds: Thresholds) -> None:
         self._started = started
         self._thresholds = thresholds
-        self._heartbeats: dict[str, float] = {}
+        self._epochs: Mapping[Shard, int] = {}
+        """The epochs of the living leases."""
+        self._heartbeats: dict[Shard, float] = {}
+        self._unproven: dict[Shard, tuple[int, float]] = {}
+        """Heartbeats of other epochs, which may be those of leases that have not been read yet."""
         self.redis_answers = False
         """Set by the bridge when its subscription is confirmed or lost."""
 
-    def heartbeat(self, shard: str, now: float) -> None:
-        """Record a HEARTBEAT of a shard, which names itself as in "0/1"."""
-        if shard not in self._heartbeats:  # a faulty publisher must not fill the memory
-            oldest = now - self._thresholds.expired
-            self._heartbeats = {name: at for name, at in self._heartbeats.items() if at >= oldest}
-        self._heartbeats[shard] = now
+    def heartbeat(self, shard: Shard, epoch: int, now: float) -> bool:
+        """Record a HEARTBEAT. Returns whether it counts; if not, it may do so once the leases have been read."""
+        if self._epochs.get(shard) == epoch:
+            self._heartbeats[shard] = now
+            return True
+        if len(self._unproven) < keys.MOST_SHARDS:  # what anybody may publish must not fill the memory
+            self._unproven[shard] = (epoch, now)
+        return False
 
-    def live_shards(self, now: float) -> frozenset[tuple[int, int]]:
-        """The shards (i, n) whose last heartbeat is recent enough."""
+    def prove(self, epochs: Mapping[Shard, int]) -> None:
+        """The leases have been read. `epochs`: those of the living ones."""
+        self._epochs = epochs
+        unproven, self._unproven = self._unproven, {}
+        self._heartbeats |= {shard: at for shard, (epoch, at) in unproven.items() if epochs.get(shard) == epoch}
+
+    def live_shards(self, now: float) -> frozenset[Shard]:
+        """The shards whose last heartbeat is recent enough."""
         silent = self._thresholds.silent
-        return shards(name for name, at in self._heartbeats.items() if now - at < silent)
+        return frozenset(shard for shard, at in self._heartbeats.items() if now - at < silent)
 
     def upstream(self, now: float) -> Freshness:
         """The freshness of all that comes from Redis; its cause is the broken hop nearest to the reader."""

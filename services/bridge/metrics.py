@@ -16,7 +16,13 @@ DROPPED = Counter(
 )
 SUBSCRIPTIONS = Counter("cottage_bridge_subscriptions_total", "Subscriptions to the channel that Redis confirmed.")
 FULL_READS = Counter("cottage_bridge_full_reads_total", "Full reads of all states, which heal missed updates.")
-HEALED = Counter("cottage_bridge_states_healed_total", "States that only a full read brought, not the channel.")
+DOUBTED = Counter(
+    "cottage_bridge_updates_doubted_total", "Updates that were not believed: their symbols were read from Redis."
+)
+HEALED = Counter("cottage_bridge_states_healed_total", "States that a look at Redis brought, not the channel.")
+TAKEN_BACK = Counter(
+    "cottage_bridge_states_taken_back_total", "States that were taken back: Redis has another under a living lease."
+)
 REMOVED = Counter("cottage_bridge_symbols_removed_total", "Symbols removed because their state was gone from Redis.")
 FRESHNESS = Counter(
     "cottage_bridge_freshness_changes_total", "Changes of freshness sent to clients, by the new status.", ["status"]

@@ -14,6 +14,8 @@ from websockets.exceptions import ConnectionClosed
 from common.runner import Service
 from cottage import keys
 from cottage.clock import SystemClock
+from cottage.expiry import LONGEST_MS
+from cottage.lease import LeaseRecord
 from cottage.protocol import split_snapshot
 from cottage.redis import Client
 from cottage.state import PhysicsState
@@ -33,12 +35,24 @@ def state(epoch: int | None, seq: int = 0, **fields: Any) -> PhysicsState:
 async def put(client: Client, symbol: str, written: PhysicsState) -> bytes:
     """SET without PUBLISH, as if the message had been lost; the update that it would have been."""
     await client.set(keys.physics_state(symbol), written.to_bytes())
-    return written.update(symbol)
+    return written.update(symbol, client.database)
+
+
+def lease(epoch: int, shards: int = 1) -> bytes:
+    """The value of a lease that lasts for a test."""
+    return LeaseRecord("test", epoch, shards, LONGEST_MS).to_bytes()
+
+
+async def hold(client: Client, epoch: int, index: int = 0, shards: int = 1) -> None:
+    """Take a shard's lease, as feynman does before it writes."""
+    await client.set(keys.physics_writer(index), lease(epoch, shards), px=LONGEST_MS)
 
 
 async def write(client: Client, symbol: str, written: PhysicsState) -> bytes:
-    """SET and PUBLISH at once, as feynman does."""
-    update = written.update(symbol)
+    """SET and PUBLISH at once under the lease, as feynman does; without a version as somebody else does."""
+    update = written.update(symbol, client.database)
+    if written.version is not None:
+        await hold(client, written.version.epoch)
     pipeline = client.pipeline(transaction=True)
     pipeline.set(keys.physics_state(symbol), written.to_bytes())
     pipeline.publish(keys.STATE_UPDATE, update)
@@ -47,7 +61,8 @@ async def write(client: Client, symbol: str, written: PhysicsState) -> bytes:
 
 
 async def beat(client: Client, epoch: int = 1) -> None:
-    """FeynmanService's HEARTBEAT."""
+    """FeynmanService's HEARTBEAT, under its lease."""
+    await hold(client, epoch)
     message = {"event": "HEARTBEAT", "source": "feynman", "timestamp": "2025-12-21T12:00:00.000Z", "epoch": epoch}
     data = {"shard": "0/1", "symbols": 1, "written": 1}
     await client.publish(keys.STATE_UPDATE, orjson.dumps({**message, "seq": 1, "data": data}))

@@ -11,8 +11,8 @@ from cottage import consumer, keys
 from cottage.backoff import REFUSED_SECONDS
 from cottage.redis import Client, connect, connect_blocking
 from deploy.redis_server import free_port
-from services.bridge import metrics
-from tests.integration.fanout import HurriedClock, beat, bridging, cutting, put, state, viewing, write
+from services.bridge import metrics, reconciler
+from tests.integration.fanout import HurriedClock, beat, bridging, cutting, hold, put, state, viewing, write
 from tests.services.bridge.test_service import HOSTILE, PRINTED
 from tests.support import OwnRedis, eventually, service
 
@@ -24,6 +24,9 @@ NEVER = 3600.0
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer, "PING_SECONDS", 0.3)
     monkeypatch.setattr(consumer, "RECONCILE_PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(reconciler, "SHARE_SECONDS", 0.1)
+    monkeypatch.setattr(reconciler, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(reconciler, "LOOKS_APART_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -38,7 +41,8 @@ def dropped(reason: str) -> float:
 async def test_what_is_there_comes_first_and_then_what_is_published(
     redis_url: str, client: Client, port: int
 ) -> None:
-    before = {symbol: await put(client, symbol, state(1, 1)) for symbol in ("SPY", "QQQ")}
+    await hold(client, 1)
+    before = {symbol: await put(client, symbol, state(1, tick)) for symbol, tick in (("SPY", 1), ("QQQ", 50))}
     async with bridging(redis_url, port, reread_seconds=NEVER), viewing(port) as one, viewing(port) as other:
         for viewer in (one, other):
             assert viewer.held == before
@@ -128,9 +132,9 @@ async def test_one_read_without_it_removes_nothing(redis_url: str, client: Clien
     async with bridging(redis_url, port) as bridge, viewing(port) as viewer:
         for _ in range(3):
             await client.delete(keys.physics_state("SPY"))
-            await eventually(lambda: bridge._absent == {"SPY"})
+            await eventually(lambda: bridge._reconciler._suspects.keys() == {"SPY"})
             await put(client, "SPY", state(1, 1))
-            await eventually(lambda: bridge._absent == set())
+            await eventually(lambda: not bridge._reconciler._suspects)
         assert viewer.held == {"SPY": held}
         assert viewer.removed == []
 
@@ -194,12 +198,14 @@ async def test_hostile_states_are_dropped_and_the_last_good_one_stands(
 
 async def test_more_symbols_than_allowed_take_no_memory(redis_url: str, client: Client, port: int) -> None:
     async with bridging(redis_url, port, reread_seconds=NEVER, max_symbols=50) as bridge, viewing(port) as viewer:
+        await hold(client, 1)
         pipeline = client.pipeline(transaction=False)
         for i in range(2000):
+            pipeline.set(keys.physics_state(f"S{i}"), state(1, 1).to_bytes())
             pipeline.publish(keys.STATE_UPDATE, state(1, 1).update(f"S{i}"))
         await pipeline.execute()
-        newer = await write(client, "S7", state(1, 2))
-        await eventually(lambda: viewer.held.get("S7") == newer)
+        newer = await write(client, "S1", state(1, 2))
+        await eventually(lambda: viewer.held.get("S1") == newer)
         assert bridge.status()["symbols"] == len(viewer.held) == 50
 
 

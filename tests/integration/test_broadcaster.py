@@ -17,7 +17,18 @@ from cottage.events import Policy, Topic
 from cottage.redis import Client, connect
 from deploy.redis_server import free_port
 from tests.common.fanout.wires import LIVE, update
-from tests.integration.fanout import HurriedClock, beat, bridging, broadcasting, cutting, put, state, viewing, write
+from tests.integration.fanout import (
+    HurriedClock,
+    beat,
+    bridging,
+    broadcasting,
+    cutting,
+    hold,
+    put,
+    state,
+    viewing,
+    write,
+)
 from tests.services.bridge.test_service import PRINTED
 from tests.support import OwnRedis, eventually, service
 
@@ -47,7 +58,8 @@ async def beating(client: Client, epoch: int = 1) -> AsyncIterator[None]:
 
 async def test_what_is_published_reaches_every_client_byte_for_byte(redis_url: str, client: Client) -> None:
     bridge_port, ports = free_port(), [free_port(), free_port()]
-    before = {symbol: await put(client, symbol, state(1, 1)) for symbol in ("SPY", "QQQ")}
+    await hold(client, 1)
+    before = {symbol: await put(client, symbol, state(1, tick)) for symbol, tick in (("SPY", 1), ("QQQ", 30))}
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(bridging(redis_url, bridge_port))
         for port in ports:

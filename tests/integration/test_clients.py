@@ -23,7 +23,7 @@ from cottage.version import Version
 from deploy.redis_server import free_port
 from tests.common.fanout.wires import heartbeat, snapshot, update
 from tests.e2e.browser import chromium
-from tests.integration.fanout import beat, bridging, broadcasting, put, state, write
+from tests.integration.fanout import beat, bridging, broadcasting, hold, put, state, write
 from tests.support import OwnRedis, ServiceProcess, eventually, service
 
 QUICK = Thresholds(silent=0.4)
@@ -221,6 +221,8 @@ async def test_a_subscription_grows_and_shrinks(connecting: Connect, client: Cli
 async def test_batches_are_understood(connecting: Connect, client: Client, redis_url: str) -> None:
     """A browser gets them compressed."""
     bridge_port, port, names = free_port(), free_port(), [f"S{i}" for i in range(60)]
+    await hold(client, 1)
+    await put(client, names[0], state(1, 9))  # so the tick is known, and what is published of it believed
     async with bridging(redis_url, bridge_port), broadcasting(bridge_port, port):
         subject = await connecting(port, batch=100)
         await until_told(subject, "phase", "connected")

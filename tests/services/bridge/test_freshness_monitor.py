@@ -47,7 +47,8 @@ async def bench() -> Bench:
     made = Bench()
     assert made.says() == [("stale", "redis_down", ["*"])], "until something is known"
     made.liveness.redis_answers = True
-    made.liveness.heartbeat("0/1", made.at)
+    made.liveness.prove({(0, 1): 1})
+    made.liveness.heartbeat((0, 1), 1, made.at)
     assert made.says() == [("live", None, ["*"])]
     return made
 
@@ -73,12 +74,13 @@ async def test_a_feed_that_died_is_not_a_quiet_market(bench: Bench) -> None:
 
 
 async def test_one_silent_shard_is_named_for_its_symbols(bench: Bench) -> None:
-    bench.liveness.heartbeat("0/2", bench.at)
-    bench.liveness.heartbeat("1/2", bench.at)
+    bench.liveness.prove({(0, 2): 1, (1, 2): 1})
+    bench.liveness.heartbeat((0, 2), 1, bench.at)
+    bench.liveness.heartbeat((1, 2), 1, bench.at)
     bench.holds("SPY", 0.0)
     bench.holds("QQQ", 0.0)
     bench.at += 3
-    bench.liveness.heartbeat("0/2", bench.at)
+    bench.liveness.heartbeat((0, 2), 1, bench.at)
     assert bench.says() == [("stale", "writer_down", ["SPY"])]  # it is of shard 1/2
 
 

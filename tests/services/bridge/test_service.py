@@ -8,6 +8,7 @@ import structlog
 
 from common.fanout.last_value_cache import Entry
 from cottage.clock import SystemClock
+from cottage.expiry import LONGEST_MS
 from cottage.log import Throttled
 from cottage.protocol import Subscription
 from cottage.version import Version
@@ -15,6 +16,7 @@ from services.bridge import metrics, service
 from services.bridge.service import RedisBridge
 from services.bridge.settings import BridgeSettings
 from tests.common.fanout.wires import FakeWire, update
+from tests.integration.fanout import lease
 
 NOW = 1_766_318_400.0
 EPOCH = round(NOW * 1000)
@@ -31,20 +33,22 @@ PRINTED = b"""{
 
 
 class Bridge(RedisBridge):
-    """One that has read an empty Redis at NOW."""
+    """One that has read a Redis with a lease and a state of its first tick at NOW."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(BridgeSettings(**settings), SystemClock())
         now = self._clock.monotonic()
         self._monitor._redis_clock.answered(NOW, now, now)
+        self._leases.take([lease(EPOCH)], [LONGEST_MS], NOW, now)
+        self._leases.shown("SPY", Version(EPOCH, 0))
+        self._liveness.prove(self._leases.epochs)
         self.wire = FakeWire()
         self._hub.join(self.wire, Subscription(everything=True))
         self.wire.payloads()
 
     def hears(self, *payloads: bytes) -> list[bytes]:
         """What a broadcaster is sent for it."""
-        for payload in payloads:
-            self._handle(payload)
+        self._handle(payloads)
         self._hub.flush()
         return self.wire.payloads()
 
@@ -141,6 +145,8 @@ HOSTILE: list[tuple[str, bytes]] = [
     ("epoch", heartbeat(EPOCH + 3 * 86_400_000)),
     ("version", heartbeat(EPOCH, seq=None)),
     ("type", heartbeat(EPOCH, data={"shard": 1})),
+    ("shard", heartbeat(EPOCH, data={"shard": "1/1", "symbols": 1, "written": 2})),
+    ("shard", heartbeat(EPOCH, data={"shard": "x" * 1000, "symbols": 1, "written": 2})),
     ("agent_id", b'{"event":"AGENT_UPDATE","agent_id":"A"}'),
     ("agent_id", b'{"event":"AGENT_UPDATE","agent_id":' + b"[" * 1000 + b"]" * 1000 + b"}"),
 ]
@@ -164,6 +170,15 @@ async def test_hostile_messages_are_counted_dropped_and_logged_at_a_bounded_rate
     assert bridge.upstream().status == before.status
     newer = update("SPY", EPOCH, 1)
     assert bridge.hears(newer) == [newer]
+
+
+async def test_what_another_database_publishes_is_counted_and_dropped_without_a_word(bridge: Bridge) -> None:
+    agent = b'{"event":"AGENT_UPDATE","agent_id":"a","timestamp":"2025-12-21T12:00:00Z","data":{},"db":2}'
+    counted = metrics.DROPPED.labels("db")._value.get()
+    with structlog.testing.capture_logs() as said:
+        assert bridge.hears(physics(db=1), heartbeat(EPOCH, db=1), agent) == []
+    assert metrics.DROPPED.labels("db")._value.get() == counted + 3
+    assert said == []
 
 
 async def test_symbols_beyond_the_bound_are_dropped_and_those_held_go_on() -> None:

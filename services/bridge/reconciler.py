@@ -1,0 +1,276 @@
+"""Reconciles what the bridge holds with the states that Redis stores. Redis decides what is newest, not a message.
+
+There is one way to do it: a look at some symbols' states and at the leases of their writers. What is newer in Redis
+is taken over. What the bridge holds above it was forged, or Redis has lost it: if a second look finds the same, it is
+taken back by REMOVED, after which the stored state follows. A state that is missing twice is removed as well.
+
+All symbols are looked at when the subscription begins, on a new epoch and every `reread_seconds`, since names come
+and go; a fifth of them every second; and a single one at once when the channel brings an update that only Redis can
+confirm (leases.py).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from math import ceil
+from time import perf_counter
+
+from common import logs
+from common.fanout.hub import Hub
+from common.fanout.last_value_cache import Entry
+from cottage import fields, keys
+from cottage.clock import Clock, from_iso
+from cottage.errors import InvalidMessage
+from cottage.log import Throttled
+from cottage.messages import MAX_BYTES, PhysicsUpdate
+from cottage.redis import Client
+from cottage.state import PhysicsState, announces
+from cottage.store import PhysicsStates, batches, scan
+from cottage.version import check_epoch
+from services.bridge import metrics
+from services.bridge.freshness_monitor import FreshnessMonitor
+from services.bridge.leases import LivingLeases, Shard
+
+TURN_SECONDS = 0.1
+"""The shortest time between two looks at single symbols, however many updates are in doubt."""
+SHARE_SECONDS = 1.0
+"""How often a share of all symbols is compared with Redis, and the leases are read."""
+SHARES = 5
+"""After so many shares every symbol has been compared."""
+AGAIN_SECONDS = 1.0
+"""A tick. If Redis does not have what an update announced, it is asked once more after this time."""
+LOOKS_APART_SECONDS = 3.0
+"""Three ticks. What two looks found that are so far apart is no accident of a failover or an eviction."""
+
+log = logs.get_logger()
+throttled = Throttled(log)
+
+
+class Reconciler:
+    """Keeps the bridge's last values at what Redis stores. The bridge hands it every PHYSICS_UPDATE.
+
+    room: how many symbols may be held. on_new_epoch: has all states read soon, since a lease has a new epoch.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        monitor: FreshnessMonitor,
+        leases: LivingLeases,
+        clock: Clock,
+        room: int,
+        on_new_epoch: Callable[[], None],
+    ) -> None:
+        self._hub = hub
+        self._held = hub.last_values
+        self._monitor = monitor
+        self._leases = leases
+        self._clock = clock
+        self._room = room
+        self._on_new_epoch = on_new_epoch
+        self._read_epochs: dict[Shard, int] = {}
+        """The epochs of the leases at the last full read."""
+        self._doubted: dict[str, None] = {}
+        """Symbols with an update that was not believed: they are looked at next."""
+        self._later: dict[str, float] = {}
+        """Symbols that are to be looked at again, with the monotonic time from which on."""
+        self._suspects: dict[str, float] = {}
+        """Symbols of which the bridge held more than Redis at the last look, with the time of the first such look."""
+        self._awake = asyncio.Event()
+        self._turn: list[str] = []
+        """Symbols that are still to be compared in this turn."""
+        self._share = 0
+        self._next_share_at = 0.0
+        self._database = 0
+        self._removed: list[str] = []
+        self._taken_back: list[str] = []
+        """The symbols that were removed, and those that were taken back, since the last report."""
+
+    def heard(self, update: PhysicsUpdate) -> None:
+        """The channel has brought this update. Raises InvalidMessage("room") if there is no room for its symbol."""
+        symbol, version = update.symbol, update.version
+        if version is not None and not self._leases.believes(symbol, version):
+            held = self._held.get(symbol)
+            if held is None or held.version is None or version > held.version:
+                metrics.DOUBTED.inc()
+                self._doubt(symbol)
+                return
+        self._check_room(symbol)
+        if self._hub.update(symbol, version, update.payload):
+            self._monitor.samples.record(symbol, update.timestamp, update.source)
+
+    def wake(self) -> None:
+        """Read the leases and Redis's clock now."""
+        self._awake.set()
+
+    async def keep_looking(self, client: Client) -> None:
+        """Look at what is in doubt, and at all symbols in turn, until cancelled. Raises RedisError."""
+        while True:
+            await self._clock.sleep(TURN_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._until_next()):
+                    await self._awake.wait()
+            self._awake.clear()
+            doubted, self._doubted = self._doubted, {}
+            healed = await self._look(client, dict.fromkeys([*doubted, *self._due()]))
+            again = self._clock.monotonic() + AGAIN_SECONDS
+            for symbol in doubted.keys() - healed:
+                self._later.setdefault(symbol, again)
+            if self._leases.epochs.items() - self._read_epochs.items():
+                self._on_new_epoch()
+
+    async def read_all(self, client: Client) -> None:
+        """Look at every symbol that is held or has a state. Raises RedisError."""
+        started = perf_counter()
+        self._database = client.database
+        names = await scan(client, keys.PHYSICS_STATE, self._bad, self._room)
+        symbols = dict.fromkeys([*names, *self._held])
+        healed = await self._look(client, symbols)
+        epochs = self._leases.epochs
+        for (index, shards), epoch in epochs.items() - self._read_epochs.items():
+            log.info("new_epoch", epoch=epoch, shard=f"{index}/{shards}")
+        self._read_epochs = epochs
+        metrics.FULL_READS.inc()
+        seconds = round(perf_counter() - started, 4)
+        log.debug("states_read", symbols=len(symbols), healed=len(healed), seconds=seconds)
+
+    def _doubt(self, symbol: str) -> None:
+        if symbol in self._later or symbol in self._doubted:
+            return
+        if len(self._doubted) + len(self._later) >= self._room:
+            raise InvalidMessage("room", f"{self._room} symbols are in doubt already: see BRIDGE_MAX_SYMBOLS")
+        self._doubted[symbol] = None
+        self._awake.set()
+
+    def _until_next(self) -> float:
+        """Seconds until something is due."""
+        return min([self._next_share_at, *self._later.values()]) - self._clock.monotonic()
+
+    def _due(self) -> list[str]:
+        """The symbols whose time has come, and their share of the others once a second."""
+        now = self._clock.monotonic()
+        due = [symbol for symbol, at in self._later.items() if at <= now]
+        for symbol in due:
+            del self._later[symbol]
+        if now >= self._next_share_at:
+            self._next_share_at = now + SHARE_SECONDS
+            if not self._turn:
+                # Without versions the order of arrival counts, and a publisher need not store anything.
+                self._turn = [name for name, entry in self._held.entries().items() if entry.version is not None]
+                self._share = ceil(len(self._turn) / SHARES)
+            due += self._turn[: self._share]
+            self._turn = self._turn[self._share :]
+        return due
+
+    async def _look(self, client: Client, symbols: Iterable[str]) -> set[str]:
+        """Compare these symbols with Redis. Returns those of which it had newer states. Raises RedisError."""
+        redis_now = await self._monitor.sync_clock(client)
+        await self._read_leases(client, redis_now)
+        healed: set[str] = set()
+        for part in batches(list(symbols)):
+            before = {symbol: self._held.get(symbol) for symbol in part}
+            stored = await PhysicsStates(client).stored(part, self._bad)  # a key of another type is no state
+            for symbol in part:
+                try:
+                    if self._compare(symbol, before[symbol], stored.get(symbol), redis_now):
+                        healed.add(symbol)
+                except InvalidMessage as error:
+                    self._bad(symbol, error)  # the last valid state is kept
+        metrics.HEALED.inc(len(healed))
+        self._report()
+        return healed
+
+    async def _read_leases(self, client: Client, redis_now: float) -> None:
+        names: list[str] = []
+        while len(names) < len(self._leases.names()):  # a lease may tell of more shards
+            names = self._leases.names()
+            asked = self._clock.monotonic()
+            values, *pttls = await client.bulk([("MGET", *names), *(("PTTL", name) for name in names)])
+            self._leases.take(values, pttls, redis_now, asked)
+        self._monitor.liveness.prove(self._leases.epochs)
+
+    def _compare(self, symbol: str, before: Entry | None, payload: bytes | None, redis_now: float) -> bool:
+        """Compare what is held with what is stored. Returns whether that was newer and has been taken over.
+
+        `before`: the last value when Redis was asked: whatever it was made from, Redis has stored before. Raises
+        InvalidMessage for an invalid state.
+        """
+        if payload is None:
+            if before is not None:
+                self._suspect(symbol, before, None)
+            return False
+        stored = fields.load_object(payload)
+        version, held = fields.version(stored), None if before is None else before.version
+        if version is not None:
+            check_epoch(version.epoch, redis_now)
+            self._leases.shown(symbol, version)
+            above = held is not None and held > version
+            if before is not None and held == version:
+                above = not announces(fields.load_object(before.payload), stored)
+            if above and before is not None and self._leases.lives(symbol, version.epoch):
+                self._suspect(symbol, before, PhysicsState.from_bytes(payload))
+                return False
+        self._suspects.pop(symbol, None)
+        if held is not None and (version is None or version <= held):
+            return False
+        state = PhysicsState.from_bytes(payload)
+        current = self._held.get(symbol)
+        if version is None and current is not before:
+            return False  # an update came during the read
+        return self._take(symbol, state, current)
+
+    def _suspect(self, symbol: str, before: Entry, state: PhysicsState | None) -> None:
+        """Redis has less than what is held. If it had less some ticks ago too, what is held is given up."""
+        now = self._clock.monotonic()
+        again = self._suspects.setdefault(symbol, now) + LOOKS_APART_SECONDS
+        if now < again:
+            if before.version is not None:
+                self._later.setdefault(symbol, again)
+            return
+        del self._suspects[symbol]
+        current = self._held.get(symbol)
+        self._hub.remove(symbol)
+        if state is None:
+            self._monitor.samples.forget(symbol)
+            self._removed.append(symbol)
+            return
+        self._taken_back.append(symbol)
+        assert state.version is not None
+        self._leases.mistaken(symbol, state.version)
+        self._take(symbol, state, None)
+        if current is not before:  # an update came during the read, and may have been true
+            self._doubt(symbol)
+
+    def _take(self, symbol: str, state: PhysicsState, current: Entry | None) -> bool:
+        """Take over a stored state, and tell clients. `current`: the last value. Returns whether it was newer."""
+        payload = state.update(symbol, self._database)
+        if len(payload) > MAX_BYTES:
+            raise InvalidMessage("size", f"its update has {len(payload)} bytes, at most {MAX_BYTES} are allowed")
+        if current is not None and current.payload == payload:
+            return False
+        self._check_room(symbol)
+        if not self._hub.update(symbol, state.version, payload):
+            return False
+        time = None if state.timestamp is None else from_iso(state.timestamp)
+        self._monitor.samples.record(symbol, time, state.source)
+        return True
+
+    def _check_room(self, symbol: str) -> None:
+        """Raises InvalidMessage if the symbol is new and BRIDGE_MAX_SYMBOLS are held already."""
+        if symbol not in self._held and len(self._held) >= self._room:
+            raise InvalidMessage("room", f"{self._room} symbols are held already: see BRIDGE_MAX_SYMBOLS")
+
+    def _bad(self, symbol: str, error: InvalidMessage) -> None:
+        metrics.DROPPED.labels(error.reason).inc()
+        throttled.warning("state_dropped", error.reason, symbol=symbol, reason=error.reason, error=error.detail)
+
+    def _report(self) -> None:
+        """Count and log what was removed or taken back."""
+        removed, taken_back = sorted(self._removed), sorted(self._taken_back)
+        self._removed, self._taken_back = [], []
+        if removed:
+            metrics.REMOVED.inc(len(removed))
+            log.info("states_removed", symbols=len(removed), first=removed[:10])
+        if taken_back:
+            metrics.TAKEN_BACK.inc(len(taken_back))
+            throttled.warning("states_taken_back", "", symbols=len(taken_back), first=taken_back[:10])
