@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cottage import keys
-from cottage.clock import FUTURE_SECONDS
 from cottage.errors import CottageError
 from cottage.formats import NewerFormat, migrated
 from cottage.notes import NOTES
+from cottage.version import FARTHEST_AHEAD_SECONDS
 from services.feynman.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE
 
 FORMAT = "curiosity cottage windows"
@@ -244,7 +244,7 @@ def _check_manifest(manifest: dict[str, Any], settings: Mapping[str, Any], now: 
         if found != value:
             raise CheckpointRefused(f"it was sampled with {name} {found}, now it is {value}")
     age = now - manifest["saved_at"]
-    if not age >= -FUTURE_SECONDS:  # nor nan
+    if not age >= -FARTHEST_AHEAD_SECONDS:  # nor nan; within that the clock may have been set back
         raise CheckpointRefused(f"it was saved {-age:.0f} s in the future")
     if age > oldest:
         raise CheckpointTooOld(f"it is {age:.0f} s old")

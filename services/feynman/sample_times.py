@@ -27,8 +27,6 @@ class SampleTimes(RowArrays):
 
     def __init__(self, capacity: int = 64) -> None:
         self.feed_time, self.made, self.after = np.zeros(capacity), np.zeros(capacity), np.zeros(capacity)
-        self._precision = np.zeros(capacity)
-        """How precisely `feed_time` is known: stored states tell it in whole milliseconds."""
         self._seen, self._seen_made = np.zeros(capacity), np.zeros(capacity)
         """The timestamp of the newest snapshot, which may have been refused, and when that was made."""
 
@@ -43,17 +41,17 @@ class SampleTimes(RowArrays):
         """The symbol's samples are those of another source from now on."""
         self.feed_time[row], self.after[row] = np.nan, -np.inf
 
+    def restore(self, rows: Rows, feed_time: FloatArray, timestamp: FloatArray) -> None:
+        """The newest samples of `rows` are those of a checkpoint; `feed_time` is nan if its version is older."""
+        self.feed_time[rows], self.after[rows] = feed_time, timestamp
+
     def adopt(self, row: int, feed_time: float, timestamp: float, redis_now: float, now: float) -> None:
-        """A stored state of the symbol has these times. If its sample is the first that is seen, it is as old as that
-        state says. Where its time lies ahead of Redis's clock, that was set back, and nobody knows the sample's age:
-        then it counts as expired. `redis_now`: Redis's clock at the monotonic time `now`, here and below."""
+        """Another process knew a sample of the symbol by these times. If it is the first that is seen, it is as old
+        as they say. Where `timestamp` lies ahead of Redis's clock, that was set back, and nobody knows the sample's
+        age: then it counts as expired. `redis_now`: Redis's clock at the monotonic time `now`, here and below."""
         age = redis_now - timestamp
         self._seen[row] = feed_time
         self._seen_made[row] = now - (USUAL.expired if age < -AHEAD_SECONDS else max(age, 0.0))
-
-    def adopt_newest(self, rows: int | Rows, feed_time: float | FloatArray) -> None:
-        """The newest samples have these timestamps, by stored states or a checkpoint; nan where that is not known."""
-        self.feed_time[rows], self._precision[rows] = feed_time, SAME_SECONDS
 
     def see(self, rows: Rows, feed_time: FloatArray, redis_now: float, now: float) -> None:
         """The snapshots of `rows` have these timestamps: fix the ages of those that were not seen before."""
@@ -63,14 +61,12 @@ class SampleTimes(RowArrays):
 
     def held(self, rows: Rows, feed_time: FloatArray) -> BoolArray:
         """Which snapshots with these timestamps are the newest samples again."""
-        newest = np.abs(feed_time - self.feed_time[rows]) <= self._precision[rows]
-        return np.asarray(newest | (feed_time == self.after[rows]))
+        return np.asarray((feed_time == self.feed_time[rows]) | (feed_time == self.after[rows]))
 
     def hold(self, rows: Rows, feed_time: FloatArray, redis_now: float, now: float) -> FloatArray:
         """The snapshots that were seen last are the newest samples of `rows`. Returns their timestamps: their feeds'
         own, where Redis's clock has shown that already when they were first seen."""
-        self.feed_time[rows], self._precision[rows] = feed_time, 0.0
-        self.made[rows] = self._seen_made[rows]
+        self.feed_time[rows], self.made[rows] = feed_time, self._seen_made[rows]
         timestamp = self.by_redis(rows, redis_now, now)
         own = feed_time <= timestamp + 2 * SAME_SECONDS
         timestamp[own] = feed_time[own]

@@ -20,7 +20,7 @@ from services.feynman import metrics, states
 from services.feynman.checkpoint import CheckpointPart
 from services.feynman.feed_lags import FeedLags
 from services.feynman.sample_columns import SampleColumns, parse
-from services.feynman.sample_times import SAME_SECONDS, SampleTimes
+from services.feynman.sample_times import SampleTimes
 from services.feynman.vector import compute
 from services.feynman.windows import BoolArray, FloatArray, Rows, Windows
 
@@ -105,21 +105,18 @@ class SymbolTable:
     def adopt(
         self, newcomers: Iterable[str], stored: Mapping[str, PhysicsState], redis_now: float, now: float
     ) -> None:
-        """Take over from the `newcomers`' stored states how old their samples are, so that none looks younger to us
-        than to whoever saw it arrive. Clocks as in `take`.
+        """Take over what the `newcomers`' stored states, or else their windows from a checkpoint, tell of the age of
+        the newest sample, so that none looks younger to us than to whoever saw it arrive. Clocks as in `take`.
 
-        A window from a checkpoint may end ahead of Redis's clock, which was set back since. Any sample follows it,
-        and like one after a gap.
+        A window may end ahead of Redis's clock, if that was set back. Any sample follows it, like one after a gap.
         """
         for symbol in self._newcomers.intersection(newcomers):
             row, state = self._entries[symbol].row, stored.get(symbol)
             last = float(self._windows.last_timestamp[row])
+            feed_time, timestamp = float(self._windows.feed_time[row]), last
             if state is not None and state.timestamp is not None:
-                timestamp, feed_time = from_iso(state.timestamp), from_iso(state.market_time)
-                self._times.adopt(row, feed_time, timestamp, redis_now, now)
-                if abs(timestamp - last) <= SAME_SECONDS:
-                    self._times.adopt_newest(row, feed_time)
-                    continue
+                feed_time, timestamp = from_iso(state.market_time), from_iso(state.timestamp)
+            self._times.adopt(row, feed_time, timestamp, redis_now, now)
             if last > redis_now:
                 self._times.after[row], self._windows.last_timestamp[row] = -math.inf, 0.0
         self._newcomers.difference_update(newcomers)
@@ -166,8 +163,7 @@ class SymbolTable:
             self._enter(part.symbols[i], part.sources[i])
         rows = _rows([self._entries[part.symbols[i]] for i in chosen])
         self._windows.restore(rows, {name: array[chosen] for name, array in part.arrays.items()})
-        self._times.adopt_newest(rows, self._windows.feed_time[rows])
-        self._times.after[rows] = self._windows.last_timestamp[rows]
+        self._times.restore(rows, self._windows.feed_time[rows], self._windows.last_timestamp[rows])
         return len(chosen)
 
     def forget(self, now: float) -> list[str]:

@@ -16,6 +16,7 @@ from cottage.redis import Client, connect
 from cottage.snapshot import MarketSnapshot
 from cottage.state import PhysicsState
 from cottage.store import MarketSnapshots
+from cottage.version import latest_epoch
 from deploy.redis_server import Server
 from services.feynman.service import FeynmanService
 from tests.clock_shim import ClockShim
@@ -257,3 +258,22 @@ async def test_as_many_steps_as_one_likes(stepped_redis: OwnRedis, clock_shim: C
         state = await seen(client, "SPY")
         await asyncio.sleep(0.2)
         assert await state_of(client, "SPY") == state, "and then it is quiet"
+
+
+async def test_an_epoch_that_a_step_left_too_far_ahead_counts_no_more(
+    stepped_redis: OwnRedis, clock_shim: ClockShim
+) -> None:
+    """By three days: the next epoch is a lower one, which everybody may believe."""
+    url = stepped_redis.url
+    async with connect(url) as client, feynman(url):
+        await snapshot(client, "SPY", 1.0)
+        await seen(client, "SPY")
+        clock_shim.step(-3 * 86_400)
+
+        async def lower() -> bool:
+            state = await seen(client, "SPY")
+            return state.version is not None and state.version.epoch <= latest_epoch(await client.now()) - 86_400_000
+
+        await eventually(lower)
+        await snapshot(client, "SPY", 2.0)
+        assert (await seen(client, "SPY", price=2.0)).samples == 2

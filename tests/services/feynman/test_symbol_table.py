@@ -449,7 +449,7 @@ def test_while_the_clock_went_back_nobody_watched_and_the_sample_is_expired_unti
     watched.after(1.0).takes_row("SPY", row)
     again = restarted(watched, watched.table if from_checkpoint else None, clock_stepped=step)
     again.takes_row("SPY", row)
-    if step == -50.0:  # else it lies more than a minute ahead: the stored state stays
+    if from_checkpoint or step == -50.0:  # else it lies more than a minute ahead: the stored state stays
         assert again.age() >= 60.0
         assert again.state().feed_time == iso_millis(NOW + 1.0)
     assert again.after(1.0).takes("SPY", price=101.0) == []
@@ -468,14 +468,19 @@ def test_another_sample_than_the_stored_one_has_its_own_age() -> None:
     assert again.age() == pytest.approx(2.0, abs=0.002)
 
 
-def test_a_checkpoint_of_ahead_without_a_stored_state_blocks_nothing() -> None:
+@pytest.mark.parametrize("step", [-50.0, -3600.0, -86_400.0])
+def test_a_checkpoint_of_ahead_without_a_stored_state_blocks_nothing(step: float) -> None:
     watched = Watched("SPY")
-    watched.takes("SPY")
-    again = Watched("SPY", table=SymbolTable(1000, 60.0, 3600.0))
+    row = raw(timestamp=NOW)
+    watched.takes_row("SPY", row)
+    again = Watched(table=SymbolTable(1000, 60.0, 3600.0))
     again.table.restore(watched.table.saved(["SPY"]))
-    again.redis_ahead -= 3600.0
+    again.redis_ahead += step
     again.table.adopt(["SPY"], {}, again.redis_now, again.now)
-    assert again.takes("SPY", price=101.0) == []
+    assert again.takes_row("SPY", row) == []
+    assert (again.state().samples, again.state().feed_time) == (1, iso_millis(NOW))
+    assert again.age() >= 60.0, "nobody knows how old it is"
+    assert again.after(1.0).takes("SPY", price=101.0) == []
     found = again.state()
     assert (found.samples, found.nonzero) == (2, 0), "nobody knows how long ago the sample before was"
 
