@@ -129,6 +129,8 @@ def _price(row: SymbolRow) -> Text:
 
 def _number(name: str, form: str = ".2f") -> Callable[[SymbolRow], Text]:
     def text(row: SymbolRow) -> Text:
+        if name in _list(row, "void"):
+            return Text("–")
         value = _field(row, name)
         return Text(f"{round(value, 2) + 0.0:{form}}" if finite(value) else "")  # + 0.0: no "-0.00"
 
@@ -137,6 +139,15 @@ def _number(name: str, form: str = ".2f") -> Callable[[SymbolRow], Text]:
 
 def _field(row: SymbolRow, name: str) -> Any:
     return None if row.state is None else row.state.data.get(name)
+
+
+def _list(row: SymbolRow, name: str) -> list[Any]:
+    value = _field(row, name)
+    return value if isinstance(value, list) else []
+
+
+def _notes(row: SymbolRow) -> Text:
+    return Text(", ".join(words(_printable(note)) for note in _list(row, "notes")))
 
 
 def _printable(value: object) -> str:
@@ -152,4 +163,5 @@ COLUMNS = [
     Column("α", 5, _number("alpha")),
     *(Column(name, max(len(name), 7), _number(name, "+.2f" if name == "momentum" else ".2f")) for name in PILLARS),
     Column("source", 10, lambda row: Text(_printable(_field(row, "source"))), justify="left"),
+    Column("notes", 24, _notes, justify="left"),
 ]

@@ -93,9 +93,9 @@ class View:
         return SymbolRow(symbol, self._client.states.get(symbol), *self.freshness(symbol), self._client.age(symbol))
 
 
-def words(cause: str) -> str:
-    """A cause as words, such as "feed down" or "Redis down"."""
-    return cause.replace("_", " ").replace("redis", "Redis")
+def words(name: str) -> str:
+    """A cause or a note as words, such as "feed down", "Redis down" or "no volume"."""
+    return name.replace("_", " ").replace("redis", "Redis")
 
 
 def _published(state: ReplicaState) -> dict[str, Any]:

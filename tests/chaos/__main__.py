@@ -16,12 +16,14 @@ from deploy.redis_server import find_server
 from tests.bench.telling import say
 from tests.chaos.course import Course, crowd
 from tests.chaos.faults import KINDS
+from tests.chaos.faults.registry import drawn
 from tests.chaos.pace import QUICK, REAL
 from tests.chaos.report import table
 from tests.chaos.sabotage import SABOTAGES
 from tests.chaos.soak import Audience, Memory, growth_table
 from tests.chaos.suite import suite
 from tests.chaos.watch import Violations
+from tests.clock_shim import why_not
 
 
 def main() -> None:
@@ -94,9 +96,15 @@ async def _run(options: argparse.Namespace) -> int:
 
 def _kinds(options: argparse.Namespace) -> list[str]:
     """Of faults; an empty list is all of them."""
-    if options.only or not options.memory:
+    if options.only:
         return list(options.only)
-    return [name for name, fault in KINDS.items() if not fault.ends_processes]
+    kinds = drawn()
+    if (reason := why_not()) is not None:
+        say(f"No clock is stepped: {reason}.")
+        kinds = [name for name in kinds if not KINDS[name].steps]
+    if options.memory:
+        kinds = [name for name in kinds if not KINDS[name].ends_processes]
+    return [] if kinds == drawn() else kinds
 
 
 if __name__ == "__main__":

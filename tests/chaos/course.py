@@ -14,15 +14,15 @@ from typing import Any
 import httpx
 
 from cottage.cancellation import background
-from cottage.clock import from_iso
+from cottage.clock import AHEAD_SECONDS, from_iso
 from cottage.errors import RedisError
-from cottage.snapshot import MarketSnapshot
-from cottage.store import MarketSnapshots
 from cottage.version import Version
 from tests.chaos.faults import KINDS, Fault
+from tests.chaos.faults.registry import drawn
+from tests.chaos.onlooker import Onlooker
 from tests.chaos.report import Outcome
 from tests.chaos.samples import FOREIGN
-from tests.chaos.suite import Member, Suite
+from tests.chaos.suite import NOISE_SECONDS, Member, Suite
 from tests.chaos.truth import Truth
 from tests.chaos.watch import ApiReader, Held, LibraryClient, RawClient, Violations, library_client
 
@@ -30,8 +30,6 @@ PAIRS = 0.2
 """Of the faults come as two at once."""
 DATED_SECONDS = 0.5
 """Between a sample's age by its timestamp and by when we saw it first."""
-NOISE_SECONDS = 1.0
-"""What a busy machine may add to any bound."""
 PROCESS_SECONDS = 5.0
 """A Python process to be there again, on a busy machine."""
 HOPS, RETRY_SECONDS = 3, 1.0
@@ -61,11 +59,12 @@ class Crowd:
     raw: list[RawClient] = field(default_factory=list)
     library: list[LibraryClient] = field(default_factory=list)
     readers: list[ApiReader] = field(default_factory=list)
+    onlookers: list[Onlooker] = field(default_factory=list)
     calm: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def holders(self) -> list[Held]:
-        return [*self.raw, *self.library]
+        return [*self.raw, *self.library, *self.onlookers]
 
 
 @asynccontextmanager
@@ -91,12 +90,16 @@ async def crowd(suite: Suite, symbols: int, seed: int) -> AsyncIterator[Crowd]:
         raw("restless-1", urls, leaves=10 * pace.tick),
         raw("restless-2", urls, symbols=some, leaves=20 * pace.tick),
     ]
+    onlooker = Onlooker(suite, one, [*some[:3], *FOREIGN])
+    suite.onlooker = onlooker
+    made.onlookers.append(onlooker)
     async with AsyncExitStack() as stack:
         for name, url, wanted in (("library-1", one, None), ("library-2", other, some)):
             client = await stack.enter_async_context(library_client(name, url, violations, pace, wanted))
             made.library.append(client)
         made.readers.append(ApiReader(suite.api_url, ["S000", "S001", *FOREIGN[:2]], suite.samples, violations, pace))
-        everybody: list[RawClient | LibraryClient | ApiReader] = [*made.raw, *made.library, *made.readers]
+        everybody: list[RawClient | LibraryClient | ApiReader | Onlooker]
+        everybody = [*made.raw, *made.library, *made.readers, onlooker]
         async with background(*(each.run() for each in everybody)):
             yield made
 
@@ -116,7 +119,7 @@ class Course:
         """`kinds` of faults, no others and one at a time; all of them without."""
         self._suite = suite
         self._crowd = watchers
-        self._symbols = [f"S{number:03}" for number in range(symbols)]
+        self._symbols = suite.symbols
         self._seed = seed
         self._tell = tell
         self._kinds = kinds
@@ -130,6 +133,8 @@ class Course:
         """Times that somebody's `live` was checked."""
         self._connected_at = 0.0
         """When some client was last found without its connection."""
+        self._undated = False
+        """A fault has left samples whose age nobody knows."""
         self._last_trouble = ""
         self._stale_ones: set[tuple[str, str]] = set()
         self._suspects: set[tuple[str, str]] = set()
@@ -170,15 +175,14 @@ class Course:
 
     def chosen(self, index: int) -> tuple[random.Random, list[Fault]]:
         """The fault of that number, or two: every kind comes up in each round."""
-        names = sorted(self._kinds or KINDS)
+        names = sorted(self._kinds or drawn())
         turn, place = divmod(index, len(names))
         random.Random(f"{self._seed} round {turn}").shuffle(names)
         rng = random.Random(f"{self._seed} fault {index}")
         faults = [KINDS[names[place]]]
         if not (self._kinds or faults[0].alone) and rng.random() < PAIRS:
-            faults.append(
-                rng.choice([fault for fault in KINDS.values() if not fault.alone and fault is not faults[0]])
-            )
+            others = [KINDS[name] for name in drawn() if name != faults[0].kind]
+            faults.append(rng.choice([fault for fault in others if not fault.alone]))
         return rng, faults
 
     async def _one(self, index: int) -> Outcome:
@@ -186,6 +190,10 @@ class Course:
         kinds = tuple(fault.kind for fault in faults)
         self._crowd.calm.clear()
         self._stale_ones.clear()
+        for onlooker in self._crowd.onlookers:
+            onlooker.trust_again()
+        self._undated = any(fault.undates for fault in faults)
+        self._violations.taking_back = any(fault.takes_back for fault in faults)
         if any(fault.lossy for fault in faults):
             self.truth.data_may_go()
         async with AsyncExitStack() as stack:
@@ -196,6 +204,7 @@ class Course:
         cured = time.monotonic()
         seconds = await self._converged(self._patience(faults))
         self.truth.data_stays()
+        self._undated = self._violations.taking_back = False
         if seconds is None:
             self._violations.add("not_converged", f"fault {index} {kinds}: {await self._trouble()}")
             return Outcome(index, kinds, None)
@@ -209,9 +218,11 @@ class Course:
         return Outcome(index, kinds, seconds, after)
 
     def _promised(self, faults: Sequence[Fault]) -> float:
-        """Seconds from the last hop on: two ticks, and for what is deleted two full reads."""
+        """Seconds from the last hop on: two ticks, five where a version is taken back; for what is deleted two full
+        reads."""
         rereads = 2 * REREAD * self._pace.scale if any(fault.deletes for fault in faults) else 0.0
-        return 2 * self._pace.tick + rereads + NOISE_SECONDS
+        ticks = 5 if any(fault.takes_back for fault in faults) else 2
+        return ticks * self._pace.tick + rereads + max(fault.healing for fault in faults) + NOISE_SECONDS
 
     def _patience(self, faults: Sequence[Fault]) -> float:
         """Seconds in which all must be well again: a new process, three hops that each wait up to a second between
@@ -219,7 +230,8 @@ class Course:
         usual = (
             3.0 + 3 * 1.0 + 2 * self._pace.lease + self._pace.deaf + 2 * 30.0 * self._pace.scale + 2 * NOISE_SECONDS
         )
-        return usual + sum(fault.patience for fault in faults) + 2 * 5.0 * self._pace.scale
+        more = sum(fault.patience + fault.healing for fault in faults)
+        return usual + more + 2 * 5.0 * self._pace.scale
 
     async def _converged(self, within: float) -> float | None:
         """Seconds until every client holds what Redis holds, and everything says that it is live."""
@@ -235,7 +247,6 @@ class Course:
     async def _trouble(self, since: float = 0.0) -> str | None:
         """Why it is not converged; None where it is."""
         truth = self.truth
-        reads = truth.reads
         expected = {symbol: course.version for symbol, course in truth.courses.items()}
         if not truth.answers or truth.read_at < since:
             return "Redis does not answer"
@@ -258,9 +269,21 @@ class Course:
         for reader in self._crowd.readers:
             if reader.answered_at < since or self._symbols[0] not in reader.live:
                 return f"the API does not call {self._symbols[0]} live"
-        with suppress(TimeoutError):
-            await truth.read_again(reads + SETTLED_READS)
-        return self._ahead()
+        held = {holder.name: holder.versions() for holder in self._crowd.holders}
+        try:
+            await truth.read_again(truth.reads + SETTLED_READS)
+        except TimeoutError:
+            return "Redis answers too slowly"
+        return self._beyond(held) or self._ahead()
+
+    def _beyond(self, held: Mapping[str, Mapping[str, Version]]) -> str | None:
+        """Nobody held, some reads ago, a version that Redis has not even now."""
+        for name, versions in held.items():
+            for symbol, version in versions.items():
+                course = self.truth.courses.get(symbol)
+                if course is not None and version > course.version:
+                    return f"{name} holds {version} of {symbol}, which Redis never had: {course.version}"
+        return None
 
     def _age(self, symbol: str, sampled: float | None) -> float | None:
         """How old that sample really is."""
@@ -276,6 +299,8 @@ class Course:
             if age is None:
                 return f"Redis holds a sample of {symbol} that nobody wrote"
             shown = self.truth.ahead + time.monotonic() - from_iso(course.state.timestamp)
+            if shown < -AHEAD_SECONDS and self._undated:
+                continue  # expired until a newer one comes
             if abs(shown - age) > DATED_SECONDS + 5 * self._pace.tick:
                 return f"{symbol} is {age:.2f} s old and by its timestamp {shown:.2f} s"
         return None
@@ -313,16 +338,14 @@ class Course:
     async def _feed(self) -> None:
         """The foreign feed: a snapshot of one symbol now and then, with the lifetime that all have."""
         rng = random.Random(f"{self._seed} feed")
-        snapshots = MarketSnapshots(self._suite.direct)
         price = dict.fromkeys(FOREIGN, 100.0)
         while True:
             await asyncio.sleep(rng.uniform(0.5, 8) * self._pace.tick)
             symbol = rng.choice(FOREIGN)
             price[symbol] *= 1 + rng.uniform(-0.01, 0.01)
             with suppress(RedisError, TimeoutError):
-                now = round(await self._suite.direct.now(), 3)
-                self._suite.samples.wrote(symbol, now, time.monotonic())
-                await snapshots.write([MarketSnapshot(symbol, price[symbol], now, source="chaos")])
+                if symbol not in self._suite.quiet:
+                    await self._suite.write(symbol, price[symbol])
 
     async def _judge(self) -> None:
         """Nobody may call a state live that is old, or that Redis has long replaced."""

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.sabotage WHAT SERVICE`: a service of the suite with one promise taken out of it.
+"""`python -m tests.chaos.sabotage WHAT MODULE …`: a process of the suite with one promise taken out of it.
 
 The harness must notice each: else it proves nothing.
 """
@@ -60,17 +60,56 @@ def always_live() -> None:
     FreshnessMonitor.publish = lambda self, hub: None  # type: ignore[method-assign]
 
 
+def floors_off() -> None:
+    """A sample is as old as its timestamp says, whatever is known of it."""
+    from cottage.clock import RemoteClock
+    from cottage.sample_age import SampleAge
+
+    def age(self: SampleAge, clock: RemoteClock, now: float) -> float | None:
+        redis_now = clock.now(now)
+        return None if redis_now is None else max(0.0, redis_now - self.timestamp)
+
+    SampleAge.age = age  # type: ignore[method-assign]
+
+
+def messages_set_clocks() -> None:
+    """Whatever time a message tells is taken for now, however long it lay in a queue."""
+    from cottage.clock import RemoteClock
+
+    def heard(self: RemoteClock, time: float, now: float) -> bool:
+        self._set(time - now, time - now, now, asked=False)
+        return False
+
+    RemoteClock.heard = heard  # type: ignore[method-assign]
+
+
+def outlived_never_found() -> None:
+    """A lease is held for as long as Redis keeps it."""
+    from cottage.expiry import OutlivingKeys
+
+    OutlivingKeys.dead = lambda self, looks, now: frozenset()  # type: ignore[method-assign]
+
+
+def databases_mixed_up() -> None:
+    """What was published from another database counts like one's own."""
+    from cottage import fields
+
+    fields.check_database = lambda *_: None
+
+
 SABOTAGES: dict[str, Callable[[], None]] = {
     function.__name__: function
-    for function in (no_healing, newer_or_equal, lease_ignored, removed_never_sent, always_live)
+    for function in (
+        *(no_healing, newer_or_equal, lease_ignored, removed_never_sent, always_live),
+        *(floors_off, messages_set_clocks, outlived_never_found, databases_mixed_up),
+    )
 }
 
 
 def main() -> None:
-    what, service, *arguments = sys.argv[1:]
+    what, *sys.argv = sys.argv[1:]
     SABOTAGES[what]()
-    sys.argv = [f"services.{service}", *arguments]
-    importlib.import_module(f"services.{service}.__main__").main()
+    importlib.import_module(sys.argv[0]).main()
 
 
 if __name__ == "__main__":

@@ -6,28 +6,40 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from cottage import keys
+from cottage.errors import InvalidMessage, RedisError
 from cottage.redis import Client, connect
+from cottage.snapshot import MarketSnapshot
+from cottage.state import PhysicsState
+from cottage.store import MarketSnapshots
 from deploy.redis_server import Server, free_port
 from tests.bench.processes import resident_bytes
 from tests.chaos.pace import Pace
 from tests.chaos.proxy import Proxy, proxy
-from tests.chaos.samples import Samples
+from tests.chaos.samples import Samples, sample_time
 from tests.chaos.watch import Violations
 from tests.clock_shim import ClockShim, why_not
-from tests.support import OwnRedis, ServiceProcess, program
+from tests.support import OwnRedis, ServiceProcess, eventually, program
+
+if TYPE_CHECKING:
+    from tests.chaos.onlooker import Onlooker
 
 AOF = (
     *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"),
     *("--client-output-buffer-limit", "pubsub", "1mb", "512kb", "5", "--aof-use-rdb-preamble", "yes"),
     *("--repl-diskless-sync-delay", "0", "--enable-debug-command", "local"),
 )
+MOST_FOREIGN = 30
+"""Symbols beside the market's that feynman takes in: see FEYNMAN_MAX_SYMBOLS."""
+NOISE_SECONDS = 1.0
+"""What a busy machine may add to any bound."""
 RESTART_SECONDS = (0.1, 0.5)
 """What a supervisor takes to notice a death."""
 
@@ -38,8 +50,8 @@ class Member:
     def __init__(self, name: str, service: str, env: Mapping[str, str], command: list[str]) -> None:
         self.name = name
         self.service = service
-        self._env = env
-        self._command = command
+        self.env = env
+        self.command = command
         self._stack = AsyncExitStack()
         self.process: ServiceProcess | None = None
         self.suspended = False
@@ -71,7 +83,7 @@ class Member:
         self.expected_to_die = True
         await self._stack.aclose()
         self._stack = AsyncExitStack()
-        self.process = await self._stack.enter_async_context(program(self._command, self._env))
+        self.process = await self._stack.enter_async_context(program(self.command, self.env))
         self.expected_to_die = self.suspended = False
         self.started_at = time.monotonic()
 
@@ -121,7 +133,10 @@ class Member:
 class Suite:
     """Made by `suite`."""
 
-    def __init__(self, server: Server, folder: Path, pace: Pace, violations: Violations) -> None:
+    def __init__(
+        self, server: Server, folder: Path, pace: Pace, violations: Violations, sabotage: str | None = None
+    ) -> None:
+        self._sabotage = sabotage
         self.pace = pace
         self.violations = violations
         self._server = server
@@ -129,7 +144,7 @@ class Suite:
         self.samples = Samples()
         self.clocks: dict[str, ClockShim] = {}
         """The wall clock of each process, by its name, and of Redis's host (`redis`); empty where there is none."""
-        self.redis = self.another_redis("redis")
+        self.redis: OwnRedis
         self.redis_arguments: tuple[str, ...] = AOF
         self.members: dict[str, Member] = {}
         self.proxies: dict[str, Proxy] = {}
@@ -138,8 +153,23 @@ class Suite:
         """To Redis, past all that is broken, but for Redis itself."""
         self.urls: list[str] = []
         self.api_url = ""
+        self.symbols: list[str] = []
+        """Of the simulated market."""
+        self.quiet: set[str] = set()
+        """Symbols of the harness's own feed of which nothing is written now, but for a fault."""
+        self.onlooker: Onlooker
+        """A client in a process of its own; of the crowd."""
+
+    @property
+    def most_symbols(self) -> int:
+        """That feynman takes in."""
+        return len(self.symbols) + MOST_FOREIGN
 
     # Redis
+
+    def attach(self, client: Client) -> None:
+        """This is our way to Redis."""
+        self.direct, self._snapshots = client, MarketSnapshots(client)
 
     @property
     def direct_url(self) -> str:
@@ -176,6 +206,53 @@ class Suite:
                 each.target = successor.port
                 each.cut()
 
+    async def insist(self, *command: str | bytes | int) -> None:
+        """Say it to Redis until it has heard: a cure."""
+
+        async def heard() -> bool:
+            try:
+                await self.direct.execute_command(*command)
+            except RedisError:
+                return False
+            return True
+
+        await eventually(heard, 30)
+
+    # the harness's own feed, and what comes of it
+
+    async def write(self, symbol: str, price: float, ahead: float = 0.0) -> None:
+        """A snapshot of a foreign symbol, from so many seconds ahead of Redis's clock."""
+        now = round(await self.direct.now() + ahead, 3)
+        self.samples.wrote(symbol, now, time.monotonic())
+        await self._snapshots.write([MarketSnapshot(symbol, price, now, source="chaos")])
+
+    async def shows(self, symbol: str, expected: Callable[[PhysicsState], bool], what: str) -> None:
+        """Redis must hold such a state two ticks from now."""
+        deadline = time.monotonic() + 2 * self.pace.tick + NOISE_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(RedisError, InvalidMessage):
+                if expected(PhysicsState.from_bytes(await self.direct.get(keys.physics_state(symbol)) or b"")):
+                    return
+            await asyncio.sleep(self.pace.tick / 4)
+        self.violations.add("blocked", f"{what} are not taken")
+
+    async def all_written(self, symbols: Collection[str], when: str) -> None:
+        """The states of these symbols must be of new samples."""
+        starved = []
+        for symbol in symbols:
+            payload, age = await self.direct.get(keys.physics_state(symbol)), None
+            if payload is not None and (sampled := sample_time(orjson.loads(payload))) is not None:
+                age = self.samples.age(symbol, sampled, time.monotonic())
+            if age is None or age > 5 * self.pace.tick + NOISE_SECONDS / 4:
+                starved.append(symbol)
+        if starved:
+            self.violations.add("starved", f"nothing new of {len(starved)} symbols, such as {starved[0]}, {when}")
+
+    async def newest_tick(self) -> int:
+        """The number of the writer's newest tick."""
+        payloads = await self.direct.mget([keys.physics_state(symbol) for symbol in self.symbols])
+        return max(int(orjson.loads(payload)["seq"]) for payload in payloads if payload is not None)
+
     # clocks
 
     def clock(self, name: str) -> dict[str, str]:
@@ -194,6 +271,24 @@ class Suite:
             self.samples.stepped()
 
     # processes
+
+    def command(self, module: str, *arguments: str) -> list[str]:
+        """The command line of a process, out of which a promise may have been taken."""
+        sabotaged = [] if self._sabotage is None else ["tests.chaos.sabotage", self._sabotage]
+        return ["-m", *sabotaged, module, *arguments]
+
+    @asynccontextmanager
+    async def another_market(self, seed: int) -> AsyncIterator[None]:
+        """A second market process with the same symbols, until the block ends."""
+        first = self.members["market"]
+        second = Member("market-2", "market", {**first.env, "MARKET_SEED": str(seed)}, first.command)
+        await second.start()
+        try:
+            assert second.process is not None
+            await second.process.logged("starting")
+            yield
+        finally:
+            await second.close()
 
     def of(self, service: str) -> list[Member]:
         return [member for member in self.members.values() if member.service == service]
@@ -236,7 +331,8 @@ async def suite(
 ) -> AsyncIterator[Suite]:
     """All of it, started and stopped at the end of the block. `sabotage`: which promise is taken out of it."""
     async with AsyncExitStack() as stack:
-        made = Suite(server, folder, pace, violations)
+        made = Suite(server, folder, pace, violations, sabotage)
+        made.redis = made.another_redis("redis")
         await made.start_redis()
         stack.callback(lambda: made.redis.kill())
 
@@ -244,15 +340,17 @@ async def suite(
             made.proxies[name] = await stack.enter_async_context(proxy(made.redis.port))
             return f"redis://127.0.0.1:{made.proxies[name].port}"
 
-        made.direct = connect(await redis_proxy("harness"), timeout=1.0)
+        made.attach(connect(await redis_proxy("harness"), timeout=1.0))
         stack.push_async_callback(lambda: made.direct.aclose())
-        names = ",".join(f"S{number:03}" for number in range(symbols))
+        made.symbols = [f"S{number:03}" for number in range(symbols)]
+        names = ",".join(made.symbols)
         link, api = free_port(), free_port()
         made.api_url = f"http://127.0.0.1:{api}"
+        feynman = {"FEYNMAN_WINDOW": str(window), "FEYNMAN_MAX_SYMBOLS": str(made.most_symbols)}
         plan: list[tuple[str, str, dict[str, str]]] = [
             ("market", "market", {"MARKET_SYMBOLS": names}),
-            ("feynman-a", "feynman", {"FEYNMAN_WINDOW": str(window)}),
-            ("feynman-b", "feynman", {"FEYNMAN_WINDOW": str(window)}),
+            ("feynman-a", "feynman", feynman),
+            ("feynman-b", "feynman", feynman),
             ("bridge", "bridge", {"BRIDGE_PORT": str(link)}),
             ("physics", "physics", {"PHYSICS_PORT": str(api)}),
             ("broadcaster-a", "broadcaster", {}),
@@ -269,10 +367,7 @@ async def suite(
                 made.urls.append(f"ws://127.0.0.1:{port}/ws")
             else:
                 env["REDIS_URL"] = await redis_proxy(name)
-            command = ["-m", f"services.{service}"]
-            if sabotage:
-                command = ["-m", "tests.chaos.sabotage", sabotage, service]
-            made.members[name] = Member(name, service, env, command)
+            made.members[name] = Member(name, service, env, made.command(f"services.{service}.__main__"))
         for member in made.members.values():
             await member.start()
             stack.push_async_callback(member.close)

@@ -7,11 +7,13 @@ import pytest
 
 from deploy.redis_server import Server
 from tests.chaos.course import Course, Crowd
-from tests.chaos.faults import KINDS
+from tests.chaos.faults.registry import drawn
 from tests.chaos.pace import QUICK
 from tests.chaos.suite import Suite
 from tests.chaos.watch import Violations
 from tests.support import program
+
+PARTS = 5
 
 pytestmark = pytest.mark.filterwarnings("default")  # of a program's pipes that end with it
 
@@ -24,10 +26,10 @@ async def chaos(*arguments: str) -> tuple[int, list[str]]:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", range(PARTS))
 async def test_whatever_happens_all_converges_and_nothing_lies(part: int) -> None:
-    """Every kind of fault, in three parts: no test takes longer than two minutes."""
-    number = math.ceil(len(KINDS) / 3)
+    """Every kind of fault, in parts: no test takes longer than two minutes."""
+    number = math.ceil(len(drawn()) / PARTS)
     status, said = await chaos("--faults", str(number), "--first", str(part * number), "--seed", "1")
     assert status == 0, "\n".join(said)
     assert "0 violations" in "\n".join(said)
@@ -60,16 +62,16 @@ def course(tmp_path: Path, seed: int) -> Course:
 
 
 def test_a_seed_gives_the_same_faults_and_each_by_its_number(tmp_path: Path) -> None:
-    def drawn(seed: int, numbers: range) -> list[tuple[list[str], float]]:
+    def numbered(seed: int, numbers: range) -> list[tuple[list[str], float]]:
         made = course(tmp_path, seed)
         chosen = [made.chosen(number) for number in numbers]
         return [([fault.kind for fault in faults], rng.random()) for rng, faults in chosen]
 
-    assert drawn(1, range(40)) == drawn(1, range(40))
-    assert drawn(1, range(20, 40)) == drawn(1, range(40))[20:]
-    assert drawn(1, range(40)) != drawn(2, range(40))
-    assert {kinds[0] for kinds, _ in drawn(1, range(len(KINDS)))} == set(KINDS), "each comes up in a round"
-    assert any(len(kinds) > 1 for kinds, _ in drawn(1, range(40)))
+    assert numbered(1, range(40)) == numbered(1, range(40))
+    assert numbered(1, range(20, 40)) == numbered(1, range(40))[20:]
+    assert numbered(1, range(40)) != numbered(2, range(40))
+    assert {kinds[0] for kinds, _ in numbered(1, range(len(drawn())))} == set(drawn()), "each comes up in a round"
+    assert any(len(kinds) > 1 for kinds, _ in numbered(1, range(40)))
 
 
 async def test_its_help_is_complete() -> None:

@@ -26,6 +26,8 @@ from tests.chaos.pace import Pace
 from tests.chaos.samples import Samples, sample_time
 
 MOST_KEPT = 200
+FORGED = "forged"
+"""The source of a state that nobody may ever be shown, and the agent of such an event."""
 ROUNDING = 0.01
 """Seconds: timestamps have milliseconds."""
 YOUNGER_SECONDS = 0.4
@@ -42,6 +44,8 @@ class Violations:
     found: list[tuple[str, str]] = field(default_factory=list)
     """(kind, what)"""
     count: int = 0
+    taking_back: bool = False
+    """Versions are taken back: of REMOVED and the state after it, whoever asks only for the newest sees one."""
 
     def add(self, kind: str, what: str) -> None:
         self.count += 1
@@ -211,6 +215,8 @@ class RawClient:
                 self._apart.pop(fields["symbol"], None)
             case "FRESHNESS":
                 self._statement(fields)
+            case "AGENT_UPDATE" if fields["agent_id"] == FORGED:
+                self._violations.add("forged", f"{self.name}: an event of another database")
             case "HEARTBEAT":
                 self._told = self._complete
                 self._proof(fields.get("seqs"))
@@ -222,6 +228,8 @@ class RawClient:
         before = self._held.get(symbol)
         if not self.wants(symbol):
             self._violations.add("not_asked_for", f"{self.name}: {symbol}")
+        if fields["data"].get("source") == FORGED:
+            self._violations.add("forged", f"{self.name}: {symbol} {version}")
         if before is not None and (version < before[0] or (new and version == before[0])):
             self._violations.add("went_back", f"{self.name}: {symbol} from {before[0]} to {version}")
         self._held[symbol] = version, payload if exact else b"", sample_time(fields)
@@ -286,7 +294,9 @@ class LibraryClient:
                 continue
             before, version = self._newest.get(symbol), state.version
             assert version is not None
-            if before is not None and version < before:
+            if state.data.get("source") == FORGED:
+                self._violations.add("forged", f"{self.name}: {symbol} {version}")
+            if before is not None and version < before and not self._violations.taking_back:
                 self._violations.add("went_back", f"{self.name}: {symbol} from {before} to {version}")
             self._newest[symbol] = version
 
@@ -331,6 +341,8 @@ class ApiReader:
         return 3.0 * self._pace.scale
 
     def _judge(self, symbol: str, state: dict[str, Any], asked: float, most: float) -> None:
+        if state.get("source") == FORGED:
+            self._violations.add("forged", f"API: {symbol}")
         sampled, freshness = sample_time(state), state["freshness"]
         age = None if sampled is None else self._samples.age(symbol, sampled, asked)
         if freshness["status"] == "live":

@@ -258,6 +258,40 @@ async def test_what_is_old_is_never_shown_as_fresh(page: Page, feynman: Feynman)
         await shows(age, f"{first + 2} s")
 
 
+async def test_what_no_feed_brings_any_more_is_folded_away_under_one_line(page: Page, feynman: Feynman) -> None:
+    fold, rows = page.locator("#fold"), page.locator(ROWS)
+    async with feynman.beats():
+        await feynman.write("OLD", "OLDER", age=120, source="simulate")  # which does not announce itself
+        await feynman.write("FOREIGN", age=120, source="mine")
+        await is_fresh(page, "FOREIGN", "expired")
+        await expect(rows).to_have_count(3)
+        await expect(fold).to_be_hidden()  # all of them: there would be nothing to see
+
+        await feynman.write("NEW")
+        await feynman.write("QUIET", age=120)  # its feed lives
+        await shows(fold, "3 symbols that no feed brings any more")
+        await expect(rows.locator("th")).to_have_text(["NEW", "QUIET"], timeout=PATIENCE_MS)
+        await expect(page.locator("#count")).to_contain_text("5\u00a0symbols")
+
+        await fold.click()
+        await expect(rows).to_have_count(5)
+        await expect(rows.locator("th")).to_have_text(
+            ["NEW", "QUIET", "FOREIGN", "OLD", "OLDER"], timeout=PATIENCE_MS
+        )
+        await expect(fold).to_have_attribute("aria-expanded", "true")
+        await fold.click()
+        await expect(rows).to_have_count(2)
+        await page.fill("#filter", "old")  # who looks for one finds it
+        await expect(rows).to_have_count(2)
+        await expect(rows.locator("th")).to_have_text(["OLD", "OLDER"], timeout=PATIENCE_MS)
+        await expect(fold).to_be_hidden()
+        await page.fill("#filter", "")
+
+        await feynman.write("OLD", source="simulate")
+        await shows(fold, "2 symbols that no feed brings any more")
+        await expect(rows.locator("th")).to_have_text(["NEW", "OLD", "QUIET"], timeout=PATIENCE_MS)
+
+
 async def test_a_browser_whose_clock_is_wrong_shows_true_ages(
     browser: Browser, suite: Suite, feynman: Feynman
 ) -> None:

@@ -33,6 +33,13 @@ filter.addEventListener("input", () => {
   table.filter(filter.value);
   onChange();
 });
+const fold = byId("fold");
+fold.addEventListener("click", () => {
+  const unfolded = fold.getAttribute("aria-expanded") !== "true";
+  fold.setAttribute("aria-expanded", String(unfolded));
+  table.unfold(unfolded);
+  onChange();
+});
 setInterval(wake, 500); // ages grow although no message arrives
 
 /** @param {import("./cottage.js").StateEvent} event */
@@ -43,6 +50,7 @@ function onState({ state, before }) {
 }
 
 function onChange() {
+  table.outdated(); // what has expired may be folded away
   summaryOutdated = true;
   wake();
 }
@@ -118,6 +126,8 @@ function showSummary() {
   for (const [cause, count] of causes) counts.push(`${count}\u00a0not live: ${CAUSES[cause] ?? cause}`);
   const { size } = connection.states;
   setText(byId("count"), [`${size}\u00a0${size === 1 ? "symbol" : "symbols"}`, ...counts].join(" · "));
+  fold.hidden = table.unfed === 0;
+  setText(fold, `${table.unfed}\u00a0${table.unfed === 1 ? "symbol" : "symbols"} that no feed brings any more`);
   showNotice("simulated", simulated);
   showNotice("replayed", replayed);
   showEmpty();

@@ -120,6 +120,8 @@ const ROW_HEIGHT = 38.5; // in px, used until there is a row to measure
 
 const LABELS = { live: "", stale: "stale", expired: "expired", undated: "no time" };
 
+const ANNOUNCED_SOURCES = new Set(["simulate", "replay", "live"]); // those of the suite's own market service
+
 /** @type {Record<Cause, string>} */
 export const CAUSES = {
   server_down: "no server",
@@ -165,10 +167,13 @@ export class Table {
   #after;
   /** @type {Map<string, Row>} The rows that exist, by symbol. */
   #rows = new Map();
-  /** @type {string[]} The symbols that match the filter, sorted. */
+  /** @type {string[]} The symbols that match the filter and are not folded away, sorted; then those unfolded. */
   #symbols = [];
   #outdated = false; // whether #symbols must be computed again
   #filter = "";
+  #unfolded = false;
+  /** The number of symbols that no feed brings any more; 0 if that is all of them, or a filter looks for some. */
+  unfed = 0;
 
   /**
    * @param {import("./cottage.js").Cottage} connection The client whose states are shown.
@@ -202,10 +207,22 @@ export class Table {
     this.#outdated = true;
   }
 
+  /** @param {boolean} unfolded Whether the symbols that no feed brings any more are shown, after the others. */
+  unfold(unfolded) {
+    this.#unfolded = unfolded;
+    this.#outdated = true;
+  }
+
   draw() {
     const { states } = this.#connection;
     if (this.#outdated) {
-      this.#symbols = [...states.keys()].filter((symbol) => symbol.includes(this.#filter)).sort();
+      const matching = [...states.values()].filter(({ symbol }) => symbol.includes(this.#filter));
+      const unfed = matching.filter((state) => this.#filter === "" && this.#isUnfed(state));
+      this.unfed = unfed.length < matching.length ? unfed.length : 0;
+      const folded = new Set(this.unfed > 0 ? unfed : []);
+      const first = matching.filter((state) => !folded.has(state));
+      const last = this.#unfolded ? [...folded] : [];
+      this.#symbols = [first, last].flatMap((some) => some.map(({ symbol }) => symbol).sort());
       this.#table.setAttribute("aria-rowcount", String(this.#symbols.length + 1));
       this.#outdated = false;
     }
@@ -216,6 +233,17 @@ export class Table {
       if (state === undefined) continue;
       row.show(state, connection.age(state), connection.freshness(state), connection.cause(state));
     }
+  }
+
+  /**
+   * Whether no feed brings the symbol any more. Feeds of the suite announce themselves; of others it is known only that
+   * nothing has come of them for a minute.
+   * @param {State} state
+   */
+  #isUnfed(state) {
+    if (this.#connection.freshness(state) !== "expired") return false;
+    const cause = this.#connection.cause(state);
+    return cause === "feed_down" || (cause === "market_quiet" && !ANNOUNCED_SOURCES.has(state.source ?? ""));
   }
 
   /** Make elements for the rows on screen, and remove all others. */

@@ -10,12 +10,13 @@ from rich.console import Console
 from cottage.cli.table import render
 from cottage.cli.view import View
 from cottage.client.state_client import StateClient
-from cottage.clock import SystemClock, iso_millis
+from cottage.clock import SystemClock, from_iso, iso_millis
 from cottage.freshness import USUAL, Freshness
 from cottage.protocol import heartbeat
+from tests.common.fanout import wires
 from tests.common.fanout.wires import snapshot, update
 
-NOW = 1_700_000_000.0
+NOW = from_iso(wires.NOW)
 
 
 class StandingClock(SystemClock):
@@ -23,6 +24,9 @@ class StandingClock(SystemClock):
 
     def monotonic(self) -> float:
         return self.seconds
+
+    def time(self) -> float:
+        return NOW + self.seconds
 
 
 class Watched:
@@ -37,6 +41,12 @@ class Watched:
     def hears(self, *messages: bytes) -> None:
         for message in messages:
             self.client._replica.take(orjson.loads(message), self.clock.seconds)
+
+    def waits(self, seconds: float) -> None:
+        """Let time pass, in which it looks at its clock as often as it does while it runs."""
+        for _half in range(round(2 * seconds)):
+            self.clock.seconds += 0.5
+            self.client.freshness("SPY")
 
     def live(self) -> None:
         self.hears(snapshot(), heartbeat(iso_millis(NOW), Freshness("live", None, 0.1), None))
@@ -96,9 +106,9 @@ def test_ages_and_what_they_mean(watched: Watched, age: float, text: str, freshn
 def test_ages_grow_and_silence_is_told_though_nothing_comes(watched: Watched) -> None:
     watched.holds("SPY")
     assert "0.5 s  live" in watched.shown()[4]
-    watched.clock.seconds += 2.5
+    watched.waits(2.5)
     assert "3.0 s  live" in watched.shown()[4]
-    watched.clock.seconds += 1
+    watched.waits(1)
     assert "4.0 s  stale: server down" in watched.shown()[4]
     assert watched.shown()[:2] == ["● connected ws://user:***@h/ws  1 symbol: 1 stale", "the server is silent"]
 
@@ -116,6 +126,30 @@ def test_a_problem_upstream_is_said_in_words(watched: Watched, cause: Any, probl
     watched.hears(heartbeat(iso_millis(NOW), Freshness("stale", cause, 4.0), None))
     assert watched.shown()[1] == problem
     assert words in watched.shown()[4]
+
+
+def test_what_means_nothing_is_a_dash_and_notes_say_what_the_numbers_stand_on(watched: Watched) -> None:
+    watched.holds("SPY", mass=0.0, momentum=0.0, void=["mass", "momentum"], notes=["gap", "no_volume"])
+    watched.holds("QQQ", mass=0.0, momentum=0.0)
+    head, qqq, spy = watched.shown()[2], *watched.shown()[4:]
+    assert spy.count("–") == 2
+    for pillar in ("mass", "momentum"):
+        end = head.index(pillar) + len(pillar)
+        assert spy[end - 1] == "–"
+        assert qqq[end - 1] == "0"
+    assert spy.endswith("gap, no volume")
+    assert head.split()[-1] == "notes"
+
+
+@pytest.mark.parametrize("bad", [5, "mass", [1], None, {"mass": 1}])
+def test_void_and_notes_of_another_kind_are_passed_over(watched: Watched, bad: object) -> None:
+    watched.holds("SPY", void=bad, notes=bad)
+    assert "–" not in watched.shown()[4]
+
+
+def test_a_feed_that_is_late_by_nature_is_said_in_words(watched: Watched) -> None:
+    watched.holds("SPY", age=905.0, lag_ms=900_000)
+    assert "15 min  stale: feed late" in watched.shown()[4]
 
 
 def test_regimes(watched: Watched) -> None:

@@ -1,11 +1,10 @@
-"""What is done to the suite, each kind with its cure: a context manager that breaks something, and then mends it."""
+"""What stops, is cut off or loses its data: processes, the network, Redis, and the channel."""
 
 import asyncio
 import random
 import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import orjson
@@ -17,47 +16,9 @@ from cottage.errors import RedisError
 from cottage.redis import connect, subscribe
 from cottage.state import PhysicsState
 from cottage.version import Version
+from tests.chaos.faults.registry import fault
 from tests.chaos.suite import Member, Suite, may_mount
 from tests.support import eventually
-
-Breaking = Callable[[Suite, random.Random], AbstractAsyncContextManager[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    kind: str
-    breaking: Breaking
-    lossy: bool
-    """Redis may hold older states after it, or none."""
-    patience: float
-    """Seconds beyond the usual in which all has to be well again."""
-    alone: bool
-    """It is not combined with another."""
-    deletes: bool
-    """States are gone for good."""
-    ends_processes: bool
-    """Of the suite, whose memory then begins anew."""
-
-
-KINDS: dict[str, Fault] = {}
-
-
-def fault(
-    *,
-    lossy: bool = False,
-    patience: float = 0.0,
-    alone: bool = False,
-    deletes: bool = False,
-    ends_processes: bool = False,
-) -> Callable[[Callable[[Suite, random.Random], AsyncIterator[None]]], Breaking]:
-    def register(function: Callable[[Suite, random.Random], AsyncIterator[None]]) -> Breaking:
-        breaking: Breaking = asynccontextmanager(function)
-        name = function.__name__
-        KINDS[name] = Fault(name, breaking, lossy, patience, alone, deletes, ends_processes)
-        return breaking
-
-    return register
-
 
 # Processes
 
@@ -213,19 +174,6 @@ async def _say(suite: Suite, *command: str | bytes | int) -> None:
         await suite.direct.execute_command(*command)
 
 
-async def _insist(suite: Suite, *command: str | bytes | int) -> None:
-    """To Redis, until it has heard: a cure."""
-
-    async def heard() -> bool:
-        try:
-            await suite.direct.execute_command(*command)
-        except RedisError:
-            return False
-        return True
-
-    await eventually(heard, 30)
-
-
 @fault()
 async def clients_killed(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
     await _say(suite, "CLIENT", "KILL", "TYPE", rng.choice(["normal", "pubsub"]), "SKIPME", "yes")
@@ -322,7 +270,7 @@ async def out_of_memory(suite: Suite, _rng: random.Random) -> AsyncIterator[None
     try:
         yield
     finally:
-        await _insist(suite, "CONFIG", "SET", "maxmemory", 0)
+        await suite.insist("CONFIG", "SET", "maxmemory", 0)
 
 
 @fault(lossy=True)
@@ -333,8 +281,8 @@ async def evicting(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await _insist(suite, "CONFIG", "SET", "maxmemory", 0)
-        await _insist(suite, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+        await suite.insist("CONFIG", "SET", "maxmemory", 0)
+        await suite.insist("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
 @fault()
@@ -437,4 +385,4 @@ async def symbol_deleted_for_good(suite: Suite, rng: random.Random) -> AsyncIter
         await suite.direct.set(keys.physics_state(name), state.to_bytes())
         await suite.direct.publish(keys.STATE_UPDATE, state.update(name))
     yield
-    await _insist(suite, "DEL", keys.physics_state(name))
+    await suite.insist("DEL", keys.physics_state(name))
