@@ -364,6 +364,34 @@ async def test_what_was_removed_while_the_bridge_was_down_disappears(
         await expect(row(page, "SPY")).to_have_count(1)
 
 
+async def test_a_void_pillar_is_a_dash_and_the_notes_say_why(page: Page, feynman: Feynman) -> None:
+    async with feynman.beats():
+        await feynman.write(
+            "SPY", mass=0.0, momentum=0.0, notes=("no_volume", "own_word"), void=("mass", "nash_dist")
+        )
+        spy = row(page, "SPY")
+        await shows(spy.locator(".notes"), "no volume, own word")
+        await expect(spy.locator(".notes")).to_have_attribute(
+            "title", "no volume: no volume now\nown word: a word of its feed"
+        )
+        assert await spy.locator(".pillar .number").all_text_contents() == ["–", "0.00", "0.15", "0.08", "–"]
+        await feynman.write("SPY", mass=0.5)
+        await shows(spy.locator(".notes"), "")
+        await shows(spy.locator(".mass .number"), "0.50")
+
+
+async def test_two_writers_of_a_symbol_are_said(page: Page, feynman: Feynman) -> None:
+    contested = page.locator("#contested")
+    async with feynman.beats():
+        await feynman.write("SPY")
+        await is_fresh(page, "SPY", "live")
+        await expect(contested).to_be_hidden()
+        await feynman.write("QQQ", notes=("two_writers",))
+        await expect(contested).to_contain_text("QQQ.", timeout=PATIENCE_MS)
+        await feynman.write("QQQ")
+        await expect(contested).to_be_hidden(timeout=PATIENCE_MS)
+
+
 async def test_hostile_text_is_shown_as_text(page: Page, feynman: Feynman) -> None:
     hostile = "<img src=x onerror=window.hit=1>"
     async with feynman.beats():

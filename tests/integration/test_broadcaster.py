@@ -224,6 +224,32 @@ async def test_the_process_gives_a_silent_bridge_up_and_links_again(redis_url: s
             assert not [line for line in broadcaster.logs if line["level"] == "error"]
 
 
+async def test_a_broadcaster_that_was_suspended_says_nothing_is_live_until_the_bridge_has_answered(
+    redis_url: str, client: Client
+) -> None:
+    """Heartbeats of the bridge waited for it, and the bridge is away by then."""
+    bridge_settings = {"REDIS_URL": redis_url, "BRIDGE_PORT": "0", "BRIDGE_HEARTBEAT_SECONDS": "0.1"}
+    settings = {"BROADCASTER_PORT": "0", "BROADCASTER_HEARTBEAT_SECONDS": "0.1"}
+    async with service("bridge", bridge_settings) as bridge, beating(client):
+        await bridge.ready()
+        settings["BROADCASTER_BRIDGE_URL"] = f"ws://127.0.0.1:{(await bridge.logged('listening'))['port']}/ws"
+        async with service("broadcaster", settings) as broadcaster:
+            await broadcaster.ready()
+            async with viewing(int((await broadcaster.logged("listening"))["port"])) as viewer:
+                await viewer.hears_of(None)
+                broadcaster.signal(signal.SIGSTOP)
+                await asyncio.sleep(1.0)
+                bridge.signal(signal.SIGSTOP)
+                await asyncio.sleep(1.0)  # half of what makes the link count as lost, and more than a gap
+                viewer.heartbeat = {}
+                broadcaster.signal(signal.SIGCONT)
+                await eventually(lambda: viewer.heartbeat)
+                assert viewer.cause == "bridge_down"
+                bridge.signal(signal.SIGCONT)
+                await viewer.hears_of(None)
+            assert len([line for line in broadcaster.logs if line["event"] == "linked"]) == 1, "it was asked"
+
+
 async def test_the_process_stops_while_the_bridge_hangs_and_a_client_reads_nothing(redis_url: str) -> None:
     bridge_settings = {"REDIS_URL": redis_url, "BRIDGE_PORT": "0"}
     async with service("bridge", bridge_settings) as bridge:

@@ -2,7 +2,10 @@
 
 import asyncio
 import itertools
+import os
 import signal
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
@@ -49,6 +52,9 @@ class Subject(Protocol):
     async def agent_update(self) -> Any:
         """The next one that comes."""
 
+    async def freshness_after_a_hang(self, symbol: str, seconds: float) -> str:
+        """What is said before anything else runs, after nothing ran for so long."""
+
 
 class PythonSubject:
     def __init__(self, client: StateClient) -> None:
@@ -72,6 +78,10 @@ class PythonSubject:
 
     async def agent_update(self) -> Any:
         return await anext(self._client.events())
+
+    async def freshness_after_a_hang(self, symbol: str, seconds: float) -> str:
+        time.sleep(seconds)  # noqa: ASYNC251  # the event loop is to hang
+        return self._client.freshness(symbol)
 
 
 class BrowserSubject:
@@ -106,6 +116,17 @@ class BrowserSubject:
         return await self._page.evaluate(
             "new Promise(resolve => client.addEventListener('agent', ({ message }) => resolve(message)))"
         )
+
+    async def freshness_after_a_hang(self, symbol: str, seconds: float) -> str:
+        known: str = await self._page.evaluate(
+            """([symbol, seconds]) => {
+              const end = performance.now() + 1000 * seconds;
+              while (performance.now() < end);
+              return client.freshness(client.states.get(symbol));
+            }""",
+            [symbol, seconds],
+        )
+        return known
 
 
 Connect = Callable[..., Awaitable[Subject]]
@@ -316,6 +337,31 @@ async def test_freshness_follows_the_upstream(connecting: Connect, client: Clien
         await eventually(lambda: reads("undated"))
         assert await subject.freshness("OLD") == "expired"
         await eventually(lambda: reads("stale"))
+
+
+async def test_what_waited_while_a_client_hung_is_not_live(
+    connecting: Connect, client: Client, redis_url: str
+) -> None:
+    """Its queue is full of heartbeats of a server that is away by then."""
+    bridge_port, port = free_port(), free_port()
+    async with bridging(redis_url, bridge_port), broadcaster(bridge_port, port) as server:
+        subject = await connecting(port)
+        seqs = itertools.count(1)
+
+        async def live() -> bool:
+            await beat(client)
+            await write(client, "SPY", state(1, next(seqs), timestamp=iso_millis(await client.now())))
+            return await subject.freshness("SPY") == "live"
+
+        await eventually(live, 20)
+        threading.Timer(0.5, os.kill, (server.pid, signal.SIGSTOP)).start()  # while this loop hangs too
+        assert await subject.freshness_after_a_hang("SPY", 2.0) == "stale"
+        for _ in range(50):
+            assert await subject.freshness("SPY") != "live"
+            assert await subject.cause("SPY") == "server_down"
+            await asyncio.sleep(0.01)
+        server.signal(signal.SIGCONT)
+        await eventually(live, 20)
 
 
 async def test_a_quiet_market_is_not_a_dead_feed(connecting: Connect, client: Client, redis_url: str) -> None:

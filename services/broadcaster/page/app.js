@@ -46,7 +46,13 @@ setInterval(wake, 500); // ages grow although no message arrives
 function onState({ state, before }) {
   if (state === undefined || before === undefined) table.outdated();
   summaryOutdated ||= state?.source !== before?.source || state?.regime !== before?.regime;
+  summaryOutdated ||= isContested(state) !== isContested(before);
   wake();
+}
+
+/** @param {import("./cottage.js").State | undefined} state Whether somebody else than its feed writes the symbol too. */
+function isContested(state) {
+  return state?.notes.includes("two_writers") ?? false;
 }
 
 function onChange() {
@@ -112,6 +118,8 @@ function showSummary() {
   const simulated = [];
   /** @type {string[]} */
   const replayed = [];
+  /** @type {string[]} */
+  const contested = [];
   /** @type {Map<Cause, number>} */
   const causes = new Map();
   for (const state of connection.states.values()) {
@@ -121,6 +129,7 @@ function showSummary() {
     regimes.set(regime, (regimes.get(regime) ?? 0) + 1);
     if (source === "simulate") simulated.push(symbol);
     if (source === "replay") replayed.push(symbol);
+    if (isContested(state)) contested.push(symbol);
   }
   const counts = [...regimes].filter(([, count]) => count > 0).map(([regime, count]) => `${count}\u00a0${regime}`);
   for (const [cause, count] of causes) counts.push(`${count}\u00a0not live: ${CAUSES[cause] ?? cause}`);
@@ -130,6 +139,7 @@ function showSummary() {
   setText(fold, `${table.unfed}\u00a0${table.unfed === 1 ? "symbol" : "symbols"} that no feed brings any more`);
   showNotice("simulated", simulated);
   showNotice("replayed", replayed);
+  showNotice("contested", contested);
   showEmpty();
 }
 

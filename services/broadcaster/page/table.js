@@ -15,6 +15,7 @@ const AROUND = 8; // extra rows above and below the visible ones, for scrolling 
 
 // In the order of the columns in index.html.
 const PILLARS = /** @type {const} */ (["mass", "momentum", "friction", "entropy", "nash"]);
+const PUBLISHED = { mass: "mass", momentum: "momentum", friction: "friction", entropy: "entropy", nash: "nash_dist" };
 
 /** @type {Record<string, string>} */
 const TAILS = {
@@ -22,6 +23,25 @@ const TAILS = {
   "Lévy Stable": "infinite variance",
   Critical: "extreme moves",
   [WAIT]: "not measured yet",
+};
+
+/**
+ * What the words of `notes` mean; a feed may have others.
+ * @type {Record<string, string>}
+ */
+const NOTES = {
+  jump: "a return above 20 times what is usual in the window",
+  break: "prices before and after a sample cannot be compared, such as after a split",
+  gap: "two samples lie far apart: nothing is computed across it",
+  session: "volume and trades began anew",
+  correction: "the feed took back some of its volume or trades",
+  overflow: "volume or trades are beyond what a number holds",
+  rolling: "volume or trades fall again and again, as a 24-hour figure does: what was traded is not known",
+  two_writers: "somebody else writes this symbol too",
+  no_volume: "no volume now",
+  no_trades: "no number of trades now",
+  mid: "the price is the middle of bid and ask",
+  auction: "the price is an auction's",
 };
 
 /** One row of the table, which shows the state of one symbol. */
@@ -72,6 +92,7 @@ class Row {
       samples,
       source,
       sourceWord: element("bdi", "word", source),
+      notes: cell("notes"),
       age,
       label: element("span", "label", age),
       seconds: element("span", "seconds", age),
@@ -96,12 +117,15 @@ class Row {
     cells.price(state.price);
     this.#showRegime(state);
     for (const { name, value, bar } of cells.pillars) {
-      value(state[name]);
-      bar(state[name] ?? 0);
+      const known = state.void.includes(PUBLISHED[name]) ? null : state[name];
+      value(known);
+      bar(known ?? 0);
     }
     cells.samples(state.samples);
     setText(cells.sourceWord, state.source ?? "–");
     cells.source.title = state.source ?? "";
+    setText(cells.notes, state.notes.map(noteText).join(", "));
+    cells.notes.title = state.notes.map((word) => `${noteText(word)}: ${NOTES[word] ?? "a word of its feed"}`).join("\n");
   }
 
   /** @param {State} state */
@@ -129,6 +153,7 @@ export const CAUSES = {
   redis_down: "no Redis",
   writer_down: "no writer",
   feed_down: "no feed",
+  feed_late: "late feed",
   market_quiet: "quiet",
 };
 
@@ -139,6 +164,8 @@ const SMALL_PRICE = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 })
 const SIGNED = new Intl.NumberFormat("en", { ...HUNDREDTHS, signDisplay: "exceptZero" });
 const WHOLE = new Intl.NumberFormat("en");
 
+/** @param {string} word */
+const noteText = (word) => word.replaceAll("_", " ");
 /** @param {number} value */
 const hundredths = (value) => value.toFixed(2);
 /** @param {number} value */
