@@ -128,6 +128,7 @@ class BridgeLink:
                     raise LinkLost(f"silent for {self._silence_seconds:g} s") from error
                 raise
             now = self._local_clock.now()
+            self._status.watch.arrived(now)
             if self._status.watch.doubted:
                 self.look()  # clients are told before they get what waited in the queue
             for message in messages:
@@ -152,7 +153,6 @@ class BridgeLink:
         trusted."""
         now = self._local_clock.now() if now is None else now
         fields, step = load_object(message), 0.0
-        self._status.watch.arrived(now)
         match fields.get("event"):
             case "PHYSICS_UPDATE":
                 self._update(message, fields)
@@ -169,11 +169,15 @@ class BridgeLink:
                     self.publish_freshness()
                 if self._status.up and self._hub.freshness_board.overall.cause != "bridge_down":
                     self._hub.freshness(statement)
-            case "HEARTBEAT" | "PONG" as event:
-                upstream, time = Freshness.from_fields(mapping(fields, "upstream")), from_iso(fields.get("timestamp"))
-                watch = self._status.watch
-                step = watch.answered(fields.get("id"), time, now) if event == "PONG" else watch.told(time, now)
+            case "HEARTBEAT":
+                upstream = Freshness.from_fields(mapping(fields, "upstream"))
+                step = self._status.watch.told(from_iso(fields.get("timestamp")), now)
                 self._status.state(upstream, now)
+                self.publish_freshness()
+            case "PONG":
+                step = self._status.watch.answered(fields.get("id"), from_iso(fields.get("timestamp")), now)
+                if "upstream" in fields:
+                    self._status.state(Freshness.from_fields(mapping(fields, "upstream")), now)
                 self.publish_freshness()
             case "ACK":
                 pass  # of our own requests
