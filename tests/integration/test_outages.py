@@ -60,7 +60,7 @@ class Suite:
 async def suite(url: str, folder: Path) -> AsyncIterator[Suite]:
     own = {
         "market": {"MARKET_SYMBOLS": "SPY,QQQ"},
-        "feynman": {"FEYNMAN_CHECKPOINT_FILE": str(folder / "checkpoint.npz")},
+        "feynman": {"FEYNMAN_CHECKPOINT_DIR": str(folder / "windows")},
         "bridge": {"BRIDGE_PORT": "0"},
         "physics": {"PHYSICS_PORT": "0", "PHYSICS_SILENCE_SECONDS": "0.5"},
     }
