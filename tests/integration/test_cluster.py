@@ -2,26 +2,28 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from cottage import keys
 from cottage.errors import LeaseLost, RedisUnavailable
+from cottage.freshness import Thresholds
 from cottage.reader.physics_reader import BlockingPhysicsReader, PhysicsReader
 from cottage.redis import Client, connect, connect_asking, subscribe
 from cottage.redis.slots import slot_of
 from cottage.snapshot import MarketSnapshot
-from cottage.state import PhysicsState
+from cottage.state import FAIL_SAFE, PhysicsState
 from cottage.store import MarketSnapshots, PhysicsStates
 from cottage.version import Version
-from deploy.redis_server import Server, free_port
+from deploy.redis_server import RunningServer, Server, free_port
 from services.feynman.symbol_table import StateWrite
 from services.feynman.writer import Writer, write_in_cluster
 from tests.integration.fanout import bridging, broadcasting, viewing
 from tests.integration.redises import Cluster, cluster, written
-from tests.support import eventually, heard, service
+from tests.services.physics.examples import state
+from tests.support import eventually, heard, library_events, service
 
 pytestmark = pytest.mark.slow
 
@@ -136,6 +138,67 @@ async def test_readers_read_it(six: Cluster, client: Client) -> None:
 def write(symbol: str, epoch: int, seq: int) -> StateWrite:
     state = PhysicsState(*(0.1, 0.2, 0.3, 0.4, 0.5, "Gaussian", 2.8), version=Version(epoch, seq))
     return StateWrite(symbol, state.to_bytes(), state.update(symbol))
+
+
+async def test_a_slot_that_no_node_serves_is_missed_by_its_symbol_alone(six: Cluster, client: Client) -> None:
+    lost = "S1"
+    slot = slot_of(("GET", keys.physics_state(lost)))
+    other = next(name for name in ("S2", "S3") if slot_of(("GET", keys.physics_state(name))) != slot)
+    await six.on_each("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    (owner,) = [node for node in six.nodes[:3] if await serves(six, node, slot)]
+
+    async def put(name: str) -> None:
+        await client.set(keys.physics_state(name), state(await client.now()).to_bytes())
+
+    await put(lost)
+    thresholds = Thresholds(silent=0.5)
+    with library_events() as lines:
+        async with PhysicsReader(client, thresholds=thresholds) as reader:
+
+            async def both() -> list[tuple[str, str]]:
+                await put(other)
+                await reader.check()
+                readings = [await reader.get(name, fallback=FAIL_SAFE) for name in (other, lost)]
+                await asyncio.sleep(0.1)  # after an error all wait a little
+                return [(reading.origin, reading.freshness.status) for reading in readings]
+
+            assert await both() == [("redis", "live"), ("redis", "live")]
+            await six.on(owner, "CLUSTER", "DELSLOTS", slot)
+            try:
+
+                async def is_missed() -> bool:
+                    return await both() == [("redis", "live"), ("remembered", "stale")]
+
+                await eventually(is_missed)
+                for _second in range(20):
+                    assert (await both())[1] == ("remembered", "stale")
+                    assert reader.problem is not None
+            finally:
+                await six.on(owner, "CLUSTER", "ADDSLOTS", slot)
+
+            async def is_back() -> bool:
+                return reader.problem is None and [origin for origin, _status in await both()] == ["redis", "redis"]
+
+            await put_when_served(put, lost)
+            await eventually(is_back)
+    said = [line["event"] for line in lines if line["event"] in ("redis_lost", "redis_back")]
+    assert said == ["redis_lost", "redis_back"]
+
+
+async def serves(six: Cluster, node: RunningServer, slot: int) -> bool:
+    """Whether this node is the slot's master."""
+    ranges = await six.on(node, "CLUSTER", "SLOTS")
+    return any(first <= slot <= last and master[1] == node.port for first, last, master, *_replicas in ranges)
+
+
+async def put_when_served(put: Callable[[str], Awaitable[None]], name: str) -> None:
+    async def is_put() -> bool:
+        with contextlib.suppress(RedisUnavailable):
+            await put(name)
+            return True
+        return False
+
+    await eventually(is_put)
 
 
 async def test_who_lost_the_lease_writes_nothing(six: Cluster, client: Client) -> None:
