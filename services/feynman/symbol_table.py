@@ -34,7 +34,7 @@ class StateWrite(NamedTuple):
     """The PHYSICS_UPDATE to publish with it; None if the state was published already."""
 
 
-class Refusal(NamedTuple):
+class RefusedSnapshot(NamedTuple):
     """A snapshot that is not used."""
 
     symbol: str
@@ -192,7 +192,7 @@ class SymbolTable:
 
     def take(
         self, rows: Iterable[tuple[str, RawSample | InvalidMessage]], redis_now: float, now: float
-    ) -> tuple[list[str], list[Refusal]]:
+    ) -> tuple[list[str], list[RefusedSnapshot]]:
         """Sample the snapshots whose time has advanced, and compute their vectors.
 
         `rows`: each symbol once, with its raw SAMPLE_FIELDS or the error of reading them. `redis_now`: Redis's clock
@@ -201,11 +201,11 @@ class SymbolTable:
         """
         symbols: list[str] = []
         snapshots: list[RawSample] = []
-        refused: list[tuple[RawSample | InvalidMessage, Refusal]] = []
+        refused: list[tuple[RawSample | InvalidMessage, RefusedSnapshot]] = []
         for symbol, row in rows:
             entry = self._entries[symbol]
             if isinstance(row, InvalidMessage):
-                refused.append((row, Refusal(symbol, row, symbol)))
+                refused.append((row, RefusedSnapshot(symbol, row, symbol)))
             elif row.count(None) == len(row):
                 entry.absent_since = now if entry.absent_since is None else entry.absent_since
                 continue
@@ -215,7 +215,7 @@ class SymbolTable:
             entry.absent_since = None
 
         samples, faults = parse(snapshots, math.inf)  # `_timely` judges how far ahead they are
-        refused += [(snapshots[i], Refusal(symbols[i], error, symbols[i])) for i, error in faults]
+        refused += [(snapshots[i], RefusedSnapshot(symbols[i], error, symbols[i])) for i, error in faults]
         samples, untimely = self._timely(symbols, samples, redis_now, now)
         refused += [(snapshots[i], refusal) for i, refusal in untimely]
         self.refused = {refusal.symbol: refusal.error.reason for _row, refusal in refused}
@@ -255,7 +255,7 @@ class SymbolTable:
 
     def _timely(
         self, symbols: Sequence[str], samples: SampleColumns, redis_now: float, now: float
-    ) -> tuple[SampleColumns, list[tuple[int, Refusal]]]:
+    ) -> tuple[SampleColumns, list[tuple[int, RefusedSnapshot]]]:
         """The samples that are newer than the windows, and what is refused, by index: those too far ahead of Redis's
         clock, and those whose time has gone back.
 
@@ -309,13 +309,13 @@ class SymbolTable:
 
 def _untimely(
     symbols: Sequence[str], samples: SampleColumns, which: BoolArray, seconds: FloatArray, where: str
-) -> list[tuple[int, Refusal]]:
+) -> list[tuple[int, RefusedSnapshot]]:
     """The refusals of these samples, by index: they lie so many seconds from where they may be."""
     refused = []
     for i in np.flatnonzero(which).tolist():
         index, source = int(samples.index[i]), samples.source[i]
         fault = f"{samples.timestamp[i].item()!r} of the feed {source} lies {seconds[i]:.3f} s {where}"
-        refused.append((index, Refusal(symbols[index], InvalidMessage("timestamp", fault), source)))
+        refused.append((index, RefusedSnapshot(symbols[index], InvalidMessage("timestamp", fault), source)))
     return refused
 
 

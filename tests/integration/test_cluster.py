@@ -177,7 +177,8 @@ async def test_a_slot_that_no_node_serves_is_missed_by_its_symbol_alone(six: Clu
                 await six.on(owner, "CLUSTER", "ADDSLOTS", slot)
 
             async def is_back() -> bool:
-                return reader.problem is None and [origin for origin, _status in await both()] == ["redis", "redis"]
+                origins = [origin for origin, _status in await both()]
+                return origins == ["redis", "redis"] and reader.problem is None
 
             await put_when_served(put, lost)
             await eventually(is_back)
