@@ -18,7 +18,10 @@ NUMERALS = b"+-.0123456789Ee"
 """What a number may be written with."""
 _NUMERALS_TEXT = NUMERALS.decode()
 
-SAMPLE_FIELDS = ("price", "timestamp", "volume", "trades", "source", "session", "notes")
+REPORTED_FIELDS = ("price", "timestamp", "volume", "trades", "source", "session", "notes")
+"""What a feed reports of a sample."""
+SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed")
+"""What the physics reads of a snapshot: also who has written it."""
 RawSample = Sequence[str | bytes | None]
 """The SAMPLE_FIELDS of a hash, None where there is none."""
 
@@ -89,7 +92,7 @@ class MarketSnapshot:
 
     def to_hash(self) -> dict[str, str | float]:
         """The fields of the hash, those that are known; quotes that are doubtful are left out."""
-        known = {name: getattr(self, name) for name in (*SAMPLE_FIELDS, *OPTIONAL_FIELDS)}
+        known = {name: getattr(self, name) for name in (*REPORTED_FIELDS, *OPTIONAL_FIELDS)}
         known["bid"], known["ask"] = sound_quotes(self.price, self.bid, self.ask)
         known["notes"] = " ".join(self.notes) or None
         return {name: value for name, value in known.items() if value is not None}
@@ -132,6 +135,8 @@ class Sample(NamedTuple):
     session: str | None
     notes: tuple[int, tuple[str, ...]]
     """As `cottage.notes.parse` returns them."""
+    feed: str | None
+    """The ID of the feed; None for one that has none."""
 
 
 def parse_sample(row: RawSample, now: float) -> Sample:
@@ -139,7 +144,7 @@ def parse_sample(row: RawSample, now: float) -> Sample:
 
     Raises InvalidMessage, whose reason is the field's name.
     """
-    price, timestamp, volume, trades, source, session, words = row
+    price, timestamp, volume, trades, source, session, words, feed = row
     value = _number(price, "price")
     if value <= 0:
         raise InvalidMessage("price", f"{value!r} is not above 0")
@@ -147,7 +152,8 @@ def parse_sample(row: RawSample, now: float) -> Sample:
     if not 0 <= moment <= latest(now):
         raise InvalidMessage("timestamp", f"{moment!r} lies before 1970 or more than 60 s ahead of Redis's clock")
     counters = _count(volume, "volume"), _count(trades, "trades")
-    return Sample(value, moment, *counters, parse_source(source), parse_session(session), notes.parse(words))
+    mark, said = parse_session(session), notes.parse(words)
+    return Sample(value, moment, *counters, parse_source(source), mark, said, parse_feed(feed))
 
 
 def latest(now: float) -> float:
@@ -172,6 +178,12 @@ def parse_session(mark: str | bytes | None) -> str | None:
     """Parse the mark of a session; None if there is none that is 1 to 32 printable characters."""
     text = mark.decode(errors="replace") if isinstance(mark, bytes) else mark
     return text if text and len(text) <= LONGEST_MARK and text.isprintable() else None
+
+
+def parse_feed(feed_id: str | bytes | None) -> str | None:
+    """Parse the ID of a feed; None if there is none, or it is not one."""
+    text = feed_id.decode(errors="replace") if isinstance(feed_id, bytes) else feed_id
+    return text if keys.is_symbol(text) else None
 
 
 def _number(text: str | bytes | None, name: str) -> float:

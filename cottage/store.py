@@ -293,7 +293,7 @@ class MarketSnapshots(_Structure):
         return await scan(self._client, keys.MARKET_SNAPSHOT, on_bad)
 
 
-_WRITTEN = (*SAMPLE_FIELDS, *OPTIONAL_FIELDS, "feed")
+_WRITTEN = (*SAMPLE_FIELDS, *OPTIONAL_FIELDS)
 _RENEWAL = (1, 0)
 """The script's arguments for a symbol of which nothing is to be written."""
 

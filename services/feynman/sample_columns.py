@@ -22,6 +22,7 @@ from cottage.snapshot import (
     RawSample,
     Sample,
     latest,
+    parse_feed,
     parse_sample,
     parse_session,
     parse_source,
@@ -34,6 +35,8 @@ CHUNK = 500
 _NUMERALS_AND_COMMA = NUMERALS + b","
 T = TypeVar("T")
 W = TypeVar("W", bound=str | bytes | None)
+Said = tuple[str, str | None, tuple[int, tuple[str, ...]], str | None]
+"""What a Sample has besides numbers: source, session, notes and feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class SampleColumns:
     source: list[str]
     other_notes: list[tuple[str, ...]]
     """The words that it says otherwise."""
+    feed: list[str | None]
+    """The ID of the feed."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -70,6 +75,7 @@ class SampleColumns:
             self.notes[which],
             [self.source[i] for i in which.tolist()],
             [self.other_notes[i] for i in which.tolist()],
+            [self.feed[i] for i in which.tolist()],
         )
 
 
@@ -77,7 +83,7 @@ def parse(snapshots: Sequence[RawSample], now: float) -> tuple[SampleColumns, li
     """The valid samples, and the indices of the invalid snapshots with their errors. `now`: Redis's clock."""
     accepted: list[int] = []
     numbers: list[tuple[FloatArray, ...]] = [(np.empty(0),) * 4]
-    said: list[tuple[str, str | None, tuple[int, tuple[str, ...]]]] = []
+    said: list[Said] = []
     refused: list[tuple[int, InvalidMessage]] = []
     for start in range(0, len(snapshots), CHUNK):
         chunk = snapshots[start : start + CHUNK]
@@ -98,7 +104,7 @@ def parse(snapshots: Sequence[RawSample], now: float) -> tuple[SampleColumns, li
         numbers.append(tuple(np.array([sample[:4] for sample in samples]).reshape(-1, 4).T))
         said += [sample[4:] for sample in samples]
     price, timestamp, volume, trades = map(np.concatenate, zip(*numbers, strict=True))
-    sources, sessions, words = zip(*said, strict=True) if said else ((), (), ())
+    sources, sessions, words, feeds = zip(*said, strict=True) if said else ((), (), (), ())
     marks = _each(sessions, lambda mark: 0 if mark is None else zlib.crc32(mark.encode()) or 1)
     columns = SampleColumns(
         np.array(accepted, np.int64),
@@ -110,16 +116,15 @@ def parse(snapshots: Sequence[RawSample], now: float) -> tuple[SampleColumns, li
         np.array([bits for bits, _others in words], np.int64),
         list(sources),
         [others for _bits, others in words],
+        list(feeds),
     )
     return columns, refused
 
 
-def _usual(
-    rows: Sequence[RawSample], now: float
-) -> tuple[tuple[FloatArray, ...], list[tuple[str, str | None, tuple[int, tuple[str, ...]]]]] | None:
+def _usual(rows: Sequence[RawSample], now: float) -> tuple[tuple[FloatArray, ...], list[Said]] | None:
     """Price, timestamp, volume and trades, and what else a Sample has, if every row is valid and in the usual
     notation."""
-    price, timestamp, volume, trades, source, session, words = zip(*rows, strict=True)
+    price, timestamp, volume, trades, source, session, words, feed = zip(*rows, strict=True)
     try:
         numbers = (_numbers(price), _numbers(timestamp), _counts(volume), _counts(trades))
         sources = _each(source, parse_source)
@@ -134,7 +139,8 @@ def _usual(
     )
     if not sound:
         return None
-    return numbers, list(zip(sources, _each(session, parse_session), _each(words, notes.parse), strict=True))
+    told = _each(session, parse_session), _each(words, notes.parse), _each(feed, parse_feed)
+    return numbers, list(zip(sources, *told, strict=True))
 
 
 def _each(words: Sequence[W], parse: Callable[[W], T]) -> list[T]:

@@ -45,10 +45,12 @@ def texts(
         vectors.nonzero.tolist(),
         samples.source,
         _remarks(vectors, samples),
+        samples.feed,
         strict=True,
     )
     quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
     late = {source: f',"lag_ms":{lags[source]}' if source in lags else "" for source in quoted}
+    feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
     for (
         symbol,
         time,
@@ -64,14 +66,16 @@ def texts(
         nonzero,
         source,
         said,
+        feed,
     ) in columns:
         pillars = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
         regime = _REGIMES[code]
         rest = f'"price":{price},"samples":{count},"nonzero":{nonzero},"source":{quoted[source]}'
-        state = f'{{{pillars},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{late[source]}{said}'
+        told = late[source] + said
+        state = f'{{{pillars},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{told}{feeds[feed]}'
         update = (
             f'{{"event":"PHYSICS_UPDATE","symbol":"{symbol}",{time},'
-            f'"data":{{"alpha":{alpha},"regime":{regime},{pillars},{rest}{late[source]}{said}}}'
+            f'"data":{{"alpha":{alpha},"regime":{regime},{pillars},{rest}{told}}}'
         )
         yield state.encode(), update.encode()
 

@@ -110,15 +110,17 @@ def test_a_bad_symbol_is_refused() -> None:
 
 
 def test_a_sample_is_read_from_bytes_as_from_text() -> None:
-    row = ("450.32", "1766318399.5", "7", "3", "replay", "2025-12-21", "late auction")
-    sample = Sample(450.32, 1766318399.5, 7.0, 3.0, "replay", "2025-12-21", (BITS["auction"], ("late",)))
+    row = ("450.32", "1766318399.5", "7", "3", "replay", "2025-12-21", "late auction", "REPLAY")
+    sample = Sample(450.32, 1766318399.5, 7.0, 3.0, "replay", "2025-12-21", (BITS["auction"], ("late",)), "REPLAY")
     assert parse_sample(row, NOW) == sample
     assert parse_sample([None if text is None else text.encode() for text in row], NOW) == sample
+    for no_feed in (None, "", "replay", b"\xff", "X" * 25):
+        assert parse_sample((*row[:-1], no_feed), NOW).feed is None
 
 
 def test_a_source_that_is_no_text_is_refused() -> None:
     with pytest.raises(InvalidMessage) as refusal:
-        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00", None, None), NOW)
+        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00", None, None, None), NOW)
     assert refusal.value.reason == "source"
 
 

@@ -215,3 +215,20 @@ async def test_a_feed_that_comes_back_and_lists_all_of_its_symbols_retires_the_o
         assert "LIVES" in await stored(client), "somebody writes it"
         await announce(client, "SIM", ["NEW"], complete=True)
         await states_are(client, "FOREIGN", "LIVES", "NOBODYS")
+
+
+async def test_a_state_carries_the_feed_that_brought_it_and_so_its_next_run_retires_it(
+    redis_url: str, client: Client
+) -> None:
+    now = await client.now()
+    for feed, symbols in (("SIM", ("A", "B")), (None, ("C",))):
+        snapshots = MarketSnapshots(client, feed, lifetime=60.0)
+        await snapshots.write([MarketSnapshot(name, 100.0, now) for name in symbols])
+        await snapshots.release()
+    async with process(redis_url) as running:
+        await states_are(client, "A", "B", "C")
+        feeds = {name: state.feed for name, state in (await PhysicsStates(client).all()).items()}
+        assert feeds == {"A": "SIM", "B": "SIM", "C": None}
+        await announce(client, "SIM", ["B", "D"], complete=True)
+        await states_are(client, "B", "C")
+        await running.logged("symbols_retired", by="SIM", first=["A"])

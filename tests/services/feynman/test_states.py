@@ -33,6 +33,7 @@ _entries = st.fixed_dictionaries(
         "noted": st.sets(st.sampled_from([*BITS])),
         "other_notes": st.lists(st.sampled_from(["late", "x1"]), unique=True).map(tuple),
         "void": st.sets(st.sampled_from(PILLARS)),
+        "feed": st.none() | st.sampled_from(["SIM", "LIVE-1"]),
     }
 )
 
@@ -65,6 +66,7 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         notes=none.astype(np.int64),
         source=sources,
         other_notes=[entry.get("other_notes", ()) for entry in entries],
+        feed=[entry.get("feed") for entry in entries],
     )
     lags = {entry["source"]: entry["late"] for entry in entries if entry["late"] is not None}
     return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags

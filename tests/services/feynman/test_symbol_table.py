@@ -28,10 +28,11 @@ def raw(
     source: bytes | None = b"live",
     session: bytes | None = None,
     notes: bytes | None = None,
+    feed: bytes | None = None,
 ) -> Row:
     """SAMPLE_FIELDS as Redis gives them."""
     numbers = (None if value is None else str(value).encode() for value in (price, timestamp, volume, trades))
-    return (*numbers, source, session, notes)
+    return (*numbers, source, session, notes, feed)
 
 
 def table_of(*symbols: str, window: int = 1000, forget: float = 3600.0) -> SymbolTable:
