@@ -61,10 +61,11 @@ class FreshnessMonitor:
 
         They are read only while some state is so old that it matters whether its feed is alive.
         """
+        feeds = MarketFeeds(client)  # one for all looks: it finds out which of them outlive their holders
         while True:
             await self._clock.sleep(self._thresholds.silent * HOPS_SHARE)
             if self.samples.any_quiet(self.redis_now()):
-                self.feeds = tuple(map(Feed.from_fields, (await MarketFeeds(client).alive()).values()))
+                self.feeds = tuple(map(Feed.from_fields, (await feeds.alive()).values()))
 
     async def keep_publishing(self, hub: Hub) -> None:
         """Publish changes of freshness until cancelled: of all symbols soon, of single symbols a little later."""

@@ -118,3 +118,9 @@ async def test_who_died_as_the_clock_went_back_is_found_dead_by_all(
         status = (await asker.processes["physics"].get("/status")).json()
         assert (status["feeds"] == []) == (dead == "market")
         assert status["writer"]["alive"] == (dead != "feynman")
+
+        async def bridge_agrees() -> bool:
+            said = (await asker.processes["bridge"].get("/status")).json()
+            return bool(said["feeds"] == [] if dead == "market" else said["upstream"]["cause"] == "writer_down")
+
+        await eventually(bridge_agrees, 20)
