@@ -7,8 +7,9 @@ what is wrong.
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, fields
+from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -33,10 +34,9 @@ CHUNK = 500
 """So many snapshots are checked together; one by one if any of them is unusual."""
 
 _NUMERALS_AND_COMMA = NUMERALS + b","
+Column = Sequence[str | bytes | None]
+Numbers = tuple[FloatArray, ...]
 T = TypeVar("T")
-W = TypeVar("W", bound=str | bytes | None)
-Said = tuple[str, str | None, tuple[int, tuple[str, ...]], str | None]
-"""What a Sample has besides numbers: source, session, notes and feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,9 @@ class SampleColumns:
         return len(self.source)
 
     def where(self, which: IntArray) -> "SampleColumns":
-        """The samples at these positions."""
+        """The samples at these positions, which are ascending."""
+        if len(which) == len(self):
+            return self
         return SampleColumns(
             self.index[which],
             self.price[which],
@@ -81,75 +83,86 @@ class SampleColumns:
 
 def parse(snapshots: Sequence[RawSample], now: float) -> tuple[SampleColumns, list[tuple[int, InvalidMessage]]]:
     """The valid samples, and the indices of the invalid snapshots with their errors. `now`: Redis's clock."""
-    accepted: list[int] = []
-    numbers: list[tuple[FloatArray, ...]] = [(np.empty(0),) * 4]
-    said: list[Said] = []
+    parts: list[SampleColumns] = []
     refused: list[tuple[int, InvalidMessage]] = []
     for start in range(0, len(snapshots), CHUNK):
         chunk = snapshots[start : start + CHUNK]
-        usual = _usual(chunk, now)
-        if usual is not None:
-            accepted += range(start, start + len(chunk))
-            numbers.append(usual[0])
-            said += usual[1]
-            continue
-        samples: list[Sample] = []
-        for i, row in enumerate(chunk, start):
-            try:
-                samples.append(parse_sample(row, now))
-            except InvalidMessage as error:
-                refused.append((i, error))
-            else:
-                accepted.append(i)
-        numbers.append(tuple(np.array([sample[:4] for sample in samples]).reshape(-1, 4).T))
-        said += [sample[4:] for sample in samples]
-    price, timestamp, volume, trades = map(np.concatenate, zip(*numbers, strict=True))
-    sources, sessions, words, feeds = zip(*said, strict=True) if said else ((), (), (), ())
-    marks = _each(sessions, lambda mark: 0 if mark is None else zlib.crc32(mark.encode()) or 1)
-    columns = SampleColumns(
-        np.array(accepted, np.int64),
-        price,
-        timestamp,
-        volume,
-        trades,
-        np.array(marks, np.int64),
-        np.array([bits for bits, _others in words], np.int64),
-        list(sources),
-        [others for _bits, others in words],
-        list(feeds),
-    )
-    return columns, refused
+        index: Sequence[int] = range(start, start + len(chunk))
+        columns = list(zip(*chunk, strict=True))
+        numbers = _usual(columns, now)
+        if numbers is None:
+            index, numbers, faults = _one_by_one(chunk, start, now)
+            refused += faults
+            columns = list(zip(*[snapshots[i] for i in index], strict=True))
+        if index:
+            found: list[Any] = [np.array(index, np.int64), *numbers, *_said(*columns[4:])]
+            parts.append(SampleColumns(*found))
+    return _joined(parts), refused
 
 
-def _usual(rows: Sequence[RawSample], now: float) -> tuple[tuple[FloatArray, ...], list[Said]] | None:
-    """Price, timestamp, volume and trades, and what else a Sample has, if every row is valid and in the usual
-    notation."""
-    price, timestamp, volume, trades, source, session, words, feed = zip(*rows, strict=True)
+def _usual(columns: Sequence[Column], now: float) -> Numbers | None:
+    """Price, timestamp, volume and trades, if every row is valid and in the usual notation."""
     try:
-        numbers = (_numbers(price), _numbers(timestamp), _counts(volume), _counts(trades))
-        sources = _each(source, parse_source)
+        price, timestamp, *counts = *map(_numbers, columns[:2]), *map(_counts, columns[2:4])
+        _each(columns[4], parse_source)
     except (ValueError, TypeError):  # of orjson, of a column with text or None in it, and InvalidMessage
         return None
     sound = (
-        (numbers[0] > 0).all()
-        and np.isfinite(numbers[0]).all()
-        and (numbers[1] >= 0).all()
-        and (numbers[1] <= latest(now)).all()
-        and not any(((count < 0) | (count >= EXACT_BELOW)).any() for count in numbers[2:])
+        (price > 0).all()
+        and np.isfinite(price).all()
+        and (timestamp >= 0).all()
+        and (timestamp <= latest(now)).all()
+        and not any(((count < 0) | (count >= EXACT_BELOW)).any() for count in counts)
     )
-    if not sound:
-        return None
-    told = _each(session, parse_session), _each(words, notes.parse), _each(feed, parse_feed)
-    return numbers, list(zip(sources, *told, strict=True))
+    return (price, timestamp, *counts) if sound else None
 
 
-def _each(words: Sequence[W], parse: Callable[[W], T]) -> list[T]:
-    """What `parse` makes of each word; it is called once for those that are the same."""
+def _one_by_one(
+    chunk: Sequence[RawSample], start: int, now: float
+) -> tuple[list[int], Numbers, list[tuple[int, InvalidMessage]]]:
+    """The indices of a chunk's valid rows, counted from `start`, their numbers, and what is wrong with the others."""
+    samples: dict[int, Sample] = {}
+    refused: list[tuple[int, InvalidMessage]] = []
+    for i, row in enumerate(chunk, start):
+        try:
+            samples[i] = parse_sample(row, now)
+        except InvalidMessage as error:
+            refused.append((i, error))
+    numbers = np.array([sample[:4] for sample in samples.values()]).reshape(-1, 4)
+    return list(samples), tuple(numbers.T), refused
+
+
+def _said(source: Column, session: Column, words: Column, feed: Column) -> tuple[Any, ...]:
+    """The columns of SampleColumns from `session` on. Every source is valid."""
+    marks, parsed = _each(session, _mark), _each(words, notes.parse)
+    bits, others = [bits for bits, _others in parsed], [others for _bits, others in parsed]
+    whole = np.array(marks, np.int64), np.array(bits, np.int64)
+    return *whole, _each(source, parse_source), others, _each(feed, parse_feed)
+
+
+def _mark(text: str | bytes | None) -> int:
+    mark = parse_session(text)
+    return 0 if mark is None else zlib.crc32(mark.encode()) or 1
+
+
+def _joined(parts: Sequence[SampleColumns]) -> SampleColumns:
+    """The rows of all parts, one after the other."""
+    none, whole = np.empty(0), np.empty(0, np.int64)
+    parts = [SampleColumns(whole, none, none, none, none, whole, whole, [], [], []), *parts]
+    columns: list[list[Any]] = [[getattr(part, field.name) for part in parts] for field in fields(SampleColumns)]
+    joined: list[Any] = [
+        list(chain(*each)) if isinstance(each[0], list) else np.concatenate(each) for each in columns
+    ]
+    return SampleColumns(*joined)
+
+
+def _each(words: Column, parse: Callable[[str | bytes | None], T]) -> list[T]:
+    """What `parse` makes of each word; it is called once for those that are the same, as they are nearly always."""
     parsed = {word: parse(word) for word in set(words)}
-    return [parsed[word] for word in words]
+    return list(parsed.values()) * len(words) if len(parsed) == 1 else [parsed[word] for word in words]
 
 
-def _counts(column: Sequence[str | bytes | None]) -> FloatArray:
+def _counts(column: Column) -> FloatArray:
     """Parse a counter's numbers; nan where it is missing."""
     if None not in column:
         return _numbers(column)
@@ -158,7 +171,7 @@ def _counts(column: Sequence[str | bytes | None]) -> FloatArray:
     return numbers
 
 
-def _numbers(texts: Sequence[str | bytes | None]) -> FloatArray:
+def _numbers(texts: Column) -> FloatArray:
     """Parse JSON numbers. Raises ValueError or TypeError if one is not a number in JSON's notation.
 
     Notations such as "+1" and ".5" are left to parse_sample.

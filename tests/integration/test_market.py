@@ -300,7 +300,7 @@ async def test_somebody_writes_one_of_the_simulated_symbols_by_hset(redis_url: s
         assert (said["by"], said["reason"], said["first"]) == ("myfeed", "stranger", ["SPY"])
         await steps_seen(client, "QQQ", 3)
         kept = await snapshot(client, "SPY")
-        assert kept == MarketSnapshot("SPY", 450.32, 1703174400.25, 89234567.0, 0.0, "myfeed"), "nothing of ours"
+        assert kept == MarketSnapshot("SPY", 450.32, 1703174400.25, 89234567.0, None, "myfeed"), "nothing of ours"
         assert b"SIMULATE" in (await client.hget("market:snapshot:SPY", "rival") or b"")
         # A minute later.
         await client.hset("market:snapshot:SPY", "owned_until", "1")
