@@ -53,11 +53,12 @@ class SampleTimes(RowArrays):
         self._seen[row] = feed_time
         self._seen_made[row] = now - (USUAL.expired if age < -AHEAD_SECONDS else max(age, 0.0))
 
-    def see(self, rows: Rows, feed_time: FloatArray, redis_now: float, now: float) -> None:
-        """The snapshots of `rows` have these timestamps: fix the ages of those that were not seen before."""
+    def see(self, rows: Rows, feed_time: FloatArray, age: FloatArray, now: float) -> None:
+        """The snapshots of `rows` have these timestamps: those that were not seen before are of this age, or just
+        made if that is below 0."""
         new = ~(np.abs(feed_time - self._seen[rows]) <= SAME_SECONDS)  # nan: none was seen
         self._seen[rows[new]] = feed_time[new]
-        self._seen_made[rows[new]] = now - np.maximum(redis_now - feed_time[new], 0.0)
+        self._seen_made[rows[new]] = now - np.maximum(age[new], 0.0)
 
     def held(self, rows: Rows, feed_time: FloatArray) -> BoolArray:
         """Which snapshots with these timestamps are the newest samples again."""

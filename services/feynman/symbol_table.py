@@ -24,6 +24,9 @@ from services.feynman.sample_times import SampleTimes
 from services.feynman.vector import compute
 from services.feynman.windows import BoolArray, FloatArray, Rows, Windows
 
+SETTLING_SECONDS = 3.0
+"""After Redis's clock was set back some feeds stamp by the clock of before, until they have noticed too."""
+
 
 class StateWrite(NamedTuple):
     """What the writer is to write for one symbol."""
@@ -73,6 +76,8 @@ class SymbolTable:
         self._most = most
         self._entries: dict[str, SymbolEntry] = {}
         self._newcomers: set[str] = set()
+        self._step_back, self._settled_at = 0.0, -math.inf
+        """By how many seconds Redis's clock was set last, 0.0 if not back, and until when feeds may not know it."""
         self.refused: dict[str, str] = {}
         """The symbols whose snapshot was refused at the last tick, with the reasons."""
 
@@ -125,6 +130,8 @@ class SymbolTable:
         """Redis's clock was set by `step` seconds. Every sample stays as old as it is, so its time by that clock
         changes, and its state with it; the state says then which time its feed gave it. Clocks as in `take`."""
         self._lags.forget()
+        earlier = self._step_back if now < self._settled_at else 0.0
+        self._step_back, self._settled_at = min(earlier + step, 0.0), now + SETTLING_SECONDS
         every, having = (_rows(entries) for entries in (self._entries.values(), self._having_states()))
         last, after = self._windows.last_timestamp, self._times.after
         last[every] = np.maximum(last[every] + step, 0.0)
@@ -264,9 +271,12 @@ class SymbolTable:
         """
         entries = [self._entries[symbols[i]] for i in samples.index.tolist()]
         rows = _rows(entries)
-        self._times.see(rows, samples.timestamp, redis_now, now)
-        ahead = (samples.timestamp > latest(redis_now)) & ~self._times.held(rows, samples.timestamp)
-        refused = _untimely(symbols, samples, ahead, samples.timestamp - redis_now, "ahead of Redis's clock")
+        written = samples.timestamp
+        if self._step_back and now < self._settled_at:
+            written = np.where(written > redis_now, written + self._step_back, written)
+        self._times.see(rows, samples.timestamp, redis_now - written, now)
+        ahead = (written > latest(redis_now)) & ~self._times.held(rows, samples.timestamp)
+        refused = _untimely(symbols, samples, ahead, written - redis_now, "ahead of Redis's clock")
         if refused:
             kept = np.flatnonzero(~ahead)
             samples, rows, entries = samples.where(kept), rows[kept], [entries[i] for i in kept.tolist()]

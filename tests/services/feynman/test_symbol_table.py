@@ -402,6 +402,22 @@ def test_what_redis_still_holds_after_its_clock_went_back_is_no_news_and_no_faul
     assert watched.age() == pytest.approx(1.0, abs=0.002)
 
 
+@pytest.mark.parametrize("step", [-86_400.0, -3600.0, -50.0, -1.0])
+def test_what_was_written_just_before_the_clock_went_back_is_taken_as_old_as_it_is(step: float) -> None:
+    watched = Watched("SPY")
+    watched.takes("SPY")
+    watched.after(1.0).steps(step)
+    assert watched.takes("SPY", ahead=-step - 0.3, price=101.0) == []
+    assert watched.state().samples == 2
+    assert watched.age() == pytest.approx(0.3, abs=0.002)
+    # a feed that asks for the time every two seconds
+    assert watched.after(1.0).takes("SPY", ahead=-step - 0.1, price=102.0) == []
+    assert watched.age() == pytest.approx(0.1, abs=0.002)
+    assert watched.after(1.0).takes("SPY", ahead=-0.05, price=103.0) == []
+    assert (watched.state().samples, watched.state().nonzero) == (4, 3)
+    assert watched.after(1.0).takes("SPY", ahead=-step - 0.1) == ([] if step > -60 else ["timestamp"])
+
+
 # --- What a table that starts takes over ---
 
 
