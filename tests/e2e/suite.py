@@ -43,10 +43,11 @@ class Suite:
     def page_url(self) -> str:
         return f"http://127.0.0.1:{self._ports['broadcaster']}/"
 
-    async def start(self, name: str) -> ServiceProcess:
+    async def start(self, name: str, env: Mapping[str, str] | None = None) -> ServiceProcess:
+        """`env` wins over the suite's."""
         # The broadcaster faces strangers: it is never given Redis's URL.
         credentials = {} if name == "broadcaster" else {"REDIS_URL": self.redis_url}
-        process = await self._stack.enter_async_context(service(name, {**self._env, **credentials}))
+        process = await self._stack.enter_async_context(service(name, {**self._env, **credentials, **(env or {})}))
         self.processes[name] = process
         return process
 
