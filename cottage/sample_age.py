@@ -38,7 +38,7 @@ class SampleAge(NamedTuple):
         of which something must be known. `now`: monotonic, here and below."""
         market_time = timestamp if feed_time is None else feed_time
         if held is not None and held.market_time == market_time and held.source == source:
-            return held._replace(timestamp=timestamp)
+            return held if held.timestamp == timestamp else held._replace(timestamp=timestamp)
         return cls(source, market_time, timestamp, now, _floor(timestamp, clock, now))
 
     def age(self, clock: RemoteClock, now: float) -> float | None:

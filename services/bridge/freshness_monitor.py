@@ -34,7 +34,7 @@ class FreshnessMonitor:
         self._thresholds = thresholds
         self._clock = clock
         self._redis_clock = RemoteClock()
-        self.samples = SampleAges(thresholds)
+        self.samples = SampleAges(thresholds, self._redis_clock)
         self.feeds: tuple[Feed, ...] | None = None
         """The feeds that were alive when they were last read; None if that is not known."""
 
@@ -45,10 +45,11 @@ class FreshnessMonitor:
 
     async def sync_clock(self, client: Client) -> float:
         """Ask Redis for its time, set the local copy of its clock, and return the time. Raises RedisError."""
-        sent = self._clock.monotonic()
+        confirmed_at, sent = self._redis_clock.confirmed_at, self._clock.monotonic()
         now = await client.now()
         step = self._redis_clock.answered(now, sent, self._clock.monotonic())
         if step:
+            self.samples.clock_was_set(confirmed_at)
             log.warning("clock_stepped", of="redis", seconds=round(step, 3), reason=step_in_words(step))
         return now
 
@@ -64,7 +65,7 @@ class FreshnessMonitor:
         feeds = MarketFeeds(client)  # one for all looks: it finds out which of them outlive their holders
         while True:
             await self._clock.sleep(self._thresholds.silent * HOPS_SHARE)
-            if self.samples.any_quiet(self.redis_now()):
+            if self.samples.any_quiet(self._clock.monotonic()):
                 self.feeds = tuple(map(Feed.from_fields, (await feeds.alive()).values()))
 
     async def keep_publishing(self, hub: Hub) -> None:
@@ -78,8 +79,8 @@ class FreshnessMonitor:
 
     def publish(self, hub: Hub) -> None:
         """Assess every symbol now, and have the hub send a FRESHNESS for each change since the last time."""
-        now, overall = self.redis_now(), self._overall()
-        chain = Chain(self.liveness.live_shards(self._clock.monotonic()), self.feeds)
+        now, overall = self._clock.monotonic(), self._overall()
+        chain = Chain(self.liveness.live_shards(now), self.feeds)
         exceptions = self.samples.exceptions(overall, chain, now)
         for statement in hub.freshness_board.differences(
             overall, exceptions, lambda symbol: self.samples.age(symbol, now)

@@ -86,8 +86,8 @@ class Reconciler:
         self._taken_back: list[str] = []
         """The symbols that were removed, and those that were taken back, since the last report."""
 
-    def heard(self, update: PhysicsUpdate) -> None:
-        """The channel has brought this update. Raises InvalidMessage("room") if there is no room for its symbol."""
+    def heard(self, update: PhysicsUpdate, now: float) -> None:
+        """The channel has brought this update. `now`: monotonic. Raises InvalidMessage("room") if there is none."""
         symbol, version = update.symbol, update.version
         if version is not None and not self._leases.believes(symbol, version):
             held = self._held.get(symbol)
@@ -97,7 +97,7 @@ class Reconciler:
                 return
         self._check_room(symbol)
         if self._hub.update(symbol, version, update.payload):
-            self._monitor.samples.record(symbol, update.timestamp, update.source)
+            self._monitor.samples.record(symbol, update.source, update.timestamp, update.feed_time, update.lag, now)
 
     def wake(self) -> None:
         """Read the leases and Redis's clock now."""
@@ -251,8 +251,11 @@ class Reconciler:
         self._check_room(symbol)
         if not self._hub.update(symbol, state.version, payload):
             return False
-        time = None if state.timestamp is None else from_iso(state.timestamp)
-        self._monitor.samples.record(symbol, time, state.source)
+        timestamp, feed_time = (
+            None if time is None else from_iso(time) for time in (state.timestamp, state.feed_time)
+        )
+        lag, now = (state.lag_ms or 0) / 1000, self._clock.monotonic()
+        self._monitor.samples.record(symbol, state.source, timestamp, feed_time, lag, now)
         return True
 
     def _check_room(self, symbol: str) -> None:
@@ -274,3 +277,7 @@ class Reconciler:
         if taken_back:
             metrics.TAKEN_BACK.inc(len(taken_back))
             throttled.warning("states_taken_back", "", symbols=len(taken_back), first=taken_back[:10])
+
+
+def _seconds(time: str | None) -> float | None:
+    return None if time is None else from_iso(time)

@@ -103,10 +103,10 @@ class RedisBridge(ChannelHandler):
 
     def _handle(self, payloads: Sequence[bytes]) -> None:
         """Apply messages of the channel; one that cannot be trusted is counted, logged and dropped."""
-        redis_now, updates = self._monitor.redis_now(), 0
+        redis_now, now, updates = self._monitor.redis_now(), self._clock.monotonic(), 0
         for payload in payloads:
             try:
-                updates += self._apply(payload, redis_now)
+                updates += self._apply(payload, redis_now, now)
             except InvalidMessage as error:
                 metrics.DROPPED.labels(error.reason).inc()
                 if error.reason == "db":
@@ -117,27 +117,27 @@ class RedisBridge(ChannelHandler):
                 )
         metrics.PHYSICS_UPDATES.inc(updates)
 
-    def _apply(self, payload: bytes, redis_now: float) -> bool:
-        """Apply one message. Returns whether it was a PHYSICS_UPDATE. Raises InvalidMessage."""
+    def _apply(self, payload: bytes, redis_now: float, now: float) -> bool:
+        """Apply one message. `now`: monotonic. Returns whether it was a PHYSICS_UPDATE. Raises InvalidMessage."""
         match parse_state_update(payload, redis_now, self._consumer.database):
             case PhysicsUpdate() as update:
-                self._reconciler.heard(update)
+                self._reconciler.heard(update, now)
                 return True
             case Heartbeat() as heartbeat:
                 metrics.HEARTBEATS.inc()
-                self._take_heartbeat(heartbeat)
+                self._take_heartbeat(heartbeat, now)
             case Event(topic=topic) as event:
                 metrics.MESSAGES.labels(topic).inc()
                 self._hub.event(event)
         return False
 
-    def _take_heartbeat(self, heartbeat: Heartbeat) -> None:
+    def _take_heartbeat(self, heartbeat: Heartbeat, now: float) -> None:
         """What it says is looked up in Redis where it is news: another writer, or another time."""
         try:
             shard = keys.shard(heartbeat.shard)
         except InvalidName as error:
             raise InvalidMessage("shard", str(error)) from error
-        counts = self._liveness.heartbeat(shard, heartbeat.version.epoch, self._clock.monotonic())
+        counts = self._liveness.heartbeat(shard, heartbeat.version.epoch, now)
         if not counts:
             self._leases.expect(shard)
         if not counts or self._monitor.contradicts(heartbeat.timestamp):

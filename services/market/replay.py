@@ -27,8 +27,7 @@ class _Totals:
     high: float
     low: float
     volume: float = 0.0
-    trades: int | None = 0
-    """None if they are bars, which do not tell it."""
+    trades: int = 0
 
 
 class Replay:
@@ -95,7 +94,7 @@ class Replay:
         totals.high = max(totals.high, row.high)
         totals.low = min(totals.low, row.low)
         totals.volume += row.volume
-        totals.trades = None if row.trades is None or totals.trades is None else totals.trades + row.trades
+        totals.trades += row.trades
         self._newest[row.symbol] = row
         self.recorded = row.time
         self.folded += 1

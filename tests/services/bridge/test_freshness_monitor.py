@@ -34,7 +34,7 @@ class Bench(SystemClock):
 
     def holds(self, symbol: str, age: float, source: str = "myfeed") -> None:
         self.hub.update(symbol, None, update(symbol))
-        self.monitor.samples.record(symbol, self.monitor.redis_now() - age, source)
+        self.monitor.samples.record(symbol, source, self.monitor.redis_now() - age, None, 0.0, self.at)
 
     def says(self) -> list[tuple[str, str | None, list[str]]]:
         self.monitor.publish(self.hub)
