@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from cottage.client.lower_epochs import LowerEpochs
 from cottage.client.server_watch import ServerWatch
 from cottage.clock import RemoteClock, from_iso
 from cottage.errors import InvalidMessage
@@ -79,6 +80,7 @@ class StateReplica:
     """When the server was heard, and what it was asked."""
     freshness_board: FreshnessBoard = field(default_factory=FreshnessBoard)
     """What the server has said about the freshness of its states."""
+    _lower: LowerEpochs = field(default_factory=LowerEpochs)
     _sample_ages: dict[str, SampleAge] = field(default_factory=dict)
     _snapshot_symbols: set[str] = field(default_factory=set)
     """The symbols that the present SNAPSHOT has named so far."""
@@ -96,6 +98,7 @@ class StateReplica:
         self.watch.connected(now, now if dialled_at is None else dialled_at)
         self.upstream = None
         self.freshness_board = FreshnessBoard()
+        self._lower.clear()
         self._snapshot_symbols.clear()
         self._unanswered.clear()
         self._complete = True
@@ -190,9 +193,11 @@ class StateReplica:
         return []
 
     def due(self, now: float) -> list[dict[str, Any]]:
-        """The requests that are to be sent now, whether a message has come or not: a ping, where one is needed."""
+        """The requests that are to be sent now, whether a message has come or not: a ping, where one is needed, and
+        those for states that the server has at a lower epoch."""
         ping = self.watch.ping(now)
-        return [] if ping is None else [ping]
+        ready = self.phase is Phase.CONNECTED and not self.watch.doubted and not self._unanswered
+        return ([] if ping is None else [ping]) + (self._resubscribe(self._lower.due(now)) if ready else [])
 
     def age(self, name: str, now: float) -> float | None:
         """The seconds since the symbol's newest sample, by the server's clock; None if that is not known."""
@@ -266,7 +271,11 @@ class StateReplica:
         self.skipped += skipped
         held = self.states.get(name)
         if held is not None and held.version is not None and (newness is None or newness <= held.version):
-            return
+            if self.watch.doubted or not self._lower.stated(name, newness, held.version, now):
+                return
+            self._remove(name)  # as after a REMOVED
+            self.missing.discard(name)
+        self._lower.forget(name)
         time, feed_time = (None if stamp is None else from_iso(stamp) for stamp in map(update.get, _TIMES))
         lag, source = (optional_count(data, "lag_ms") or 0) / 1000, optional_text(data, "source")
         self.states[name] = ReplicaState(name, data, newness, time, skipped, feed_time, lag, source)
@@ -290,6 +299,7 @@ class StateReplica:
             self.missing.add(name)
         self.freshness_board.forget(name)
         self._sample_ages.pop(name, None)
+        self._lower.forget(name)
         if self.states.pop(name, None) is not None:
             self.on_change(name)
 

@@ -91,9 +91,10 @@ class ServerWatch:
             return 0.0
         step = self.server_clock.answered(time, self._pinged_at, now)
         self._dialled_at = self._ping = None
-        self.doubted = self._unsure = False
+        self.doubted = now - self._pinged_at >= self.silent  # then it may have waited in a queue too
+        self._unsure = False
         self.missed = 0.0
-        self.heard_at = self.agreed_at = now
+        self.heard_at, self.agreed_at = self._pinged_at, now
         return step
 
     def ping(self, now: float) -> dict[str, Any] | None:

@@ -59,6 +59,7 @@ class StateClient:
         self._beat_seconds = thresholds.silent * BEAT_SHARE
         self._replica = StateReplica(None if names is None or ALL in names else names, self._changed, thresholds)
         self._local_clock = LocalClock(clock, thresholds.silent, self._replica.watch.doubt)
+        self._replica.watch.heard_at = self._local_clock.now()
         self.states = self._replica.states
         """The newest state of each symbol."""
         self.missing = self._replica.missing

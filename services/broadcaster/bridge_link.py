@@ -16,6 +16,7 @@ from common.fanout.hub import Hub
 from cottage import protocol
 from cottage.backoff import Backoff
 from cottage.client.dial import dial
+from cottage.client.lower_epochs import LowerEpochs
 from cottage.clock import Clock, RemoteClock, from_iso
 from cottage.errors import InvalidMessage
 from cottage.events import parse_event
@@ -25,6 +26,7 @@ from cottage.freshness_board import FreshnessBoard
 from cottage.local_clock import LocalClock
 from cottage.log import Throttled
 from cottage.protocol import Close
+from cottage.version import Version
 from services.broadcaster import metrics
 from services.broadcaster.link_status import LinkStatus
 
@@ -52,6 +54,7 @@ class BridgeLink:
         self._snapshot_symbols: set[str] = set()
         """Symbols that the current SNAPSHOT has brought so far."""
         self._complete = False
+        self._lower = LowerEpochs()
         self._bridge_board = FreshnessBoard()
         """The freshness of all states as the bridge last stated it."""
         self.problem: str | None = "no link to the bridge yet"
@@ -104,6 +107,7 @@ class BridgeLink:
     def connected(self, dialled_at: float) -> None:
         """Take note of a new connection."""
         self._status.watch.connected(self._local_clock.now(), dialled_at)
+        self._lower.clear()
         self._snapshot_symbols.clear()
         self._bridge_board = FreshnessBoard()
 
@@ -118,6 +122,8 @@ class BridgeLink:
             connection.transport.abort()
         elif ping := watch.ping(now):
             connection.post(orjson.dumps(ping))
+        elif self._status.up and self._lower.due(now):
+            self._ask_again(connection)
 
     async def _receive(self, connection: LinkConnection) -> None:
         while True:
@@ -140,8 +146,13 @@ class BridgeLink:
                 self.look()
             if self.needs_snapshot:
                 self._status.linked = False
-                for action in ("unsubscribe", "subscribe"):
-                    await connection.send(orjson.dumps({"action": action, "symbols": [protocol.ALL]}).decode())
+                self._ask_again(connection)
+
+    @staticmethod
+    def _ask_again(connection: LinkConnection) -> None:
+        """Ask for a SNAPSHOT of everything."""
+        for action in ("unsubscribe", "subscribe"):
+            connection.post(orjson.dumps({"action": action, "symbols": [protocol.ALL]}))
 
     @property
     def needs_snapshot(self) -> bool:
@@ -155,10 +166,10 @@ class BridgeLink:
         fields, step = load_object(message), 0.0
         match fields.get("event"):
             case "PHYSICS_UPDATE":
-                self._update(message, fields)
+                self._update(message, fields, now)
             case "SNAPSHOT":
                 step = self._status.watch.told(from_iso(fields.get("timestamp")), now)
-                self._snapshot(message, fields)
+                self._snapshot(message, fields, now)
             case "REMOVED":
                 self._hub.remove(str(fields.get("symbol")))
             case "FRESHNESS":
@@ -198,13 +209,25 @@ class BridgeLink:
             for statement in self._bridge_board.all_statements(None, now):
                 self._hub.freshness(statement)
 
-    def _update(self, message: bytes, fields: dict[str, Any]) -> None:
+    def _update(self, message: bytes, fields: dict[str, Any], now: float) -> None:
         skipped = whole(fields, "skipped") if "skipped" in fields else 0
         mapping(fields, "data")
         payload = protocol.split_skipped(message, skipped) if skipped else message
-        self._hub.update(symbol(fields), version(fields), payload, skipped)
+        self._offer(symbol(fields), version(fields), payload, skipped, now)
 
-    def _snapshot(self, message: bytes, fields: dict[str, Any]) -> None:
+    def _offer(self, name: str, newness: Version | None, payload: bytes, skipped: int, now: float) -> None:
+        """Give the hub a state, which takes it if it is newer, or if the bridge took back what the hub has."""
+        if self._hub.update(name, newness, payload, skipped):
+            self._lower.forget(name)
+            return
+        held = self._hub.last_values.get(name)
+        believed = held is not None and not self._status.watch.doubted
+        if believed and self._lower.stated(name, newness, held and held.version, now):
+            self._hub.remove(name)
+            self._lower.forget(name)
+            self._hub.update(name, newness, payload, skipped)
+
+    def _snapshot(self, message: bytes, fields: dict[str, Any], now: float) -> None:
         for payload in protocol.split_snapshot(message):
             try:
                 update = load_object(payload)
@@ -215,7 +238,7 @@ class BridgeLink:
             self._snapshot_symbols.add(name)
             held = self._hub.last_values.get(name)
             if held is None or held.payload != payload:
-                self._hub.update(name, newness, payload)
+                self._offer(name, newness, payload, 0, now)
         if fields.get("last") is not True:
             return
         self._complete = fields.get("complete") is True

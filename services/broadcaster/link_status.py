@@ -23,7 +23,7 @@ class LinkStatus:
     """When the bridge was heard, and what it was asked."""
 
     def __post_init__(self) -> None:
-        self.watch = ServerWatch(self.thresholds.silent, lost_times=1.0)
+        self.watch = ServerWatch(self.thresholds.silent, lost_times=1.0, heard_at=self.started)
 
     def state(self, upstream: Freshness, now: float) -> None:
         self.stated, self.stated_at, self.current = upstream, now, True

@@ -79,8 +79,8 @@ function advance({ at, stall, asleep, frozen }) {
 /** The messages with the ids of what was sent: "ping -1" is that of the last ping. */
 function withIds(messages) {
   return messages.map((message) => {
-    if (message.id === undefined) return message;
-    const [wanted, number] = message.id.split(" ");
+    const [wanted, number] = (message.id ?? "").split(" ");
+    if (number === undefined) return message;
     return { ...message, id: sent.filter(({ action }) => action === wanted).at(Number(number)).id };
   });
 }

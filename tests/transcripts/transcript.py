@@ -73,9 +73,9 @@ def with_ids(messages: list[dict[str, Any]], sent: list[dict[str, Any]]) -> list
     its last one."""
 
     def filled(message: dict[str, Any]) -> dict[str, Any]:
-        if "id" not in message:
+        action, _, number = message.get("id", "").partition(" ")
+        if not number:
             return message
-        action, number = message["id"].split()
         return {**message, "id": [each.get("id") for each in sent if each["action"] == action][int(number)]}
 
     return [filled(message) for message in messages]

@@ -34,6 +34,7 @@ const CLOCK_STEP = 250; // an answer contradicts it by more: that clock was set
 const CLOCK_AHEAD = 1000; // a sample may seem to be from so far ahead, by two looks at that clock
 const CLOCK_DRIFT = 1e-3; // two clocks differ in pace, by a tenth of that at most
 const CLOSE_POLICY = 1008; // the one close code after which a client must not come back by itself
+const TAKEN_BACK_AFTER = 6000; // of stating a lower epoch: servers compare all that they have with Redis by then
 const NAMES_IN_URL = 100; // more are asked for once the connection is there: addresses have a length
 const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
 
@@ -394,9 +395,11 @@ class ServerWatch {
     if (id === undefined || id !== this.#ping) return 0;
     const step = this.serverClock.answered(time, this.#pingedAt, now);
     this.#dialledAt = this.#ping = null;
-    this.doubted = this.#unsure = false;
+    this.doubted = now - this.#pingedAt >= SILENT_AFTER; // then it may have waited in a queue too
+    this.#unsure = false;
     this.missed = 0;
-    this.#heardAt = this.agreedAt = now;
+    this.#heardAt = this.#pingedAt;
+    this.agreedAt = now;
     return step;
   }
 
@@ -414,6 +417,50 @@ class ServerWatch {
   /** @param {number} now Whether nothing has come for so long, and since the ping, that the connection is lost. */
   givenUp(now) {
     return this.#ping !== null && now - Math.max(this.#pingedAt, this.#arrivedAt + PING_AFTER) >= PING_TIMEOUT;
+  }
+}
+
+/**
+ * The symbols of which the server states a lower epoch than what is held. REMOVED takes a state back whose epoch is too
+ * high; whoever had no connection then comes down once the server has stated the lower one for long enough.
+ */
+class LowerEpochs {
+  /** @type {Map<string, number>} */
+  #since = new Map();
+
+  /** To be called on a new connection. */
+  clear() {
+    this.#since.clear();
+  }
+
+  /** @param {string} symbol A newer state of it was taken, or it is gone. */
+  forget(symbol) {
+    this.#since.delete(symbol);
+  }
+
+  /**
+   * The server states a version that is not newer than the held one. Whether the held one is to be forgotten.
+   * @param {State} state
+   * @param {State | undefined} held
+   * @param {number} now
+   */
+  stated({ symbol, epoch }, held, now) {
+    if (epoch === null || held === undefined || held.epoch === null || epoch >= held.epoch) {
+      this.#since.delete(symbol);
+      return false;
+    }
+    if (!this.#since.has(symbol)) this.#since.set(symbol, now);
+    return now - (this.#since.get(symbol) ?? now) >= TAKEN_BACK_AFTER;
+  }
+
+  /**
+   * The symbols of which no update has come since: their states are to be asked for again, once.
+   * @param {number} now
+   */
+  due(now) {
+    const names = [...this.#since].filter(([, since]) => now - since >= TAKEN_BACK_AFTER && since !== -Infinity);
+    for (const [symbol] of names) this.#since.set(symbol, -Infinity);
+    return names.map(([symbol]) => symbol);
   }
 }
 
@@ -702,6 +749,7 @@ export class Cottage extends TypedEventTarget {
   #localClock = new LocalClock((missed) => this.#watch.doubt(missed));
   #watch = new ServerWatch(this.#localClock.now());
   #sampleAges = new SampleAges(this.#watch.serverClock);
+  #lowerEpochs = new LowerEpochs();
   #freshnessBoard = new FreshnessBoard();
   #dialledAt = 0; // the connection, or the try under way
   #upstreamAt = 0;
@@ -905,6 +953,7 @@ export class Cottage extends TypedEventTarget {
       clearTimeout(timeout);
       this.#watch.connected(this.#localClock.now(), this.#dialledAt);
       this.#freshnessBoard = new FreshnessBoard();
+      this.#lowerEpochs.clear();
       this.#catchUp(names === null ? null : new Set(inUrl ? names : []));
     };
     socket.onmessage = (event) => this.#receive(event.data);
@@ -953,6 +1002,8 @@ export class Cottage extends TypedEventTarget {
     }
     const id = this.#watch.ping(now);
     if (id !== null) this.#send({ action: "ping", id });
+    const ready = this.phase === "connected" && !this.#watch.doubted && this.#unanswered.size === 0;
+    if (ready) this.#resubscribe(this.#lowerEpochs.due(now));
   }
 
   /** @param {{ action: "subscribe" | "unsubscribe" | "ping", symbols?: readonly string[], id?: number }} request */
@@ -993,10 +1044,17 @@ export class Cottage extends TypedEventTarget {
     this.#snapshotSymbols.add(symbol);
     this.missing.delete(symbol);
     this.skipped += state.skipped;
+    const now = this.#localClock.now();
+    const held = this.states.get(symbol);
+    if (!isNewer(state, held)) {
+      if (this.#watch.doubted || !this.#lowerEpochs.stated(state, held, now)) return;
+      this.#remove(symbol); // as after a REMOVED
+      this.missing.delete(symbol);
+    }
+    this.#lowerEpochs.forget(symbol);
     const before = this.states.get(symbol);
-    if (!isNewer(state, before)) return;
     this.states.set(symbol, state);
-    this.#sampleAges.learn(state, this.#localClock.now());
+    this.#sampleAges.learn(state, now);
     const age = this.age(state);
     // What was said of it is about an older sample; the server says a moment later what holds now.
     if (age !== null && age < SILENT_AFTER) this.#freshnessBoard.forget(symbol);
@@ -1008,6 +1066,7 @@ export class Cottage extends TypedEventTarget {
     const before = this.states.get(symbol);
     this.#freshnessBoard.forget(symbol);
     this.#sampleAges.forget(symbol);
+    this.#lowerEpochs.forget(symbol);
     if (this.#wanted?.has(symbol)) this.missing.add(symbol);
     if (this.states.delete(symbol)) this.dispatchEvent(new StateEvent(symbol, undefined, before));
   }

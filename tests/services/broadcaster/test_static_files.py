@@ -3,10 +3,13 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
 
+from cottage.freshness import Cause
+from cottage.notes import NOTES
 from deploy.redis_server import free_port
 from services.broadcaster import static_files
 from tests.integration.fanout import broadcasting
@@ -62,6 +65,16 @@ async def user(node_modules: Path, tmp_path: Path) -> Path:
 def test_every_file_of_the_page_is_served() -> None:
     served = {"index.html" if path == "/" else path[1:]: body for path, (_, body) in static_files.load().items()}
     assert served == {file.name: file.read_bytes() for file in PAGE.iterdir()}
+
+
+def test_the_page_knows_every_note_and_every_cause() -> None:
+    table = (PAGE / "table.js").read_text()
+
+    def names(start: str) -> set[str]:
+        return set(re.findall(r"^  (\w+): ", table.partition(start)[2].partition("};")[0], re.MULTILINE))
+
+    assert names("const NOTES = {") == set(NOTES)
+    assert names("export const CAUSES = {") == {"server_down", *get_args(Cause)}
 
 
 @pytest.mark.slow
