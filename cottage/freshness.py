@@ -215,6 +215,18 @@ def assess_hops(broken: Cause | None, silent: float, age: float | None, threshol
     return Freshness(worst("stale", thresholds.of_silence(silent)), broken, age)
 
 
+def unfed(freshness: Freshness, source: str | None) -> bool:
+    """Whether no feed brings the symbol of a state any more, so that a display may fold it away.
+
+    It is expired, and its feed, which announces itself, is gone. Of a feed that does not announce itself it is known
+    only that nothing has come of it for so long. `source`: of the state.
+    """
+    if freshness.status != "expired" or freshness.age is None:
+        return False
+    quiet = freshness.cause == "market_quiet" and source not in ANNOUNCED_SOURCES
+    return quiet or freshness.cause == "feed_down"
+
+
 def absent(broken: Cause | None) -> Freshness:
     """The freshness of the fallback for a state that does not exist."""
     return assess(None, broken, 0.0)

@@ -11,7 +11,7 @@ from cottage import keys, lua
 from cottage.errors import LeaseLost
 from cottage.lease import Lease
 from cottage.redis import BATCH, COMMAND_SECONDS, Client
-from cottage.store import PhysicsStates, batches
+from cottage.store import PhysicsStates, batches, scan_pages
 from cottage.version import FARTHEST_AHEAD_SECONDS, latest_epoch
 from services.feynman import metrics
 from services.feynman.symbol_table import StateWrite
@@ -105,6 +105,9 @@ async def write_in_cluster(client: Client, epoch: int, writes: Sequence[StateWri
 
 async def newest_epoch(client: Client, now: float) -> int:
     """The newest epoch of all states. Those too far in the future are ignored, as all readers do."""
-    states = await PhysicsStates(client).all()
-    epochs = (state.version.epoch for state in states.values() if state.version is not None)
-    return max((epoch for epoch in epochs if epoch <= latest_epoch(now)), default=0)
+    newest, latest = 0, latest_epoch(now)
+    async for names in scan_pages(client, keys.PHYSICS_STATE):  # not all at once: anybody can store states
+        states = (await PhysicsStates(client).many(names)).values()
+        epochs = [state.version.epoch for state in states if state.version is not None]
+        newest = max([newest, *(epoch for epoch in epochs if epoch <= latest)])
+    return newest

@@ -10,8 +10,10 @@ from starlette.types import ASGIApp
 from common import logs
 from cottage import __version__, keys
 from cottage.errors import InvalidMessage, RedisError
+from cottage.freshness import unfed as is_unfed
 from cottage.log import Throttled
 from cottage.reader.physics_reader import PhysicsReader
+from cottage.reader.reading import Reading, Readings
 from cottage.redis import BATCH
 from cottage.state import REGIMES
 from cottage.store import MarketSnapshots
@@ -98,6 +100,22 @@ Symbols = Annotated[
 ]
 
 
+Unfed = Annotated[
+    bool,
+    WithJsonSchema({"type": "boolean"}),
+    Query(description="false: leave out the symbols that no feed brings any more; `unfed` then names them"),
+]
+
+
+def _folded(readings: Readings, unfed: bool) -> tuple[dict[str, Reading], dict[str, list[str]]]:
+    """The readings; without those that no feed brings any more unless `unfed`, and the field that names these."""
+    if unfed:
+        return dict(readings.states), {}
+    names = [symbol for symbol, each in readings.states.items() if is_unfed(each.freshness, each.state.source)]
+    left = set(names)
+    return {symbol: each for symbol, each in readings.states.items() if symbol not in left}, {"unfed": sorted(names)}
+
+
 @router.get(
     "/physics/{symbol:path}",
     summary="One state, with its freshness",
@@ -119,9 +137,9 @@ async def physics_state(request: Request, symbol: Symbol, max_age_ms: MaxAge = N
     "/physics",
     summary="Many states in one round trip",
     responses=_responses(schemas.PhysicsStatesAnswer, 400, 422),
-    dependencies=[_known_query("symbols")],
+    dependencies=[_known_query("symbols", "unfed")],
 )
-async def physics_states(request: Request, symbols: Symbols = None) -> Response:
+async def physics_states(request: Request, symbols: Symbols = None, unfed: Unfed = True) -> Response:
     reader: PhysicsReader = request.app.state.reader
     if symbols is None:
         readings = await reader.all()
@@ -130,26 +148,28 @@ async def physics_states(request: Request, symbols: Symbols = None) -> Response:
         if len(names) > MAX_SYMBOLS:
             raise Refusal(400, "too_many_symbols", f"{len(names)} symbols; at most {MAX_SYMBOLS} at a time")
         readings = await reader.many(names)
-    states = {symbol: reading.as_dict() for symbol, reading in readings.states.items()}
-    return _json({"states": states, "missing": readings.missing, "complete": readings.complete})
+    shown, named = _folded(readings, unfed)
+    states = {symbol: reading.as_dict() for symbol, reading in shown.items()}
+    return _json({"states": states, "missing": readings.missing, "complete": readings.complete, **named})
 
 
 @router.get(
     "/regimes",
     summary="Symbols by regime",
     responses=_responses(schemas.RegimesAnswer, 422),
-    dependencies=[_known_query()],
+    dependencies=[_known_query("unfed")],
 )
-async def regimes(request: Request) -> Response:
+async def regimes(request: Request, unfed: Unfed = True) -> Response:
     reader: PhysicsReader = request.app.state.reader
     readings = await reader.all()
     by_regime: dict[str, list[str]] = {regime: [] for regime in sorted(REGIMES)}
     not_live = []
-    for symbol, reading in sorted(readings.states.items()):
+    shown, named = _folded(readings, unfed)
+    for symbol, reading in sorted(shown.items()):
         by_regime[reading.state.regime].append(symbol)
         if reading.freshness.status != "live":
             not_live.append(symbol)
-    return _json({"regimes": by_regime, "not_live": not_live, "complete": readings.complete})
+    return _json({"regimes": by_regime, "not_live": not_live, "complete": readings.complete, **named})
 
 
 @router.get(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Regime = Literal["WAIT", "Gaussian", "Lévy Stable", "Critical"]
 _CAUSES = ["redis_down", "writer_down", "feed_down", "feed_late", "market_quiet"]
+_UNFED = "with unfed=false: the symbols that no feed brings any more, which are left out"
 Pillar = Literal["mass", "momentum", "friction", "entropy", "nash_dist"]
 
 FRESHNESS_EXAMPLE: dict[str, Any] = {"status": "stale", "cause": "market_quiet", "age_ms": 12400, "origin": "redis"}
@@ -100,12 +101,14 @@ class PhysicsStatesAnswer(_Answer):
     states: dict[str, PhysicsStateAnswer] = Field(description="by symbol")
     missing: list[str] = Field(description="asked for, and Redis has no state of it")
     complete: bool = Field(description="false while Redis does not answer: what is here was remembered")
+    unfed: list[str] = Field([], description=_UNFED)
 
 
 class RegimesAnswer(_Answer):
     regimes: dict[str, list[str]] = Field(description="symbols by regime; each of the four is there")
     not_live: list[str] = Field(description="those of them whose state is stale or expired")
     complete: bool = Field(description="false while Redis does not answer: what is here was remembered")
+    unfed: list[str] = Field([], description=_UNFED)
 
 
 class MarketSnapshotAnswer(_Answer):

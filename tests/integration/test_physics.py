@@ -17,7 +17,7 @@ from cottage.reader.physics_reader import PhysicsReader
 from cottage.redis import Client, connect, connect_blocking
 from cottage.snapshot import MarketSnapshot
 from cottage.state import FAIL_SAFE, PhysicsState
-from cottage.store import MarketSnapshots
+from cottage.store import MarketFeeds, MarketSnapshots
 from services.physics import api, schemas
 from tests.services.physics.examples import PUBLISHED, state
 from tests.support import OwnRedis, eventually, service
@@ -27,11 +27,13 @@ GOOD: dict[str, list[str]] = {
     "symbol": ["SPY", "BRK.B", "NEW"],
     "symbols": ["SPY,NEW", ""],
     "max_age_ms": ["3000", "0"],
+    "unfed": ["false", "true"],
 }
 BAD: dict[str, list[str]] = {
     "symbol": ["spy", "A%2FB", "A%20B", "%00", "..%2F..%2Fetc", "A" * 25, "%F0%9F%92%A9", "*"],
     "symbols": ["spy", "SPY,A/B", ",".join(f"S{number}" for number in range(501)), "SPY%0a", "SPY%2C*"],
     "max_age_ms": ["-1", "x", "1.5", "", "86400001", "9" * 50, "nan"],
+    "unfed": ["perhaps", "", "2"],
 }
 
 
@@ -142,6 +144,30 @@ async def test_regimes(http: httpx.AsyncClient, client: Client) -> None:
         "not_live": ["B"],
         "complete": True,
     }
+
+
+async def test_what_no_feed_brings_any_more_is_left_out_on_request(http: httpx.AsyncClient, client: Client) -> None:
+    await client.set("physics:writer:0", '{"shards":1}', px=60_000)
+    await MarketFeeds(client).announce("LIVE", {"source": "live"}, 60.0)
+    now = time.time()
+    for symbol, source, age in (
+        ("NEW", "mine", 0),
+        ("QUIET", "mine", 50),
+        ("FOREIGN", "mine", 70),  # it does not announce itself
+        ("CLOSED", "live", 9000),  # its feed lives
+        ("OLD", "simulate", 9000),
+    ):
+        await put(client, symbol, state(now - age, source=source))
+    assert list((await http.get("/v1/physics")).json()["states"]) == ["CLOSED", "FOREIGN", "NEW", "OLD", "QUIET"]
+    for query in ("?unfed=false", "?unfed=false&symbols=NEW,QUIET,CLOSED,OLD,FOREIGN"):
+        body = (await http.get(f"/v1/physics{query}")).json()
+        assert sorted(body["states"]) == ["CLOSED", "NEW", "QUIET"]
+        assert body["unfed"] == ["FOREIGN", "OLD"]
+    body = (await http.get("/v1/regimes?unfed=false")).json()
+    assert sorted(name for names in body["regimes"].values() for name in names) == ["CLOSED", "NEW", "QUIET"]
+    assert (body["not_live"], body["unfed"]) == (["CLOSED", "QUIET"], ["FOREIGN", "OLD"])
+    assert "unfed" not in (await http.get("/v1/regimes?unfed=true")).json()
+    is_problem(await http.get("/v1/physics?unfed=perhaps"), 422, "bad_parameter")
 
 
 async def test_market(http: httpx.AsyncClient, client: Client) -> None:
