@@ -8,7 +8,8 @@ import re
 
 NOTES = {
     "jump": "a return above 20 times the root mean square of the window's other returns; it stays in the window",
-    "break": "the feed says that prices before and after a sample cannot be compared, such as after a split",
+    "break": "prices before and after a sample cannot be compared: across a gap one is 1.8 times the other, or the "
+    "feed says so, after a split for instance",
     "gap": "two samples lie further apart than FEYNMAN_GAP_SECONDS: no return, volume or trades across it",
     "session": "the counters of volume and trades began anew",
     "correction": "a counter fell: the feed took back what it had stated",

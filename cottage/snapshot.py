@@ -90,10 +90,10 @@ class MarketSnapshot:
     notes: tuple[str, ...] = ()
     """What the feed has to say of this sample, in words of cottage/notes.py or its own."""
 
-    def to_hash(self) -> dict[str, str | float]:
+    def to_hash(self, on_doubt: OnDoubt = _ignore) -> dict[str, str | float]:
         """The fields of the hash, those that are known; quotes that are doubtful are left out."""
         known = {name: getattr(self, name) for name in (*REPORTED_FIELDS, *OPTIONAL_FIELDS)}
-        known["bid"], known["ask"] = sound_quotes(self.price, self.bid, self.ask)
+        known["bid"], known["ask"] = sound_quotes(self.price, self.bid, self.ask, on_doubt)
         known["notes"] = " ".join(self.notes) or None
         return {name: value for name, value in known.items() if value is not None}
 
@@ -225,7 +225,10 @@ def _quote(text: str | None, name: str, on_doubt: OnDoubt) -> float | None:
     if text is None:
         return None
     try:
-        return _number(text, name)
+        value = _number(text, name)
+        if value > 0:
+            return value
+        raise InvalidMessage(name, f"{value!r} is not above 0")
     except InvalidMessage as error:
         on_doubt(error)
         return None

@@ -5,6 +5,7 @@ was asked for alone; from several it is left out, and `on_bad` is called with it
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar, cast
@@ -177,6 +178,8 @@ class MarketSnapshots(_Structure):
         self._lifetime = lifetime
         self._written: dict[str, tuple[MarketSnapshot, float, Sequence[str]]] = {}
         """What we wrote last of each symbol that was ours, the monotonic time of it, and its fields."""
+        self.doubtful: Counter[str] = Counter()
+        """How many quotes were left out of what was written, `bid` or `ask`."""
         self.refusals = WriteRefusals()
 
     async def write(self, snapshots: Sequence[MarketSnapshot]) -> dict[str, WriteRefusal]:
@@ -220,10 +223,13 @@ class MarketSnapshots(_Structure):
         self._written.clear()
 
     def _fields(self, snapshot: MarketSnapshot) -> dict[str, str | float]:
-        fields = snapshot.to_hash()
+        fields = snapshot.to_hash(self._doubt)
         if self._feed:
             fields["feed"] = self._feed
         return fields
+
+    def _doubt(self, error: InvalidMessage) -> None:
+        self.doubtful[error.reason] += 1
 
     def _arguments(self, symbol: str, fields: dict[str, str | float]) -> list[str | float]:
         """What the script is told of a snapshot: the fields that are to go, and those to write with their values."""

@@ -124,6 +124,8 @@ def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000)
         n, why_n = trades.difference(now.trades, before.trades, apart, anew)
         log_return = log_ratio(now.price, before.price) if result and not apart else None
         said = {why for why in (why_v, why_n) if why} | ({"gap"} if apart else set())
+        if apart and max(now.price, before.price) / 1.8 >= min(now.price, before.price):
+            said.add("break")
         if is_jump(log_return, result[len(result) - window + 1 :] if len(result) >= window else result):
             said.add("jump")
         of_the_tick = said & {"no_volume", "no_trades"}

@@ -41,8 +41,8 @@ class Row(NamedTuple):
     symbol: str
     price: float
     volume: float
-    trades: int
-    """The number of trades: 1 for a trade; 0 for a bar, which does not tell it."""
+    trades: int | None
+    """The number of trades: 1 for a trade; None for a bar, which does not tell it."""
     open: float
     high: float
     low: float
@@ -86,7 +86,7 @@ class Columns:
             opened, high, low, price = (self._above_zero(fields, name) for name in BAR[:4])
             if not low <= min(opened, price) <= max(opened, price) <= high:
                 raise BadRow("range", f"open {opened} and close {price} do not lie within low {low} and high {high}")
-            volume, trades = self._amount(fields, "volume"), 0
+            volume, trades = self._amount(fields, "volume"), None
         bid, ask = sound_quotes(price, self._quote(fields, "bid"), self._quote(fields, "ask"), self._on_doubt)
         return Row(time, symbol, price, volume, trades, opened, high, low, bid, ask)
 

@@ -27,7 +27,8 @@ class _Totals:
     high: float
     low: float
     volume: float = 0.0
-    trades: int = 0
+    trades: int | None = 0
+    """None if they are bars, which do not tell it."""
 
 
 class Replay:
@@ -94,7 +95,7 @@ class Replay:
         totals.high = max(totals.high, row.high)
         totals.low = min(totals.low, row.low)
         totals.volume += row.volume
-        totals.trades += row.trades
+        totals.trades = None if row.trades is None or totals.trades is None else totals.trades + row.trades
         self._newest[row.symbol] = row
         self.recorded = row.time
         self.folded += 1

@@ -36,6 +36,7 @@ def test_a_field_that_is_not_known_is_not_written() -> None:
 _prices = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 _amounts = st.none() | st.floats(min_value=0, allow_infinity=False)
 _quotes = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+_ranges = st.none() | st.floats(0, exclude_min=True, allow_infinity=False)
 _notes = st.lists(st.sampled_from([*NOTES, "a_word_of_the_feed"]), unique=True, max_size=8)
 _words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=32)
 
@@ -51,9 +52,9 @@ _words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size
         _words,
         _quotes,
         _quotes,
-        _quotes,
-        _quotes,
-        _quotes,
+        _ranges,
+        _ranges,
+        _ranges,
         st.none() | _words,
         _notes.map(lambda words: tuple(sorted(words, key=[*NOTES, "a_word_of_the_feed"].index))),
     )
@@ -201,3 +202,12 @@ def test_a_whole_number_that_a_float_cannot_hold_is_not_known(field: str, text: 
 def test_a_session_s_mark_that_is_none_is_left_out(mark: str) -> None:
     assert MarketSnapshot.from_hash("SPY", {**GOOD, "session": mark}, NOW).session is None
     assert MarketSnapshot.from_hash("SPY", {**GOOD, "session": "2025-12-21"}, NOW).session == "2025-12-21"
+
+
+@pytest.mark.parametrize("field", ["bid", "ask", "open", "high", "low"])
+@pytest.mark.parametrize("text", ["-5", "0", "nan", "x"])
+def test_a_price_beside_the_price_is_above_0_or_left_out(field: str, text: str) -> None:
+    doubts: list[InvalidMessage] = []
+    snapshot = MarketSnapshot.from_hash("SPY", {**GOOD, field: text}, NOW, doubts.append)
+    assert (snapshot.price, getattr(snapshot, field)) == (450.32, None)
+    assert [doubt.reason for doubt in doubts] == [field]

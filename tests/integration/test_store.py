@@ -233,6 +233,15 @@ async def test_whatever_the_feed_no_longer_gives_is_gone(client: Client) -> None
     assert await snapshots.get("SPY") == known
 
 
+async def test_a_doubtful_quote_is_not_written_and_counted(client: Client) -> None:
+    snapshots = MarketSnapshots(client)
+    quotes: list[tuple[float, float]] = [(0.9, 1.1), (-5.0, 1.1), (1.2, 1.1), (0.01, 200_000.0)]
+    for second, (bid, ask) in enumerate(quotes):
+        await snapshots.write([MarketSnapshot("SPY", 1.0, float(second), bid=bid, ask=ask)])
+    assert await snapshots.get("SPY") == MarketSnapshot("SPY", 1.0, 3.0)
+    assert snapshots.doubtful == {"bid": 3, "ask": 2}
+
+
 async def test_a_quote_that_the_feed_no_longer_gives_is_gone(client: Client) -> None:
     snapshots = MarketSnapshots(client)
     await snapshots.write([MarketSnapshot("SPY", 1.0, 1.0, bid=0.9, ask=1.1)])

@@ -44,6 +44,8 @@ JUMP = 20.0
 """A return is a jump if it is above so many times the root mean square of the window's other returns."""
 JUMP_RETURNS = 20
 """So many other returns a window must have for that."""
+BREAK = 1.8
+"""Prices before and after a gap cannot be compared if one is so many times the other, that is nearly double."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,8 +261,10 @@ class Windows(RowArrays):
         v = difference(volume, before[0], self.volume_score[rows], gap, anew)
         n = difference(trades, before[1], self.trades_score[rows], gap, anew)
         joined = ~first & ~gap
+        last = self.last_price[rows]
+        broken = gap & (np.maximum(price, last) / BREAK >= np.minimum(price, last))
         r = np.full(len(rows), np.nan)
-        r[joined] = _log_ratio(price[joined], self.last_price[rows[joined]])
+        r[joined] = _log_ratio(price[joined], last[joined])
         self._replace(rows, price, v.increase, n.increase, r)
         self._rolling(rows, v.score, n.score)
 
@@ -270,6 +274,7 @@ class Windows(RowArrays):
         self.session_trades[rows] = trades
         said = np.zeros(len(rows), np.int64) if notes is None else notes.copy()
         said[gap] |= BITS["gap"]
+        said[broken] |= BITS["break"]
         said[self._jumped(rows, r)] |= BITS["jump"]
         self._note(rows, said | _named(v.cause, "no_volume") | _named(n.cause, "no_trades"))
         return np.array([np.bincount(each.cause, minlength=len(CAUSES)) for each in (v, n)])

@@ -83,7 +83,7 @@ def test_a_trade() -> None:
 
 def test_a_bar_counts_no_trades_and_its_price_is_its_close() -> None:
     row = BARS.parse(["1378202400.291", "ES", "10", "12", "9", "11", "500"])
-    assert row == Row(SEPTEMBER, "ES", 11.0, 500.0, 0, 10.0, 12.0, 9.0, None, None)
+    assert row == Row(SEPTEMBER, "ES", 11.0, 500.0, None, 10.0, 12.0, 9.0, None, None)
 
 
 def test_columns_in_any_order_and_case_with_others_between() -> None:

@@ -641,6 +641,16 @@ def test_a_split_stays_in_the_window_and_is_said_as_long_as_it_does() -> None:
     assert found.regime != "WAIT"
 
 
+@pytest.mark.parametrize(("ratio", "words"), [(0.1, ("break", "gap")), (2.0, ("break", "gap")), (0.9, ("gap",))])
+def test_a_split_over_night_is_said_too(ratio: float, words: tuple[str, ...]) -> None:
+    table, samples = table_of("SPY", window=40), ordinary(60)
+    feed(table, "SPY", samples[:30])
+    later = [s._replace(price=s.price * ratio, timestamp=s.timestamp + 1000) for s in samples]
+    for i in range(30, 50):
+        assert told(table, later[i]).notes == words
+    assert_vector(state(table, "SPY"), reference.vector(samples[:30] + later[30:50], window=40))
+
+
 def test_a_feed_s_own_words_are_handed_through() -> None:
     table, samples = table_of("SPY", window=30), ordinary(40)
     assert told(table, samples[0], notes=b"break, auction, halted_late <b>").notes == (

@@ -68,14 +68,14 @@ def test_rows_of_one_moment_belong_together() -> None:
 
 def test_a_bar_is_its_close() -> None:
     bars = [
-        Row(RECORDED, "ES", 11.0, 500.0, 0, 10.0, 12.0, 9.0, None, None),
-        Row(RECORDED + 60_000_000, "ES", 12.0, 300.0, 0, 11.0, 12.5, 10.5, None, None),
+        Row(RECORDED, "ES", 11.0, 500.0, None, 10.0, 12.0, 9.0, None, None),
+        Row(RECORDED + 60_000_000, "ES", 12.0, 300.0, None, 11.0, 12.5, 10.5, None, None),
     ]
     begun = replay(bars)
     (first,) = begun.until(STARTED)
-    assert (first.price, first.volume, first.trades) == (11.0, 500.0, 0)
+    assert (first.price, first.volume, first.trades) == (11.0, 500.0, None)
     (second,) = begun.until(at(60))
-    assert (second.price, second.volume, second.trades) == (12.0, 800.0, 0)
+    assert (second.price, second.volume, second.trades) == (12.0, 800.0, None)
     assert (second.open, second.high, second.low) == (10.0, 12.5, 9.0)
 
 
