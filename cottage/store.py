@@ -243,9 +243,14 @@ class MarketSnapshots(_Structure):
         names = [keys.market_snapshot(symbol) for symbol, _arguments in calls]
         together = 1 if self._client.spread else len(calls)
         parts = zip(batches(names, together), batches(calls, together), strict=True)
-        replies = await self._client.register_script(WRITE_SNAPSHOTS).each(
-            [(part, [*ours, *chain.from_iterable(told for _symbol, told in some)]) for part, some in parts]
-        )
+        script = self._client.register_script(WRITE_SNAPSHOTS)
+        told = [(part, [*ours, *chain.from_iterable(arguments for _, arguments in some)]) for part, some in parts]
+        try:
+            replies = await script.each(told)
+        except BaseException:  # it is not known which fields Redis has now
+            for symbol, _arguments in calls:
+                self._written.pop(symbol, None)
+            raise
         refused = {
             symbol: WriteRefusal.from_reply(reply, key)
             for (symbol, _arguments), key, reply in zip(calls, names, chain.from_iterable(replies), strict=True)

@@ -47,11 +47,12 @@ local function write(key, gone, first, last)
         if mine then redis.call('HSET', key, 'owned_until', ours_until) end
         return 1
     end
+    if not mine then redis.call('DEL', key) end -- nothing of another writer is left
     redis.call('HSET', key, 'owner', process, 'owned_until', ours_until,
         'seen', ARGV[first + 1] .. ' ' .. ARGV[first + 3], unpack(ARGV, first, last))
-    if gone < first then redis.call('HDEL', key, unpack(ARGV, gone, first - 1)) end
+    if mine and gone < first then redis.call('HDEL', key, unpack(ARGV, gone, first - 1)) end
     local rival = held[6]
-    if rival and (string.sub(rival, -#who) == who or not lives(tonumber(string.match(rival, '^%d+') or ''))) then
+    if mine and rival and (string.sub(rival, -#who) == who or not lives(tonumber(string.match(rival, '^%d+') or ''))) then
         redis.call('HDEL', key, 'rival')
     end
     redis.call('EXPIRE', key, ARGV[4])

@@ -86,6 +86,18 @@ async def test_what_is_released_is_free_at_once(client: Client) -> None:
     assert list(await one.write(spy(1.2, 3.0))) == ["SPY"]
 
 
+async def test_nothing_of_another_writer_is_left_to_one_that_was_away(client: Client) -> None:
+    one, two = MarketSnapshots(client, "ONE"), MarketSnapshots(client, "TWO")
+    await one.write(spy(1.0))
+    await client.hdel(KEY, "owner", "owned_until")  # its lifetime has passed
+    await two.write(spy(2.0, bid=1.9))
+    await client.hset(KEY, "native", "of two's venue")
+    await two.release()
+    assert await one.write(spy(1.1)) == {}
+    assert await held(client, "price", "bid", "native") == ["1.1", None, None]
+    assert 0 < await client.ttl(KEY) <= SNAPSHOT_TTL_SECONDS
+
+
 async def test_what_a_killed_owner_had_is_free_after_its_lifetime(client: Client) -> None:
     one, two = MarketSnapshots(client, "ONE", lifetime=0.3), MarketSnapshots(client, "TWO")
     await one.write(spy(1.0))

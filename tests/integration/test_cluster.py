@@ -10,6 +10,7 @@ import pytest
 from cottage import keys
 from cottage.errors import LeaseLost, RedisUnavailable
 from cottage.freshness import Thresholds
+from cottage.ownership import WriteRefusal, process_name
 from cottage.reader.physics_reader import BlockingPhysicsReader, PhysicsReader
 from cottage.redis import Client, connect, connect_asking, subscribe
 from cottage.redis.slots import slot_of
@@ -68,6 +69,21 @@ async def test_a_transaction_is_one_for_each_symbol(client: Client) -> None:
     assert found.price == 142.0
     (ttl,) = await client.bulk([("TTL", keys.market_snapshot("S42"))])
     assert 0 < ttl <= keys.SNAPSHOT_TTL_SECONDS
+
+
+async def test_a_symbol_has_one_owner(client: Client) -> None:
+    one, two = MarketSnapshots(client, "ONE"), MarketSnapshots(client, "TWO")
+    now = await client.now()
+    many = [MarketSnapshot(f"S{number}", 100.0, now, source="one") for number in range(100)]
+    assert await one.write(many[:60]) == {}
+    assert await two.write(many) == dict.fromkeys(
+        (each.symbol for each in many[:60]), WriteRefusal("owned", f"ONE {process_name()}")
+    )
+    await client.hset(keys.market_snapshot("S7"), mapping={"price": "7", "timestamp": str(now + 1)})
+    assert await one.write(many[:10]) == {"S7": WriteRefusal("stranger", "one")}
+    assert await client.hget(keys.market_snapshot("S7"), "source") is None, "nothing of ours is left"
+    await one.release()
+    assert set(await two.write(many)) == {"S7"}
 
 
 async def test_an_error_of_one_is_in_its_place(client: Client) -> None:

@@ -13,8 +13,8 @@ from tests.packaging.environments import REQUIRED, Environment, snippets
 
 pytestmark = pytest.mark.slow
 
-PROGRAMS = [*snippets("README.md"), *snippets("docs/protocol.md")]
-ENDLESS = ("async for",)
+PROGRAMS = [*snippets("README.md"), *snippets("docs/protocol.md"), *snippets("docs/running.md")]
+ENDLESS = ("async for", "while True")
 """What follows for ever is run until it has printed of a symbol."""
 
 
