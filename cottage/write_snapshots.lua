@@ -47,7 +47,11 @@ local function write(key, gone, first, last)
         if mine then redis.call('HSET', key, 'owned_until', ours_until) end
         return 1
     end
-    if not mine then redis.call('DEL', key) end -- nothing of another writer is left
+    if not mine then
+        -- Nothing of another writer is left. The HSET is for a server out of memory, which refuses it, but not a DEL.
+        redis.call('HSET', key, 'owner', process)
+        redis.call('DEL', key)
+    end
     redis.call('HSET', key, 'owner', process, 'owned_until', ours_until,
         'seen', ARGV[first + 1] .. ' ' .. ARGV[first + 3], unpack(ARGV, first, last))
     if mine and gone < first then redis.call('HDEL', key, unpack(ARGV, gone, first - 1)) end
