@@ -40,11 +40,11 @@ def process_name() -> str:
 class WriteRefusal:
     """Why a snapshot was not written."""
 
-    reason: Literal["owned", "stranger", "type", "id"]
+    reason: Literal["owned", "stranger", "type", "id", "contest"]
     """`owned`: another feed or process has the symbol. `stranger`: somebody writes it by HSET. `type`: its key is no
-    hash. `id`, of an announcement: another process has it."""
+    hash. `id`, of an announcement: another process has it. `contest`: feynman found two that write one symbol."""
     by: str
-    """The feed and the process that have the symbol; the `source` of the stranger; the key."""
+    """The feed and the process that have the symbol; the `source` of the stranger; the key; both that write it."""
 
     @classmethod
     def from_reply(cls, reply: Sequence[bytes], key: str) -> "WriteRefusal":

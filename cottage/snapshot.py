@@ -20,8 +20,8 @@ _NUMERALS_TEXT = NUMERALS.decode()
 
 REPORTED_FIELDS = ("price", "timestamp", "volume", "trades", "source", "session", "notes")
 """What a feed reports of a sample."""
-SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed")
-"""What the physics reads of a snapshot: also who has written it."""
+SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed", "rival")
+"""What the physics reads of a snapshot: also who has written it, and who else would like to."""
 RawSample = Sequence[str | bytes | None]
 """The SAMPLE_FIELDS of a hash, None where there is none."""
 
@@ -137,6 +137,8 @@ class Sample(NamedTuple):
     """As `cottage.notes.parse` returns them."""
     feed: str | None
     """The ID of the feed; None for one that has none."""
+    rival_until: float
+    """Until when somebody else would like to write the symbol, in seconds since 1970, by Redis's clock; else 0."""
 
 
 def parse_sample(row: RawSample, now: float) -> Sample:
@@ -144,7 +146,7 @@ def parse_sample(row: RawSample, now: float) -> Sample:
 
     Raises InvalidMessage, whose reason is the field's name.
     """
-    price, timestamp, volume, trades, source, session, words, feed = row
+    price, timestamp, volume, trades, source, session, words, feed, rival = row
     value = _number(price, "price")
     if value <= 0:
         raise InvalidMessage("price", f"{value!r} is not above 0")
@@ -152,8 +154,8 @@ def parse_sample(row: RawSample, now: float) -> Sample:
     if not 0 <= moment <= latest(now):
         raise InvalidMessage("timestamp", f"{moment!r} lies before 1970 or more than 60 s ahead of Redis's clock")
     counters = _count(volume, "volume"), _count(trades, "trades")
-    mark, said = parse_session(session), notes.parse(words)
-    return Sample(value, moment, *counters, parse_source(source), mark, said, parse_feed(feed))
+    told = parse_session(session), notes.parse(words), parse_feed(feed), parse_rival(rival)
+    return Sample(value, moment, *counters, parse_source(source), *told)
 
 
 def latest(now: float) -> float:
@@ -184,6 +186,14 @@ def parse_feed(feed_id: str | bytes | None) -> str | None:
     """Parse the ID of a feed; None if there is none, or it is not one."""
     text = feed_id.decode(errors="replace") if isinstance(feed_id, bytes) else feed_id
     return text if keys.is_symbol(text) else None
+
+
+def parse_rival(told: str | bytes | None) -> float:
+    """Parse until when a rival is to be believed, in seconds since 1970; 0 if there is none."""
+    if not told:
+        return 0.0
+    until = (told if isinstance(told, bytes) else told.encode()).partition(b" ")[0]
+    return int(until) / 1000 if until.isdigit() and len(until) <= 15 else 0.0
 
 
 def _number(text: str | bytes | None, name: str) -> float:

@@ -20,7 +20,7 @@ from cottage.fields import load_object
 from cottage.messages import TradeSignal, agent_update
 from cottage.ownership import WriteRefusal, WriteRefusals, process_name
 from cottage.redis import BATCH, Client
-from cottage.snapshot import OPTIONAL_FIELDS, SAMPLE_FIELDS, MarketSnapshot, RawSample
+from cottage.snapshot import OPTIONAL_FIELDS, REPORTED_FIELDS, SAMPLE_FIELDS, MarketSnapshot, RawSample
 from cottage.state import PhysicsState
 
 WRITE_SNAPSHOTS = lua.load("cottage", "write_snapshots")
@@ -304,7 +304,7 @@ class MarketSnapshots(_Structure):
         return await scan(self._client, keys.MARKET_SNAPSHOT, on_bad)
 
 
-_WRITTEN = (*SAMPLE_FIELDS, *OPTIONAL_FIELDS)
+_WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS, "feed")
 _RENEWAL = (1, 0)
 """The script's arguments for a symbol of which nothing is to be written."""
 

@@ -24,6 +24,7 @@ from cottage.snapshot import (
     Sample,
     latest,
     parse_feed,
+    parse_rival,
     parse_sample,
     parse_session,
     parse_source,
@@ -59,6 +60,8 @@ class SampleColumns:
     """The words that it says otherwise."""
     feed: list[str | None]
     """The ID of the feed."""
+    rival_until: FloatArray
+    """Until when somebody else would like to write the symbol, by Redis's clock; 0 if nobody."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -78,6 +81,7 @@ class SampleColumns:
             [self.source[i] for i in which.tolist()],
             [self.other_notes[i] for i in which.tolist()],
             [self.feed[i] for i in which.tolist()],
+            self.rival_until[which],
         )
 
 
@@ -132,12 +136,13 @@ def _one_by_one(
     return list(samples), tuple(numbers.T), refused
 
 
-def _said(source: Column, session: Column, words: Column, feed: Column) -> tuple[Any, ...]:
+def _said(source: Column, session: Column, words: Column, feed: Column, rival: Column) -> tuple[Any, ...]:
     """The columns of SampleColumns from `session` on. Every source is valid."""
     marks, parsed = _each(session, _mark), _each(words, notes.parse)
     bits, others = [bits for bits, _others in parsed], [others for _bits, others in parsed]
     whole = np.array(marks, np.int64), np.array(bits, np.int64)
-    return *whole, _each(source, parse_source), others, _each(feed, parse_feed)
+    rivals = np.array(_each(rival, parse_rival), np.float64)
+    return *whole, _each(source, parse_source), others, _each(feed, parse_feed), rivals
 
 
 def _mark(text: str | bytes | None) -> int:
@@ -148,7 +153,7 @@ def _mark(text: str | bytes | None) -> int:
 def _joined(parts: Sequence[SampleColumns]) -> SampleColumns:
     """The rows of all parts, one after the other."""
     none, whole = np.empty(0), np.empty(0, np.int64)
-    parts = [SampleColumns(whole, none, none, none, none, whole, whole, [], [], []), *parts]
+    parts = [SampleColumns(whole, none, none, none, none, whole, whole, [], [], [], none), *parts]
     columns: list[list[Any]] = [[getattr(part, field.name) for part in parts] for field in fields(SampleColumns)]
     joined: list[Any] = [
         list(chain(*each)) if isinstance(each[0], list) else np.concatenate(each) for each in columns

@@ -15,6 +15,7 @@ from cottage.clock import Clock, RemoteClock, Tick, iso_millis, step_in_words, t
 from cottage.errors import InvalidMessage, LeaseLost, RedisError, RedisRefused
 from cottage.log import Throttled
 from cottage.messages import Heartbeat
+from cottage.ownership import WriteRefusal, WriteRefusals
 from cottage.redis import Client, connect
 from cottage.redis.outage import RedisOutage
 from cottage.store import MarketFeeds, MarketSnapshots, PhysicsStates
@@ -77,6 +78,7 @@ class FeynmanService:
         self._outage = RedisOutage(clock.monotonic)
         self._outage.errors["tick"] = "there was no answer yet"
         self._throttled = Throttled(log)
+        self._contests = WriteRefusals()
 
     async def run(self, stopping: asyncio.Event) -> None:
         async with (
@@ -114,6 +116,7 @@ class FeynmanService:
                 "symbols": len(self._symbol_table.refused),
                 "first": dict(islice(self._symbol_table.refused.items(), NAMED)),
             },
+            "two_writers": self._contests.report(),
             "written": self._written,
             "tick": self._tick,
             "checkpoint": self._checkpointer.status(),
@@ -187,6 +190,9 @@ class FeynmanService:
         metrics.SAMPLES.inc(len(sampled))
         for refusal in refused:
             self._refused(*refusal)
+        contests = {symbol: WriteRefusal("contest", both) for symbol, both in self._symbol_table.contests.items()}
+        metrics.REFUSED.labels("source").inc(len(contests))
+        self._contests.take((), contests, 0.0)
         for symbol in self._symbol_table.forget(began):
             log.info("symbol_forgotten", symbol=symbol, seconds=self._settings.forget_seconds)
 

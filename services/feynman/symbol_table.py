@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cottage import keys, notes
 from cottage.clock import from_iso
 from cottage.errors import InvalidMessage
 from cottage.snapshot import RawSample, latest
@@ -22,7 +23,12 @@ from services.feynman.feed_lags import FeedLags
 from services.feynman.sample_columns import SampleColumns, parse
 from services.feynman.sample_times import SampleTimes
 from services.feynman.vector import compute
-from services.feynman.windows import BoolArray, FloatArray, Rows, Windows
+from services.feynman.windows import BoolArray, FloatArray, IntArray, Rows, Windows
+from services.feynman.writer_changes import WriterChanges
+
+UNTOLD = "*"
+
+TWO_WRITERS = notes.BITS["two_writers"]
 
 SETTLING_SECONDS = 3.0
 """After Redis's clock was set back some feeds stamp by the clock of before, until they have noticed too."""
@@ -54,6 +60,10 @@ class SymbolEntry:
     absent_since: float | None = None
     """When its snapshot was first found missing, in monotonic seconds; None if it was there."""
     source: str | None = None
+    feed: str | None = None
+    """Of the newest sample; UNTOLD for a window from a checkpoint, which does not say it."""
+    sampled_at: float = -math.inf
+    """When that was taken, by the monotonic clock."""
     refused: int | None = None
     """Hash of the last invalid snapshot, so that it is counted once and not at every tick."""
     texts: tuple[bytes, bytes] | None = None
@@ -78,6 +88,9 @@ class SymbolTable:
         self._newcomers: set[str] = set()
         self._step_back, self._settled_at = 0.0, -math.inf
         """By how many seconds Redis's clock was set last, 0.0 if not back, and until when feeds may not know it."""
+        self._writer_changes = WriterChanges()
+        self.contests: dict[str, str] = {}
+        """The symbols of which a sample was refused at the last tick since another writer has them; both in words."""
         self.refused: dict[str, str] = {}
         """The symbols whose snapshot was refused at the last tick, with the reasons."""
 
@@ -167,7 +180,7 @@ class SymbolTable:
         wanted = set(only or part.symbols).difference(self._entries)
         chosen = [i for i, name in enumerate(part.symbols) if name in wanted][: self.room]
         for i in chosen:
-            self._enter(part.symbols[i], part.sources[i])
+            self._enter(part.symbols[i], part.sources[i], UNTOLD)
         rows = _rows([self._entries[part.symbols[i]] for i in chosen])
         self._windows.restore(rows, {name: array[chosen] for name, array in part.arrays.items()})
         self._times.restore(rows, self._windows.feed_time[rows], self._windows.last_timestamp[rows])
@@ -192,6 +205,7 @@ class SymbolTable:
             if (entry := self._entries.pop(symbol, None)) is not None:
                 self._windows.release(entry.row)
                 self._newcomers.discard(symbol)
+                self._writer_changes.forget(symbol)
 
     def newer(self, symbol: str, time: float) -> bool:
         """Whether a symbol of the table has a sample of after that time, in seconds since 1970."""
@@ -228,6 +242,7 @@ class SymbolTable:
         self.refused = {refusal.symbol: refusal.error.reason for _row, refusal in refused}
         sampled = [symbols[i] for i in samples.index.tolist()]
         if sampled:
+            self._note_rivals(sampled, samples, redis_now, now)
             self._sample(sampled, samples, redis_now, now)
         return sampled, [refusal for row, refusal in refused if self._is_new_refusal(refusal.symbol, row)]
 
@@ -252,8 +267,8 @@ class SymbolTable:
         for entry in self._entries.values():
             entry.update = None
 
-    def _enter(self, symbol: str, source: str | None = None) -> None:
-        entry = self._entries[symbol] = SymbolEntry(self._windows.add(), source=source)
+    def _enter(self, symbol: str, source: str | None = None, feed: str | None = None) -> None:
+        entry = self._entries[symbol] = SymbolEntry(self._windows.add(), source=source, feed=feed)
         self._times.begin(entry.row)
         self._newcomers.add(symbol)
 
@@ -281,16 +296,43 @@ class SymbolTable:
             kept = np.flatnonzero(~ahead)
             samples, rows, entries = samples.where(kept), rows[kept], [entries[i] for i in kept.tolist()]
 
-        for entry, source in zip(entries, samples.source, strict=True):
-            if entry.source != source:
-                self._windows.clear(entry.row)  # prices of different sources must not share a window
-                self._times.clear(entry.row)
-                entry.source = source
+        admitted = self._writers_change(symbols, samples, entries, now)
+        if len(admitted) < len(samples):
+            samples, rows, entries = samples.where(admitted), rows[admitted], [entries[i] for i in admitted.tolist()]
         held, after = self._times.held(rows, samples.timestamp), self._times.after[rows]
         behind = ~held & (samples.timestamp < after)
         refused += _untimely(symbols, samples, behind, after - samples.timestamp, "behind the newest sample")
         stateless = np.array([entry.texts is None for entry in entries], np.bool_)
         return samples.where(np.flatnonzero(np.where(held, stateless, ~behind))), refused
+
+    def _writers_change(
+        self, symbols: Sequence[str], samples: SampleColumns, entries: Sequence[SymbolEntry], now: float
+    ) -> IntArray:
+        """Begin a new window where another writer takes a symbol over: prices of two must not share one. Returns the
+        positions of the samples that are left; the others are `contests`."""
+        refused = []
+        self.contests = {}
+        for i, (entry, source, feed) in enumerate(zip(entries, samples.source, samples.feed, strict=True)):
+            if entry.source == source and entry.feed == feed:
+                continue
+            if entry.source is not None and not (entry.feed == UNTOLD and entry.source == source):
+                symbol, held_by = symbols[int(samples.index[i])], (entry.source, entry.feed)
+                if not self._writer_changes.admits(symbol, held_by, entry.sampled_at, (source, feed), now):
+                    refused.append(i)
+                    self.contests[symbol] = f"{_writer(source, feed)} beside {_writer(*held_by)}"
+                    continue
+                self._windows.clear(entry.row)
+                self._times.clear(entry.row)
+            entry.source, entry.feed = source, feed
+        return np.delete(np.arange(len(samples)), refused)
+
+    def _note_rivals(self, symbols: Sequence[str], samples: SampleColumns, redis_now: float, now: float) -> None:
+        """Note it in the samples of symbols that somebody else writes too, or would like to write."""
+        until = samples.rival_until
+        rivals = (until > redis_now) & (until <= redis_now + keys.SNAPSHOT_TTL_SECONDS)
+        if several := self._writer_changes.several(now):
+            rivals |= np.array([symbol in several for symbol in symbols])
+        samples.notes[rivals] |= TWO_WRITERS
 
     def _sample(self, symbols: Sequence[str], samples: SampleColumns, redis_now: float, now: float) -> None:
         """Append the samples to the windows that do not have them yet, and compute the new states."""
@@ -307,7 +349,7 @@ class SymbolTable:
         vectors = compute(self._windows, rows)
         lags = self._lags.usual_ms()
         for entry, texts in zip(entries, states.texts(symbols, vectors, samples, timestamp, lags), strict=True):
-            entry.texts = texts
+            entry.texts, entry.sampled_at = texts, now
 
     def _is_new_refusal(self, symbol: str, row: RawSample | InvalidMessage) -> bool:
         """Whether this invalid snapshot differs from the last invalid one of its symbol."""
@@ -315,6 +357,10 @@ class SymbolTable:
         entry = self._entries[symbol]
         entry.refused, before = digest, entry.refused
         return digest != before
+
+
+def _writer(source: str, feed: str | None) -> str:
+    return source if feed is None else f"{source} of {feed}"
 
 
 def _untimely(

@@ -52,10 +52,14 @@ class WriterChanges:
         contest.former[holder] = held_at
         return True
 
-    def several(self, symbol: str, now: float) -> bool:
-        """Whether several writers were there within the last minute."""
-        contest = self._contests.get(symbol)
-        return contest is not None and now < contest.until
+    def several(self, now: float) -> set[str]:
+        """The symbols that several writers wrote within the last minute."""
+        self._contests = {
+            symbol: contest
+            for symbol, contest in self._contests.items()
+            if now < contest.until or any(now - at < SILENT_SECONDS for at in contest.former.values())
+        }
+        return {symbol for symbol, contest in self._contests.items() if now < contest.until}
 
     def forget(self, symbol: str) -> None:
         """The symbol is dropped."""

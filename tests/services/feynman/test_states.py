@@ -67,6 +67,7 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         source=sources,
         other_notes=[entry.get("other_notes", ()) for entry in entries],
         feed=[entry.get("feed") for entry in entries],
+        rival_until=none,
     )
     lags = {entry["source"]: entry["late"] for entry in entries if entry["late"] is not None}
     return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags

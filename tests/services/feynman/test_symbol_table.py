@@ -29,10 +29,11 @@ def raw(
     session: bytes | None = None,
     notes: bytes | None = None,
     feed: bytes | None = None,
+    rival: bytes | None = None,
 ) -> Row:
     """SAMPLE_FIELDS as Redis gives them."""
     numbers = (None if value is None else str(value).encode() for value in (price, timestamp, volume, trades))
-    return (*numbers, source, session, notes, feed)
+    return (*numbers, source, session, notes, feed, rival)
 
 
 def table_of(*symbols: str, window: int = 1000, forget: float = 3600.0) -> SymbolTable:
@@ -692,3 +693,73 @@ def test_a_new_source_leaves_nothing_to_be_said_of_the_old_one() -> None:
     feed(table, "SPY", ordinary(3))
     assert told(table, ordinary(5)[4]._replace(volume=1.0)).notes == ("correction",)
     assert told(table, ordinary(6)[5], source=b"other").notes == ()
+
+
+# --- who writes the snapshots ---
+
+
+def second(number: int, **fields: bytes | None) -> Row:
+    """The snapshot of that second, of a walk of its own for each source."""
+    base = 100.0 if fields.get("source") == b"old" else 900.0
+    return raw(price=base + number % 7, timestamp=NOW - 500 + number, volume=10 * number, **fields)
+
+
+def test_a_state_says_which_feed_brought_it() -> None:
+    table = table_of("SPY")
+    take(table, "SPY", second(1, feed=b"SIM-1"))
+    assert state(table, "SPY").feed == "SIM-1"
+    take(table, "SPY", second(2, feed=b"SIM-1"))
+    assert state(table, "SPY").samples == 2
+    take(table, "SPY", second(3, feed=b"SIM-2"))
+    assert (state(table, "SPY").feed, state(table, "SPY").samples) == ("SIM-2", 1), "prices of two share no window"
+    take(table, "SPY", second(4))
+    assert (state(table, "SPY").feed, state(table, "SPY").samples) == (None, 1)
+
+
+def test_of_two_strangers_that_alternate_one_has_the_symbol_and_the_window_grows() -> None:
+    table = table_of("SPY")
+    contests = 0
+    for number in range(200):
+        row = second(number, source=(b"old", b"new")[number % 2])
+        take(table, "SPY", row, now=float(number))
+        contests += len(table.contests)
+        if table.contests:
+            assert table.contests == {"SPY": "new beside old"}
+    found = state(table, "SPY")
+    assert (found.source, found.samples, found.regime) == ("old", 99, "Gaussian")
+    assert found.price is not None
+    assert found.price < 200
+    assert "two_writers" in found.notes
+    assert contests == 99
+
+    # One of them has gone.
+    taken = [
+        number for number in range(200, 300) if take(table, "SPY", second(number, source=b"new"), float(number))[0]
+    ]
+    assert taken == list(range(258, 300))
+    assert (state(table, "SPY").source, state(table, "SPY").notes) == ("new", ())
+
+
+def test_a_symbol_that_somebody_else_would_like_to_write_has_the_note() -> None:
+    for rival, notes in (
+        (b"%d host:1:x TWO" % round((NOW + 5) * 1000), ("two_writers",)),
+        (b"%d host:1:x TWO" % round((NOW - 0.001) * 1000), ()),
+        (b"%d host:1:x TWO" % round((NOW + 3600) * 1000), ()),  # of before Redis's clock was set back
+        (b"now", ()),
+        (None, ()),
+    ):
+        table = table_of("SPY")
+        take(table, "SPY", second(1, rival=rival))
+        assert state(table, "SPY").notes == notes
+
+
+def test_a_restored_window_goes_on_with_the_feed_that_comes() -> None:
+    table = table_of("SPY")
+    for number in range(5):
+        take(table, "SPY", second(number, feed=b"SIM-1"))
+    again = SymbolTable(1000, 60.0, 3600.0)
+    again.restore(table.saved(["SPY"]))
+    take(again, "SPY", second(5, feed=b"SIM-1"))
+    assert (state(again, "SPY").samples, state(again, "SPY").feed) == (6, "SIM-1")
+    take(again, "SPY", second(6, feed=b"SIM-2"))
+    assert state(again, "SPY").samples == 1

@@ -30,11 +30,11 @@ class Symbol:
 def test_a_feed_that_replaces_another_is_taken_at_once() -> None:
     symbol = Symbol()
     assert symbol.snapshot(NEW, 1.0)
-    assert not symbol.changes.several("SPY", 1.0)
+    assert not symbol.changes.several(1.0)
     assert all(symbol.snapshot(NEW, second) for second in range(2, 200))
     assert symbol.snapshot(THIRD, 200.0)
     assert symbol.snapshot(OLD, 201.0), "its last sample is minutes old: it begins anew"
-    assert not symbol.changes.several("SPY", 201.0)
+    assert not symbol.changes.several(201.0)
 
 
 @pytest.mark.parametrize("period", [1, 2, 7, 30])
@@ -45,7 +45,7 @@ def test_of_two_that_alternate_the_older_one_has_the_symbol(period: int) -> None
     window_begins = sum(before != after for before, after in zip(symbol.taken, symbol.taken[1:], strict=False))
     assert window_begins <= 2, "not at each change"
     assert symbol.holder == OLD
-    assert symbol.changes.several("SPY", 600.0)
+    assert symbol.changes.several(600.0)
 
 
 def test_the_one_that_was_refused_has_it_when_the_other_has_gone() -> None:
@@ -55,7 +55,7 @@ def test_the_one_that_was_refused_has_it_when_the_other_has_gone() -> None:
     # OLD's last sample is of second 18.
     admitted = [second for second in range(20, 100) if symbol.snapshot(NEW, float(second))]
     assert admitted == list(range(78, 100))
-    assert not symbol.changes.several("SPY", 100.0)
+    assert not symbol.changes.several(100.0)
 
 
 def test_one_row_of_another_does_not_take_a_symbol_for_a_minute() -> None:
@@ -63,7 +63,7 @@ def test_one_row_of_another_does_not_take_a_symbol_for_a_minute() -> None:
     assert symbol.snapshot(NEW, 10.0)
     assert symbol.snapshot(OLD, 11.0)
     assert all(symbol.snapshot(OLD, float(second)) for second in range(12, 100))
-    assert not symbol.changes.several("SPY", 99.0), "the other one has gone"
+    assert not symbol.changes.several(99.0), "the other one has gone"
     assert symbol.snapshot(NEW, 100.0), "and may replace it"
 
 
@@ -86,4 +86,4 @@ def test_a_symbol_that_is_dropped_is_forgotten() -> None:
         symbol.snapshot((OLD, NEW)[second % 2], float(second))
     symbol.changes.forget("SPY")
     symbol.changes.forget("NONE")
-    assert not symbol.changes.several("SPY", 20.0)
+    assert not symbol.changes.several(20.0)
