@@ -154,8 +154,8 @@ def parse_sample(row: RawSample, now: float) -> Sample:
     if not 0 <= moment <= latest(now):
         raise InvalidMessage("timestamp", f"{moment!r} lies before 1970 or more than 60 s ahead of Redis's clock")
     counters = _count(volume, "volume"), _count(trades, "trades")
-    told = parse_session(session), notes.parse(words), parse_feed(feed), parse_rival(rival)
-    return Sample(value, moment, *counters, parse_source(source), *told)
+    mark, said, who = parse_session(session), notes.parse(words), parse_feed(feed)
+    return Sample(value, moment, *counters, parse_source(source), mark, said, who, parse_rival(rival))
 
 
 def latest(now: float) -> float:

@@ -1,6 +1,7 @@
 """FeynmanService on a real Redis: what it reads, writes and publishes, and what becomes of it in trouble."""
 
 import asyncio
+import itertools
 import json
 import math
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from cottage.cancellation import background
 from cottage.clock import Clock, SystemClock
 from cottage.errors import RedisError
 from cottage.redis import Client, connect
@@ -110,6 +112,36 @@ async def newer(client: Client, symbol: str, than: Version | None, epoch: bool =
         return [state] if not epoch or state.version.epoch > than.epoch else []
 
     return (await eventually(found))[0]
+
+
+async def test_two_strangers_that_write_one_symbol_do_not_share_a_window(redis_url: str, client: Client) -> None:
+    """Each writes by HSET ten times a second; a tick sees the one or the other."""
+
+    async def write(source: str, base: float) -> None:
+        for number in itertools.count():
+            now = await client.now()
+            fields = [("price", base + number % 7), ("timestamp", now), ("volume", number), ("source", source)]
+            await client.execute_command("HSET", "market:snapshot:SPY", *itertools.chain(*fields))
+            await asyncio.sleep(0.1)
+
+    env = {"REDIS_URL": redis_url, "FEYNMAN_TICK_SECONDS": "0.05"}
+    async with service("feynman", env) as process, background(write("one", 100.0), write("other", 900.0)):
+        said = await process.logged("two_writers")
+        assert (said["reason"], said["first"]) == ("contest", ["SPY"])
+        begun = await seen(client, "SPY", source=said["by"].split()[-1])
+
+        async def grown() -> PhysicsState | None:
+            state = await state_of(client, "SPY")
+            return state if state is not None and (state.samples or 0) >= (begun.samples or 0) + 20 else None
+
+        state = await eventually(grown)
+        assert state is not None
+        assert (state.source, "two_writers" in state.notes) == (begun.source, True)
+        assert (state.price or 0.0) // 500 == (0 if state.source == "one" else 1)
+        (pair,) = (await process.get("/status")).json()["two_writers"]
+        assert (pair["by"], pair["first"]) == (said["by"], ["SPY"])
+        assert 'snapshots_dropped_total{reason="source"}' in (await process.get("/metrics")).text
+    assert len([line for line in process.logs if line["event"] == "two_writers"]) == 1
 
 
 def told_since(channel: Channel, symbol: str, before: int) -> bool:
