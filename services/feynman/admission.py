@@ -46,7 +46,7 @@ class SymbolAdmission:
 
         async for names in self._pages(client, on_bad):
             found.update(name for name in names if name not in table and keys.in_shard(name, *self._shard))
-            if len(found) > table.room + SCAN_COUNT:
+            if len(found) > 2 * table.room + SCAN_COUNT:
                 await narrow()
         await narrow()
         if new := table.add(sorted(found)):
