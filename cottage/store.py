@@ -331,8 +331,8 @@ class MarketFeeds(_Structure):
         """Announce that the feed is alive, for `lifetime` seconds. `about`: JSON values about it, such as `source`,
         `symbols`, and `complete` where these are all of its symbols.
 
-        Returns None; or, where another process has announced the ID, which does so, and nothing is done. Raises
-        InvalidName; RedisError."""
+        Returns None; or, where another process has announced the ID or the key is of a wrong type, which or that, and
+        nothing is done: the feed may work all the same. Raises InvalidName; RedisError."""
         key, milliseconds = keys.market_feed(feed_id), round(lifetime * 1000)
         ours = orjson.dumps({"owner": process_name()})[:-1] + b","
         value = ours + orjson.dumps({**about, "lifetime_ms": milliseconds})[1:]
@@ -341,15 +341,22 @@ class MarketFeeds(_Structure):
                 return None
             del self._announced[feed_id]
         acquire, asked = self._client.register_script(lease.ACQUIRE), monotonic()
-        other: bytes | None = await acquire(keys=[key], args=[ours, value, milliseconds])
-        if other is not None and await self._discard_dead(feed_id, other, asked):
-            other = await acquire(keys=[key], args=[ours, value, milliseconds])
-        if other is None:
+        refusal = None
+        try:
+            other: bytes | None = await acquire(keys=[key], args=[ours, value, milliseconds])
+            if other is not None and await self._discard_dead(feed_id, other, asked):
+                other = await acquire(keys=[key], args=[ours, value, milliseconds])
+        except RedisError as error:
+            if not isinstance(_refusal(key, "string", error), InvalidMessage):
+                raise
+            refusal = WriteRefusal("type", key)
+        else:
+            if other is not None:
+                owner = _announcement(other).get("owner", "a process without a name")
+                refusal = WriteRefusal("id", str(owner)[:100])
+        if refusal is None:
             self._announced[feed_id] = value
-            self.refusals.take([feed_id], {}, lifetime)
-            return None
-        refusal = WriteRefusal("id", str(_announcement(other).get("owner", "a process without a name"))[:100])
-        self.refusals.take([], {feed_id: refusal}, lifetime)
+        self.refusals.take([] if refusal else [feed_id], {feed_id: refusal} if refusal else {}, lifetime)
         return refusal
 
     async def withdraw(self, feed_id: str) -> None:

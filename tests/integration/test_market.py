@@ -253,6 +253,25 @@ async def test_a_key_that_somebody_made_of_another_type_costs_its_own_symbol_onl
     assert "redis_lost" not in {line["event"] for line in market.logs}
 
 
+async def test_an_announcement_whose_key_is_of_another_type_costs_nothing_else(own_redis: OwnRedis) -> None:
+    env = {"REDIS_URL": own_redis.url, "MARKET_INTERVAL_SECONDS": "0.1", "MARKET_FEED_SECONDS": "1"}
+    async with connect(own_redis.url) as client:
+        await client.lpush("market:feed:SIMULATE", "no string")
+        async with service("market", env) as market:
+            line = await market.logged("wrong_type")
+            assert (line["by"], line["first"]) == ("market:feed:SIMULATE", ["SIMULATE"])
+            await market.ready()
+            await steps_seen(client, "SPY", 3)
+            await client.delete("market:feed:SIMULATE")
+            await eventually(MarketFeeds(client).alive)
+            await market.logged("refusal_ended")
+            await client.delete("market:feed:SIMULATE")
+            await client.sadd("market:feed:SIMULATE", "again")
+            await steps_seen(client, "SPY", 3)
+            assert await market.stop() == 0
+    assert "redis_lost" not in {line["event"] for line in market.logs}
+
+
 # --- two writers ---
 
 
