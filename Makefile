@@ -12,7 +12,7 @@ fast := not slow and not browser and not compose and not chaos
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
 .PHONY: help install lock lint declarations format test test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
-	table probe state keys watch monitor stats slowlog delete flush export import
+	table retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ cottage = $(bin)/python -m deploy.cottage_here
 
 table: install ## all states in a live table, until Ctrl-C (SYMBOLS=SPY,QQQ ARGS=--once)
 	@exec $(cottage) watch $(ARGS) "$${SYMBOLS:-}"
+
+retire: install ## forgets symbols that are gone for good (PATTERN='TEST*' ARGS=--dry-run)
+	@$(cottage) retire $(ARGS) "$${PATTERN:-}"
 
 probe: install ## what a client finds at the broadcaster (ARGS=--full)
 	@$(cottage) probe $(ARGS)
