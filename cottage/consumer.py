@@ -24,7 +24,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from cottage.backoff import Backoff
+from cottage.backoff import LASTING_SECONDS, Backoff
 from cottage.cancellation import background, cancellation_kept
 from cottage.clock import Clock, SystemClock
 from cottage.errors import RedisError, RedisUnavailable, leaves
@@ -104,6 +104,8 @@ class ChannelConsumer:
         published from every database, and a message says from which: a handler parses it for this one."""
         self._asked_to_reconcile = asyncio.Event()
         self._outage = RedisOutage(self._clock.monotonic)
+        self._refused = False
+        """Whether Redis refused something on the last connection: a new one ends the outage only once it lasts."""
         self.problem: str | None = "not subscribed yet"
         """Why no messages are received; None while connected."""
 
@@ -129,7 +131,9 @@ class ChannelConsumer:
         assert isinstance(error, RedisError)
         was_connected, self.problem = self.problem is None, f"Redis: {error}"
         if was_connected:
-            self._outage.works("subscribing")  # until now: the outage begins here, not with the connection
+            if not self._refused:
+                self._outage.works("subscribing")  # until now: the outage begins here, not with the connection
+            self._refused = not isinstance(error, RedisUnavailable)
         self._outage.failed(error, "subscribing")
         if was_connected:
             self._handler.lost(error)
@@ -144,11 +148,19 @@ class ChannelConsumer:
             self.database = client.database
             await self._handler.reconcile(client)
             self.problem = None
-            self._outage.works("subscribing")
+            if not self._refused:
+                self._outage.works("subscribing")
             log.info("subscribed", channels=list(self._channels))
             self._handler.connected()
-            async with background(self._keep_reconciling(client), self._handler.while_connected(client)):
+            work = self._keep_reconciling(client), self._handler.while_connected(client)
+            async with background(*work, self._end_outage()):
                 await self._receive(subscription)
+
+    async def _end_outage(self) -> None:
+        """What was refused on the last connection, such as a part of the handler's own work, is not refused again."""
+        await self._clock.sleep(LASTING_SECONDS)
+        self._refused = False
+        self._outage.works("subscribing")
 
     async def _receive(self, subscription: ChannelSubscription) -> None:
         while True:

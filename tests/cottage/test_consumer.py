@@ -10,7 +10,7 @@ import pytest
 from cottage import consumer
 from cottage.clock import SystemClock
 from cottage.consumer import ChannelConsumer, ChannelHandler
-from cottage.errors import RedisError, RedisUnavailable
+from cottage.errors import RedisError, RedisFull, RedisUnavailable
 from cottage.redis import Client, connect
 from tests.support import OwnRedis, eventually, library_events
 
@@ -185,6 +185,26 @@ async def test_an_outage_lasts_from_its_loss_on_however_long_the_connection_had_
             await eventually(lambda: consuming_it.problem is None)
     (back,) = [line for line in lines if line["event"] == "redis_back"]
     assert back["seconds"] < 1000.0
+
+
+class Refused(Log):
+    """Its own work is refused on each connection."""
+
+    async def while_connected(self, client: Client) -> None:
+        raise RedisFull("OOM")
+
+    def lost(self, error: RedisError) -> None:
+        self.told.append("lost")
+
+
+async def test_work_that_is_refused_on_each_connection_is_one_outage(redis_url: str) -> None:
+    handler = Refused()
+    with library_events() as lines:
+        async with consuming(redis_url, handler, ready=False):
+            await eventually(lambda: handler.links.count("lost") >= 5)
+    events = [line["event"] for line in lines]
+    assert events.count("subscribed") >= 5
+    assert (events.count("redis_lost"), events.count("redis_back")) == (1, 0)
 
 
 async def test_it_may_start_before_redis(own_redis: OwnRedis) -> None:
