@@ -29,40 +29,49 @@ class FeedLags:
     def __init__(self) -> None:
         self._ticks: dict[str, deque[float]] = {}
         """For each feed the median lag, in seconds, of each of the last ticks that brought samples of it."""
+        self._before: dict[str, int] = {}
+        """The lags in ms that were known before, used until there are enough ticks."""
 
-    def observe(self, feeds: Sequence[str], lags: FloatArray) -> None:
-        """A tick brought new samples of these feeds, as late as this, in seconds."""
+    def adopt(self, feed: str, lag_ms: int) -> None:
+        """A stored state says that this feed is so late."""
+        if len(self._before) < MOST_FEEDS:
+            self._before[feed] = lag_ms
+
+    def begin_anew(self) -> None:
+        """The clock by which lags are measured was set."""
+        self._before = {feed: self._of(feed) for feed in self._ticks}
+        self._ticks.clear()
+
+    def usual_ms(self, feeds: Sequence[str], lags: FloatArray) -> list[int]:
+        """A tick brought new samples of these feeds, as late as this, in seconds. Returns for each by how many ms its
+        feed is late by nature, 0 if it is not."""
         if not feeds:
-            return
+            return []
         if feeds.count(feeds[0]) == len(feeds):  # as usual: it costs a tenth of the general case
-            self._add(feeds[0], float(np.median(lags)))
-            return
+            return [self._usual_ms(feeds[0], float(np.median(lags)))] * len(feeds)
         by_feed: dict[str, list[float]] = {}
         for feed, lag in zip(feeds, lags.tolist(), strict=True):
             by_feed.setdefault(feed, []).append(lag)
-        for feed, of_feed in by_feed.items():
-            self._add(feed, statistics.median(of_feed))
+        usual = {feed: self._usual_ms(feed, statistics.median(of_feed)) for feed, of_feed in by_feed.items()}
+        return [usual[feed] for feed in feeds]
 
     def forget(self) -> None:
         """Begin anew, since the clock by which lags are measured was set."""
         self._ticks.clear()
 
-    def usual_ms(self) -> dict[str, int]:
-        """The lag in milliseconds of each feed that is late by nature."""
-        lags = {feed: _usual(sorted(ticks)) for feed, ticks in self._ticks.items()}
-        return {feed: round(lag * 1000) for feed, lag in lags.items() if lag >= LEAST_SECONDS}
-
-    def _add(self, feed: str, lag: float) -> None:
+    def _usual_ms(self, feed: str, lag: float) -> int:
+        """The lag of one feed in ms, with that of a tick more."""
         ticks = self._ticks.pop(feed, None) or deque(maxlen=TICKS)
         ticks.append(lag)
         self._ticks[feed] = ticks
         if len(self._ticks) > MOST_FEEDS:
             del self._ticks[next(iter(self._ticks))]
+        return self._of(feed)
 
-
-def _usual(ticks: list[float]) -> float:
-    """The median of these sorted lags; 0.0 if they are too few or not steady."""
-    number = len(ticks)
-    if number < LEAST_TICKS or ticks[number * 9 // 10] - ticks[number // 10] > STEADY_SECONDS:
-        return 0.0
-    return statistics.median(ticks)
+    def _of(self, feed: str) -> int:
+        in_order, number = sorted(self._ticks[feed]), len(self._ticks[feed])
+        if number < LEAST_TICKS:
+            return self._before.get(feed, 0)
+        steady = in_order[number * 9 // 10] - in_order[number // 10] <= STEADY_SECONDS
+        usual = statistics.median(in_order)
+        return round(usual * 1000) if steady and usual >= LEAST_SECONDS else 0

@@ -66,6 +66,11 @@ class SampleColumns:
     def __len__(self) -> int:
         return len(self.source)
 
+    @property
+    def feed_or_source(self) -> list[str]:
+        """What names the feed of each: its source, if it has no ID."""
+        return [feed or source for feed, source in zip(self.feed, self.source, strict=True)]
+
     def where(self, which: IntArray) -> "SampleColumns":
         """The samples at these positions, which are ascending."""
         if len(which) == len(self):

@@ -5,8 +5,9 @@ but without the version. That comes last in both, so a state gets another versio
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import orjson
@@ -27,66 +28,54 @@ def texts(
     vectors: Vectors,
     samples: SampleColumns,
     timestamp: FloatArray,
-    lags: Mapping[str, int],
+    lags: Sequence[int],
 ) -> Iterator[tuple[bytes, bytes]]:
     """For each symbol its state and its PHYSICS_UPDATE, both without their `ending`.
 
-    All arguments but `lags` have one entry per symbol, in the same order. timestamp: of the states; those of the
-    samples are their feeds' own. lags: by how many ms each feed is late, if it is late by nature.
+    All arguments have one entry per symbol, in the same order. timestamp: of the states; those of the samples are
+    their feeds' own. lags: by how many ms each symbol's feed is late by nature, 0 if it is not.
     """
+    pillars = (vectors.mass, vectors.momentum, vectors.friction, vectors.entropy, vectors.nash_dist)
     columns = zip(
         symbols,
-        times(timestamp, samples.timestamp),
-        *map(_numbers, (vectors.mass, vectors.momentum, vectors.friction, vectors.entropy, vectors.nash_dist)),
+        _iso(timestamp),
+        _feed_times(timestamp, samples.timestamp),
+        zip(*map(_numbers, pillars), strict=True),
         vectors.regime.tolist(),
         _numbers(vectors.alpha_coefficient),
-        _numbers(samples.price),
-        vectors.samples.tolist(),
-        vectors.nonzero.tolist(),
-        samples.source,
-        _remarks(vectors, samples),
+        zip(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist(), samples.source, strict=True),
+        _remarks(vectors, samples, lags),
         samples.feed,
         strict=True,
     )
     quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
-    late = {source: f',"lag_ms":{lags[source]}' if source in lags else "" for source in quoted}
     feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
-    for (
-        symbol,
-        time,
-        mass,
-        momentum,
-        friction,
-        entropy,
-        nash,
-        code,
-        alpha,
-        price,
-        count,
-        nonzero,
-        source,
-        said,
-        feed,
-    ) in columns:
-        pillars = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
-        regime = _REGIMES[code]
+    for symbol, time, other, five, code, alpha, (price, count, nonzero, source), said, feed in columns:
+        mass, momentum, friction, entropy, nash = five
         rest = f'"price":{price},"samples":{count},"nonzero":{nonzero},"source":{quoted[source]}'
-        told = late[source] + said
-        state = f'{{{pillars},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{told}{feeds[feed]}'
+        values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
+        regime, moment = _REGIMES[code], f'"timestamp":"{time}Z"{other}'
+        state = f'{{{values},"regime":{regime},"alpha_coefficient":{alpha},{rest},{moment}{said}{feeds[feed]}'
         update = (
-            f'{{"event":"PHYSICS_UPDATE","symbol":"{symbol}",{time},'
-            f'"data":{{"alpha":{alpha},"regime":{regime},{pillars},{rest}{told}}}'
+            f'{{"event":"PHYSICS_UPDATE","symbol":"{symbol}",{moment},'
+            f'"data":{{"alpha":{alpha},"regime":{regime},{values},{rest}{said}}}'
         )
         yield state.encode(), update.encode()
 
 
 def times(timestamp: FloatArray, feed_time: FloatArray) -> list[str]:
     """The fields that tell the time of each sample: `timestamp`, and `feed_time` where that differs."""
-    found = [f'"timestamp":"{time}Z"' for time in _iso(timestamp)]
+    columns = zip(_iso(timestamp), _feed_times(timestamp, feed_time), strict=True)
+    return [f'"timestamp":"{time}Z"{other}' for time, other in columns]
+
+
+def _feed_times(timestamp: FloatArray, feed_time: FloatArray) -> list[str]:
+    """The field `feed_time` of each sample, with a comma before it; empty where it is the timestamp."""
+    fields = [""] * len(timestamp)
     other = np.flatnonzero(_millis(timestamp) != _millis(feed_time))
     for i, time in zip(other.tolist(), _iso(feed_time[other]), strict=True):
-        found[i] += f',"feed_time":"{time}Z"'
-    return found
+        fields[i] = f',"feed_time":"{time}Z"'
+    return fields
 
 
 def at(text: bytes, time: str) -> bytes:
@@ -100,16 +89,20 @@ def ending(version: Version, database: int = 0) -> bytes:
     return f',"epoch":{version.epoch},"seq":{version.seq}{db}}}'.encode()
 
 
-def _remarks(vectors: Vectors, samples: SampleColumns) -> list[str]:
-    """The fields `notes` and `void` of each symbol, those that have anything to say."""
-    columns = (vectors.notes.tolist(), samples.other_notes, vectors.void.tolist())
+def _remarks(vectors: Vectors, samples: SampleColumns, lags: Sequence[int]) -> list[str]:
+    """The fields `lag_ms`, `notes` and `void` of each symbol, those that have anything to say."""
+    columns = (lags, vectors.notes.tolist(), samples.other_notes, vectors.void.tolist())
     return [_remark(*said) for said in zip(*columns, strict=True)]
 
 
 @lru_cache(maxsize=4096)
-def _remark(noted: int, others: tuple[str, ...], void: int) -> str:
-    said = {"notes": words(noted, others), "void": [name for place, name in enumerate(PILLARS) if void >> place & 1]}
+def _remark(lag: int, noted: int, others: tuple[str, ...], void: int) -> str:
+    said: dict[str, Any] = {"lag_ms": lag, "notes": words(noted, others), "void": _names(void)}
     return "".join(f',"{name}":{orjson.dumps(value).decode()}' for name, value in said.items() if value)
+
+
+def _names(void: int) -> list[str]:
+    return [name for place, name in enumerate(PILLARS) if void >> place & 1]
 
 
 def _numbers(column: FloatArray) -> list[str]:

@@ -134,6 +134,8 @@ class SymbolTable:
             feed_time, timestamp = float(self._windows.feed_time[row]), last
             if state is not None and state.timestamp is not None:
                 feed_time, timestamp = from_iso(state.market_time), from_iso(state.timestamp)
+            if state is not None and state.lag_ms is not None and (feed := state.feed or state.source) is not None:
+                self._lags.adopt(feed, state.lag_ms)
             self._times.adopt(row, feed_time, timestamp, redis_now, now)
             if last > redis_now:
                 self._times.after[row], self._windows.last_timestamp[row] = -math.inf, 0.0
@@ -142,7 +144,7 @@ class SymbolTable:
     def clock_stepped(self, step: float, redis_now: float, now: float) -> None:
         """Redis's clock was set by `step` seconds. Every sample stays as old as it is, so its time by that clock
         changes, and its state with it; the state says then which time its feed gave it. Clocks as in `take`."""
-        self._lags.forget()
+        self._lags.begin_anew()
         earlier = self._step_back if now < self._settled_at else 0.0
         self._step_back, self._settled_at = min(earlier + step, 0.0), now + SETTLING_SECONDS
         every, having = (_rows(entries) for entries in (self._entries.values(), self._having_states()))
@@ -345,9 +347,8 @@ class SymbolTable:
         metrics.count_unknown(self._windows.append(rows[new], *columns))
         self._windows.last_timestamp[rows] = timestamp
         self._windows.feed_time[rows] = samples.timestamp
-        self._lags.observe(samples.source, redis_now - samples.timestamp)
+        lags = self._lags.usual_ms(samples.feed_or_source, redis_now - samples.timestamp)
         vectors = compute(self._windows, rows)
-        lags = self._lags.usual_ms()
         for entry, texts in zip(entries, states.texts(symbols, vectors, samples, timestamp, lags), strict=True):
             entry.texts, entry.sampled_at = texts, now
 

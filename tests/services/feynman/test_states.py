@@ -28,7 +28,7 @@ _entries = st.fixed_dictionaries(
         "source": _sources,
         "timestamp": st.floats(0, LATEST_SECONDS),
         "ahead": st.just(0.0) | st.floats(0, 60),
-        "late": st.none() | st.integers(1000, 10**7),
+        "late": st.just(0) | st.integers(1000, 10**7),
         "version": st.builds(Version, whole, whole),
         "noted": st.sets(st.sampled_from([*BITS])),
         "other_notes": st.lists(st.sampled_from(["late", "x1"]), unique=True).map(tuple),
@@ -38,7 +38,7 @@ _entries = st.fixed_dictionaries(
 )
 
 
-Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, dict[str, int]]
+Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, list[int]]
 
 
 def columns(entries: list[dict[str, Any]]) -> Arguments:
@@ -69,11 +69,11 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         feed=[entry.get("feed") for entry in entries],
         rival_until=none,
     )
-    lags = {entry["source"]: entry["late"] for entry in entries if entry["late"] is not None}
+    lags = [entry["late"] for entry in entries]
     return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags
 
 
-def as_object(entry: dict[str, Any], lags: dict[str, int]) -> PhysicsState:
+def as_object(entry: dict[str, Any]) -> PhysicsState:
     apart = ("symbol", "code", "timestamp", "ahead", "late", "noted", "other_notes", "void")
     left = {name: value for name, value in entry.items() if name not in apart}
     timestamp = iso_millis(entry["timestamp"])
@@ -83,7 +83,7 @@ def as_object(entry: dict[str, Any], lags: dict[str, int]) -> PhysicsState:
         regime=REGIMES[entry["code"]],
         timestamp=timestamp,
         feed_time=None if feed_time == timestamp else feed_time,
-        lag_ms=lags.get(entry["source"]),
+        lag_ms=entry["late"] or None,
         notes=(*(word for word in NOTES if word in entry["noted"]), *entry["other_notes"])[:8],
         void=tuple(name for name in PILLARS if name in entry["void"]),
     )
@@ -97,7 +97,7 @@ def test_a_text_and_its_ending_are_the_states_and_the_updates_own_bytes(
     made = list(texts(*arguments))
     assert len(made) == len(entries)
     for entry, (state, update) in zip(entries, made, strict=True):
-        expected = as_object(entry, arguments[-1])
+        expected = as_object(entry)
         assert state + ending(entry["version"]) == expected.to_bytes()
         assert update + ending(entry["version"], database) == expected.update(entry["symbol"], database)
 
@@ -114,7 +114,7 @@ def test_a_text_at_another_time_differs_in_that_alone(entries: list[dict[str, An
 @given(st.lists(st.floats(0, LATEST_SECONDS) | st.integers(0, 10**13).map(lambda n: n / 2000), min_size=1))
 def test_times_are_rounded_as_everywhere(moments: list[float]) -> None:
     entry: dict[str, Any] = dict.fromkeys((*PILLARS, "alpha_coefficient", "price"), 1.0)
-    entry |= {"symbol": "SPY", "source": "live", "code": 0, "samples": 1, "nonzero": 0, "ahead": 0.0, "late": None}
+    entry |= {"symbol": "SPY", "source": "live", "code": 0, "samples": 1, "nonzero": 0, "ahead": 0.0, "late": 0}
     for moment, (state, _update) in zip(
         moments, texts(*columns([entry | {"timestamp": moment} for moment in moments])), strict=True
     ):

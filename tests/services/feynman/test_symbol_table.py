@@ -518,6 +518,9 @@ def test_a_steady_lag_is_told_in_state_and_update() -> None:
     lag = found.lag_ms
     watched.steps(-50.0)
     assert watched.state().lag_ms == lag, "until it is measured by the new clock"
+    again = restarted(watched.after(1.0))
+    again.takes("SPY", ahead=-900.0, source=b"delayed")
+    assert again.state().lag_ms == lag
 
 
 # --- What the numbers stand on ---
