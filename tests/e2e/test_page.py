@@ -22,6 +22,7 @@ from cottage.version import Version
 from deploy.redis_server import RunningServer, Server, free_port, start
 from tests.e2e.browser import chromium
 from tests.e2e.suite import Suite
+from tests.integration.fanout import hold
 from tests.support import IN_MEMORY
 
 pytestmark = pytest.mark.browser
@@ -37,7 +38,7 @@ ROWS = "#states tbody tr[data-symbol]"
 
 
 class Feynman:
-    """Writes and publishes states, and a HEARTBEAT while it `beats`. Its epoch is its start, as the real one's."""
+    """Writes and publishes states under a lease, and a HEARTBEAT while it `beats`. Its epoch is its start."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -60,6 +61,7 @@ class Feynman:
             "source": "live",
             "timestamp": iso_millis(time.time() - age),
         }
+        await hold(self._client, self._epoch)
         pipeline = self._client.pipeline()
         for symbol in symbols:
             self._seq += 1
@@ -71,6 +73,7 @@ class Feynman:
     async def beat(self) -> None:
         while True:
             self._seq += 1
+            await hold(self._client, self._epoch)
             now = time.time()
             heartbeat = Heartbeat(Version(self._epoch, self._seq), now, "0/1", 1, self._seq)
             await self._client.publish(keys.STATE_UPDATE, heartbeat.to_bytes(iso_millis(now)))

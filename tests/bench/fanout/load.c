@@ -3,6 +3,10 @@
  * In C, so that on a machine of two cores the cost that is seen is the server's. It checks what it gets: each update
  * of each client must be the next of its symbol, or say how many were skipped.
  *
+ * It writes as feynman does: a lease, and each state SET before its update is PUBLISHed, in the bytes that both have.
+ * The samples of a state are the time of its publication, so that the latency can be measured. A state of its own, FAR,
+ * has a later tick than all others, so that the bridge believes them as they come, however many there are in a second.
+ *
  *   load --port P --redis P --clients N [--symbols S] [--few K] [--query TEXT]
  *
  *   --symbols S  updates are of B00000 … up to S of them, in turn
@@ -11,7 +15,8 @@
  *
  * Prints {"ready":N}, then reads commands from stdin, each answered with one line of JSON:
  *
- *   seed                publish each symbol once, unmeasured, so that every SNAPSHOT has them
+ *   seed                publish each symbol once, unmeasured, so that every SNAPSHOT has them, and wait until the
+ *                       bridge has read all states
  *   rate R SECONDS B    publish R a second, B at a time
  *   closed W SECONDS    publish as fast as the clients take them, at most W updates ahead of the slowest
  *   tick                publish each symbol once, all in one write, and wait for the last client
@@ -37,9 +42,8 @@
 
 #define HEAD "{\"event\":\"PHYSICS_UPDATE\",\"symbol\":\"B"
 #define SYMBOL_AT (sizeof HEAD - 1)           /* five digits */
-#define SEQ_AT (SYMBOL_AT + 5 + 8)            /* ten digits, counted from SEQ_BASE, so that all have one length */
-#define TIME_AT (SEQ_AT + 10 + 5)             /* nineteen digits, CLOCK_MONOTONIC in ns above TIME_BASE */
-#define SEQ_BASE 1000000000ull
+#define SEQ_BASE 1000000000ull                /* ten digits, counted from it, so that all have one length */
+#define SEQ_FAR 9999999999ull
 #define TIME_BASE 1000000000000000000ull
 #define SKIPPED ",\"skipped\":"
 #define BUCKETS (64 * 64)
@@ -63,9 +67,9 @@ static uint32_t *published;                   /* by symbol, the newest seq */
 static uint64_t sent, due, delivered, gaps, repeats, skipped, snapshots, closes, frames, bytes, cpu_start;
 static uint64_t histogram[BUCKETS], measured, longest;
 static unsigned char input[1 << 20];
-static char update[1024];
-static int update_length;
-static uint64_t epoch;
+static char update[1024], state[1024];
+static int update_length, state_length, seq_at, time_at, state_seq_at, state_time_at; /* where their digits begin */
+static uint64_t epoch, renewed;               /* renewed: when the lease was */
 
 static uint64_t now(void) {
   struct timespec t;
@@ -120,7 +124,7 @@ static uint32_t *held(struct client *c, uint32_t symbol) {
 
 /* One update at `at`; where it ends. */
 static const unsigned char *take_update(struct client *c, const unsigned char *at, int in_snapshot, uint64_t read_at) {
-  uint32_t seq = number(at + SEQ_AT, 10) - SEQ_BASE, *last = held(c, number(at + SYMBOL_AT, 5));
+  uint32_t seq = number(at + seq_at, 10) - SEQ_BASE, *last = held(c, number(at + SYMBOL_AT, 5));
   const unsigned char *end = at + update_length;
   uint64_t left_out = 0;
   if (!memcmp(end - 1, SKIPPED, sizeof SKIPPED - 1)) left_out = strtoull((const char *)end + sizeof SKIPPED - 2, (char **)&end, 10);
@@ -135,7 +139,7 @@ static const unsigned char *take_update(struct client *c, const unsigned char *a
     *last = seq;
     delivered++;
     skipped += left_out;
-    if (!c->stalled) observe(read_at - (number(at + TIME_AT, 19) - TIME_BASE));
+    if (!c->stalled) observe(read_at - (number(at + time_at, 19) - TIME_BASE));
   }
   return end;
 }
@@ -304,12 +308,22 @@ static void connect_all(void) {
 
 /* --- publishing */
 
+#define PILLARS "\"mass\":0.4213,\"momentum\":1.2345,\"friction\":0.1512,\"entropy\":0.0811,\"nash_dist\":0.0523"
+#define EXTRAS "\"price\":450.32,\"samples\":%llu,\"nonzero\":812,\"source\":\"bench\""
+#define STAMP "\"timestamp\":\"2025-12-21T12:00:00.000Z\""
+#define VERSION "\"epoch\":%llu,\"seq\":%llu}"
+
+static int place(const char *text, const char *name) { return strstr(text, name) - text + strlen(name); }
+
 static void compose(void) {
   update_length = sprintf(update,
-      HEAD "%05u\",\"seq\":%llu,\"t\":%llu,\"epoch\":%llu,\"timestamp\":\"2025-12-21T12:00:00.000Z\",\"data\":{"
-      "\"alpha\":2.8134,\"regime\":\"Gaussian\",\"mass\":0.4213,\"momentum\":1.2345,\"friction\":0.1512,"
-      "\"entropy\":0.0811,\"nash_dist\":0.0523,\"price\":450.32,\"samples\":1000,\"nonzero\":812,\"source\":\"bench\"}}",
-      0, SEQ_BASE, TIME_BASE, (unsigned long long)epoch);
+      HEAD "%05u\"," STAMP ",\"data\":{\"alpha\":2.8134,\"regime\":\"Gaussian\"," PILLARS "," EXTRAS "}," VERSION,
+      0, TIME_BASE, (unsigned long long)epoch, SEQ_BASE);
+  state_length = sprintf(state,
+      "{" PILLARS ",\"regime\":\"Gaussian\",\"alpha_coefficient\":2.8134," EXTRAS "," STAMP "," VERSION,
+      TIME_BASE, (unsigned long long)epoch, SEQ_BASE);
+  seq_at = place(update, "\"seq\":"), time_at = place(update, "\"samples\":");
+  state_seq_at = place(state, "\"seq\":"), state_time_at = place(state, "\"samples\":");
 }
 
 static void digits(char *at, uint64_t value, int length) {
@@ -331,23 +345,33 @@ static void send_commands(size_t length) {
   }
 }
 
-/* A state of each symbol, older than all that is published: the bridge removes what Redis does not have. */
-static void set_states(void) {
-  static const char state[] =
-      "{\"mass\":0,\"momentum\":0,\"friction\":0,\"entropy\":0,\"nash_dist\":0,\"regime\":\"WAIT\",\"alpha_coefficient\":2.5,"
-      "\"epoch\":1,\"seq\":1}";
-  for (int symbol = 0; symbol < symbols; symbol++)
-    send_commands(sprintf(commands, "*3\r\n$3\r\nSET\r\n$20\r\nphysics:state:B%05d\r\n$%zu\r\n%s\r\n", symbol, sizeof state - 1, state));
+/* Take the lease, and renew it once a second. */
+static void renew(void) {
+  char lease[128];
+  if (now() - renewed < 1000000000ull) return;
+  renewed = now();
+  int length = sprintf(lease, "{\"holder\":\"load\",\"epoch\":%llu,\"shards\":1,\"lifetime_ms\":60000}", (unsigned long long)epoch);
+  send_commands(sprintf(commands, "*5\r\n$3\r\nSET\r\n$16\r\nphysics:writer:0\r\n$%d\r\n%s\r\n$2\r\nPX\r\n$5\r\n60000\r\n", length, lease));
+}
+
+static void set_far(void) {
+  digits(state + state_seq_at, SEQ_FAR, 10);
+  send_commands(sprintf(commands, "*3\r\n$3\r\nSET\r\n$17\r\nphysics:state:FAR\r\n$%d\r\n%s\r\n", state_length, state));
 }
 
 static void publish(int how_many) {
-  size_t length = 0, most = sizeof commands - sizeof update - 128;
+  size_t length = 0, most = sizeof commands - sizeof update - sizeof state - 256;
+  renew();
   for (int i = 0; i < how_many; i++) {
     uint32_t symbol = sent++ % symbols;
+    uint64_t seq = SEQ_BASE + ++published[symbol], time = TIME_BASE + now();
     digits(update + SYMBOL_AT, symbol, 5);
-    digits(update + SEQ_AT, SEQ_BASE + ++published[symbol], 10);
-    digits(update + TIME_AT, TIME_BASE + now(), 19);
+    digits(update + seq_at, seq, 10);
+    digits(update + time_at, time, 19);
+    digits(state + state_seq_at, seq, 10);
+    digits(state + state_time_at, time, 19);
     due += wanted_by(symbol);
+    length += sprintf(commands + length, "*3\r\n$3\r\nSET\r\n$20\r\nphysics:state:B%05u\r\n$%d\r\n%s\r\n", symbol, state_length, state);
     length += sprintf(commands + length, "*3\r\n$7\r\nPUBLISH\r\n$12\r\nstate_update\r\n$%d\r\n%s\r\n", update_length, update);
     if (length > most || i == how_many - 1) {
       send_commands(length);
@@ -381,6 +405,14 @@ static void settle(double seconds) {
   uint64_t end = now() + seconds * 1e9;
   /* Where all is counted, nothing is left to look for; a client that was skipped or joined late needs the look. */
   while (now() < end && (delivered + skipped < due || !all_hold())) turn(1);
+}
+
+/* The bridge reads all states within two seconds of a new lease. */
+static void seed(void) {
+  renew();
+  set_far();
+  publish(symbols);
+  for (uint64_t end = now() + 2500000000ull; now() < end;) turn(10);
 }
 
 static void report(uint64_t began, uint64_t published_before) {
@@ -421,7 +453,7 @@ static void command(const char *line) {
   uint64_t began = now(), before = sent;
   if (sscanf(line, "rate %lf %lf %lf", &a, &b, &c) == 3) reset(), rate(a, b, c);
   else if (sscanf(line, "closed %lf %lf", &a, &b) == 2) reset(), closed(a, b);
-  else if (!strncmp(line, "seed", 4)) reset(), set_states(), publish(symbols), report(began, before);
+  else if (!strncmp(line, "seed", 4)) reset(), seed(), report(began, before);
   else if (!strncmp(line, "tick", 4)) {
     reset();
     before = sent;
