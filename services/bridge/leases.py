@@ -93,9 +93,8 @@ class LivingLeases:
 
     def shown(self, symbol: str, version: Version) -> None:
         """Redis has a state of this version."""
-        for writer in self._of(symbol):
-            if writer.epoch == version.epoch and writer.last_believed < version.seq + AHEAD_TICKS:
-                writer.last_believed = version.seq + AHEAD_TICKS
+        if not self.believes(symbol, version._replace(seq=version.seq + AHEAD_TICKS)):
+            self.mistaken(symbol, version)
 
     def mistaken(self, symbol: str, version: Version) -> None:
         """More was believed than Redis holds, which is this version: ticks after it have to be shown again."""
