@@ -23,6 +23,7 @@ from tests.chaos.suite import Member, Suite
 from tests.chaos.watch import YOUNGER_SECONDS
 
 SAYS_SECONDS = 0.02
+LATELY_SECONDS = 0.3
 SLACK_SECONDS = 0.1
 """What lies between a claim and the moment that it was made at."""
 
@@ -42,7 +43,7 @@ class Onlooker:
         self._samples = suite.samples
         self._violations = suite.violations
         self._stale = thresholds.stale
-        self._said: dict[str, Any] = {"phase": "silent", "shown": {}, "losses": 0}
+        self._said: dict[str, Any] = {"at": 0.0, "phase": "silent", "shown": {}, "losses": 0}
         self._lied: set[str] = set()
 
     def wants(self, symbol: str) -> bool:
@@ -55,7 +56,9 @@ class Onlooker:
         return None
 
     def live(self, symbol: str) -> bool:
-        return symbol in self._shown and bool(self._shown[symbol]["status"] == "live")
+        """What it said a while ago it says no more: it stands still."""
+        lately = time.monotonic() - self._said["at"] < LATELY_SECONDS
+        return lately and symbol in self._shown and bool(self._shown[symbol]["status"] == "live")
 
     def sampled(self, symbol: str) -> float | None:
         sampled: float | None = self._shown[symbol]["sample"] if symbol in self._shown else None
@@ -107,7 +110,9 @@ class Onlooker:
                 continue
             if each["status"] == "live" and age > self._stale + SLACK_SECONDS:
                 self._lied.add(symbol)
-                self._violations.add("stale_as_fresh", f"{self.name} calls {symbol} live, which is {age:.2f} s old")
+                self._violations.add(
+                    "stale_as_fresh", f"{self.name} calls {symbol} live {shown} s, which is {age:.2f} s old"
+                )
             elif shown is not None and age - shown > YOUNGER_SECONDS:
                 self._lied.add(symbol)
                 self._violations.add("younger", f"{self.name}: {symbol} is {age:.2f} s old, shown as {shown:.2f} s")

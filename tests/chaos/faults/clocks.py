@@ -78,7 +78,7 @@ async def data_lost_and_clock_back(suite: Suite, rng: random.Random) -> AsyncIte
 # Clients
 
 
-@fault(alone=True, not_yet="a message sets the client's idea of the time back")
+@fault(alone=True)
 async def client_stood_still(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
     """What lay in its queue meanwhile says nothing about now, and the server is away as it wakes."""
     onlooker, servers = suite.onlooker.member, suite.of("broadcaster")
