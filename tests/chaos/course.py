@@ -18,7 +18,6 @@ from cottage.clock import AHEAD_SECONDS, from_iso
 from cottage.errors import RedisError
 from cottage.version import Version
 from tests.chaos.faults import KINDS, Fault
-from tests.chaos.faults.registry import drawn
 from tests.chaos.onlooker import Onlooker
 from tests.chaos.report import Outcome
 from tests.chaos.samples import FOREIGN
@@ -32,6 +31,8 @@ DATED_SECONDS = 0.5
 """Between a sample's age by its timestamp and by when we saw it first."""
 PROCESS_SECONDS = 5.0
 """A Python process to be there again, on a busy machine."""
+TAKEN_BACK_SECONDS = 5.0
+"""Five ticks, each of a second at any pace: the time between the bridge's two looks is no setting."""
 HOPS, RETRY_SECONDS = 3, 1.0
 REREAD, TIMEOUT = 30.0, 5.0
 """At real time."""
@@ -175,14 +176,15 @@ class Course:
 
     def chosen(self, index: int) -> tuple[random.Random, list[Fault]]:
         """The fault of that number, or two: every kind comes up in each round."""
-        names = sorted(self._kinds or drawn())
+        names = sorted(self._kinds or KINDS)
         turn, place = divmod(index, len(names))
         random.Random(f"{self._seed} round {turn}").shuffle(names)
         rng = random.Random(f"{self._seed} fault {index}")
         faults = [KINDS[names[place]]]
         if not (self._kinds or faults[0].alone) and rng.random() < PAIRS:
-            others = [KINDS[name] for name in drawn() if name != faults[0].kind]
-            faults.append(rng.choice([fault for fault in others if not fault.alone]))
+            faults.append(
+                rng.choice([fault for fault in KINDS.values() if not fault.alone and fault is not faults[0]])
+            )
         return rng, faults
 
     async def _one(self, index: int) -> Outcome:
@@ -218,11 +220,11 @@ class Course:
         return Outcome(index, kinds, seconds, after)
 
     def _promised(self, faults: Sequence[Fault]) -> float:
-        """Seconds from the last hop on: two ticks, five where a version is taken back; for what is deleted two full
-        reads."""
+        """Seconds from the last hop on: two ticks, and for what is deleted two full reads."""
         rereads = 2 * REREAD * self._pace.scale if any(fault.deletes for fault in faults) else 0.0
-        ticks = 5 if any(fault.takes_back for fault in faults) else 2
-        return ticks * self._pace.tick + rereads + max(fault.healing for fault in faults) + NOISE_SECONDS
+        back = TAKEN_BACK_SECONDS if any(fault.takes_back for fault in faults) else 0.0
+        healing = max(back, *(fault.healing for fault in faults))
+        return 2 * self._pace.tick + rereads + healing + NOISE_SECONDS
 
     def _patience(self, faults: Sequence[Fault]) -> float:
         """Seconds in which all must be well again: a new process, three hops that each wait up to a second between
@@ -230,7 +232,7 @@ class Course:
         usual = (
             3.0 + 3 * 1.0 + 2 * self._pace.lease + self._pace.deaf + 2 * 30.0 * self._pace.scale + 2 * NOISE_SECONDS
         )
-        more = sum(fault.patience + fault.healing for fault in faults)
+        more = TAKEN_BACK_SECONDS + sum(fault.patience + fault.healing for fault in faults)
         return usual + more + 2 * 5.0 * self._pace.scale
 
     async def _converged(self, within: float) -> float | None:
@@ -299,8 +301,8 @@ class Course:
             if age is None:
                 return f"Redis holds a sample of {symbol} that nobody wrote"
             shown = self.truth.ahead + time.monotonic() - from_iso(course.state.timestamp)
-            if shown < -AHEAD_SECONDS and self._undated:
-                continue  # expired until a newer one comes
+            if self._undated and symbol in FOREIGN and not -AHEAD_SECONDS <= shown <= age:
+                continue  # older than it is, or expired, until a newer one comes
             if abs(shown - age) > DATED_SECONDS + 5 * self._pace.tick:
                 return f"{symbol} is {age:.2f} s old and by its timestamp {shown:.2f} s"
         return None

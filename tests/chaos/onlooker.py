@@ -7,6 +7,7 @@ event loop that hangs does, step its clock, and see what it calls live as it wak
 import asyncio
 import contextlib
 import logging
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -45,6 +46,8 @@ class Onlooker:
         self._stale = thresholds.stale
         self._said: dict[str, Any] = {"at": 0.0, "phase": "silent", "shown": {}, "losses": 0}
         self._lied: set[str] = set()
+        self.alone_since = math.inf
+        """From when on, by our monotonic clock, no server answers it, so that it can know of nothing as live."""
 
     def wants(self, symbol: str) -> bool:
         return symbol in self._symbols
@@ -105,6 +108,9 @@ class Onlooker:
         for symbol, each in self._shown.items():
             if each["sample"] is None or symbol in self._lied:
                 continue
+            if each["status"] == "live" and line["at"] > self.alone_since:
+                self._lied.add(symbol)
+                self._violations.add("believed", f"{self.name} calls {symbol} live, though nobody has answered it")
             age, shown = self._samples.age(symbol, each["sample"], line["at"]), each["age"]
             if age is None:
                 continue

@@ -97,11 +97,49 @@ def databases_mixed_up() -> None:
     fields.check_database = lambda *_: None
 
 
+def never_in_doubt() -> None:
+    """Who stood still goes on as if nothing had been."""
+    from cottage.client.server_watch import ServerWatch
+
+    ServerWatch.doubt = lambda self, missed=0.0: None  # type: ignore[method-assign]
+
+
+def steps_ignored() -> None:
+    """Feynman leaves its states as they are when Redis's clock is set."""
+    from services.feynman.symbol_table import SymbolTable
+
+    SymbolTable.clock_stepped = lambda self, step, redis_now, now: None  # type: ignore[method-assign]
+
+
+def messages_believed() -> None:
+    """The bridge takes a message's word for its version."""
+    from services.bridge.leases import LivingLeases
+
+    LivingLeases.believes = lambda self, symbol, version: True  # type: ignore[method-assign]
+
+
+def any_epoch() -> None:
+    """No epoch is too far ahead to count."""
+    from cottage import version
+
+    version.FARTHEST_AHEAD_SECONDS = 2.0**53
+
+
+def nobody_owns() -> None:
+    """A feed writes whatever symbol it likes."""
+    from cottage import store
+
+    refused = "if not mine then"
+    assert refused in store.WRITE_SNAPSHOTS
+    store.WRITE_SNAPSHOTS = store.WRITE_SNAPSHOTS.replace(refused, "if false then")
+
+
 SABOTAGES: dict[str, Callable[[], None]] = {
     function.__name__: function
     for function in (
         *(no_healing, newer_or_equal, lease_ignored, removed_never_sent, always_live),
-        *(floors_off, messages_set_clocks, outlived_never_found, databases_mixed_up),
+        *(floors_off, messages_set_clocks, never_in_doubt, steps_ignored, outlived_never_found),
+        *(databases_mixed_up, messages_believed, any_epoch, nobody_owns),
     )
 }
 

@@ -46,6 +46,13 @@ def test_what_is_old_may_not_be_live_nor_shown_younger(onlooker: Onlooker) -> No
     assert says(onlooker, 102.0, "stale", 3602.0) == [], "older is no lie"
 
 
+def test_alone_it_can_know_of_nothing_as_live(onlooker: Onlooker) -> None:
+    onlooker.alone_since = 100.4
+    assert says(onlooker, 100.3, "live", 0.3) == []
+    assert says(onlooker, 100.5, "live", 0.5) == ["believed"]
+    assert says(onlooker, 100.5, "stale", 0.5) == []
+
+
 async def test_it_tells_what_it_shows(suite: Suite) -> None:
     arguments = suite.command("tests.chaos.onlooker", f"ws://127.0.0.1:{free_port()}/ws", "1", "6", "0.3", "F0")
     async with program(arguments) as running:

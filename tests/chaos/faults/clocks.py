@@ -4,7 +4,9 @@ How old anything really is, the harness knows by its own monotonic clock (sample
 """
 
 import asyncio
+import math
 import random
+import time
 from collections.abc import AsyncIterator, Collection
 
 from cottage import keys
@@ -48,7 +50,7 @@ async def clock_of_one_stepped(suite: Suite, rng: random.Random) -> AsyncIterato
     yield
 
 
-@fault(steps=True, alone=True, lossy=True, takes_back=True, not_yet="clients do not come down")
+@fault(steps=True, alone=True, lossy=True, takes_back=True)
 async def clock_of_redis_back_by_a_week(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
     """All epochs that there are lie too far ahead: new ones are lower, and clients come down to them."""
     suite.step(["redis"], BEYOND_BELIEF)
@@ -67,7 +69,23 @@ async def restarted_across_a_step(suite: Suite, rng: random.Random) -> AsyncIter
         await suite.restart(member, rng)
 
 
-@fault(steps=True, alone=True, lossy=True, takes_back=True, not_yet="clients do not come down")
+@fault(steps=True, alone=True, undates=True)
+async def hung_across_a_step(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+    """Nobody issues anything again while feynman hangs, and no sample gets younger; nor does it for who hung."""
+    members = suite.of(rng.choice(["feynman", "bridge", "physics", "market", "broadcaster"]))
+    for member in members:
+        member.suspend()
+    try:
+        await asyncio.sleep(5 * suite.pace.tick)
+        _step(suite, rng, ["redis"], "redis")
+        await asyncio.sleep(rng.uniform(10, 30) * suite.pace.tick)
+        yield
+    finally:
+        for member in members:
+            member.resume()
+
+
+@fault(steps=True, alone=True, lossy=True, takes_back=True)
 async def data_lost_and_clock_back(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
     """Redis lost everything, and its clock is behind all that clients hold."""
     await suite.insist("FLUSHALL")
@@ -88,11 +106,13 @@ async def client_stood_still(suite: Suite, rng: random.Random) -> AsyncIterator[
         for server in servers:
             server.suspend()
         try:
-            await asyncio.sleep(rng.uniform(5, 30) * suite.pace.tick)
+            await asyncio.sleep(rng.choice((3, rng.uniform(5, 30))) * suite.pace.tick)
+            suite.onlooker.alone_since = time.monotonic()
             onlooker.resume()
             await asyncio.sleep(rng.uniform(5, 30) * suite.pace.tick)
             yield
         finally:
+            suite.onlooker.alone_since = math.inf
             for server in servers:
                 server.resume()
     finally:

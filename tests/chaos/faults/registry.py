@@ -28,13 +28,11 @@ class Fault:
     steps: bool = False
     """It sets a clock: without a ClockShim it cannot be."""
     takes_back: bool = False
-    """Versions that clients hold are taken back by REMOVED, which takes five ticks and what `healing` says."""
+    """Versions that clients hold are taken back by REMOVED."""
     healing: float = 0.0
-    """Seconds that are promised beyond the ticks."""
+    """Seconds that are promised beyond the usual."""
     undates: bool = False
-    """Samples whose age nobody knows afterwards, so that they are expired until there is a newer one."""
-    not_yet: str = ""
-    """Why it is drawn only where it is asked for by name: what the suite does not do yet."""
+    """Who wrote did not see a step: samples of before look older than they are, or expired, until there are newer."""
 
 
 KINDS: dict[str, Fault] = {}
@@ -49,8 +47,3 @@ def fault(**properties: Any) -> Callable[[Callable[[Suite, random.Random], Async
         return breaking
 
     return register
-
-
-def drawn() -> list[str]:
-    """The kinds of a usual run."""
-    return sorted(kind for kind, fault in KINDS.items() if not fault.not_yet)
