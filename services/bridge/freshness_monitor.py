@@ -34,6 +34,8 @@ class FreshnessMonitor:
         self._thresholds = thresholds
         self._clock = clock
         self._redis_clock = RemoteClock()
+        self._clock_was_set = False
+        """Whether Redis's clock was set and broadcasters have not been told."""
         self.samples = SampleAges(thresholds, self._redis_clock)
         self.feeds: tuple[Feed, ...] | None = None
         """The feeds that were alive when they were last read; None if that is not known."""
@@ -49,6 +51,7 @@ class FreshnessMonitor:
         now = await client.now()
         step = self._redis_clock.answered(now, sent, self._clock.monotonic())
         if step:
+            self._clock_was_set = True
             self.samples.clock_was_set(confirmed_at)
             log.warning("clock_stepped", of="redis", seconds=round(step, 3), reason=step_in_words(step))
         return now
@@ -74,11 +77,16 @@ class FreshnessMonitor:
         while True:
             await self._clock.sleep(self._thresholds.silent / CHECKS)
             checks += 1
-            if checks % SYMBOL_CHECKS == 0 or not self._overall().alike(hub.freshness_board.overall):
+            changed = self._clock_was_set or not self._overall().alike(hub.freshness_board.overall)
+            if changed or checks % SYMBOL_CHECKS == 0:
                 self.publish(hub)
 
     def publish(self, hub: Hub) -> None:
-        """Assess every symbol now, and have the hub send a FRESHNESS for each change since the last time."""
+        """Assess every symbol now, and have the hub send a FRESHNESS for each change since the last time; and a
+        HEARTBEAT where Redis's clock was set, so that all ask for its time at once."""
+        if self._clock_was_set:
+            self._clock_was_set = False
+            hub.heartbeat()
         now, overall = self._clock.monotonic(), self._overall()
         chain = Chain(self.liveness.live_shards(now), self.feeds)
         exceptions = self.samples.exceptions(overall, chain, now)

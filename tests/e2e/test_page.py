@@ -45,6 +45,9 @@ class Feynman:
         self._epoch = int(time.time() * 1000)
         self._seq = 0
 
+    async def begin(self) -> None:
+        await hold(self._client, self._epoch)
+
     async def write(self, *symbols: str, age: float = 0.0, **fields: Any) -> None:
         """The same state for each of `symbols`. Its sample is `age` seconds old."""
         values: dict[str, Any] = {
@@ -124,7 +127,9 @@ async def suite(page_redis: RunningServer) -> AsyncIterator[Suite]:
 @pytest.fixture
 async def feynman(page_redis: RunningServer, suite: Suite) -> AsyncIterator[Feynman]:
     async with connect(page_redis.url) as client:
-        yield Feynman(client)
+        feynman = Feynman(client)
+        await feynman.begin()
+        yield feynman
 
 
 @pytest.fixture
@@ -381,6 +386,33 @@ async def test_a_void_pillar_is_a_dash_and_the_notes_say_why(page: Page, feynman
         await feynman.write("SPY", mass=0.5)
         await shows(spy.locator(".notes"), "")
         await shows(spy.locator(".mass .number"), "0.50")
+
+
+async def test_a_feed_that_is_late_by_nature_is_named(page: Page, feynman: Feynman) -> None:
+    async with feynman.beats():
+        await feynman.write("SPY", age=900, lag_ms=900_000)
+        await is_fresh(page, "SPY", "stale")
+        await expect(row(page, "SPY").locator(".age")).to_have_attribute(
+            "title", "stale: late feed", timeout=PATIENCE_MS
+        )
+
+
+async def test_a_clock_that_the_user_sets_costs_no_connection(page: Page, feynman: Feynman) -> None:
+    dialled: list[object] = []
+    page.on("websocket", lambda socket: dialled.append(socket))
+    async with feynman.beats():
+        await feynman.write("SPY")
+        await is_fresh(page, "SPY", "live")
+        for seconds in (7, -7, 3600):
+            await page.evaluate(
+                "seconds => { const now = Date.now; Date.now = () => now() + 1000 * seconds }", seconds
+            )
+            await asyncio.sleep(1)  # two looks at the clock
+            await feynman.write("SPY", price=1000.0 + seconds)
+            await shows(row(page, "SPY").locator(".price"), f"{1000 + seconds:,}.00")
+            await is_fresh(page, "SPY", "live")
+            await shows(page.locator("#phase"), "Connected")
+    assert dialled == []
 
 
 async def test_two_writers_of_a_symbol_are_said(page: Page, feynman: Feynman) -> None:

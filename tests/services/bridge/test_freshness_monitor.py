@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from common.fanout.hub import Hub
-from cottage.clock import SystemClock
+from cottage.clock import SystemClock, from_iso
 from cottage.freshness import USUAL, Feed
 from cottage.protocol import Subscription
 from services.bridge.freshness_monitor import FreshnessMonitor
@@ -111,3 +111,13 @@ async def test_an_answer_that_took_long_does_not_set_the_clock(bench: Bench) -> 
     client = SlowClient(bench, 0.1, NOW - 3600)  # it was set back
     await bench.monitor.sync_clock(client)
     assert bench.monitor.redis_now() == pytest.approx(NOW - 3600 + 0.1)
+
+
+async def test_that_redis_s_clock_was_set_is_told_at_once_and_once(bench: Bench) -> None:
+    client: Any = SlowClient(bench, 0.0, NOW - 50)
+    await bench.monitor.sync_clock(client)
+    bench.monitor.publish(bench.hub)
+    (told,) = [message for message in bench.wire.messages() if message["event"] == "HEARTBEAT"]
+    assert from_iso(told["timestamp"]) == pytest.approx(NOW - 50, abs=0.01)
+    bench.monitor.publish(bench.hub)
+    assert "HEARTBEAT" not in bench.wire.events()
