@@ -15,7 +15,7 @@ from typing import Any
 
 from common import logs
 from cottage import keys
-from cottage.errors import LeaseLost, RedisError
+from cottage.errors import LeaseLost, RedisError, RedisRefused
 from cottage.living_feeds import brought, complete_list
 from cottage.log import Throttled
 from cottage.redis import BATCH, Client
@@ -103,11 +103,12 @@ class Retirement:
                 self._due[symbol] = REQUEST  # this process may have written its state after it was retired
 
     async def _readable(self, key: str, reading: Awaitable[list[Any]]) -> list[Any]:
-        """What is read there; nothing if somebody made the key of another type. Raises RedisError."""
+        """What is read there; nothing if the key is of a wrong type, or an ACL forbids it: states are written all the
+        same. Raises RedisError."""
         try:
             return await reading
         except RedisError as error:
-            if not str(error).startswith("WRONGTYPE"):
+            if not (str(error).startswith("WRONGTYPE") or isinstance(error, RedisRefused)):
                 raise
             self._throttled.warning("retire_refused", key, symbol=key, reason=str(error))
             return []

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from cottage import keys
-from cottage.redis import Client
+from cottage.redis import Client, connect
 from cottage.snapshot import MarketSnapshot
 from cottage.state import FAIL_SAFE
 from cottage.store import MarketFeeds, MarketSnapshots, PhysicsStates
 from tests.integration.feynman import process
-from tests.support import ServiceProcess, eventually
+from tests.support import OwnRedis, ServiceProcess, eventually
 
 
 async def snapshot(client: Client, *symbols: str) -> None:
@@ -117,6 +117,18 @@ async def test_requests_that_are_no_symbols_and_keys_of_wrong_types_stop_nothing
         await done(client)
         await states_are(client, "A")
         assert await client.zrange(keys.PHYSICS_RETIRED, 0, -1) == [b"B"]
+
+
+async def test_an_acl_that_forbids_to_read_requests_stops_nothing_else(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url) as client:
+        for command in ("-lrange", "-zrangebyscore"):
+            await client.execute_command("ACL", "SETUSER", "default", command)
+        async with process(own_redis.url) as running:
+            await snapshot(client, "A")
+            await states_are(client, "A")
+            for key in (keys.PHYSICS_RETIRE, keys.PHYSICS_RETIRED):
+                await running.logged("retire_refused", symbol=key)
+            assert (await running.get("/readyz")).status_code == 200
 
 
 async def test_a_list_shared_by_shards_is_worked_off_by_each_for_itself(redis_url: str, client: Client) -> None:
