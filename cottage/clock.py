@@ -68,20 +68,15 @@ class RemoteClock:
         self._asked = False
         """Whether `_latest` is known: only an answer tells it."""
         self._observed_at = 0.0
-        self._trusted = False
         self.known = False
         self.confirmed_at = -math.inf
         """When the last answer came, by our monotonic clock."""
-
-    def distrust(self) -> None:
-        """Accept the next observed time as it is, since it may be that of another machine."""
-        self._trusted = False
 
     def heard(self, time: float, now: float) -> bool:
         """A message carried this `time` (seconds since 1970). Returns whether it contradicts what is known, so that
         the other side should be asked; then it changes nothing."""
         offset = time - now
-        if not self._trusted:
+        if not self.known:
             self._set(offset, offset, now, asked=False)
             return False
         drift = self.DRIFT * (now - self._observed_at)
@@ -98,9 +93,9 @@ class RemoteClock:
         earliest, latest = time - now, time - sent
         drift = self.DRIFT * (now - self._observed_at)
         step = 0.0
-        if self._trusted and latest < self._earliest - drift - self.STEP_SECONDS:
+        if self.known and latest < self._earliest - drift - self.STEP_SECONDS:
             step = latest - self._earliest
-        elif self._trusted and self._asked:
+        elif self.known and self._asked:
             if earliest > self._latest + drift + self.STEP_SECONDS:
                 step = earliest - self._latest
             else:
@@ -111,7 +106,7 @@ class RemoteClock:
 
     def _set(self, earliest: float, latest: float, now: float, *, asked: bool) -> None:
         self._earliest, self._latest, self._observed_at, self._asked = earliest, latest, now, asked
-        self._trusted = self.known = True
+        self.known = True
 
     def now(self, now: float) -> float | None:
         """The other clock's time, in seconds since 1970; None before the first message."""

@@ -9,8 +9,7 @@ import numpy as np
 
 from cottage.clock import AHEAD_SECONDS
 from cottage.freshness import USUAL
-from services.feynman.windows import BoolArray, FloatArray, Rows
-from services.feynman.windows.arrays import RowArrays
+from services.feynman.windows import BoolArray, FloatArray, RowArrays, Rows
 
 SAME_SECONDS = 0.0005
 """Stored states tell times in whole milliseconds: two that differ by no more are the same."""

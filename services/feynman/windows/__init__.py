@@ -13,7 +13,7 @@ know how the statistics are kept up to date while windows slide, without reading
     bins.py, arrays.py   what they share
 """
 
-from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, Rows
+from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, RowArrays, Rows
 from services.feynman.windows.bins import BINS, TOLERANCE
 from services.feynman.windows.counters import CAUSES
 from services.feynman.windows.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE, Statistics, Windows
@@ -30,6 +30,7 @@ __all__ = [
     "BoolArray",
     "FloatArray",
     "IntArray",
+    "RowArrays",
     "Rows",
     "Statistics",
     "Windows",

@@ -226,10 +226,6 @@ class Windows(RowArrays):
         self.noted_until[rows, : words.shape[1]] = words
         self.derive(rows)
 
-    def advanced(self, rows: Rows, timestamp: FloatArray) -> BoolArray:
-        """Which snapshots of `rows` are new samples: those later than the row's newest. Shape of `rows`."""
-        return np.asarray(timestamp > self.last_timestamp[rows])
-
     def append(
         self,
         rows: Rows,

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cottage import protocol
 from cottage.client.replica import StateReplica
+from cottage.clock import RemoteClock
 from cottage.errors import InvalidMessage
 from cottage.freshness import Freshness
 from cottage.version import Version
@@ -189,8 +190,8 @@ def test_what_was_left_out_is_counted() -> None:
 def test_freshness_is_that_of_the_worst_hop(age: float, upstream: Freshness, silent: float, expected: str) -> None:
     told = Told()
     told.hears(snapshot(update("A", 1, 1)), heartbeat(upstream))
-    told.replica._server_clock.distrust()
-    told.replica._server_clock.heard(SAMPLED + age - silent, told.now)  # the sample's age is `age` after the silence
+    clock = told.replica.watch.server_clock = RemoteClock()
+    clock.heard(SAMPLED + age - silent, told.now)  # the sample's age is `age` after the silence
     assert told.replica.freshness("A", told.now + silent) == expected
     assert told.replica.freshness("NONE", told.now) == "missing"
 

@@ -76,13 +76,6 @@ def test_columns_not_yet_in_use_leave_sums_and_extremes_alone() -> None:
     assert np.isnan(windows.log_return[0]).tolist() == [True, False, True, True, True]
 
 
-def test_only_a_later_timestamp_has_advanced() -> None:
-    windows, rows = windows_of(prices_only(1, 2), prices_only(1, 2), prices_only(1, 2))
-    new = np.array([*rows, windows.add()])
-    timestamp = np.array([1.0, 0.5, 1.001, -5.0])  # the newest is of second 1; the last row is empty
-    assert windows.advanced(new, timestamp).tolist() == [False, False, True, True]
-
-
 def test_a_cleared_row_starts_anew() -> None:
     history = [Sample(0, 1, 5, 5), Sample(1, 2, 6, 7), Sample(2, 3, 8, 9)]
     windows, rows = windows_of(history, history, length=2)
@@ -90,7 +83,7 @@ def test_a_cleared_row_starts_anew() -> None:
     assert windows.last_price.tolist()[:2] == [0, 3]
     assert windows.session_volume.tolist()[:2] == [0, 8]
     assert windows.session_trades.tolist()[:2] == [0, 9]
-    assert windows.advanced(rows, np.array([0.0, 0.0])).tolist() == [True, False]
+    assert windows.last_timestamp.tolist()[:2] == [-np.inf, 2.0]
     feed(windows, [0], [Sample(1, 50, 1000, 10)])
     assert windows.samples.tolist()[:2] == [1, 2]
     assert windows.price[0].tolist() == [50, 50]
