@@ -69,13 +69,23 @@ class Counter:
     def __init__(self, field: str) -> None:
         self.missing = f"no_{field}"
         self.score = 0
+        self.fell_from = 0.0
+        """From where it fell by more than half, until it is back there; 0 if it did not."""
+        self.newest: float | None = None
+        """The newest difference."""
+        self.taken_back = False
+        """Whether the value before the newest was a mistake."""
 
     def difference(
         self, value: float | None, previous: float | None, gap: bool, session: bool
     ) -> tuple[float | None, str | None]:
         """What was traded since the sample before, or None and why it is unknown."""
+        self.taken_back = False
+        fell_from = self.fell_from
         if session:
             self.score = 0
+        if session or gap or (value is not None and value >= fell_from):
+            self.fell_from = 0.0
         if value is None or previous is None:
             cause = self.missing
         elif math.isinf(value) or math.isinf(previous):
@@ -89,24 +99,32 @@ class Counter:
         ):
             cause = "overflow"
         else:
-            return self.of_one_counter(value, previous)
+            return self.of_one_counter(value, previous, fell_from)
         return self.told(None, cause)
 
-    def of_one_counter(self, value: float, previous: float) -> tuple[float | None, str | None]:
+    def of_one_counter(self, value: float, previous: float, fell_from: float) -> tuple[float | None, str | None]:
         """The same, where both are of one counter that did not wrap."""
         if value > previous:
+            if fell_from > 0 and value >= fell_from / 2 and value > 2 * previous:
+                self.fell_from = 0.0
+                return self.told(None, "correction")
             self.score = max(0, self.score - 1)
         if value >= previous:
             return self.told(value - previous, None)
         self.score += 16
         if self.score >= 40:
             self.score = 200
+        if value < previous / 2:
+            self.taken_back = self.newest is not None and value >= previous - self.newest
+            if not self.taken_back:
+                self.fell_from = max(self.fell_from, previous)
         return self.told(None, "correction")
 
     def told(self, increase: float | None, cause: str | None) -> tuple[float | None, str | None]:
         """A rolling figure tells nothing, whether it rises or falls."""
         if self.score >= 40 and cause in (None, "correction"):
-            return None, "rolling"
+            increase, cause = None, "rolling"
+        self.newest = increase
         return increase, cause
 
 
@@ -123,6 +141,12 @@ def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000)
         v, why_v = volume.difference(now.volume, before.volume, apart, anew)
         n, why_n = trades.difference(now.trades, before.trades, apart, anew)
         log_return = log_ratio(now.price, before.price) if result and not apart else None
+        # A value that was a mistake told nothing, and a counter that turns out to be a rolling figure never did.
+        for counter, score in zip((volume, trades), scores, strict=True):
+            from_which = 0 if score < 40 <= counter.score else len(result) - counter.taken_back
+            result[from_which:] = [
+                i._replace(volume=None) if counter is volume else i._replace(trades=None) for i in result[from_which:]
+            ]
         said = {why for why in (why_v, why_n) if why} | ({"gap"} if apart else set())
         if apart and max(now.price, before.price) / 1.8 >= min(now.price, before.price):
             said.add("break")
@@ -130,11 +154,6 @@ def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000)
             said.add("jump")
         of_the_tick = said & {"no_volume", "no_trades"}
         result.append(Increment(now.price, v, n, log_return, frozenset(said - of_the_tick), frozenset(of_the_tick)))
-        # Once a counter has turned out to be a rolling figure, nothing that it told is true.
-        if scores[0] < 40 <= volume.score:
-            result = [i._replace(volume=None) for i in result]
-        if scores[1] < 40 <= trades.score:
-            result = [i._replace(trades=None) for i in result]
     return result
 
 

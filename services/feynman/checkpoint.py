@@ -88,7 +88,8 @@ def _unknown_apart(read_2: ReadMember) -> ReadMember:
 
 _NEW_IN_3 = {
     "feed_time": np.nan,
-    **dict.fromkeys(("taken", "session", "volume_score", "trades_score", "tick_notes", "noted_until"), 0),
+    **dict.fromkeys(("fell_from_volume", "fell_from_trades"), 0.0),
+    **dict.fromkeys(("taken", "session", "score_volume", "score_trades", "tick_notes", "noted_until"), 0),
 }
 
 
@@ -286,7 +287,7 @@ def check(part: CheckpointPart, window: int) -> None:
     for name in ("price", "last_price"):
         _require(bool(np.isfinite(arrays[name]).all() and (arrays[name] > 0).all()), name)
     _require(bool(np.isfinite(arrays["last_timestamp"]).all()), "last_timestamp")
-    for name in ("volume", "trades", "feed_time"):
+    for name in ("volume", "trades", "feed_time", "fell_from_volume", "fell_from_trades"):
         _require(not np.isinf(arrays[name]).any(), name)
     for name in ("volume", "trades", *FLOATS, *WHOLE, "noted_until"):
         _require(not (arrays[name] < 0).any(), name)  # nan is unknown

@@ -19,6 +19,8 @@ from services.feynman.windows.counters import (
     ROLLS,
     SESSION,
     CauseArray,
+    CounterState,
+    Difference,
     difference,
 )
 from services.feynman.windows.largest_returns import LargestReturns
@@ -26,8 +28,14 @@ from services.feynman.windows.return_histogram import ReturnHistogram
 from services.feynman.windows.volume_profile import VolumeProfile
 
 RINGS = ("price", "volume", "trades", "log_return")
-FLOATS = ("last_timestamp", "feed_time", "last_price", "session_volume", "session_trades")
-WHOLE = ("samples", "newest", "taken", "session", "volume_score", "trades_score", "tick_notes")
+COUNTERS = ("volume", "trades")
+FLOATS = (
+    "last_timestamp",
+    "feed_time",
+    "last_price",
+    *(f"{kept}_{counter}" for kept in ("session", "fell_from") for counter in COUNTERS),
+)
+WHOLE = ("samples", "newest", "taken", "session", "score_volume", "score_trades", "tick_notes")
 NEWEST = (*FLOATS, *WHOLE, "noted_until")
 SAVED = (*RINGS, *NEWEST)
 """The attributes that a checkpoint contains; everything else is derived from them."""
@@ -111,7 +119,7 @@ class Windows(RowArrays):
         feed_time: the newest sample's time as its snapshot has it, nan where that is not known.
         session_volume, session_trades: the newest sample's counters; nan where missing, inf where too great.
         session: a number that stands for the newest mark of a session that was stated; 0 if none was.
-        volume_score, trades_score: how much the counters are like rolling figures, see `counters.py`.
+        score_volume, score_trades, fell_from_volume, fell_from_trades: the counters' CounterState.
         known, nonzero: how many returns the window has, and how many of them are not 0.
         unknown_volumes, unknown_trades: how many V and N of the window are unknown.
         taken: how many samples the window has had in all.
@@ -136,7 +144,8 @@ class Windows(RowArrays):
         self.feed_time = np.zeros(capacity)
         self.unknown_volumes, self.unknown_trades = (np.zeros(capacity, np.int64) for _ in range(2))
         self.taken, self.session, self.tick_notes = (np.zeros(capacity, np.int64) for _ in range(3))
-        self.volume_score, self.trades_score = (np.zeros(capacity, np.int64) for _ in range(2))
+        self.score_volume, self.score_trades = (np.zeros(capacity, np.int64) for _ in range(2))
+        self.fell_from_volume, self.fell_from_trades = np.zeros(capacity), np.zeros(capacity)
         self.noted_until = np.zeros((capacity, len(LASTING)), np.int64)
         self._sums = BlockSums(length, capacity)
         self._returns = ReturnHistogram(length, capacity)
@@ -250,24 +259,18 @@ class Windows(RowArrays):
         # A change of price over a gap, such as a night, is not a return of one tick, and a flow is not one tick's.
         gap = ~first & (timestamp - self.last_timestamp[rows] > self.gap)
         anew = np.zeros(len(rows), np.bool_) if session is None else self._begun(rows, session)
-        before = (
-            np.where(first, volume, self.session_volume[rows]),
-            np.where(first, trades, self.session_trades[rows]),
+        v, n = (
+            self._difference(rows, *each, (first, gap, anew)) for each in zip(COUNTERS, (volume, trades), strict=True)
         )
-        v = difference(volume, before[0], self.volume_score[rows], gap, anew)
-        n = difference(trades, before[1], self.trades_score[rows], gap, anew)
         joined = ~first & ~gap
         last = self.last_price[rows]
         broken = gap & (np.maximum(price, last) / BREAK >= np.minimum(price, last))
         r = np.full(len(rows), np.nan)
         r[joined] = _log_ratio(price[joined], last[joined])
         self._replace(rows, price, v.increase, n.increase, r)
-        self._rolling(rows, v.score, n.score)
 
         self.last_timestamp[rows] = timestamp
         self.last_price[rows] = price
-        self.session_volume[rows] = volume
-        self.session_trades[rows] = trades
         said = np.zeros(len(rows), np.int64) if notes is None else notes.copy()
         said[gap] |= BITS["gap"]
         said[broken] |= BITS["break"]
@@ -336,18 +339,25 @@ class Windows(RowArrays):
         self.session[rows] = np.where(session == 0, before, session)
         return np.asarray((session != 0) & (before != 0) & (session != before))
 
-    def _rolling(self, rows: Rows, volume_score: IntArray, trades_score: IntArray) -> None:
-        """Take over the scores. Where a counter turns out to be a rolling figure, all that was told from it is
-        unknown."""
-        for ring, score, new in (
-            (self.volume, self.volume_score, volume_score),
-            (self.trades, self.trades_score, trades_score),
-        ):
-            found = rows[(new >= ROLLS) & (score[rows] < ROLLS)]
-            score[rows] = new
-            if len(found):
-                ring[found] = np.where(np.arange(self.length) < self.samples[found, np.newaxis], np.nan, 0.0)
-                self.derive(found)
+    def _difference(
+        self, rows: Rows, name: str, value: FloatArray, flags: tuple[BoolArray, BoolArray, BoolArray]
+    ) -> Difference:
+        """What these counters tell, before the samples are added. What turns out to have been told wrongly is
+        forgotten. `flags`: whether a sample is the row's first, comes after a gap, begins a session."""
+        session, score, fell_from = (getattr(self, f"{kept}_{name}") for kept in ("session", "score", "fell_from"))
+        ring: FloatArray = getattr(self, name)
+        first, gap, begun = flags
+        previous, state = np.where(first, value, session[rows]), CounterState(score[rows], fell_from[rows])
+        found = difference(value, previous, ring[rows, self.newest[rows]], state, gap, begun)
+
+        rolling, mistaken = rows[(found.state.score >= ROLLS) & (state.score < ROLLS)], rows[found.taken_back]
+        session[rows], score[rows], fell_from[rows] = value, *found.state
+        ring[mistaken, self.newest[mistaken]] = np.nan
+        if len(rolling):  # none of its differences was one
+            ring[rolling] = np.where(np.arange(self.length) < self.samples[rolling, np.newaxis], np.nan, 0.0)
+        if len(rolling) or len(mistaken):
+            self.derive(np.union1d(rolling, mistaken))
+        return found
 
     def _jumped(self, rows: Rows, r: FloatArray) -> BoolArray:
         """Whose newest return, `r`, is a jump."""

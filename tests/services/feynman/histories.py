@@ -45,7 +45,10 @@ def walk(steps: Sequence[float], start: float = 1.0) -> list[Sample]:
 _SECONDS = st.sampled_from([0.25, 1.0, 1.0, 1.0, 1.0, 60.0, 60.0001, 63000.0])
 #: What happens to a counter, and what was traded since the sample before, or since a new session began.
 _TURNOVER = st.tuples(
-    st.sampled_from(["counts"] * 19 + ["begins anew", "is missing", "is too great", "is corrected", "wraps"]),
+    st.sampled_from(
+        ["counts"] * 19
+        + ["begins anew", "is missing", "is too great", "is corrected", "wraps", "is 0 once", "has a digit more"]
+    ),
     st.sampled_from([0.0, 0.0, 1.0, 7.0, 0.37, 1e9]),
 )
 #: Markets whose volume is a rolling figure: how much of it falls out at each sample.
@@ -71,7 +74,8 @@ def _counted(counter: float, happens: str, more: float) -> float:
 
 
 def _reported(counter: float, happens: str) -> float | None:
-    return {"is missing": None, "is too great": math.inf}.get(happens, counter)
+    mistaken = {"is missing": None, "is too great": math.inf, "is 0 once": 0.0, "has a digit more": 10 * counter}
+    return mistaken.get(happens, counter)
 
 
 @st.composite

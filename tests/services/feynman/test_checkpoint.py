@@ -320,8 +320,10 @@ IMPOSSIBLE: dict[str, list[float]] = {
     "session_trades": [-1.0],
     "session": [-1],
     "taken": [-1],
-    "volume_score": [-1],
-    "trades_score": [-1],
+    "score_volume": [-1],
+    "score_trades": [-1],
+    "fell_from_volume": [-1.0, np.inf],
+    "fell_from_trades": [-1.0],
     "tick_notes": [-1, 2**40],
     "noted_until": [-1],
 }

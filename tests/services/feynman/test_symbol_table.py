@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from fractions import Fraction
 
 import pytest
 from prometheus_client import REGISTRY
@@ -619,6 +620,18 @@ def test_a_rolling_figure_is_found_out_and_what_it_has_told_is_forgotten() -> No
     for sample in samples:
         other = told(bare, sample._replace(volume=None))
     assert found.nash_dist == other.nash_dist
+
+
+@pytest.mark.parametrize(("wrong", "costs"), [(0.0, (40, 41)), (5e7, (41,)), (5e5, (40, 41))])
+def test_one_wrong_volume_is_never_a_trade(wrong: float, costs: tuple[int, ...]) -> None:
+    table, samples = table_of("SPY", window=50), ordinary(60)
+    history = [*samples[:40], samples[40]._replace(volume=wrong), *samples[41:]]
+    for i, sample in enumerate(history):
+        found = told(table, sample)
+        assert ("mass" in found.void) == (i in costs or i == 0)
+        assert_vector(found, reference.vector(history[: i + 1], window=50))
+    # Only the wrong ones are missed: V is 100 wherever it is known, but for the first.
+    assert reference.known_mean(i.volume for i in reference.increments(history)) == Fraction(100 * 57, 58)
 
 
 def test_a_stated_session_is_told_from_a_correction() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from services.feynman.windows.counters import CAUSES, ROLLS, difference
+from services.feynman.windows.counters import CAUSES, ROLLS, CounterState, difference
 
 NO = math.nan
 
@@ -16,16 +16,19 @@ def told(
 ) -> tuple[list[float], list[str], list[int]]:
     """The differences of one counter, their causes and the scores. `gaps`, `sessions`: the indices of values before
     which a gap lies, or a new session is stated."""
-    increases, causes, scores = [], [], []
-    score = np.zeros(1, np.int64)
+    increases, causes, scores = [0.0], [], []
+    state = CounterState(np.zeros(1, np.int64), np.zeros(1))
     for i in range(1, len(values)):
         flags = [np.array([i in places]) for places in (gaps, sessions)]
-        found = difference(np.array([float(values[i])]), np.array([float(values[i - 1])]), score, *flags)
-        score = found.score
+        value, previous, last = (np.array([float(each)]) for each in (values[i], values[i - 1], increases[-1]))
+        found = difference(value, previous, last, state, flags[0], flags[1])
+        state = found.state
+        if found.taken_back[0]:
+            increases[-1] = NO
         increases.append(float(found.increase[0]))
         causes.append(CAUSES[found.cause[0]])
-        scores.append(int(score[0]))
-    return increases, causes, scores
+        scores.append(int(state.score[0]))
+    return increases[1:], causes, scores
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,20 @@ def told(
         # The issue's own: 5,099,899 was told here, and the tick after it is right again.
         ([5_099_900, 5_099_899, 5_099_999], [], [], [NO, 100], ["correction", "known"]),
         ([5_000_000, 10, 110], [], [], [NO, 100], ["correction", "known"]),
+        # A single 0, or several, is a mistake, and the way back no trade; with a wrong digit it is the same.
+        ([5_000_000, 0, 5_000_200, 5_000_300], [], [], [NO, NO, 100], ["correction", "correction", "known"]),
+        (
+            [5_000_000, 0, 0, 5_000_300, 5_000_400],
+            [],
+            [],
+            [NO, 0, NO, 100],
+            ["correction", "known", "correction", "known"],
+        ),
+        ([5_000_000, 500_010, 5_000_200, 5_000_300], [], [], [NO, NO, 100], ["correction", "correction", "known"]),
+        # What was told on the way up to a wrong value is taken back.
+        ([5e6, 5e7, 5_000_200, 5_000_300], [], [], [NO, NO, 100], ["known", "correction", "known"]),
+        # A feed that began anew without saying so counts again, and gets to where it was in its own time.
+        ([400, 5, 105, 205, 305, 405], [], [], [NO, 100, 100, 100, 100], ["correction", *["known"] * 4]),
         # A missing value is missed in two differences, and in no more.
         ([100, NO, 300, 400], [], [], [NO, NO, 100], ["missing", "missing", "known"]),
         ([NO, NO, NO], [], [], [NO, NO], ["missing", "missing"]),
