@@ -220,7 +220,7 @@ class Reconciler:
         return self._take(symbol, state, current)
 
     def _suspect(self, symbol: str, before: Entry, state: PhysicsState | None) -> None:
-        """Redis has less than what is held. If it had less some ticks ago too, what is held is given up."""
+        """Redis has less than what is held: take back what is held if it had less some ticks ago too."""
         now = self._clock.monotonic()
         again = self._suspects.setdefault(symbol, now) + LOOKS_APART_SECONDS
         if now < again:
