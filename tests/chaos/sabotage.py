@@ -5,19 +5,21 @@ The harness must notice each: else it proves nothing.
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
 def no_healing() -> None:
     """The bridge trusts the channel alone."""
     from cottage.redis import Client
-    from services.bridge.service import RedisBridge
+    from services.bridge.reconciler import Reconciler
 
-    async def trusting(self: RedisBridge, client: Client) -> None:
-        await self._monitor.sync_clock(client)
+    async def look(self: Reconciler, client: Client, symbols: Iterable[str]) -> set[str]:
+        await self._read_leases(client, await self._monitor.sync_clock(client))
+        return set()
 
-    RedisBridge.reconcile = trusting  # type: ignore[method-assign]
+    Reconciler._look = look  # type: ignore[method-assign]
+    messages_believed()
 
 
 def newer_or_equal() -> None:
