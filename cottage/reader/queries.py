@@ -12,7 +12,7 @@ invalid state the last valid one is returned.
 import contextlib
 import math
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -88,6 +88,9 @@ class Queries:
         self._stepped_at = -math.inf
         """When Redis's clock was last found to have been set back, and the epochs that were seen before."""
         self._outliving = OutlivingKeys()
+        self._capacity = capacity
+        self._left_out = False
+        """Whether Redis had more states than that when they were last listed."""
         self.cache = StateCache(capacity)
         self.counts = ReaderCounts()
         self.circuit = CircuitBreaker(monotonic)
@@ -117,13 +120,14 @@ class Queries:
         return (yield from self._guarded(READING, self._ask(names), lambda: self._remembered(names), names))
 
     def all(self) -> Query[Readings]:
-        """The states of all symbols that Redis has; while Redis does not answer, those in the cache."""
+        """The states of all symbols that Redis has, of so many as the cache has room for; while Redis does not
+        answer, those in the cache."""
         names = yield from self._guarded(LISTING, self._list(), lambda: None)
         if names is None:
             return self._remembered(self.cache.symbols())
         asked = self._ask(names)
         answer = yield from self._guarded(READING, asked, lambda: self._remembered(self.cache.symbols()), names)
-        return Readings(answer.states, (), answer.complete)
+        return Readings(answer.states, (), answer.complete and not self._left_out)
 
     def check(self) -> Query[None]:
         """Find out whether Redis answers all that a reader needs, and which writers and feeds live. The result is in
@@ -150,12 +154,18 @@ class Queries:
         return without_redis()
 
     def _list(self) -> Query[list[str]]:
-        """The symbols of all states that Redis has; the cache forgets all others."""
-        names = yield from self._scan(keys.PHYSICS_STATE)
+        """The symbols of all states that Redis has; the cache forgets all others. If there are more than it has room
+        for, those come first that are in it: anybody could store states."""
+        known = frozenset(self.cache.symbols())
+        names = yield from self._scan(keys.PHYSICS_STATE, self._capacity + 1, known)
         self.circuit.answered(LISTING)
-        for symbol in set(self.cache.symbols()).difference(names):
+        for symbol in known.difference(names):
             self.cache.forget(symbol)
-        return names
+        self._left_out = len(names) > self._capacity
+        if not self._left_out:
+            return names
+        throttled.warning("states_left_out", "", limit=self._capacity)
+        return sorted(_first(names, self._capacity, known))
 
     def _ask(self, names: Sequence[str]) -> Query[Readings]:
         held: dict[str, CachedState | None] = {}
@@ -311,8 +321,11 @@ class Queries:
             yield from self._guarded(LOOKING, self._ask_chain(), lambda: None)
 
     def _ask_chain(self) -> Query[None]:
-        writers = {keys.PHYSICS_WRITER + index: index for index in (yield from self._scan(keys.PHYSICS_WRITER))}
-        feeds = [keys.market_feed(name) for name in (yield from self._scan(keys.MARKET_FEED))[:MOST_FEEDS]]
+        writers = {
+            keys.PHYSICS_WRITER + index: index
+            for index in (yield from self._scan(keys.PHYSICS_WRITER, keys.MOST_SHARDS))
+        }
+        feeds = [keys.market_feed(name) for name in (yield from self._scan(keys.MARKET_FEED, MOST_FEEDS))]
         # The first lease is read even if there is none: in a cluster without all its slots a SCAN finds no fault.
         living = yield from self._living([keys.physics_writer(0), *writers, *feeds])
         leases = {index: living[key] for key, index in writers.items() if key in living}
@@ -340,14 +353,24 @@ class Queries:
             del found[dead]
         return found
 
-    def _scan(self, prefix: str) -> Query[list[str]]:
-        """What follows `prefix` in the names of all keys that begin with it, if that is a valid identifier."""
+    def _scan(self, prefix: str, most: int, known: frozenset[str] = frozenset()) -> Query[list[str]]:
+        """What follows `prefix` in the names of all keys that begin with it, if that is a valid identifier; at most
+        so many, those that are `known` first."""
         found: set[str] = set()
         cursor = None
         while cursor != 0:
             [(cursor, names)] = yield [("SCAN", cursor or 0, "MATCH", prefix + "*", "COUNT", SCAN_COUNT)]
-            found.update(name.decode(errors="replace").removeprefix(prefix) for name in names)
-        return sorted(filter(keys.is_symbol, found))
+            identifiers = (name.decode(errors="replace").removeprefix(prefix) for name in names)
+            found.update(filter(keys.is_symbol, identifiers))
+            if len(found) > 2 * most + SCAN_COUNT:
+                found = set(_first(found, most, known))
+        return sorted(_first(found, most, known))
+
+
+def _first(names: Collection[str], most: int, known: frozenset[str]) -> Collection[str]:
+    if len(names) <= most:
+        return names
+    return sorted(names, key=lambda name: (name not in known, name))[:most]
 
 
 def _refusal(symbol: str, reading: Reading | None, max_age: float | None) -> str:

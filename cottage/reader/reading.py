@@ -45,7 +45,8 @@ class Readings:
     missing: tuple[str, ...]
     """The requested symbols of which Redis has no state."""
     complete: bool
-    """False while Redis does not answer: these states are remembered ones or fallbacks."""
+    """False while Redis does not answer: these states are remembered ones or fallbacks; and if all were asked for and
+    Redis has more than a reader reads, some 16,000."""
 
     def to_pandas(self) -> Any:
         """A pandas.DataFrame with a row for each of `states`, indexed by `symbol`.

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Regime = Literal["WAIT", "Gaussian", "Lévy Stable", "Critical"]
 _CAUSES = ["redis_down", "writer_down", "feed_down", "feed_late", "market_quiet"]
+_COMPLETE = (
+    "false while Redis does not answer: what is here was remembered; and if it has too many states to answer with"
+)
 _UNFED = "with unfed=false: the symbols that no feed brings any more, which are left out"
 Pillar = Literal["mass", "momentum", "friction", "entropy", "nash_dist"]
 
@@ -100,14 +103,14 @@ class PhysicsStateAnswer(_Answer):
 class PhysicsStatesAnswer(_Answer):
     states: dict[str, PhysicsStateAnswer] = Field(description="by symbol")
     missing: list[str] = Field(description="asked for, and Redis has no state of it")
-    complete: bool = Field(description="false while Redis does not answer: what is here was remembered")
+    complete: bool = Field(description=_COMPLETE)
     unfed: list[str] = Field([], description=_UNFED)
 
 
 class RegimesAnswer(_Answer):
     regimes: dict[str, list[str]] = Field(description="symbols by regime; each of the four is there")
     not_live: list[str] = Field(description="those of them whose state is stale or expired")
-    complete: bool = Field(description="false while Redis does not answer: what is here was remembered")
+    complete: bool = Field(description=_COMPLETE)
     unfed: list[str] = Field([], description=_UNFED)
 
 

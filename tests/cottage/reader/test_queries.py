@@ -154,6 +154,22 @@ def test_another_round_trip_tells_what_is_missing_from_what_is_of_a_wrong_type(
     assert queries.counts.bad_states == {"type": 2}
 
 
+def test_a_flood_of_states_is_read_up_to_a_bound_and_those_that_are_known_first(server: Server) -> None:
+    queries = Queries(server.monotonic, capacity=3)
+    server.put("SPY", state(NOW))
+    server.works()
+    assert ask(server, queries.all()).complete
+    for number in range(9):
+        server.put(f"A{number}", state(NOW))
+    for _time in range(2):
+        readings = ask(server, queries.all())
+        assert list(readings.states) == ["A0", "A1", "SPY"]
+        assert not readings.complete
+    for number in range(2, 9):
+        del server.values[f"physics:state:A{number}"]
+    assert ask(server, queries.all()).complete
+
+
 def test_more_than_500_in_a_round_trip_for_each_500(server: Server, queries: Queries) -> None:
     symbols = [f"S{number}" for number in range(1001)]
     for symbol in symbols:
