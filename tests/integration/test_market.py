@@ -1,5 +1,6 @@
 """The market service as a real process on a real Redis."""
 
+import contextlib
 import gzip
 import itertools
 import signal
@@ -276,11 +277,13 @@ async def test_an_announcement_whose_key_is_of_another_type_costs_nothing_else(o
 
 
 async def test_of_two_processes_one_writes_and_the_other_takes_its_place(redis_url: str, client: Client) -> None:
-    env = {"REDIS_URL": redis_url, "MARKET_INTERVAL_SECONDS": "0.1", "MARKET_FEED_SECONDS": "1"}
-    async with service("market", env) as one, service("market", {**env, "MARKET_SEED": "5"}) as two:
+    env = {"REDIS_URL": redis_url, "MARKET_INTERVAL_SECONDS": "0.1", "MARKET_FEED_SECONDS": "2"}
+    async with contextlib.AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(service("market", env))
+        await writer.ready()
+        await eventually(lambda: client.exists("market:feed:SIMULATE"))
+        waiting = await stack.enter_async_context(service("market", {**env, "MARKET_SEED": "5"}))
         first = await snapshot(client, "SPY")
-        owner = await client.hget("market:snapshot:SPY", "owner")
-        writer, waiting = (one, two) if f":{one.pid}:".encode() in (owner or b"") else (two, one)
         said = [await waiting.logged("two_writers", reason=reason) for reason in ("owned", "id")]
         assert all(f":{writer.pid}:" in line["by"] for line in said)
         assert (said[0]["symbols"], said[1]["first"]) == (9, ["SIMULATE"])
@@ -345,11 +348,11 @@ async def test_a_simulation_is_stamped_by_redis_clock_whatever_happens_to_it(
             assert abs((await snapshot(client, "SPY")).timestamp - await client.now()) < 5
             clock_shim.step(step)
             said = await market.logged("clock_stepped")
-            assert (said["of"], said["seconds"]) == ("redis", pytest.approx(step, abs=1))
+            assert (said["of"], said["seconds"]) == ("redis", pytest.approx(step, abs=3))
 
             async def follows() -> bool:
                 (stamp,) = await client.hmget("market:snapshot:SPY", ["timestamp"])
-                return stamp is not None and abs(float(stamp) - await client.now()) < 1
+                return stamp is not None and abs(float(stamp) - await client.now()) < 2
 
             await eventually(follows)
             assert await market.stop() == 0
@@ -363,19 +366,19 @@ async def test_the_mapping_of_a_replay_moves_with_redis_clock_and_stays_exact(
     env = {"MARKET_SOURCE": "replay", "MARKET_FILE": recorded(tmp_path, rows)}
     with OwnRedis(server_binaries["valkey"], tmp_path / "redis", clock_shim.environment()) as redis:
         async with connect(redis.url) as client, service("market", {**env, "REDIS_URL": redis.url}) as market:
-            before = await snapshot(client, "ES")
+            before = (await snapshot(client, "ES")).timestamp
             clock_shim.step(-3600)
             moved = await market.logged("replay_moved")
-            assert moved["milliseconds"] == pytest.approx(-3_600_000, abs=1000)
+            assert moved["milliseconds"] == pytest.approx(-3_600_000, abs=30_000)
 
-            async def mapped() -> MarketSnapshot | None:
-                found = await snapshot(client, "ES")
-                return found if found.timestamp < before.timestamp - 3000 else None
+            async def mapped() -> list[float]:
+                texts = await client.hmget("market:snapshot:ES", ["price", "timestamp"])
+                found = [float(text or "nan") for text in texts]
+                return found if found[1] < before - 3000 else []
 
-            found = await eventually(mapped)
-            assert found is not None
-            row = 1378202400 + (found.price - 1000) / 10  # the price is the row's number
+            price, timestamp = await eventually(mapped)
+            row = 1378202400 + (price - 1000) / 10  # the price is the row's number
             about = (await market.get("/status")).json()["about"]
-            recorded_time = about["recorded_from"] + (found.timestamp - about["started_at"]) * about["speed"]
+            recorded_time = about["recorded_from"] + (timestamp - about["started_at"]) * about["speed"]
             assert recorded_time == pytest.approx(row, abs=1e-5)
             assert await market.stop() == 0
