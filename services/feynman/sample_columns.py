@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from cottage import notes
@@ -96,15 +97,15 @@ def parse(snapshots: Sequence[RawSample], now: float) -> tuple[SampleColumns, li
     refused: list[tuple[int, InvalidMessage]] = []
     for start in range(0, len(snapshots), CHUNK):
         chunk = snapshots[start : start + CHUNK]
-        index: Sequence[int] = range(start, start + len(chunk))
+        index: IntArray = np.arange(start, start + len(chunk))
         columns = list(zip(*chunk, strict=True))
         numbers = _usual(columns, now)
         if numbers is None:
             index, numbers, faults = _one_by_one(chunk, start, now)
             refused += faults
-            columns = list(zip(*[snapshots[i] for i in index], strict=True))
-        if index:
-            found: list[Any] = [np.array(index, np.int64), *numbers, *_said(*columns[4:])]
+            columns = list(zip(*[snapshots[i] for i in index.tolist()], strict=True))
+        if len(index):
+            found: list[Any] = [index, *numbers, *_said(*columns[4:])]
             parts.append(SampleColumns(*found))
     return _joined(parts), refused
 
@@ -128,7 +129,7 @@ def _usual(columns: Sequence[Column], now: float) -> Numbers | None:
 
 def _one_by_one(
     chunk: Sequence[RawSample], start: int, now: float
-) -> tuple[list[int], Numbers, list[tuple[int, InvalidMessage]]]:
+) -> tuple[IntArray, Numbers, list[tuple[int, InvalidMessage]]]:
     """The indices of a chunk's valid rows, counted from `start`, their numbers, and what is wrong with the others."""
     samples: dict[int, Sample] = {}
     refused: list[tuple[int, InvalidMessage]] = []
@@ -138,16 +139,19 @@ def _one_by_one(
         except InvalidMessage as error:
             refused.append((i, error))
     numbers = np.array([sample[:4] for sample in samples.values()]).reshape(-1, 4)
-    return list(samples), tuple(numbers.T), refused
+    return np.array(list(samples), np.int64), tuple(numbers.T), refused
 
 
 def _said(source: Column, session: Column, words: Column, feed: Column, rival: Column) -> tuple[Any, ...]:
     """The columns of SampleColumns from `session` on. Every source is valid."""
-    marks, parsed = _each(session, _mark), _each(words, notes.parse)
-    bits, others = [bits for bits, _others in parsed], [others for _bits, others in parsed]
-    whole = np.array(marks, np.int64), np.array(bits, np.int64)
-    rivals = np.array(_each(rival, parse_rival), np.float64)
-    return *whole, _each(source, parse_source), others, _each(feed, parse_feed), rivals
+    return (
+        _each_number(session, _mark, np.int64),
+        _each_number(words, lambda text: notes.parse(text)[0], np.int64),
+        _each(source, parse_source),
+        _each(words, lambda text: notes.parse(text)[1]),
+        _each(feed, parse_feed),
+        _each_number(rival, parse_rival, np.float64),
+    )
 
 
 def _mark(text: str | bytes | None) -> int:
@@ -170,6 +174,14 @@ def _each(words: Column, parse: Callable[[str | bytes | None], T]) -> list[T]:
     """What `parse` makes of each word; it is called once for those that are the same, as they are nearly always."""
     parsed = {word: parse(word) for word in set(words)}
     return list(parsed.values()) * len(words) if len(parsed) == 1 else [parsed[word] for word in words]
+
+
+def _each_number(words: Column, parse: Callable[[str | bytes | None], float], kind: type[Any]) -> npt.NDArray[Any]:
+    """The same, of numbers."""
+    parsed = {word: parse(word) for word in set(words)}
+    if len(parsed) == 1:
+        return np.full(len(words), next(iter(parsed.values())), kind)
+    return np.array([parsed[word] for word in words], kind)
 
 
 def _counts(column: Column) -> FloatArray:

@@ -6,6 +6,7 @@ all, what was traded is unknown, and the cause has a name. The next difference i
 only where a value was a mistake, such as a single 0, the way back to the true ones is no trade either.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -53,14 +54,14 @@ class Difference(NamedTuple):
 def difference(
     value: FloatArray,
     previous: FloatArray,
-    told: FloatArray,
+    told: Callable[[], FloatArray],
     state: CounterState,
     gap: BoolArray,
     session: BoolArray,
 ) -> Difference:
     """Compare counters with those of the samples before. All of one shape; nan is a value that is missing, inf one
-    that was too great. `told`: the differences of the samples before. `gap`, `session`: where a gap lies between the
-    two, and where a new session is stated."""
+    that was too great. `told` gives the differences of the samples before, where they are needed. `gap`, `session`:
+    where a gap lies between the two, and where a new session is stated."""
     cause = np.zeros(len(value), np.int8)
     with np.errstate(invalid="ignore"):  # inf - inf
         increase = value - previous
@@ -76,7 +77,7 @@ def difference(
         deep = fell & (value < previous / 2)
         came_back = moved & (value >= fell_from / 2) & (value / 2 > previous) & (fell_from > 0)
         moved &= ~(wrapped | came_back)
-        taken_back = deep & (value >= previous - told)
+        taken_back = deep & (value >= previous - told()) if deep.any() else taken_back
         fell_from = np.where(came_back | gap | (value >= fell_from), 0.0, fell_from)
         fell_from = np.where(deep & ~taken_back, np.maximum(previous, fell_from), fell_from)
         cause[fell | came_back] = CORRECTION

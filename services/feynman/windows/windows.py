@@ -39,7 +39,7 @@ WHOLE = ("samples", "newest", "taken", "session", "score_volume", "score_trades"
 NEWEST = (*FLOATS, *WHOLE, "noted_until")
 SAVED = (*RINGS, *NEWEST)
 """The attributes that a checkpoint contains; everything else is derived from them."""
-DERIVED = ("known", "nonzero", "unknown_volumes", "unknown_trades")
+DERIVED = ("known", "nonzero", "unknown_volumes", "unknown_trades", "all_noted_until")
 EMPTY = {"log_return": np.nan, "newest": -1, "last_timestamp": -np.inf, "feed_time": np.nan}
 """The values of an empty window that are not 0."""
 
@@ -124,6 +124,7 @@ class Windows(RowArrays):
         unknown_volumes, unknown_trades: how many V and N of the window are unknown.
         taken: how many samples the window has had in all.
         noted_until: shape (capacity, words): a word of LASTING is true while `taken` is below it.
+        all_noted_until: the greatest of a row's `noted_until`.
         tick_notes: the bits of the words that are true of the newest sample alone.
     """
 
@@ -146,7 +147,10 @@ class Windows(RowArrays):
         self.taken, self.session, self.tick_notes = (np.zeros(capacity, np.int64) for _ in range(3))
         self.score_volume, self.score_trades = (np.zeros(capacity, np.int64) for _ in range(2))
         self.fell_from_volume, self.fell_from_trades = np.zeros(capacity), np.zeros(capacity)
-        self.noted_until = np.zeros((capacity, len(LASTING)), np.int64)
+        self.noted_until, self.all_noted_until = (
+            np.zeros((capacity, len(LASTING)), np.int64),
+            np.zeros(capacity, np.int64),
+        )
         self._sums = BlockSums(length, capacity)
         self._returns = ReturnHistogram(length, capacity)
         self._largest = LargestReturns(length, capacity)
@@ -212,6 +216,7 @@ class Windows(RowArrays):
             self.nonzero[rows[part]] = np.count_nonzero(np.nan_to_num(returns, nan=0.0), axis=1)
             self.unknown_volumes[rows[part]] = np.count_nonzero(np.isnan(self.volume[rows[part]]), axis=1)
             self.unknown_trades[rows[part]] = np.count_nonzero(np.isnan(self.trades[rows[part]]), axis=1)
+        self.all_noted_until[rows] = self.noted_until[rows].max(axis=1)
         self._sums.read_all(rows, *self._rings())
         self._forget(rows)
 
@@ -348,7 +353,7 @@ class Windows(RowArrays):
         ring: FloatArray = getattr(self, name)
         first, gap, begun = flags
         previous, state = np.where(first, value, session[rows]), CounterState(score[rows], fell_from[rows])
-        found = difference(value, previous, ring[rows, self.newest[rows]], state, gap, begun)
+        found = difference(value, previous, lambda: ring[rows, self.newest[rows]], state, gap, begun)
 
         rolling, mistaken = rows[(found.state.score >= ROLLS) & (state.score < ROLLS)], rows[found.taken_back]
         session[rows], score[rows], fell_from[rows] = value, *found.state
@@ -374,11 +379,14 @@ class Windows(RowArrays):
         self.tick_notes[rows] = bits & TICK_BITS
         for place, bit in enumerate(LASTING_BITS if (bits & ~TICK_BITS).any() else ()):
             noted = rows[(bits & bit) != 0]
-            self.noted_until[noted, place] = self.taken[noted] + self.length
+            self.noted_until[noted, place] = self.all_noted_until[noted] = self.taken[noted] + self.length
 
     def _notes(self, rows: Rows) -> IntArray:
-        lasting: IntArray = (self.noted_until[rows] > self.taken[rows, np.newaxis]) @ LASTING_BITS
-        return lasting | self.tick_notes[rows]
+        notes: IntArray = self.tick_notes[rows]
+        noted = np.flatnonzero(self.all_noted_until[rows] > self.taken[rows])
+        lasting = self.noted_until[rows[noted]] > self.taken[rows[noted], np.newaxis]
+        notes[noted] |= lasting @ LASTING_BITS
+        return notes
 
     def _forget(self, rows: int | Rows) -> None:
         for kept in (self._returns, self._largest, self._profile):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def told(
     for i in range(1, len(values)):
         flags = [np.array([i in places]) for places in (gaps, sessions)]
         value, previous, last = (np.array([float(each)]) for each in (values[i], values[i - 1], increases[-1]))
-        found = difference(value, previous, last, state, flags[0], flags[1])
+        found = difference(value, previous, partial(np.copy, last), state, flags[0], flags[1])
         state = found.state
         if found.taken_back[0]:
             increases[-1] = NO
