@@ -91,8 +91,13 @@ def ending(version: Version, database: int = 0) -> bytes:
 
 def _remarks(vectors: Vectors, samples: SampleColumns, lags: Sequence[int]) -> list[str]:
     """The fields `lag_ms`, `notes` and `void` of each symbol, those that have anything to say."""
-    columns = (lags, vectors.notes.tolist(), samples.other_notes, vectors.void.tolist())
-    return [_remark(*said) for said in zip(*columns, strict=True)]
+    if any(lags) or any(samples.other_notes):
+        columns = (lags, vectors.notes.tolist(), samples.other_notes, vectors.void.tolist())
+        return [_remark(*said) for said in zip(*columns, strict=True)]
+    # As usual: two numbers as one cost a third.
+    both = (vectors.notes << len(PILLARS) | vectors.void).tolist()
+    remarks = {each: _remark(0, each >> len(PILLARS), (), each % 2 ** len(PILLARS)) for each in set(both)}
+    return [remarks[each] for each in both]
 
 
 @lru_cache(maxsize=4096)
