@@ -102,7 +102,7 @@ class FeynmanService:
         return {
             "redis": {
                 "url": redacted(self._settings.redis_url),
-                "problem": self._outage.problem,
+                "problem": self.not_ready(),
                 "health": None if self._health.report is None else self._health.report.as_dict(),
             },
             "shard": self._settings.shard,
