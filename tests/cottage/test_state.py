@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cottage.errors import InvalidMessage
 from cottage.fields import finite, load_object
-from cottage.state import FAIL_SAFE, PILLARS, REGIMES, PhysicsState
+from cottage.state import FAIL_SAFE, PILLARS, REGIMES, PhysicsState, announces
 from cottage.version import Version
 from tests.cottage.strategies import json_values, states
 
@@ -206,3 +206,28 @@ def test_age_is_seconds_since_the_newest_sample() -> None:
 )
 def test_only_finite_numbers_are_finite(value: object, is_finite: bool) -> None:
     assert finite(value) is is_finite
+
+
+@given(states())
+def test_an_update_announces_the_state_that_it_was_made_of(state: PhysicsState) -> None:
+    assert announces(orjson.loads(state.update("SPY", 3)), orjson.loads(state.to_bytes()))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"price": 450.33},
+        {"mass": 0.43},
+        {"alpha_coefficient": 1.9},
+        {"regime": "Critical"},
+        {"source": None},
+        {"timestamp": "2025-12-21T12:00:01.000Z"},
+        {"feed_time": "2025-12-21T12:00:01.000Z"},
+        {"lag_ms": 1000},
+        {"notes": ("jump",)},
+        {"void": ("mass",)},
+    ],
+)
+def test_and_no_other(other: dict[str, Any]) -> None:
+    assert not announces(orjson.loads(replace(FULL, **other).update("SPY")), FIELDS)
+    assert not announces(orjson.loads(FULL.update("SPY")), orjson.loads(replace(FULL, **other).to_bytes()))

@@ -504,3 +504,22 @@ def test_batches_hold_everything_once_in_order() -> None:
         parts = list(batches(range(count)))
         assert list(itertools.chain(*parts)) == list(range(count))
         assert all(0 < len(part) <= 500 for part in parts)
+
+
+async def test_what_is_published_from_another_database_says_so(redis_url: str) -> None:
+    signal = TradeSignal("SPY", "2025-12-21T12:00:00Z", "1", "BUY", 0.7, "Kalman")
+    async with (
+        connect(f"{redis_url}/9") as other,
+        subscribe(redis_url, keys.TRADE_SIGNALS, keys.STATE_UPDATE) as subscription,
+    ):
+        assert await publish_trade_signal(other, signal) == 1
+        assert await publish_agent_update(other, "analyst_001", "2025-12-21T12:00:00Z", {}) == 1
+        payloads = await heard(subscription, 2)
+    assert [orjson.loads(payload)["db"] for payload in payloads] == [9, 9]
+    assert parse_trade_signal(payloads[0], 9) == signal
+    for parse, payload in zip(
+        (parse_trade_signal, lambda each: parse_state_update(each, None)), payloads, strict=True
+    ):
+        with pytest.raises(InvalidMessage) as error:
+            parse(payload)
+        assert error.value.reason == "db"
