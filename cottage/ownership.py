@@ -8,11 +8,11 @@ timestamp, which are not those that the script wrote last; it owns the symbol un
 MarketSnapshots uses this: what is here says which process this is, why a snapshot was refused, and logs it.
 """
 
+import heapq
 import math
 import os
 import socket
 import uuid
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from cottage.snapshot import UNKNOWN_SOURCE
 
 MOST_PAIRS = 20
 """How many pairs `WriteRefusals.report` lists at most."""
-NAMED_SYMBOLS = 10
+MOST_NAMED = 10
 
 _RANDOM = uuid.uuid4().hex[:8]
 
@@ -89,18 +89,21 @@ class WriteRefusals:
 
     def report(self) -> list[dict[str, Any]]:
         """Each pair as JSON values, for a status: `reason`, `by`, how many `symbols`, the `first` of them."""
-        pairs = Counter(refusal for refusal, _at in self._refused.values()).most_common(MOST_PAIRS)
+        largest = heapq.nlargest(MOST_PAIRS, self._symbols().items(), key=lambda pair: len(pair[1]))
         return [
-            {"reason": pair.reason, "by": pair.by, "symbols": number, "first": self._symbols(pair)[:NAMED_SYMBOLS]}
-            for pair, number in pairs
+            {"reason": pair.reason, "by": pair.by, "symbols": len(symbols), "first": _first(symbols)}
+            for pair, symbols in largest
         ]
 
     def _say(self, now: float, lifetime: float) -> None:
-        pairs = {refusal for refusal, _at in self._refused.values()}
-        for pair in self._pairs.keys() - pairs:
+        pairs = self._symbols()
+        ended: dict[str, list[str]] = {}
+        for pair in self._pairs.keys() - pairs.keys():
             if self._pairs.pop(pair) == math.inf:
-                log.info("refusal_ended", reason=pair.reason, by=pair.by)
-        for pair in pairs:
+                ended.setdefault(pair.reason, []).append(pair.by)
+        for reason, others in ended.items():
+            log.info("refusal_ended", reason=reason, pairs=len(others), by=_first(others))
+        for pair, symbols in pairs.items():
             since = self._pairs.setdefault(pair, now)
             if since + (lifetime if pair.reason in ("owned", "id") else 0.0) <= now:
                 self._pairs[pair] = math.inf
@@ -109,9 +112,17 @@ class WriteRefusals:
                     pair.by,
                     by=pair.by,
                     reason=pair.reason,
-                    symbols=len(symbols := self._symbols(pair)),
-                    first=symbols[:NAMED_SYMBOLS],
+                    symbols=len(symbols),
+                    first=_first(symbols),
                 )
 
-    def _symbols(self, pair: WriteRefusal) -> list[str]:
-        return sorted(symbol for symbol, (refusal, _at) in self._refused.items() if refusal == pair)
+    def _symbols(self) -> dict[WriteRefusal, list[str]]:
+        """What each pair is about."""
+        pairs: dict[WriteRefusal, list[str]] = {}
+        for symbol, (refusal, _at) in self._refused.items():
+            pairs.setdefault(refusal, []).append(symbol)
+        return pairs
+
+
+def _first(names: Sequence[str]) -> list[str]:
+    return heapq.nsmallest(MOST_NAMED, names)

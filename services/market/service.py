@@ -21,6 +21,7 @@ from services.market.redis_time import RedisTime
 from services.market.settings import MarketSettings
 from services.market.sources import source_of
 
+NAMED_SYMBOLS = 100  # what /status lists at most; `market:feed:ID` lists them all
 REDIS_SECONDS = 2.0  # a batch takes milliseconds; one that hangs and the farewell must fit into the drain
 
 log = get_logger()
@@ -158,7 +159,7 @@ class MarketService:
         return {
             "service": "market",
             "feed": self._settings.feed_id,
-            "about": self._source.about(),
+            "about": {name: _beginning(value) for name, value in self._source.about().items()},
             "progress": self._source.progress(),
             "redis": {"url": redacted(self._settings.redis_url), "problem": self._outage.problem},
             "writes": {
@@ -169,3 +170,7 @@ class MarketService:
                 "last": None if self._last_write is None else iso_millis(self._last_write),
             },
         }
+
+
+def _beginning(value: Any) -> Any:
+    return value[:NAMED_SYMBOLS] if isinstance(value, list) else value

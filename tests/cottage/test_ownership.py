@@ -230,13 +230,29 @@ def test_a_pair_of_writers_is_said_once(caplog: pytest.LogCaptureFixture) -> Non
         ("market:x", 1, ["BAD"]),
     ]
     assert told({"SPY": his}, ["QQQ", "BAD", *(f"S{number}" for number in range(30))]) == [
-        ("refusal_ended", "ONE host:1"),
-        ("refusal_ended", "market:x"),
+        ("refusal_ended", ["ONE host:1"]),
+        ("refusal_ended", ["market:x"]),
     ]
     now += 61.0  # SPY does not trade any more
-    assert told({"QQQ": theirs}) == [("refusal_ended", "myfeed")]
+    assert told({"QQQ": theirs}) == [("refusal_ended", ["myfeed"])]
     assert told({}, ["QQQ"]) == [], "it was never said"
     assert refusals.report() == []
+
+
+def test_many_pairs_are_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    refusals, many = (
+        WriteRefusals(),
+        {f"S{number}": WriteRefusal("stranger", str(number)) for number in range(10_000)},
+    )
+    caplog.set_level("INFO")
+    refusals.take((), many, 5.0)
+    assert len(caplog.records) < 300
+    assert len(refusals.report()) == 20
+    caplog.clear()
+    refusals.take(list(many), {}, 5.0)
+    (record,) = caplog.records
+    assert isinstance(record.msg, LogEvent)
+    assert (record.msg.fields["pairs"], record.msg.fields["by"][:2]) == (10_000, ["0", "1"])
 
 
 def test_a_child_process_is_another_writer() -> None:
