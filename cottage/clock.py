@@ -114,8 +114,10 @@ class RemoteClock:
 
 
 def step_in_words(seconds: float) -> str:
-    """A step of the clock as it is logged, such as "the clock went back by 3600 s"."""
-    return f"the clock went {'back' if seconds < 0 else 'forward'} by {round(abs(seconds), 2):.8g} s"
+    """A step of the clock as it is logged, such as "the clock went back by 3600 s". It is known no better than an
+    answer is quick, so what is within 50 ms of whole seconds is told as these."""
+    digits = 0 if abs(seconds - round(seconds)) < 0.05 else 2
+    return f"the clock went {'back' if seconds < 0 else 'forward'} by {round(abs(seconds), digits):.8g} s"
 
 
 def iso_millis(epoch_seconds: float) -> str:

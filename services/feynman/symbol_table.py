@@ -290,7 +290,9 @@ class SymbolTable:
         rows = _rows(entries)
         written = samples.timestamp
         if self._step_back and now < self._settled_at:
-            written = np.where(written > redis_now, written + self._step_back, written)
+            before = written + self._step_back
+            unaware = (written > redis_now) & (before > redis_now - SETTLING_SECONDS)
+            written = np.where(unaware, before, written)
         self._times.see(rows, samples.timestamp, redis_now - written, now)
         ahead = (written > latest(redis_now)) & ~self._times.held(rows, samples.timestamp)
         refused = _untimely(symbols, samples, ahead, written - redis_now, "ahead of Redis's clock")

@@ -206,3 +206,6 @@ def test_a_step_in_words() -> None:
     assert step_in_words(-3600.0) == "the clock went back by 3600 s"
     assert step_in_words(50.25) == "the clock went forward by 50.25 s"
     assert step_in_words(-86_400.4) == "the clock went back by 86400.4 s"
+    assert step_in_words(-3599.987) == "the clock went back by 3600 s"
+    assert step_in_words(0.981) == "the clock went forward by 1 s"
+    assert step_in_words(-0.3) == "the clock went back by 0.3 s"

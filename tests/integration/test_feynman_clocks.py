@@ -93,7 +93,7 @@ async def test_a_step_is_said_and_no_state_is_made_younger_by_a_restart(
             before = await seen(client, "SPY", price=101.0)
             clock_shim.step(-3600)
             said = await first.logged("clock_stepped")
-            assert said["reason"] == "the clock went back by 3600 s"
+            assert re.fullmatch(r"the clock went back by (3600|3599\.\d+) s", said["reason"])  # a slow answer
             assert (said["of"], round(said["seconds"])) == ("redis", -3600)
             again = await newer(client, "SPY", before.version, epoch=True)
             assert await first.stop() == 0

@@ -420,6 +420,14 @@ def test_what_was_written_just_before_the_clock_went_back_is_taken_as_old_as_it_
     assert watched.after(1.0).takes("SPY", ahead=-step - 0.1) == ([] if step > -60 else ["timestamp"])
 
 
+def test_a_row_from_ahead_is_no_older_because_the_clock_just_went_back() -> None:
+    watched = Watched("SPY")
+    watched.takes("SPY")
+    watched.after(1.0).steps(-3600.0)
+    assert watched.after(1.0).takes("SPY", ahead=40.0) == []
+    assert watched.age() == pytest.approx(0.0, abs=0.002)
+
+
 # --- What a table that starts takes over ---
 
 
