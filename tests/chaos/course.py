@@ -196,6 +196,7 @@ class Course:
             onlooker.trust_again()
         self._undated = any(fault.undates for fault in faults)
         self._violations.taking_back = any(fault.takes_back for fault in faults)
+        self._violations.unseen = AHEAD_SECONDS if self._undated else 0.0
         if any(fault.lossy for fault in faults):
             self.truth.data_may_go()
         async with AsyncExitStack() as stack:
@@ -301,11 +302,17 @@ class Course:
             if age is None:
                 return f"Redis holds a sample of {symbol} that nobody wrote"
             shown = self.truth.ahead + time.monotonic() - from_iso(course.state.timestamp)
-            if self._undated and symbol in FOREIGN and not -AHEAD_SECONDS <= shown <= age:
+            if symbol in FOREIGN and not -AHEAD_SECONDS <= shown <= age and self._undatable(age):
                 continue  # older than it is, or expired, until a newer one comes
             if abs(shown - age) > DATED_SECONDS + 5 * self._pace.tick:
                 return f"{symbol} is {age:.2f} s old and by its timestamp {shown:.2f} s"
         return None
+
+    def _undatable(self, age: float) -> bool:
+        """Whether nobody can know a sample's age: it was written just before a step, and seen after it; or who knew
+        it was not there."""
+        before_step = time.monotonic() - age - self._suite.stepped_at
+        return self._undated or -5 * self._pace.tick <= before_step <= DATED_SECONDS
 
     def _behind(self, expected: Mapping[str, Version]) -> str | None:
         for holder in self._crowd.holders:
@@ -361,7 +368,7 @@ class Course:
             if late > NOISE_SECONDS / 4:
                 continue  # we were not served ourselves: what came is not read yet
             now = time.monotonic()
-            oldest = thresholds.stale + thresholds.silent + NOISE_SECONDS / 2 + late
+            oldest = thresholds.stale + thresholds.silent + NOISE_SECONDS / 2 + late + self._violations.unseen
             replaced = pace.deaf + thresholds.silent + NOISE_SECONDS + late
             for holder in self._crowd.holders:
                 for symbol, version in holder.versions().items():

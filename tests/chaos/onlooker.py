@@ -104,7 +104,7 @@ class Onlooker:
         self._lied.clear()
 
     def _take(self, line: dict[str, Any]) -> None:
-        self._said = line
+        self._said, unseen = line, self._violations.unseen
         for symbol, each in self._shown.items():
             if each["sample"] is None or symbol in self._lied:
                 continue
@@ -114,12 +114,12 @@ class Onlooker:
             age, shown = self._samples.age(symbol, each["sample"], line["at"]), each["age"]
             if age is None:
                 continue
-            if each["status"] == "live" and age > self._stale + SLACK_SECONDS:
+            if each["status"] == "live" and age > self._stale + SLACK_SECONDS + unseen:
                 self._lied.add(symbol)
                 self._violations.add(
                     "stale_as_fresh", f"{self.name} calls {symbol} live {shown} s, which is {age:.2f} s old"
                 )
-            elif shown is not None and age - shown > YOUNGER_SECONDS:
+            elif shown is not None and age - shown > YOUNGER_SECONDS + unseen:
                 self._lied.add(symbol)
                 self._violations.add("younger", f"{self.name}: {symbol} is {age:.2f} s old, shown as {shown:.2f} s")
 

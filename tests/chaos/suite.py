@@ -1,6 +1,7 @@
 """The real processes around a real Redis, each behind a proxy of its own."""
 
 import asyncio
+import math
 import os
 import random
 import shutil
@@ -144,6 +145,8 @@ class Suite:
         self.samples = Samples()
         self.clocks: dict[str, ClockShim] = {}
         """The wall clock of each process, by its name, and of Redis's host (`redis`); empty where there is none."""
+        self.stepped_at = -math.inf
+        """When Redis's clock was set last."""
         self.redis: OwnRedis
         self.redis_arguments: tuple[str, ...] = AOF
         self.members: dict[str, Member] = {}
@@ -269,6 +272,7 @@ class Suite:
             self.clocks[name].step(seconds)
         if "redis" in names:
             self.samples.stepped()
+            self.stepped_at = time.monotonic()
 
     # processes
 

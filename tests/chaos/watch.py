@@ -31,7 +31,7 @@ FORGED = "forged"
 ROUNDING = 0.01
 """Seconds: timestamps have milliseconds."""
 YOUNGER_SECONDS = 0.4
-"""By more than that nothing may be shown younger than it is; two clocks are known to each other within less."""
+"""Two clocks are known to each other within less."""
 READ_SECONDS = 10.0
 """A connection that brings nothing for so long is given up."""
 
@@ -44,6 +44,9 @@ class Violations:
     found: list[tuple[str, str]] = field(default_factory=list)
     """(kind, what)"""
     count: int = 0
+    unseen: float = 0.0
+    """So many seconds younger may something be shown: who was not there as a clock was set takes what seems to lie
+    ahead by so little for new."""
     taking_back: bool = False
     """Versions are taken back: of REMOVED and the state after it, whoever asks only for the newest sees one."""
 
@@ -343,14 +346,14 @@ class ApiReader:
     def _judge(self, symbol: str, state: dict[str, Any], asked: float, most: float) -> None:
         if state.get("source") == FORGED:
             self._violations.add("forged", f"API: {symbol}")
-        sampled, freshness = sample_time(state), state["freshness"]
+        sampled, freshness, unseen = sample_time(state), state["freshness"], self._violations.unseen
         age = None if sampled is None else self._samples.age(symbol, sampled, asked)
         if freshness["status"] == "live":
             self.live.add(symbol)
-            if age is not None and age > most + ROUNDING:
+            if age is not None and age > most + ROUNDING + unseen:
                 self._violations.add("stale_as_fresh", f"API: {symbol} is {age:.2f} s old and called live")
         shown = freshness["age_ms"]
-        if age is not None and shown is not None and age - shown / 1000 > YOUNGER_SECONDS:
+        if age is not None and shown is not None and age - shown / 1000 > YOUNGER_SECONDS + unseen:
             self._violations.add("younger", f"API: {symbol} is {age:.2f} s old and shown as {shown / 1000:.2f} s")
 
 

@@ -15,8 +15,9 @@ from tests.chaos.samples import FOREIGN
 from tests.chaos.suite import Suite
 
 DAY = 86_400.0
-STEPS = (1.0, 7.0, 50.0, 3600.0, DAY)
-"""Seconds, forward and back: what NTP does, a resumed virtual machine, an administrator."""
+STEPS = (1.04, 7.04, 50.04, 3600.04, DAY - 0.04)
+"""Seconds, forward and back: what NTP does, a resumed virtual machine, an administrator. No whole ticks, or a sample
+after the step would have the name of one before it."""
 BEYOND_BELIEF = -7 * DAY
 """Epochs more than two days ahead of Redis's clock count for nobody: after this step, all that there are."""
 
