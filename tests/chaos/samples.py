@@ -40,10 +40,10 @@ class Samples:
         return None if seen is None else max(0.0, now - seen)
 
     def stepped(self) -> None:
-        """The feeds' clock was set. Forgets all but each symbol's newest sample, the only one that is told again: a
-        later one may get the name of one of the others."""
+        """The feeds' clock was set. Forgets all but each symbol's newest samples, of which one is told again, the
+        last or that before it: a later one may get the name of one of the others."""
         for first in self._first.values():
-            for millis in list(first)[:-1]:
+            for millis in list(first)[:-2]:
                 del first[millis]
 
 

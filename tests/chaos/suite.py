@@ -1,7 +1,6 @@
 """The real processes around a real Redis, each behind a proxy of its own."""
 
 import asyncio
-import math
 import os
 import random
 import shutil
@@ -145,8 +144,8 @@ class Suite:
         self.samples = Samples()
         self.clocks: dict[str, ClockShim] = {}
         """The wall clock of each process, by its name, and of Redis's host (`redis`); empty where there is none."""
-        self.stepped_at = -math.inf
-        """When Redis's clock was set last."""
+        self.stepped_at: list[float] = []
+        """When Redis's clock was set."""
         self.redis: OwnRedis
         self.redis_arguments: tuple[str, ...] = AOF
         self.members: dict[str, Member] = {}
@@ -272,7 +271,7 @@ class Suite:
             self.clocks[name].step(seconds)
         if "redis" in names:
             self.samples.stepped()
-            self.stepped_at = time.monotonic()
+            self.stepped_at.append(time.monotonic())
 
     # processes
 

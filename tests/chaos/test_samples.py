@@ -20,13 +20,14 @@ def test_of_a_feed_that_says_what_it_writes_there_is_nothing_else() -> None:
     assert samples.age(FOREIGN[0], 1e9 + 1, 101.0) is None
 
 
-def test_after_a_step_only_the_newest_is_told_again() -> None:
+def test_after_a_step_only_the_newest_are_told_again() -> None:
     samples = Samples()
-    for second in range(3):
+    for second in range(4):
         samples.wrote(FOREIGN[0], 1e9 + second, 100.0 + second)
         samples.age("S", 1e9 + second, 100.0 + second)
     samples.stepped()
-    assert samples.age("S", 1e9 + 2, 110.0) == samples.age(FOREIGN[0], 1e9 + 2, 110.0) == 8.0
+    for second, age in ((2, 8.0), (3, 7.0)):
+        assert samples.age("S", 1e9 + second, 110.0) == samples.age(FOREIGN[0], 1e9 + second, 110.0) == age
     samples.wrote(FOREIGN[0], 1e9, 110.0)
     assert samples.age("S", 1e9, 110.0) == samples.age(FOREIGN[0], 1e9, 110.0) == 0.0, "a new one of that name"
 
