@@ -18,7 +18,7 @@ class FeynmanSettings(RedisSettings):
     window: Annotated[int, Field(ge=2, le=100_000)] = Field(1000, description="samples in the sliding window")
     symbols: Symbols = Field((), description="comma-separated symbols; empty: all that have a snapshot")
     max_symbols: Annotated[int, Field(ge=1)] = Field(
-        15_000,
+        12_000,
         description="snapshots of more symbols than this are left out, so that foreign names cannot fill the memory",
     )
     shard: str = Field("0/1", description="i/n computes the i-th of n parts of the symbols, from 0")
