@@ -250,8 +250,8 @@ class Queries:
         now = self._monotonic()
         held = self.cache.get(symbol)
         known = None if held is None else held.sample
-        if held is not None and held.state.version != state.version and known is not None and known.floor == math.inf:
-            known = None  # nobody could say how old it was; its writer has issued it again, and says it anew
+        if known is not None and known.floor == math.inf and known.timestamp != from_iso(state.timestamp):
+            known = None  # nobody could say how old it was; its writer has issued it again with another time
         feed_time = None if state.feed_time is None else from_iso(state.feed_time)
         sample = SampleAge.heard(known, state.source, from_iso(state.timestamp), feed_time, self._redis_clock, now)
         if known is not None and sample.heard_at == known.heard_at:

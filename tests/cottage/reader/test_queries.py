@@ -520,8 +520,8 @@ class TestAge:
         self, server: Server, queries: Queries, ahead: float
     ) -> None:
         server.works({"source": "live"})
-        server.put("SPY", state(NOW + ahead))
         for seconds in (0.0, ahead, ahead + 5):
+            server.put("SPY", state(NOW + ahead, version=Version(round(NOW * 1000), round(seconds))))
             server.seconds = seconds
             assert self.reading(server, queries).freshness == Freshness("expired", "market_quiet", None)
         with pytest.raises(StateUnavailable, match="does not tell how old"):
