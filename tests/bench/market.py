@@ -51,12 +51,7 @@ class Market:
         price[:, -1] = self._price[rows]
         self._highest[rows] = np.maximum(self._highest[rows], price.max(axis=1))
         log_return = np.diff(np.log(price), axis=1, prepend=np.nan)
-        whole = ("taken", "session", "score_volume", "score_trades", "tick_notes")
-        return dict.fromkeys(whole, np.zeros(len(rows), np.int64)) | {
-            "noted_until": np.zeros((len(rows), 0), np.int64),
-            "feed_time": np.full(len(rows), self._second),
-            "fell_from_volume": np.zeros(len(rows)),
-            "fell_from_trades": np.zeros(len(rows)),
+        return {
             "price": price,
             "volume": self._random.integers(1, 500, price.shape).astype(np.float64),
             "trades": self._random.integers(1, 9, price.shape).astype(np.float64),

@@ -228,16 +228,18 @@ class Windows(RowArrays):
         }
 
     def restore(self, rows: Rows, saved: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Set `rows` to what `saved` returned, in windows of the same length."""
+        """Set `rows` to what `saved` returned, in windows of the same length. What is not there stays as in an empty
+        window."""
         self.clear(rows)
         used = saved["price"].shape[1]
         self.price[rows] = saved["price"][:, :1]
         for name in RINGS:
             getattr(self, name)[rows, :used] = saved[name]
-        for name in (*FLOATS, *WHOLE):
+        for name in saved.keys() & {*FLOATS, *WHOLE}:
             getattr(self, name)[rows] = saved[name]
-        words = saved["noted_until"]  # fewer, where newer words did not exist yet
-        self.noted_until[rows, : words.shape[1]] = words
+        if "noted_until" in saved:
+            words = saved["noted_until"]  # fewer, where newer words did not exist yet
+            self.noted_until[rows, : words.shape[1]] = words
         self.derive(rows)
 
     def append(
