@@ -69,6 +69,10 @@ class Member:
                     return at
         return 0.0
 
+    def times_said(self, event: str) -> int:
+        """How often this process has said that."""
+        return 0 if self.process is None else sum(line["event"] == event for line in self.process.logs)
+
     def write_logs(self, folder: Path) -> None:
         """All that it said, one JSON object a line, and below what it wrote to stderr."""
         now = [] if self.process is None else self.process.logs

@@ -145,7 +145,8 @@ async def redis_killed(suite: Suite, _rng: random.Random) -> AsyncIterator[None]
 
 @fault(lossy=True, alone=True, patience=1.0)
 async def redis_loading(suite: Suite, _rng: random.Random) -> AsyncIterator[None]:
-    """It is back, and answers LOADING for a while."""
+    """It is back, and answers LOADING for a while; to TIME too it answers, which is no reason to call it back."""
+    backs = {member.name: member.times_said("redis_back") for member in suite.members.values()}
     await suite.kill_redis()
     slow = ("--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024")
     starting = asyncio.create_task(suite.start_redis(*(slow if suite.redis.kind == "redis" else ())))
@@ -157,6 +158,10 @@ async def redis_loading(suite: Suite, _rng: random.Random) -> AsyncIterator[None
 
     await eventually(loaded, 30)
     await starting
+    for member in suite.members.values():
+        said = member.times_said("redis_back") - backs[member.name]
+        if said > 1:  # once it may be: before the loading began to answer
+            suite.violations.add("flapping", f"{member.name} said {said} times that a Redis that loads was back")
 
 
 @fault(alone=True)

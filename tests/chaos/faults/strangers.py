@@ -17,10 +17,13 @@ from tests.chaos.faults.registry import fault
 from tests.chaos.samples import FOREIGN
 from tests.chaos.suite import Suite
 from tests.chaos.watch import FORGED
+from tests.support import eventually
 
 GREATEST = 2**53 - 1
 FLOOD = 400
 """Names: more than FEYNMAN_MAX_SYMBOLS of the harness."""
+SYNC_SECONDS = 1.1
+"""Redis has it on its disk then: else a crash would bring it back."""
 TURN_SECONDS = 8.0
 """Within five seconds the bridge compares every symbol with Redis, and three later again."""
 
@@ -115,7 +118,15 @@ async def flood_of_names(suite: Suite, rng: random.Random) -> AsyncIterator[None
         suite.violations.add("flooded", f"{states} states of a flood; the bound is {suite.most_symbols}")
     yield
     await suite.insist("DEL", *(keys.market_snapshot(name) for name in names))
-    await suite.insist("RPUSH", "physics:retire", *names)
+    await suite.insist("RPUSH", keys.PHYSICS_RETIRE, *names)
+
+    async def gone() -> bool:
+        with suppress(RedisError):
+            return not await suite.direct.exists(*(keys.physics_state(name) for name in names))
+        return False
+
+    await eventually(gone, 30)
+    await asyncio.sleep(SYNC_SECONDS)
 
 
 # Messages
