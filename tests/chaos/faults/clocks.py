@@ -103,11 +103,11 @@ async def client_stood_still(suite: Suite, rng: random.Random) -> AsyncIterator[
     onlooker, servers = suite.onlooker.member, suite.of("broadcaster")
     onlooker.suspend()
     try:
-        await asyncio.sleep(rng.uniform(5, 15) * suite.pace.tick)
+        await asyncio.sleep(rng.choice((4, rng.uniform(5, 15))) * suite.pace.tick)
         for server in servers:
             server.suspend()
         try:
-            await asyncio.sleep(rng.choice((3, rng.uniform(5, 30))) * suite.pace.tick)
+            await asyncio.sleep(rng.choice((1, rng.uniform(5, 30))) * suite.pace.tick)
             suite.onlooker.alone_since = time.monotonic()
             onlooker.resume()
             await asyncio.sleep(rng.uniform(5, 30) * suite.pace.tick)
