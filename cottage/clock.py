@@ -92,14 +92,11 @@ class RemoteClock:
         the last answer, negative for back; 0.0 if it was not."""
         earliest, latest = time - now, time - sent
         drift = self.DRIFT * (now - self._observed_at)
-        step = 0.0
-        if self.known and latest < self._earliest - drift - self.STEP_SECONDS:
-            step = latest - self._earliest
-        elif self.known and self._asked:
-            if earliest > self._latest + drift + self.STEP_SECONDS:
-                step = earliest - self._latest
-            else:
-                earliest, latest = max(earliest, self._earliest - drift), min(latest, self._latest + drift)
+        back = self.known and latest < self._earliest - drift - self.STEP_SECONDS
+        forward = self._asked and earliest > self._latest + drift + self.STEP_SECONDS
+        step = (earliest + latest - self._earliest - self._latest) / 2 if back or forward else 0.0
+        if self._asked and not step:
+            earliest, latest = max(earliest, self._earliest - drift), min(latest, self._latest + drift)
         self._set(earliest, max(earliest, latest), now, asked=True)
         self.confirmed_at = now
         return step

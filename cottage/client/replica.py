@@ -224,10 +224,12 @@ class StateReplica:
             return None
         if self.phase is not Phase.CONNECTED or self._server_status(now) != "live":
             return "server_down"
-        hop = None if self.upstream is None else self.upstream.cause
+        hop = (self.upstream and self.upstream.cause) or self.freshness_board.of(name).cause
+        if hop not in (None, "feed_late", "market_quiet"):
+            return hop
+        # These two are no broken hops: which of them holds depends on the age, which goes on while nothing is said.
         age, lag = self.age(name, now), self.states[name].lag
-        late = age is not None and self.thresholds.late(age, lag)
-        return hop or self.freshness_board.of(name).cause or ("feed_late" if late else "market_quiet")
+        return "feed_late" if age is not None and self.thresholds.late(age, lag) else "market_quiet"
 
     def _sample_status(self, name: str, now: float) -> Status:
         """The freshness of a state by its sample. One whose time lay ahead is as old as anything."""

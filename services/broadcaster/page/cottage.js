@@ -888,9 +888,11 @@ export class Cottage extends TypedEventTarget {
   cause(state) {
     if (!["stale", "expired"].includes(this.freshness(state))) return null;
     if (this.phase !== "connected" || this.#serverStatus() !== "live") return "server_down";
+    const hop = this.upstream?.cause ?? this.#freshnessBoard.of(state.symbol).cause;
+    if (hop !== null && hop !== "feed_late" && hop !== "market_quiet") return hop;
+    // These two are no broken hops: which of them holds depends on the age, which goes on while nothing is said.
     const age = this.age(state);
-    const own = age !== null && isLate(age, state.lag) ? "feed_late" : "market_quiet";
-    return this.upstream?.cause ?? this.#freshnessBoard.of(state.symbol).cause ?? own;
+    return age !== null && isLate(age, state.lag) ? "feed_late" : "market_quiet";
   }
 
   /**
