@@ -6,7 +6,7 @@ cause is the broken hop nearest to the reader; if there is none, `feed_late` whe
 `market_quiet`. Bridge, readers and clients use it. Times are in seconds.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any, Literal, NamedTuple, Self, cast
@@ -123,6 +123,13 @@ class FreshnessStatement:
     def about(self, ages: Iterable[tuple[str, float | None]]) -> Self:
         """The same statement about some of its symbols only, which are given as `each` gives them."""
         return self.of_symbols(self.freshness.status, self.freshness.cause, dict(ages))
+
+    def without(self, symbols: Set[str]) -> Self | None:
+        """The same statement about the others of its symbols; None if there are none."""
+        if self.symbols is None or symbols.isdisjoint(self.symbols):
+            return self
+        left = [(symbol, age) for symbol, age in self.each() if symbol not in symbols]
+        return self.about(left) if left else None
 
     def aged(self, seconds: float) -> Self:
         """The same statement so many seconds later."""

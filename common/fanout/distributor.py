@@ -116,6 +116,10 @@ class BatchDistributor(Distributor):
 
     def updates(self, updates: Sequence[Update]) -> None:
         self._open()
+        if removed := {update.symbol for update in updates if update.removal}:
+            # A client forgets with a state what was said of it: said after a newer one it would hold of that.
+            left = ((at, statement.without(removed)) for at, statement in self._statements)
+            self._statements = [(at, statement) for at, statement in left if statement is not None]
         conflate(self._window, [update.conflated for update in updates])
 
     def freshness(self, statement: FreshnessStatement) -> None:

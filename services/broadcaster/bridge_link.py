@@ -171,6 +171,7 @@ class BridgeLink:
                 step = self._status.watch.told(from_iso(fields.get("timestamp")), now)
                 self._snapshot(message, fields, now)
             case "REMOVED":
+                self._bridge_board.forget(str(fields.get("symbol")))  # as the bridge's own board does
                 self._hub.remove(str(fields.get("symbol")))
             case "FRESHNESS":
                 statement = protocol.parse_freshness(fields)
@@ -178,8 +179,7 @@ class BridgeLink:
                 if statement.symbols is None:  # it says what the bridge's next HEARTBEAT will
                     self._status.state(statement.freshness, now)
                     self.publish_freshness()
-                if self._status.up and self._hub.freshness_board.overall.cause != "bridge_down":
-                    self._hub.freshness(statement)
+                self._pass_on(statement)
             case "HEARTBEAT":
                 upstream = Freshness.from_fields(mapping(fields, "upstream"))
                 step = self._status.watch.told(from_iso(fields.get("timestamp")), now)
@@ -209,6 +209,11 @@ class BridgeLink:
             for statement in self._bridge_board.all_statements(None, now):
                 self._hub.freshness(statement)
 
+    def _pass_on(self, statement: FreshnessStatement) -> None:
+        """Tell clients what the bridge states, unless they were told that the bridge is down."""
+        if self._status.up and self._hub.freshness_board.overall.cause != "bridge_down":
+            self._hub.freshness(statement)
+
     def _update(self, message: bytes, fields: dict[str, Any], now: float) -> None:
         skipped = whole(fields, "skipped") if "skipped" in fields else 0
         mapping(fields, "data")
@@ -226,6 +231,9 @@ class BridgeLink:
             self._hub.remove(name)
             self._lower.forget(name)
             self._hub.update(name, newness, payload, skipped)
+            if name in self._bridge_board.exceptions:  # which the bridge has not removed
+                for statement in self._bridge_board.statements_for([name], now):
+                    self._pass_on(statement)
 
     def _snapshot(self, message: bytes, fields: dict[str, Any], now: float) -> None:
         for payload in protocol.split_snapshot(message):

@@ -13,7 +13,7 @@ from common.fanout.last_value_cache import LastValueCache
 from common.fanout.session import MAX_REPLIES, HubView, Session
 from cottage import protocol
 from cottage.events import Event
-from cottage.freshness import Freshness
+from cottage.freshness import Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import Subscription
 from cottage.version import Version
@@ -204,6 +204,20 @@ def test_a_removal_within_a_window_is_told(market: Market) -> None:
     market.removes("A")
     market.batch.close()
     assert told(wire) == [[("A", 0, 0), ("B", 1, 0)]]
+
+
+def test_what_was_said_before_a_removal_within_a_window_is_not_said_after_it(market: Market) -> None:
+    """It is about the state that was removed, and a client would take it to be about the one that followed."""
+    _, wire = market.join()
+    market.brings("A", "B")
+    market.batch.freshness(FreshnessStatement(DOWN, ("A", "B")))
+    market.batch.freshness(FreshnessStatement(DOWN, ("A",)))
+    market.removes("A")
+    market.brings("A")
+    market.batch.close()
+    sent = [each for payload in wire.payloads() for each in orjson.loads(payload)]
+    assert [each["event"] for each in sent] == ["REMOVED", "PHYSICS_UPDATE", "PHYSICS_UPDATE", "FRESHNESS"]
+    assert sent[-1]["symbols"] == ["B"]
 
 
 def test_heartbeats_and_agents_wait_for_the_end_of_the_window(market: Market) -> None:

@@ -8,6 +8,7 @@ import pytest
 from common.fanout.hub import Hub
 from common.fanout.last_value_cache import Entry
 from cottage import protocol
+from cottage.client.lower_epochs import TAKEN_BACK_SECONDS
 from cottage.clock import SystemClock, from_iso
 from cottage.errors import InvalidMessage
 from cottage.freshness import USUAL, Freshness
@@ -215,3 +216,27 @@ async def test_what_the_bridge_says_of_all_is_what_a_heartbeat_would_say(linked:
     linked.hears(snapshot(), heartbeat(Freshness("stale", "redis_down", 4.0)))
     assert said(linked.hears(freshness("live", None, "*"))) == [("live", None, ["*"])]
     assert linked.hub.upstream().status == "live"
+
+
+async def test_what_the_bridge_said_of_a_state_goes_with_its_removal(linked: Linked) -> None:
+    """Told again once the bridge is believed again, it would hold for ever: the bridge has nothing to take back."""
+    linked.hears(snapshot(update("SPY", 2, 1)), heartbeat(), freshness("stale", "market_quiet", "SPY"))
+    linked.hears(protocol.removed("SPY"), update("SPY", 1, 1))
+    linked.state.watch.doubt()
+    linked.link.publish_freshness()
+    assert said(linked.wire.payloads()) == [("stale", "bridge_down", ["*"])]
+    linked.state.watch.doubted = False
+    linked.link.publish_freshness()
+    assert said(linked.wire.payloads()) == [("live", None, ["*"])]
+
+
+async def test_a_lower_epoch_that_the_link_comes_down_to_is_as_fresh_as_the_bridge_says(linked: Linked) -> None:
+    """Clients forget with REMOVED what was said of the symbol, and the bridge, which removed nothing, is silent."""
+    linked.hears(snapshot(update("SPY", 2, 1)), heartbeat(), freshness("stale", "feed_down", "SPY"))
+    now = linked.clock.monotonic()
+    linked.link.take(update("SPY", 1, 1), now)
+    linked.link.take(update("SPY", 1, 2), now + TAKEN_BACK_SECONDS)
+    linked.hub.flush()
+    sent = linked.wire.payloads()
+    assert sent[:2] == [protocol.removed("SPY"), update("SPY", 1, 2)]
+    assert said(sent[2:]) == [("stale", "feed_down", ["SPY"])]
