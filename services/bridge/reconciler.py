@@ -251,9 +251,7 @@ class Reconciler:
         self._check_room(symbol)
         if not self._hub.update(symbol, state.version, payload):
             return False
-        timestamp, feed_time = (
-            None if time is None else from_iso(time) for time in (state.timestamp, state.feed_time)
-        )
+        timestamp, feed_time = _seconds(state.timestamp), _seconds(state.feed_time)
         lag, now = (state.lag_ms or 0) / 1000, self._clock.monotonic()
         self._monitor.samples.record(symbol, state.source, timestamp, feed_time, lag, now)
         return True
