@@ -26,6 +26,8 @@ RawSample = Sequence[str | bytes | None]
 """The SAMPLE_FIELDS of a hash, None where there is none."""
 
 OPTIONAL_FIELDS = ("bid", "ask", "open", "high", "low")
+_MOVING_FIELDS = ("price", "timestamp", "volume", "trades", "bid", "ask")
+_STANDING_FIELDS = ("source", "session", "notes", "open", "high", "low")
 
 EXACT_BELOW = 2.0**53
 """Up to here a float holds every whole number."""
@@ -50,7 +52,7 @@ def sound_quotes(
     A quote is doubtful if it is not above 0 or far from the price, and both are if the bid is above the ask. What is
     written to Redis or read from it goes through here, and so do the rows of recordings.
     """
-    bid, ask = (_near(price, quote, name, on_doubt) for name, quote in (("bid", bid), ("ask", ask)))
+    bid, ask = _near(price, bid, "bid", on_doubt), _near(price, ask, "ask", on_doubt)
     if bid is not None and ask is not None and bid > ask:
         for name in ("bid", "ask"):
             on_doubt(InvalidMessage(name, f"the bid {bid!r} is above the ask {ask!r}"))
@@ -90,12 +92,23 @@ class MarketSnapshot:
     notes: tuple[str, ...] = ()
     """What the feed has to say of this sample, in words of cottage/notes.py or its own."""
 
+    def moving(self, on_doubt: OnDoubt = _ignore) -> dict[str, str | float]:
+        """The fields of the hash that change from sample to sample, those that are known, price and timestamp first;
+        quotes that are doubtful are left out."""
+        bid, ask = sound_quotes(self.price, self.bid, self.ask, on_doubt)
+        values = self.price, self.timestamp, self.volume, self.trades, bid, ask
+        return {name: value for name, value in zip(_MOVING_FIELDS, values, strict=True) if value is not None}
+
+    @property
+    def standing(self) -> tuple[str | float | tuple[str, ...] | None, ...]:
+        """The values of the other fields, which mostly stay."""
+        return self.source, self.session, self.notes, self.open, self.high, self.low
+
     def to_hash(self, on_doubt: OnDoubt = _ignore) -> dict[str, str | float]:
         """The fields of the hash, those that are known; quotes that are doubtful are left out."""
-        known = {name: getattr(self, name) for name in (*REPORTED_FIELDS, *OPTIONAL_FIELDS)}
-        known["bid"], known["ask"] = sound_quotes(self.price, self.bid, self.ask, on_doubt)
-        known["notes"] = " ".join(self.notes) or None
-        return {name: value for name, value in known.items() if value is not None}
+        values = self.source, self.session, " ".join(self.notes) or None, self.open, self.high, self.low
+        standing = zip(_STANDING_FIELDS, values, strict=True)
+        return self.moving(on_doubt) | {name: value for name, value in standing if value is not None}
 
     @classmethod
     def from_hash(

@@ -6,9 +6,10 @@ was asked for alone; from several it is left out, and `on_bad` is called with it
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import orjson
 
@@ -28,8 +29,9 @@ RELEASE_SNAPSHOT = lua.load("cottage", "release_snapshot")
 RENEW_FEED = lua.load("cottage", "renew_feed")
 CLEAR_SNAPSHOT = lua.load("cottage", "clear_snapshot")
 WRITTEN_TOGETHER = 250
-"""So many snapshots are written by one call of the script, some two milliseconds of Redis; in a cluster by as
-many calls."""
+"""So many snapshots are written in one round trip, some two milliseconds of Redis."""
+WHOLE_SECONDS = 10.0
+"""All fields of a snapshot are written at least so often; in between only those that move, unless others changed."""
 
 SCAN_COUNT = 1000  # 6 ms for 10,000 keys; the server's default of 10 takes 182
 
@@ -160,6 +162,42 @@ class PhysicsStates(_Structure):
         return await self.many(await scan(self._client, keys.PHYSICS_STATE, on_bad), on_bad)
 
 
+_Fields = dict[str, str | float]
+"""The fields of a snapshot's hash that are known."""
+_STAMP = ("price", "timestamp")
+"""By these a stranger's write is told from ours."""
+_WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS)
+
+
+@dataclass(slots=True)
+class _Written:
+    """What MarketSnapshots writes or wrote last of a symbol. Times are monotonic."""
+
+    snapshot: MarketSnapshot
+    moving: _Fields
+    at: float
+    whole_at: float
+    """When all fields were written."""
+
+    @property
+    def stamp(self) -> str:
+        """Price and timestamp as the script writes them to `seen`."""
+        return f"{self.moving['price']} {self.moving['timestamp']}"
+
+
+class _Told(NamedTuple):
+    """What the script is told of a symbol. Without `names` its ownership is renewed."""
+
+    symbol: str
+    gone: tuple[str, ...]
+    """The fields that are to go."""
+    names: tuple[str, ...]
+    """The fields that are to be written, those of the stamp first."""
+    stamp: str
+    """Of the snapshot before, if the other fields are as they were in it; '' if these are all."""
+    values: Iterable[str | float]
+
+
 class MarketSnapshots(_Structure):
     """`market:snapshot:{SYMBOL}`, a hash that expires 60 s after its last write.
 
@@ -176,27 +214,25 @@ class MarketSnapshots(_Structure):
             raise ValueError(f"a lifetime is above 0 and at most {keys.SNAPSHOT_TTL_SECONDS} s: {lifetime}")
         self._feed = "" if feed is None else keys.symbol(feed)
         self._lifetime = lifetime
-        self._written: dict[str, tuple[MarketSnapshot, float, Sequence[str]]] = {}
-        """What we wrote last of each symbol that was ours, the monotonic time of it, and its fields."""
+        self._written: dict[str, _Written] = {}
+        """What we wrote last of each symbol that was ours."""
         self.doubtful: Counter[str] = Counter()
         """How many quotes were left out of what was written, `bid` or `ask`."""
         self.refusals = WriteRefusals()
 
     async def write(self, snapshots: Sequence[MarketSnapshot]) -> dict[str, WriteRefusal]:
-        """Write snapshots, each completely or not at all. A field that is not reported any more is removed.
+        """Write snapshots, each completely or not at all; of several of one symbol the last. A field that is not
+        reported any more is removed.
 
         Returns the symbols that were not written, each with its reason: another feed has them. Raises RedisError."""
         refused: dict[str, WriteRefusal] = {}
-        for part in batches(snapshots, WRITTEN_TOGETHER):
-            fields = [self._fields(each) for each in part]
-            refused |= await self._write(
-                [(each.symbol, self._arguments(each.symbol, known)) for each, known in zip(part, fields, strict=True)]
-            )
+        newest = {each.symbol: each for each in snapshots}
+        for part in batches(list(newest.values()), WRITTEN_TOGETHER):
             now = monotonic()
-            for each, known in zip(part, fields, strict=True):
-                if each.symbol not in refused:
-                    self._written[each.symbol] = (each, now, tuple(known))
-        self.refusals.take([each.symbol for each in snapshots if each.symbol not in refused], refused, self._lifetime)
+            known = {each.symbol: _Written(each, self._moving(each), now, now) for each in part}
+            refused |= await self._write([self._told(symbol, wanted) for symbol, wanted in known.items()], known)
+            self._written.update((symbol, each) for symbol, each in known.items() if symbol not in refused)
+        self.refusals.take([symbol for symbol in newest if symbol not in refused], refused, self._lifetime)
         return refused
 
     async def renew(self) -> None:
@@ -204,14 +240,14 @@ class MarketSnapshots(_Structure):
         several times in its lifetime. Raises RedisError."""
         now = monotonic()
         self._written = {
-            symbol: entry for symbol, entry in self._written.items() if now - entry[1] < keys.SNAPSHOT_TTL_SECONDS
+            symbol: held for symbol, held in self._written.items() if now - held.at < keys.SNAPSHOT_TTL_SECONDS
         }
-        quiet = [
-            symbol for symbol, (_snapshot, at, _fields) in self._written.items() if now - at > self._lifetime / 2
-        ]
+        quiet = [symbol for symbol, held in self._written.items() if now - held.at > self._lifetime / 2]
         refused: dict[str, WriteRefusal] = {}
         for part in batches(quiet, WRITTEN_TOGETHER):
-            refused |= await self._write([(symbol, _RENEWAL) for symbol in part])
+            refused |= await self._write(
+                [_Told(symbol, (), (), self._written[symbol].stamp, ()) for symbol in part], {}
+            )
         self.refusals.take([], refused, self._lifetime)
 
     async def release(self) -> None:
@@ -222,38 +258,51 @@ class MarketSnapshots(_Structure):
             await release.each([([keys.market_snapshot(symbol)], [process_name(), self._feed]) for symbol in part])
         self._written.clear()
 
-    def _fields(self, snapshot: MarketSnapshot) -> dict[str, str | float]:
-        fields = snapshot.to_hash(self._doubt)
-        if self._feed:
-            fields["feed"] = self._feed
-        return fields
+    def _moving(self, snapshot: MarketSnapshot) -> _Fields:
+        moving = snapshot.moving(self._doubt)
+        for name in _STAMP:  # as text once, for it is needed again
+            moving[name] = str(moving[name])
+        return moving
 
     def _doubt(self, error: InvalidMessage) -> None:
         self.doubtful[error.reason] += 1
 
-    def _arguments(self, symbol: str, fields: dict[str, str | float]) -> list[str | float]:
-        """What the script is told of a snapshot: the fields that are to go, and those to write with their values."""
-        before = self._written[symbol][2] if symbol in self._written else _WRITTEN
-        gone = [name for name in before if name not in fields]
-        return [1 + len(gone) + 2 * len(fields), len(gone), *gone, *chain.from_iterable(fields.items())]
+    def _told(self, symbol: str, wanted: "_Written") -> "_Told":
+        """What the script is told of a snapshot: the fields that move; or all, where another one has changed, and now
+        and then, lest one that somebody else has changed stays so."""
+        held = self._written.get(symbol)
+        if (
+            held is None
+            or wanted.at - held.whole_at > WHOLE_SECONDS
+            or held.moving.keys() != wanted.moving.keys()
+            or held.snapshot.standing != wanted.snapshot.standing
+        ):
+            return self._whole(symbol, wanted)
+        wanted.whole_at = held.whole_at
+        return _Told(symbol, (), tuple(wanted.moving), held.stamp, wanted.moving.values())
 
-    async def _write(self, calls: Sequence[tuple[str, Sequence[str | float]]]) -> dict[str, WriteRefusal]:
-        """Run the script for these symbols, each with its arguments. Returns what was refused."""
-        ours = process_name(), self._feed, round(self._lifetime * 1000), keys.SNAPSHOT_TTL_SECONDS
-        names = [keys.market_snapshot(symbol) for symbol, _arguments in calls]
-        together = 1 if self._client.spread else len(calls)
-        parts = zip(batches(names, together), batches(calls, together), strict=True)
-        script = self._client.register_script(WRITE_SNAPSHOTS)
-        told = [(part, [*ours, *chain.from_iterable(arguments for _, arguments in some)]) for part, some in parts]
+    def _whole(self, symbol: str, wanted: "_Written | None") -> "_Told":
+        """All fields of a snapshot; none for a symbol that is only renewed."""
+        if wanted is None:
+            return _Told(symbol, (), (), "", ())
+        wanted.whole_at = wanted.at
+        fields: _Fields = wanted.snapshot.to_hash() | wanted.moving
+        gone = tuple(name for name in _WRITTEN if name not in fields)
+        return _Told(symbol, gone, tuple(fields), "", fields.values())
+
+    async def _write(self, told: Sequence["_Told"], known: Mapping[str, "_Written"]) -> dict[str, WriteRefusal]:
+        """Have this done; where Redis needs all fields, by those that are `known`. Returns what was refused."""
         try:
-            replies = await script.each(told)
+            replies = await self._run(told)
+            if again := [symbol for symbol, reply in replies.items() if reply == 0]:
+                replies |= await self._run([self._whole(symbol, known.get(symbol)) for symbol in again])
         except BaseException:  # it is not known which fields Redis has now
-            for symbol, _arguments in calls:
-                self._written.pop(symbol, None)
+            for each in told:
+                self._written.pop(each.symbol, None)
             raise
         refused = {
-            symbol: WriteRefusal.from_reply(reply, key)
-            for (symbol, _arguments), key, reply in zip(calls, names, chain.from_iterable(replies), strict=True)
+            symbol: WriteRefusal.from_reply(reply, keys.market_snapshot(symbol))
+            for symbol, reply in replies.items()
             if reply != 1
         }
         await self._clear([symbol for symbol, refusal in refused.items() if refusal.reason == "stranger"])
@@ -261,12 +310,31 @@ class MarketSnapshots(_Structure):
             self._written.pop(symbol, None)
         return refused
 
+    async def _run(self, told: Sequence["_Told"]) -> dict[str, Any]:
+        """Run the script once for all of which it is told by the same fields; in a cluster for each symbol. Returns
+        its answers."""
+        ours = process_name(), self._feed, round(self._lifetime * 1000), keys.SNAPSHOT_TTL_SECONDS
+        alike: dict[Any, list[_Told]] = {}
+        for each in told:
+            alike.setdefault(each.symbol if self._client.spread else (each.gone, each.names), []).append(each)
+        calls = []
+        for some in alike.values():
+            _symbol, gone, names, _stamp, _values = some[0]
+            arguments = [*ours, len(gone), *gone, len(names), *names]
+            for each in some:
+                arguments.append(each.stamp)
+                arguments += each.values
+            calls.append(([keys.market_snapshot(each.symbol) for each in some], arguments))
+        replies = await self._client.register_script(WRITE_SNAPSHOTS).each(calls)
+        symbols = (each.symbol for some in alike.values() for each in some)
+        return dict(zip(symbols, chain.from_iterable(replies), strict=True))
+
     async def _clear(self, symbols: Sequence[str]) -> None:
         """Remove what is left of ours in the hashes that a stranger has taken: he may report fewer fields."""
         calls = []
         for symbol in symbols:
             if symbol in self._written:
-                fields = self._written[symbol][0].to_hash()
+                fields = self._written[symbol].snapshot.to_hash()
                 del fields["price"], fields["timestamp"]  # the stranger's
                 calls.append(([keys.market_snapshot(symbol)], list(chain.from_iterable(fields.items()))))
         if calls:
@@ -302,11 +370,6 @@ class MarketSnapshots(_Structure):
     async def symbols(self, on_bad: OnBad = _ignore) -> list[str]:
         """All that have a snapshot now."""
         return await scan(self._client, keys.MARKET_SNAPSHOT, on_bad)
-
-
-_WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS, "feed")
-_RENEWAL = (1, 0)
-"""The script's arguments for a symbol of which nothing is to be written."""
 
 
 class MarketFeeds(_Structure):

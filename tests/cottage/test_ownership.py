@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cottage import store
 from cottage.keys import SNAPSHOT_TTL_SECONDS
 from cottage.log import LogEvent
 from cottage.ownership import WriteRefusal, WriteRefusals, process_name
@@ -184,6 +185,43 @@ async def test_one_feed_of_one_process_is_one_writer(client: Client) -> None:
     for number in range(3):
         assert await MarketSnapshots(client).write(spy(1.0 + number)) == {}
     assert await held(client, "feed") == [None]
+
+
+async def test_what_does_not_move_is_written_when_it_changes_and_now_and_then(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(store, "monotonic", lambda: now)
+    ours = MarketSnapshots(client, "ONE")
+    await ours.write(spy(1.0, open=1.0, high=1.0))
+    await client.hset(KEY, mapping={"source": "somebody", "volume": "7"})
+    await ours.write(spy(1.0, 2.0, open=1.0, high=1.0))
+    assert await held(client, "timestamp", "volume", "source") == ["2.0", "1000.0", "somebody"]
+    now += store.WHOLE_SECONDS + 0.1
+    await ours.write(spy(1.0, 3.0, open=1.0, high=1.0))
+    assert await held(client, "timestamp", "source", "open") == ["3.0", "simulate", "1.0"]
+    await ours.write(spy(1.1, 4.0, open=1.0, high=1.1, bid=1.0))
+    assert await held(client, "price", "high", "bid") == ["1.1", "1.1", "1.0"]
+    await ours.write(spy(1.2, 5.0, high=1.1))
+    assert await held(client, "price", "high", "bid", "open", "seen") == ["1.2", "1.1", None, None, "1.2 5.0"]
+
+
+async def test_a_hash_that_is_not_as_its_owner_left_it_is_written_whole(client: Client) -> None:
+    ours, same = MarketSnapshots(client, "ONE"), MarketSnapshots(client, "ONE")
+    await ours.write(spy(1.0, open=1.0))
+    await client.delete(KEY)  # expired, evicted, or another server
+    assert await ours.write(spy(1.1, 2.0, open=1.0)) == {}
+    assert await held(client, "price", "source", "open", "feed") == ["1.1", "simulate", "1.0", "ONE"]
+    assert await same.write(spy(1.2, 3.0, open=2.0)) == {}
+    assert await ours.write(spy(1.3, 4.0, open=1.0)) == {}
+    assert await held(client, "price", "open", "owner") == ["1.3", "1.0", process_name()]
+
+
+async def test_of_several_snapshots_of_a_symbol_the_last_is_written(client: Client) -> None:
+    ours = MarketSnapshots(client, "ONE")
+    for first in (1.0, 3.0):
+        assert await ours.write([*spy(first, first, high=first), *spy(first + 1, first + 1)]) == {}
+        assert await held(client, "price", "timestamp", "high") == [str(first + 1), str(first + 1), None]
 
 
 async def test_a_key_of_another_type_costs_its_own_symbol_only(client: Client) -> None:

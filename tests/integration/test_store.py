@@ -198,7 +198,7 @@ async def cut_after(sent: int, url: str) -> AsyncIterator[str]:
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-@pytest.mark.parametrize("sent", [30, 200, 300, 400, 500, 700, 1_000, 2_000, 40_000, 60_000])
+@pytest.mark.parametrize("sent", [30, 200, 300, 400, 500, 700, 1_000, 2_000, 10_000, 19_000])
 async def test_a_connection_cut_anywhere_leaves_no_snapshot_without_an_end(
     client: Client, redis_url: str, sent: int
 ) -> None:
