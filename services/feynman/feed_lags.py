@@ -39,7 +39,8 @@ class FeedLags:
 
     def begin_anew(self) -> None:
         """The clock by which lags are measured was set."""
-        self._before = {feed: self._of(feed) for feed in self._ticks}
+        before = {**self._before, **{feed: self._of(feed) for feed in self._ticks}}
+        self._before = dict(list(before.items())[-MOST_FEEDS:])
         self._ticks.clear()
 
     def usual_ms(self, feeds: Sequence[str], lags: FloatArray) -> list[int]:
@@ -54,10 +55,6 @@ class FeedLags:
             by_feed.setdefault(feed, []).append(lag)
         usual = {feed: self._usual_ms(feed, statistics.median(of_feed)) for feed, of_feed in by_feed.items()}
         return [usual[feed] for feed in feeds]
-
-    def forget(self) -> None:
-        """Begin anew, since the clock by which lags are measured was set."""
-        self._ticks.clear()
 
     def _usual_ms(self, feed: str, lag: float) -> int:
         """The lag of one feed in ms, with that of a tick more."""

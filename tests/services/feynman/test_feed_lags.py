@@ -83,3 +83,22 @@ def test_no_number_of_feeds_fills_the_memory() -> None:
     assert usual == [900_000, 0]
     assert len(lags._before) == MOST_FEEDS
     assert len(lags._ticks) == MOST_FEEDS
+
+
+def test_a_second_step_of_the_clock_forgets_no_feed_that_brought_nothing_since_the_first() -> None:
+    lags = FeedLags()
+    lags.adopt("stored", 60_000)
+    for _ in range(TICKS):
+        lags.usual_ms(["slow"], np.array([900.0]))
+    lags.begin_anew()
+    lags.begin_anew()
+    assert lags.usual_ms(["slow", "stored"], np.array([900.0, 60.0])) == [900_000, 60_000]
+
+
+def test_no_number_of_steps_makes_it_remember_more_feeds() -> None:
+    lags = FeedLags()
+    for step in range(3):
+        for _ in range(LEAST_TICKS):
+            lags.usual_ms([f"{step}.{i}" for i in range(MOST_FEEDS)], np.full(MOST_FEEDS, 900.0))
+        lags.begin_anew()
+    assert lags.usual_ms(["2.0", "0.0"], np.array([900.0, 900.0])) == [900_000, 0]
