@@ -87,6 +87,8 @@ class Queries:
         self._epochs_before_step: frozenset[int] = frozenset()
         self._stepped_at = -math.inf
         """When Redis's clock was last found to have been set back, and the epochs that were seen before."""
+        self._set_back = 0.0
+        """By how many seconds it was set in all since then, negative; 0.0 if it is not behind any more."""
         self._outliving = OutlivingKeys()
         self._capacity = capacity
         self._left_out = False
@@ -226,6 +228,10 @@ class Queries:
         step = self._redis_clock.answered(now, sent, answered_at)
         if step:
             log.warning("clock_stepped", of="redis", seconds=round(step, 3), reason=step_in_words(step))
+            lately = answered_at - self._stepped_at < REISSUED_SECONDS
+            self._set_back = min((self._set_back if lately else 0.0) + step, 0.0)
+            if self._set_back >= -AHEAD_SECONDS:  # it is right again: so are the times that were told before
+                self._stepped_at = -math.inf
         if step >= -AHEAD_SECONDS:
             return False
         self._stepped_at, self._epochs_before_step = answered_at, frozenset(self._epochs)

@@ -543,6 +543,24 @@ class TestAge:
         server.put("SPY", state(NOW - 100.5, feed_time=iso_millis(NOW - 50.5), version=Version(epoch + 1, 8)))
         assert self.age(server, queries) == pytest.approx(50.5)
 
+    @pytest.mark.parametrize("back", [-50.0, -3600.0, -DAY])
+    def test_is_known_of_new_samples_as_soon_as_the_clock_is_right_again(
+        self, server: Server, queries: Queries, back: float
+    ) -> None:
+        """Feynman, which looks once a tick, need not have seen anything: it issues nothing again."""
+        server.works({"source": "live"})
+        epoch = round(NOW * 1000)
+        server.put("SPY", state(NOW - 0.5, version=Version(epoch, 7)))
+        assert self.age(server, queries) == 0.5
+        server.ahead, server.seconds = back, 0.3
+        ask(server, queries.check())
+        server.ahead, server.seconds = back / 2, 0.5
+        server.put("SPY", state(NOW + back / 2 + 0.5, version=Version(epoch, 8)))
+        assert self.age(server, queries) is None, "it is half right"
+        server.ahead, server.seconds = 0.0, 1.0
+        server.put("SPY", state(NOW + 0.5, version=Version(epoch, 9)))
+        assert self.age(server, queries) == pytest.approx(0.5)
+
     def test_of_a_sample_without_a_version_that_comes_with_a_step_is_not_known(
         self, server: Server, queries: Queries
     ) -> None:
