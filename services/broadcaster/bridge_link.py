@@ -168,7 +168,9 @@ class BridgeLink:
             case "PHYSICS_UPDATE":
                 self._update(message, fields, now)
             case "SNAPSHOT":
-                step = self._status.watch.told(from_iso(fields.get("timestamp")), now)
+                known = self.bridge_clock.known
+                if self._status.watch.told(from_iso(fields.get("timestamp")), now) or not known:
+                    self._hub.heartbeat()  # before any state, whose age is by that clock and not by ours
                 self._snapshot(message, fields, now)
             case "REMOVED":
                 self._bridge_board.forget(str(fields.get("symbol")))  # as the bridge's own board does

@@ -22,13 +22,16 @@ from tests.services.bridge.test_service import PRINTED
 
 
 class Linked:
-    """A link without its socket, and one client of the broadcaster."""
+    """A link without its socket, and one client of the broadcaster. The bridge's time is known from before, if
+    nothing else is said."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, knows_the_time: bool = True) -> None:
         clock = self.clock = SystemClock()
         self.state = LinkStatus(clock.monotonic(), USUAL)
         self.hub = Hub(clock, lambda: self.state.upstream(clock.monotonic()))
         self.link = BridgeLink("ws://test/ws", self.hub, self.state, clock, 3.0)
+        if knows_the_time:
+            self.state.watch.told(from_iso(NOW), clock.monotonic())
         self.wire = FakeWire()
         self.hub.join(self.wire, Subscription(everything=True))
         self.wire.payloads()
@@ -209,6 +212,13 @@ async def test_the_bridges_word_on_freshness_counts_while_there_is_a_link(linked
 async def test_what_is_sent_is_stamped_with_the_bridges_clock(linked: Linked) -> None:
     linked.hears(snapshot(), heartbeat())
     assert linked.link.bridge_clock.now(linked.clock.monotonic()) == pytest.approx(from_iso(NOW), abs=5)
+
+
+async def test_who_came_before_the_link_is_told_the_bridges_time_before_any_state() -> None:
+    """Until then it was told the time of the broadcaster's host, by which a sample may look younger than it is."""
+    linked = Linked(knows_the_time=False)
+    sent = [orjson.loads(message) for message in linked.hears(snapshot(update("SPY", 1, 1)), snapshot())]
+    assert [each["event"] for each in sent] == ["HEARTBEAT", "PHYSICS_UPDATE", "REMOVED"], "once"
 
 
 async def test_what_the_bridge_says_of_all_is_what_a_heartbeat_would_say(linked: Linked) -> None:
