@@ -4,6 +4,7 @@ Each fault has a random generator of its own, made of the seed and its number: `
 """
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -31,6 +32,8 @@ DATED_SECONDS = 0.5
 """Between a sample's age by its timestamp and by when we saw it first."""
 PROCESS_SECONDS = 5.0
 """A Python process to be there again, on a busy machine."""
+AGAIN_SECONDS = 1.0
+"""A tick, which is no setting: then the bridge asks Redis again for a state that it lacks though it was announced."""
 TAKEN_BACK_SECONDS = 5.0
 """Five ticks, each of a second at any pace: the time between the bridge's two looks is no setting."""
 HOPS, RETRY_SECONDS = 3, 1.0
@@ -134,8 +137,6 @@ class Course:
         """Times that somebody's `live` was checked."""
         self._connected_at = 0.0
         """When some client was last found without its connection."""
-        self._undated = False
-        """A fault has left samples whose age nobody knows."""
         self._last_trouble = ""
         self._stale_ones: set[tuple[str, str]] = set()
         self._suspects: set[tuple[str, str]] = set()
@@ -194,9 +195,9 @@ class Course:
         self._stale_ones.clear()
         for onlooker in self._crowd.onlookers:
             onlooker.trust_again()
-        self._undated = any(fault.undates for fault in faults)
+        if any(fault.undates for fault in faults):
+            self._suite.samples.undated_until = math.inf
         self._violations.taking_back = any(fault.takes_back for fault in faults)
-        self._violations.unseen = AHEAD_SECONDS if self._undated else 0.0
         if any(fault.lossy for fault in faults):
             self.truth.data_may_go()
         async with AsyncExitStack() as stack:
@@ -207,7 +208,9 @@ class Course:
         cured = time.monotonic()
         seconds = await self._converged(self._patience(faults))
         self.truth.data_stays()
-        self._undated = self._violations.taking_back = False
+        self._violations.taking_back = False
+        if self._suite.samples.undated_until == math.inf:
+            self._suite.samples.undated_until = time.monotonic()
         if seconds is None:
             self._violations.add("not_converged", f"fault {index} {kinds}: {await self._trouble()}")
             return Outcome(index, kinds, None)
@@ -224,7 +227,8 @@ class Course:
         """Seconds from the last hop on: two ticks, and for what is deleted two full reads."""
         rereads = 2 * REREAD * self._pace.scale if any(fault.deletes for fault in faults) else 0.0
         back = TAKEN_BACK_SECONDS if any(fault.takes_back for fault in faults) else 0.0
-        healing = max(back, *(fault.healing for fault in faults))
+        again = AGAIN_SECONDS if any(fault.lossy for fault in faults) else 0.0
+        healing = max(back, again, *(fault.healing for fault in faults))
         return 2 * self._pace.tick + rereads + healing + NOISE_SECONDS
 
     def _patience(self, faults: Sequence[Fault]) -> float:
@@ -304,7 +308,8 @@ class Course:
             shown = self.truth.ahead + time.monotonic() - from_iso(course.state.timestamp)
             if symbol in FOREIGN and not -AHEAD_SECONDS <= shown <= age and self._undatable(age):
                 continue  # older than it is, or expired, until a newer one comes
-            if abs(shown - age) > DATED_SECONDS + 5 * self._pace.tick:
+            most = DATED_SECONDS + 5 * self._pace.tick + self._suite.samples.unseen(age, time.monotonic())
+            if abs(shown - age) > most:
                 return f"{symbol} is {age:.2f} s old and by its timestamp {shown:.2f} s"
         return None
 
@@ -313,7 +318,7 @@ class Course:
         it was not there."""
         written = time.monotonic() - age
         near = (-5 * self._pace.tick <= written - at <= DATED_SECONDS for at in self._suite.stepped_at)
-        return self._undated or any(near)
+        return written <= self._suite.samples.undated_until or any(near)
 
     def _behind(self, expected: Mapping[str, Version]) -> str | None:
         for holder in self._crowd.holders:
@@ -369,7 +374,7 @@ class Course:
             if late > NOISE_SECONDS / 4:
                 continue  # we were not served ourselves: what came is not read yet
             now = time.monotonic()
-            oldest = thresholds.stale + thresholds.silent + NOISE_SECONDS / 2 + late + self._violations.unseen
+            oldest = thresholds.stale + thresholds.silent + NOISE_SECONDS / 2 + late
             replaced = pace.deaf + thresholds.silent + NOISE_SECONDS + late
             for holder in self._crowd.holders:
                 for symbol, version in holder.versions().items():
@@ -377,7 +382,7 @@ class Course:
                         continue
                     self.judgements += 1
                     age = self._age(symbol, holder.sampled(symbol))
-                    if age is not None and age > oldest:
+                    if age is not None and age > oldest + self._suite.samples.unseen(age, now):
                         self._stale(holder, symbol, f"is {age:.2f} s old")
                     course = self.truth.courses.get(symbol)
                     since = None if course is None else course.superseded_at(version)

@@ -21,7 +21,7 @@ from cottage.freshness import Thresholds
 from cottage.log import LogEvent
 from cottage.version import Version
 from tests.chaos.suite import Member, Suite
-from tests.chaos.watch import YOUNGER_SECONDS
+from tests.chaos.watch import YOUNGER_SECONDS, sampled
 
 SAYS_SECONDS = 0.02
 LATELY_SECONDS = 0.3
@@ -104,7 +104,7 @@ class Onlooker:
         self._lied.clear()
 
     def _take(self, line: dict[str, Any]) -> None:
-        self._said, unseen = line, self._violations.unseen
+        self._said = line
         for symbol, each in self._shown.items():
             if each["sample"] is None or symbol in self._lied:
                 continue
@@ -114,6 +114,7 @@ class Onlooker:
             age, shown = self._samples.age(symbol, each["sample"], line["at"]), each["age"]
             if age is None:
                 continue
+            unseen = self._samples.unseen(age, line["at"])
             if each["status"] == "live" and age > self._stale + SLACK_SECONDS + unseen:
                 self._lied.add(symbol)
                 self._violations.add(
@@ -148,7 +149,7 @@ def _shown(client: StateClient) -> Mapping[str, Any]:
     return {
         symbol: {
             "version": list(state.version or (0, 0)),
-            "sample": state.time,
+            "sample": sampled(state),
             "status": client.freshness(symbol),
             "age": client.age(symbol),
         }

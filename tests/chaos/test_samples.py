@@ -2,6 +2,7 @@
 
 import pytest
 
+from cottage.clock import AHEAD_SECONDS
 from tests.chaos.samples import FOREIGN, MOST_KEPT, Samples, sample_time
 
 
@@ -28,14 +29,25 @@ def test_after_a_step_only_the_newest_are_told_again() -> None:
     samples.stepped()
     for second, age in ((2, 8.0), (3, 7.0)):
         assert samples.age("S", 1e9 + second, 110.0) == samples.age(FOREIGN[0], 1e9 + second, 110.0) == age
+    assert samples.age(FOREIGN[0], 1e9, 110.0) == 10.0, "later ones may never have arrived"
     samples.wrote(FOREIGN[0], 1e9, 110.0)
     assert samples.age("S", 1e9, 110.0) == samples.age(FOREIGN[0], 1e9, 110.0) == 0.0, "a new one of that name"
+
+
+def test_a_sample_of_which_nobody_may_know_the_age_stays_one() -> None:
+    samples = Samples()
+    assert samples.unseen(5.0, 100.0) == 0.0
+    samples.undated_until = 100.0
+    assert samples.unseen(5.0, 103.0) == AHEAD_SECONDS
+    assert samples.unseen(2.0, 103.0) == 0.0, "a later one"
 
 
 def test_they_do_not_grow_for_ever() -> None:
     samples = Samples()
     for number in range(MOST_KEPT + 10):
+        samples.wrote(FOREIGN[0], number, float(number))
         samples.age("S", number, float(number))
+    assert len(samples._first[FOREIGN[0]]) == MOST_KEPT
     assert samples.age("S", MOST_KEPT + 9, MOST_KEPT + 10.0) == 1.0
     assert len(samples._first["S"]) == MOST_KEPT
 

@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from cottage import protocol
+from cottage.client.replica import ReplicaState
 from cottage.freshness import Freshness, FreshnessStatement
 from cottage.version import Version
 from tests.chaos.pace import QUICK
-from tests.chaos.watch import RawClient, Violations
+from tests.chaos.watch import RawClient, Violations, sampled
 from tests.common.fanout.wires import heartbeat, snapshot, update
 
 Hears = Callable[..., list[str]]
@@ -73,3 +75,10 @@ def test_the_servers_word_on_freshness_counts(client: RawClient, hears: Hears) -
     assert [client.live("A"), client.live("B")] == [False, True]
     hears(protocol.freshness(FreshnessStatement(Freshness("stale", "redis_down", 4.0))))
     assert not client.live("B")
+
+
+def test_a_state_that_was_issued_again_after_a_step_is_of_the_same_sample() -> None:
+    """By its time it would be another, as young as a sample is that really has that name later."""
+    state = ReplicaState("A", {}, Version(2, 1), time=1_000_001.0)
+    assert sampled(state) == 1_000_001.0
+    assert sampled(replace(state, feed_time=1_000_000.0)) == 1_000_000.0

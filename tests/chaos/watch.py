@@ -18,7 +18,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from cottage.client.replica import Phase
+from cottage.client.replica import Phase, ReplicaState
 from cottage.client.state_client import StateClient
 from cottage.protocol import split_skipped, split_snapshot
 from cottage.version import Version
@@ -44,9 +44,6 @@ class Violations:
     found: list[tuple[str, str]] = field(default_factory=list)
     """(kind, what)"""
     count: int = 0
-    unseen: float = 0.0
-    """So many seconds younger may something be shown: who was not there as a clock was set takes what seems to lie
-    ahead by so little for new."""
     taking_back: bool = False
     """Versions are taken back: of REMOVED and the state after it, whoever asks only for the newest sees one."""
 
@@ -253,6 +250,11 @@ class RawClient:
             self._violations.add("proof", f"{self.name}: holds {held}, the server says {seqs}")
 
 
+def sampled(state: ReplicaState) -> float | None:
+    """The time that names its sample. Its own time changes with each step, and may be the name of a later sample."""
+    return state.time if state.feed_time is None else state.feed_time
+
+
 class LibraryClient:
     """The suite's own client: no symbol goes back, across connections and servers."""
 
@@ -281,7 +283,7 @@ class LibraryClient:
 
     def sampled(self, symbol: str) -> float | None:
         state = self.client.states.get(symbol)
-        return None if state is None else state.time
+        return None if state is None else sampled(state)
 
     def live(self, symbol: str) -> bool:
         return self.client.freshness(symbol) == "live"
@@ -346,8 +348,9 @@ class ApiReader:
     def _judge(self, symbol: str, state: dict[str, Any], asked: float, most: float) -> None:
         if state.get("source") == FORGED:
             self._violations.add("forged", f"API: {symbol}")
-        sampled, freshness, unseen = sample_time(state), state["freshness"], self._violations.unseen
+        sampled, freshness = sample_time(state), state["freshness"]
         age = None if sampled is None else self._samples.age(symbol, sampled, asked)
+        unseen = 0.0 if age is None else self._samples.unseen(age, asked)
         if freshness["status"] == "live":
             self.live.add(symbol)
             if age is not None and age > most + ROUNDING + unseen:
