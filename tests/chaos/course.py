@@ -197,7 +197,7 @@ class Course:
             onlooker.trust_again()
         if any(fault.undates for fault in faults):
             self._suite.samples.undated_until = math.inf
-        self._violations.taking_back = any(fault.takes_back for fault in faults)
+        self._violations.taking_back = self._takes_back(faults)
         if any(fault.lossy for fault in faults):
             self.truth.data_may_go()
         async with AsyncExitStack() as stack:
@@ -208,6 +208,7 @@ class Course:
         cured = time.monotonic()
         seconds = await self._converged(self._patience(faults))
         self.truth.data_stays()
+        promised = self._promised(faults)
         self._violations.taking_back = False
         if self._suite.samples.undated_until == math.inf:
             self._suite.samples.undated_until = time.monotonic()
@@ -218,15 +219,21 @@ class Course:
             cured, self._connected_at, *(each.last_said(CONNECTED) for each in self._suite.members.values())
         )
         after = max(0.0, cured + seconds - connected)
-        if after > self._promised(faults):
+        if after > promised:
             what = f"fault {index} {kinds}: {after:.2f} s after the last hop was connected; then {self._last_trouble}"
             self._violations.add("late", what)
         return Outcome(index, kinds, seconds, after)
 
+    def _takes_back(self, faults: Sequence[Fault]) -> bool:
+        """Whether versions are taken back: also where data is lost of before the clock went back."""
+        if any(fault.takes_back for fault in faults):
+            return True
+        return any(fault.lossy for fault in faults) and self.truth.epochs_ahead(time.monotonic())
+
     def _promised(self, faults: Sequence[Fault]) -> float:
         """Seconds from the last hop on: two ticks, and for what is deleted two full reads."""
         rereads = 2 * REREAD * self._pace.scale if any(fault.deletes for fault in faults) else 0.0
-        back = TAKEN_BACK_SECONDS if any(fault.takes_back for fault in faults) else 0.0
+        back = TAKEN_BACK_SECONDS if self._violations.taking_back else 0.0
         again = AGAIN_SECONDS if any(fault.lossy for fault in faults) else 0.0
         healing = max(back, again, *(fault.healing for fault in faults))
         return 2 * self._pace.tick + rereads + healing + NOISE_SECONDS

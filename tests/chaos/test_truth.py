@@ -43,3 +43,11 @@ def test_redis_never_goes_back_unless_data_was_taken_away() -> None:
     truth.data_may_go()
     assert truth.holds(state(1, 1), 3.0) == []
     assert truth.holds(b'{"mass":0.1,"mo', 4.0) == ["torn"]
+
+
+def test_an_epoch_from_before_the_clock_went_back_lies_ahead_of_it() -> None:
+    truth = Told()
+    truth.ahead = 1000.0
+    truth.holds(state(1_005_000, 1), 5.0)
+    assert truth.epochs_ahead(4.9)
+    assert not truth.epochs_ahead(5.0)

@@ -63,6 +63,11 @@ class Truth:
         self._lossy = True
         self._news = asyncio.Event()
 
+    def epochs_ahead(self, now: float) -> bool:
+        """Whether an epoch lies ahead of Redis's clock, since that was set back. A writer that finds none of them any
+        more begins a lower one. `now`: monotonic."""
+        return any(course.version.epoch > (self.ahead + now) * 1000 for course in self.courses.values())
+
     async def read_again(self, reads: int) -> None:
         """Wait until there were so many reads. Raises TimeoutError where Redis does not answer."""
         async with asyncio.timeout(2 + 10 * self._interval):
