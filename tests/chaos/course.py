@@ -281,6 +281,8 @@ class Course:
                 return problem
             await asyncio.sleep(0.01)
         for reader in self._crowd.readers:
+            if reader.apart:
+                self._connected_at = time.monotonic()
             if reader.answered_at < since or self._symbols[0] not in reader.live:
                 return f"the API does not call {self._symbols[0]} live"
         held = {holder.name: holder.versions() for holder in self._crowd.holders}

@@ -320,6 +320,8 @@ class ApiReader:
         """When its last question was asked, monotonic."""
         self.live: set[str] = set()
         """Symbols that its last answer called live."""
+        self.apart = False
+        """Its last answer said that Redis does not answer the API."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -335,8 +337,9 @@ class ApiReader:
         strict = await http.get(f"{self._url}/v1/physics/{self._symbols[0]}?max_age_ms={self._most * 1000:.0f}")
         self.live.clear()
         if answer.status_code == httpx.codes.OK:
-            self.answers, self.answered_at = self.answers + 1, asked
-            for symbol, state in answer.json()["states"].items():
+            self.answers, self.answered_at, states = self.answers + 1, asked, answer.json()["states"]
+            self.apart = any(state["freshness"]["cause"] == "redis_down" for state in states.values())
+            for symbol, state in states.items():
                 self._judge(symbol, state, asked, self._pace.thresholds.stale)
         if strict.status_code == httpx.codes.OK:
             self._judge(self._symbols[0], strict.json(), asked, self._most)
