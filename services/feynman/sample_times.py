@@ -7,8 +7,6 @@ nothing where it lies ahead.
 
 import numpy as np
 
-from cottage.clock import AHEAD_SECONDS
-from cottage.freshness import USUAL
 from services.feynman.windows import BoolArray, FloatArray, RowArrays, Rows
 
 SAME_SECONDS = 0.0005
@@ -44,13 +42,10 @@ class SampleTimes(RowArrays):
         """The newest samples of `rows` are those of a checkpoint; `feed_time` is nan if its version is older."""
         self.feed_time[rows], self.after[rows] = feed_time, timestamp
 
-    def adopt(self, row: int, feed_time: float, timestamp: float, redis_now: float, now: float) -> None:
-        """Another process knew a sample of the symbol by these times. If it is the first that is seen, it is as old
-        as they say. Where `timestamp` lies ahead of Redis's clock, that was set back, and nobody knows the sample's
-        age: then it counts as expired. `redis_now`: Redis's clock at the monotonic time `now`, here and below."""
-        age = redis_now - timestamp
-        self._seen[row] = feed_time
-        self._seen_made[row] = now - (USUAL.expired if age < -AHEAD_SECONDS else max(age, 0.0))
+    def adopt(self, row: int, feed_time: float, age: float, now: float) -> None:
+        """Another process knew a sample of the symbol by this time. If it is the first that is seen, it is of this
+        age at the monotonic time `now`."""
+        self._seen[row], self._seen_made[row] = feed_time, now - age
 
     def see(self, rows: Rows, feed_time: FloatArray, age: FloatArray, now: float) -> None:
         """The snapshots of `rows` have these timestamps: those that were not seen before are of this age, or just
@@ -65,7 +60,8 @@ class SampleTimes(RowArrays):
 
     def hold(self, rows: Rows, feed_time: FloatArray, redis_now: float, now: float) -> FloatArray:
         """The snapshots that were seen last are the newest samples of `rows`. Returns their timestamps: their feeds'
-        own, where Redis's clock has shown that already when they were first seen."""
+        own, where Redis's clock has shown that already when they were first seen. `redis_now`: Redis's clock at the
+        monotonic time `now`, here and below."""
         self.feed_time[rows], self.made[rows] = feed_time, self._seen_made[rows]
         timestamp = self.by_redis(rows, redis_now, now)
         own = feed_time <= timestamp + 2 * SAME_SECONDS

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cottage import keys, notes
-from cottage.clock import from_iso
+from cottage.clock import AHEAD_SECONDS, from_iso
 from cottage.errors import InvalidMessage
+from cottage.freshness import USUAL
 from cottage.snapshot import RawSample, latest
 from cottage.state import PhysicsState
 from cottage.version import Version
@@ -127,16 +128,22 @@ class SymbolTable:
         the newest sample, so that none looks younger to us than to whoever saw it arrive. Clocks as in `take`.
 
         A window may end ahead of Redis's clock, if that was set back. Any sample follows it, like one after a gap.
+        Where one of these times lies ahead, nobody knows by how much the others are too late.
         """
+        told: dict[str, tuple[float, float]] = {}
         for symbol in self._newcomers.intersection(newcomers):
             row, state = self._entries[symbol].row, stored.get(symbol)
-            last = float(self._windows.last_timestamp[row])
-            feed_time, timestamp = float(self._windows.feed_time[row]), last
+            told[symbol] = float(self._windows.feed_time[row]), float(self._windows.last_timestamp[row])
             if state is not None and state.timestamp is not None:
-                feed_time, timestamp = from_iso(state.market_time), from_iso(state.timestamp)
+                told[symbol] = from_iso(state.market_time), from_iso(state.timestamp)
+        set_back = any(timestamp > redis_now + AHEAD_SECONDS for _feed_time, timestamp in told.values())
+        for symbol, (feed_time, timestamp) in told.items():
+            row, state = self._entries[symbol].row, stored.get(symbol)
+            last = float(self._windows.last_timestamp[row])
             if state is not None and state.lag_ms is not None and (feed := state.feed or state.source) is not None:
                 self._lags.adopt(feed, state.lag_ms)
-            self._times.adopt(row, feed_time, timestamp, redis_now, now)
+            age = max(redis_now - timestamp, USUAL.expired if set_back else 0.0)
+            self._times.adopt(row, feed_time, age, now)
             if last > redis_now:
                 self._times.after[row], self._windows.last_timestamp[row] = -math.inf, 0.0
         self._newcomers.difference_update(newcomers)

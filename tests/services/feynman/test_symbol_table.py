@@ -487,6 +487,22 @@ def test_while_the_clock_went_back_nobody_watched_and_the_sample_is_expired_unti
     again.table.restore(again.table.saved(["SPY"]))  # it can be saved
 
 
+def test_a_quiet_symbol_is_no_younger_where_another_tells_that_the_clock_went_back() -> None:
+    """Its own time would have made it 5 s old; really it is 55."""
+    watched = Watched("QQQ", "SPY")
+    quiet = raw(timestamp=NOW)
+    watched.takes_row("QQQ", quiet)
+    watched.after(45.0).takes("SPY")
+    stored = {name: watched.state(name) for name in ("QQQ", "SPY")}
+    again = Watched("QQQ", "SPY", now=watched.now + 12_345.0)
+    again.redis_ahead = watched.redis_now + 10.0 - 50.0 - again.now
+    again.table.adopt(["QQQ", "SPY"], stored, again.redis_now, again.now)
+    assert again.takes_row("QQQ", quiet) == []
+    assert again.age("QQQ") >= 60.0
+    assert again.after(1.0).takes_row("QQQ", raw(timestamp=again.redis_now)) == []
+    assert again.age("QQQ") == pytest.approx(0.0, abs=0.002)
+
+
 def test_another_sample_than_the_stored_one_has_its_own_age() -> None:
     watched = Watched("SPY")
     watched.takes("SPY", ahead=-30.0)
