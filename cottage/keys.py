@@ -5,6 +5,7 @@ A name is checked before it becomes part of a key, so no command is ever sent wi
 
 import re
 import zlib
+from functools import lru_cache
 
 from cottage.errors import InvalidName
 
@@ -28,6 +29,9 @@ MOST_RETIRED = 100_000  # the last so many are remembered
 AGENT_STATE_TTL_SECONDS = 3600  # an agent's memory goes an hour after its last write
 
 MOST_SHARDS = 999
+
+_SYMBOLS = 2**14
+"""The keys of so many symbols are held, more than feynman has places for by default. It uses all at each tick."""
 
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,23}")
 _AGENT_ID = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -70,6 +74,7 @@ def in_shard(name: str, index: int, shards: int) -> bool:
     return shard_index(name, shards) == index
 
 
+@lru_cache(_SYMBOLS)
 def physics_state(name: str) -> str:
     return PHYSICS_STATE + symbol(name)
 
@@ -78,6 +83,7 @@ def physics_writer(shard_index: int) -> str:
     return f"{PHYSICS_WRITER}{shard_index}"
 
 
+@lru_cache(_SYMBOLS)
 def market_snapshot(name: str) -> str:
     return MARKET_SNAPSHOT + symbol(name)
 

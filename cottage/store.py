@@ -361,10 +361,10 @@ class MarketSnapshots(_Structure):
         replies = await self._client.bulk((("HMGET", key, *SAMPLE_FIELDS) for key in asked), raise_on_error=False)
         samples: list[RawSample | InvalidMessage] = []
         for key, reply in zip(asked, replies, strict=True):
-            refused = _refusal(key, "hash", reply) if isinstance(reply, RedisError) else None
-            if isinstance(refused, RedisError):
-                raise refused  # nothing that another symbol would be spared
-            samples.append(refused or tuple(reply))
+            sample = _refusal(key, "hash", reply) if isinstance(reply, RedisError) else tuple(reply)
+            if isinstance(sample, RedisError):
+                raise sample  # nothing that another symbol would be spared
+            samples.append(sample)
         return samples
 
     async def symbols(self, on_bad: OnBad = _ignore) -> list[str]:

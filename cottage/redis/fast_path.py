@@ -24,6 +24,17 @@ _pack = cast("Callable[[Sequence[Any]], bytes]", hiredis.pack_command)  # its st
 _MORE = object()  # the parser returns it while a reply is incomplete
 
 
+def _packed(commands: Sequence[Command]) -> bytes:
+    """The commands as they are sent. What all of them say behind their key, such as the fields of many HMGETs, is
+    packed once."""
+    same = commands[0][2:]
+    # Texts only: numbers that are equal may be written differently.
+    if same and all(type(word) is str for word in same) and all(command[2:] == same for command in commands):
+        count, end = b"*%d\r\n" % len(commands[0]), _pack(same).partition(b"\r\n")[2]
+        return b"".join([count + _pack(command[:2]).removeprefix(b"*2\r\n") + end for command in commands])
+    return b"".join(map(_pack, commands))
+
+
 def _reply_reader(connection: Any) -> hiredis.Reader:
     """A parser of our own for what arrives on one of redis-py's connections."""
     return hiredis.Reader(
@@ -68,7 +79,7 @@ async def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     try:
         # Without drain(): sending continues while we read, so the two sides cannot wait for each other with full
         # buffers. The last reply proves that all of it was sent, so no more than this is ever buffered.
-        writer.write(b"".join(map(_pack, commands)))
+        writer.write(_packed(commands))
         while len(replies) < len(commands):
             data = await stream.read(_READ_BYTES)
             if not data:

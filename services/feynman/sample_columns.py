@@ -186,11 +186,12 @@ def _each_number(words: Column, parse: Callable[[str | bytes | None], float], ki
 
 def _counts(column: Column) -> FloatArray:
     """Parse a counter's numbers; nan where it is missing."""
-    if None not in column:
+    try:
         return _numbers(column)
-    numbers = _numbers([b"0" if count is None else count for count in column])
-    numbers[[count is None for count in column]] = np.nan
-    return numbers
+    except TypeError:  # it is cheaper than to look for None beforehand
+        numbers = _numbers([b"0" if count is None else count for count in column])
+        numbers[[count is None for count in column]] = np.nan
+        return numbers
 
 
 def _numbers(texts: Column) -> FloatArray:

@@ -20,6 +20,7 @@ from services.feynman.vector import REGIMES, Vectors
 from services.feynman.windows import FloatArray
 
 _REGIMES = [orjson.dumps(regime).decode() for regime in REGIMES]
+_THOUSANDTHS = [f'.{number:03d}Z"' for number in range(1000)]
 _TIMES = re.compile(rb'"timestamp":"[^"]*"(?:,"feed_time":"[^"]*")?')
 
 
@@ -36,28 +37,23 @@ def texts(
     their feeds' own. lags: by how many ms each symbol's feed is late by nature, 0 if it is not.
     """
     pillars = (vectors.mass, vectors.momentum, vectors.friction, vectors.entropy, vectors.nash_dist)
-    columns = zip(
-        symbols,
-        _iso(timestamp),
-        _feed_times(timestamp, samples.timestamp),
-        zip(*map(_numbers, pillars), strict=True),
-        vectors.regime.tolist(),
-        _numbers(vectors.alpha_coefficient),
-        zip(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist(), samples.source, strict=True),
-        _remarks(vectors, samples, lags),
-        samples.feed,
+    rows = zip(
+        *(symbols, times(timestamp, samples.timestamp)),
+        *map(_numbers, pillars),
+        *(vectors.regime.tolist(), _numbers(vectors.alpha_coefficient)),
+        *(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist(), samples.source),
+        *(_remarks(vectors, samples, lags), samples.feed),
         strict=True,
     )
     quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
     feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
-    for symbol, time, other, five, code, alpha, (price, count, nonzero, source), said, feed in columns:
-        mass, momentum, friction, entropy, nash = five
-        rest = f'"price":{price},"samples":{count},"nonzero":{nonzero},"source":{quoted[source]}'
+    for name, time, mass, momentum, friction, entropy, nash, code, alpha, price, n, m, source, said, feed in rows:
+        rest = f'"price":{price},"samples":{n},"nonzero":{m},"source":{quoted[source]}'
         values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
-        regime, moment = _REGIMES[code], f'"timestamp":"{time}Z"{other}'
-        state = f'{{{values},"regime":{regime},"alpha_coefficient":{alpha},{rest},{moment}{said}{feeds[feed]}'
+        regime = _REGIMES[code]
+        state = f'{{{values},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{said}{feeds[feed]}'
         update = (
-            f'{{"event":"PHYSICS_UPDATE","symbol":"{symbol}",{moment},'
+            f'{{"event":"PHYSICS_UPDATE","symbol":"{name}",{time},'
             f'"data":{{"alpha":{alpha},"regime":{regime},{values},{rest}{said}}}'
         )
         yield state.encode(), update.encode()
@@ -65,16 +61,10 @@ def texts(
 
 def times(timestamp: FloatArray, feed_time: FloatArray) -> list[str]:
     """The fields that tell the time of each sample: `timestamp`, and `feed_time` where that differs."""
-    columns = zip(_iso(timestamp), _feed_times(timestamp, feed_time), strict=True)
-    return [f'"timestamp":"{time}Z"{other}' for time, other in columns]
-
-
-def _feed_times(timestamp: FloatArray, feed_time: FloatArray) -> list[str]:
-    """The field `feed_time` of each sample, with a comma before it; empty where it is the timestamp."""
-    fields = [""] * len(timestamp)
+    fields = _time_fields("timestamp", timestamp)
     other = np.flatnonzero(_millis(timestamp) != _millis(feed_time))
-    for i, time in zip(other.tolist(), _iso(feed_time[other]), strict=True):
-        fields[i] = f',"feed_time":"{time}Z"'
+    for i, field in zip(other.tolist(), _time_fields("feed_time", feed_time[other]), strict=True):
+        fields[i] += f",{field}"
     return fields
 
 
@@ -112,13 +102,17 @@ def _names(void: int) -> list[str]:
 
 def _numbers(column: FloatArray) -> list[str]:
     """Each number as JSON text."""
-    return orjson.dumps(column.tolist())[1:-1].decode().split(",")
+    return orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().split(",")
 
 
-def _iso(epoch_seconds: FloatArray) -> list[str]:
-    """As cottage.clock.iso_millis, without the Z."""
-    iso: list[str] = np.datetime_as_string(_millis(epoch_seconds).astype("datetime64[ms]")).tolist()
-    return iso
+def _time_fields(name: str, epoch_seconds: FloatArray) -> list[str]:
+    """The field of this name for each time, which is told as by cottage.clock.iso_millis."""
+    seconds, millis = np.divmod(_millis(epoch_seconds).astype(np.int64), 1000)
+    distinct = np.unique(seconds)  # few, though the symbols are many
+    texts = np.datetime_as_string(distinct.astype("datetime64[s]")).tolist()
+    begin = {second: f'"{name}":"{text}' for second, text in zip(distinct.tolist(), texts, strict=True)}
+    pairs = zip(seconds.tolist(), millis.tolist(), strict=True)
+    return [begin[second] + _THOUSANDTHS[milli] for second, milli in pairs]
 
 
 def _millis(epoch_seconds: FloatArray) -> FloatArray:

@@ -236,7 +236,7 @@ class SymbolTable:
             entry = self._entries[symbol]
             if isinstance(row, InvalidMessage):
                 refused.append((row, RefusedSnapshot(symbol, row, symbol)))
-            elif row.count(None) == len(row):
+            elif row[0] is None and row.count(None) == len(row):
                 entry.absent_since = now if entry.absent_since is None else entry.absent_since
                 continue
             else:
@@ -268,8 +268,8 @@ class SymbolTable:
 
     def writes(self) -> list[StateWrite]:
         """Every state with a version, and the updates that are still to be published."""
-        versioned = ((name, entry) for name, entry in self._entries.items() if entry.payload)
-        return [StateWrite(name, entry.payload, entry.update) for name, entry in versioned]
+        entries = self._entries.items()
+        return [StateWrite(name, entry.payload, entry.update) for name, entry in entries if entry.payload]
 
     def published(self) -> None:
         """Record that all `writes` have arrived, so no update is left to publish."""

@@ -118,7 +118,7 @@ def entropy(count: FloatArray) -> FloatArray:
     Shannon (1948), Bell Syst. Tech. J. 27.
     """
     share = count / np.maximum(count.sum(axis=1, keepdims=True), 1.0)
-    nats = -np.sum(share * np.log(share, where=share > 0, out=np.zeros_like(share)), axis=1)
+    nats = -np.sum(share * np.log(np.where(share > 0, share, 1.0)), axis=1)
     # A logarithm's last digit must not lead a uniform distribution above 1; one bin alone gives −0.0.
     of_most: FloatArray = np.minimum(nats / np.log(BINS), 1.0) + 0.0
     return of_most
