@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from services.feynman.sample_times import SampleTimes
 from services.feynman.vector import compute
 from services.feynman.windows import BoolArray, FloatArray, IntArray, Rows, Windows
 from services.feynman.writer_changes import WriterChanges
+
+T = TypeVar("T")
 
 UNTOLD = "*"
 
@@ -230,6 +232,7 @@ class SymbolTable:
         and was not before.
         """
         symbols: list[str] = []
+        entries: list[SymbolEntry] = []
         snapshots: list[RawSample] = []
         refused: list[tuple[RawSample | InvalidMessage, RefusedSnapshot]] = []
         for symbol, row in rows:
@@ -241,18 +244,19 @@ class SymbolTable:
                 continue
             else:
                 symbols.append(symbol)
+                entries.append(entry)
                 snapshots.append(row)
             entry.absent_since = None
 
         samples, faults = parse(snapshots, math.inf)  # `_timely` judges how far ahead they are
         refused += [(snapshots[i], RefusedSnapshot(symbols[i], error, symbols[i])) for i, error in faults]
-        samples, untimely = self._timely(symbols, samples, redis_now, now)
+        samples, untimely = self._timely(symbols, _at(entries, samples.index), samples, redis_now, now)
         refused += [(snapshots[i], refusal) for i, refusal in untimely]
         self.refused = {refusal.symbol: refusal.error.reason for _row, refusal in refused}
-        sampled = [symbols[i] for i in samples.index.tolist()]
+        sampled = _at(symbols, samples.index)
         if sampled:
             self._note_rivals(sampled, samples, redis_now, now)
-            self._sample(sampled, samples, redis_now, now)
+            self._sample(sampled, _at(entries, samples.index), samples, redis_now, now)
         return sampled, [refusal for row, refusal in refused if self._is_new_refusal(refusal.symbol, row)]
 
     def version(self, epoch: int, seq: int, symbols: Iterable[str], database: int = 0) -> None:
@@ -285,15 +289,19 @@ class SymbolTable:
         return [entry for entry in self._entries.values() if entry.texts is not None]
 
     def _timely(
-        self, symbols: Sequence[str], samples: SampleColumns, redis_now: float, now: float
+        self,
+        symbols: Sequence[str],
+        entries: list[SymbolEntry],
+        samples: SampleColumns,
+        redis_now: float,
+        now: float,
     ) -> tuple[SampleColumns, list[tuple[int, RefusedSnapshot]]]:
         """The samples that are newer than the windows, and what is refused, by index: those too far ahead of Redis's
-        clock, and those whose time has gone back.
+        clock, and those whose time has gone back. `entries`: those of the samples.
 
         A sample of the same time is the one that the window has already. It is used only for a restored window, which
         has no state yet.
         """
-        entries = [self._entries[symbols[i]] for i in samples.index.tolist()]
         rows = _rows(entries)
         written = samples.timestamp
         if self._step_back and now < self._settled_at:
@@ -305,11 +313,11 @@ class SymbolTable:
         refused = _untimely(symbols, samples, ahead, written - redis_now, "ahead of Redis's clock")
         if refused:
             kept = np.flatnonzero(~ahead)
-            samples, rows, entries = samples.where(kept), rows[kept], [entries[i] for i in kept.tolist()]
+            samples, rows, entries = samples.where(kept), rows[kept], _at(entries, kept)
 
         admitted = self._writers_change(symbols, samples, entries, now)
         if len(admitted) < len(samples):
-            samples, rows, entries = samples.where(admitted), rows[admitted], [entries[i] for i in admitted.tolist()]
+            samples, rows, entries = samples.where(admitted), rows[admitted], _at(entries, admitted)
         held, after = self._times.held(rows, samples.timestamp), self._times.after[rows]
         behind = ~held & (samples.timestamp < after)
         refused += _untimely(symbols, samples, behind, after - samples.timestamp, "behind the newest sample")
@@ -345,9 +353,15 @@ class SymbolTable:
             rivals |= np.array([symbol in several for symbol in symbols])
         samples.notes[rivals] |= TWO_WRITERS
 
-    def _sample(self, symbols: Sequence[str], samples: SampleColumns, redis_now: float, now: float) -> None:
+    def _sample(
+        self,
+        symbols: Sequence[str],
+        entries: list[SymbolEntry],
+        samples: SampleColumns,
+        redis_now: float,
+        now: float,
+    ) -> None:
         """Append the samples to the windows that do not have them yet, and compute the new states."""
-        entries = [self._entries[symbol] for symbol in symbols]
         rows = _rows(entries)
         new = ~self._times.held(rows, samples.timestamp)
         timestamp = self._times.hold(rows, samples.timestamp, redis_now, now)
@@ -383,6 +397,11 @@ def _untimely(
         fault = f"{samples.timestamp[i].item()!r} of the feed {source} lies {seconds[i]:.3f} s {where}"
         refused.append((index, RefusedSnapshot(symbols[index], InvalidMessage("timestamp", fault), source)))
     return refused
+
+
+def _at(items: list[T], which: IntArray) -> list[T]:
+    """The items at these places, which are ascending."""
+    return items if len(which) == len(items) else [items[i] for i in which.tolist()]
 
 
 def _rows(entries: Collection[SymbolEntry]) -> Rows:
