@@ -156,7 +156,7 @@ class Lease:
                 held = await self._take_or_find(round(now * 1000), now)
             if not held:
                 # It is read under the lease, so that no other holder can write a newer one afterwards.
-                newest = 0 if self._newest_epoch is None else await self._newest_epoch(self._client, now)
+                newest = await self._newest(now)
                 if self._record is not None and newest >= self._record.epoch:
                     held = await self._take(newest, now)
                 held = held or await self._other_split()  # again: two may have asked at the same time
@@ -255,6 +255,23 @@ class Lease:
             self._on_event("not_replicated")
             log.warning("lease_not_replicated", key=self._key, seconds=REPLICA_SECONDS)
         return current
+
+    async def _newest(self, now: float) -> int:
+        """What `newest_epoch` reads, 0 without it. The lease that was just taken is renewed until that is done, over
+        another connection, since the reading may take longer than a lifetime."""
+        if self._newest_epoch is None or self._record is None:
+            return 0
+        renewal: dict[str, Any] = {"keys": [self._key], "args": [self._record.to_bytes(), self._lifetime_ms]}
+        reading = asyncio.ensure_future(self._newest_epoch(self._client, now))
+        try:
+            while not (await asyncio.wait([reading], timeout=self._lifetime_ms / 3000))[0]:
+                with contextlib.suppress(RedisError):  # a lease that is lost is found to be with the first use of it
+                    async with connect(self._url, timeout=self._timeout) as another:
+                        await another.register_script(FENCE)(**renewal)
+            return reading.result()
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])  # nothing of it goes on beside what comes next on the connection
 
     async def _other_split(self) -> Mapping[str, bytes]:
         """The leases that are held with another number of shards, beside which this one may not be taken."""

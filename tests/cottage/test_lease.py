@@ -148,6 +148,25 @@ async def test_its_epoch_is_above_what_was_written_under_it_and_above_its_own_la
         assert json.loads(await client.get(KEY) or b"")["epoch"] == lease.epoch
 
 
+async def test_it_is_kept_while_what_was_written_under_it_is_read_for_longer_than_a_lifetime(
+    redis_url: str, client: Client
+) -> None:
+    async def newest(asked: Client, _now: float) -> int:
+        mine = await asked.get(KEY)
+        for _ in range(30):  # three lifetimes
+            await asyncio.sleep(0.1)
+            assert await asked.get(KEY) == mine
+            assert not await standby.acquire()
+        return 0
+
+    async with (
+        lease_on(redis_url, lifetime=1.0) as standby,
+        lease_on(redis_url, lifetime=1.0, newest_epoch=newest) as lease,
+    ):
+        await held_epoch(lease)
+        await lease.renew()
+
+
 async def test_no_shards_lease_beside_one_of_another_number(redis_url: str, client: Client) -> None:
     siblings = [f"recorder:lease:{index}" for index in range(10)]
     async with (
