@@ -7,7 +7,7 @@ sample alone. A feed's own word that is not in the table is handed through while
 import re
 
 NOTES = {
-    "jump": "a return above 20 times the root mean square of the window's other returns; it stays in the window",
+    "jump": "a return above 20 times the window's σ without it, or a price 1.8 times the one before; it stays in",
     "break": "prices before and after a sample cannot be compared: across a gap one is 1.8 times the other, or the "
     "feed says so, after a split for instance",
     "gap": "two samples lie further apart than FEYNMAN_GAP_SECONDS: no return, volume or trades across it",

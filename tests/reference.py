@@ -148,8 +148,8 @@ def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000)
                 i._replace(volume=None) if counter is volume else i._replace(trades=None) for i in result[from_which:]
             ]
         said = {why for why in (why_v, why_n) if why} | ({"gap"} if apart else set())
-        if apart and max(now.price, before.price) / 1.8 >= min(now.price, before.price):
-            said.add("break")
+        if result and max(now.price, before.price) / 1.8 >= min(now.price, before.price):
+            said.add("break" if apart else "jump")
         if is_jump(log_return, result[len(result) - window + 1 :] if len(result) >= window else result):
             said.add("jump")
         of_the_tick = said & {"no_volume", "no_trades"}

@@ -30,7 +30,7 @@ const TAILS = {
  * @type {Record<string, string>}
  */
 const NOTES = {
-  jump: "a return above 20 times what is usual in the window",
+  jump: "a return above 20 times what is usual in the window, or a price that nearly doubled or halved",
   break: "prices before and after a sample cannot be compared, such as after a split",
   gap: "two samples lie far apart: nothing is computed across it",
   session: "volume and trades began anew",

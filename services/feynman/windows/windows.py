@@ -53,7 +53,8 @@ JUMP = 20.0
 JUMP_RETURNS = 20
 """So many other returns a window must have for that."""
 BREAK = 1.8
-"""Prices before and after a gap cannot be compared if one is so many times the other, that is nearly double."""
+"""Two prices cannot be compared if one is so many times the other, that is nearly double. In one tick this is a jump,
+of whatever size the window's other returns are: another jump may be among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +272,7 @@ class Windows(RowArrays):
         )
         joined = ~first & ~gap
         last = self.last_price[rows]
-        broken = gap & (np.maximum(price, last) / BREAK >= np.minimum(price, last))
+        rescaled = ~first & (np.maximum(price, last) / BREAK >= np.minimum(price, last))
         r = np.full(len(rows), np.nan)
         r[joined] = _log_ratio(price[joined], last[joined])
         self._replace(rows, price, v.increase, n.increase, r)
@@ -280,8 +281,8 @@ class Windows(RowArrays):
         self.last_price[rows] = price
         said = np.zeros(len(rows), np.int64) if notes is None else notes.copy()
         said[gap] |= BITS["gap"]
-        said[broken] |= BITS["break"]
-        said[self._jumped(rows, r)] |= BITS["jump"]
+        said[rescaled & gap] |= BITS["break"]
+        said[(rescaled & joined) | self._jumped(rows, r)] |= BITS["jump"]
         self._note(rows, said | _named(v.cause, "no_volume") | _named(n.cause, "no_trades"))
         return np.array([np.bincount(each.cause, minlength=len(CAUSES)) for each in (v, n)])
 
@@ -367,7 +368,7 @@ class Windows(RowArrays):
         return found
 
     def _jumped(self, rows: Rows, r: FloatArray) -> BoolArray:
-        """Whose newest return, `r`, is a jump."""
+        """Whose newest return, `r`, is a jump beside the window's other returns."""
         square, others = r * r, self.known[rows] - 1
         # The returns in its own block are some of the others, so few rows are left to sum.
         least = self._sums.squares[rows, self.newest[rows] // BLOCK] - square

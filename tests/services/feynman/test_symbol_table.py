@@ -682,6 +682,15 @@ def test_a_split_stays_in_the_window_and_is_said_as_long_as_it_does() -> None:
     assert found.regime != "WAIT"
 
 
+def test_a_price_that_jumps_back_or_before_there_is_a_usual_return_is_said_too() -> None:
+    table, samples = table_of("SPY", window=60), ordinary(200)
+    mistaken = [s._replace(price=s.price / 10) if 10 <= i < 30 else s for i, s in enumerate(samples)]
+    for i in range(120):
+        found = told(table, mistaken[i])
+        assert_vector(found, reference.vector(mistaken[: i + 1], window=60))
+        assert found.notes == (("jump",) if 10 <= i < 30 + 60 else ()), i  # until the way back has left
+
+
 @pytest.mark.parametrize(("ratio", "words"), [(0.1, ("break", "gap")), (2.0, ("break", "gap")), (0.9, ("gap",))])
 def test_a_split_over_night_is_said_too(ratio: float, words: tuple[str, ...]) -> None:
     table, samples = table_of("SPY", window=40), ordinary(60)
