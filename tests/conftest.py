@@ -5,6 +5,7 @@ embedded one). Without a redis-server its half is skipped, and the report says s
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from tests.clock_shim import ClockShim, why_not
 from tests.support import IN_MEMORY, OwnRedis
 
 KINDS = ("redis", "valkey")
+
+# What a shell runs in the background ignores Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine takes its time: how long an example took says nothing about the code.
 hypothesis.settings.register_profile("suite", deadline=None)

@@ -59,6 +59,8 @@ async def test_when_redis_s_clock_is_set_every_sample_is_as_old_as_before_and_is
         clock_shim.step(seconds)
         tick = count("ticks_total")
         again = await newer(client, "QUIET", quiet.version, epoch=True)
+        if again.feed_time is None:  # the lease expired by the step, before the tick under way had asked for the time
+            again = await newer(client, "QUIET", again.version, epoch=True)
         assert count("ticks_total") - tick <= 4, "the tick under way, that of the step, and those of a busy machine"
         age = await age_of(client, again)
         assert abs(age - (time.monotonic() - began)) < SLACK
