@@ -78,9 +78,10 @@ async def store(client: Client) -> None:
     assert (await PhysicsStates(client).many(["SPY"])).keys() == {"SPY"}
     snapshots = MarketSnapshots(client)
     written = MarketSnapshot("CHECK", 1.0, time.time(), source="check", bid=0.9)
-    await snapshots.write([written])
+    assert await snapshots.write([written]) == {}
     assert await snapshots.get("CHECK") == written
     assert "CHECK" in await snapshots.symbols()
+    await snapshots.release()  # for the next version, which is another process
     await MarketFeeds(client).announce("CHECK", {"source": "check"})
     assert "CHECK" in await MarketFeeds(client).alive()
     tasks = TaskQueue(client)
