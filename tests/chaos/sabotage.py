@@ -40,7 +40,7 @@ def lease_ignored() -> None:
     """Whoever had the lease once goes on writing."""
     from cottage import lease
 
-    fence = "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then"
+    fence = "if held ~= ARGV[1] then"
     assert fence in lease.FENCE
     lease.FENCE = lease.FENCE.replace(fence, "if false then")
 
@@ -131,9 +131,9 @@ def nobody_owns() -> None:
     """A feed writes whatever symbol it likes."""
     from cottage import store
 
-    refused = "if not mine then"
+    refused = "not mine and refusal(key, found, seen)"
     assert refused in store.WRITE_SNAPSHOTS
-    store.WRITE_SNAPSHOTS = store.WRITE_SNAPSHOTS.replace(refused, "if false then")
+    store.WRITE_SNAPSHOTS = store.WRITE_SNAPSHOTS.replace(refused, "nil")
 
 
 SABOTAGES: dict[str, Callable[[], None]] = {
