@@ -267,7 +267,7 @@ class MarketSnapshots(_Structure):
     def _doubt(self, error: InvalidMessage) -> None:
         self.doubtful[error.reason] += 1
 
-    def _told(self, symbol: str, wanted: "_Written") -> "_Told":
+    def _told(self, symbol: str, wanted: _Written) -> _Told:
         """What the script is told of a snapshot: the fields that move; or all, where another one has changed, and now
         and then, lest one that somebody else has changed stays so."""
         held = self._written.get(symbol)
@@ -281,7 +281,7 @@ class MarketSnapshots(_Structure):
         wanted.whole_at = held.whole_at
         return _Told(symbol, (), tuple(wanted.moving), held.stamp, wanted.moving.values())
 
-    def _whole(self, symbol: str, wanted: "_Written | None") -> "_Told":
+    def _whole(self, symbol: str, wanted: _Written | None) -> _Told:
         """All fields of a snapshot; none for a symbol that is only renewed."""
         if wanted is None:
             return _Told(symbol, (), (), "", ())
@@ -290,7 +290,7 @@ class MarketSnapshots(_Structure):
         gone = tuple(name for name in _WRITTEN if name not in fields)
         return _Told(symbol, gone, tuple(fields), "", fields.values())
 
-    async def _write(self, told: Sequence["_Told"], known: Mapping[str, "_Written"]) -> dict[str, WriteRefusal]:
+    async def _write(self, told: Sequence[_Told], known: Mapping[str, _Written]) -> dict[str, WriteRefusal]:
         """Have this done; where Redis needs all fields, by those that are `known`. Returns what was refused."""
         try:
             replies = await self._run(told)
@@ -310,7 +310,7 @@ class MarketSnapshots(_Structure):
             self._written.pop(symbol, None)
         return refused
 
-    async def _run(self, told: Sequence["_Told"]) -> dict[str, Any]:
+    async def _run(self, told: Sequence[_Told]) -> dict[str, Any]:
         """Run the script once for all of which it is told by the same fields; in a cluster for each symbol. Returns
         its answers."""
         ours = process_name(), self._feed, round(self._lifetime * 1000), keys.SNAPSHOT_TTL_SECONDS
@@ -397,7 +397,7 @@ class MarketFeeds(_Structure):
         Returns None; or, where another process has announced the ID or the key is of a wrong type, which or that, and
         nothing is done: the feed may work all the same. Raises InvalidName; RedisError."""
         key, milliseconds = keys.market_feed(feed_id), round(lifetime * 1000)
-        ours = orjson.dumps({"owner": process_name()})[:-1] + b","
+        ours = _own_beginning()
         value = ours + orjson.dumps({**about, "lifetime_ms": milliseconds})[1:]
         if self._announced.get(feed_id) == value:
             if await self._client.register_script(RENEW_FEED)(keys=[key], args=[ours, milliseconds]):
@@ -424,7 +424,7 @@ class MarketFeeds(_Structure):
 
     async def withdraw(self, feed_id: str) -> None:
         """Remove this process's announcement of a feed that has ended. Raises InvalidName; RedisError."""
-        ours = orjson.dumps({"owner": process_name()})[:-1] + b","
+        ours = _own_beginning()
         self._announced.pop(feed_id, None)
         await self._client.register_script(lease.RELEASE)(keys=[keys.market_feed(feed_id)], args=[ours])
 
@@ -453,6 +453,11 @@ class MarketFeeds(_Structure):
         if not self._in_the_way.setdefault(feed_id, OutlivingKeys()).dead({key: look}, asked):
             return False
         return bool(await self._client.register_script(lease.DISCARD)(keys=[key], args=[value, look.lifetime_ms]))
+
+
+def _own_beginning() -> bytes:
+    """How every announcement of this process begins, by which the lease's scripts know it."""
+    return orjson.dumps({"owner": process_name()})[:-1] + b","
 
 
 def _announcement(value: bytes) -> dict[str, Any]:
