@@ -68,6 +68,8 @@ class RemoteClock:
         self._asked = False
         """Whether `_latest` is known: only an answer tells it."""
         self._observed_at = 0.0
+        self._sent = -math.inf
+        """When the newest question was asked that has been answered."""
         self.known = False
         self.confirmed_at = -math.inf
         """When the last answer came, by our monotonic clock."""
@@ -89,7 +91,10 @@ class RemoteClock:
 
     def answered(self, time: float, sent: float, now: float) -> float:
         """What was asked at `sent` was answered with this `time`. Returns by how many seconds the clock was set since
-        the last answer, negative for back; 0.0 if it was not."""
+        the last answer, negative for back; 0.0 if it was not, or if a later question has been answered already."""
+        if sent < self._sent:
+            return 0.0
+        self._sent = sent
         earliest, latest = time - now, time - sent
         drift = self.DRIFT * (now - self._observed_at)
         back = self.known and latest < self._earliest - drift - self.STEP_SECONDS

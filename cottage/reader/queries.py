@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cottage import keys
-from cottage.clock import AHEAD_SECONDS, RemoteClock, from_iso, step_in_words
+from cottage.clock import AHEAD_SECONDS, from_iso
 from cottage.errors import InvalidMessage, RedisError, StateUnavailable
 from cottage.expiry import ExpiryLook, OutlivingKeys, lifetime_ms
 from cottage.fields import load_object
@@ -26,6 +26,7 @@ from cottage.log import Throttled, get_logger
 from cottage.reader.circuit_breaker import CircuitBreaker
 from cottage.reader.reading import Origin, Reading, Readings, fallback_reading
 from cottage.reader.state_cache import CAPACITY, CachedState, StateCache
+from cottage.redis_clock import RedisClock
 from cottage.sample_age import SampleAge
 from cottage.snapshot import UNKNOWN_SOURCE
 from cottage.state import PhysicsState
@@ -81,7 +82,7 @@ class Queries:
         self._monotonic = monotonic
         self._thresholds = thresholds
         self._asked_chain_at = -math.inf
-        self._redis_clock = RemoteClock()
+        self._redis_clock = RedisClock()
         self._epochs: dict[int, None] = {}
         """The epochs of the writers that were seen, the newest last."""
         self._epochs_before_step: frozenset[int] = frozenset()
@@ -227,7 +228,6 @@ class Queries:
         answered_at = self._monotonic()
         step = self._redis_clock.answered(now, sent, answered_at)
         if step:
-            log.warning("clock_stepped", of="redis", seconds=round(step, 3), reason=step_in_words(step))
             lately = answered_at - self._stepped_at < REISSUED_SECONDS
             self._set_back = min((self._set_back if lately else 0.0) + step, 0.0)
             if self._set_back >= -AHEAD_SECONDS:  # it is right again: so are the times that were told before

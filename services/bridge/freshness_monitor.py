@@ -7,9 +7,10 @@ downstream has to compare clocks. The rules themselves, with their thresholds, a
 
 from common import logs
 from common.fanout.hub import Hub
-from cottage.clock import Clock, RemoteClock, step_in_words
+from cottage.clock import Clock
 from cottage.freshness import Chain, Feed, Freshness, Thresholds
 from cottage.redis import Client
+from cottage.redis_clock import RedisClock
 from cottage.store import MarketFeeds
 from services.bridge import metrics
 from services.bridge.liveness import WriterLiveness
@@ -33,7 +34,7 @@ class FreshnessMonitor:
         self.liveness = liveness
         self._thresholds = thresholds
         self._clock = clock
-        self._redis_clock = RemoteClock()
+        self._redis_clock = RedisClock()
         self._clock_was_set = False
         """Whether Redis's clock was set and broadcasters have not been told."""
         self.samples = SampleAges(thresholds, self._redis_clock)
@@ -47,18 +48,15 @@ class FreshnessMonitor:
 
     async def sync_clock(self, client: Client) -> float:
         """Ask Redis for its time, set the local copy of its clock, and return the time. Raises RedisError."""
-        confirmed_at, sent = self._redis_clock.confirmed_at, self._clock.monotonic()
-        now = await client.now()
-        step = self._redis_clock.answered(now, sent, self._clock.monotonic())
-        if step:
+        answer = await self._redis_clock.ask(client, self._clock)
+        if answer.step:
             self._clock_was_set = True
-            self.samples.clock_was_set(confirmed_at)
-            log.warning("clock_stepped", of="redis", seconds=round(step, 3), reason=step_in_words(step))
-        return now
+            self.samples.clock_was_set(answer.unset_until)
+        return answer.time
 
     def contradicts(self, time: float) -> bool:
         """Whether this time (seconds since 1970) of a message is not what Redis's clock should show by now."""
-        return abs(time - self.redis_now()) > RemoteClock.DOUBT_SECONDS
+        return abs(time - self.redis_now()) > RedisClock.DOUBT_SECONDS
 
     async def watch_feeds(self, client: Client) -> None:
         """Keep the list of live feeds up to date until cancelled. Raises RedisError.

@@ -11,13 +11,14 @@ from typing import Any
 from common import logs
 from cottage import keys
 from cottage.cancellation import background
-from cottage.clock import Clock, RemoteClock, Tick, iso_millis, step_in_words, ticks
+from cottage.clock import Clock, Tick, iso_millis, ticks
 from cottage.errors import InvalidMessage, LeaseLost, RedisError, RedisRefused
 from cottage.log import Throttled
 from cottage.messages import Heartbeat
 from cottage.ownership import WriteRefusal, WriteRefusals
 from cottage.redis import Client, connect
 from cottage.redis.outage import RedisOutage
+from cottage.redis_clock import RedisClock
 from cottage.store import MarketFeeds, MarketSnapshots, PhysicsStates
 from cottage.urls import redacted
 from cottage.version import Version
@@ -65,7 +66,7 @@ class FeynmanService:
         self._retirement = Retirement(self._symbol_table, self._writer, keys.shard(settings.shard))
         self._issued_epoch: int | None = None
         """The epoch of the versions that the states in the symbol table have."""
-        self._redis_clock = RemoteClock()
+        self._redis_clock = RedisClock()
         self._steps = 0
         self._last_step: float | None = None
         self._stepped = False
@@ -213,17 +214,14 @@ class FeynmanService:
     async def _ask_time(self, client: Client) -> tuple[float, float]:
         """Redis's clock, and the monotonic time at which it was asked. If it was set, every sample stays as old as it
         is, and all states are issued again."""
-        asked = self._clock.monotonic()
-        redis_now = await client.now()
-        step = self._redis_clock.answered(redis_now, asked, self._clock.monotonic())
-        if step:
+        answer = await self._redis_clock.ask(client, self._clock)
+        if answer.step:
             metrics.CLOCK_STEPS.inc()
             self._steps += 1
-            self._last_step = round(step, 3)
-            log.warning("clock_stepped", of="redis", seconds=self._last_step, reason=step_in_words(step))
-            self._symbol_table.clock_stepped(step, redis_now, asked)
+            self._last_step = round(answer.step, 3)
+            self._symbol_table.clock_stepped(answer.step, answer.time, answer.asked_at)
             self._stepped = True
-        return redis_now, asked
+        return answer.time, answer.asked_at
 
     async def _write(self, number: int, sampled: list[str]) -> int:
         """Write every state if the lease is held or can be acquired. Returns how many were written."""

@@ -3,11 +3,9 @@
 Between two looks the own monotonic clock carries it on, so no step of this machine's clock is ever in a timestamp.
 """
 
-from common.logs import get_logger
-from cottage.clock import Clock, RemoteClock, step_in_words
+from cottage.clock import Clock
 from cottage.redis import Client
-
-log = get_logger()
+from cottage.redis_clock import RedisClock
 
 
 class RedisTime:
@@ -15,15 +13,11 @@ class RedisTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._redis = RemoteClock()
+        self._redis = RedisClock()
 
     async def ask(self, client: Client) -> None:
-        """Ask Redis for the time, and say if its clock was set since the last answer. Raises RedisError."""
-        sent = self._clock.monotonic()
-        now = await client.now()
-        step = self._redis.answered(now, sent, self._clock.monotonic())
-        if step:
-            log.warning("clock_stepped", of="redis", seconds=round(step, 3), reason=step_in_words(step))
+        """Ask Redis for the time. Raises RedisError."""
+        await self._redis.ask(client, self._clock)
 
     def time(self) -> float:
         """Redis's time, in seconds since 1970; this machine's before the first answer."""

@@ -177,6 +177,15 @@ class TestRemoteClock:
         assert clock.now(46.0) == pytest.approx(1041.0, abs=0.1)
         assert clock.answered(1042.0, 47.0, 47.0) == 0.0
 
+    @pytest.mark.parametrize("step", [-3600.0, 3600.0])
+    def test_an_answer_that_is_overtaken_by_that_to_a_later_question_is_no_step_back(self, step: float) -> None:
+        clock = RemoteClock()
+        clock.answered(1000.0, 5.0, 5.0)
+        assert clock.answered(1002.0 + step, 7.0, 7.0) == step
+        assert clock.answered(1001.5, 6.5, 7.1) == 0.0
+        assert clock.now(7.1) == pytest.approx(1002.1 + step)
+        assert clock.answered(1003.0 + step, 8.0, 8.0) == 0.0
+
     def test_the_first_answer_corrects_what_late_messages_told(self) -> None:
         clock = RemoteClock()
         clock.heard(1000.0, 25.0)  # twenty seconds on its way

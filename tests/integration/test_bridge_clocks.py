@@ -1,12 +1,10 @@
 """The bridge on a Redis whose clock is set, and with feeds that are late: no sample is shown younger than it is."""
 
-from collections.abc import AsyncIterator, Iterator, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from cottage import consumer
 from cottage.clock import from_iso, iso_millis, monotonic
@@ -15,7 +13,7 @@ from deploy.redis_server import Server, free_port
 from services.bridge import reconciler
 from tests.clock_shim import ClockShim
 from tests.integration.fanout import beat, bridging, broadcasting, state, viewing, write
-from tests.support import OwnRedis, eventually
+from tests.support import OwnRedis, eventually, library_events
 
 NEVER = 3600.0
 
@@ -39,18 +37,11 @@ def ages(viewer: Any, symbol: str) -> list[tuple[str, Any]]:
     return [(each["status"], each["age_ms"]) for each in viewer.statements if symbol in each["symbols"]]
 
 
-@asynccontextmanager
-async def _logging() -> AsyncIterator[list[MutableMapping[str, Any]]]:
-    with structlog.testing.capture_logs() as said:
-        yield said
-
-
 @pytest.mark.parametrize("step", [-86_400.0, -3600.0, -50.0, -5.0, 5.0, 50.0, 3600.0])
 async def test_a_step_of_redis_s_clock(stepped_redis: OwnRedis, clock_shim: ClockShim, step: float) -> None:
     url, port = stepped_redis.url, free_port()
     thresholds: dict[str, Any] = {"STALE_SECONDS": 2.0, "EXPIRED_SECONDS": 30.0, "silence_seconds": 6.0}
     async with (
-        _logging() as said,
         connect(url) as client,
         bridging(url, port, reread_seconds=NEVER, **thresholds) as bridge,
         viewing(port) as viewer,
@@ -64,8 +55,9 @@ async def test_a_step_of_redis_s_clock(stepped_redis: OwnRedis, clock_shim: Cloc
         heard = monotonic()
         await eventually(lambda: bridge._monitor._redis_clock.confirmed_at > heard)
 
-        clock_shim.step(step)
-        line = await eventually(lambda: next((each for each in said if each["event"] == "clock_stepped"), None))
+        with library_events() as said:
+            clock_shim.step(step)
+            line = await eventually(lambda: next((each for each in said if each["event"] == "clock_stepped"), None))
         assert line is not None
         assert line["seconds"] == pytest.approx(step, abs=0.5)
         assert line["reason"].startswith(f"the clock went {'back' if step < 0 else 'forward'} by ")
