@@ -11,15 +11,18 @@ fast := not slow and not browser and not compose and not chaos
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install lock lint declarations format test test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
+.PHONY: help install install-dev lock lint declarations format test test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
 	table retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Start
-install: ## .venv from the locks (PYTHON=python3.13 VENV=.venv-3.13)
-	@VENV="$(VENV)" PYTHON="$(PYTHON)" sh deploy/install.sh $(filter install,$(MAKECMDGOALS))
+install: ## .venv with what running takes (PYTHON=python3.13 VENV=.venv-3.13)
+	@VENV="$(VENV)" PYTHON="$(PYTHON)" sh deploy/install.sh run $(if $(filter install,$(MAKECMDGOALS)),said)
+
+install-dev: ## .venv with what tests, benchmarks and changes take besides
+	@VENV="$(VENV)" PYTHON="$(PYTHON)" sh deploy/install.sh dev $(if $(filter install-dev,$(MAKECMDGOALS)),said)
 
 run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… SPEED=… LOOP=… SYMBOLS=… SEED=… FRESH=1)
 	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED,$(call given,$(name),MARKET_$(name))) $(call given,FRESH,FRESH) exec $(bin)/python -m deploy.run
@@ -36,7 +39,7 @@ test-all: lint ## the same with what is slow, needs a browser or a Docker engine
 coverage: ## `test` with what lines and branches it reaches, processes included, and a floor for that
 	@$(MAKE) test ARGS="--cov $(ARGS)"
 
-lint: install ## ruff, mypy, the import rules, dead code, and tsc on the page where Node is
+lint: install-dev ## ruff, mypy, the import rules, dead code, and tsc on the page where Node is
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
@@ -52,37 +55,37 @@ node_modules: package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-format: install ## rewrites the code as ruff would have it
+format: install-dev ## rewrites the code as ruff would have it
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
 
-lock: install ## both locks anew from pyproject.toml (ARGS="--upgrade")
-	$(bin)/uv pip compile -q --group processes --universal \
+lock: install-dev ## both locks anew from pyproject.toml (ARGS="--upgrade")
+	$(bin)/uv pip compile -q --group run --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header $(ARGS) -o requirements.lock
 	$(bin)/uv pip compile -q --group dev --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header $(ARGS) -c requirements.lock -o requirements-dev.lock
 
 ##@ Measure
-bench-feynman: install ## what a tick of the physics costs, by symbols and window (ARGS="--plot cost.svg")
+bench-feynman: install-dev ## what a tick of the physics costs, by symbols and window (ARGS="--plot cost.svg")
 	$(bin)/python -m tests.bench.feynman $(ARGS)
 
-bench-tick: install ## a whole tick on a real Redis: CPU, lateness, memory (ARGS="--symbols 1000 --seconds 60")
+bench-tick: install-dev ## a whole tick on a real Redis: CPU, lateness, memory (ARGS="--symbols 1000 --seconds 60")
 	$(bin)/python -m tests.bench.tick $(ARGS)
 
-bench-redis: install ## GET, SET, PUBLISH beside the specification, and thousands in bulk
+bench-redis: install-dev ## GET, SET, PUBLISH beside the specification, and thousands in bulk
 	$(bin)/python -m tests.bench.redis $(ARGS)
 
-bench-checkpoint: install ## what it costs to save and to load the windows (ARGS="--folder /mnt/disk")
+bench-checkpoint: install-dev ## what it costs to save and to load the windows (ARGS="--folder /mnt/disk")
 	$(bin)/python -m tests.bench.checkpoint $(ARGS)
 
-bench-fanout: install ## updates to thousands of clients, beside broadcast() and C (ARGS="--only saturated low"); Linux, a C compiler
+bench-fanout: install-dev ## updates to thousands of clients, beside broadcast() and C (ARGS="--only saturated low"); Linux, a C compiler
 	$(bin)/python -m tests.bench.fanout $(ARGS)
 
-estimators: install ## what α, the regime and the entropy are worth, by simulation (ARGS="--plots docs/estimators")
+estimators: install-dev ## what α, the regime and the entropy are worth, by simulation (ARGS="--plots docs/estimators")
 	$(bin)/python -m tests.bench.estimators $(ARGS)
 
 ##@ Break
-chaos: install ## faults thrown at the real processes, and what must hold meanwhile (N=200 SEED=7 FIRST=0 ARGS="--only redis_killed")
+chaos: install-dev ## faults thrown at the real processes, and what must hold meanwhile (N=200 SEED=7 FIRST=0 ARGS="--only redis_killed")
 	$(bin)/python -m tests.chaos $(if $(N),--faults $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST)) $(ARGS)
 
 ##@ Look at what comes out (COTTAGE_URL=…, else make run's)

@@ -1,14 +1,20 @@
 #!/bin/sh
-# Makes the virtual environment from requirements-dev.lock. The Makefile calls it before everything else:
-# where the lock and the Python are the ones that it was made from, that costs some 30 ms.
+# Makes the virtual environment. The Makefile calls it before everything else: where the lock and the Python are the
+# ones that it was made from, that costs some 30 ms.
 #
+#   install.sh run|dev [said]   from requirements.lock, or from requirements-dev.lock, which holds all of that too;
+#                               `said`: says so where there is nothing to do
 #   VENV    where it goes (default .venv; .venv-3.13 beside it is a second one)
 #   PYTHON  which Python makes it (default: python3 where it fits, else python3.13, 3.12, 3.11)
 set -eu
 cd "$(dirname "$0")/.."
 venv=${VENV:-.venv}
-lock=requirements-dev.lock
 stamp=$venv/.installed
+case ${1:-} in
+run) lock=requirements.lock ;;
+dev) lock=requirements-dev.lock ;;
+*) echo "usage: install.sh run|dev [said]" >&2; exit 2 ;;
+esac
 
 refuse() {
   echo "make install: $1" >&2
@@ -23,12 +29,17 @@ v = sys.version_info[:2]
 sys.exit(1) if not (3, 11) <= v <= (3, 13) else print("%d.%d" % v)' 2>/dev/null
 }
 
-state() { echo "python $1 lock $(cksum <"$lock")"; }
+state() { echo "python $1 lock $(cksum <"$2")"; }
 
-# As it should be already?
-if version=$(fit "$venv/bin/python") && [ "$(cat "$stamp" 2>/dev/null)" = "$(state "$version")" ]; then
+# Whether it was made by this version of Python from the lock, or from that for developing, which holds all of it.
+up_to_date() {
+  made=$(cat "$stamp" 2>/dev/null) || return 1
+  [ "$made" = "$(state "$1" "$lock")" ] || [ "$made" = "$(state "$1" requirements-dev.lock)" ]
+}
+
+if version=$(fit "$venv/bin/python") && up_to_date "$version"; then
   if [ -z "${PYTHON:-}" ] || [ "$(fit "$PYTHON")" = "$version" ]; then
-    [ $# = 0 ] || echo "make install: $venv is up to date (Python $version)" # asked for by name
+    [ $# = 1 ] || echo "make install: $venv is up to date (Python $version)"
     exit 0
   fi
 fi
@@ -52,10 +63,25 @@ fi
 if [ -e "$venv" ] && [ ! -e "$venv/pyvenv.cfg" ] && [ -n "$(ls -A "$venv")" ]; then
   refuse "VENV=$venv is there and is no virtual environment; name another folder"
 fi
-echo "make install: $venv with Python $version ($python)"
+echo "make install: making $venv with Python $version ($python) from $lock"
 rm -f "$stamp"
 if [ "$(fit "$venv/bin/python")" != "$version" ]; then
   "$python" -m venv --clear "$venv"
 fi
-"$venv/bin/python" -m pip install --disable-pip-version-check --no-input --require-hashes -r "$lock"
-state "$version" >"$stamp" # last: an installation that was cut off is taken up again
+
+# pip's output, as progress: a line for each package. Its own words only where it fails.
+progress() {
+  awk -v most="$(grep -c '^[a-zA-Z0-9]' "$lock")" '
+    /^(Collecting|Processing) / { sub(/.*\//, "", $2); printf "  %d of at most %d: %s\n", ++count, most, $2; fflush() }
+    /^Installing collected packages/ { print "  installing them"; fflush() }
+    /^exit status [0-9]+$/ { status = $3; next }
+    { said[NR] = $0 }
+    END { if (status) for (line = 1; line <= NR; line++) print said[line]; exit status }'
+}
+
+{
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --require-hashes -r "$lock" 2>&1 || status=$?
+  echo "exit status ${status:-0}"
+} | progress
+state "$version" "$lock" >"$stamp" # last: an installation that was cut off is taken up again
+echo "make install: $venv is ready ($(du -sm "$venv" | cut -f1) MB)"

@@ -41,10 +41,10 @@ def test_variables_of_run_become_the_markets() -> None:
     assert 'FRESH="$FRESH"' in make("-n", "run", "FRESH=1").stdout
 
 
-def install(**environment: str) -> "subprocess.CompletedProcess[str]":
+def install(what: str = "run", **environment: str) -> "subprocess.CompletedProcess[str]":
     path = environment.pop("PATH", "/usr/local/bin:/usr/bin:/bin")
     return subprocess.run(
-        ["/bin/sh", str(ROOT / "deploy/install.sh")],
+        ["/bin/sh", str(ROOT / "deploy/install.sh"), what],
         env={"PATH": path, **environment},
         capture_output=True,
         text=True,
@@ -102,17 +102,29 @@ def test_a_folder_that_is_no_environment_is_never_cleared(tools: Path, tmp_path:
     assert (tmp_path / "mine.txt").exists()
 
 
-def test_an_environment_that_is_up_to_date_is_left_alone(tools: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lock", "what", "enough"),
+    [
+        ("requirements.lock", "run", True),
+        ("requirements.lock", "dev", False),
+        ("requirements-dev.lock", "run", True),
+        ("requirements-dev.lock", "dev", True),
+    ],
+)
+def test_an_environment_that_is_up_to_date_is_left_alone(
+    tools: Path, tmp_path: Path, lock: str, what: str, enough: bool
+) -> None:
     """No pip, no network: only a stamp that names the lock and the Python."""
     venv = tmp_path / "venv"
     (venv / "bin").mkdir(parents=True)
     python(venv / "bin", "python", 'case "$2" in *version_info*) echo 3.13;; *) exit 1;; esac')
     (venv / "pyvenv.cfg").touch()
     checksum = subprocess.run(
-        f"cksum < {ROOT}/requirements-dev.lock", shell=True, capture_output=True, text=True, check=True
+        f"cksum < {ROOT}/{lock}", shell=True, capture_output=True, text=True, check=True
     ).stdout.strip()
     (venv / ".installed").write_text(f"python 3.13 lock {checksum}\n")
-    done = install(PATH=str(tools), VENV=str(venv))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = install(what, VENV=str(venv), PATH=str(tools))
+    assert (done.returncode == 0) == enough
+    assert done.stdout == ""
     (venv / ".installed").write_text("python 3.13 lock 1 2\n")
-    assert install(PATH=str(tools), VENV=str(venv)).returncode != 0
+    assert install(what, VENV=str(venv), PATH=str(tools)).returncode != 0
