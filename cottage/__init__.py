@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # `as` makes them names of this module, to a type checker too
     from cottage.errors import InvalidName as InvalidName
     from cottage.errors import LeaseLost as LeaseLost
     from cottage.errors import MissingExtra as MissingExtra
+    from cottage.errors import NoSuchState as NoSuchState
     from cottage.errors import RedisError as RedisError
     from cottage.errors import RedisFull as RedisFull
     from cottage.errors import RedisRefused as RedisRefused
@@ -55,7 +56,7 @@ __version__ = "0.1.0"
 _HOME = {
     "cottage.client.state_client": "ClientRefused StateClient",
     "cottage.consumer": "ChannelConsumer ChannelHandler",
-    "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost MissingExtra RedisError RedisFull "
+    "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost MissingExtra NoSuchState RedisError RedisFull "
     "RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable",
     "cottage.events": "Event",
     "cottage.freshness": "Freshness Thresholds",

@@ -7,6 +7,7 @@ CottageError
  ├── InvalidMessage       also a ValueError
  ├── MissingExtra         also an ImportError
  ├── StateUnavailable
+ │    └── NoSuchState
  └── RedisError
       ├── RedisUnavailable
       ├── RedisRefused
@@ -48,6 +49,10 @@ class MissingExtra(CottageError, ImportError):
 
 class StateUnavailable(CottageError):
     """There is no state as fresh as requested, and no fallback was given. The message says why."""
+
+
+class NoSuchState(StateUnavailable):
+    """Redis answers, and has no state of this symbol at all: waiting does not help, unlike in an outage."""
 
 
 class RedisError(CottageError):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import orjson
 
 from cottage import keys
-from cottage.errors import RedisUnavailable, StateUnavailable
+from cottage.errors import NoSuchState, RedisUnavailable, StateUnavailable
 from cottage.reader.physics_reader import BlockingPhysicsReader
 from cottage.reader.reading import Reading
 from cottage.redis import connect_asking
@@ -49,7 +49,7 @@ def _read(reader: BlockingPhysicsReader, symbol: str, max_age: float | None) -> 
     if reader.problem is not None:
         raise RedisUnavailable(reader.problem)
     if reading is None:
-        raise StateUnavailable(f"{symbol}: Redis has no state of it")
+        raise NoSuchState(f"{symbol}: Redis has no state of it")
     if reading.origin == "fallback":
         reasons = ", ".join(reader.counts.bad_states - distrusted)
         raise StateUnavailable(f"{symbol}: what Redis has of it cannot be trusted ({reasons}); --stored shows it")

@@ -11,10 +11,11 @@ old it is, and why; `reading.origin` says where it was found. BlockingPhysicsRea
 | call | Redis has a state | Redis has none | Redis does not answer |
 |---|---|---|---|
 | `get(s)` | the state | None | the last state that was read, with its present age, else FAIL_SAFE |
-| `get(s, max_age=3.0)` | the state if it is that young | StateUnavailable | the last state if it is that young |
+| `get(s, max_age=3.0)` | the state if it is that young | NoSuchState | the last state if it is that young |
 
-If the state is older, StateUnavailable is raised. With `fallback=STATE` that PhysicsState is returned instead of
-None, FAIL_SAFE and StateUnavailable, marked by `origin` and by its `source`; FAIL_SAFE itself may be given.
+If the state is older, StateUnavailable is raised, of which NoSuchState is a kind. With `fallback=STATE` that
+PhysicsState is returned instead of None, FAIL_SAFE and StateUnavailable, marked by `origin` and by its `source`;
+FAIL_SAFE itself may be given.
 
 An invalid state in Redis (bad JSON, a number that is not finite, an epoch more than two days ahead of Redis's clock)
 is counted and logged, and the last valid one is returned with its present age; else FAIL_SAFE. A state without a
@@ -111,7 +112,7 @@ class PhysicsReader(_Reader):
         """Read one symbol's state with its freshness.
 
         Without `max_age` the result is None if Redis has no state. With `max_age`, in seconds, StateUnavailable is
-        raised unless the state is at most that old by Redis's clock. `fallback` is returned instead in both cases,
+        raised unless the state is at most that old by Redis's clock, NoSuchState if Redis has none. `fallback` is returned instead in both cases,
         marked by `origin`. While Redis does not answer, the last state that was read is returned with its present
         age. Raises InvalidName, and ValueError for a bad `max_age`.
         """

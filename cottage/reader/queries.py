@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from cottage import keys
 from cottage.clock import AHEAD_SECONDS, from_iso
-from cottage.errors import InvalidMessage, RedisError, StateUnavailable
+from cottage.errors import InvalidMessage, NoSuchState, RedisError, StateUnavailable
 from cottage.expiry import ExpiryLook, OutlivingKeys, lifetime_ms
 from cottage.fields import load_object
 from cottage.freshness import USUAL, Cause, Chain, Feed, Thresholds, assess, shards
@@ -115,7 +115,7 @@ class Queries:
         if fallback is not None:
             return fallback_reading(self._broken(symbol, None) if answer.complete else "redis_down", fallback)
         self.counts.refused += 1
-        raise StateUnavailable(_refusal(symbol, reading, max_age))
+        raise _refusal(symbol, reading, max_age)
 
     def many(self, symbols: Iterable[str]) -> Query[Readings]:
         """The states of these symbols, in one round trip for each 500."""
@@ -379,14 +379,15 @@ def _first(names: Collection[str], most: int, known: frozenset[str]) -> Collecti
     return sorted(names, key=lambda name: (name not in known, name))[:most]
 
 
-def _refusal(symbol: str, reading: Reading | None, max_age: float | None) -> str:
+def _refusal(symbol: str, reading: Reading | None, max_age: float | None) -> StateUnavailable:
+    """Why this reading is not given. `reading`: None if Redis answered that it has no state of the symbol."""
     if reading is None:
-        return f"{symbol}: Redis has no state of it"
+        return NoSuchState(f"{symbol}: Redis has no state of it")
     cause = reading.freshness.cause
     why = "" if cause is None else f" ({cause})"
     if reading.origin == "fallback":
-        return f"{symbol}: no state is known{why}"
+        return StateUnavailable(f"{symbol}: no state is known{why}")
     age = reading.freshness.age
     if age is None:
-        return f"{symbol}: its state does not tell how old it is{why}"
-    return f"{symbol}: its newest sample is {age:.1f} s old, {max_age:g} s are allowed{why}"
+        return StateUnavailable(f"{symbol}: its state does not tell how old it is{why}")
+    return StateUnavailable(f"{symbol}: its newest sample is {age:.1f} s old, {max_age:g} s are allowed{why}")

@@ -88,7 +88,7 @@ Symbol = Annotated[
 MaxAge = Annotated[
     int | None,
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LONGEST_AGE_MS}),
-    Query(ge=0, le=LONGEST_AGE_MS, description="refuse (503) a state that is older, absent or a fallback"),
+    Query(ge=0, le=LONGEST_AGE_MS, description="refuse (503) a state that is older or a fallback"),
 ]
 Symbols = Annotated[
     str | None,
@@ -124,7 +124,8 @@ def _folded(readings: Readings, unfed: bool) -> tuple[dict[str, Reading], dict[s
 )
 async def physics_state(request: Request, symbol: Symbol, max_age_ms: MaxAge = None) -> Response:
     """While Redis does not answer: the last state that was read, aged, else the fail-safe vector, whose `source` is
-    `fallback`. With `max_age_ms` nothing comes but a state that is known to be that young."""
+    `fallback`. With `max_age_ms` nothing comes but a state that is known to be that young: 503 means that it may be
+    there later, 404 that Redis answers and has none."""
     reader: PhysicsReader = request.app.state.reader
     max_age = None if max_age_ms is None else max_age_ms / 1000
     reading = await reader.get(symbol, max_age=max_age)

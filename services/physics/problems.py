@@ -7,7 +7,7 @@ Each has a `code` for programs:
 | `bad_symbol` | 400 | what was given for a symbol cannot be one; `detail` names it |
 | `too_many_symbols` | 400 | more than 500 were named |
 | `bad_parameter` | 422 | a query parameter that is unknown, repeated, or has a value of the wrong kind |
-| `no_such_symbol` | 404 | Redis has no such state or snapshot |
+| `no_such_symbol` | 404 | Redis has no such state or snapshot, whatever its age might be |
 | `unavailable` | 503 | no state fresh enough (`max_age_ms`), or no snapshot that can be had now |
 | `not_found`, `method_not_allowed`, … | 404, 405, … | the framework's own, by the status's phrase |
 | `internal_server_error` | 500 | a fault of ours; the log has its traceback, the answer does not |
@@ -22,7 +22,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from cottage.errors import InvalidName, StateUnavailable
+from cottage.errors import InvalidName, NoSuchState, StateUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
@@ -49,6 +49,8 @@ async def _answer(request: Request, error: Exception) -> Response:
             return problem(request, status, code, str(error))
         case InvalidName():
             return problem(request, 400, "bad_symbol", str(error))
+        case NoSuchState():
+            return problem(request, 404, "no_such_symbol", str(error))
         case StateUnavailable():
             return problem(request, 503, "unavailable", str(error))
         case RequestValidationError():

@@ -101,9 +101,19 @@ async def test_max_age(http: httpx.AsyncClient, client: Client) -> None:
     response = await http.get("/v1/physics/SPY?max_age_ms=3000")
     assert "3 s are allowed" in is_problem(response, 503, "unavailable")
     assert response.headers["retry-after"] == "1"
-    is_problem(await http.get("/v1/physics/NEW?max_age_ms=3000"), 503, "unavailable")
     await put(client, "OLD", PUBLISHED)
     is_problem(await http.get("/v1/physics/OLD?max_age_ms=3000"), 503, "unavailable")
+
+
+async def test_with_max_age_too_what_does_not_exist_is_not_there(http: httpx.AsyncClient, client: Client) -> None:
+    """503 means that it may be there later; while Redis is away that is all that is known: see below."""
+    assert "NEW" in is_problem(await http.get("/v1/physics/NEW?max_age_ms=3000"), 404, "no_such_symbol")
+    await put(client, "SPY", state(time.time()))
+    assert (await http.get("/v1/physics/SPY?max_age_ms=60000")).status_code == 200
+    await client.delete(keys.physics_state("SPY"))
+    is_problem(await http.get("/v1/physics/SPY?max_age_ms=60000"), 404, "no_such_symbol")
+    await client.set(keys.physics_state("SPY"), "no state")
+    is_problem(await http.get("/v1/physics/SPY?max_age_ms=60000"), 503, "unavailable")
 
 
 async def test_a_mistyped_max_age_is_not_served_without_it(http: httpx.AsyncClient, client: Client) -> None:

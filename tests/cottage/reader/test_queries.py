@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from cottage.clock import iso_millis
-from cottage.errors import InvalidName, RedisRefused, RedisUnavailable, StateUnavailable
+from cottage.errors import InvalidName, NoSuchState, RedisRefused, RedisUnavailable, StateUnavailable
 from cottage.freshness import Freshness
 from cottage.reader.queries import Command, Queries, Query
 from cottage.reader.reading import Reading
@@ -206,7 +206,7 @@ def test_a_bad_max_age_is_refused(server: Server, queries: Queries, max_age: flo
 
 def test_redis_answers_and_has_none(server: Server, queries: Queries) -> None:
     assert ask(server, queries.one("SPY", None, None)) is None
-    with pytest.raises(StateUnavailable, match="SPY: Redis has no state"):
+    with pytest.raises(NoSuchState, match="SPY: Redis has no state"):
         ask(server, queries.one("SPY", 3.0, None))
 
 
@@ -285,8 +285,9 @@ class TestWithoutRedis:
         assert reading.state == FAIL_SAFE
         assert reading.origin == "fallback"
         assert reading.freshness == Freshness("expired", "redis_down", None)
-        with pytest.raises(StateUnavailable, match=r"QQQ: no state is known \(redis_down\)"):
+        with pytest.raises(StateUnavailable, match=r"QQQ: no state is known \(redis_down\)") as refused:
             ask(server, queries.one("QQQ", 3.0, None))
+        assert not isinstance(refused.value, NoSuchState), "nobody knows"
 
     def test_a_fallback_of_ones_own(self, server: Server, queries: Queries) -> None:
         reading = ask(server, queries.one("QQQ", None, PUBLISHED))

@@ -3,7 +3,7 @@ import pytest
 from fastapi import FastAPI, Query
 from starlette.exceptions import HTTPException
 
-from cottage.errors import InvalidName, StateUnavailable
+from cottage.errors import InvalidName, NoSuchState, StateUnavailable
 from services.physics import problems
 
 
@@ -25,6 +25,7 @@ async def ask(app: FastAPI, path: str = "/") -> httpx.Response:
     [
         (problems.Refusal(404, "no_such_symbol", "no SPY"), 404, "no_such_symbol", "no SPY"),
         (InvalidName("bad symbol"), 400, "bad_symbol", "bad symbol"),
+        (NoSuchState("no SPY"), 404, "no_such_symbol", "no SPY"),
         (StateUnavailable("too old"), 503, "unavailable", "too old"),
         (HTTPException(410), 410, "gone", "GET /"),
         (RuntimeError("secret"), 500, "internal_server_error", "a fault of this service; its log says more"),
