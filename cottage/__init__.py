@@ -56,8 +56,8 @@ __version__ = "0.1.0"
 _HOME = {
     "cottage.client.state_client": "ClientRefused StateClient",
     "cottage.consumer": "ChannelConsumer ChannelHandler",
-    "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost MissingExtra NoSuchState RedisError RedisFull "
-    "RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable",
+    "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost MissingExtra NoSuchState RedisError "
+    "RedisFull RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable",
     "cottage.events": "Event",
     "cottage.freshness": "Freshness Thresholds",
     "cottage.lease": "Lease",

@@ -112,9 +112,9 @@ class PhysicsReader(_Reader):
         """Read one symbol's state with its freshness.
 
         Without `max_age` the result is None if Redis has no state. With `max_age`, in seconds, StateUnavailable is
-        raised unless the state is at most that old by Redis's clock, NoSuchState if Redis has none. `fallback` is returned instead in both cases,
-        marked by `origin`. While Redis does not answer, the last state that was read is returned with its present
-        age. Raises InvalidName, and ValueError for a bad `max_age`.
+        raised unless the state is at most that old by Redis's clock, NoSuchState if Redis has none. `fallback` is
+        returned instead in all these cases, marked by `origin`. While Redis does not answer, the last state that was
+        read is returned with its present age. Raises InvalidName, and ValueError for a bad `max_age`.
         """
         return await self._answer(self._queries.one(symbol, max_age, fallback))
 
