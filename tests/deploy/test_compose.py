@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.compose, pytest.mark.slow]
 PROJECT = "cottage-test"
 SERVICES = {"redis", "market", "feynman", "physics", "bridge", "broadcaster"}
 PASSWORD = "not-the-default"
+IMAGE = "curiosity-cottage:local"
 
 
 def compose_command() -> list[str] | None:
@@ -101,8 +102,8 @@ def stack() -> Iterator[Stack]:
         running("down", "--volumes", "--timeout", "10", check=False)
 
 
-def state(stack: Stack) -> dict[str, Any] | None:
-    answer = httpx.get(f"http://127.0.0.1:{stack.api}/v1/physics/SPY", trust_env=False)
+def state(stack: Stack, symbol: str = "SPY") -> dict[str, Any] | None:
+    answer = httpx.get(f"http://127.0.0.1:{stack.api}/v1/physics/{symbol}", trust_env=False)
     return answer.json() if answer.status_code == 200 else None
 
 
@@ -204,6 +205,29 @@ def test_a_killed_container_is_back_and_the_others_stay(stack: Stack) -> None:
         assert stack.inspect(service)["State"]["StartedAt"] == before[service]
 
 
+@pytest.mark.parametrize("target", ["market:9101", "feynman:9102", "physics:9103", "bridge:9104", "broadcaster:9105"])
+def test_another_container_scrapes_the_metrics(stack: Stack, target: str) -> None:
+    code = (
+        f"import urllib.request; print(urllib.request.urlopen('http://{target}/metrics', timeout=5).read().decode())"
+    )
+    command = ["docker", "run", "--rm", "--network", f"{PROJECT}_ops", IMAGE, "python", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"cottage_{target.partition(':')[0]}_" in done.stdout, done.stderr
+    reach = "import socket; socket.create_connection(('redis', 6379), 3)"
+    assert subprocess.run([*command[:-1], reach], capture_output=True).returncode != 0, "Redis is not on that network"
+
+
+def test_the_overlay_replays_a_recording(stack: Stack, tmp_path: Path) -> None:
+    lines = "".join(f"{1_700_000_000 + second},TAPE,{100 + second % 7},1\n" for second in range(600))
+    (tmp_path / "tape.csv").write_text(f"timestamp,symbol,price,size\n{lines}")
+    tmp_path.chmod(0o755)
+    overlay = ("-f", "docker-compose.yml", "-f", "deploy/compose.replay.yml")
+    assert "MARKET_FILE" in stack(*overlay, "config", check=False), "it says what is missing"
+    stack.environment |= {"RECORDINGS": str(tmp_path), "MARKET_FILE": "tape.csv"}
+    stack(*overlay, "up", "-d", "--no-deps", "market")
+    until(lambda: (now := state(stack, "TAPE")) and now["source"] == "replay", 60)
+
+
 def test_the_overlay_publishes_redis_on_this_machine(stack: Stack) -> None:
     """Last: it makes the container anew."""
     stack("-f", "docker-compose.yml", "-f", "deploy/compose.dev.yml", "up", "-d", "--no-deps", "redis")
@@ -212,3 +236,7 @@ def test_the_overlay_publishes_redis_on_this_machine(stack: Stack) -> None:
     until(lambda: stack.inspect("redis")["State"]["Health"]["Status"] == "healthy", 60)
     with connect_blocking(f"redis://:{PASSWORD}@127.0.0.1:{stack.redis}") as client:
         assert client.get("physics:state:SPY")
+        client.hset(
+            "market:snapshot:HOSTED", mapping={"price": "45.5", "timestamp": str(time.time()), "source": "myfeed"}
+        )
+        assert until(lambda: state(stack, "HOSTED"), 30)["source"] == "myfeed"
