@@ -1,9 +1,9 @@
 """The runner starts, runs and stops a service; the `__main__` of every service calls it.
 
-SIGTERM or SIGINT sets `stopping`, and the service returns from `run` once it has drained. What still runs after
-`drain_seconds` is cancelled. The process exits with status 0, by force CLOSING_SECONDS later if something does not
-close; a second signal ends it at once. If the service fails, the process logs the error and exits with status 1, so
-that its supervisor starts it again.
+SIGTERM, SIGINT or SIGHUP (cottage/stop_signals.py) sets `stopping`, and the service returns from `run` once it has
+drained. What still runs after `drain_seconds` is cancelled. The process exits with status 0, by force CLOSING_SECONDS
+later if something does not close; a second SIGTERM or SIGINT ends it at once. If the service fails, the process logs
+the error and exits with status 1, so that its supervisor starts it again.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from common.ops import Reporter, listening_socket, ops_app, serve_asgi
 from common.settings import ServiceSettings
 from cottage import __version__
 from cottage.errors import CottageError, SettingsError, leaves
+from cottage.stop_signals import end_on_signals, take_in_loop
 
 CLOSING_SECONDS = 2.0
 """How long closing may take after the drain: a stop takes at most 8 s in all."""
@@ -51,7 +52,8 @@ def run(name: str, service: Service, settings: ServiceSettings) -> None:
 async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
     stopping = asyncio.Event()
     status = 0
-    _stop_on_signals(stopping)
+    loop = asyncio.get_running_loop()
+    take_in_loop(loop, lambda _number: stopping.set(), _forced)
     variable = type(settings).variable("ops_port")
     try:
         ops_socket = listening_socket(settings.ops_host, settings.ops_port, variable)
@@ -68,6 +70,7 @@ async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
         status = 1
     log.info("stopped", status=status)
     _end_after(CLOSING_SECONDS, status)
+    end_on_signals(status, loop)
     return status
 
 
@@ -107,13 +110,6 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, soft), hard))
 
 
-def _stop_on_signals(stopping: asyncio.Event) -> None:
-    def stop(number: signal.Signals) -> None:
-        if stopping.is_set():
-            log.warning("forced_to_stop", signal=number.name)
-            os._exit(1)
-        stopping.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
+def _forced(number: signal.Signals) -> None:
+    log.warning("forced_to_stop", signal=number.name)
+    os._exit(1)

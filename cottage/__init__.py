@@ -6,9 +6,13 @@
 it is first used: a program that only follows a WebSocket loads no Redis client.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-if TYPE_CHECKING:  # `as` makes them names of this module, to a type checker too
+TYPE_CHECKING = False  # type checkers take it for true; `typing` costs more than all else that a command needs first
+if TYPE_CHECKING:
+    from typing import Any
+
+    # `as` makes them names of this module, to a type checker too.
     from cottage.client.state_client import ClientRefused as ClientRefused
     from cottage.client.state_client import StateClient as StateClient
     from cottage.consumer import ChannelConsumer as ChannelConsumer

@@ -1,8 +1,6 @@
 """`python -m cottage`: the command `cottage`."""
 
-import sys
-
-from cottage.cli import main
+from cottage.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -4,17 +4,19 @@ COTTAGE_URL and REDIS_URL take precedence if they are set. If nothing runs here,
 """
 
 import os
-import sys
 
-from cottage.cli import main
-from deploy.run_directory import read_urls, run_folder
+from cottage.cli import command
+from cottage.stop_signals import end_on_signals
 
 VARIABLES = {"COTTAGE_URL": "WEBSOCKET_URL", "REDIS_URL": "REDIS_URL"}
 """The environment variables of the command, and the variables of urls.env that they are set from."""
 
 if __name__ == "__main__":
+    end_on_signals()
+    from deploy.run_directory import read_urls, run_folder
+
     found = read_urls(run_folder()) or {}
     os.environ.update(
         {name: found[there] for name, there in VARIABLES.items() if there in found and not os.environ.get(name)}
     )
-    sys.exit(main())
+    command()

@@ -1,40 +1,23 @@
-"""`python -m deploy.run`, which is `make run`: starts Redis and all services in one terminal (docs/running.md).
+"""`python -m deploy.run`, which is `make run`: Redis and all services in one terminal (docs/running.md).
 
 The exit status is 0 if it was stopped, 1 if something could not be started, and 2 for a bad setting.
 """
 
-import asyncio
-import os
-import signal
-import sys
-from collections.abc import Mapping
-from functools import partial
-from http import HTTPStatus
-from pathlib import Path
-
-from common import logs
-from cottage.clock import SystemClock
-from cottage.errors import CottageError, SettingsError
-from cottage.urls import redacted
-from deploy.console import log_event, mute, print_line
-from deploy.fresh_start import begin_fresh
-from deploy.health import ask
-from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
-from deploy.run_directory import only_run, remove_urls, run_folder, write_urls
-from deploy.run_plan import RunPlan, ServicePlan, make_plan
-from deploy.supervisor import Child, Supervisor
-
-STOP_ORDER = ("market", "feynman", "physics", "broadcaster", "bridge")  # each one before those that it needs
-LABELS = {
-    "PAGE_URL": "Page",
-    "WEBSOCKET_URL": "WebSocket",
-    "API_URL": "API",
-    "API_DOCS_URL": "API docs",
-    "REDIS_URL": "Redis",
-}
+from cottage.stop_signals import end_on_signals
 
 
 def main() -> int:
+    end_on_signals()  # while all else is imported, and nothing is started
+    import asyncio
+    import os
+    import sys
+
+    from common import logs
+    from cottage.errors import CottageError, SettingsError
+    from deploy import suite
+    from deploy.run_directory import only_run, run_folder
+    from deploy.run_plan import make_plan
+
     if sys.platform == "win32":
         sys.stderr.write("make run: Windows is served by Docker: run `docker compose up` instead\n")
         return 2
@@ -47,113 +30,11 @@ def main() -> int:
     logs.configure("run", level, style)
     try:
         with only_run(run_folder()) as lock:
-            return asyncio.run(_run(make_plan(), run_folder(), lock, style))
+            return asyncio.run(suite.run(make_plan(), run_folder(), lock, style))
     except CottageError as error:
         sys.stderr.write(f"make run: {error}\n")
         return 2 if isinstance(error, SettingsError) else 1
-    except KeyboardInterrupt:  # before the loop handles signals, when nothing is started yet
-        return 0
-
-
-async def _run(plan: RunPlan, folder: Path, lock: int, style: str) -> int:
-    supervisor = Supervisor(SystemClock())
-    stopping = asyncio.Event()
-    _stop_on_signals(stopping, supervisor)
-    redis = None if plan.redis_port is None else _redis(find_server(), plan.redis_port, folder, lock)
-    services = {service.name: _service(service) for service in plan.services}
-    starting = asyncio.create_task(_start(supervisor, plan, folder, redis, services, style))
-    ends = [asyncio.create_task(event.wait()) for event in (stopping, supervisor.gave_up)]
-    try:
-        await asyncio.wait((starting, *ends), return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            starting.result()  # raises what went wrong, which ends everything
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        log_event("info", "stopping", note="Ctrl-C again forces")
-    finally:
-        for task in (starting, *ends):
-            task.cancel()
-        await asyncio.gather(starting, *ends, return_exceptions=True)
-        await supervisor.stop([services[name] for name in STOP_ORDER], redis)
-        remove_urls(folder)
-        log_event("info", "stopped")
-    return supervisor.status
-
-
-async def _start(
-    supervisor: Supervisor,
-    plan: RunPlan,
-    folder: Path,
-    redis: Child | None,
-    services: Mapping[str, Child],
-    style: str,
-) -> None:
-    if redis is not None:
-        supervisor.add(redis)
-        await supervisor.ready([redis])
-        if supervisor.gave_up.is_set():
-            return
-    if plan.fresh:
-        deleted, files = await begin_fresh(plan.redis_url, Path(plan.checkpoints))
-        log_event("info", "fresh_start", keys=deleted, checkpoints=files)
-    write_urls(folder, {"REDIS_URL": plan.redis_url})  # already now, for whoever has to look into a start that hangs
-    for child in services.values():
-        supervisor.add(child)
-    await supervisor.ready(list(services.values()))
-    if supervisor.gave_up.is_set():
-        return
-    supervisor.up()
-    write_urls(folder, plan.urls)
-    shown = {**plan.urls, "REDIS_URL": redacted(plan.redis_url)}
-    if style == "console" or (style == "auto" and sys.stdout.isatty()):
-        lines = [f"  {LABELS[name]:<10} {url}" for name, url in shown.items()]
-        print_line("\n".join(["", "All services are ready. Ctrl-C ends them.", "", *lines]))
-    else:
-        log_event("info", "ready", **{name.lower(): url for name, url in shown.items()})
-
-
-def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
-    data = data_folder(folder, server)
-    log_event("info", "redis", server=server.name, version=server.version, port=port, folder=str(data))
-
-    async def not_ready() -> str | None:
-        if await asyncio.to_thread(answers, port):
-            return None
-        return f"it does not answer yet; its log is in {data}"
-
-    return Child(
-        "redis",
-        server_command(server, data, port),
-        os.environ,
-        not_ready,
-        log_file=partial(fresh_log, data),
-        may_finish=False,
-        inherited=(lock,),
-    )
-
-
-def _service(plan: ServicePlan) -> Child:
-    async def not_ready() -> str | None:
-        answer = await asyncio.to_thread(ask, *plan.ops, "/readyz", timeout=1.0)
-        if answer is None:
-            return "its ops port does not answer yet"
-        status, text = answer
-        return None if status == HTTPStatus.OK else text
-
-    return Child(plan.name, plan.command, plan.environment, not_ready)
-
-
-def _stop_on_signals(stopping: asyncio.Event, supervisor: Supervisor) -> None:
-    def stop(number: signal.Signals) -> None:
-        if number is signal.SIGHUP:
-            mute()  # the terminal was closed, so writing to it would fail
-        elif stopping.is_set():
-            supervisor.force()
-        stopping.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop, number)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

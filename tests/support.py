@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 import httpx
 
@@ -58,6 +58,24 @@ async def heard(subscription: ChannelSubscription, number: int = 1, timeout: flo
         while len(payloads) < number:
             payloads += await subscription.messages(timeout)
     return payloads
+
+
+def taken_signals(pid: int, kind: Literal["caught", "ignored"] = "caught") -> set[int]:
+    """The numbers of the signals that a process handles, or ignores, as Linux tells them."""
+    name = {"caught": "SigCgt", "ignored": "SigIgn"}[kind]
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            mask = int(line.split()[1], 16)
+            return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+    raise AssertionError(f"no {name} of {pid}")
+
+
+def without_hangup(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a Python that runs `python ARGUMENTS` with SIGHUP ignored, as nohup does."""
+    code = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
+    )
+    return ["-c", code, sys.executable, *arguments]
 
 
 class OwnRedis:

@@ -12,18 +12,29 @@
 Only terminal.py and table.py need rich. Pure modules do no input or output.
 """
 
-import asyncio
-import logging
-import os
-import sys
-from argparse import Namespace
-from collections.abc import Callable, Sequence
+from __future__ import annotations
 
-from cottage.errors import CottageError, InvalidName, MissingExtra, SettingsError
+from cottage.stop_signals import end_on_signals, interrupt_on_signals
+
+TYPE_CHECKING = False  # as in cottage/__init__.py
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+
+def command() -> NoReturn:
+    """The installed command, and `python -m cottage`."""
+    end_on_signals()  # while all else is imported
+    status = main()
+    end_on_signals(status)
+    raise SystemExit(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `cottage ARGUMENTS` and return its exit status. The installed command and `python -m cottage` call it."""
+    """Run `cottage ARGUMENTS` and return its exit status."""
+    import logging
+
     from cottage.cli.arguments import parse
 
     logging.getLogger("cottage").addHandler(logging.NullHandler())  # the command prints each problem once, by itself
@@ -33,8 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def exit_status(program: str, run: Callable[[], int]) -> int:
     """Call `run` and return its exit status. An error is printed as one line; the status is then 2 if the request is
-    wrong, and 1 if it could not be carried out. Ctrl-C and a closed pipe are a normal end. `cottage` and the make
-    targets of deploy/runbook use it."""
+    wrong, and 1 if it could not be carried out. Ctrl-C and a closed pipe are a normal end. `run` may call
+    `interrupt_on_signals`. `cottage` and the make targets of deploy/runbook use it."""
+    import os
+    import sys
+
+    from cottage.errors import CottageError, InvalidName, MissingExtra, SettingsError
+
     try:
         status = run()
         sys.stdout.flush()
@@ -62,6 +78,7 @@ def _watch(given: Namespace) -> int:
 def _state(given: Namespace) -> int:
     from cottage.cli import print_state
 
+    interrupt_on_signals()
     if given.stored:
         print_state.print_stored(given.redis_url, given.symbols)
     else:
@@ -70,15 +87,21 @@ def _state(given: Namespace) -> int:
 
 
 def _retire(given: Namespace) -> int:
+    import asyncio
+
     from cottage.cli.retire import retire
 
+    interrupt_on_signals()
     asyncio.run(retire(given.redis_url, given.patterns, dry_run=given.dry_run))
     return 0
 
 
 def _probe(given: Namespace) -> int:
+    import asyncio
+
     from cottage.probe import probe
 
+    interrupt_on_signals()
     print(asyncio.run(probe(given.url, full=given.full)))
     return 0
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 from argparse import Namespace
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ from cottage.cli.view import View
 from cottage.client.state_client import StateClient
 from cottage.errors import MissingExtra
 from cottage.probe import Unhealthy
+from cottage.stop_signals import interrupt_on_signals
 
 HEARTBEAT_POLL_SECONDS = 0.02
 
@@ -38,10 +38,11 @@ class Display(AbstractContextManager["Display"], Protocol):
 def watch(given: Namespace) -> None:
     """Run `cottage watch`. It returns only with --once, and then raises Unhealthy if no server sends its states in
     time. Raises MissingExtra if the table needs rich and that is not installed."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C, so that the terminal is left as it was
     on_terminal = sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
     as_lines = given.json or not (given.once or on_terminal)
-    asyncio.run(_watch(given, JsonLines if as_lines else _table()))
+    display = JsonLines if as_lines else _table()
+    interrupt_on_signals()  # so that the terminal is left as it was
+    asyncio.run(_watch(given, display))
 
 
 def _table() -> type[Display]:

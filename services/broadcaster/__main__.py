@@ -1,13 +1,6 @@
 """`python -m services.broadcaster` runs the broadcaster; with --probe it checks one that is running."""
 
-import asyncio
-import sys
-
-from common import runner
-from cottage.clock import SystemClock
-from cottage.probe import Unhealthy, probe, url_of
-from services.broadcaster.service import StateBroadcaster
-from services.broadcaster.settings import BroadcasterSettings
+from cottage.stop_signals import end_on_signals
 
 SWITCHES = {
     "probe": "do not run; connect as a client to the broadcaster at this host and port; exit 0 if it answers, else 1",
@@ -16,20 +9,35 @@ SWITCHES = {
 
 
 def main() -> None:
+    end_on_signals()  # while all else is imported, which takes some tenths of a second
+    import sys
+
+    from common import runner
+    from cottage.clock import SystemClock
+    from cottage.probe import url_of
+    from services.broadcaster.service import StateBroadcaster
+    from services.broadcaster.settings import BroadcasterSettings
+
     settings, switches = BroadcasterSettings.load_with_switches(
         "broadcaster", "Sends what comes from the bridge to any number of WebSocket clients.", SWITCHES
     )
     if "probe" in switches:
-        sys.exit(_probe(settings, full="full" in switches))
+        sys.exit(_probe(url_of(settings.host, settings.port), full="full" in switches))
     if switches:
         sys.stderr.write("broadcaster: --full goes with --probe\n")
         sys.exit(2)
     runner.run("broadcaster", StateBroadcaster(settings, SystemClock()), settings)
 
 
-def _probe(settings: BroadcasterSettings, *, full: bool) -> int:
+def _probe(url: str, *, full: bool) -> int:
+    end_on_signals(1)  # interrupted, it has not found out that all is well
+    import asyncio
+    import sys
+
+    from cottage.probe import Unhealthy, probe
+
     try:
-        found = asyncio.run(probe(url_of(settings.host, settings.port), full=full))
+        found = asyncio.run(probe(url, full=full))
     except Unhealthy as error:
         sys.stderr.write(f"broadcaster: {error}\n")
         return 1

@@ -2,13 +2,14 @@
 
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from tests.support import ServiceProcess, program
+from tests.support import ServiceProcess, program, taken_signals, without_hangup
 
 
 @asynccontextmanager
@@ -30,7 +31,7 @@ def at_level(process: ServiceProcess, level: str) -> list[dict[str, Any]]:
     return [line for line in process.logs if line["level"] == level]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_signal_lets_it_drain_and_end_with_0(number: signal.Signals) -> None:
     async with tiny("drains") as process:
         running = await process.logged("running")
@@ -84,6 +85,46 @@ async def test_a_second_signal_ends_it_at_once() -> None:
         assert await process.ended() == 1
     only_json(process)
     assert process.logs[-1]["event"] == "forced_to_stop"
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_hangup_forces_nothing_and_is_no_first_signal(first: signal.Signals) -> None:
+    """A terminal that is closed sends it twice, and service managers right after SIGTERM: the drain goes on."""
+    async with tiny("drains_slowly") as process:
+        await process.logged("running")
+        process.signal(first)
+        await process.logged("stopping")
+        process.signal(signal.SIGHUP)
+        process.signal(signal.SIGTERM if first is signal.SIGHUP else signal.SIGHUP)
+        assert await process.ended() == 0
+    events = [line["event"] for line in process.logs]
+    assert events[2:] == ["stopping", "drained", "stopped"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_started_under_nohup_it_goes_on_ignoring_a_hangup() -> None:
+    arguments = without_hangup(["tests/common/tiny_service.py", "drains"])
+    async with program(arguments, {"LOG_FORMAT": "json"}) as process:
+        await process.logged("running")
+        assert signal.SIGHUP in taken_signals(process.pid, "ignored")
+        process.signal(signal.SIGHUP)
+        assert (await process.get("/status")).json() == {"what": "drains"}
+        assert await process.stop() == 0
+    events = [line["event"] for line in process.logs if line["event"] != "stopping"]
+    assert events == ["starting", "running", "drained", "stopped"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_a_signal_when_all_is_done_is_no_traceback(number: signal.Signals) -> None:
+    """A thread that is still at work keeps the process for a while after its last line."""
+    async with tiny("has_a_stuck_thread", DRAIN_SECONDS="0") as process:
+        await process.logged("running")
+        process.signal(signal.SIGTERM)
+        await process.logged("stopped")
+        process.signal(number)
+        assert await process.ended() == 0
+    only_json(process)
 
 
 @pytest.mark.parametrize("what", ["crashes", "crashes_in_a_task", "crashes_while_draining"])

@@ -39,6 +39,11 @@ class Tiny:
         await stopping.wait()
         log.info("drained")
 
+    async def drains_slowly(self, stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        await asyncio.sleep(0.5)
+        log.info("drained")
+
     async def ends(self, _stopping: asyncio.Event) -> None:
         """Its work is done."""
 

@@ -17,7 +17,7 @@ from cottage.errors import RedisUnavailable
 from cottage.redis import connect
 from deploy.redis_server import free_port
 from deploy.run_plan import SERVICES
-from tests.support import ROOT, ServiceProcess, eventually, program
+from tests.support import ROOT, ServiceProcess, eventually, program, taken_signals, without_hangup
 
 NAMES = [service.name for service in SERVICES]
 PORTS = [f"{service.name.upper()}_OPS_PORT" for service in SERVICES] + [
@@ -198,6 +198,25 @@ def test_it_ends_with_whoever_read_its_output(tmp_path: Path) -> None:
     assert process.wait(20) == 0
     assert not [pid for pid in pids if alive(pid)]
     assert not (tmp_path / "run/urls.env").exists()
+
+
+async def test_a_hangup_stops_it_and_under_nohup_nothing_takes_one(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        await running.process.logged("ready")
+        running.process.signal(signal.SIGHUP)
+        running.process.signal(signal.SIGHUP)  # the shell's, after the kernel's
+        assert await running.process.ended() == 0
+        assert running.stopped() == ["market", "feynman", "physics", "broadcaster", "bridge"]
+
+    async with program(without_hangup(["-m", "deploy.run"]), prepared(tmp_path), cwd=tmp_path) as process:
+        await process.logged("ready")
+        services = Run(tmp_path, process).pids()
+        for pid in (process.pid, *services):
+            assert signal.SIGHUP in taken_signals(pid, "ignored")
+            os.kill(pid, signal.SIGHUP)
+        assert process.returncode is None
+        assert await process.stop(timeout=15) == 0
+        assert not [line for line in process.logs if line["event"] == "died"]
 
 
 async def test_a_second_signal_kills_what_hangs_with_all_that_it_started(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from cottage.redis import BlockingClient, connect_blocking
 from deploy.redis_server import RunningServer, Server, free_port, start
-from deploy.runbook.__main__ import main
+from deploy.runbook.commands import main
 from deploy.runbook.dump import encode
 from tests.support import IN_MEMORY, OwnRedis, eventually, program
 

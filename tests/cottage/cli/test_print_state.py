@@ -11,7 +11,7 @@ from cottage.redis import Client
 from cottage.state import PhysicsState
 from cottage.version import Version
 from deploy.redis_server import free_port
-from deploy.runbook.__main__ import main as runbook
+from deploy.runbook.commands import main as runbook
 from tests.integration.fanout import put
 from tests.support import OwnRedis
 

@@ -1,0 +1,77 @@
+"""The signals that ask a process to stop: SIGTERM, SIGINT, and SIGHUP, which a closed terminal sends.
+
+The services, `make run` and the command `cottage` take them from their first line on. There are three times. While a
+process imports, nothing has begun and a signal ends it at once (`end_on_signals`). While it works, it stops in order:
+`take_in_loop` in an event loop, `interrupt_on_signals` where there is none. When all is done, it ends at once again.
+
+A process that was started with SIGHUP ignored, as by nohup, is to outlive its terminal: it goes on ignoring it.
+Nothing heavy is imported here, and no event loop, since this has to stand before anything else is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+TYPE_CHECKING = False  # as in cottage/__init__.py
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+
+_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Those that this process takes."""
+    taken = [signal.SIGTERM, signal.SIGINT]
+    if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+        taken.append(_HANGUP)
+    return taken
+
+
+def end_on_signals(status: int = 0, loop: AbstractEventLoop | None = None) -> None:
+    """From now on a signal ends the process at once, with this exit status and without a traceback: nothing has begun
+    yet, or all is done. `loop`: the event loop that took the signals until now."""
+
+    def end(_number: int, _frame: object) -> None:
+        os._exit(status)  # no exception: one that is raised within an import may be lost, or come out as another
+
+    for number in stop_signals():
+        if loop is not None:
+            loop.remove_signal_handler(number)
+        signal.signal(number, end)
+
+
+def interrupt_on_signals() -> None:
+    """From now on a signal raises KeyboardInterrupt, as Ctrl-C does by default. Only the main thread may say so: in
+    another one, of a program that calls a command as a function, this does nothing."""
+    import threading
+
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in stop_signals():
+        signal.signal(number, signal.default_int_handler)
+
+
+def take_in_loop(
+    loop: AbstractEventLoop, stop: Callable[[signal.Signals], None], force: Callable[[signal.Signals], None]
+) -> None:
+    """From now on `loop` calls `stop` on a signal, and `force` on each further SIGTERM or SIGINT.
+
+    SIGHUP forces nothing and does not count as the first: of a closed terminal it comes from the kernel and once more
+    from the shell, and service managers send it right after SIGTERM.
+    """
+    asked = False
+
+    def take(number: signal.Signals) -> None:
+        nonlocal asked
+        if number is _HANGUP:
+            stop(number)
+        elif asked:
+            force(number)
+        else:
+            asked = True
+            stop(number)
+
+    for number in stop_signals():
+        loop.add_signal_handler(number, take, number)

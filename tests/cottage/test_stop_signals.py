@@ -1,0 +1,71 @@
+"""What signals do to a process, on real processes. The commands are in tests/e2e/test_signals.py."""
+
+import signal
+import sys
+
+import pytest
+
+from tests.support import eventually, program, taken_signals, without_hangup
+
+LOOP = """
+import asyncio, time
+from cottage.stop_signals import end_on_signals, take_in_loop
+
+async def main():
+    loop, forced = asyncio.get_running_loop(), asyncio.Event()
+    take_in_loop(loop, lambda number: print(number.name, flush=True), lambda number: forced.set())
+    print("ready", flush=True)
+    await forced.wait()
+    end_on_signals(3, loop)
+
+asyncio.run(main())
+print("done", flush=True)
+time.sleep(60)
+"""
+INTERRUPTED = """
+import time
+from cottage.stop_signals import interrupt_on_signals
+
+interrupt_on_signals()
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize("last", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_a_loop_takes_them_until_all_is_done(last: signal.Signals) -> None:
+    async with program(["-c", LOOP]) as process:
+        told = ["ready"]
+        await eventually(lambda: process.text == told)
+        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGINT, signal.SIGHUP):
+            process.signal(number)
+            told.append(number.name)
+            await eventually(lambda: process.text == told)
+        process.signal(signal.SIGTERM)  # the second that counts
+        await eventually(lambda: process.text[-1] == "done")
+        process.signal(last)
+        assert await process.ended() == 3
+    assert process.errors == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_without_a_loop_each_is_a_keyboard_interrupt(number: signal.Signals) -> None:
+    async with program(["-c", INTERRUPTED]) as process:
+        await eventually(lambda: process.text == ["ready"])
+        process.signal(number)
+        assert await process.ended() == 0
+    assert (process.text, process.errors) == (["ready", "interrupted"], [])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+async def test_under_nohup_a_hangup_stays_ignored() -> None:
+    async with program(without_hangup(["-c", INTERRUPTED])) as process:
+        await eventually(lambda: process.text == ["ready"])
+        assert signal.SIGHUP in taken_signals(process.pid, "ignored")
+        process.signal(signal.SIGHUP)
+        process.signal(signal.SIGTERM)
+        assert await process.ended() == 0
+    assert process.text == ["ready", "interrupted"]
