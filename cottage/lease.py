@@ -3,9 +3,9 @@
 The lease is a key that expires unless it is renewed. Whoever acquires it gets an epoch above all earlier ones, which
 is the fencing token: writes carry it, and are refused once a newer one exists. Redis decides whether the lease is
 still held, never a local clock: a holder that was suspended or cut off notices its loss when it renews the lease or
-runs a script under it, and nothing of that call is done. Redis's clock may be set, though, and then a lease lives on
-without its holder: one that Redis would keep longer than its holder asked for, at every look over one such lifetime,
-is discarded (cottage/expiry.py).
+runs a script under it, and nothing of that call is done. What a dead holder left is discarded before its time
+(cottage/dead_holders.py): the lease of a process of this machine that has ended, one that Redis would keep longer
+than its holder asked for, and what is no lease at all, for the key belongs to the lease alone.
 
     async with Lease(url, "recorder:lease", lifetime=5.0) as lease:
         while True:
@@ -21,10 +21,8 @@ Feynman's writer is built on it.
 
 import asyncio
 import contextlib
-import os
-import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -32,10 +30,10 @@ import orjson
 
 from cottage import lua
 from cottage.clock import monotonic
-from cottage.errors import InvalidMessage, LeaseLost, RedisError
-from cottage.expiry import ExpiryLook, OutlivingKeys, lifetime_ms
-from cottage.fields import load_object
+from cottage.dead_holders import DeadHolders, fields_of, other_value
+from cottage.errors import LeaseLost, RedisError
 from cottage.log import get_logger
+from cottage.process_name import process_name
 from cottage.redis import COMMAND_SECONDS, Client, Script, connect
 from cottage.version import latest_epoch
 
@@ -45,7 +43,6 @@ RELEASE_SECONDS = 1.0
 """How long the release at the end of an `async with` may take; without it a successor waits for the expiry."""
 
 ACQUIRE = lua.load("cottage", "lease_acquire")
-DISCARD = lua.load("cottage", "lease_discard")
 RELEASE = lua.load("cottage", "lease_release")
 FENCE = lua.load("cottage", "lease_fence")
 
@@ -60,7 +57,7 @@ class LeaseRecord:
     """The value of the lease's key, as JSON."""
 
     holder: str
-    """host:pid:random"""
+    """The name of its process, and a random number of the Lease."""
     epoch: int
     shards: int
     lifetime_ms: int
@@ -107,7 +104,7 @@ class Lease:
         self._siblings = siblings
         self._newest_epoch = newest_epoch
         self._on_event = on_event
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._holder = f"{process_name()}:{uuid.uuid4().hex[:8]}"
         # A reply may be lost, and then it is not known which record Redis has: all that begin with this are our own.
         self._ours = orjson.dumps({"holder": self._holder})[:-1] + b","
         self._record: LeaseRecord | None = None
@@ -117,7 +114,8 @@ class Lease:
         """The connection on which the lease was acquired; None once it is lost or in doubt."""
         self.waiting_for: str | None = None
         """Why the last `acquire` was refused; None if it was not."""
-        self._outliving = OutlivingKeys()
+        self._obstacles: tuple[str, ...] = ()
+        """The keys of the leases that were in the way at the last look."""
         self._one_at_a_time = asyncio.Lock()
         self._fenced_scripts: dict[str, Script] = {}
         self._client: Client
@@ -132,7 +130,7 @@ class Lease:
     async def __aenter__(self) -> Self:
         self._client = connect(self._url, timeout=self._timeout, on_connect=self._connected_anew)
         self._acquire_script = self._client.register_script(ACQUIRE)
-        self._discard_script = self._client.register_script(DISCARD)
+        self._dead_holders = DeadHolders(self._client, _holder, self._lifetime_ms)
         self._release_script = self._client.register_script(RELEASE)
         return self
 
@@ -149,22 +147,12 @@ class Lease:
         async with self._one_at_a_time:
             self._held_on = None
             asked = monotonic()
-            now = await self._client.now()
-            connection = self._connections
-            held = await self._take_or_find(round(now * 1000), now)
-            if await self._discard_dead(held, asked):
-                held = await self._take_or_find(round(now * 1000), now)
+            held = await self._in_the_way()
+            if held and await self._dead_holders.discard(held, asked):
+                held = await self._in_the_way()
             if not held:
-                # It is read under the lease, so that no other holder can write a newer one afterwards.
-                newest = await self._newest(now)
-                if self._record is not None and newest >= self._record.epoch:
-                    held = await self._take(newest, now)
-                held = held or await self._other_split()  # again: two may have asked at the same time
-                if held:
-                    await self._release_script(keys=[self._key], args=[self._ours])
+                held = await self._acquire_free()
             self._report(self._refusal(held))
-            if not held:
-                self._held_on = connection
             return self.epoch is not None
 
     async def release(self) -> None:
@@ -229,9 +217,41 @@ class Lease:
         # after it needs a new lease.
         self._connections += 1
 
-    async def _take_or_find(self, above: int, now: float) -> Mapping[str, bytes]:
-        """Ask for the lease unless one of another number of shards is held. Returns the leases in its way."""
-        return await self._other_split() or await self._take(above, now)
+    async def _in_the_way(self) -> Mapping[str, bytes]:
+        """The leases of others beside which this one may not be taken. While those of the last look are still there,
+        no others are looked for, so that a standby costs next to nothing."""
+        found = await self._others(dict.fromkeys([self._key, *self._obstacles])) or await self._others(self._siblings)
+        self._obstacles = tuple(found)
+        return found
+
+    async def _others(self, names: Iterable[str]) -> Mapping[str, bytes]:
+        """Those of these leases that are in the way."""
+        names = list(names)
+        if not names:
+            return {}
+        values: Any = await self._client.mget(names)
+        found = zip(names, values, strict=True)
+        return {key: value for key, value in found if value is not None and self._is_in_the_way(key, value)}
+
+    def _is_in_the_way(self, key: str, value: bytes) -> bool:
+        return self._is_other_split(value) or (key == self._key and not value.startswith(self._ours))
+
+    async def _acquire_free(self) -> Mapping[str, bytes]:
+        """Acquire the lease, in whose way nothing was. Returns what is by now; then it is not held."""
+        now = await self._client.now()
+        connection = self._connections
+        held = await self._take(round(now * 1000), now)
+        if not held:
+            # It is read under the lease, so that no other holder can write a newer one afterwards.
+            newest = await self._newest(now)
+            if self._record is not None and newest >= self._record.epoch:
+                held = await self._take(newest, now)
+            held = held or await self._others(self._siblings)  # again: two may have asked at the same time
+            if held:
+                await self._release_script(keys=[self._key], args=[self._ours])
+        if not held:
+            self._held_on = connection
+        return held
 
     async def _take(self, above: int, now: float) -> Mapping[str, bytes]:
         """Ask for the lease with an epoch above `above` and above the last own one. Returns it if another holds it.
@@ -242,19 +262,19 @@ class Lease:
         epoch = max(above, own if own <= latest_epoch(now) else 0) + 1
         self._record = LeaseRecord(self._holder, epoch, self._shards, self._lifetime_ms)
         call: dict[str, Any] = {"keys": [self._key], "args": [self._ours, self._record.to_bytes(), self._lifetime_ms]}
-        current = await (self._acquire_and_copy if self._client.replicated else self._acquire_script)(**call)
+        reply = await (self._acquire_and_copy if self._client.replicated else self._acquire_script)(**call)
+        current = other_value(self._key, reply)
         return {} if current is None else {self._key: current}
 
-    async def _acquire_and_copy(self, **call: Any) -> bytes | None:
+    async def _acquire_and_copy(self, **call: Any) -> Any:
         """Take the lease, and wait for a replica to have it, since a failover would otherwise lose it. If no replica
         answers, the lease is taken all the same."""
         wait = ("WAIT", 1, round(REPLICA_SECONDS * 1000))
-        current: bytes | None
-        current, copies = await self._acquire_script.then([wait], **call)
-        if current is None and not copies:
+        reply, copies = await self._acquire_script.then([wait], **call)
+        if not isinstance(reply, bytes) and not copies:
             self._on_event("not_replicated")
             log.warning("lease_not_replicated", key=self._key, seconds=REPLICA_SECONDS)
-        return current
+        return reply
 
     async def _newest(self, now: float) -> int:
         """What `newest_epoch` reads, 0 without it. The lease that was just taken is renewed until that is done, over
@@ -273,41 +293,16 @@ class Lease:
             reading.cancel()
             await asyncio.wait([reading])  # nothing of it goes on beside what comes next on the connection
 
-    async def _other_split(self) -> Mapping[str, bytes]:
-        """The leases that are held with another number of shards, beside which this one may not be taken."""
-        if not self._siblings:
-            return {}
-        values: list[Any] = await self._client.mget(self._siblings)
-        found = zip(self._siblings, values, strict=True)
-        return {key: value for key, value in found if value is not None and self._is_other_split(value)}
-
     def _is_other_split(self, record: bytes) -> bool:
-        shards = _fields(record).get("shards")
+        shards = fields_of(record).get("shards")
         return type(shards) is int and shards != self._shards
-
-    async def _discard_dead(self, held: Mapping[str, bytes], asked: float) -> int:
-        """Delete those of these leases whose holders are dead; returns how many. `asked`: monotonic, before the look.
-
-        The whole value is compared: who took or renewed such a lease in between keeps it.
-        """
-        left = await self._client.bulk([("PTTL", key) for key in held])
-        looks = {
-            key: ExpiryLook(lifetime_ms(_fields(value), otherwise=self._lifetime_ms), pttl)
-            for (key, value), pttl in zip(held.items(), left, strict=True)
-        }
-        discarded = 0
-        for key in self._outliving.dead(looks, asked):
-            if await self._discard_script(keys=[key], args=[held[key], looks[key].lifetime_ms]):
-                discarded += 1
-                log.warning("lease_discarded", key=key, holder=_holder(held[key]), pttl_ms=looks[key].pttl_ms)
-        return discarded
 
     def _refusal(self, held: Mapping[str, bytes]) -> str | None:
         """Why the lease was refused, in words; None if nothing was in the way."""
         for key, value in held.items():
             if self._is_other_split(value):
-                return f"{key} is one of {_fields(value)['shards']} shards, this is one of {self._shards}"
-            return f"{key} is held by {_holder(value)}"
+                return f"{key} is one of {fields_of(value)['shards']} shards, this is one of {self._shards}"
+            return f"{key} is held by {self._dead_holders.name(value)}"
         return None
 
     def _report(self, refusal: str | None) -> None:
@@ -319,15 +314,8 @@ class Lease:
         self.waiting_for = refusal
 
 
-def _fields(record: bytes) -> Mapping[str, Any]:
-    """The fields of a record; none if the value is no record."""
-    try:
-        return load_object(record)
-    except InvalidMessage:
-        return {}
-
-
-def _holder(record: bytes) -> str:
-    """The holder in a record; the beginning of the value if it is no record."""
-    fields = _fields(record)
-    return str(fields.get("holder"))[:100] if fields else repr(record[:100])
+def _holder(fields: Mapping[str, object]) -> str | None:
+    """The holder in the fields of a record; None if they are not those of a record."""
+    holder = fields.get("holder")
+    numbers = (fields.get("epoch"), fields.get("shards"))
+    return holder if isinstance(holder, str) and all(type(number) is int for number in numbers) else None

@@ -3,16 +3,14 @@
 The snapshot's hash says it itself: `feed` and `owner` name the feed and the process that wrote last, `owned_until`
 says until when, in Redis's milliseconds, nobody else may write, and `rival` who else would like to. A script decides
 (cottage/write_snapshots.lua). A stranger that knows nothing of this and writes by HSET is found by price and
-timestamp, which are not those that the script wrote last; it owns the symbol until it has been silent for 60 s.
+timestamp, which are not those that the script wrote last; it owns the symbol until it has been silent for 60 s. What
+a process of this machine owned that has ended is free at once.
 
-MarketSnapshots uses this: what is here says which process this is, why a snapshot was refused, and logs it.
+MarketSnapshots uses this: what is here says why a snapshot was refused, and logs it.
 """
 
 import heapq
 import math
-import os
-import socket
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,14 +24,7 @@ MOST_PAIRS = 20
 """How many pairs `WriteRefusals.report` lists at most."""
 MOST_NAMED = 10
 
-_RANDOM = uuid.uuid4().hex[:8]
-
 log = get_logger(__name__)
-
-
-def process_name() -> str:
-    """The `owner` of what this process writes: host:pid:random, of its own for each process, also after a fork."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_RANDOM}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,13 @@ import orjson
 
 from cottage import keys, lease, lua
 from cottage.clock import monotonic
+from cottage.dead_holders import DeadHolders, other_value
 from cottage.errors import InvalidMessage, InvalidName, RedisError
 from cottage.expiry import ExpiryLook, OutlivingKeys, lifetime_ms
 from cottage.fields import load_object
 from cottage.messages import TradeSignal, agent_update
-from cottage.ownership import WriteRefusal, WriteRefusals, process_name
+from cottage.ownership import WriteRefusal, WriteRefusals
+from cottage.process_name import is_dead, process_name
 from cottage.redis import BATCH, Client
 from cottage.snapshot import OPTIONAL_FIELDS, REPORTED_FIELDS, SAMPLE_FIELDS, MarketSnapshot, RawSample
 from cottage.state import PhysicsState
@@ -294,7 +296,9 @@ class MarketSnapshots(_Structure):
         """Have this done; where Redis needs all fields, by those that are `known`. Returns what was refused."""
         try:
             replies = await self._run(told)
-            if again := [symbol for symbol, reply in replies.items() if reply == 0]:
+            again = [symbol for symbol, reply in replies.items() if reply == 0]
+            again += await self._free_of_the_dead(replies)
+            if again:
                 replies |= await self._run([self._whole(symbol, known.get(symbol)) for symbol in again])
         except BaseException:  # it is not known which fields Redis has now
             for each in told:
@@ -309,6 +313,22 @@ class MarketSnapshots(_Structure):
         for symbol in refused:
             self._written.pop(symbol, None)
         return refused
+
+    async def _free_of_the_dead(self, replies: Mapping[str, Any]) -> list[str]:
+        """Release the symbols that were refused because of owners who have certainly ended. Returns them."""
+        owned = {
+            symbol: reply[1] for symbol, reply in replies.items() if reply not in (0, 1) and reply[0] == b"owned"
+        }
+        dead = {}
+        for by in set(owned.values()):
+            feed, _, process = by.decode(errors="replace").rpartition(" ")
+            if is_dead(process):
+                dead[by] = [process, feed]
+        freed = [symbol for symbol, by in owned.items() if by in dead]
+        if freed:
+            release = self._client.register_script(RELEASE_SNAPSHOT)
+            await release.each([([keys.market_snapshot(symbol)], dead[owned[symbol]]) for symbol in freed])
+        return freed
 
     async def _run(self, told: Sequence[_Told]) -> dict[str, Any]:
         """Run the script once for all of which it is told by the same fields; in a cluster for each symbol. Returns
@@ -385,7 +405,7 @@ class MarketFeeds(_Structure):
         """What Redis holds of the feeds that this process announces, as far as is known."""
         self.refusals = WriteRefusals()
         self._outliving = OutlivingKeys()
-        self._in_the_way: dict[str, OutlivingKeys] = {}
+        self._in_the_way: dict[str, DeadHolders] = {}
         """By the ID that this process wants to announce: whether another process has it, or none any more."""
 
     async def announce(
@@ -394,8 +414,8 @@ class MarketFeeds(_Structure):
         """Announce that the feed is alive, for `lifetime` seconds. `about`: JSON values about it, such as `source`,
         `symbols`, and `complete` where these are all of its symbols.
 
-        Returns None; or, where another process has announced the ID or the key is of a wrong type, which or that, and
-        nothing is done: the feed may work all the same. Raises InvalidName; RedisError."""
+        Returns None; or, where another process has announced the ID, which, and nothing is done: the feed may work
+        all the same. What is no announcement is replaced. Raises InvalidName; RedisError."""
         key, milliseconds = keys.market_feed(feed_id), round(lifetime * 1000)
         ours = _own_beginning()
         value = ours + orjson.dumps({**about, "lifetime_ms": milliseconds})[1:]
@@ -403,20 +423,14 @@ class MarketFeeds(_Structure):
             if await self._client.register_script(RENEW_FEED)(keys=[key], args=[ours, milliseconds]):
                 return None
             del self._announced[feed_id]
-        acquire, asked = self._client.register_script(lease.ACQUIRE), monotonic()
-        refusal = None
-        try:
-            other: bytes | None = await acquire(keys=[key], args=[ours, value, milliseconds])
-            if other is not None and await self._discard_dead(feed_id, other, asked):
-                other = await acquire(keys=[key], args=[ours, value, milliseconds])
-        except RedisError as error:
-            if not isinstance(_refusal(key, "string", error), InvalidMessage):
-                raise
-            refusal = WriteRefusal("type", key)
-        else:
-            if other is not None:
-                owner = _announcement(other).get("owner", "a process without a name")
-                refusal = WriteRefusal("id", str(owner)[:100])
+        acquire = self._client.register_script(lease.ACQUIRE)
+        holders = self._in_the_way.setdefault(feed_id, DeadHolders(self._client, _announcer))
+        asked = monotonic()
+        for _attempt in range(2):
+            other = other_value(key, await acquire(keys=[key], args=[ours, value, milliseconds]))
+            if other is None or not await holders.discard({key: other}, asked):
+                break
+        refusal = None if other is None else WriteRefusal("id", holders.name(other))
         if refusal is None:
             self._announced[feed_id] = value
         self.refusals.take([] if refusal else [feed_id], {feed_id: refusal} if refusal else {}, lifetime)
@@ -445,27 +459,16 @@ class MarketFeeds(_Structure):
             about.pop("lifetime_ms", None)
         return found
 
-    async def _discard_dead(self, feed_id: str, value: bytes, asked: float) -> bool:
-        """Delete this announcement of another process if that is dead. `asked`: monotonic, before it was read."""
-        key = keys.market_feed(feed_id)
-        (left,) = await self._client.bulk([("PTTL", key)])
-        look = ExpiryLook(lifetime_ms(_announcement(value)), left)
-        if not self._in_the_way.setdefault(feed_id, OutlivingKeys()).dead({key: look}, asked):
-            return False
-        return bool(await self._client.register_script(lease.DISCARD)(keys=[key], args=[value, look.lifetime_ms]))
-
 
 def _own_beginning() -> bytes:
     """How every announcement of this process begins, by which the lease's scripts know it."""
     return orjson.dumps({"owner": process_name()})[:-1] + b","
 
 
-def _announcement(value: bytes) -> dict[str, Any]:
-    """What a feed says of itself; nothing if it cannot be read."""
-    try:
-        return load_object(value)
-    except InvalidMessage:
-        return {}
+def _announcer(about: Mapping[str, object]) -> str:
+    """The process that announced a feed, '' for one without a name."""
+    owner = about.get("owner")
+    return owner if isinstance(owner, str) else ""
 
 
 class AgentStates(_Structure):

@@ -1,7 +1,12 @@
 """The lease as any user has it, on a real Redis; what may go wrong between two calls is in test_writer.py."""
 
 import asyncio
+import contextlib
 import json
+import re
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +17,7 @@ from cottage.lease import Lease, LeaseEvent, LeaseRecord
 from cottage.redis import Client, connect
 from deploy.redis_server import Server
 from tests.clock_shim import ClockShim
-from tests.support import OwnRedis, eventually, library_events
+from tests.support import OwnRedis, ServiceProcess, eventually, library_events, program
 
 KEY = "recorder:lease"
 APPEND = """
@@ -191,8 +196,12 @@ def record_of(holder: str = "dead", shards: int = 1, lifetime_ms: int = 200) -> 
     return LeaseRecord(holder, 7, shards, lifetime_ms).to_bytes()
 
 
+OLD_RECORD = b'{"holder":"web1:4711:1b2c3d4e","epoch":7,"shards":1}'
+"""Of a version that said no lifetime."""
+
+
 @pytest.mark.parametrize("px", [3_600_000, None], ids=["an hour to live", "without a lifetime"])
-@pytest.mark.parametrize("value", [record_of(), b"hello", b"[]", b"\xff\x00", b'{"lifetime_ms":-5}'], ids=repr)
+@pytest.mark.parametrize("value", [record_of(), record_of(lifetime_ms=-5), OLD_RECORD], ids=repr)
 async def test_a_lease_that_redis_keeps_longer_than_its_lifetime_is_discarded_after_one(
     redis_url: str, client: Client, value: bytes, px: int | None
 ) -> None:
@@ -240,9 +249,11 @@ async def test_what_changed_after_the_look_is_not_discarded(redis_url: str, clie
     async with lease_on(redis_url) as lease:
         for value, px in ((b"another", None), (b"dead", 60_000)):
             await client.set(KEY, value, px=px)
-            assert await lease._discard_script(keys=[KEY], args=[b"dead", 60_000]) == 0
+            assert await lease._dead_holders._script(keys=[KEY], args=[b"dead", 60_000]) == 0
         await client.set(KEY, b"dead", px=90_000)
-        assert await lease._discard_script(keys=[KEY], args=[b"dead", 60_000]) == 1
+        assert await lease._dead_holders._script(keys=[KEY], args=[b"dead", 60_000]) == 1
+        await client.set(KEY, b"another", px=60_000)
+        assert await lease._dead_holders._script(keys=[KEY], args=[b"dead", -1]) == 0
 
 
 async def test_a_dead_lease_of_another_number_of_shards_is_discarded_too(redis_url: str, client: Client) -> None:
@@ -255,6 +266,171 @@ async def test_a_dead_lease_of_another_number_of_shards_is_discarded_too(redis_u
         assert lease.waiting_for == "recorder:lease:0 is one of 2 shards, this is one of 1"
         await eventually(lease.acquire)
         assert await client.mget(siblings[1:3]) == [None, record_of(shards=1)]
+
+
+# --- What is no lease ---
+
+
+async def make_string(client: Client) -> None:
+    await client.set(KEY, "hello")
+
+
+async def make_short_lived_string(client: Client) -> None:
+    await client.set(KEY, b"\xff\x00" * 500, px=60_000)
+
+
+async def make_other_json(client: Client) -> None:
+    await client.set(KEY, '{"lifetime_ms":86400000,"holder":7,"epoch":1,"shards":1}', px=86_400_000)
+
+
+async def make_hash(client: Client) -> None:
+    await client.hset(KEY, "a", "b")
+
+
+async def make_list(client: Client) -> None:
+    await client.rpush(KEY, "a")
+
+
+async def make_stream(client: Client) -> None:
+    await client.xadd(KEY, {"a": "b"})
+
+
+STRANGERS = [make_string, make_short_lived_string, make_other_json, make_hash, make_list, make_stream]
+
+
+@pytest.mark.parametrize("make", STRANGERS)
+async def test_what_is_no_lease_stops_nobody(
+    redis_url: str, client: Client, make: Callable[[Client], Awaitable[None]]
+) -> None:
+    await make(client)
+    with library_events() as said:
+        async with lease_on(redis_url) as lease:
+            epoch = await held_epoch(lease)
+            await client.delete(KEY)
+            await make(client)
+            with pytest.raises(LeaseLost):
+                await lease.renew()
+            assert await held_epoch(lease) > epoch
+            await lease.renew()
+    discarded = [line for line in said if line["event"] == "lease_discarded"]
+    assert [line["key"] for line in discarded] == [KEY, KEY], "said each time"
+    assert {line["reason"] for line in discarded} == {"nobody holds anything by it"}
+
+
+# --- Leases whose holders have certainly ended ---
+
+HOLDS = """
+import asyncio, sys
+from cottage.lease import Lease
+async def hold():
+    async with Lease(sys.argv[1], sys.argv[2], lifetime=60.0, shards=int(sys.argv[3])) as lease:
+        assert await lease.acquire()
+        print("{}", flush=True)
+        await asyncio.Event().wait()
+asyncio.run(hold())
+"""
+
+
+@asynccontextmanager
+async def holder(url: str, key: str = KEY, shards: int = 1) -> AsyncIterator[ServiceProcess]:
+    """Another process, which holds the lease for a minute."""
+    async with program(["-c", HOLDS, url, key, str(shards)]) as process:
+        await eventually(lambda: process.logs)
+        yield process
+
+
+async def test_the_lease_of_a_killed_process_of_this_machine_is_free_at_once(redis_url: str, client: Client) -> None:
+    async with holder(redis_url) as process, lease_on(redis_url) as lease:
+        assert not await lease.acquire()
+        process.signal(signal.SIGSTOP)
+        assert not await lease.acquire(), "it may go on"
+        old = LeaseRecord(**json.loads(await client.get(KEY) or b""))
+        await process.kill()
+        with library_events() as said:
+            assert await held_epoch(lease) > old.epoch
+        discarded, acquired = said
+        assert (discarded["event"], discarded["holder"], discarded["reason"]) == (
+            "lease_discarded",
+            old.holder,
+            "its process has ended",
+        )
+        assert discarded["pttl_ms"] > 50_000
+        assert acquired["event"] == "lease_acquired"
+
+
+async def test_of_two_successors_one_has_it(redis_url: str, client: Client) -> None:
+    async with holder(redis_url) as process, contextlib.AsyncExitStack() as stack:
+        successors = [await stack.enter_async_context(lease_on(redis_url)) for _ in range(8)]
+        await process.kill()
+        held = await asyncio.gather(*(lease.acquire() for lease in successors))
+        assert held.count(True) == 1
+        for lease, has_it in zip(successors, held, strict=True):
+            assert (lease.epoch is not None) is has_it
+            if has_it:
+                await lease.renew()
+
+
+@pytest.mark.parametrize("place", ["@0123456789abcdef", ""], ids=["another place", "an unknown place"])
+async def test_the_lease_of_a_process_of_elsewhere_is_waited_for(redis_url: str, client: Client, place: str) -> None:
+    async with holder(redis_url) as process:
+        record = json.loads(await client.get(KEY) or b"")
+        await process.kill()
+    elsewhere = re.sub("@[0-9a-f]{16}", place, record["holder"])
+    await client.set(KEY, json.dumps(record | {"holder": elsewhere}), px=60_000)
+    async with lease_on(redis_url) as lease:
+        assert not await lease.acquire()
+        await client.set(KEY, json.dumps(record), px=60_000)
+        assert await lease.acquire()
+
+
+async def test_dead_shards_of_another_number_are_free_at_once(redis_url: str, client: Client) -> None:
+    siblings = [f"recorder:lease:{index}" for index in range(4)]
+    async with (
+        holder(redis_url, siblings[1], 3) as one,
+        holder(redis_url, siblings[2], 3) as two,
+        Lease(redis_url, siblings[0], lifetime=60.0, shards=1, siblings=siblings) as lease,
+    ):
+        assert not await lease.acquire()
+        await one.kill()
+        assert not await lease.acquire()
+        assert lease.waiting_for == "recorder:lease:2 is one of 3 shards, this is one of 1"
+        await two.kill()
+        await held_epoch(lease)
+        assert await client.mget(siblings[1:]) == [None, None, None]
+
+
+async def test_a_standby_asks_for_one_key(redis_url: str, client: Client) -> None:
+    siblings = [KEY, *(f"{KEY}:{index}" for index in range(1, 999))]
+    options: dict[str, Any] = {"lifetime": 60.0, "siblings": siblings}
+    async with (
+        Lease(redis_url, KEY, **options) as lease,
+        Lease(redis_url, KEY, **options) as standby,
+        Lease(redis_url, siblings[5], shards=7, **options) as of_another_number,
+    ):
+        await held_epoch(lease)
+        assert not await standby.acquire()
+        assert not await of_another_number.acquire()
+        assert await asked_by(client, standby.acquire) == [f"MGET {KEY}", f"PTTL {KEY}"]
+        assert await asked_by(client, of_another_number.acquire) == [f"MGET {siblings[5]} {KEY}", f"PTTL {KEY}"]
+        await lease.release()
+        await held_epoch(standby)
+
+
+async def asked_by(client: Client, call: Callable[[], Awaitable[object]]) -> list[str]:
+    """The commands that Redis is sent meanwhile."""
+    commands: list[str] = []
+    async with client.monitor() as monitor:
+        await call()
+        await client.echo("end")
+        while True:
+            command = str((await monitor.next_command())["command"])
+            if command == "ECHO end":
+                return commands
+            if not command.startswith("HELLO"):
+                commands.append(command)
+
+
+# --- Clocks ---
 
 
 @pytest.mark.parametrize("seconds", [-3600, -86_400, -1, 1, 3600, 86_400])

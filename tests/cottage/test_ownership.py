@@ -9,7 +9,8 @@ import pytest
 from cottage import store
 from cottage.keys import SNAPSHOT_TTL_SECONDS
 from cottage.log import LogEvent
-from cottage.ownership import WriteRefusal, WriteRefusals, process_name
+from cottage.ownership import WriteRefusal, WriteRefusals
+from cottage.process_name import process_name
 from cottage.redis import Client
 from cottage.snapshot import MarketSnapshot
 from cottage.store import MarketSnapshots

@@ -10,7 +10,8 @@ import pytest
 from cottage import keys
 from cottage.errors import LeaseLost, RedisUnavailable
 from cottage.freshness import Thresholds
-from cottage.ownership import WriteRefusal, process_name
+from cottage.ownership import WriteRefusal
+from cottage.process_name import process_name
 from cottage.reader.physics_reader import BlockingPhysicsReader, PhysicsReader
 from cottage.redis import Client, connect, connect_asking, subscribe
 from cottage.redis.slots import slot_of

@@ -28,7 +28,7 @@ from tests import reference
 from tests.integration.feynman import FAST, Channel, process
 from tests.reference import Sample
 from tests.services.feynman.histories import assert_vector
-from tests.support import IN_MEMORY, OwnRedis, eventually, service
+from tests.support import IN_MEMORY, OwnRedis, eventually, library_events, service
 
 SYSTEM_CLOCK = SystemClock()
 KEY = "physics:writer:0"
@@ -436,6 +436,18 @@ async def test_a_stopped_writer_gives_way_at_once_and_a_killed_one_after_its_lea
         assert versions == sorted(set(versions))
 
 
+async def test_the_successor_of_a_killed_writer_writes_at_once(redis_url: str, client: Client) -> None:
+    async with process(redis_url, lease_seconds=60) as first:
+        await snapshot(client, "SPY")
+        before = await seen(client, "SPY")
+        await first.kill()
+        async with process(redis_url, lease_seconds=60) as second:
+            await newer(client, "SPY", before.version, epoch=True)
+            assert (await second.logged("lease_discarded"))["reason"] == "its process has ended"
+            assert await second.stop() == 0
+    assert "standby" not in {line["event"] for line in second.logs}
+
+
 async def test_a_suspended_writer_that_wakes_writes_nothing(redis_server: RunningServer, client: Client) -> None:
     url = redis_server.url
     async with process(url, lease_seconds=0.5) as first, Channel(url) as channel:
@@ -689,19 +701,18 @@ async def test_bad_snapshots_are_named_once_and_everything_else_goes_on(
         assert await running.stop() == 0
 
 
-async def test_a_lease_of_another_type_is_named_and_waited_out(redis_url: str, client: Client) -> None:
+async def test_a_lease_of_another_type_is_replaced(redis_url: str, client: Client) -> None:
     await client.rpush(KEY, "a")
     await snapshot(client, "SPY")
-    async with feynman(redis_url) as running:
-        await eventually(lambda: f"{KEY} is no string" in (running.not_ready() or ""))
-        await client.delete(KEY)
-        before = await seen(client, "SPY")
-        await eventually(lambda: running.not_ready() is None)
-        await client.delete(KEY)
-        await client.rpush(KEY, "a")
-        await eventually(lambda: f"{KEY} is no string" in (running.not_ready() or ""))
-        await client.delete(KEY)
-        await newer(client, "SPY", before.version, epoch=True)
+    with library_events() as said:
+        async with feynman(redis_url) as running:
+            before = await seen(client, "SPY")
+            await client.delete(KEY)
+            await client.hset(KEY, "a", "b")
+            await newer(client, "SPY", before.version, epoch=True)
+            assert running.not_ready() is None
+    discarded = [(line["key"], line["holder"]) for line in said if line["event"] == "lease_discarded"]
+    assert discarded == [(KEY, "a list"), (KEY, "a hash")]
 
 
 async def test_a_forbidden_command_is_no_absent_snapshot(own_redis: OwnRedis) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import signal
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -141,8 +142,13 @@ async def test_the_standby_of_a_dead_writer_takes_over_though_its_lease_has_an_h
         before = await seen(client, "SPY", 40.0)
         async with process(url, lease_seconds=1) as second:
             await second.logged("standby")
-            await first.kill()
+            first.signal(signal.SIGSTOP)
+            held: Any = await client.get("physics:writer:0")
+            held = held.replace(b"@", b"@elsewhere-")
+            assert b"elsewhere" in held
+            await client.set("physics:writer:0", held, keepttl=True)  # of this machine's it would be known
             clock_shim.step(-3600)
+            await first.kill()
             assert await client.pttl("physics:writer:0") > 3_000_000
             await newer(client, "SPY", before.version, epoch=True)
             assert (await second.logged("lease_discarded"))["pttl_ms"] > 3_000_000

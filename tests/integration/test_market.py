@@ -254,20 +254,19 @@ async def test_a_key_that_somebody_made_of_another_type_costs_its_own_symbol_onl
     assert "redis_lost" not in {line["event"] for line in market.logs}
 
 
-async def test_an_announcement_whose_key_is_of_another_type_costs_nothing_else(own_redis: OwnRedis) -> None:
+async def test_an_announcement_whose_key_is_of_another_type_is_replaced(own_redis: OwnRedis) -> None:
     env = {"REDIS_URL": own_redis.url, "MARKET_INTERVAL_SECONDS": "0.1", "MARKET_FEED_SECONDS": "1"}
     async with connect(own_redis.url) as client:
         await client.lpush("market:feed:SIMULATE", "no string")
         async with service("market", env) as market:
-            line = await market.logged("wrong_type")
-            assert (line["by"], line["first"]) == ("market:feed:SIMULATE", ["SIMULATE"])
-            await market.ready()
-            await steps_seen(client, "SPY", 3)
-            await client.delete("market:feed:SIMULATE")
+            await market.logged("lease_discarded", key="market:feed:SIMULATE", holder="a list")
             await eventually(MarketFeeds(client).alive)
-            await market.logged("refusal_ended")
             await client.delete("market:feed:SIMULATE")
             await client.sadd("market:feed:SIMULATE", "again")
+            await market.logged("lease_discarded", key="market:feed:SIMULATE", holder="a set")
+            await client.set("market:feed:SIMULATE", "a stranger's word")
+            await market.logged("lease_discarded", key="market:feed:SIMULATE", holder='b"a stranger\'s word"')
+            await eventually(MarketFeeds(client).alive)
             await steps_seen(client, "SPY", 3)
             assert await market.stop() == 0
     assert "redis_lost" not in {line["event"] for line in market.logs}
@@ -310,6 +309,22 @@ async def test_of_two_processes_one_writes_and_the_other_takes_its_place(redis_u
 
         assert await waiting.stop() == 0
         assert await client.hmget("market:snapshot:SPY", ["owner", "feed"]) == [None, b"SIMULATE"]
+
+
+async def test_the_successor_of_a_killed_process_writes_at_once(redis_url: str, client: Client) -> None:
+    env = {"REDIS_URL": redis_url, "MARKET_INTERVAL_SECONDS": "0.1", "MARKET_FEED_SECONDS": "50"}
+    async with service("market", env) as writer:
+        await writer.ready()
+        await eventually(lambda: client.exists("market:feed:SIMULATE"))
+        await writer.kill()
+        async with service("market", env) as successor:
+            gone = await successor.logged("lease_discarded", key="market:feed:SIMULATE")
+            assert gone["reason"] == "its process has ended"
+            await successor.ready()
+            owners = [await client.hget(key, "owner") or b"" for key in await client.keys("market:snapshot:*")]
+            assert all(f":{successor.pid}:".encode() in owner for owner in owners)
+            assert await successor.stop() == 0
+    assert "two_writers" not in {line["event"] for line in successor.logs}
 
 
 async def test_somebody_writes_one_of_the_simulated_symbols_by_hset(redis_url: str, client: Client) -> None:

@@ -15,7 +15,7 @@ from cottage import keys
 from cottage.errors import InvalidMessage, InvalidName, RedisError, RedisUnavailable
 from cottage.events import Event
 from cottage.messages import TradeSignal, parse_state_update, parse_trade_signal
-from cottage.ownership import process_name
+from cottage.process_name import process_name
 from cottage.redis import Client, connect, subscribe
 from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot
 from cottage.state import PhysicsState
