@@ -112,6 +112,13 @@ def clock_shim(tmp_path: Path) -> ClockShim:
     return ClockShim(tmp_path)
 
 
+@pytest.fixture
+def stepped_redis(server_binaries: dict[str, Server], clock_shim: ClockShim, tmp_path: Path) -> Iterator[OwnRedis]:
+    """A server under `clock_shim`."""
+    with OwnRedis(server_binaries["valkey"], tmp_path / "redis", clock_shim.environment()) as own:
+        yield own
+
+
 @pytest.fixture(params=["fast path", "public face"])
 def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to redis-py: with its tested version, and with any other. `usefixtures` runs a test on each."""

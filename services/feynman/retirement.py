@@ -10,6 +10,7 @@ that with every tick, so that neither a standby nor one that has loaded an older
 What is only missing in Redis is not retired: after a FLUSHALL every state is written again.
 """
 
+import math
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -39,7 +40,7 @@ class Retirement:
         self._symbol_table = symbol_table
         self._writer = writer
         self._shard = shard
-        self._newest = "-inf"
+        self._newest = -math.inf
         """The score up to which `physics:retired` was read."""
         self._due: dict[str, str] = {}
         """The symbols to retire, each with who asks for it: REQUEST, or the ID of a feed."""
@@ -93,14 +94,20 @@ class Retirement:
                 self._throttled.warning("retire_refused", "", symbol=symbol[:40], reason="it is no symbol")
             elif keys.in_shard(symbol, *self._shard):
                 self._due[symbol] = REQUEST
-        retired = client.zrangebyscore(keys.PHYSICS_RETIRED, f"({self._newest}", "+inf", withscores=True)
-        for name, score in await self._readable(keys.PHYSICS_RETIRED, retired):
-            self._newest = repr(score)
-            symbol = name.decode(errors="replace")
+        for symbol, score in await self._newly_retired(client):
             # One that has had samples since then was brought again.
             if symbol in self._symbol_table and not self._symbol_table.newer(symbol, score / 1000):
                 self._symbol_table.remove([symbol])
                 self._due[symbol] = REQUEST  # this process may have written its state after it was retired
+
+    async def _newly_retired(self, client: Client) -> list[tuple[str, float]]:
+        """What was retired since the last look, with its score."""
+        # The newest that was seen is read again: if it is gone, the clock was set back by more than the set keeps,
+        # and what follows has lower scores.
+        reading = client.zrangebyscore(keys.PHYSICS_RETIRED, self._newest, "+inf", withscores=True)
+        noted = await self._readable(keys.PHYSICS_RETIRED, reading)
+        seen, self._newest = self._newest, noted[-1][1] if noted else -math.inf
+        return [(name.decode(errors="replace"), score) for name, score in noted if score > seen]
 
     async def _readable(self, key: str, reading: Awaitable[list[Any]]) -> list[Any]:
         """What is read there; nothing if the key is of a wrong type, or an ACL forbids it: states are written all the

@@ -71,12 +71,15 @@ class Writer(Lease):
                 continue
             async with self.renewed() as (_epoch, client):
                 now = round(await client.now() * 1000)
-                scored = [word for symbol in part for word in (now, symbol)]
+                newest = await client.zrevrangebyscore(keys.PHYSICS_RETIRED, now + kept, now, 0, 1, withscores=True)
+                score = int(newest[0][1]) + 1 if newest else now  # retire.lua says why
+                scored = [word for symbol in part for word in (score, symbol)]
                 await client.bulk([("ZADD", keys.PHYSICS_RETIRED, *scored), *(("DEL", key) for key in gone)])
                 await client.bulk(("LREM", keys.PHYSICS_RETIRE, 0, symbol) for symbol in part)
                 await client.bulk(
                     [
                         ("ZREMRANGEBYSCORE", keys.PHYSICS_RETIRED, "-inf", now - kept),
+                        ("ZREMRANGEBYSCORE", keys.PHYSICS_RETIRED, now + kept, "+inf"),
                         ("ZREMRANGEBYRANK", keys.PHYSICS_RETIRED, 0, -keys.MOST_RETIRED - 1),
                     ]
                 )

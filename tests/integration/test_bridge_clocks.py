@@ -1,7 +1,5 @@
 """The bridge on a Redis whose clock is set, and with feeds that are late: no sample is shown younger than it is."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +7,7 @@ import pytest
 from cottage import consumer
 from cottage.clock import from_iso, iso_millis, monotonic
 from cottage.redis import connect
-from deploy.redis_server import Server, free_port
+from deploy.redis_server import free_port
 from services.bridge import reconciler
 from tests.clock_shim import ClockShim
 from tests.integration.fanout import beat, bridging, broadcasting, state, viewing, write
@@ -23,13 +21,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer, "RECONCILE_PAUSE_SECONDS", 0.3)
     monkeypatch.setattr(reconciler, "SHARE_SECONDS", 0.2)
     monkeypatch.setattr(reconciler, "LOOKS_APART_SECONDS", 0.5)
-
-
-@pytest.fixture
-def stepped_redis(server_binaries: dict[str, Server], clock_shim: ClockShim, tmp_path: Path) -> Iterator[OwnRedis]:
-    """A Redis under `clock_shim`."""
-    with OwnRedis(server_binaries["valkey"], tmp_path / "redis", clock_shim.environment()) as own:
-        yield own
 
 
 def ages(viewer: Any, symbol: str) -> list[tuple[str, Any]]:

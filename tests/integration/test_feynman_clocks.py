@@ -5,7 +5,6 @@ import json
 import re
 import signal
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,6 @@ from cottage.snapshot import MarketSnapshot
 from cottage.state import PhysicsState
 from cottage.store import MarketSnapshots
 from cottage.version import latest_epoch
-from deploy.redis_server import Server
 from services.feynman.service import FeynmanService
 from tests.clock_shim import ClockShim
 from tests.integration.feynman import Channel, process
@@ -28,13 +26,6 @@ from tests.support import OwnRedis, eventually
 STEPS = [-86_400, -3600, -50, -1, 1, 50, 3600, 86_400]
 SLACK = 0.5
 """Seconds by which a measured age may be off on a busy machine: from the question for the time to the answer."""
-
-
-@pytest.fixture
-def stepped_redis(server_binaries: dict[str, Server], tmp_path: Path, clock_shim: ClockShim) -> Iterator[OwnRedis]:
-    """A server whose clock the test sets."""
-    with OwnRedis(server_binaries["valkey"], tmp_path / "redis", clock_shim.environment()) as redis:
-        yield redis
 
 
 async def age_of(client: Client, state: PhysicsState) -> float:

@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cottage import keys
 from cottage.redis import Client, connect
 from cottage.snapshot import MarketSnapshot
 from cottage.state import FAIL_SAFE
 from cottage.store import MarketFeeds, MarketSnapshots, PhysicsStates
+from tests.clock_shim import ClockShim
 from tests.integration.feynman import process
 from tests.support import OwnRedis, ServiceProcess, eventually
 
@@ -165,6 +168,32 @@ async def test_a_standby_forgets_it_too_and_a_flushall_is_healed_all_the_same(re
             await second.logged("lease_acquired")
             await more_ticks(second)
             assert await stored(client) == ["A", "C"]
+
+
+@pytest.mark.parametrize("step", [-3600.0, -2 * 86_400.0, -7 * 86_400.0])
+async def test_a_standby_forgets_it_too_after_redis_s_clock_went_back(
+    stepped_redis: OwnRedis, clock_shim: ClockShim, step: float
+) -> None:
+    url = stepped_redis.url
+    async with process(url) as writer, connect(url) as client:
+        await snapshot(client, "A", "B", "KEPT")
+        await states_are(client, "A", "B", "KEPT")
+        async with process(url) as standby:
+            await knows(standby, 3)
+            await die(client, "A")
+            await request(client, "A")
+            await knows(standby, 2)
+            clock_shim.step(step)
+            await writer.logged("clock_stepped")
+            await die(client, "B")
+            await request(client, "B")
+            await done(client)
+            await knows(standby, 1)
+            await snapshot(client, "A")  # brought again: what was noted of it before the step does not count
+            await knows(standby, 2)
+            await more_ticks(standby)
+            await knows(standby, 2)
+            await states_are(client, "A", "KEPT")
 
 
 async def test_a_writer_that_was_suspended_while_it_was_retired_does_not_bring_it_back(
