@@ -11,9 +11,10 @@ from typing import Any
 
 from cottage import keys
 from cottage.redis import Client
+from cottage.snapshot import STAMP_FIELDS
 from cottage.store import batches
 
-_FIELDS = ("price", "timestamp", "seen", "owned_until", "feed", "source")
+_FIELDS = (*STAMP_FIELDS, "seen", "owned_until", "feed", "source")
 _LIFETIME_MS = keys.SNAPSHOT_TTL_SECONDS * 1000
 
 
@@ -47,10 +48,10 @@ async def brought(client: Client, symbols: Sequence[str], feeds: Mapping[str, Ma
 
 def _lives(fields: Sequence[bytes | None], left: int, now: float) -> bool:
     """Whether somebody writes this snapshot. `left`: its PTTL; `now`: Redis's clock; both in milliseconds."""
-    price, timestamp, seen, owned_until, _feed, _source = fields
-    if seen is not None and seen == b"%b %b" % (price or b"", timestamp or b""):
+    *stamp, seen, owned_until, _feed, _source = fields
+    if seen is not None and seen == b" ".join(value or b"" for value in stamp):
         return now < _number(owned_until) <= now + _LIFETIME_MS
-    return 0 < left <= _LIFETIME_MS or now - _LIFETIME_MS < _number(timestamp) * 1000 < now + _LIFETIME_MS
+    return 0 < left <= _LIFETIME_MS or now - _LIFETIME_MS < _number(fields[1]) * 1000 < now + _LIFETIME_MS
 
 
 def _number(text: bytes | None) -> float:

@@ -2,9 +2,9 @@
 
 The snapshot's hash says it itself: `feed` and `owner` name the feed and the process that wrote last, `owned_until`
 says until when, in Redis's milliseconds, nobody else may write, and `rival` who else would like to. A script decides
-(cottage/write_snapshots.lua). A stranger that knows nothing of this and writes by HSET is found by price and
-timestamp, which are not those that the script wrote last; it owns the symbol until it has been silent for 60 s. What
-a process of this machine owned that has ended is free at once.
+(cottage/write_snapshots.lua). A stranger that knows nothing of this and writes by HSET is found by the fields from
+which numbers are computed, which are not as the script wrote them last; it owns the symbol until it has been silent
+for 60 s. What a process of this machine owned that has ended is free at once.
 
 MarketSnapshots uses this: what is here says why a snapshot was refused, and logs it.
 """
@@ -38,12 +38,15 @@ class WriteRefusal:
     """The feed and the process that have the symbol; the `source` of the stranger; the key; both that write it."""
 
     @classmethod
-    def from_reply(cls, reply: Sequence[bytes], key: str) -> "WriteRefusal":
-        """What the script answered that writes the snapshot at `key`."""
+    def from_reply(cls, reply: Sequence[bytes], key: str, own_source: str | None) -> "WriteRefusal":
+        """What the script answered that writes the snapshot at `key`. `own_source`: that of what we wrote there last,
+        which is no stranger's name."""
         reason, by = (text.decode(errors="replace") for text in reply)
         if reason == "type":
             return cls("type", key)
-        return cls("owned", by.strip()) if reason == "owned" else cls("stranger", by[:32] or UNKNOWN_SOURCE)
+        if reason == "owned":
+            return cls("owned", by.strip())
+        return cls("stranger", UNKNOWN_SOURCE if by in ("", own_source) else by[:32])
 
 
 class WriteRefusals:

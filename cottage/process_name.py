@@ -1,6 +1,6 @@
 """The names of processes, by which others on the same machine can tell that one is dead.
 
-    host:pid:start@place        such as web1:4711:88230019@9f6c1d2e77aa0b13
+    host:pid:start@place        such as web1:4711:88230019@9f6c1d2e77
 
 `start` is when the process began, in the kernel's clock ticks since the machine's boot, so that a later process of
 the same pid is another one. `place` is a digest of the boot's ID and of the namespaces in which pids and start times
@@ -18,7 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-_NAME = re.compile(r".*:([1-9][0-9]{0,6}):([0-9]{1,20})@([0-9a-f]{16})(?::[0-9a-f]+)?", re.DOTALL)
+LONGEST_HOST = 30
+"""Of a longer name the first so many characters. A hash with a value of more than 64 takes Redis twice the memory."""
+
+_NAME = re.compile(r".*:([1-9][0-9]{0,6}):([0-9]{1,20})@([0-9a-f]{10})(?::[0-9a-f]+)?", re.DOTALL)
 
 
 class _Stat(NamedTuple):
@@ -56,7 +59,7 @@ def is_dead(name: str) -> bool:
 def _name(pid: int) -> str:
     place, stat = _place(pid), _stat("self")
     known = None if place is None or stat is None else f"{stat.start}@{place}"
-    return f"{socket.gethostname()}:{pid}:{known or uuid.uuid4().hex[:8]}"
+    return f"{socket.gethostname()[:LONGEST_HOST]}:{pid}:{known or uuid.uuid4().hex[:8]}"
 
 
 @lru_cache(1)
@@ -72,7 +75,7 @@ def _place(pid: int) -> str | None:
         known = f"{boot} {pids} {times.readlink() if times.is_symlink() else ''}"
     except OSError:
         return None
-    return hashlib.blake2b(known.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(known.encode(), digest_size=5).hexdigest()
 
 
 def _stat(process: str) -> _Stat | None:

@@ -25,8 +25,10 @@ SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed", "rival")
 RawSample = Sequence[str | bytes | None]
 """The SAMPLE_FIELDS of a hash, None where there is none."""
 
+STAMP_FIELDS = ("price", "timestamp", "volume", "trades")
+"""From these numbers are computed. By these, its stamp, a stranger's write of a hash is told from its owner's."""
 OPTIONAL_FIELDS = ("bid", "ask", "open", "high", "low")
-_MOVING_FIELDS = ("price", "timestamp", "volume", "trades", "bid", "ask")
+_MOVING_FIELDS = (*STAMP_FIELDS, "bid", "ask")
 _STANDING_FIELDS = ("source", "session", "notes", "open", "high", "low")
 
 EXACT_BELOW = 2.0**53

@@ -23,7 +23,14 @@ from cottage.messages import TradeSignal, agent_update
 from cottage.ownership import WriteRefusal, WriteRefusals
 from cottage.process_name import is_dead, process_name
 from cottage.redis import BATCH, Client
-from cottage.snapshot import OPTIONAL_FIELDS, REPORTED_FIELDS, SAMPLE_FIELDS, MarketSnapshot, RawSample
+from cottage.snapshot import (
+    OPTIONAL_FIELDS,
+    REPORTED_FIELDS,
+    SAMPLE_FIELDS,
+    STAMP_FIELDS,
+    MarketSnapshot,
+    RawSample,
+)
 from cottage.state import PhysicsState
 
 WRITE_SNAPSHOTS = lua.load("cottage", "write_snapshots")
@@ -166,8 +173,6 @@ class PhysicsStates(_Structure):
 
 _Fields = dict[str, str | float]
 """The fields of a snapshot's hash that are known."""
-_STAMP = ("price", "timestamp")
-"""By these a stranger's write is told from ours."""
 _WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS)
 
 
@@ -183,8 +188,9 @@ class _Written:
 
     @property
     def stamp(self) -> str:
-        """Price and timestamp as the script writes them to `seen`."""
-        return f"{self.moving['price']} {self.moving['timestamp']}"
+        """What the script writes to `seen`."""
+        moving = self.moving
+        return f"{moving['price']} {moving['timestamp']} {moving.get('volume', '')} {moving.get('trades', '')}"
 
 
 class _Told(NamedTuple):
@@ -262,8 +268,9 @@ class MarketSnapshots(_Structure):
 
     def _moving(self, snapshot: MarketSnapshot) -> _Fields:
         moving = snapshot.moving(self._doubt)
-        for name in _STAMP:  # as text once, for it is needed again
-            moving[name] = str(moving[name])
+        for name in STAMP_FIELDS:  # as text once, for it is needed again
+            if name in moving:
+                moving[name] = str(moving[name])
         return moving
 
     def _doubt(self, error: InvalidMessage) -> None:
@@ -305,7 +312,7 @@ class MarketSnapshots(_Structure):
                 self._written.pop(each.symbol, None)
             raise
         refused = {
-            symbol: WriteRefusal.from_reply(reply, keys.market_snapshot(symbol))
+            symbol: WriteRefusal.from_reply(reply, keys.market_snapshot(symbol), self._source(symbol))
             for symbol, reply in replies.items()
             if reply != 1
         }
@@ -348,6 +355,11 @@ class MarketSnapshots(_Structure):
         replies = await self._client.register_script(WRITE_SNAPSHOTS).each(calls)
         symbols = (each.symbol for some in alike.values() for each in some)
         return dict(zip(symbols, chain.from_iterable(replies), strict=True))
+
+    def _source(self, symbol: str) -> str | None:
+        """The source of what we wrote last."""
+        held = self._written.get(symbol)
+        return None if held is None else held.snapshot.source
 
     async def _clear(self, symbols: Sequence[str]) -> None:
         """Remove what is left of ours in the hashes that a stranger has taken: he may report fewer fields."""

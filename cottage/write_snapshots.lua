@@ -3,14 +3,15 @@
 -- KEYS: the snapshots' hashes.
 -- ARGV: the writer's process and its feed ('' for none); for how many ms a symbol is its own then; after how many
 -- seconds a hash expires. How many fields are to go, and their names. How many fields are to be written, and their
--- names, `price` and `timestamp` first; without any the ownership is renewed, and nothing else. Then for each key
--- price and timestamp as this writer wrote them last, if these are only the fields that have changed since, or '' if
--- these are all; and the fields' values.
+-- names, `price` and `timestamp` first; without any the ownership is renewed, and nothing else. Then for each key the
+-- stamp of what this writer wrote last, if these are only the fields that have changed since, or '' if these are all;
+-- and the fields' values.
 -- Answers for each key 1 where that was done; 0 where the hash is not as this writer left it, so that all fields are
 -- needed; else why not and who has the symbol: {'owned', feed and process}, {'stranger', source} or {'type', ''}.
--- `seen` is price and timestamp as a script wrote or saw them last. Where the hash has others, a stranger has written
--- by HSET: it owns the symbol, without a name, until nothing new has come of it for as long as a hash lives. An owner
--- whose time lies further ahead than that wrote before the clock was set back, and is not believed.
+-- A stamp is price, timestamp, volume and trades, from which numbers are computed; `seen` is that which a script wrote
+-- or saw last. Where the hash has another, a stranger has written by HSET: it owns the symbol, without a name, until
+-- nothing new has come of it for as long as a hash lives. An owner whose time lies further ahead than that wrote before
+-- the clock was set back, and is not believed.
 local call, unpack, ARGV = redis.call, unpack, ARGV  -- globals cost more
 local process, feed, lifetime, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]) * 1000
 local gone = {unpack(ARGV, 6, 5 + ARGV[5])}
@@ -24,7 +25,12 @@ local function lives(moment) return moment ~= nil and now < moment and moment <=
 
 -- HSET's arguments, for one key after the other: the values have the even places from the sixth on.
 local fields = {'owned_until', ours_until, 'seen', ''}
-for number = 1, count do fields[3 + 2 * number] = ARGV[6 + #gone + number] end
+local place = {}
+for number = 1, count do
+    local name = ARGV[6 + #gone + number]
+    fields[3 + 2 * number], place[name] = name, number
+end
+local volume, trades = place.volume, place.trades
 
 -- Who else has the symbol, as it is answered; nil if it is free. Writes down that a stranger has been, and who wants it.
 local function refusal(key, found, seen)
@@ -41,17 +47,18 @@ local function refusal(key, found, seen)
 end
 
 local function write(key, at)
-    local held = redis.pcall('HMGET', key, 'price', 'timestamp', 'owner', 'feed', 'rival')
+    local held = redis.pcall('HMGET', key, 'price', 'timestamp', 'volume', 'trades', 'owner', 'feed', 'rival')
     if held.err then
         if string.find(held.err, 'WRONGTYPE', 1, true) then return {'type', ''} end
         call('HMGET', key, 'price')  -- which raises the same error
     end
-    local found, before, rival = (held[1] or '') .. ' ' .. (held[2] or ''), ARGV[at], held[5]
-    local mine = held[3] == process and (held[4] or '') == feed
+    local found = (held[1] or '') .. ' ' .. (held[2] or '') .. ' ' .. (held[3] or '') .. ' ' .. (held[4] or '')
+    local before, rival = ARGV[at], held[7]
+    local mine = held[5] == process and (held[6] or '') == feed
     if before ~= '' then
         if not mine or found ~= before then return 0 end
     else
-        local seen = call('HGET', key, 'seen') or ' '
+        local seen = call('HGET', key, 'seen') or '   '
         mine = mine and found == seen
         local refused = not mine and refusal(key, found, seen)
         if refused then return refused end
@@ -60,7 +67,8 @@ local function write(key, at)
         if mine then call('HSET', key, 'owned_until', ours_until) end
         return 1
     end
-    fields[4] = ARGV[at + 1] .. ' ' .. ARGV[at + 2]
+    fields[4] = ARGV[at + 1] .. ' ' .. ARGV[at + 2] ..
+        ' ' .. (volume and ARGV[at + volume] or '') .. ' ' .. (trades and ARGV[at + trades] or '')
     for number = 1, count do fields[4 + 2 * number] = ARGV[at + number] end
     if not mine then
         -- Nothing of another writer is left. The HSET is for a server out of memory, which refuses it, but not a DEL.

@@ -45,11 +45,11 @@ async def test_a_strangers_snapshot_lives_a_minute(client: Client) -> None:
 async def test_a_snapshot_of_ours_lives_as_long_as_its_owner(client: Client) -> None:
     now = await client.now()
     for symbol, until, seen in (
-        ("LIVES", now + 5, "1.5 {}"),
-        ("DEAD", now - 1, "1.5 {}"),
-        ("RELEASED", None, "1.5 {}"),
-        ("FORGED", now + 3600, "1.5 {}"),
-        ("STRANGERS", now - 1, "1.4 {}"),
+        ("LIVES", now + 5, "1.5 {}  "),
+        ("DEAD", now - 1, "1.5 {}  "),
+        ("RELEASED", None, "1.5 {}  "),
+        ("FORGED", now + 3600, "1.5 {}  "),
+        ("STRANGERS", now - 1, "1.4 {}  "),
     ):
         owned = {} if until is None else {"owned_until": round(until * 1000)}
         await hset(client, symbol, timestamp=str(now), seen=seen.format(now), feed="SIM", source="simulate", **owned)

@@ -2,17 +2,19 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cottage import store
 from cottage.keys import SNAPSHOT_TTL_SECONDS
+from cottage.living_feeds import brought
 from cottage.log import LogEvent
 from cottage.ownership import WriteRefusal, WriteRefusals
 from cottage.process_name import process_name
 from cottage.redis import Client
-from cottage.snapshot import MarketSnapshot
+from cottage.snapshot import STAMP_FIELDS, MarketSnapshot
 from cottage.store import MarketSnapshots
 from tests.support import eventually
 
@@ -173,6 +175,24 @@ async def test_a_stranger_that_writes_by_hset_has_the_symbol_until_he_was_silent
     assert await held(client, "price", "source", "feed", "rival") == ["1.3", "simulate", "SIMULATE", None]
 
 
+@pytest.mark.parametrize("field", STAMP_FIELDS)
+@pytest.mark.parametrize("reported", [spy(1.0), [MarketSnapshot("SPY", 1.0, 1.0)]], ids=["all fields", "the price"])
+async def test_a_stranger_that_writes_one_of_the_fields_of_which_numbers_are_made(
+    client: Client, field: str, reported: list[MarketSnapshot]
+) -> None:
+    ours = MarketSnapshots(client, "SIMULATE")
+    for timestamp in (1.0, 2.0):
+        assert await ours.write([replace(reported[0], timestamp=timestamp)]) == {}
+    await client.hset(KEY, field, "7")
+    assert await ours.write([replace(reported[0], timestamp=3.0)]) == {"SPY": WriteRefusal("stranger", "unknown")}
+    assert await held(client, field, "owner", "feed") == ["7", None, None]
+    assert await ours.write([replace(reported[0], timestamp=4.0)]) == {"SPY": WriteRefusal("stranger", "unknown")}
+    assert (await brought(client, ["SPY"], {})).keys() == {"SPY"}, "it is his for a minute"
+    await client.hset(KEY, "owned_until", "1")
+    assert await ours.write([replace(reported[0], timestamp=5.0)]) == {}
+    assert await ours.write([replace(reported[0], timestamp=6.0)]) == {}
+
+
 async def test_a_stranger_that_was_there_first(client: Client) -> None:
     await stranger(client, 450.0, 2.0, "bid", "449.9")
     before = await client.hgetall(KEY)
@@ -195,7 +215,7 @@ async def test_what_does_not_move_is_written_when_it_changes_and_now_and_then(
     monkeypatch.setattr(store, "monotonic", lambda: now)
     ours = MarketSnapshots(client, "ONE")
     await ours.write(spy(1.0, open=1.0, high=1.0))
-    await client.hset(KEY, mapping={"source": "somebody", "volume": "7"})
+    await client.hset(KEY, mapping={"source": "somebody", "bid": "7"})
     await ours.write(spy(1.0, 2.0, open=1.0, high=1.0))
     assert await held(client, "timestamp", "volume", "source") == ["2.0", "1000.0", "somebody"]
     now += store.WHOLE_SECONDS + 0.1
@@ -204,7 +224,10 @@ async def test_what_does_not_move_is_written_when_it_changes_and_now_and_then(
     await ours.write(spy(1.1, 4.0, open=1.0, high=1.1, bid=1.0))
     assert await held(client, "price", "high", "bid") == ["1.1", "1.1", "1.0"]
     await ours.write(spy(1.2, 5.0, high=1.1))
-    assert await held(client, "price", "high", "bid", "open", "seen") == ["1.2", "1.1", None, None, "1.2 5.0"]
+    assert await held(client, "price", "high", "bid", "open") == ["1.2", "1.1", None, None]
+    assert await held(client, "seen") == ["1.2 5.0 1000.0 10.0"]
+    await ours.write([MarketSnapshot("SPY", 1.3, 6.0)])
+    assert await held(client, "seen", "volume", "trades") == ["1.3 6.0  ", None, None]
 
 
 async def test_a_hash_that_is_not_as_its_owner_left_it_is_written_whole(client: Client) -> None:
