@@ -17,6 +17,7 @@ from prometheus_client import Counter
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, NegotiationError
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -45,6 +46,8 @@ kernel's default is megabytes. Bytes that are on their way are not limited, so t
 HANDSHAKES_UNDER_WAY = 1024
 """How many connections beyond the limit may wait for their rejection."""
 SPREAD_STEP_SECONDS = 0.05
+PROBE_SECONDS = 5.0
+"""A client that never subscribed to anything and said goodbye within this is a health check: no news."""
 
 StaticFile = Callable[[str], tuple[str, bytes] | None]
 """Returns (media type, body) of a path, or None where there is no such file."""
@@ -231,12 +234,15 @@ class FanoutServer:
     def _report(connection: ClientConnection, session: Session) -> None:
         code = connection.end_code
         CLOSED.labels(str(code) if code in _COUNTED_CODES else "other").inc()
-        report = log.warning if code in (Close.TOO_BIG, Close.POLICY, Close.TRY_AGAIN_LATER) else log.info
+        seconds = connection.loop.time() - connection.made_at
+        ended_by_us = code in (Close.TOO_BIG, Close.POLICY, Close.TRY_AGAIN_LATER)
+        probed = code == CloseCode.NORMAL_CLOSURE and not session.asked and seconds <= PROBE_SECONDS
+        report = log.warning if ended_by_us else log.debug if probed else log.info
         report(
             "client_left",
             peer=connection.peer,
             code=code,
-            seconds=round(connection.loop.time() - connection.made_at, 1),
+            seconds=round(seconds, 1),
             delivered=session.delivered,
             skipped=session.skipped,
             events_dropped=session.events.dropped,

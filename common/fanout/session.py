@@ -90,6 +90,8 @@ class Session:
     _grant: Grant = ANYBODY
     subscription: Subscription = NO_SYMBOLS
     """Of the one that the session is made with only the way of sending is kept; `subscribe` adds its symbols."""
+    asked: bool = False
+    """Whether it ever subscribed to a symbol. A probe does not."""
     caught_up: bool = False
     """Everything was written and the connection takes writes: the group may write to it. Otherwise it lags."""
     events: EventQueue[bytes] = field(default_factory=EventQueue)
@@ -187,6 +189,7 @@ class Session:
     def subscribe(self, added: Subscription) -> None:
         """Add to the subscription; a SNAPSHOT of the added symbols begins at once."""
         last_values = self._view.last_values
+        self.asked = self.asked or added.everything or bool(added.named)
         if added.everything:
             new = [symbol for symbol in last_values if not self.subscribed_to(symbol)]
             missing: list[str] = []

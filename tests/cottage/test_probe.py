@@ -40,6 +40,13 @@ async def test_a_broadcaster_without_its_peers_is_healthy_and_its_chain_is_not()
         assert (status, "bridge_down" in line) == (1, True)
 
 
+async def test_a_probe_is_said_at_debug_only() -> None:
+    async with alone(LOG_LEVEL="debug") as (broadcaster, port):
+        assert (await asked(port))[0] == 0
+        assert (await broadcaster.logged("client_left"))["level"] == "debug"
+        assert [line for line in broadcaster.logs if "peer" in line and line["level"] != "debug"] == []
+
+
 async def test_a_whole_chain_is_healthy_in_full(redis_url: str, client: Client) -> None:
     bridge_port, port = free_port(), free_port()
     async with bridging(redis_url, bridge_port), broadcasting(bridge_port, port):

@@ -278,6 +278,31 @@ async def test_close_codes_of_clients_make_no_series_of_their_own(served: Served
     await eventually(lambda: CLOSED.labels(label)._value.get() == counted + 1)
 
 
+async def test_only_who_never_wanted_anything_and_said_goodbye_at_once_leaves_unsaid(
+    served: Served, said: list[EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def levels(target: str, symbols: list[str] | None = None, code: int = 1000) -> list[str]:
+        said.clear()
+        async with served.connect(target) as client:
+            await hear(client, "SNAPSHOT")
+            if symbols is not None:
+                await ask(client, action="subscribe", symbols=symbols)
+                await ask(client, action="unsubscribe", symbols=symbols)
+            await client.close(code)
+        await eventually(lambda: lines(said, "client_left"))
+        return [line["log_level"] for line in lines(said, "client_left")]
+
+    assert await levels("/ws?symbols=") == ["debug"]
+    assert await levels("/ws?symbols=SPY") == ["info"]
+    assert await levels("/ws?symbols=NONE") == ["info"]
+    assert await levels("/ws") == ["info"]
+    assert await levels("/ws?symbols=", ["SPY"]) == ["info"]
+    assert await levels("/ws?symbols=", ["*"]) == ["info"]
+    assert await levels("/ws?symbols=", code=1001) == ["info"]
+    monkeypatch.setattr(server, "PROBE_SECONDS", 0.0)  # as one that stayed for longer
+    assert await levels("/ws?symbols=") == ["info"]
+
+
 @pytest.mark.parametrize(
     "bytes_",
     [b"", b"\x00\xff" * 500, b"GET /ws HTTP/1.1\r\nHost: x\r\n", b"\r\n" * 100, b"GET " + b"/" * 100_000],
