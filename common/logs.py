@@ -1,18 +1,52 @@
 """Logging of the processes with structlog: one JSON object per line on stdout, or colours on a terminal.
 
 The runner calls `configure`. Each line has an event name and fields: `log.info("sampled", symbols=503, ms=41)`.
-Records of the library `cottage` and of other packages come out in the same form.
+Records of the library `cottage` and of other packages come out in the same form. A line is queued, and never waits or
+raises (`common/output.py`).
 """
 
 import json
 import logging
-import sys
+from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 import orjson
 import structlog
 
+from common.output import OutputQueue, own_streams
 from cottage import log as library
+
+MOST_LEVELS = 8
+"""How deep lists and objects in a field are shown as such."""
+MOST_NUMBER = 2**63
+"""Larger numbers are strings, since not every reader of JSON has such integers; so are infinite ones and NaN."""
+
+
+class QueueLogger:
+    """The end of structlog's chain: puts a rendered line into a queue, as one piece with its newline."""
+
+    def __init__(self, queue: OutputQueue) -> None:
+        self._write = queue.write
+
+    def msg(self, line: bytes) -> None:
+        self._write(line + b"\n")
+
+    debug = info = warning = error = msg
+
+
+class QueueHandler(logging.Handler):
+    """Puts the records of the standard library's logging into the same queue."""
+
+    def __init__(self, queue: OutputQueue) -> None:
+        super().__init__()
+        self._write = queue.write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._write(self.format(record).encode(errors="backslashreplace") + b"\n")
+        except Exception:  # noqa: BLE001  # a message that does not fit its arguments; logging has a way to say so
+            self.handleError(record)
 
 
 def get_logger() -> Any:
@@ -21,8 +55,9 @@ def get_logger() -> Any:
 
 
 def configure(service: str, level: str = "info", style: str = "auto") -> None:
-    """Set up logging of the whole process. `style`: auto, json or console."""
-    console = style == "console" or (style == "auto" and sys.stdout.isatty())
+    """Set up logging of the whole process, and what else it prints. `style`: auto, json or console."""
+    output = own_streams()
+    console = style == "console" or (style == "auto" and output.is_terminal())
     severity = getattr(logging, level.upper())
 
     def add_service(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -41,20 +76,20 @@ def configure(service: str, level: str = "info", style: str = "auto") -> None:
     )
     final: list[structlog.typing.Processor]
     if console:
-        plain = structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=output.is_terminal(), exception_formatter=structlog.dev.plain_traceback
         )
-        final = [plain]
+        final = [_plain_fields, _as_bytes(renderer)]
     else:
         final = [traceback, structlog.processors.JSONRenderer(_to_json)]
 
     structlog.configure(
         processors=[*shared, *final],
         wrapper_class=structlog.make_filtering_bound_logger(severity),
-        logger_factory=structlog.PrintLoggerFactory() if console else structlog.BytesLoggerFactory(),
+        logger_factory=lambda *_arguments: QueueLogger(output),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = QueueHandler(output)
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -79,14 +114,45 @@ def _library_event(logger: Any, method: str, event: structlog.typing.EventDict) 
 def _to_json(event: Any, **_options: Any) -> bytes:
     # orjson refuses integers over 64 bits and half surrogate pairs; a log line must never raise.
     try:
-        return orjson.dumps(event, default=repr)
+        return orjson.dumps(event, default=_plain)
     except TypeError:
-        return json.dumps({str(key): str(value) for key, value in event.items()}).encode()
+        return json.dumps(_plain(event)).encode()
+
+
+def _plain_fields(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {
+        key: value if type(value) in (str, float) or key == "exc_info" else _plain(value)
+        for key, value in event.items()
+    }
+
+
+def _plain(value: Any, levels: int = MOST_LEVELS) -> Any:
+    """`value` as JSON has it: an enum's member as its value, and what JSON does not know as its repr."""
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None or isinstance(value, str) or (isinstance(value, int | float) and abs(value) < MOST_NUMBER):
+        return value
+    if isinstance(value, Mapping) and levels:
+        return {str(_plain(key)): _plain(each, levels - 1) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset) and levels:
+        return [_plain(each, levels - 1) for each in value]
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  # it may be of any kind
+        return f"<{type(value).__name__} without a repr>"
+
+
+def _as_bytes(renderer: structlog.typing.Processor) -> structlog.typing.Processor:
+    def encoded(logger: Any, method: str, event: structlog.typing.EventDict) -> bytes:
+        return str(renderer(logger, method, event)).encode(errors="backslashreplace")
+
+    return encoded
 
 
 def _as_text(renderer: structlog.typing.Processor) -> structlog.typing.Processor:
     def text(logger: Any, method: str, event: structlog.typing.EventDict) -> str:
         line = renderer(logger, method, event)
-        return line.decode() if isinstance(line, bytes) else str(line)
+        assert isinstance(line, bytes)
+        return line.decode()
 
     return text

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import uvloop
 
-from common import logs
+from common import logs, output
 from common.ops import Reporter, listening_socket, ops_app, serve_asgi
 from common.settings import ServiceSettings
 from cottage import __version__
@@ -70,6 +70,7 @@ async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
         status = 1
     log.info("stopped", status=status)
     _end_after(CLOSING_SECONDS, status)
+    output.flush()
     end_on_signals(status, loop)
     return status
 
@@ -95,6 +96,7 @@ def _end_after(seconds: float, status: int) -> None:
 
     def end() -> None:
         log.error("closing_deadline_passed", seconds=seconds)
+        output.flush()
         os._exit(status)
 
     timer = threading.Timer(seconds, end)
@@ -112,4 +114,5 @@ def _allow_many_files() -> None:
 
 def _forced(number: signal.Signals) -> None:
     log.warning("forced_to_stop", signal=number.name)
+    output.flush()
     os._exit(1)

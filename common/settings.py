@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from common.output import own_streams
 from cottage import __version__, keys
 from cottage.freshness import Thresholds
 
@@ -72,6 +73,7 @@ class ServiceSettings(BaseSettings):
 
         They ask for something else than running the service, so the environment does not set them.
         """
+        own_streams()
         if sys.platform == "win32":
             _exit(service, "Windows is served by Docker: run `docker compose up` instead")
         parser = _parser(cls, service, purpose)

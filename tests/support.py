@@ -5,11 +5,12 @@ import inspect
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -155,10 +156,8 @@ class ServiceProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._news = asyncio.Event()
-        self._readers = [
-            asyncio.create_task(self._read(process.stdout, self._logged)),
-            asyncio.create_task(self._read(process.stderr, self._complained)),
-        ]
+        streams = ((process.stdout, self._logged), (process.stderr, self._complained))
+        self._readers = [asyncio.create_task(self._read(stream, take)) for stream, take in streams if stream]
         self.logs: list[dict[str, Any]] = []
         """Its JSON log lines so far."""
         self.logged_at: list[float] = []
@@ -238,8 +237,7 @@ class ServiceProcess:
         """What it printed, for a failing test to show."""
         return "\n".join([f"status {self.returncode}", *map(str, self.logs), *self.text, *self.errors])
 
-    async def _read(self, stream: asyncio.StreamReader | None, take: Callable[[str], None]) -> None:
-        assert stream is not None
+    async def _read(self, stream: asyncio.StreamReader, take: Callable[[str], None]) -> None:
         while line := await stream.readline():
             take(line.decode(errors="replace").rstrip("\n"))
             self._news.set()
@@ -262,11 +260,15 @@ class ServiceProcess:
 
 @asynccontextmanager
 async def program(
-    arguments: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path = ROOT
+    arguments: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    output: int = asyncio.subprocess.PIPE,
 ) -> AsyncIterator[ServiceProcess]:
     """`python ARGUMENTS` from the top of the repository, killed at the end of the block if it still runs.
 
-    It gets nothing of the caller's environment but what a Python needs, and `env`.
+    It gets nothing of the caller's environment but what a Python needs, and `env`. What it prints is read, or goes to
+    the descriptor `output`.
     """
     kept = {
         name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_CONFIG") if name in os.environ
@@ -276,8 +278,8 @@ async def program(
         cwd=cwd,
         env={**kept, "PYTHONPATH": str(ROOT), **(env or {})},
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=output,
+        stderr=output,
         limit=2**24,
     )
     running = ServiceProcess(process)
@@ -289,12 +291,31 @@ async def program(
 
 @asynccontextmanager
 async def service(
-    name: str, env: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
+    name: str,
+    env: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
+    output: int = asyncio.subprocess.PIPE,
 ) -> AsyncIterator[ServiceProcess]:
     """`python -m services.NAME` with its ops port on any free one and JSON logs; `env` wins over both."""
     chosen = {f"{name.upper()}_OPS_PORT": "0", "LOG_FORMAT": "json", **(env or {})}
-    async with program(["-m", f"services.{name}", *arguments], chosen) as running:
+    async with program(["-m", f"services.{name}", *arguments], chosen, output=output) as running:
         yield running
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """The writing end of a pipe that takes not one byte more and that nobody reads."""
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(writing, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"\n" * select.PIPE_BUF)
+        os.set_blocking(writing, True)
+        yield writing
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ PASSED_ON = {"cottage/log.py", "deploy/console.py"}
 """Where an event is logged whose name comes from elsewhere."""
 METRICS = (
     "common.ops",
+    "common.output",
     "common.fanout.server",
     *(f"services.{name}.metrics" for name in ("market", "feynman", "physics", "bridge", "broadcaster")),
 )

@@ -91,6 +91,40 @@ async def test_the_level_is_the_least_that_is_logged(level: str, ours: list[str]
     assert [line["level"] for line in process.logs if line["event"] == "theirs"] == theirs
 
 
+ENUMS = """
+from enum import Enum
+class Loud(Enum):
+    CODE = 1006
+    WORD = "closed"
+class Mute:
+    def __repr__(self): raise ValueError("no")
+both = dict(code=Loud.CODE, word=Loud.WORD, all=[Loud.CODE, {"word": Loud.WORD}])
+log.info("plain", **both)
+log.info("with_a_large_number", big=2**80, **both)
+log.info("with_no_repr", mute=Mute(), endless=10**5000, **both)
+log.info(Loud.WORD)
+logging.getLogger("library").error("foreign", extra=both)
+logging.getLogger("library").error("does not fit %d", "its arguments")
+log.info("goes_on")
+"""
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+async def test_members_of_enums_are_shown_by_their_value_and_nothing_raises(style: str) -> None:
+    async with program(script(ENUMS, style=style)) as process:
+        assert await process.ended() == 0
+    if style == "json":
+        for line in process.logs[:3] + process.logs[4:5]:
+            assert (line["code"], line["word"], line["all"]) == (1006, "closed", [1006, {"word": "closed"}]), line
+        assert process.logs[1]["big"] == str(2**80)
+        assert process.logs[3]["event"] == "closed"
+        assert process.logs[-1]["event"] == "goes_on"
+    else:
+        assert len([line for line in process.text if "code=1006" in line and "word=closed" in line]) == 4
+        assert "goes_on" in process.text[-1]
+    assert "Loud" not in str((process.logs, process.text))
+
+
 async def test_console_lines_are_for_people() -> None:
     async with program(script(f'log.info("state_written", symbols=503)\n{CRASH}', style="console")) as process:
         assert await process.ended() == 0

@@ -5,9 +5,11 @@ import itertools
 import json
 import math
 import signal
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +27,10 @@ from deploy.redis_server import RunningServer, Server, free_port, start
 from services.feynman.service import FeynmanService
 from services.feynman.settings import FeynmanSettings
 from tests import reference
-from tests.integration.feynman import FAST, Channel, process
+from tests.integration.feynman import FAST, Channel, feed, process, states_when
 from tests.reference import Sample
 from tests.services.feynman.histories import assert_vector
-from tests.support import IN_MEMORY, OwnRedis, eventually, library_events, service
+from tests.support import IN_MEMORY, OwnRedis, eventually, full_pipe, library_events, service
 
 SYSTEM_CLOCK = SystemClock()
 KEY = "physics:writer:0"
@@ -218,6 +220,20 @@ async def test_a_late_tick_is_counted_and_delays_no_other(redis_url: str, client
         await clock.pass_time(0.1)
         assert (running.status()["tick"]["number"], running.status()["tick"]["late_ms"]) == (6, 0.0)
         assert count("ticks_skipped_total") == after[2]
+
+
+async def test_it_ticks_on_while_nobody_reads_its_log(redis_url: str, client: Client, tmp_path: Path) -> None:
+    settings = {**FAST, "checkpoint_dir": tmp_path, "ops_port": 0}
+    env = {
+        "REDIS_URL": redis_url,
+        "LOG_LEVEL": "debug",
+        **{f"FEYNMAN_{k.upper()}": str(v) for k, v in settings.items()},
+    }
+    with full_pipe() as output:
+        async with feed(client, ["SPY"]), service("feynman", env, output=output) as running:
+            await states_when(client, ["SPY"], lambda state: (state.samples or 0) >= 30)
+            assert await running.stop() == 0
+    zipfile.ZipFile(tmp_path / "windows-0-of-1.npz").close()
 
 
 async def test_states_are_the_vectors_of_what_was_written(redis_url: str, client: Client) -> None:
