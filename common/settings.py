@@ -27,11 +27,17 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 def _symbols(value: object) -> object:
     if not isinstance(value, str):
         return value
-    return tuple(keys.symbol(part.strip()) for part in value.split(",") if part.strip())
+    spellings: dict[str, str] = {}
+    symbols = []
+    for native in (part.strip() for part in value.split(",") if part.strip()):
+        symbols.append(keys.symbol_of(native))
+        if (first := spellings.setdefault(symbols[-1], native)) != native:
+            raise ValueError(f"{first} and {native} are both {symbols[-1]}: leave one out")
+    return tuple(symbols)
 
 
 Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
-"""A setting of comma-separated symbols, such as SPY,QQQ."""
+"""A setting of comma-separated symbols, such as SPY,QQQ, also as venues spell them."""
 
 
 class ServiceSettings(BaseSettings):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cottage.events import Event as Event
     from cottage.freshness import Freshness as Freshness
     from cottage.freshness import Thresholds as Thresholds
+    from cottage.keys import symbol_of as symbol_of
     from cottage.lease import Lease as Lease
     from cottage.messages import Heartbeat as Heartbeat
     from cottage.messages import PhysicsUpdate as PhysicsUpdate
@@ -64,6 +65,7 @@ _HOME = {
     "RedisFull RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable",
     "cottage.events": "Event",
     "cottage.freshness": "Freshness Thresholds",
+    "cottage.keys": "symbol_of",
     "cottage.lease": "Lease",
     "cottage.messages": "Heartbeat PhysicsUpdate TradeSignal",
     "cottage.reader.physics_reader": "BlockingPhysicsReader PhysicsReader",

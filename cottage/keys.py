@@ -33,7 +33,13 @@ MOST_SHARDS = 999
 _SYMBOLS = 2**14
 """The keys of so many symbols are held, more than feynman has places for by default. It uses all at each tick."""
 
-_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,23}")
+LONGEST_SYMBOL = 32
+SYMBOL_PATTERN = rf"[A-Z0-9][A-Z0-9._-]{{0,{LONGEST_SYMBOL - 1}}}"
+SYMBOL_RULE = f"1 to {LONGEST_SYMBOL} of A-Z 0-9 . _ - and first a letter or digit"
+LONGEST_NATIVE = 64
+"""Characters of a symbol as its venue spells it."""
+
+_SYMBOL = re.compile(SYMBOL_PATTERN)
 _AGENT_ID = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _SHARD = re.compile(r"(0|[1-9][0-9]{0,2})/([1-9][0-9]{0,2})")
 
@@ -43,10 +49,63 @@ def is_symbol(text: object) -> bool:
 
 
 def symbol(text: object) -> str:
-    """`text` itself if it may be a symbol; InvalidName otherwise."""
+    """`text` itself if it may be a symbol; InvalidName otherwise, which says what `symbol_of` makes of it."""
     if not isinstance(text, str) or _SYMBOL.fullmatch(text) is None:
-        raise InvalidName(f"bad symbol {_shown(text)}: 1 to 24 of A-Z 0-9 . _ - and it starts with a letter or digit")
+        raise InvalidName(f"bad symbol {_shown(text)}: {SYMBOL_RULE}{_instead(text)}")
     return text
+
+
+def symbol_of(native: str) -> str:
+    """The symbol for a name as its venue spells it. Every feed of the suite uses it, and so should any other feed.
+
+    =====================================  =====================  ====================================================
+    in the native name                     becomes                such as
+    =====================================  =====================  ====================================================
+    a symbol                               itself                 `BRK.B`, `BTC-PERP`, `7203.T`
+    blanks around it                       nothing
+    `a` to `z`                             capitals               `brk.b` is `BRK.B`
+    `/`                                    `-`                    `BTC/USD` is `BTC-USD`
+    `:`, `=`, or blanks, however many      `_`                    `BTC/USDT:USDT` is `BTC-USDT_USDT`, `ES=F` is `ES_F`
+    `^` in front, which marks an index     `I_`                   `^GSPC` is `I_GSPC`
+    any other character                    `_` and its code       `M&M.NS` is `M_26M.NS`, `ES1!` is `ES1_21`
+    what then begins with `.`, `-` or `_`  `X` in front           `.SPX` is `X.SPX`, `/ES` is `X-ES`
+    what is then longer than 32            its beginning          23 characters, `_`, and the CRC-32 of the name
+    =====================================  =====================  ====================================================
+
+    The code of a character and the CRC are hexadecimal, the latter that of the name in UTF-8. The same name gives the
+    same symbol in every process and version. Two names may give the same one, such as `BRK/B` and `BRK-B`: whoever
+    writes snapshots refuses the second of them by name. Raises InvalidName for what is empty, longer than 64
+    characters, or not printable.
+    """
+    name = native.strip() if isinstance(native, str) else ""
+    if _SYMBOL.fullmatch(name):
+        return name
+    if not (0 < len(name) <= LONGEST_NATIVE and name.isprintable()):
+        raise InvalidName(f"bad native symbol {_shown(native)}: 1 to {LONGEST_NATIVE} printable characters")
+    return _made_of(name)
+
+
+@lru_cache(_SYMBOLS)
+def _made_of(name: str) -> str:
+    made = ("I_" + name[1:] if name.startswith("^") else name).translate(_NATIVE_CHARACTERS)
+    made = re.sub(r" +", "_", made)
+    made = made if made[0].isalnum() else "X" + made
+    if len(made) > LONGEST_SYMBOL:
+        made = f"{made[: LONGEST_SYMBOL - 9]}_{zlib.crc32(name.encode()):08X}"
+    return made
+
+
+class _NativeCharacters(dict[int, str]):
+    """What `symbol_of` makes of each character, for str.translate."""
+
+    def __missing__(self, code: int) -> str:
+        return f"_{code:X}"
+
+
+_NATIVE_CHARACTERS = _NativeCharacters(
+    {ord(each): each.upper() for each in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._- "}
+    | {ord("/"): "-", ord(":"): "_", ord("="): "_"}
+)
 
 
 def agent_id(text: object) -> str:
@@ -94,6 +153,14 @@ def market_feed(feed_id: str) -> str:
 
 def agent_state(name: str) -> str:
     return AGENT_STATE + agent_id(name)
+
+
+def _instead(text: object) -> str:
+    """What may be used instead of this as a symbol, for the end of an error message."""
+    try:
+        return f"; use {symbol_of(text)}" if isinstance(text, str) else ""
+    except InvalidName:
+        return ""
 
 
 def _shown(text: object) -> str:

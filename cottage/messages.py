@@ -167,6 +167,8 @@ def _physics_update(message: dict[str, Any], payload: bytes, now: float | None) 
     regime, source = fields.one_of(data, "regime", REGIMES), fields.optional_text(data, "source")
     for name in ("notes", "void"):
         fields.words(data, name)
+    if "native" in data:
+        fields.optional_text(data, "native")
     lag = (fields.optional_count(data, "lag_ms") or 0) / 1000
     return PhysicsUpdate(symbol, version, time, regime, alpha, source, payload, feed_time, lag)
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from cottage import keys
 from cottage.clock import monotonic
 from cottage.log import Throttled, get_logger
-from cottage.snapshot import UNKNOWN_SOURCE
+from cottage.snapshot import UNKNOWN_SOURCE, MarketSnapshot
 
 MOST_PAIRS = 20
 """How many pairs `WriteRefusals.report` lists at most."""
@@ -31,22 +31,29 @@ log = get_logger(__name__)
 class WriteRefusal:
     """Why a snapshot was not written."""
 
-    reason: Literal["owned", "stranger", "type", "id", "contest"]
+    reason: Literal["owned", "stranger", "type", "id", "contest", "native", "name"]
     """`owned`: another feed or process has the symbol. `stranger`: somebody writes it by HSET. `type`: its key is no
-    hash. `id`, of an announcement: another process has it. `contest`: feynman found two that write one symbol."""
+    hash. `id`, of an announcement: another process has it. `contest`: feynman found two that write one symbol.
+    `native`: the symbol stands for another spelling of a venue already. `name`: no symbol can be made of it."""
     by: str
-    """The feed and the process that have the symbol; the `source` of the stranger; the key; both that write it."""
+    """The feed and the process that have the symbol; the `source` of the stranger; the key; both that write it; both
+    spellings; what is wrong with the name."""
 
     @classmethod
-    def from_reply(cls, reply: Sequence[bytes], key: str, own_source: str | None) -> "WriteRefusal":
-        """What the script answered that writes the snapshot at `key`. `own_source`: that of what we wrote there last,
-        which is no stranger's name."""
-        reason, by = (text.decode(errors="replace") for text in reply)
+    def from_reply(
+        cls, reply: Sequence[bytes], key: str, snapshot: MarketSnapshot, own_source: str | None
+    ) -> "WriteRefusal":
+        """What the script answered that was to write this snapshot at `key`. `own_source`: that of what we wrote there
+        last, which is no stranger's name."""
+        reason, by, native = (text.decode(errors="replace") for text in reply)
         if reason == "type":
             return cls("type", key)
-        if reason == "owned":
-            return cls("owned", by.strip())
-        return cls("stranger", UNKNOWN_SOURCE if by in ("", own_source) else by[:32])
+        if reason == "stranger":
+            return cls("stranger", UNKNOWN_SOURCE if by in ("", own_source) else by[:32])
+        theirs = native or snapshot.symbol
+        if theirs != snapshot.spelling:
+            return cls("native", f"{snapshot.spelling} beside {theirs[: keys.LONGEST_NATIVE]} of {by.strip()}")
+        return cls("owned", by.strip())
 
 
 class WriteRefusals:
@@ -99,7 +106,7 @@ class WriteRefusals:
             log.info("refusal_ended", reason=reason, pairs=len(others), by=_first(others))
         for pair, symbols in pairs.items():
             since = self._pairs.setdefault(pair, now)
-            if since + (lifetime if pair.reason in ("owned", "id") else 0.0) <= now:
+            if since + (lifetime if pair.reason in ("owned", "id", "native") else 0.0) <= now:
                 self._pairs[pair] = math.inf
                 self._throttled.warning(
                     "wrong_type" if pair.reason == "type" else "two_writers",

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from cottage import keys, notes
 from cottage.clock import FUTURE_SECONDS, LATEST_SECONDS
-from cottage.errors import InvalidMessage
+from cottage.errors import InvalidMessage, InvalidName
 
 UNKNOWN_SOURCE = "unknown"
 LONGEST_NUMBER = 64
@@ -20,8 +21,8 @@ _NUMERALS_TEXT = NUMERALS.decode()
 
 REPORTED_FIELDS = ("price", "timestamp", "volume", "trades", "source", "session", "notes")
 """What a feed reports of a sample."""
-SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed", "rival")
-"""What the physics reads of a snapshot: also who has written it, and who else would like to."""
+SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed", "rival", "native")
+"""What the physics reads of a snapshot: also who has written it, who else would like to, and its venue's spelling."""
 RawSample = Sequence[str | bytes | None]
 """The SAMPLE_FIELDS of a hash, None where there is none."""
 
@@ -29,7 +30,7 @@ STAMP_FIELDS = ("price", "timestamp", "volume", "trades")
 """From these numbers are computed. By these, its stamp, a stranger's write of a hash is told from its owner's."""
 OPTIONAL_FIELDS = ("bid", "ask", "open", "high", "low")
 _MOVING_FIELDS = (*STAMP_FIELDS, "bid", "ask")
-_STANDING_FIELDS = ("source", "session", "notes", "open", "high", "low")
+_STANDING_FIELDS = ("source", "session", "notes", "open", "high", "low", "native")
 
 EXACT_BELOW = 2.0**53
 """Up to here a float holds every whole number."""
@@ -74,6 +75,7 @@ class MarketSnapshot:
     """What a feed reports about one symbol now."""
 
     symbol: str
+    """The symbol. MarketSnapshots.write also takes a venue's own spelling here, and makes `symbol_of` of it."""
     price: float
     """The price of the last trade, above 0. All prices are in the market's currency."""
     timestamp: float
@@ -93,6 +95,22 @@ class MarketSnapshot:
     """A mark that is another one in another session, such as its date: `volume` and `trades` begin anew then."""
     notes: tuple[str, ...] = ()
     """What the feed has to say of this sample, in words of cottage/notes.py or its own."""
+    native: str | None = None
+    """The symbol as the venue spells it, where that differs; two of one symbol are never mixed."""
+
+    def named(self) -> "MarketSnapshot":
+        """The same, with a symbol made of `symbol` where that is a venue's spelling. Raises InvalidName."""
+        symbol = keys.symbol_of(self.symbol)
+        spelling = self.symbol.strip() if self.native is None else self.native
+        if parse_native(spelling) is None:
+            raise InvalidName(f"bad native symbol of {symbol}: 1 to {keys.LONGEST_NATIVE} printable characters")
+        native = None if spelling == symbol else spelling
+        return self if (symbol, native) == (self.symbol, self.native) else replace(self, symbol=symbol, native=native)
+
+    @property
+    def spelling(self) -> str:
+        """The symbol as its venue spells it."""
+        return self.native or self.symbol
 
     def moving(self, on_doubt: OnDoubt = _ignore) -> dict[str, str | float]:
         """The fields of the hash that change from sample to sample, those that are known, price and timestamp first;
@@ -104,11 +122,12 @@ class MarketSnapshot:
     @property
     def standing(self) -> tuple[str | float | tuple[str, ...] | None, ...]:
         """The values of the other fields, which mostly stay."""
-        return self.source, self.session, self.notes, self.open, self.high, self.low
+        return self.source, self.session, self.notes, self.open, self.high, self.low, self.native
 
     def to_hash(self, on_doubt: OnDoubt = _ignore) -> dict[str, str | float]:
         """The fields of the hash, those that are known; quotes that are doubtful are left out."""
-        values = self.source, self.session, " ".join(self.notes) or None, self.open, self.high, self.low
+        said = " ".join(self.notes) or None
+        values = self.source, self.session, said, self.open, self.high, self.low, self.native
         standing = zip(_STANDING_FIELDS, values, strict=True)
         return self.moving(on_doubt) | {name: value for name, value in standing if value is not None}
 
@@ -132,6 +151,7 @@ class MarketSnapshot:
             source=sample.source,
             session=sample.session,
             notes=tuple(notes.words(*sample.notes)),
+            native=None if sample.native == symbol else sample.native,
             **counters,
             **quotes,
         )
@@ -154,6 +174,8 @@ class Sample(NamedTuple):
     """The ID of the feed; None for one that has none."""
     rival_until: float
     """Until when somebody else would like to write the symbol, in seconds since 1970, by Redis's clock; else 0."""
+    native: str | None
+    """The symbol as the feed says that its venue spells it."""
 
 
 def parse_sample(row: RawSample, now: float) -> Sample:
@@ -161,7 +183,7 @@ def parse_sample(row: RawSample, now: float) -> Sample:
 
     Raises InvalidMessage, whose reason is the field's name.
     """
-    price, timestamp, volume, trades, source, session, words, feed, rival = row
+    price, timestamp, volume, trades, source, session, words, feed, rival, native = row
     value = _number(price, "price")
     if value <= 0:
         raise InvalidMessage("price", f"{value!r} is not above 0")
@@ -170,7 +192,8 @@ def parse_sample(row: RawSample, now: float) -> Sample:
         raise InvalidMessage("timestamp", f"{moment!r} lies before 1970 or more than 60 s ahead of Redis's clock")
     counters = _count(volume, "volume"), _count(trades, "trades")
     mark, said, who = parse_session(session), notes.parse(words), parse_feed(feed)
-    return Sample(value, moment, *counters, parse_source(source), mark, said, who, parse_rival(rival))
+    last = parse_rival(rival), parse_native(native)
+    return Sample(value, moment, *counters, parse_source(source), mark, said, who, *last)
 
 
 def latest(now: float) -> float:
@@ -201,6 +224,19 @@ def parse_feed(feed_id: str | bytes | None) -> str | None:
     """Parse the ID of a feed; None if there is none, or it is not one."""
     text = feed_id.decode(errors="replace") if isinstance(feed_id, bytes) else feed_id
     return text if keys.is_symbol(text) else None
+
+
+def parse_native(native: str | bytes | None) -> str | None:
+    """Parse a symbol as its venue spells it; None if there is none that is 1 to 64 printable characters."""
+    if not native or len(native) > 4 * keys.LONGEST_NATIVE:
+        return None
+    return _native(native) if isinstance(native, bytes) else _native(native.encode(errors="replace"))
+
+
+@lru_cache(2**14)
+def _native(native: bytes) -> str | None:
+    text = native.decode(errors="replace")
+    return text if len(text) <= keys.LONGEST_NATIVE and text.isprintable() else None
 
 
 def parse_rival(told: str | bytes | None) -> float:

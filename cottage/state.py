@@ -24,7 +24,7 @@ WAIT_RETURNS = 64
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
 _EXTRAS = ("price", "samples", "nonzero", "source")
-_REMARKS = ("lag_ms", "notes", "void")
+_REMARKS = ("lag_ms", "notes", "void", "native")
 STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "timestamp", "feed_time", *_REMARKS, "feed")
 """The fields of a stored state, but for its version."""
 _TIMES = ("timestamp", "feed_time")
@@ -71,6 +71,8 @@ class PhysicsState:
     """What the numbers stand on, in words of cottage/notes.py or the feed's own, such as `jump` or `no_volume`."""
     void: tuple[str, ...] = ()
     """The pillars that mean nothing in this state, and are 0."""
+    native: str | None = None
+    """The symbol as its venue spells it, where that differs; else None."""
     feed: str | None = None
     """The id of the feed that brought the sample."""
     version: Version | None = None
@@ -127,6 +129,7 @@ class PhysicsState:
             lag_ms=fields.optional_count(stored, "lag_ms"),
             notes=fields.words(stored, "notes"),
             void=fields.words(stored, "void"),
+            native=fields.optional_text(stored, "native"),
             feed=fields.optional_text(stored, "feed"),
             timestamp=timestamp,
             feed_time=feed_time,

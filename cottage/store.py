@@ -173,7 +173,7 @@ class PhysicsStates(_Structure):
 
 _Fields = dict[str, str | float]
 """The fields of a snapshot's hash that are known."""
-_WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS)
+_WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS, "native")
 
 
 @dataclass(slots=True)
@@ -230,18 +230,44 @@ class MarketSnapshots(_Structure):
 
     async def write(self, snapshots: Sequence[MarketSnapshot]) -> dict[str, WriteRefusal]:
         """Write snapshots, each completely or not at all; of several of one symbol the last. A field that is not
-        reported any more is removed.
+        reported any more is removed. A symbol that is spelled as its venue does is written as `symbol_of` makes it.
 
-        Returns the symbols that were not written, each with its reason: another feed has them. Raises RedisError."""
-        refused: dict[str, WriteRefusal] = {}
-        newest = {each.symbol: each for each in snapshots}
+        Returns the symbols that were not written, each with its reason: another feed has them, or another spelling of
+        the same symbol was written before. Raises RedisError."""
+        newest, refused = self._by_symbol(snapshots)
         for part in batches(list(newest.values()), WRITTEN_TOGETHER):
             now = monotonic()
             known = {each.symbol: _Written(each, self._moving(each), now, now) for each in part}
-            refused |= await self._write([self._told(symbol, wanted) for symbol, wanted in known.items()], known)
-            self._written.update((symbol, each) for symbol, each in known.items() if symbol not in refused)
+            others = await self._write([self._told(symbol, wanted) for symbol, wanted in known.items()], known)
+            self._written.update((symbol, each) for symbol, each in known.items() if symbol not in others)
+            refused |= others
         self.refusals.take([symbol for symbol in newest if symbol not in refused], refused, self._lifetime)
         return refused
+
+    def _by_symbol(
+        self, snapshots: Iterable[MarketSnapshot]
+    ) -> tuple[dict[str, MarketSnapshot], dict[str, WriteRefusal]]:
+        """The newest snapshot of each symbol, and what is refused: names of which no symbol can be made, and symbols
+        that are spelled in another way than before."""
+        newest: dict[str, MarketSnapshot] = {}
+        refused: dict[str, WriteRefusal] = {}
+        for each in snapshots:
+            held = self._written.get(each.symbol)
+            if held is not None and held.snapshot.native == each.native:  # as nearly always
+                newest[each.symbol] = each
+                continue
+            try:
+                named = each.named()
+            except InvalidName as error:
+                refused[each.symbol] = WriteRefusal("name", str(error))
+                continue
+            held = self._written.get(named.symbol)
+            first = newest.get(named.symbol) if held is None else held.snapshot
+            if first is None or first.native == named.native:
+                newest[named.symbol] = named
+            else:
+                refused[named.symbol] = WriteRefusal("native", f"{named.spelling} beside {first.spelling}")
+        return newest, refused
 
     async def renew(self) -> None:
         """Keep the symbols of which there has been nothing to write for a while. A feed of such symbols calls it
@@ -312,7 +338,12 @@ class MarketSnapshots(_Structure):
                 self._written.pop(each.symbol, None)
             raise
         refused = {
-            symbol: WriteRefusal.from_reply(reply, keys.market_snapshot(symbol), self._source(symbol))
+            symbol: WriteRefusal.from_reply(
+                reply,
+                keys.market_snapshot(symbol),
+                (known.get(symbol) or self._written[symbol]).snapshot,
+                self._source(symbol),
+            )
             for symbol, reply in replies.items()
             if reply != 1
         }

@@ -7,7 +7,8 @@
 -- stamp of what this writer wrote last, if these are only the fields that have changed since, or '' if these are all;
 -- and the fields' values.
 -- Answers for each key 1 where that was done; 0 where the hash is not as this writer left it, so that all fields are
--- needed; else why not and who has the symbol: {'owned', feed and process}, {'stranger', source} or {'type', ''}.
+-- needed; else why not and who has the symbol: {'owned', feed and process, its native}, {'stranger', source, ''} or
+-- {'type', '', ''}.
 -- A stamp is price, timestamp, volume and trades, from which numbers are computed; `seen` is that which a script wrote
 -- or saw last. Where the hash has another, a stranger has written by HSET: it owns the symbol, without a name, until
 -- nothing new has come of it for as long as a hash lives. An owner whose time lies further ahead than that wrote before
@@ -35,21 +36,21 @@ local volume, trades = place.volume, place.trades
 -- Who else has the symbol, as it is answered; nil if it is free. Writes down that a stranger has been, and who wants it.
 local function refusal(key, found, seen)
     if found == seen then
-        local held = call('HMGET', key, 'owned_until', 'owner', 'feed')
+        local held = call('HMGET', key, 'owned_until', 'owner', 'feed', 'native')
         if not lives(tonumber(held[1] or '')) then return nil end
         call('HSET', key, 'rival', ours_until .. ' ' .. who)
-        if held[2] then return {'owned', (held[3] or '') .. ' ' .. held[2]} end
+        if held[2] then return {'owned', (held[3] or '') .. ' ' .. held[2], held[4] or ''} end
     else
         call('HDEL', key, 'owner', 'feed')
         call('HSET', key, 'seen', found, 'owned_until', strangers_until, 'rival', ours_until .. ' ' .. who)
     end
-    return {'stranger', call('HGET', key, 'source') or ''}
+    return {'stranger', call('HGET', key, 'source') or '', ''}
 end
 
 local function write(key, at)
     local held = redis.pcall('HMGET', key, 'price', 'timestamp', 'volume', 'trades', 'owner', 'feed', 'rival')
     if held.err then
-        if string.find(held.err, 'WRONGTYPE', 1, true) then return {'type', ''} end
+        if string.find(held.err, 'WRONGTYPE', 1, true) then return {'type', '', ''} end
         call('HMGET', key, 'price')  -- which raises the same error
     end
     local found = (held[1] or '') .. ' ' .. (held[2] or '') .. ' ' .. (held[3] or '') .. ' ' .. (held[4] or '')

@@ -48,6 +48,8 @@ class Row(NamedTuple):
     low: float
     bid: float | None
     ask: float | None
+    native: str | None = None
+    """The symbol as the file spells it, where that differs."""
 
 
 class Columns:
@@ -57,6 +59,8 @@ class Columns:
         """The names may be in any order and case, and unknown ones are ignored. Raises SourceError if a required name
         is missing, or a known one is there twice. `on_doubt` is called for each quote that `parse` leaves out."""
         self._on_doubt = on_doubt
+        self._spellings: dict[str, str] = {}
+        """How each symbol was spelled first."""
         names = [name.strip().lower() for name in header]
         known = (*NAMES, *TRADE, *BAR, *QUOTES)
         for name in known:
@@ -78,7 +82,7 @@ class Columns:
             raise BadRow("fields", f"{len(fields)} of them, not {self.number}")
         place = self._place
         time = micros(fields[place["timestamp"]])
-        symbol = _symbol(fields[place["symbol"]])
+        symbol, spelling = _symbol(fields[place["symbol"]])
         if self.are_trades:
             opened = high = low = price = self._above_zero(fields, "price")
             volume, trades = self._amount(fields, "size"), 1
@@ -88,7 +92,12 @@ class Columns:
                 raise BadRow("range", f"open {opened} and close {price} do not lie within low {low} and high {high}")
             volume, trades = self._amount(fields, "volume"), None
         bid, ask = sound_quotes(price, self._quote(fields, "bid"), self._quote(fields, "ask"), self._on_doubt)
-        return Row(time, symbol, price, volume, trades, opened, high, low, bid, ask)
+        if (first := self._spellings.setdefault(symbol, spelling)) != spelling:
+            raise BadRow(
+                "native", f"{_shown(spelling)} and {_shown(first)} are both {symbol}, so this one is left out"
+            )
+        native = None if spelling == symbol else spelling
+        return Row(time, symbol, price, volume, trades, opened, high, low, bid, ask, native)
 
     def _above_zero(self, fields: Sequence[str], name: str) -> float:
         value = number(fields[self._place[name]], name)
@@ -162,10 +171,10 @@ def _iso(text: str) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def _symbol(text: str) -> str:
-    """Parse a symbol; BTC/USD, as some venues write it, becomes BTC-USD. Raises BadRow."""
+def _symbol(text: str) -> tuple[str, str]:
+    """The symbol that is made of a name, and how the file spells it. Raises BadRow."""
     try:
-        return keys.symbol(text.strip().replace("/", "-"))
+        return keys.symbol_of(text), text.strip()
     except InvalidName as error:
         raise BadRow("symbol", str(error)) from None
 

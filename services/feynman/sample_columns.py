@@ -25,6 +25,7 @@ from cottage.snapshot import (
     Sample,
     latest,
     parse_feed,
+    parse_native,
     parse_rival,
     parse_sample,
     parse_session,
@@ -63,6 +64,8 @@ class SampleColumns:
     """The ID of the feed."""
     rival_until: FloatArray
     """Until when somebody else would like to write the symbol, by Redis's clock; 0 if nobody."""
+    native: list[str | None]
+    """The symbol as its venue spells it, where the feed says so."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -88,6 +91,7 @@ class SampleColumns:
             [self.other_notes[i] for i in which.tolist()],
             [self.feed[i] for i in which.tolist()],
             self.rival_until[which],
+            [self.native[i] for i in which.tolist()],
         )
 
 
@@ -142,7 +146,9 @@ def _one_by_one(
     return np.array(list(samples), np.int64), tuple(numbers.T), refused
 
 
-def _said(source: Column, session: Column, words: Column, feed: Column, rival: Column) -> tuple[Any, ...]:
+def _said(
+    source: Column, session: Column, words: Column, feed: Column, rival: Column, native: Column
+) -> tuple[Any, ...]:
     """The columns of SampleColumns from `session` on. Every source is valid."""
     return (
         _each_number(session, _mark, np.int64),
@@ -151,6 +157,7 @@ def _said(source: Column, session: Column, words: Column, feed: Column, rival: C
         _each(words, lambda text: notes.parse(text)[1]),
         _each(feed, parse_feed),
         _each_number(rival, parse_rival, np.float64),
+        _each(native, parse_native),
     )
 
 
@@ -162,7 +169,7 @@ def _mark(text: str | bytes | None) -> int:
 def _joined(parts: Sequence[SampleColumns]) -> SampleColumns:
     """The rows of all parts, one after the other."""
     none, whole = np.empty(0), np.empty(0, np.int64)
-    parts = [SampleColumns(whole, none, none, none, none, whole, whole, [], [], [], none), *parts]
+    parts = [SampleColumns(whole, none, none, none, none, whole, whole, [], [], [], none, []), *parts]
     columns: list[list[Any]] = [[getattr(part, field.name) for part in parts] for field in fields(SampleColumns)]
     joined: list[Any] = [
         list(chain(*each)) if isinstance(each[0], list) else np.concatenate(each) for each in columns

@@ -80,7 +80,18 @@ def ending(version: Version, database: int = 0) -> bytes:
 
 
 def _remarks(vectors: Vectors, samples: SampleColumns, lags: Sequence[int]) -> list[str]:
-    """The fields `lag_ms`, `notes` and `void` of each symbol, those that have anything to say."""
+    """The fields `lag_ms`, `notes`, `void` and `native` of each symbol, those that have anything to say."""
+    remarks = _numeric_remarks(vectors, samples, lags)
+    natives = {
+        name: "" if name is None else f',"native":{orjson.dumps(name).decode()}' for name in set(samples.native)
+    }
+    if not any(natives):
+        return remarks
+    return [remark + natives[name] for remark, name in zip(remarks, samples.native, strict=True)]
+
+
+def _numeric_remarks(vectors: Vectors, samples: SampleColumns, lags: Sequence[int]) -> list[str]:
+    """All of them but `native`."""
     if any(lags) or any(samples.other_notes):
         columns = (lags, vectors.notes.tolist(), samples.other_notes, vectors.void.tolist())
         return [_remark(*said) for said in zip(*columns, strict=True)]

@@ -65,6 +65,8 @@ class SymbolEntry:
     source: str | None = None
     feed: str | None = None
     """Of the newest sample; UNTOLD for a window from a checkpoint, which does not say it."""
+    native: str | None = None
+    """Likewise."""
     sampled_at: float = -math.inf
     """When that was taken, by the monotonic clock."""
     refused: int | None = None
@@ -140,7 +142,10 @@ class SymbolTable:
                 told[symbol] = from_iso(state.market_time), from_iso(state.timestamp)
         set_back = any(timestamp > redis_now + AHEAD_SECONDS for _feed_time, timestamp in told.values())
         for symbol, (feed_time, timestamp) in told.items():
-            row, state = self._entries[symbol].row, stored.get(symbol)
+            entry, state = self._entries[symbol], stored.get(symbol)
+            row = entry.row
+            if state is not None and entry.native == UNTOLD and state.source == entry.source:
+                entry.native = state.native
             last = float(self._windows.last_timestamp[row])
             if state is not None and state.lag_ms is not None and (feed := state.feed or state.source) is not None:
                 self._lags.adopt(feed, state.lag_ms)
@@ -191,7 +196,7 @@ class SymbolTable:
         wanted = set(only or part.symbols).difference(self._entries)
         chosen = [i for i, name in enumerate(part.symbols) if name in wanted][: self.room]
         for i in chosen:
-            self._enter(part.symbols[i], part.sources[i], UNTOLD)
+            self._enter(part.symbols[i], part.sources[i], UNTOLD, UNTOLD)
         rows = _rows([self._entries[part.symbols[i]] for i in chosen])
         self._windows.restore(rows, {name: array[chosen] for name, array in part.arrays.items()})
         self._times.restore(rows, self._windows.feed_time[rows], self._windows.last_timestamp[rows])
@@ -249,6 +254,9 @@ class SymbolTable:
             entry.absent_since = None
 
         samples, faults = parse(snapshots, math.inf)  # `_timely` judges how far ahead they are
+        if any(samples.native):
+            pairs = zip(samples.native, samples.index.tolist(), strict=True)
+            samples.native[:] = [None if native == symbols[i] else native for native, i in pairs]
         refused += [(snapshots[i], RefusedSnapshot(symbols[i], error, symbols[i])) for i, error in faults]
         samples, untimely = self._timely(symbols, _at(entries, samples.index), samples, redis_now, now)
         refused += [(snapshots[i], refusal) for i, refusal in untimely]
@@ -280,8 +288,10 @@ class SymbolTable:
         for entry in self._entries.values():
             entry.update = None
 
-    def _enter(self, symbol: str, source: str | None = None, feed: str | None = None) -> None:
-        entry = self._entries[symbol] = SymbolEntry(self._windows.add(), source=source, feed=feed)
+    def _enter(
+        self, symbol: str, source: str | None = None, feed: str | None = None, native: str | None = None
+    ) -> None:
+        entry = self._entries[symbol] = SymbolEntry(self._windows.add(), source=source, feed=feed, native=native)
         self._times.begin(entry.row)
         self._newcomers.add(symbol)
 
@@ -331,18 +341,21 @@ class SymbolTable:
         positions of the samples that are left; the others are `contests`."""
         refused = []
         self.contests = {}
-        for i, (entry, source, feed) in enumerate(zip(entries, samples.source, samples.feed, strict=True)):
-            if entry.source == source and entry.feed == feed:
+        writers = zip(samples.source, samples.feed, samples.native, strict=True)
+        for i, (entry, writer) in enumerate(zip(entries, writers, strict=True)):
+            source, feed, native = writer
+            if entry.source == source and entry.feed == feed and entry.native == native:
                 continue
-            if entry.source is not None and not (entry.feed == UNTOLD and entry.source == source):
-                symbol, held_by = symbols[int(samples.index[i])], (entry.source, entry.feed)
-                if not self._writer_changes.admits(symbol, held_by, entry.sampled_at, (source, feed), now):
+            restored = entry.feed == UNTOLD and entry.source == source and entry.native in (UNTOLD, native)
+            if entry.source is not None and not restored:
+                symbol, held_by = symbols[int(samples.index[i])], (entry.source, entry.feed, entry.native)
+                if not self._writer_changes.admits(symbol, held_by, entry.sampled_at, writer, now):
                     refused.append(i)
-                    self.contests[symbol] = f"{_writer(source, feed)} beside {_writer(*held_by)}"
+                    self.contests[symbol] = f"{_writer(*writer)} beside {_writer(*held_by)}"
                     continue
                 self._windows.clear(entry.row)
                 self._times.clear(entry.row)
-            entry.source, entry.feed = source, feed
+            entry.source, entry.feed, entry.native = writer
         return np.delete(np.arange(len(samples)), refused)
 
     def _note_rivals(self, symbols: Sequence[str], samples: SampleColumns, redis_now: float, now: float) -> None:
@@ -383,8 +396,8 @@ class SymbolTable:
         return digest != before
 
 
-def _writer(source: str, feed: str | None) -> str:
-    return source if feed is None else f"{source} of {feed}"
+def _writer(source: str, feed: str | None, native: str | None) -> str:
+    return source + ("" if feed is None else f" of {feed}") + ("" if native is None else f" as {native}")
 
 
 def _untimely(

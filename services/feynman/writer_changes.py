@@ -3,6 +3,7 @@
 A writer is known by its source and its feed. Our own feeds keep each other from writing one symbol
 (cottage/ownership.py); strangers that write by HSET do not, and their prices must not share a window. The rule:
 
+- So is one that writes another spelling of the same symbol, such as `BRK/B` beside `BRK-B`.
 - A writer that is new takes the symbol over at once, with a new window: a feed was replaced.
 - If one that was replaced comes back within a minute of its last sample, both are writing. The older one, which came
   back, has the symbol again, and keeps it until it has been silent for a minute. So the window begins anew twice, and
@@ -16,8 +17,8 @@ SILENT_SECONDS = 60.0
 MOST_WRITERS = 8
 """Within a minute; further ones are refused, or one who writes under ever new names would begin ever new windows."""
 
-SnapshotWriter = tuple[str, str | None]
-"""The source and the feed."""
+SnapshotWriter = tuple[str, str | None, str | None]
+"""The source, the feed, and the symbol as its venue spells it where that differs."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,8 @@ class ConflatingQueue:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, MarketSnapshot] = {}
+        self._waiting: dict[tuple[str, str | None], MarketSnapshot] = {}
+        """By symbol and its venue's spelling: the writer refuses the second spelling of a symbol by name."""
         self.closed = False
         """Nothing more will be put into it."""
         self._changed = asyncio.Event()
@@ -25,7 +26,7 @@ class ConflatingQueue:
     def put(self, snapshots: Sequence[MarketSnapshot]) -> int:
         """Add snapshots that have just happened; returns how many waiting ones they replace."""
         before = len(self._waiting)
-        self._waiting.update((snapshot.symbol, snapshot) for snapshot in snapshots)
+        self._waiting.update(_by_name(snapshots))
         if snapshots:
             self._changed.set()
         return before + len(snapshots) - len(self._waiting)
@@ -33,7 +34,7 @@ class ConflatingQueue:
     def put_back(self, snapshots: Sequence[MarketSnapshot]) -> int:
         """Put back snapshots that could not be written; returns how many are dropped because a newer one waits."""
         newer = self._waiting
-        self._waiting = {snapshot.symbol: snapshot for snapshot in snapshots} | newer
+        self._waiting = _by_name(snapshots) | newer
         if self._waiting:
             self._changed.set()
         return len(snapshots) + len(newer) - len(self._waiting)
@@ -51,3 +52,7 @@ class ConflatingQueue:
         """Close the queue: nothing more will be put into it."""
         self.closed = True
         self._changed.set()
+
+
+def _by_name(snapshots: Sequence[MarketSnapshot]) -> dict[tuple[str, str | None], MarketSnapshot]:
+    return {(snapshot.symbol, snapshot.native): snapshot for snapshot in snapshots}

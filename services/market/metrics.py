@@ -5,7 +5,8 @@ from prometheus_client import Counter, Gauge, Histogram
 SNAPSHOTS_WRITTEN = Counter("cottage_market_snapshots_written_total", "Snapshots written to Redis.")
 SNAPSHOTS_REFUSED = Counter(
     "cottage_market_snapshots_refused_total",
-    "Snapshots not written: another feed owns the symbol, a stranger writes it, or its key is of another type.",
+    "Snapshots not written: another feed owns the symbol, a stranger writes it, its key is of another type, it is "
+    "another spelling of the same symbol, or no symbol can be made of its name.",
     ["reason"],
 )
 SNAPSHOTS_REPLACED = Counter(

@@ -115,4 +115,5 @@ class Replay:
             open=totals.open,
             high=totals.high,
             low=totals.low,
+            native=row.native,
         )

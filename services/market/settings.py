@@ -64,7 +64,7 @@ class MarketSettings(RedisSettings):
         try:
             return keys.symbol(feed) if feed else feed
         except InvalidName as error:
-            raise ValueError("1 to 24 of A-Z 0-9 . _ - and it starts with a letter or digit") from error
+            raise ValueError(keys.SYMBOL_RULE) from error
 
     @property
     def feed_id(self) -> str:

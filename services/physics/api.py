@@ -82,7 +82,7 @@ def _responses(model: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
 
 Symbol = Annotated[
     str,
-    Path(description="1 to 24 of A-Z 0-9 . _ -, first a letter or digit", openapi_examples={"SPY": {"value": "SPY"}}),
+    Path(description=keys.SYMBOL_RULE, openapi_examples={"SPY": {"value": "SPY"}}),
 ]
 # Left out is what they may be, not null, as OpenAPI 3.0 would have to be told.
 MaxAge = Annotated[

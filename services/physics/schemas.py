@@ -33,6 +33,7 @@ STATE_EXAMPLE: dict[str, Any] = {
     "lag_ms": 1200,
     "notes": ["no_trades"],
     "void": ["friction"],
+    "native": "BTC/USD",
     "feed": "COINBASE",
     "epoch": 1766318400000,
     "seq": 4711,
@@ -94,6 +95,7 @@ class PhysicsStateAnswer(_Answer):
     void: list[Pillar] = Field(
         [], description="the pillars that mean nothing now, and are 0; left out if there are none"
     )
+    native: str = Field("", description="the symbol as its venue spells it; left out where it is the same")
     feed: str = Field("", description="id of the feed that brought the sample")
     epoch: int = Field(0, ge=0, json_schema_extra={"format": "int64"})
     seq: int = Field(0, ge=0, json_schema_extra={"format": "int64"}, description="(epoch, seq) orders all versions")
@@ -130,6 +132,7 @@ class MarketSnapshotAnswer(_Answer):
     low: float = 0.0
     session: str = Field(default="", description="the feed's mark of the session")
     notes: str = Field(default="", description="the feed's words about this sample, with blanks between")
+    native: str = Field(default="", description="the symbol as its venue spells it; left out where it is the same")
 
 
 class ProblemAnswer(_Answer):

@@ -95,7 +95,13 @@ def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     ("text", "symbols"),
-    [("SPY,QQQ", ("SPY", "QQQ")), (" SPY , BRK.B ,", ("SPY", "BRK.B")), ("", ()), ("SPY", ("SPY",))],
+    [
+        ("SPY,QQQ", ("SPY", "QQQ")),
+        (" SPY , BRK.B ,", ("SPY", "BRK.B")),
+        ("^GSPC,ES=F", ("I_GSPC", "ES_F")),
+        ("", ()),
+        ("SPY", ("SPY",)),
+    ],
 )
 def test_symbols_are_separated_by_commas(
     monkeypatch: pytest.MonkeyPatch, text: str, symbols: tuple[str, ...]
@@ -147,7 +153,8 @@ def test_a_bad_flag_is_refused_by_the_same_name(capsys: pytest.CaptureFixture[st
 
 
 def test_a_bad_symbol_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "bad symbol 'spy'" in refused(capsys, "--symbols", "SPY,spy")
+    assert "bad native symbol 'S\\x00'" in refused(capsys, "--symbols", "SPY,S\0")
+    assert "SPY and spy are both SPY" in refused(capsys, "--symbols", "SPY,spy")
 
 
 def test_all_that_is_wrong_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,6 +40,7 @@ def states() -> st.SearchStrategy[PhysicsState]:
         lag_ms=st.none() | whole,
         notes=st.lists(st.text(st.characters(codec="utf-8"))).map(tuple),
         void=st.lists(st.sampled_from(PILLARS)).map(tuple),
+        native=st.none() | st.text(st.characters(codec="utf-8")),
         feed=st.none() | st.text(st.characters(codec="utf-8")),
         version=st.none() | st.builds(Version, whole, whole),
     )

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from cottage import keys
 from cottage.errors import InvalidName
 
-SYMBOLS = ["SPY", "BRK.B", "BTC-USD", "ES_1", "0", "7203.T", "A" * 24]
+SYMBOLS = ["SPY", "BRK.B", "BTC-USD", "ES_1", "0", "7203.T", "A" * 32]
 NO_SYMBOLS = [
     "",
     "spy",
@@ -19,7 +20,7 @@ NO_SYMBOLS = [
     "A:B",
     "A*",
     "É",
-    "A" * 25,
+    "A" * 33,
     "SPY\n",
     "SPY\x00",
     b"SPY",
@@ -94,3 +95,77 @@ def test_no_text_makes_a_key_of_more_than_three_parts(text: str) -> None:
         assert key.count(":") == 2
         assert key.isascii()
         assert key.isprintable()
+
+
+NATIVES = {
+    "BRK.B": "BRK.B",
+    "BTC-PERP": "BTC-PERP",
+    "7203.T": "7203.T",
+    " brk.b\t": "BRK.B",
+    "btcusdt": "BTCUSDT",
+    "BRK/B": "BRK-B",
+    "EUR/USD": "EUR-USD",
+    "BTC/USDT:USDT": "BTC-USDT_USDT",
+    "BTC/USDT:USDT-240628-100000-C": "BTC-USDT_USDT-240628-100000-C",
+    "ES=F": "ES_F",
+    "EURUSD=X": "EURUSD_X",
+    "AAPL  240119C00150000": "AAPL_240119C00150000",
+    "VOD LN Equity": "VOD_LN_EQUITY",
+    "^GSPC": "I_GSPC",
+    "I:SPX": "I_SPX",
+    ".SPX": "X.SPX",
+    "/ES": "X-ES",
+    "$DJI": "X_24DJI",
+    "ES1!": "ES1_21",
+    "M&M.NS": "M_26M.NS",
+    "ABC=": "ABC_",
+    "ABC^": "ABC_5E",
+    "ABC+": "ABC_2B",
+    "币安人生USDT": "X_5E01_5B89_4EBA_751FUSDT",
+    "ß": "X_DF",
+}
+
+
+@pytest.mark.parametrize("native", NATIVES)
+def test_a_venues_spelling_has_one_symbol(native: str) -> None:
+    assert keys.symbol_of(native) == NATIVES[native]
+
+
+def test_the_suffixes_of_a_venue_stay_apart() -> None:
+    """Units, warrants, rights, when-issued and preferred shares of one company, as exchanges spell them."""
+    shares = ["ABC", "ABC=", "ABC+", "ABC^", "ABC#", "ABC$", "ABC*", "ABC-A", "ABC.A", "ABC~", "ABC.U", "ABC.WS"]
+    assert len({keys.symbol_of(native) for native in shares}) == len(shares)
+
+
+_natives = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=keys.LONGEST_NATIVE)
+
+
+@given(st.one_of(_natives, st.text("AB1/:=^. _-&abé ", min_size=1, max_size=40), st.text()))
+def test_whatever_a_venue_calls_it_becomes_a_symbol_once_or_is_refused(native: str) -> None:
+    name = native.strip()
+    if not (0 < len(name) <= keys.LONGEST_NATIVE and name.isprintable()):
+        with pytest.raises(InvalidName) as refusal:
+            keys.symbol_of(native)
+        assert str(refusal.value).isprintable()
+        assert len(str(refusal.value)) < 150
+        return
+    symbol = keys.symbol_of(native)
+    assert keys.is_symbol(symbol)
+    assert keys.symbol_of(symbol) == symbol
+
+
+@given(st.from_regex(keys.SYMBOL_PATTERN, fullmatch=True))
+def test_a_symbol_is_its_own(symbol: str) -> None:
+    assert keys.symbol_of(symbol) == symbol
+
+
+def test_long_names_that_begin_alike_stay_apart() -> None:
+    made = [keys.symbol_of(f"SPX US 01/19/24 C4500 Index of {n}") for n in range(1000)]
+    assert len(set(made)) == 1000
+    assert {len(symbol) for symbol in made} == {32}
+
+
+@pytest.mark.parametrize(("text", "instead"), [("brk/b", "BRK-B"), ("^GSPC", "I_GSPC"), ("spy", "SPY")])
+def test_a_refusal_says_which_name_to_use(text: str, instead: str) -> None:
+    with pytest.raises(InvalidName, match=rf"bad symbol '{re.escape(text)}': .*; use {instead}$"):
+        keys.symbol(text)

@@ -118,7 +118,7 @@ def test_what_a_state_announces_is_an_update_of_it(state: PhysicsState) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        *cases(["symbol"], (None, "", "spy", "A/B", 7, ["SPY"], "S" * 25), "symbol"),
+        *cases(["symbol"], (None, "", "spy", "A/B", 7, ["SPY"], "S" * 33), "symbol"),
         *cases(["data"], (None, [], "data", 1), "type"),
         *cases(["data.alpha"], (None, "2.8", True, [], {}), "number"),
         *cases([f"data.{name}" for name in (*PILLARS, "price", "samples", "nonzero")], ("1", None, True), "number"),

@@ -324,3 +324,33 @@ def test_a_child_process_is_another_writer() -> None:
         os._exit(0)
     os.waitpid(child, 0)
     assert os.read(read, 1000).decode() != process_name()
+
+
+def brk(symbol: str, price: float = 1.0, timestamp: float = 1.0, **fields: Any) -> list[MarketSnapshot]:
+    return [MarketSnapshot(symbol, price, timestamp, **fields)]
+
+
+async def test_two_spellings_of_one_symbol_are_not_mixed_by_one_feed(client: Client) -> None:
+    feed = MarketSnapshots(client, "ONE")
+    both = {"BRK-B": WriteRefusal("native", "BRK-B beside BRK/B")}
+    assert await feed.write([*brk("BRK/B", 1.0), *brk("BRK-B", 2.0)]) == both
+    assert await feed.write(brk("BRK-B", 2.0, 2.0)) == both
+    assert await feed.write(brk("BRK-B", 2.0, 2.0, native="brk-b")) == {
+        "BRK-B": WriteRefusal("native", "brk-b beside BRK/B")
+    }
+    stored = await feed.get("BRK-B")
+    assert stored is not None
+    assert (stored.price, stored.native) == (1.0, "BRK/B")
+    await feed.release()
+    assert await feed.write(brk("BRK-B", 2.0, 3.0)) == {}
+    assert await client.hget("market:snapshot:BRK-B", "native") is None, "nothing of the other spelling is left"
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("BRK/B", "BRK-B"), ("BRK-B", "BRK/B"), ("brk/b", "BRK/B")])
+async def test_two_spellings_of_one_symbol_are_not_mixed_by_two_feeds(client: Client, theirs: str, ours: str) -> None:
+    one, two = MarketSnapshots(client, "ONE"), MarketSnapshots(client, "TWO")
+    assert await one.write(brk(theirs)) == {}
+    refusal = WriteRefusal("native", f"{ours} beside {theirs} of ONE {process_name()}")
+    assert await two.write(brk(ours, 2.0, 2.0)) == {"BRK-B": refusal}
+    assert await two.write(brk(theirs, 2.0, 2.0)) == {"BRK-B": WriteRefusal("owned", f"ONE {process_name()}")}
+    assert two.refusals.report()[0]["first"] == ["BRK-B"]

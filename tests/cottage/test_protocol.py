@@ -59,7 +59,7 @@ def test_targets(target: str, wanted: Subscription | None) -> None:
         ("symbols=S%20Y", "S Y"),
         ("symbols=%ff", "bad symbol"),
         ("symbols=\udcff", "bad symbol"),
-        ("symbols=" + "X" * 25, "XXXX"),
+        ("symbols=" + "X" * 33, "XXXX"),
         ("batch=300", "batch must be one of"),
         ("batch=", "batch must be one of"),
         ("batch=0250", "batch must be one of"),

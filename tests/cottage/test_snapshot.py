@@ -121,9 +121,19 @@ def test_a_sample_is_read_from_bytes_as_from_text() -> None:
         "late auction",
         "REPLAY",
         "1766318400500 host:1:x TWO",
+        "BRK/B",
     )
     sample = Sample(
-        450.32, 1766318399.5, 7.0, 3.0, "replay", "2025-12-21", (BITS["auction"], ("late",)), "REPLAY", NOW + 0.5
+        450.32,
+        1766318399.5,
+        7.0,
+        3.0,
+        "replay",
+        "2025-12-21",
+        (BITS["auction"], ("late",)),
+        "REPLAY",
+        NOW + 0.5,
+        "BRK/B",
     )
     assert parse_sample(row, NOW) == sample
     assert parse_sample([None if text is None else text.encode() for text in row], NOW) == sample
@@ -131,17 +141,17 @@ def test_a_sample_is_read_from_bytes_as_from_text() -> None:
 
 @pytest.mark.parametrize("told", [b"", b"soon x", b"-1 x", b"1e9 x", b"9" * 1000, "٣ x".encode(), b" 1 x"])
 def test_a_rival_that_cannot_be_read_is_none(told: bytes) -> None:
-    assert parse_sample((b"1", b"1", *[None] * 6, told), NOW).rival_until == 0.0
+    assert parse_sample((b"1", b"1", *[None] * 6, told, None), NOW).rival_until == 0.0
 
 
 @pytest.mark.parametrize("feed", [b"", b"myfeed", b"MY FEED", b"F" * 1000, b"\xff"])
 def test_a_feed_that_is_no_id_is_none(feed: bytes) -> None:
-    assert parse_sample((b"1", b"1", *[None] * 5, feed, None), NOW).feed is None
+    assert parse_sample((b"1", b"1", *[None] * 5, feed, None, None), NOW).feed is None
 
 
 def test_a_source_that_is_no_text_is_refused() -> None:
     with pytest.raises(InvalidMessage) as refusal:
-        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00", *[None] * 4), NOW)
+        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00", *[None] * 5), NOW)
     assert refusal.value.reason == "source"
 
 

@@ -95,12 +95,13 @@ async def test_replay_to_its_end(redis_url: str, client: Client, tmp_path: Path)
         feed = await eventually(lambda: MarketFeeds(client).alive())
         assert await market.ended() == 0
         finished = await market.logged("replay_finished")
-    assert (finished["rows"], finished["used"], finished["bad"]) == (102, 100, {"price": 1, "symbol": 1})
+    assert (finished["rows"], finished["used"], finished["bad"]) == (102, 100, {"price": 1, "native": 1})
     bad = [(line["line"], line["reason"]) for line in market.logs if line["event"] == "row_dropped"]
-    assert bad == [(52, "price"), (53, "symbol")]
+    assert bad == [(52, "price"), (53, "native")]
 
     last = await snapshot(client, "BTC-USD")
     assert (last.price, last.volume, last.trades, last.source) == (1000 + 99 % 7, 200.0, 100.0, "replay")
+    assert last.native == "BTC/USD"
     assert (last.open, last.high, last.low) == (1000, 1006, 1000)
     about = feed["REPLAY"]
     recorded_time = about["recorded_from"] + (last.timestamp - about["started_at"]) * about["speed"]

@@ -120,7 +120,7 @@ async def test_all_states_are_found_whatever_their_number(client: Client) -> Non
     assert sorted(bad) == [("A/B", "symbol"), ("spy", "symbol"), ("\N{REPLACEMENT CHARACTER}", "symbol")]
 
 
-@pytest.mark.parametrize("name", ["", "Spy", "A/B", "A B", "*", "A:B", "A" * 25, "SPY\n", None])
+@pytest.mark.parametrize("name", ["", "Spy", "A/B", "A B", "*", "A:B", "A" * 33, "SPY\n", None])
 async def test_a_bad_name_is_refused_before_any_command(name: Any) -> None:
     # Nothing listens there: only a command that is not sent can fail with another error.
     async with connect("redis://127.0.0.1:1") as nowhere:
@@ -131,7 +131,6 @@ async def test_a_bad_name_is_refused_before_any_command(name: Any) -> None:
             PhysicsStates(nowhere).many(["SPY", name]),
             MarketSnapshots(nowhere).get(name),
             MarketSnapshots(nowhere).samples([name]),
-            MarketSnapshots(nowhere).write([MarketSnapshot(name, 1.0, 1.0)]),
             MarketFeeds(nowhere).announce(name, {}),
             AgentStates(nowhere).get(name),
             AgentStates(nowhere).set(name, {}),
@@ -143,6 +142,25 @@ async def test_a_bad_name_is_refused_before_any_command(name: Any) -> None:
 
 
 # --- market:snapshot:{SYMBOL} ---
+
+
+async def test_a_feed_writes_symbols_as_its_venue_spells_them(client: Client) -> None:
+    snapshots, now = MarketSnapshots(client), await client.now()
+    natives = {"BTC/USDT:USDT": "BTC-USDT_USDT", "^GSPC": "I_GSPC", "spy": "SPY", " QQQ ": "QQQ", "ES1!": "ES1_21"}
+    assert await snapshots.write([MarketSnapshot(native, 1.0, now) for native in natives]) == {}
+    for native, symbol in natives.items():
+        stored = await snapshots.get(symbol)
+        assert stored is not None
+        assert (stored.symbol, stored.native) == (symbol, None if native == " QQQ " else native)
+    assert await client.hget("market:snapshot:QQQ", "native") is None
+
+
+async def test_a_name_of_which_no_symbol_can_be_made_costs_its_own_snapshot_only(client: Client) -> None:
+    snapshots, now = MarketSnapshots(client), await client.now()
+    names: Any = ["", "A" * 65, "A\nB", None]
+    refused = await snapshots.write([MarketSnapshot(name, 1.0, now) for name in [*names, "SPY"]])
+    assert [(name, refusal.reason) for name, refusal in refused.items()] == [(name, "name") for name in names]
+    assert await snapshots.symbols() == ["SPY"]
 
 
 async def test_a_snapshot_is_a_hash_that_lives_a_minute(client: Client) -> None:
@@ -283,7 +301,7 @@ async def test_samples_come_in_the_order_asked_for(client: Client) -> None:
     assert text.reason == "type"
     prices = [float(row[0] or b"nan") for row in rows[2:] if isinstance(row, tuple)]
     assert prices == [each.price for each in reversed(many)]
-    assert first == (b"1234.0", b"7.0", None, None, b"replay", *[None] * 4)
+    assert first == (b"1234.0", b"7.0", None, None, b"replay", *[None] * 5)
     assert await snapshots.symbols() == sorted(["TEXT", *(each.symbol for each in many)])
 
 

@@ -85,9 +85,9 @@ def test_a_bad_row_is_named_by_its_line_and_skipped(tmp_path: Path) -> None:
     ]
     read = Read(written(tmp_path, HEADER + "\n".join(lines) + "\n"))
     assert read.prices == [10.0, 12.0]
-    reasons = ["price", "fields", "timestamp", "symbol", "price", "size", "quotes"]
+    reasons = ["price", "fields", "timestamp", "native", "price", "size", "quotes"]
     assert read.complaints == list(zip(range(4, 11), reasons, strict=True))
-    assert read.recording.bad == {"price": 2, "fields": 1, "timestamp": 1, "symbol": 1, "size": 1, "quotes": 1}
+    assert read.recording.bad == {"price": 2, "fields": 1, "timestamp": 1, "native": 1, "size": 1, "quotes": 1}
     assert read.recording.rows == 9
 
 

@@ -112,9 +112,27 @@ def test_missing_and_doubled_columns(header: str, word: str) -> None:
         Columns(header.split(","))
 
 
-@pytest.mark.parametrize(("text", "symbol"), [("BTC/USD", "BTC-USD"), (" BRK.B ", "BRK.B"), ("6E", "6E")])
-def test_symbols_as_venues_write_them(text: str, symbol: str) -> None:
-    assert TRADES.parse(["0", text, "1", "1"]).symbol == symbol
+@pytest.mark.parametrize(
+    ("text", "symbol", "native"),
+    [
+        ("BTC/USD", "BTC-USD", "BTC/USD"),
+        (" BRK.B ", "BRK.B", None),
+        ("6E", "6E", None),
+        (" es ", "ES", "es"),
+        ("AAPL  240119C00150000", "AAPL_240119C00150000", "AAPL  240119C00150000"),
+    ],
+)
+def test_symbols_as_venues_write_them(text: str, symbol: str, native: str | None) -> None:
+    row = Columns(["timestamp", "symbol", "price", "size"]).parse(["0", text, "1", "1"])
+    assert (row.symbol, row.native) == (symbol, native)
+
+
+def test_two_spellings_of_one_symbol_are_not_mixed() -> None:
+    columns = Columns(["timestamp", "symbol", "price", "size"])
+    assert columns.parse(["0", "BRK/B", "1", "1"]).native == "BRK/B"
+    with pytest.raises(BadRow, match=r"native: 'BRK-B' and 'BRK/B' are both BRK-B"):
+        columns.parse(["1", "BRK-B", "1", "1"])
+    assert columns.parse(["2", "BRK/B", "1", "1"]).symbol == "BRK-B"
 
 
 @pytest.mark.parametrize(
@@ -123,9 +141,9 @@ def test_symbols_as_venues_write_them(text: str, symbol: str) -> None:
         (["1", "ES", "10"], "fields"),
         (["1", "ES", "10", "1", ""], "fields"),
         (["x", "ES", "10", "1"], "timestamp"),
-        (["1", "es", "10", "1"], "symbol"),
+        (["1", "e\x1bs", "10", "1"], "symbol"),
         (["1", "", "10", "1"], "symbol"),
-        (["1", "A B", "10", "1"], "symbol"),
+        (["1", "A" * 65, "10", "1"], "symbol"),
         (["1", "ES", "ten", "1"], "price"),
         (["1", "ES", "0", "1"], "price"),
         (["1", "ES", "-10", "1"], "price"),

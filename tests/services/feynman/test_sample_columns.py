@@ -14,7 +14,7 @@ from cottage.snapshot import LONGEST_NUMBER, RawSample, Sample, parse_sample
 from services.feynman.sample_columns import CHUNK, SampleColumns, parse
 
 NOW = 1_766_318_400.0
-USUAL: RawSample = (b"450.32", b"1766318399.5", b"7.0", b"3", b"live", None, None, b"FEED", None)
+USUAL: RawSample = (b"450.32", b"1766318399.5", b"7.0", b"3", b"live", None, None, b"FEED", None, None)
 
 _nasty = st.sampled_from(
     [
@@ -40,9 +40,9 @@ _words = st.sampled_from([b"live", b"simulate", "Lévy".encode()]) | st.binary(m
 _price = _written.filter(lambda text: float(text) > 0)
 _count = st.none() | _written
 _said = st.none() | st.sampled_from([b"2025-12-21", b"auction, late", b"mid jump", b"\xff", b"x" * 2000])
-_sound = st.tuples(_price, st.just(b"1"), _count, _count, st.just(b"live"), *[_said] * 4)
+_sound = st.tuples(_price, st.just(b"1"), _count, _count, st.just(b"live"), *[_said] * 5)
 _any = st.tuples(
-    st.none() | _values, st.none() | _times, st.none() | _values, st.none() | _values, _words, *[_said] * 4
+    st.none() | _values, st.none() | _times, st.none() | _values, st.none() | _values, _words, *[_said] * 5
 )
 _text = _any.map(lambda row: tuple(None if value is None else value.decode(errors="replace") for value in row))
 
@@ -59,7 +59,7 @@ def one_by_one(rows: list[RawSample], now: float) -> tuple[dict[int, Sample], di
 
 
 NUMBERS = ("price", "timestamp", "volume", "trades")
-Rest = tuple[str, int, int, tuple[str, ...], str | None, float]
+Rest = tuple[str, int, int, tuple[str, ...], str | None, float, str | None]
 
 
 def numbers(samples: SampleColumns, i: int) -> list[float]:
@@ -67,13 +67,13 @@ def numbers(samples: SampleColumns, i: int) -> list[float]:
 
 
 def rest(samples: SampleColumns, i: int) -> Rest:
-    who = samples.feed[i], float(samples.rival_until[i])
+    who = samples.feed[i], float(samples.rival_until[i]), samples.native[i]
     return samples.source[i], int(samples.session[i]), int(samples.notes[i]), samples.other_notes[i], *who
 
 
 def rest_of(sample: Sample) -> Rest:
     mark = 0 if sample.session is None else zlib.crc32(sample.session.encode())
-    return sample.source, mark, *sample.notes, sample.feed, sample.rival_until
+    return sample.source, mark, *sample.notes, sample.feed, sample.rival_until, sample.native
 
 
 def assert_same(rows: list[RawSample], now: float = NOW) -> None:
@@ -107,14 +107,14 @@ def test_each_value_among_usual_rows(value: bytes, field: int, place: int) -> No
 
 @given(st.lists(_written, min_size=1, max_size=50))
 def test_written_numbers_are_read_to_the_last_bit(texts: list[bytes]) -> None:
-    rows: list[RawSample] = [(b"1", b"1", text, text, *[None] * 5) for text in texts]
+    rows: list[RawSample] = [(b"1", b"1", text, text, *[None] * 6) for text in texts]
     samples, refused = parse(rows, NOW)
     assert refused == []
     assert samples.volume.tolist() == samples.trades.tolist() == [float(text) for text in texts]
 
 
 def test_a_counter_that_is_missing_or_too_great_spoils_no_chunk() -> None:
-    rows: list[RawSample] = [(b"1", b"1", text, *[None] * 6) for text in (b"7", None, b"9007199254740993")]
+    rows: list[RawSample] = [(b"1", b"1", text, *[None] * 7) for text in (b"7", None, b"9007199254740993")]
     samples, refused = parse(rows, NOW)
     assert refused == []
     np.testing.assert_array_equal(samples.volume, [7.0, math.nan, math.inf])
@@ -140,7 +140,7 @@ def test_a_fault_slows_its_chunk_and_is_named_among_thousands() -> None:
 
 
 def test_only_the_fields_of_the_specification_are_usual() -> None:
-    samples, refused = parse([(b"450.32", b"1703174400", b"89234567", *[None] * 6)] * 3, NOW)
+    samples, refused = parse([(b"450.32", b"1703174400", b"89234567", *[None] * 7)] * 3, NOW)
     assert refused == []
     assert np.isnan(samples.trades).all()
     assert samples.session.tolist() == samples.notes.tolist() == [0] * 3
@@ -149,7 +149,18 @@ def test_only_the_fields_of_the_specification_are_usual() -> None:
 
 def test_a_part_of_the_samples() -> None:
     rows: list[RawSample] = [
-        (b"%d" % i, b"1", None, None, b"%d" % i, b"s%d" % i, b"auction w%d" % i, b"F%d" % i, b"%d000 x" % i)
+        (
+            b"%d" % i,
+            b"1",
+            None,
+            None,
+            b"%d" % i,
+            b"s%d" % i,
+            b"auction w%d" % i,
+            b"F%d" % i,
+            b"%d000 x" % i,
+            b"N%d" % i,
+        )
         for i in range(1, 6)
     ]
     samples, _ = parse(rows, NOW)
@@ -159,10 +170,11 @@ def test_a_part_of_the_samples() -> None:
     assert part.index.tolist() == [0, 3]
     assert part.session.tolist() == [zlib.crc32(b"s1"), zlib.crc32(b"s4")]
     assert (part.feed, part.rival_until.tolist()) == (["F1", "F4"], [1.0, 4.0])
+    assert part.native == ["N1", "N4"]
     assert (part.notes.tolist(), part.other_notes) == ([BITS["auction"]] * 2, [("w1",), ("w4",)])
 
 
 def test_no_clock_is_later_than_what_can_be_written() -> None:
-    rows: list[RawSample] = [(b"1", time, *[None] * 7) for time in (b"253402300799", b"253402300800")]
+    rows: list[RawSample] = [(b"1", time, *[None] * 8) for time in (b"253402300799", b"253402300800")]
     assert_same(rows, math.inf)
     assert parse(rows, math.inf)[0].index.tolist() == [0]

@@ -16,7 +16,7 @@ from services.feynman.vector import REGIMES, Vectors
 from services.feynman.windows import FloatArray
 from tests.cottage.strategies import numbers, whole
 
-_symbols = st.from_regex(r"[A-Z0-9][A-Z0-9._-]{0,23}", fullmatch=True)
+_symbols = st.from_regex(r"[A-Z0-9][A-Z0-9._-]{0,31}", fullmatch=True)
 _sources = st.text(st.characters(codec="utf-8"), max_size=32)
 _entries = st.fixed_dictionaries(
     {
@@ -34,6 +34,7 @@ _entries = st.fixed_dictionaries(
         "other_notes": st.lists(st.sampled_from(["late", "x1"]), unique=True).map(tuple),
         "void": st.sets(st.sampled_from(PILLARS)),
         "feed": st.none() | st.sampled_from(["SIM", "LIVE-1"]),
+        "native": st.none() | st.text(st.characters(codec="utf-8"), min_size=1, max_size=64),
     }
 )
 
@@ -68,6 +69,7 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         other_notes=[entry.get("other_notes", ()) for entry in entries],
         feed=[entry.get("feed") for entry in entries],
         rival_until=none,
+        native=[entry.get("native") for entry in entries],
     )
     lags = [entry["late"] for entry in entries]
     return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags

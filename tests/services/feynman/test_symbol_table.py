@@ -31,10 +31,11 @@ def raw(
     notes: bytes | None = None,
     feed: bytes | None = None,
     rival: bytes | None = None,
+    native: bytes | None = None,
 ) -> Row:
     """SAMPLE_FIELDS as Redis gives them."""
     numbers = (None if value is None else str(value).encode() for value in (price, timestamp, volume, trades))
-    return (*numbers, source, session, notes, feed, rival)
+    return (*numbers, source, session, notes, feed, rival, native)
 
 
 def table_of(*symbols: str, window: int = 1000, forget: float = 3600.0) -> SymbolTable:
@@ -787,6 +788,41 @@ def test_of_two_strangers_that_alternate_one_has_the_symbol_and_the_window_grows
     ]
     assert taken == list(range(258, 300))
     assert (state(table, "SPY").source, state(table, "SPY").notes) == ("new", ())
+
+
+def test_a_state_says_how_its_venue_spells_the_symbol_where_that_differs() -> None:
+    table = table_of("BRK-B")
+    take(table, "BRK-B", second(1, native=b"BRK/B"))
+    assert state(table, "BRK-B").native == "BRK/B"
+    take(table, "BRK-B", second(2, native=b"BRK/B"))
+    assert state(table, "BRK-B").samples == 2
+    table = table_of("BRK-B")
+    take(table, "BRK-B", second(1, native=b"BRK-B"))
+    take(table, "BRK-B", second(2))
+    assert (state(table, "BRK-B").native, state(table, "BRK-B").samples) == (None, 2)
+
+
+def test_two_spellings_of_one_symbol_share_no_window() -> None:
+    """Of one source, and without the ID of a feed, so that only the spelling tells them apart."""
+    table = table_of("BRK-B")
+    for number in range(100):
+        take(table, "BRK-B", second(number, native=(b"BRK/B", None)[number % 2]), now=float(number))
+    assert table.contests == {"BRK-B": "live beside live as BRK/B"}
+    found = state(table, "BRK-B")
+    assert (found.native, found.samples, "two_writers" in found.notes) == ("BRK/B", 49, True)
+
+
+@pytest.mark.parametrize(("native", "samples"), [(b"BRK/B", 3), (b"brk/b", 1), (None, 1)])
+def test_a_restored_window_goes_on_with_the_spelling_that_its_state_has(native: bytes | None, samples: int) -> None:
+    table = table_of("BRK-B")
+    for number in (1, 2):
+        take(table, "BRK-B", second(number, native=b"BRK/B"))
+    stored = {"BRK-B": state(table, "BRK-B")}
+    again = SymbolTable(1000, 60.0, 3600.0)
+    again.restore(table.saved(["BRK-B"]))
+    again.adopt(again.newcomers(), stored, NOW, 0.0)
+    take(again, "BRK-B", second(3, native=native))
+    assert state(again, "BRK-B").samples == samples
 
 
 def test_a_symbol_that_somebody_else_would_like_to_write_has_the_note() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from services.feynman.writer_changes import SnapshotWriter, WriterChanges
 
-OLD, NEW, THIRD = ("old", None), ("new", None), ("third", "FEED")
+OLD, NEW, THIRD = ("old", None, None), ("new", None, None), ("third", "FEED", "BRK/B")
 
 
 class Symbol:
@@ -76,7 +76,7 @@ def test_three_that_take_turns() -> None:
 
 def test_one_that_writes_under_ever_new_names_begins_no_window_for_each() -> None:
     symbol = Symbol()
-    admitted = sum(symbol.snapshot((f"name-{second}", None), float(second)) for second in range(1, 60))
+    admitted = sum(symbol.snapshot((f"name-{second}", None, None), float(second)) for second in range(1, 60))
     assert admitted == 8
 
 

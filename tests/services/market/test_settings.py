@@ -46,7 +46,7 @@ def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--source", "fax"], ["MARKET_SOURCE", "simulate"]),
         (["--source", "replay"], ["MARKET_FILE", "replay needs a CSV file"]),
         (["--symbols", "SPY,spy"], ["MARKET_SYMBOLS", "spy"]),
-        (["--symbols", "A/B"], ["MARKET_SYMBOLS", "A/B"]),
+        (["--symbols", "A/B,A-B"], ["MARKET_SYMBOLS", "A/B and A-B are both A-B"]),
         (["--seed", "-1"], ["MARKET_SEED"]),
         (["--speed", "0"], ["MARKET_SPEED"]),
         (["--speed", "nan"], ["MARKET_SPEED"]),

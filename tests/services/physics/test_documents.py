@@ -12,7 +12,14 @@ def test_the_example_is_what_it_describes() -> None:
 
 
 def test_every_field_of_an_answer_is_described() -> None:
-    remarks = {"lag_ms": 1200, "notes": ("jump",), "void": ("friction",), "feed": "F", "feed_time": iso_millis(1.0)}
+    remarks = {
+        "lag_ms": 1200,
+        "notes": ("jump",),
+        "void": ("friction",),
+        "native": "A/B",
+        "feed": "F",
+        "feed_time": iso_millis(1.0),
+    }
     whole = Reading(state(1_766_318_400.0, **remarks), assess(1.0, None, 1.0), "redis").as_dict()
     answer = orjson.loads(orjson.dumps(whole))
     assert answer.keys() == schemas.PhysicsStateAnswer.model_fields.keys()
