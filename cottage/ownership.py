@@ -109,7 +109,7 @@ class WriteRefusals:
             if since + (lifetime if pair.reason in ("owned", "id", "native") else 0.0) <= now:
                 self._pairs[pair] = math.inf
                 self._throttled.warning(
-                    "wrong_type" if pair.reason == "type" else "two_writers",
+                    "wrong_type" if pair.reason == "type" else "bad_name" if pair.reason == "name" else "two_writers",
                     pair.by,
                     by=pair.by,
                     reason=pair.reason,

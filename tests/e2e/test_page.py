@@ -209,6 +209,17 @@ async def test_rows_are_sorted_filtered_and_removed(page: Page, feynman: Feynman
         assert await rows.locator("th").all_text_contents() == ["A.B", "AAPL", "SPY"]
 
 
+async def test_a_row_is_found_by_its_venues_spelling_too(page: Page, feynman: Feynman) -> None:
+    async with feynman.beats():
+        await feynman.write("SPY")
+        await feynman.write("BTC-USD", native="btc/usd")
+        await expect(row(page, "BTC-USD").locator("th")).to_have_attribute("title", "btc/usd")
+        await expect(row(page, "SPY").locator("th")).to_have_attribute("title", "")
+        await page.fill("#filter", "c/u")
+        await expect(page.locator(ROWS)).to_have_count(1)
+        await expect(row(page, "BTC-USD")).to_be_visible()
+
+
 async def test_wait_tells_how_far_it_has_come(page: Page, feynman: Feynman) -> None:
     async with feynman.beats():
         await feynman.write("SPY", regime="WAIT", alpha_coefficient=2.5, samples=24, nonzero=23)

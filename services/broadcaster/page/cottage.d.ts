@@ -210,6 +210,10 @@ export type StateFields = {
      */
     void: readonly string[];
     /**
+     * The symbol as its venue spells it, such as BTC/USD.
+     */
+    native: string;
+    /**
      * How many versions before it were left out because this client was slow.
      */
     skipped: number;

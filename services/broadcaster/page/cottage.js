@@ -92,6 +92,7 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
  * @property {string | null} source Of the samples, such as `live`, `replay` or `simulate`.
  * @property {readonly string[]} notes Words about what the numbers stand on, such as `jump` or `no_volume`.
  * @property {readonly string[]} void The pillars that are 0 but mean nothing, by their published names.
+ * @property {string} native The symbol as its venue spells it, such as BTC/USD.
  * @property {number} skipped How many versions before it were left out because this client was slow.
  */
 
@@ -633,6 +634,7 @@ function parse(update) {
     source: text(data.source),
     notes: words(data.notes),
     void: words(data.void),
+    native: text(data.native) ?? symbol,
     skipped: number(update.skipped) ?? 0,
   };
 }

@@ -46,6 +46,7 @@ const NOTES = {
 
 /** One row of the table, which shows the state of one symbol. */
 class Row {
+  #heading;
   #cells;
   /** @type {State | undefined} The state that the row shows. */
   #state;
@@ -54,9 +55,9 @@ class Row {
   constructor(symbol) {
     this.element = element("tr");
     this.element.dataset.symbol = symbol;
-    const heading = element("th", "symbol", this.element);
-    heading.scope = "row";
-    heading.textContent = symbol;
+    this.#heading = element("th", "symbol", this.element);
+    this.#heading.scope = "row";
+    this.#heading.textContent = symbol;
     this.#cells = this.#build();
   }
 
@@ -114,6 +115,7 @@ class Row {
     setText(cells.seconds, age === null ? "" : duration(age));
     if (state === this.#state) return;
     this.#state = state;
+    this.#heading.title = state.native === state.symbol ? "" : state.native;
     cells.price(state.price);
     this.#showRegime(state);
     for (const { name, value, bar } of cells.pillars) {
@@ -243,7 +245,9 @@ export class Table {
   draw() {
     const { states } = this.#connection;
     if (this.#outdated) {
-      const matching = [...states.values()].filter(({ symbol }) => symbol.includes(this.#filter));
+      const matching = [...states.values()].filter(
+        ({ symbol, native }) => symbol.includes(this.#filter) || native.toUpperCase().includes(this.#filter),
+      );
       const unfed = matching.filter((state) => this.#filter === "" && this.#isUnfed(state));
       this.unfed = unfed.length < matching.length ? unfed.length : 0;
       const folded = new Set(this.unfed > 0 ? unfed : []);
