@@ -43,8 +43,8 @@ class WriteRefusal:
     def from_reply(
         cls, reply: Sequence[bytes], key: str, snapshot: MarketSnapshot, own_source: str | None
     ) -> "WriteRefusal":
-        """What the script answered that was to write this snapshot at `key`. `own_source`: that of what we wrote there
-        last, which is no stranger's name."""
+        """What the script answered that was to write this snapshot at `key`. `own_source`: that of what we wrote
+        there last, which is no stranger's name."""
         reason, by, native = (text.decode(errors="replace") for text in reply)
         if reason == "type":
             return cls("type", key)

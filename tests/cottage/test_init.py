@@ -26,7 +26,7 @@ def typed() -> dict[str, str]:
     return {
         alias.asname or alias.name: node.module
         for node in branch.body
-        if isinstance(node, ast.ImportFrom) and node.module is not None
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module != "typing"
         for alias in node.names
     }
 
