@@ -12,12 +12,13 @@ def main() -> int:
     import os
     import sys
 
-    from common import logs
+    from common import logs, output
     from cottage.errors import CottageError, SettingsError
     from deploy import suite
     from deploy.run_directory import only_run, run_folder
     from deploy.run_plan import make_plan
 
+    output.own_streams()
     if sys.platform == "win32":
         sys.stderr.write("make run: Windows is served by Docker: run `docker compose up` instead\n")
         return 2

@@ -2,17 +2,17 @@
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
+from common import output
 from cottage.clock import SystemClock
 from cottage.stop_signals import end_on_signals, take_in_loop
 from cottage.urls import redacted
-from deploy.console import log_event, mute, print_line
+from deploy.console import log_event, print_line
 from deploy.fresh_start import begin_fresh
 from deploy.health import ask
 from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
@@ -35,14 +35,8 @@ async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> int:
     LOG_FORMAT. Raises CottageError."""
     supervisor = Supervisor(SystemClock())
     stopping = asyncio.Event()
-
-    def stop(number: signal.Signals) -> None:
-        if number is signal.SIGHUP:
-            mute()  # the terminal was closed, so writing to it would fail
-        stopping.set()
-
     loop = asyncio.get_running_loop()
-    take_in_loop(loop, stop, lambda _number: supervisor.force())
+    take_in_loop(loop, lambda _number: stopping.set(), lambda _number: supervisor.force())
     redis = None if plan.redis_port is None else _redis(find_server(), plan.redis_port, folder, lock)
     services = {service.name: _service(service) for service in plan.services}
     starting = asyncio.create_task(_start(supervisor, plan, folder, redis, services, style))
@@ -60,6 +54,7 @@ async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> int:
         await supervisor.stop([services[name] for name in STOP_ORDER], redis)
         remove_urls(folder)
         log_event("info", "stopped")
+        output.flush()
         end_on_signals(supervisor.status, loop)
     return supervisor.status
 

@@ -125,6 +125,24 @@ def test_a_full_disk_changes_no_exit_status(body: str, status: int) -> None:
         assert process.wait(60) == status
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (["-m", "services.feynman", "--tick-seconds", "never"], 2),
+        (["-m", "services.market", "--no-such-flag"], 2),
+        (["-m", "services.bridge", "--help"], 0),
+        (["-m", "services.broadcaster", "--probe", "--port", "1"], 1),
+        (["-m", "deploy.run"], 2),
+    ],
+)
+async def test_what_a_command_refuses_keeps_its_status_on_a_full_disk(command: list[str], status: int) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    async with program(command, {"LOG_LEVEL": "loud"} if "deploy.run" in command else {}, output=full) as process:
+        os.close(full)
+        assert await process.ended() == status
+
+
 def test_a_reader_that_went_stops_nothing() -> None:
     body = "sys.stdin.read()\nfor number in range(2000): log.info('line')\nprint('text')\nsys.exit(3)"
     with a_pipe() as (reading, writing), running(body, stdin=subprocess.PIPE, stdout=writing) as process:

@@ -1,5 +1,6 @@
 """`make run` as a real process, with stand-ins for the services and a real Redis."""
 
+import asyncio
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from cottage.errors import RedisUnavailable
 from cottage.redis import connect
 from deploy.redis_server import free_port
 from deploy.run_plan import SERVICES
-from tests.support import ROOT, ServiceProcess, eventually, program, taken_signals, without_hangup
+from tests.support import ROOT, ServiceProcess, eventually, full_pipe, program, taken_signals, without_hangup
 
 NAMES = [service.name for service in SERVICES]
 PORTS = [f"{service.name.upper()}_OPS_PORT" for service in SERVICES] + [
@@ -71,9 +72,10 @@ def prepared(folder: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def run(folder: Path, **environment: str) -> AsyncIterator[Run]:
+async def run(folder: Path, output: int = subprocess.PIPE, **environment: str) -> AsyncIterator[Run]:
     """`python -m deploy.run` in a folder where `services` are stand-ins."""
-    async with program(["-m", "deploy.run"], {**prepared(folder), **environment}, cwd=folder) as process:
+    given = {**prepared(folder), **environment}
+    async with program(["-m", "deploy.run"], given, cwd=folder, output=output) as process:
         yield Run(folder, process)
         if process.returncode is None:
             await process.stop(timeout=15)
@@ -136,17 +138,9 @@ async def test_whatever_is_killed_is_named_and_started_again(tmp_path: Path) -> 
     async with run(tmp_path) as running:
         ready = await running.process.logged("ready")
         for name in NAMES:
-            before = running.standin(name)
-            assert before is not None
-            os.kill(before["pid"], signal.SIGKILL)
+            await killed_and_started_again(running, name)
             line = await running.process.logged("died", process=name)
             assert line["reason"] == "SIGKILL"
-
-            def new_one(name: str = name, pid: int = before["pid"]) -> bool:
-                about = running.standin(name)
-                return about is not None and about["pid"] != pid
-
-            await eventually(new_one)
 
         async with connect(ready["redis_url"]) as client:
             await client.set("kept", "1")
@@ -180,24 +174,40 @@ async def test_a_wrong_setting_ends_the_start(tmp_path: Path) -> None:
         assert not [pid for pid in running.pids() if alive(pid)]
 
 
-def test_it_ends_with_whoever_read_its_output(tmp_path: Path) -> None:
-    """`make run | head`, or a terminal that was closed: what it wanted to say next must not stop its clearing up."""
+async def test_it_goes_on_when_the_reader_of_its_output_has_gone(tmp_path: Path) -> None:
+    """`make run | head`."""
     reading, writing = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deploy.run"],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], **prepared(tmp_path)},
-        stdout=writing,
-        stderr=writing,
-    )
-    os.close(writing)
-    with os.fdopen(reading) as output:
-        assert any('"event":"ready"' in line for line in output)
-        pids = [about["pid"] for name in NAMES if (about := standin(tmp_path, name))]
-    os.kill(pids[0], signal.SIGKILL)
-    assert process.wait(20) == 0
+    async with run(tmp_path, output=writing) as running:
+        os.close(writing)
+        with os.fdopen(reading) as output:
+            assert await asyncio.to_thread(lambda: any('"event":"ready"' in line for line in output))
+        await killed_and_started_again(running, "market")
+        pids = running.pids()
+        assert await running.process.stop(15) == 0
     assert not [pid for pid in pids if alive(pid)]
     assert not (tmp_path / "run/urls.env").exists()
+
+
+async def test_it_goes_on_while_nobody_reads_its_output(tmp_path: Path) -> None:
+    with full_pipe() as output:
+        async with run(tmp_path, output=output) as running:
+            await eventually(lambda: len(running.pids()) == len(NAMES), 20)
+            await killed_and_started_again(running, "market")
+            pids = running.pids()
+            assert await running.process.stop(15) == 0
+    assert not [pid for pid in pids if alive(pid)]
+
+
+async def killed_and_started_again(running: Run, name: str) -> None:
+    before = running.standin(name)
+    assert before is not None
+    os.kill(before["pid"], signal.SIGKILL)
+
+    def new_one() -> bool:
+        about = running.standin(name)
+        return about is not None and about["pid"] != before["pid"]
+
+    await eventually(new_one)
 
 
 async def test_a_hangup_stops_it_and_under_nohup_nothing_takes_one(tmp_path: Path) -> None:
