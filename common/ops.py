@@ -1,17 +1,13 @@
 """The ops port that the runner opens for every process: /healthz, /readyz, /status and /metrics.
 
-The sockets and the ASGI server here are also used for the services' own ports.
+Its listening socket is also what the services' own ports have. What serves it is in `common/web/asgi.py`.
 """
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import orjson
-import uvicorn
 from prometheus_client import Gauge, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
@@ -40,14 +36,6 @@ class Reporter(Protocol):
         """The state of the service and of its connections, as JSON values, for /status."""
 
 
-class QuietServer(uvicorn.Server):
-    """A uvicorn server that runs in the service's event loop and leaves the signals to the runner."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def listening_socket(host: str, port: int, setting: str, *, shared: bool = False) -> socket.socket:
     """A listening TCP socket. Raises a SettingsError that names the port and its setting if it cannot be opened.
 
@@ -67,22 +55,6 @@ def listening_socket(host: str, port: int, setting: str, *, shared: bool = False
         raise SettingsError(f"cannot listen on {host}:{port} ({reason}); set {setting} to another one") from error
     sock.setblocking(False)
     return sock
-
-
-@asynccontextmanager
-async def serve_asgi(app: Any, sock: socket.socket) -> AsyncIterator[None]:
-    """Serve an ASGI application on `sock` until the block ends; open requests then have one second to finish."""
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
-    )
-    server = QuietServer(config)
-    task = asyncio.create_task(server.serve(sockets=[sock]), name="asgi")
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await asyncio.gather(task, return_exceptions=True)
-        sock.close()
 
 
 def ops_app(reporter: Reporter) -> Starlette:

@@ -19,8 +19,9 @@ from typing import Protocol
 import uvloop
 
 from common import logs, output
-from common.ops import Reporter, listening_socket, ops_app, serve_asgi
+from common.ops import Reporter, listening_socket, ops_app
 from common.settings import ServiceSettings
+from common.web.asgi import serve_asgi
 from cottage import __version__
 from cottage.errors import CottageError, SettingsError, leaves
 from cottage.stop_signals import end_on_signals, take_in_loop
@@ -58,7 +59,7 @@ async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
     try:
         ops_socket = listening_socket(settings.ops_host, settings.ops_port, variable)
         log.info("starting", version=__version__, pid=os.getpid(), ops_port=ops_socket.getsockname()[1])
-        async with serve_asgi(ops_app(service), ops_socket):
+        async with serve_asgi(ops_app(service), ops_socket, settings.access(settings.ops_host)):
             await _until_drained(service, stopping, settings.drain_seconds)
     except* CottageError as group:
         errors = leaves(group)

@@ -9,7 +9,8 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.output import own_streams
+from common.web.access import AccessPolicy, allowed_host, allowed_origin
+from common.web.proxies import Network, TrustedProxies
 from cottage import __version__, keys
 from cottage.freshness import Thresholds
 
@@ -40,6 +43,32 @@ Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
 """A setting of comma-separated symbols, such as SPY,QQQ, also as venues spell them."""
 
 
+def _listed(parse: Callable[[str], object]) -> BeforeValidator:
+    """Reads a comma-separated list, each part of it with `parse`."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(parse(part.strip()) for part in value.split(",") if part.strip())
+
+    return BeforeValidator(read)
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError("must be addresses or networks such as 10.0.0.7,172.16.0.0/12, comma-separated") from error
+
+
+Hosts = Annotated[tuple[str, ...], NoDecode, _listed(allowed_host)]
+"""A setting of comma-separated host names."""
+Origins = Annotated[tuple[str, ...], NoDecode, _listed(allowed_origin)]
+"""A setting of comma-separated web origins, such as https://desk.example."""
+Networks = Annotated[tuple[Network, ...], NoDecode, _listed(_network)]
+"""A setting of comma-separated IP addresses and networks."""
+
+
 class ServiceSettings(BaseSettings):
     """The settings of every service. A subclass adds `env_prefix` and its own fields, each with a description."""
 
@@ -56,6 +85,25 @@ class ServiceSettings(BaseSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=6)] = Field(
         5.0, validation_alias="DRAIN_SECONDS", description="seconds for a stop to finish its work before it is forced"
     )
+
+    allowed_hosts: Hosts = Field(
+        (),
+        validation_alias="ALLOWED_HOSTS",
+        description="names, beside localhost, by which this service may be addressed, comma-separated; requests to "
+        "others get 421, those to IP addresses never. * is all",
+    )
+    allowed_origins: Origins = Field(
+        (),
+        validation_alias="ALLOWED_ORIGINS",
+        description="origins, such as https://desk.example, whose web pages may read this service, comma-separated; "
+        "others get 403. Pages of the same host and port always may; * is all",
+    )
+
+    def access(self, host: str, more_origins: Iterable[str] = (), proxies: Iterable[Network] = ()) -> AccessPolicy:
+        """Which requests a port answers that listens on `host`, which is a name of it as well."""
+        return AccessPolicy(
+            (*self.allowed_hosts, host), (*self.allowed_origins, *more_origins), TrustedProxies(proxies)
+        )
 
     @classmethod
     def variable(cls, name: str) -> str:

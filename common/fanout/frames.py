@@ -11,16 +11,18 @@ import asyncio
 import struct
 import zlib
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection as DialledConnection
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ProtocolError
+from websockets.exceptions import ProtocolError, SecurityError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
 
 from common.fanout.limits import TokenBucket
+from common.web.access import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from cottage.protocol import ANYBODY, Close, Subscription
 
 UNSENT_BYTES = 64 * 1024
@@ -112,7 +114,11 @@ class ClientConnection(ServerConnection):
         """Whether the client has ever sent anything."""
         self.subscription: Subscription | None = None
         """What the client's handshake asked for, once the connection was admitted."""
+        self.forbidden = False
+        """Whether its request was refused for its Host, its Origin or its size."""
         self.ended_by_us: Close | None = None
+        self._head_bytes = 0
+        """How many bytes came before the request was complete."""
         self._cut_off: asyncio.TimerHandle | None = None
 
     @property
@@ -180,6 +186,8 @@ class ClientConnection(ServerConnection):
                 self.cut_off(Close.POLICY)
             return
         super().data_received(data)
+        if self.request is None:
+            self._limit_head(len(data))
         if self.transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
             self.cut_off(Close.POLICY)  # it does not read the answers to its pings
         elif self.protocol.close_expected():
@@ -200,6 +208,16 @@ class ClientConnection(ServerConnection):
         super().resume_writing()
         self.blocked_since = None
         self.on_writable()
+
+    def _limit_head(self, more: int) -> None:
+        """Refuse a request whose headers do not end."""
+        self._head_bytes += more
+        protocol = self.protocol
+        if self._head_bytes > MAX_TARGET_BYTES + MAX_HEADER_BYTES and protocol.handshake_exc is None:
+            protocol.handshake_exc = SecurityError(f"more than {MAX_HEADER_BYTES} bytes of headers")
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            protocol.send_response(protocol.reject(status, f"{protocol.handshake_exc}\n"))
+            self.send_data()
 
     def _cut_off_soon(self) -> None:
         if self._cut_off is None:

@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 
@@ -27,6 +27,8 @@ from common.fanout.hub import Hub
 from common.fanout.limits import Admission, Limits, Rejected, bucket
 from common.fanout.session import Session
 from common.ops import BACKLOG
+from common.web.access import SECURITY_HEADERS, AccessPolicy, WebRequest
+from common.web.names import split_target
 from cottage import protocol
 from cottage.cancellation import background
 from cottage.clock import Clock
@@ -49,26 +51,49 @@ SPREAD_STEP_SECONDS = 0.05
 PROBE_SECONDS = 5.0
 """A client that never subscribed to anything and said goodbye within this is a health check: no news."""
 
-StaticFile = Callable[[str], tuple[str, bytes] | None]
-"""Returns (media type, body) of a path, or None where there is no such file."""
+_UNREFUSED = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.OK})
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file that is served as it is."""
+
+    media_type: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of its own."""
+    public: bool = False
+    """Whether pages of every origin may import it."""
+
+
+StaticFiles = Callable[[str], StaticFile | None]
+"""Returns the file at a path, or None where there is none."""
 
 log = logs.get_logger()
 throttled = Throttled(log)
 
 
 def no_file(_path: str) -> None:
-    """A StaticFile that serves nothing; the bridge uses it."""
+    """StaticFiles that serve nothing; the bridge uses it."""
 
 
 class FanoutServer:
     """Serves one hub's clients on one listening socket."""
 
     def __init__(
-        self, hub: Hub, clock: Clock, limits: Limits, *, heartbeat_seconds: float, page: StaticFile = no_file
+        self,
+        hub: Hub,
+        clock: Clock,
+        limits: Limits,
+        access: AccessPolicy,
+        *,
+        heartbeat_seconds: float,
+        page: StaticFiles = no_file,
     ) -> None:
         self._hub = hub
         self._clock = clock
         self._limits = limits
+        self._access = access
         self._heartbeat_seconds = heartbeat_seconds
         self._page = page
         self._connections: set[ClientConnection] = set()
@@ -125,7 +150,7 @@ class FanoutServer:
         if connection.request is None:  # it sent no HTTP request, or none in time
             error = connection.protocol.handshake_exc
             HANDSHAKES_REFUSED.labels("none").inc()
-            throttled.warning("handshake_failed", connection.address, peer=connection.peer, error=str(error)[:200])
+            throttled.warning("handshake_failed", "", peer=connection.peer, error=str(error)[:200])
 
     async def _send_heartbeats(self) -> None:
         while True:
@@ -168,16 +193,22 @@ class FanoutServer:
         full = self._admission.handshake(connection.loop.time())
         if full is not None:
             return _retry_later(full)
+        _authority, target = split_target(request.path)
+        found = self._page(target.partition("?")[0])
+        web = _web_request(connection, request)
+        forwarded = self._access.forwarded(web)
+        if forwarded.client != connection.address:
+            connection.address = connection.peer = forwarded.client  # of the proxy's connection nobody need know
+        forbidden = self._access.refusal(web, forwarded, public=found is not None and found.public)
+        if forbidden is not None:
+            connection.forbidden = True
+            return _plain(forbidden.status, forbidden.message)
         try:
-            subscription = protocol.parse_target(request.path, connection.grant)
+            subscription = protocol.parse_target(target, connection.grant)
         except RequestRefused as refused:
-            return _response(HTTPStatus.BAD_REQUEST, "text/plain", f"{refused.message}\n".encode())
+            return _plain(HTTPStatus.BAD_REQUEST, refused.message)
         if subscription is None:
-            found = self._page(request.path.partition("?")[0])
-            if found is None:
-                return _response(HTTPStatus.NOT_FOUND, "text/plain", b"Not found.\n")
-            # Pages of other origins may import cottage.js; nothing served here depends on who asks.
-            return _response(HTTPStatus.OK, *found, ("Access-Control-Allow-Origin", "*"))
+            return _served(found, request.method, self._access.cors(web))
         full = self._admission.connection(connection.address)
         if full is not None:
             return _retry_later(full)
@@ -186,15 +217,19 @@ class FanoutServer:
             connection.offer_deflate()
         return None
 
-    def _process_response(self, connection: ServerConnection, _request: Request, response: Response) -> None:
-        """Count and log every refused handshake, whether `_process_request` or the library refused it."""
+    def _process_response(self, connection: ServerConnection, request: Request, response: Response) -> None:
+        """Count and log every refused handshake, whether `_process_request` or the library refused it. A HEAD gets no
+        body."""
         assert isinstance(connection, ClientConnection)
         status = response.status_code
-        if status not in (HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.OK):
+        if status not in _UNREFUSED:
             HANDSHAKES_REFUSED.labels(str(status)).inc()
             error = response.body[:200].decode(errors="replace").partition("\n")[0]
             key = f"{connection.address} {status}"
-            throttled.warning("handshake_refused", key, peer=connection.peer, status=status, error=error)
+            if not connection.forbidden:  # which the AccessPolicy has logged
+                throttled.warning("handshake_refused", key, peer=connection.peer, status=status, error=error)
+        if request.method == "HEAD":
+            response.body = b""
 
     async def _client(self, connection: ServerConnection) -> None:
         assert isinstance(connection, ClientConnection)
@@ -281,23 +316,46 @@ def _select_subprotocol(_connection: ServerConnection, offered: Sequence[Subprot
     raise NegotiationError(f"only {protocol.SUBPROTOCOL} is spoken here")
 
 
+def _web_request(connection: ClientConnection, request: Request) -> WebRequest:
+    headers = request.headers
+    return WebRequest(
+        target=request.path,
+        version=request.protocol.removeprefix("HTTP/"),
+        peer=connection.address,
+        header=headers.get_all,
+        header_bytes=sum(len(name) + len(value) + 4 for name, value in headers.raw_items()),
+    )
+
+
+def _served(found: StaticFile | None, method: str, cors: Mapping[str, str]) -> Response:
+    """The answer to a request for a file."""
+    if found is None:
+        return _plain(HTTPStatus.NOT_FOUND, "Not found.")
+    if method not in ("GET", "HEAD"):
+        return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "Files are read, by GET or HEAD.", Allow="GET, HEAD")
+    headers = {**cors, **found.headers}
+    if found.public:
+        headers |= {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+    return _response(HTTPStatus.OK, found.media_type, found.body, headers)
+
+
 def _retry_later(full: Rejected) -> Response:
     """503 with a random Retry-After, so that many rejected clients do not all return at the same moment."""
     wait = full.retry_after + random.randrange(5)
-    return _response(
-        HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", f"{full.why}\n".encode(), ("Retry-After", str(wait))
-    )
+    return _plain(HTTPStatus.SERVICE_UNAVAILABLE, full.why, **{"Retry-After": str(wait)})
 
 
-def _response(status: HTTPStatus, media_type: str, body: bytes, *more: tuple[str, str]) -> Response:
-    headers = Headers(
-        [
-            ("Content-Type", f"{media_type}; charset=utf-8"),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", "no-cache"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Connection", "close"),
-            *more,
-        ]
-    )
-    return Response(status.value, status.phrase, headers, body)
+def _plain(status: HTTPStatus, line: str, **headers: str) -> Response:
+    return _response(status, "text/plain", f"{line}\n".encode(), headers)
+
+
+def _response(status: HTTPStatus, media_type: str, body: bytes, headers: Mapping[str, str]) -> Response:
+    all_headers = {
+        "Content-Type": f"{media_type}; charset=utf-8",
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-cache",
+        "Connection": "close",
+        **SECURITY_HEADERS,
+        **headers,
+    }
+    return Response(status.value, status.phrase, Headers(all_headers), body)

@@ -63,7 +63,8 @@ class RedisBridge(ChannelHandler):
         settings = self._settings
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
-        server = FanoutServer(self._hub, self._clock, Limits(), heartbeat_seconds=settings.heartbeat_seconds)
+        access = settings.access(settings.host)
+        server = FanoutServer(self._hub, self._clock, Limits(), access, heartbeat_seconds=settings.heartbeat_seconds)
         self._monitor.publish(self._hub)  # until something arrives, everything is stale
         async with server.serve(link), background(self._consumer.run(), self._monitor.keep_publishing(self._hub)):
             await stopping.wait()

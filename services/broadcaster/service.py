@@ -41,6 +41,7 @@ class StateBroadcaster:
             self._hub,
             self._clock,
             settings.limits(),
+            settings.access(settings.host, proxies=settings.trusted_proxies),
             heartbeat_seconds=settings.heartbeat_seconds,
             page=static_files.load().get,
         )

@@ -7,7 +7,7 @@ from pydantic_settings import SettingsConfigDict
 
 from common.fanout.frames import CLOSE_SECONDS
 from common.fanout.limits import Limits
-from common.settings import FreshnessSettings, Port, Seconds
+from common.settings import FreshnessSettings, Networks, Port, Seconds
 from cottage.protocol import Grant
 from cottage.urls import websocket
 
@@ -36,7 +36,13 @@ class BroadcasterSettings(FreshnessSettings):
         20_000, description="most clients; further ones get 503. 0 is no limit, here and in the next four"
     )
     max_connections_per_address: Limit = Field(
-        1_000, description="most clients of one address (IPv6: of one /64); a proxy is one address"
+        1_000,
+        description="most clients of one address (IPv6: of one /64); a proxy that is not trusted is one address",
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="addresses and networks of reverse proxies, comma-separated; what they say of their clients' "
+        "address, host and scheme (X-Forwarded-For, -Host, -Proto, Forwarded) is believed",
     )
     max_handshakes_per_second: Limit = Field(1_000, description="most requests for a connection or a page, in all")
     max_requests_per_second: Limit = Field(

@@ -8,6 +8,7 @@ from pydantic import WithJsonSchema
 from starlette.types import ASGIApp
 
 from common import logs
+from common.web import asgi
 from cottage import __version__, keys
 from cottage.errors import InvalidMessage, RedisError
 from cottage.freshness import unfed as is_unfed
@@ -29,13 +30,13 @@ throttled = Throttled(logs.get_logger())
 router = APIRouter(prefix="/v1")
 
 
-def build(reader: PhysicsReader, snapshots: MarketSnapshots, origins: tuple[str, ...] = ()) -> ASGIApp:
-    """The ASGI application. `origins`: web origins whose pages may read it."""
+def build(reader: PhysicsReader, snapshots: MarketSnapshots) -> ASGIApp:
+    """The ASGI application."""
     app = FastAPI(
         title="Curiosity Cottage physics",
         version=__version__,
         description="The newest physics state of each symbol, with how far it may be trusted. Read only. "
-        f"Every error is `{problems.MEDIA_TYPE}` (RFC 9457) with a `code` for programs.",
+        f"Every error is `{asgi.PROBLEM}` (RFC 9457) with a `code` for programs.",
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -48,7 +49,7 @@ def build(reader: PhysicsReader, snapshots: MarketSnapshots, origins: tuple[str,
     app.include_router(router)
     swagger.install(app)
     problems.install(app)
-    return EdgeMiddleware(app, origins)
+    return EdgeMiddleware(app)
 
 
 def _known_query(*names: str) -> params.Depends:
@@ -211,7 +212,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for operations in document["paths"].values():
             for status, response in operations["get"]["responses"].items():
                 if status != "200":
-                    response["content"] = {problems.MEDIA_TYPE: response["content"]["application/json"]}
+                    response["content"] = {asgi.PROBLEM: response["content"]["application/json"]}
         for schema in document["components"]["schemas"].values():
             for described in schema["properties"].values():
                 described.pop("default", None)  # of what is left out, not of what is sent

@@ -1,7 +1,6 @@
 """The ASGI middleware of the API: it adds headers to every answer, and counts and times it."""
 
 import time
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,39 +10,27 @@ from services.physics import metrics
 class EdgeMiddleware:
     """ASGI middleware, around all others: it sees the answer to a crash as well.
 
-    `no-store`: a cached state is a stale one that says it is live. `origins`: web origins whose pages may read the
-    answers (CORS); the API has only GETs without special headers, which browsers send without asking first.
+    `no-store`: a cached state is a stale one that says it is live.
     """
 
-    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"), *self._cors(scope)]
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *headers]
+                message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
                 route = _route(scope)
                 metrics.REQUESTS.labels(route, str(message["status"])).inc()
                 metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
             await send(message)
 
         await self._app(scope, receive, sending)
-
-    def _cors(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        if "*" in self._origins:
-            return [(b"access-control-allow-origin", b"*")]
-        if not self._origins:
-            return []
-        asked: Any = next((value for name, value in scope["headers"] if name == b"origin"), b"")
-        allowed = asked.decode("latin-1") in self._origins
-        return [(b"vary", b"origin"), *([(b"access-control-allow-origin", asked)] if allowed else [])]
 
 
 def _route(scope: Scope) -> str:

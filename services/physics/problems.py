@@ -17,14 +17,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import quote
 
-import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from common.web import asgi
 from cottage.errors import InvalidName, NoSuchState, StateUnavailable
 
-MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
 
 
@@ -65,16 +64,10 @@ async def _answer(request: Request, error: Exception) -> Response:
 def problem(
     request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": quote(request.url.path, safe="/:@!$&'()*+,;=~"),
-        "code": code,
-    }
+    instance = quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
+    body = asgi.problem(HTTPStatus(status), detail, code, instance)
     retry = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
-    return Response(orjson.dumps(body), status, {**(headers or {}), **retry}, media_type=MEDIA_TYPE)
+    return Response(body, status, {**(headers or {}), **retry}, media_type=asgi.PROBLEM)
 
 
 def _code(status: int) -> str:

@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 from common import logs
-from common.ops import listening_socket, serve_asgi
+from common.ops import listening_socket
+from common.web.asgi import serve_asgi
 from cottage.cancellation import background
 from cottage.clock import Clock
 from cottage.reader.physics_reader import PhysicsReader
@@ -33,8 +34,9 @@ class PhysicsService:
             self._reader = PhysicsReader(client, self._clock.monotonic, settings.thresholds())
             metrics.READER.counts = self._reader.counts
             sock = listening_socket(settings.host, settings.port, settings.variable("port"))
-            app = api.build(self._reader, MarketSnapshots(client), settings.origins)
-            async with serve_asgi(app, sock), background(self._keep_checking(self._reader)):
+            app = api.build(self._reader, MarketSnapshots(client))
+            access = settings.access(settings.host, settings.origins)
+            async with serve_asgi(app, sock, access), background(self._keep_checking(self._reader)):
                 host, port = sock.getsockname()[:2]
                 log.info("listening", host=host, port=port)
                 await stopping.wait()

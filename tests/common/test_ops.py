@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from common.ops import listening_socket, ops_app, serve_asgi
+from common.ops import listening_socket, ops_app
+from common.web.access import AccessPolicy
+from common.web.asgi import serve_asgi
 from cottage.errors import SettingsError
 
 COUNTED = Counter("cottage_test_ops_total", "Counts nothing but this test.")
@@ -44,7 +46,7 @@ def address(sock: socket.socket) -> str:
 async def http(reporter: Fake) -> AsyncIterator[httpx.AsyncClient]:
     sock = listening_socket("127.0.0.1", 0, "TINY_OPS_PORT")
     async with (
-        serve_asgi(ops_app(reporter), sock),
+        serve_asgi(ops_app(reporter), sock, AccessPolicy()),
         httpx.AsyncClient(base_url=address(sock), trust_env=False) as client,
     ):
         yield client
@@ -118,7 +120,7 @@ def test_a_taken_port_is_named_with_its_setting() -> None:
 async def test_a_port_can_be_had_again_at_once(reporter: Fake) -> None:
     sock = listening_socket("127.0.0.1", 0, "X")
     port = sock.getsockname()[1]
-    async with serve_asgi(ops_app(reporter), sock), httpx.AsyncClient(trust_env=False) as client:
+    async with serve_asgi(ops_app(reporter), sock, AccessPolicy()), httpx.AsyncClient(trust_env=False) as client:
         assert (await client.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
     listening_socket("127.0.0.1", port, "X").close()
 
@@ -133,7 +135,7 @@ async def test_a_request_that_never_ends_does_not_hold_the_end_up() -> None:
 
     sock = listening_socket("127.0.0.1", 0, "X")
     async with httpx.AsyncClient(trust_env=False, timeout=60) as client, asyncio.timeout(30):
-        async with serve_asgi(Starlette(routes=[Route("/", endless)]), sock):
+        async with serve_asgi(Starlette(routes=[Route("/", endless)]), sock, AccessPolicy()):
             request = asyncio.create_task(client.get(address(sock)))
             await begun.wait()
         with contextlib.suppress(httpx.HTTPError):  # cut off, or told so

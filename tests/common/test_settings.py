@@ -26,6 +26,8 @@ VARIABLES = {
     "--log-level": "LOG_LEVEL",
     "--log-format": "LOG_FORMAT",
     "--drain-seconds": "DRAIN_SECONDS",
+    "--allowed-hosts": "ALLOWED_HOSTS",
+    "--allowed-origins": "ALLOWED_ORIGINS",
     "--redis-url": "REDIS_URL",
     "--port": "TINY_PORT",
     "--tick-seconds": "TINY_TICK_SECONDS",

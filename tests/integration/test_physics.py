@@ -11,7 +11,9 @@ import orjson
 import pytest
 from prometheus_client import REGISTRY
 
-from common.ops import listening_socket, serve_asgi
+from common.ops import listening_socket
+from common.web.access import AccessPolicy
+from common.web.asgi import serve_asgi
 from cottage import keys
 from cottage.reader.physics_reader import PhysicsReader
 from cottage.redis import Client, connect, connect_blocking
@@ -50,7 +52,7 @@ async def serving(url: str, timeout: float = 5.0) -> AsyncIterator[httpx.AsyncCl
 async def asking(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     sock = listening_socket("127.0.0.1", 0, "PHYSICS_PORT")
     base = f"http://127.0.0.1:{sock.getsockname()[1]}"
-    async with serve_asgi(app, sock), httpx.AsyncClient(base_url=base, trust_env=False) as http:
+    async with serve_asgi(app, sock, AccessPolicy()), httpx.AsyncClient(base_url=base, trust_env=False) as http:
         yield http
 
 

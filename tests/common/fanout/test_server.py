@@ -24,8 +24,9 @@ from websockets.typing import Subprotocol
 from common.fanout import frames, server
 from common.fanout.hub import Hub
 from common.fanout.limits import Limits
-from common.fanout.server import CLOSED, HANDSHAKES_REFUSED, NOT_SENT_BYTES, REFUSED, FanoutServer
+from common.fanout.server import CLOSED, HANDSHAKES_REFUSED, NOT_SENT_BYTES, REFUSED, FanoutServer, StaticFile
 from common.fanout.session import MAX_REPLIES
+from common.web.access import AccessPolicy
 from cottage import protocol
 from cottage.clock import SystemClock
 from cottage.errors import leaves
@@ -54,19 +55,26 @@ def live() -> Freshness:
     return LIVE
 
 
-def page(path: str) -> tuple[str, bytes] | None:
-    return ("text/html", b"<!doctype html>") if path == "/" else None
+FILES = {
+    "/": StaticFile("text/html", b"<!doctype html>", {"Content-Security-Policy": "default-src 'none'"}),
+    "/cottage.js": StaticFile("text/javascript", b"export {};", public=True),
+}
 
 
 UNLIMITED = Limits()
+LOCAL = AccessPolicy()
 
 
 class Served:
     """A server under test."""
 
-    def __init__(self, heartbeat_seconds: float = 60.0, limits: Limits = UNLIMITED) -> None:
+    def __init__(
+        self, heartbeat_seconds: float = 60.0, limits: Limits = UNLIMITED, access: AccessPolicy = LOCAL
+    ) -> None:
         self.hub = Hub(SystemClock(), live)
-        self.server = FanoutServer(self.hub, SystemClock(), limits, heartbeat_seconds=heartbeat_seconds, page=page)
+        self.server = FanoutServer(
+            self.hub, SystemClock(), limits, access, heartbeat_seconds=heartbeat_seconds, page=FILES.get
+        )
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self.sock.getsockname()
 
@@ -84,8 +92,10 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(heartbeat_seconds: float = 60.0, **limits: Any) -> AsyncIterator[Served]:
-    served = Served(heartbeat_seconds, Limits(**limits))
+async def serving(
+    heartbeat_seconds: float = 60.0, access: AccessPolicy = LOCAL, **limits: Any
+) -> AsyncIterator[Served]:
+    served = Served(heartbeat_seconds, Limits(**limits), access)
     async with served.server.serve(served.sock):
         yield served
 

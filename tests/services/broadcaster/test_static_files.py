@@ -63,7 +63,7 @@ async def user(node_modules: Path, tmp_path: Path) -> Path:
 
 
 def test_every_file_of_the_page_is_served() -> None:
-    served = {"index.html" if path == "/" else path[1:]: body for path, (_, body) in static_files.load().items()}
+    served = {"index.html" if path == "/" else path[1:]: file.body for path, file in static_files.load().items()}
     assert served == {file.name: file.read_bytes() for file in PAGE.iterdir()}
 
 

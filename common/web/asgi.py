@@ -1,0 +1,178 @@
+"""Serves an ASGI application with uvicorn, behind the check of every port: the ops ports and the physics API.
+
+HEAD is answered as GET without a body. What is no HTTP is refused, counted, and logged once with a count.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import h11
+import orjson
+import uvicorn
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from common.web.access import (
+    MAX_HEADER_BYTES,
+    MAX_TARGET_BYTES,
+    SECURITY_HEADERS,
+    AccessPolicy,
+    Refusal,
+    WebRequest,
+    unreadable,
+)
+from common.web.names import split_target
+
+PROBLEM = "application/problem+json"
+"""The media type of errors (RFC 9457)."""
+FIRST_REQUEST_SECONDS = 10.0
+"""A connection on which no whole request has come by then is closed."""
+LINGER_SECONDS = 1.0
+"""How long a refused connection is read on, since closing it with unread data would discard the answer."""
+
+
+def problem(status: HTTPStatus, detail: str, code: str, instance: str | None = None) -> bytes:
+    """The body of an error, for programs and for people."""
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, "code": code}
+    return orjson.dumps(body if instance is None else {**body, "instance": instance})
+
+
+class GuardedApp:
+    """ASGI middleware around every application: it refuses what the AccessPolicy does, and adds headers."""
+
+    def __init__(self, app: ASGIApp, access: AccessPolicy) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        request = WebRequest(
+            target=_target(scope),
+            version=scope["http_version"],
+            peer=scope["client"][0] if scope["client"] else "unknown",
+            header=headers.getlist,
+            header_bytes=sum(len(name) + len(value) + 4 for name, value in scope["headers"]),
+        )
+        cors = self._access.cors(request)
+        refused = self._access.refusal(request, self._access.forwarded(request))
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(raw=list(message["headers"]))  # not the application's own
+                for name, value in SECURITY_HEADERS.items() if refused else {**SECURITY_HEADERS, **cors}.items():
+                    answer.setdefault(name, value)
+                message = {**message, "headers": answer.raw}
+            await send(message)
+
+        app = self._app if refused is None else _refuse(refused)
+        await app(_as_get(scope), receive, sending)
+
+
+def _target(scope: Scope) -> str:
+    path, query = bytes(scope["raw_path"]), bytes(scope["query_string"])
+    return (path + b"?" + query if query else path).decode("latin-1")
+
+
+def _as_get(scope: Scope) -> Scope:
+    """The request as the application sees it: GET for HEAD, whose body uvicorn leaves out; a path for a whole URL."""
+    if scope["method"] == "HEAD":
+        scope = {**scope, "method": "GET"}
+    if not scope["raw_path"].startswith(b"/"):
+        _authority, path = split_target(scope["path"])
+        _authority, raw_path = split_target(scope["raw_path"].decode("ascii"))
+        scope = {**scope, "path": path, "raw_path": raw_path.encode()}
+    return scope
+
+
+def _refuse(refused: Refusal) -> ASGIApp:
+    return Response(problem(refused.status, refused.message, refused.reason), refused.status, media_type=PROBLEM)
+
+
+class Connection(H11Protocol):
+    """A connection of uvicorn's that does not log a line for each piece of garbage, and loses no answer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._refused = False
+        self._deadline = self.loop.call_later(FIRST_REQUEST_SECONDS, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        super().data_received(data)
+        if self.cycle is not None:
+            self._deadline.cancel()
+
+    def send_400_response(self, _msg: str) -> None:
+        """Called for what h11 does not understand, by the handler of its error."""
+        error = sys.exception()
+        unreadable(self.client[0] if self.client else "unknown", str(error))
+        self._refused = True
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # what the application still answers is not sent
+            self.cycle.message_event.set()
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()  # an answer is under way, or has been sent
+            return
+        status = HTTPStatus(getattr(error, "error_status_hint", HTTPStatus.BAD_REQUEST))
+        body = problem(status, str(error)[:200], "unreadable")
+        headers = [*SECURITY_HEADERS.items(), ("Content-Type", PROBLEM), ("Content-Length", str(len(body)))]
+        head = h11.Response(
+            status_code=status, headers=[*headers, ("Connection", "close")], reason=status.phrase.encode()
+        )
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._deadline.cancel()
+        self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Whoever asks for a WebSocket here gets what a GET gets."""
+
+
+class QuietServer(uvicorn.Server):
+    """A uvicorn server that runs in the service's event loop and leaves the signals to the runner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serve_asgi(app: ASGIApp, sock: socket.socket, access: AccessPolicy) -> AsyncIterator[None]:
+    """Serve an ASGI application on `sock` until the block ends; open requests then have one second to finish."""
+    guarded: Any = GuardedApp(app, access)
+    config = uvicorn.Config(
+        guarded,
+        http=Connection,
+        h11_max_incomplete_event_size=MAX_TARGET_BYTES + MAX_HEADER_BYTES,
+        log_config=None,
+        log_level="error",  # its warnings are a line for each connection that sends garbage
+        access_log=False,
+        proxy_headers=False,  # it would believe everybody on this machine
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=1,
+    )
+    server = QuietServer(config)
+    task = asyncio.create_task(server.serve(sockets=[sock]), name="asgi")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.gather(task, return_exceptions=True)
+        sock.close()

@@ -1,0 +1,100 @@
+"""What trusted reverse proxies say of a request: its client's address, and the host and scheme that the client used.
+
+Read are X-Forwarded-For, -Host and -Proto, and Forwarded (RFC 7239), from trusted peers alone: everybody else writes
+into them what they like. What is malformed is ignored. Pure.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from common.web.names import Authority, parse_address, parse_authority
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Header = Callable[[str], Sequence[str]]
+"""Returns all values of a header, by its name in lower case."""
+
+_SCHEMES = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
+_PAIR = r"""[!#$%&'*+.^_`|~0-9A-Za-z-]+=(?:[^\s",;=]+|"(?:[^"\\]|\\.)*")"""
+_ELEMENT = re.compile(rf"\s*(?:{_PAIR}(?:\s*;\s*{_PAIR})*)?\s*")
+_NAMED = re.compile(r"""([^\s;=]+)=("(?:[^"\\]|\\.)*"|[^\s",;=]+)""")
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Where a request came from. Without a trusted proxy that is its TCP peer, and nothing is known of the rest."""
+
+    client: str
+    """The client's address, without a port."""
+    host: Authority | None = None
+    """The host that the client asked."""
+    scheme: str | None = None
+    """`http` or `https`, as the client asked."""
+
+
+class TrustedProxies:
+    """The reverse proxies that are believed."""
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        self._networks = tuple(networks)
+
+    def forwarded(self, peer: str, header: Header) -> Forwarded:
+        """Where a request came from that came over a connection of `peer`."""
+        if not self._networks or not self._trusted(_address(peer)):
+            return Forwarded(peer)
+        # A proxy sets one of the two, and may hand the other through as the client wrote it. Where they disagree,
+        # neither is known to be the proxy's.
+        elements = _elements(header("forwarded"))
+        newer = self._client([element.get("for", "") for element in elements])
+        older = self._client(_values(header("x-forwarded-for")))
+        client = newer if older is None or older == newer else older if newer is None else None
+        last = elements[-1] if elements else {}
+        host = parse_authority(_last(header("x-forwarded-host")) or last.get("host", ""))
+        scheme = _SCHEMES.get((_last(header("x-forwarded-proto")) or last.get("proto", "")).lower())
+        return Forwarded(peer if client is None else str(client), host, scheme)
+
+    def _client(self, chain: Sequence[str]) -> Address | None:
+        """The right-most address that is no trusted proxy's: what is left of it, the client may have made up. If all
+        are trusted, the left-most. None if a trusted proxy named no address."""
+        client = None
+        for text in reversed(chain):
+            address = _address(text)
+            if address is None:
+                return client
+            client = address
+            if not self._trusted(address):
+                break
+        return client
+
+    def _trusted(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self._networks)
+
+
+def _address(text: str) -> Address | None:
+    """An address with or without a port; an IPv4 address within an IPv6 one is taken out."""
+    authority = None if parse_address(text) else parse_authority(text)
+    address = parse_address(text) if authority is None else authority.address
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _values(lines: Iterable[str]) -> list[str]:
+    return [part.strip() for line in lines for part in line.split(",")]
+
+
+def _last(lines: Sequence[str]) -> str:
+    return _values(lines)[-1] if lines else ""
+
+
+def _elements(lines: Sequence[str]) -> list[dict[str, str]]:
+    """The elements of Forwarded, one for each proxy; none if any of it is malformed."""
+    elements = []
+    for part in re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', ",".join(lines)):
+        if not _ELEMENT.fullmatch(part):
+            return []
+        pairs = _NAMED.findall(part)
+        elements.append({name.lower(): re.sub(r"\\(.)", r"\1", value.strip('"')) for name, value in pairs})
+    return elements
