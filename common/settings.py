@@ -96,7 +96,7 @@ class ServiceSettings(BaseSettings):
         (),
         validation_alias="ALLOWED_ORIGINS",
         description="origins, such as https://desk.example, whose web pages may read this service, comma-separated; "
-        "others get 403. Pages of the same host and port always may; * is all",
+        "others get 403. Pages of the same host always may; * is all",
     )
 
     def access(self, host: str, more_origins: Iterable[str] = (), proxies: Iterable[Network] = ()) -> AccessPolicy:

@@ -163,6 +163,16 @@ class ClientConnection(ServerConnection):
         self.ended_by_us = self.ended_by_us or code
         self.transport.abort()
 
+    async def handshake(self, *arguments: Any, **options: Any) -> None:
+        """Answer the request; but not a client that ended its side or sent garbage after it, to which the library has
+        ended ours: it would fail, and log that with a traceback."""
+        await asyncio.wait((self.request_rcvd, self.connection_lost_waiter), return_when=asyncio.FIRST_COMPLETED)
+        if self.protocol.eof_sent:
+            self.protocol.handshake_exc = self.protocol.parser_exc
+            self.transport.abort()
+        else:
+            await super().handshake(*arguments, **options)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         name = transport.get_extra_info("peername")

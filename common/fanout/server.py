@@ -147,8 +147,8 @@ class FanoutServer:
         self.ended += 1
         if connection.subscription is not None:
             self._admission.left(connection.address)
-        if connection.request is None:  # it sent no HTTP request, or none in time
-            error = connection.protocol.handshake_exc
+        error = connection.protocol.handshake_exc
+        if connection.response is None:  # it sent no HTTP request, or none in time, or garbage after it
             HANDSHAKES_REFUSED.labels("none").inc()
             throttled.warning("handshake_failed", "", peer=connection.peer, error=str(error)[:200])
 

@@ -3,6 +3,9 @@
 A browser lets any page send requests to any host, and says in `Origin` which page it was. A page may also give its
 own host name the address of this machine (DNS rebinding); then `Host` is that name. So a Host that is a name must be
 known, and an Origin must be of the same host or known. Programs that are no browsers send no Origin.
+
+Ports and schemes are not compared: a proxy has others than this service, and so has the next server of a list that a
+page was given. What HTTP answers, pages of another port cannot read all the same, since browsers compare them.
 """
 
 from collections.abc import Iterable
@@ -129,7 +132,7 @@ class AccessPolicy:
         if not all(map(self._known, asked)):
             what = "no name of this service: if it is one, add it to ALLOWED_HOSTS"
             return Refusal(HTTPStatus.MISDIRECTED_REQUEST, "foreign_host", what)
-        if public or all(self._may_read(origin, asked, forwarded) for origin in request.header("origin")):
+        if public or all(self._may_read(origin, asked) for origin in request.header("origin")):
             return None
         what = "a page of another origin: if it may read this, add its origin to ALLOWED_ORIGINS"
         return Refusal(HTTPStatus.FORBIDDEN, "foreign_origin", what)
@@ -137,18 +140,12 @@ class AccessPolicy:
     def _known(self, asked: Authority) -> bool:
         return asked.address is not None or asked.local or asked.host in self._hosts or ANY in self._hosts
 
-    def _may_read(self, text: str, asked: list[Authority], forwarded: Forwarded) -> bool:
-        """Whether a page of this origin may read what is here. A port that the Host does not name may have been left
-        out by a proxy; whether a proxy speaks TLS with its clients is known only if it is trusted to say so."""
+    def _may_read(self, text: str, asked: list[Authority]) -> bool:
+        """Whether a page of this origin may read what is here."""
         if ANY in self._origins or self._listed(text):
             return True
         origin = parse_origin(text)
-        return (
-            origin is not None
-            and bool(asked)
-            and forwarded.scheme in (None, origin.scheme)
-            and all(each.host == origin.host and each.port in (None, origin.port) for each in asked)
-        )
+        return origin is not None and bool(asked) and all(each.host == origin.host for each in asked)
 
     def _listed(self, text: str) -> bool:
         return str(parse_origin(text)) in self._origins

@@ -1,6 +1,6 @@
-"""What trusted reverse proxies say of a request: its client's address, and the host and scheme that the client used.
+"""What trusted reverse proxies say of a request: its client's address, and the host that the client asked.
 
-Read are X-Forwarded-For, -Host and -Proto, and Forwarded (RFC 7239), from trusted peers alone: everybody else writes
+Read are X-Forwarded-For, X-Forwarded-Host and Forwarded (RFC 7239), from trusted peers alone: everybody else writes
 into them what they like. What is malformed is ignored. Pure.
 """
 
@@ -16,7 +16,6 @@ Network = IPv4Network | IPv6Network
 Header = Callable[[str], Sequence[str]]
 """Returns all values of a header, by its name in lower case."""
 
-_SCHEMES = {"http": "http", "ws": "http", "https": "https", "wss": "https"}
 _PAIR = r"""[!#$%&'*+.^_`|~0-9A-Za-z-]+=(?:[^\s",;=]+|"(?:[^"\\]|\\.)*")"""
 _ELEMENT = re.compile(rf"\s*(?:{_PAIR}(?:\s*;\s*{_PAIR})*)?\s*")
 _NAMED = re.compile(r"""([^\s;=]+)=("(?:[^"\\]|\\.)*"|[^\s",;=]+)""")
@@ -30,8 +29,6 @@ class Forwarded:
     """The client's address, without a port."""
     host: Authority | None = None
     """The host that the client asked."""
-    scheme: str | None = None
-    """`http` or `https`, as the client asked."""
 
 
 class TrustedProxies:
@@ -52,8 +49,7 @@ class TrustedProxies:
         client = newer if older is None or older == newer else older if newer is None else None
         last = elements[-1] if elements else {}
         host = parse_authority(_last(header("x-forwarded-host")) or last.get("host", ""))
-        scheme = _SCHEMES.get((_last(header("x-forwarded-proto")) or last.get("proto", "")).lower())
-        return Forwarded(peer if client is None else str(client), host, scheme)
+        return Forwarded(peer if client is None else str(client), host)
 
     def _client(self, chain: Sequence[str]) -> Address | None:
         """The right-most address that is no trusted proxy's: what is left of it, the client may have made up. If all

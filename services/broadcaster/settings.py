@@ -42,7 +42,7 @@ class BroadcasterSettings(FreshnessSettings):
     trusted_proxies: Networks = Field(
         (),
         description="addresses and networks of reverse proxies, comma-separated; what they say of their clients' "
-        "address, host and scheme (X-Forwarded-For, -Host, -Proto, Forwarded) is believed",
+        "address and host (X-Forwarded-For, X-Forwarded-Host, Forwarded) is believed",
     )
     max_handshakes_per_second: Limit = Field(1_000, description="most requests for a connection or a page, in all")
     max_requests_per_second: Limit = Field(

@@ -1,0 +1,162 @@
+"""Handshakes and requests for files, by raw sockets: what RFC 6455 and RFC 9112 ask of a server, and what is refused."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+import structlog
+from structlog.typing import EventDict
+
+from common.fanout import server
+from common.fanout.server import HANDSHAKES_REFUSED
+from common.web import access
+from common.web.access import AccessPolicy
+from common.web.proxies import TrustedProxies
+from cottage.log import Throttled
+from tests.common.fanout.test_server import Served, serving
+from tests.common.web.raw_http import Answer, ask, garbage, handshake, request
+from tests.support import eventually
+
+POLICY = AccessPolicy(["cottage.example"], ["https://desk.example"])
+
+
+@pytest.fixture(autouse=True)
+def said(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What is logged meanwhile, with nothing held back from earlier tests."""
+    monkeypatch.setattr(server, "throttled", Throttled(server.log))
+    monkeypatch.setattr(access, "throttled", Throttled(access.logs.get_logger()))
+    with structlog.testing.capture_logs() as captured:
+        yield captured
+
+
+async def answer(data: bytes, policy: AccessPolicy = POLICY) -> Answer:
+    async with serving(access=policy) as served:
+        return await ask(served.address[1], data)
+
+
+@pytest.mark.parametrize(
+    ("data", "statuses"),
+    [
+        (handshake(without="Host"), {400}),
+        (handshake("/ws", "Host: localhost"), {400}),
+        (handshake(host=""), {400}),
+        (handshake(host="a b"), {400}),
+        (handshake(host="evil.example"), {421}),
+        (handshake("http://evil.example/ws"), {421}),
+        (handshake("http://localhost/ws", host="evil.example"), {421}),
+        (handshake("/ws", "Origin: http://evil.example"), {403}),
+        (handshake("/ws", "Origin: null"), {403}),
+        (handshake("/ws", "Origin: http://localhost", "Origin: http://evil.example"), {403}),
+        (handshake("/ws", "X-Forwarded-Host: evil.example", "Origin: http://evil.example"), {403}),
+        (handshake("/ws", *(f"X-{number}: {'a' * 1000}" for number in range(64))), {431}),
+        (handshake("/ws", *(f"X-{number}: {'a' * 1000}" for number in range(17))), {431}),
+        (handshake("/ws", *(f"X-{number}: a" for number in range(200))), {431}),
+        (handshake("/ws", "X: " + "a" * 2**20), {431}),
+        (handshake("/ws?symbols=" + "A" * 100_000), {414}),
+        (b"GET /ws HTTP/1.1\r\nX: " + b"a" * 8000 + b"\r\nX: " + b"b" * 8000 + b"\r\nX: " + b"c" * 30_000, {431}),
+        (handshake(without="Sec-WebSocket-Key"), {400}),
+        (handshake("/ws", "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=="), {400}),
+        (handshake("/ws", "Sec-WebSocket-Key: abc", without="Sec-WebSocket-Key"), {400}),
+        (handshake("/ws", "Sec-WebSocket-Version: 12", without="Sec-WebSocket-Version"), {400, 426}),
+        (handshake("/ws", "Sec-WebSocket-Protocol: other.v9"), {400}),
+        (handshake(without="Upgrade"), {426}),
+        (handshake(method="POST"), {405}),
+        (handshake(method="HEAD"), {405}),
+        (request("/ws", version="1.0"), {505}),
+        (request("/../../etc/passwd"), {404}),
+        (request("/", method="POST"), {405}),
+        (request("/", "Origin: http://evil.example"), {403}),
+    ],
+)
+async def test_what_is_refused(data: bytes, statuses: set[int], said: list[EventDict]) -> None:
+    answered = await answer(data)
+    assert answered.status in statuses
+    assert "access-control-allow-origin" not in answered.headers
+    assert len(said) == 1, "it is said once"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(handshake(), handshake(host="127.0.0.1:1"), handshake(host="[::1]:8765"), handshake(host="LOCALHOST.")),
+        handshake(host="Cottage.example:443"),
+        handshake("http://localhost:8765/ws?symbols=SPY"),
+        handshake("/ws", "Origin: http://localhost:8765"),
+        handshake("/ws", "Origin: https://localhost"),
+        handshake("/ws", "Origin: https://desk.example"),
+        handshake("/ws", *(f"X-{number}: {'a' * 1000}" for number in range(15))),
+        handshake("/ws", "Sec-WebSocket-Protocol: chat, cottage.v1"),
+    ],
+)
+async def test_what_is_granted(data: bytes) -> None:
+    assert (await answer(data)).status == 101
+
+
+async def test_a_refusal_says_what_to_set_and_is_counted(said: list[EventDict]) -> None:
+    before = HANDSHAKES_REFUSED.labels("403")._value.get()
+    async with serving(access=POLICY) as served:
+        for _ in range(20):
+            refused = await ask(served.address[1], handshake("/ws", "Origin: http://evil.example"))
+            assert (refused.status, b"ALLOWED_ORIGINS" in refused.body) == (403, True)
+    assert HANDSHAKES_REFUSED.labels("403")._value.get() == before + 20
+    (line,) = said
+    assert (line["event"], line["origin"]) == ("request_not_allowed", "http://evil.example")
+    assert "ALLOWED_ORIGINS" in line["error"]
+
+
+async def test_files_have_their_headers() -> None:
+    page = await answer(request("/"))
+    assert page.status == 200
+    assert page.headers["content-security-policy"] == "default-src 'none'"
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["cross-origin-resource-policy"] == "same-origin"
+    assert "access-control-allow-origin" not in page.headers
+    headed = await answer(request("/", method="HEAD"))
+    assert (headed.status, headed.headers, headed.body) == (200, page.headers, b"")
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://desk.example"])
+async def test_what_is_public_may_be_imported_from_anywhere(origin: str) -> None:
+    module = await answer(request("/cottage.js", f"Origin: {origin}"))
+    assert (module.status, module.body) == (200, b"export {};")
+    assert module.headers["access-control-allow-origin"] == "*"
+    assert module.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert (await answer(request("/cottage.js", f"Origin: {origin}", host="evil.example"))).status == 421
+
+
+async def test_a_listed_origin_may_read_the_page() -> None:
+    page = await answer(request("/", "Origin: https://desk.example"))
+    assert (page.status, page.headers["access-control-allow-origin"]) == (200, "https://desk.example")
+
+
+async def test_garbage_is_one_line_of_a_kind(said: list[EventDict], caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as served:
+        await garbage(served.address[1], 5)
+        await eventually(lambda: not served.server._connections)
+    events = [line["event"] for line in said]
+    assert sorted(set(events)) == ["handshake_failed", "handshake_refused", "request_not_allowed"]
+    assert len(events) == 3
+    assert caplog.records == []
+
+
+async def test_behind_a_trusted_proxy_each_client_has_its_own_address(said: list[EventDict]) -> None:
+    trusting = AccessPolicy(["cottage.example"], [], TrustedProxies([ip_network("127.0.0.0/8")]))
+
+    async def status(served: Served, client: str) -> int:
+        lines = [f"X-Forwarded-For: 1.2.3.4, {client}", "X-Forwarded-Host: cottage.example"]
+        origin = "Origin: https://cottage.example"
+        return (await ask(served.address[1], handshake("/ws", *lines, origin, host="upstream"))).status
+
+    async with serving(access=trusting, connections_per_address=1) as served:
+        async with served.connect():  # of the proxy itself
+            assert await status(served, "203.0.113.7") == 101
+            assert await status(served, "203.0.113.8") == 101
+            assert await status(served, "127.0.0.1") == 101, "1.2.3.4, through two proxies"
+            await eventually(lambda: len(served.hub) == 1)
+            assert await status(served, "203.0.113.7") == 101, "it left, and was counted so"
+        await eventually(lambda: not served.hub)
+    peers = {line["peer"] for line in said if line["event"] == "client_left"}
+    assert {"203.0.113.7", "203.0.113.8"} < peers
+    async with serving(access=AccessPolicy(), connections_per_address=1) as served, served.connect():
+        forged = await ask(served.address[1], handshake("/ws", "X-Forwarded-For: 203.0.113.7"))
+        assert forged.status == 503, "nobody believes it"
