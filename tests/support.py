@@ -52,6 +52,18 @@ async def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any
         await asyncio.sleep(0.01)
 
 
+async def reachable(port: int) -> bool:
+    """Whether something on this machine accepts connections there."""
+    try:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+    return True
+
+
 async def heard(subscription: ChannelSubscription, number: int = 1, timeout: float = 10.0) -> list[bytes]:
     """So many messages of a subscription, waited for, and all that came with the last of them."""
     payloads: list[bytes] = []

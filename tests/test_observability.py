@@ -20,6 +20,7 @@ METRICS = (
     "common.ops",
     "common.output",
     "common.fanout.server",
+    "common.web.access",
     *(f"services.{name}.metrics" for name in ("market", "feynman", "physics", "bridge", "broadcaster")),
 )
 

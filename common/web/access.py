@@ -39,7 +39,8 @@ REFUSED = Counter(
     ["reason"],
 )
 
-throttled = Throttled(logs.get_logger())
+log = logs.get_logger()
+throttled = Throttled(log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class WebRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class AccessRefusal:
     """Why a request is refused."""
 
     status: HTTPStatus
@@ -84,7 +85,7 @@ class AccessPolicy:
         """Where the request came from."""
         return self._proxies.forwarded(request.peer, request.header)
 
-    def refusal(self, request: WebRequest, forwarded: Forwarded, *, public: bool = False) -> Refusal | None:
+    def refusal(self, request: WebRequest, forwarded: Forwarded, *, public: bool = False) -> AccessRefusal | None:
         """Why the request is refused, which is counted and logged; None if it is answered. `public`: pages of every
         origin may have the answer."""
         refused = self._refusal(request, forwarded, public)
@@ -112,30 +113,32 @@ class AccessPolicy:
         allowed = {} if listed is None else {"Access-Control-Allow-Origin": listed}
         return {"Vary": "Origin", **allowed}  # a shared cache must not give one origin's answer to another
 
-    def _refusal(self, request: WebRequest, forwarded: Forwarded, public: bool) -> Refusal | None:
+    def _refusal(self, request: WebRequest, forwarded: Forwarded, public: bool) -> AccessRefusal | None:
         if request.header_bytes > MAX_HEADER_BYTES:
             what = f"more than {MAX_HEADER_BYTES} bytes of headers"
-            return Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too_large", what)
+            return AccessRefusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too_large", what)
         if len(request.target) > MAX_TARGET_BYTES:
             what = f"more than {MAX_TARGET_BYTES} bytes of path and query"
-            return Refusal(HTTPStatus.REQUEST_URI_TOO_LONG, "too_large", what)
+            return AccessRefusal(HTTPStatus.REQUEST_URI_TOO_LONG, "too_large", what)
         hosts = list(request.header("host"))
         if len(hosts) > 1 or (not hosts and request.version != "1.0"):
-            return Refusal(HTTPStatus.BAD_REQUEST, "bad_host", "a request has one Host header")
+            return AccessRefusal(HTTPStatus.BAD_REQUEST, "bad_host", "a request has one Host header")
         target, _path = split_target(request.target)
         named = [parse_authority(text) for text in [*hosts, *([] if target is None else [target])]]
         asked = [authority for authority in named if authority is not None]
         if len(asked) < len(named):
-            return Refusal(HTTPStatus.BAD_REQUEST, "bad_host", "the Host is no host name or address with a port")
+            return AccessRefusal(
+                HTTPStatus.BAD_REQUEST, "bad_host", "the Host is no host name or address with a port"
+            )
         if forwarded.host is not None:
             asked = [forwarded.host]  # the proxy's own name for this service is nobody else's business
         if not all(map(self._known, asked)):
             what = "no name of this service: if it is one, add it to ALLOWED_HOSTS"
-            return Refusal(HTTPStatus.MISDIRECTED_REQUEST, "foreign_host", what)
+            return AccessRefusal(HTTPStatus.MISDIRECTED_REQUEST, "foreign_host", what)
         if public or all(self._may_read(origin, asked) for origin in request.header("origin")):
             return None
         what = "a page of another origin: if it may read this, add its origin to ALLOWED_ORIGINS"
-        return Refusal(HTTPStatus.FORBIDDEN, "foreign_origin", what)
+        return AccessRefusal(HTTPStatus.FORBIDDEN, "foreign_origin", what)
 
     def _known(self, asked: Authority) -> bool:
         return asked.address is not None or asked.local or asked.host in self._hosts or ANY in self._hosts

@@ -25,7 +25,7 @@ from common.web.access import (
     MAX_TARGET_BYTES,
     SECURITY_HEADERS,
     AccessPolicy,
-    Refusal,
+    AccessRefusal,
     WebRequest,
     unreadable,
 )
@@ -92,7 +92,7 @@ def _as_get(scope: Scope) -> Scope:
     return scope
 
 
-def _refuse(refused: Refusal) -> ASGIApp:
+def _refuse(refused: AccessRefusal) -> ASGIApp:
     return Response(problem(refused.status, refused.message, refused.reason), refused.status, media_type=PROBLEM)
 
 

@@ -36,6 +36,10 @@ class Suite:
         return f"ws://127.0.0.1:{self._ports['broadcaster']}/ws"
 
     @property
+    def link_url(self) -> str:
+        return f"ws://127.0.0.1:{self._ports['bridge']}/ws"
+
+    @property
     def api_url(self) -> str:
         return f"http://127.0.0.1:{self._ports['physics']}"
 

@@ -27,7 +27,7 @@ from deploy.redis_server import free_port
 from tests.common.fanout.wires import heartbeat, snapshot, update
 from tests.e2e.browser import chromium
 from tests.integration.fanout import beat, bridging, broadcasting, hold, put, state, write
-from tests.support import OwnRedis, ServiceProcess, eventually, service
+from tests.support import OwnRedis, ServiceProcess, eventually, reachable, service
 
 QUICK = Thresholds(silent=0.4)
 """A server is given up after twice that."""
@@ -162,15 +162,6 @@ async def connecting(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
             return BrowserSubject(page)
 
         yield python if request.param == "python" else browser
-
-
-async def reachable(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 async def until_held(subject: Subject, **expected: tuple[int, int]) -> None:

@@ -320,6 +320,26 @@ async def test_a_fault_of_ours_leaks_nothing(caplog: pytest.LogCaptureFixture) -
     assert "secret" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/physics/SPY",
+        "/v1/physics?symbols=SPY",
+        "/v1/regimes",
+        "/v1/market/SPY",
+        "/openapi.json",
+        "/docs",
+        "/none",
+    ],
+)
+async def test_head_is_get_without_a_body(http: httpx.AsyncClient, client: Client, path: str) -> None:
+    await put(client, "SPY", PUBLISHED)
+    got, headed = await http.get(path), await http.head(path)
+    assert (headed.status_code, headed.content) == (got.status_code, b"")
+    assert headed.headers["content-type"] == got.headers["content-type"]
+    assert (await http.get(path)).status_code == got.status_code, "the connection is as good as before"
+
+
 def _requests(route: str, status: int) -> float:
     labels = {"route": route, "status": str(status)}
     return REGISTRY.get_sample_value("cottage_physics_requests_total", labels) or 0.0

@@ -1,4 +1,4 @@
-"""Handshakes and requests for files, by raw sockets: what RFC 6455 and RFC 9112 ask of a server, and what is refused."""
+"""Handshakes and requests for files, by raw sockets: what RFC 6455 and RFC 9112 ask of a server, and refusals."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -24,7 +24,7 @@ POLICY = AccessPolicy(["cottage.example"], ["https://desk.example"])
 def said(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What is logged meanwhile, with nothing held back from earlier tests."""
     monkeypatch.setattr(server, "throttled", Throttled(server.log))
-    monkeypatch.setattr(access, "throttled", Throttled(access.logs.get_logger()))
+    monkeypatch.setattr(access, "throttled", Throttled(access.log))
     with structlog.testing.capture_logs() as captured:
         yield captured
 

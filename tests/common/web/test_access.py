@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from ipaddress import ip_network
 
 import pytest
@@ -15,7 +16,7 @@ BEHIND = AccessPolicy(("cottage.example",), (), TrustedProxies([ip_network("127.
 
 
 def request(
-    *hosts: str, origin: str | list[str] = (), target: str = "/ws", version: str = "1.1", **more: str
+    *hosts: str, origin: str | Sequence[str] = (), target: str = "/ws", version: str = "1.1", **more: str
 ) -> WebRequest:
     """A request of this machine; `x_forwarded_host` in `more` stands for X-Forwarded-Host."""
     headers = {name.replace("_", "-"): [value] for name, value in more.items()}
@@ -172,7 +173,7 @@ def test_a_trusted_proxy_says_what_its_client_asked() -> None:
 
 
 def test_a_refusal_is_counted_and_said_once_with_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "throttled", Throttled(access.logs.get_logger()))
+    monkeypatch.setattr(access, "throttled", Throttled(access.log))
 
     def counted(reason: str) -> float:
         return REGISTRY.get_sample_value("cottage_http_requests_refused_total", {"reason": reason}) or 0.0

@@ -40,7 +40,7 @@ POLICY = AccessPolicy(["cottage.example"], ["https://desk.example"])
 @pytest.fixture(autouse=True)
 def said(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What is logged meanwhile, with nothing held back from earlier tests."""
-    monkeypatch.setattr(access, "throttled", Throttled(access.logs.get_logger()))
+    monkeypatch.setattr(access, "throttled", Throttled(access.log))
     with structlog.testing.capture_logs() as captured:
         yield captured
 

@@ -67,6 +67,20 @@ def test_every_file_of_the_page_is_served() -> None:
     assert served == {file.name: file.read_bytes() for file in PAGE.iterdir()}
 
 
+def test_what_may_be_imported_and_how_the_page_is_shielded() -> None:
+    served = static_files.load()
+    assert {path for path, file in served.items() if file.public} == {"/cottage.js", "/cottage.d.ts"}
+    assert not re.search(rb"^import ", served["/cottage.js"].body, re.MULTILINE), (
+        "or that would have to be public too"
+    )
+    policy = served["/"].headers["Content-Security-Policy"]
+    assert policy.startswith(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
+    )
+    assert "frame-ancestors 'none'" in policy
+    assert b"http-equiv" not in served["/"].body, "said once"
+
+
 def test_the_page_knows_every_note_and_every_cause() -> None:
     table = (PAGE / "table.js").read_text()
 
