@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import socket
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZg=="
@@ -93,3 +95,8 @@ async def garbage(port: int, times: int) -> None:
                 writer.close()
                 with contextlib.suppress(ConnectionError):
                     await writer.wait_closed()
+
+
+def complaints(records: Sequence[logging.LogRecord]) -> list[str]:
+    """What the libraries logged; asyncio's debug mode also says which steps a busy machine was slow in."""
+    return [record.getMessage() for record in records if "Executing %s took" not in record.msg]
