@@ -48,7 +48,7 @@ async def test_whatever_happens_all_converges_and_nothing_lies(part: int) -> Non
         ("messages_set_clocks", "client_stood_still", "younger"),
         ("never_in_doubt", "client_stood_still", "believed"),
         ("steps_ignored", "clock_of_redis_stepped", "late"),
-        ("outlived_never_found", "wrong_type_of_lease", "not_converged"),
+        ("outlived_never_found", "lease_of_nobody", "not_converged"),
         ("databases_mixed_up", "forged_database", "forged"),
         ("messages_believed", "forged_seq", "forged"),
         ("any_epoch", "forged_state", "forged"),

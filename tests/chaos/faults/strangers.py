@@ -10,6 +10,7 @@ from itertools import pairwise
 from cottage import keys
 from cottage.clock import iso_millis
 from cottage.errors import InvalidMessage, RedisError
+from cottage.lease import LeaseRecord
 from cottage.messages import Heartbeat, agent_update
 from cottage.state import PhysicsState
 from cottage.version import Version
@@ -74,8 +75,8 @@ async def stranger_by_hset(suite: Suite, rng: random.Random) -> AsyncIterator[No
 # Keys
 
 
-def _wrong_type(name: str, key: Callable[[random.Random, Suite], str], *bad: str, heals: bool) -> None:
-    async def wrong_type(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
+def _foreign_key(name: str, key: Callable[[random.Random, Suite], str], *bad: str, heals: bool) -> None:
+    async def foreign_key(suite: Suite, rng: random.Random) -> AsyncIterator[None]:
         place = key(rng, suite)
         with suppress(RedisError):
             await suite.direct.delete(place)
@@ -87,18 +88,29 @@ def _wrong_type(name: str, key: Callable[[random.Random, Suite], str], *bad: str
         if not heals:
             await suite.insist("DEL", place)
 
-    wrong_type.__name__ = f"wrong_type_of_{name}"
-    fault(alone=True, lossy=True)(wrong_type)
+    foreign_key.__name__ = name
+    fault(alone=True, lossy=True)(foreign_key)
 
 
 def _of_some_symbol(prefix: Callable[[str], str]) -> Callable[[random.Random, Suite], str]:
     return lambda rng, suite: prefix(rng.choice(suite.symbols[1:]))
 
 
-_wrong_type("snapshot", _of_some_symbol(keys.market_snapshot), "SET", "KEY", "x", heals=False)
-_wrong_type("state", _of_some_symbol(keys.physics_state), "LPUSH", "KEY", "x", heals=False)
-_wrong_type("lease", lambda _rng, _suite: keys.physics_writer(0), "SET", "KEY", "x", heals=True)
-_wrong_type("feed", lambda _rng, _suite: keys.market_feed("SIMULATE"), "LPUSH", "KEY", "x", heals=False)
+def _lease(_rng: random.Random, _suite: Suite) -> str:
+    return keys.physics_writer(0)
+
+
+def _feed(_rng: random.Random, _suite: Suite) -> str:
+    return keys.market_feed("SIMULATE")
+
+
+_RECORD = LeaseRecord("nobody", 1, 1, 500).to_bytes().decode()
+
+_foreign_key("wrong_type_of_snapshot", _of_some_symbol(keys.market_snapshot), "SET", "KEY", "x", heals=False)
+_foreign_key("wrong_type_of_state", _of_some_symbol(keys.physics_state), "LPUSH", "KEY", "x", heals=False)
+_foreign_key("wrong_type_of_lease", _lease, "LPUSH", "KEY", "x", heals=True)
+_foreign_key("wrong_type_of_feed", _feed, "LPUSH", "KEY", "x", heals=True)
+_foreign_key("lease_of_nobody", _lease, "SET", "KEY", _RECORD, heals=True)
 
 
 @fault(alone=True, lossy=True, deletes=True)
