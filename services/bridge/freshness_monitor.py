@@ -58,6 +58,12 @@ class FreshnessMonitor:
         """Whether this time (seconds since 1970) of a message is not what Redis's clock should show by now."""
         return abs(time - self.redis_now()) > RedisClock.DOUBT_SECONDS
 
+    def sent_at(self, time: float, now: float) -> float:
+        """When a message of this time was sent, which is read `now`; both monotonic. It may have waited in a queue
+        while this process or its connection stood still."""
+        redis_time = self._redis_clock.now(now)
+        return now if redis_time is None else now - max(0.0, redis_time - time)
+
     async def watch_feeds(self, client: Client) -> None:
         """Keep the list of live feeds up to date until cancelled. Raises RedisError.
 

@@ -2,8 +2,9 @@
 
 The channel can be written to by anybody, so a message proves nothing about what is newest: Redis decides, not the
 message. What Redis has shown are the leases, each with its writer's epoch, and the newest tick of which a state was
-stored. An update of that epoch that is at most a few ticks further is believed as it comes; for any other the
-reconciler reads the symbol's state. A lease that Redis keeps longer than its holder asked for does not count.
+stored. An update of that epoch that is at most a few ticks further is believed as it comes, if its symbol is held;
+for any other the reconciler reads the symbol's state. A lease that Redis keeps longer than its holder asked for does
+not count.
 """
 
 from collections.abc import Sequence

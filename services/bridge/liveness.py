@@ -25,20 +25,26 @@ class WriterLiveness:
         self.redis_answers = False
         """Set by the bridge when its subscription is confirmed or lost."""
 
-    def heartbeat(self, shard: Shard, epoch: int, now: float) -> bool:
-        """Record a HEARTBEAT. Returns whether it counts; if not, it may do so once the leases have been read."""
+    def heartbeat(self, shard: Shard, epoch: int, sent_at: float) -> bool:
+        """Record a HEARTBEAT. `sent_at`: monotonic; it may have waited in a queue since then. Returns whether it
+        counts; if not, it may do so once the leases have been read."""
         if self._epochs.get(shard) == epoch:
-            self._heartbeats[shard] = now
+            self._record(shard, sent_at)
             return True
         if len(self._unproven) < keys.MOST_SHARDS:  # what anybody may publish must not fill the memory
-            self._unproven[shard] = (epoch, now)
+            self._unproven[shard] = (epoch, sent_at)
         return False
 
     def prove(self, epochs: Mapping[Shard, int]) -> None:
         """The leases have been read. `epochs`: those of the living ones."""
         self._epochs = epochs
         unproven, self._unproven = self._unproven, {}
-        self._heartbeats |= {shard: at for shard, (epoch, at) in unproven.items() if epochs.get(shard) == epoch}
+        for shard, (epoch, sent_at) in unproven.items():
+            if epochs.get(shard) == epoch:
+                self._record(shard, sent_at)
+
+    def _record(self, shard: Shard, sent_at: float) -> None:
+        self._heartbeats[shard] = max(sent_at, self._heartbeats.get(shard, sent_at))
 
     def live_shards(self, now: float) -> frozenset[Shard]:
         """The shards whose last heartbeat is recent enough."""

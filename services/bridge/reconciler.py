@@ -89,9 +89,11 @@ class Reconciler:
     def heard(self, update: PhysicsUpdate, now: float) -> None:
         """The channel has brought this update. `now`: monotonic. Raises InvalidMessage("room") if there is none."""
         symbol, version = update.symbol, update.version
-        if version is not None and not self._leases.believes(symbol, version):
+        if version is not None:
             held = self._held.get(symbol)
-            if held is None or held.version is None or version > held.version:
+            newer = held is None or held.version is None or version > held.version
+            # Of a symbol that nobody has, no lease says that its writer knows it.
+            if held is None or (newer and not self._leases.believes(symbol, version)):
                 metrics.DOUBTED.inc()
                 self._doubt(symbol)
                 return

@@ -138,7 +138,8 @@ class RedisBridge(ChannelHandler):
             shard = keys.shard(heartbeat.shard)
         except InvalidName as error:
             raise InvalidMessage("shard", str(error)) from error
-        counts = self._liveness.heartbeat(shard, heartbeat.version.epoch, now)
+        sent_at = self._monitor.sent_at(heartbeat.timestamp, now)
+        counts = self._liveness.heartbeat(shard, heartbeat.version.epoch, sent_at)
         if not counts:
             self._leases.expect(shard)
         if not counts or self._monitor.contradicts(heartbeat.timestamp):

@@ -13,9 +13,10 @@ from websockets.exceptions import ConnectionClosed
 
 from common.runner import Service
 from cottage import keys
-from cottage.clock import SystemClock
+from cottage.clock import SystemClock, iso_millis
 from cottage.expiry import LONGEST_MS
 from cottage.lease import LeaseRecord
+from cottage.messages import Heartbeat
 from cottage.protocol import split_snapshot
 from cottage.redis import Client
 from cottage.state import PhysicsState
@@ -25,6 +26,9 @@ from services.bridge.settings import BridgeSettings
 from services.broadcaster.service import StateBroadcaster
 from services.broadcaster.settings import BroadcasterSettings
 from tests.support import eventually
+
+NEVER = 3600.0
+"""As a bridge's `reread_seconds`: what is healed then is healed by something else."""
 
 
 def state(epoch: int | None, seq: int = 0, **fields: Any) -> PhysicsState:
@@ -63,9 +67,9 @@ async def write(client: Client, symbol: str, written: PhysicsState) -> bytes:
 async def beat(client: Client, epoch: int = 1) -> None:
     """FeynmanService's HEARTBEAT, under its lease."""
     await hold(client, epoch)
-    message = {"event": "HEARTBEAT", "source": "feynman", "timestamp": "2025-12-21T12:00:00.000Z", "epoch": epoch}
-    data = {"shard": "0/1", "symbols": 1, "written": 1}
-    await client.publish(keys.STATE_UPDATE, orjson.dumps({**message, "seq": 1, "data": data}))
+    now = await client.now()
+    heartbeat = Heartbeat(Version(epoch, 1), now, "0/1", symbols=1, written=1)
+    await client.publish(keys.STATE_UPDATE, heartbeat.to_bytes(iso_millis(now), client.database))
 
 
 class Viewer:

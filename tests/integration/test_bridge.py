@@ -10,28 +10,12 @@ from common.settings import RedisSettings
 from cottage import consumer, keys
 from cottage.backoff import REFUSED_SECONDS
 from cottage.redis import Client, connect, connect_blocking
-from deploy.redis_server import free_port
-from services.bridge import metrics, reconciler
-from tests.integration.fanout import HurriedClock, beat, bridging, cutting, hold, put, state, viewing, write
+from services.bridge import metrics
+from tests.integration.fanout import NEVER, HurriedClock, beat, bridging, cutting, hold, put, state, viewing, write
 from tests.services.bridge.test_service import HOSTILE, PRINTED
 from tests.support import OwnRedis, eventually, service
 
-NEVER = 3600.0
-"""As `reread_seconds`: what is healed then is healed by something else."""
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "PING_SECONDS", 0.3)
-    monkeypatch.setattr(consumer, "RECONCILE_PAUSE_SECONDS", 0.3)
-    monkeypatch.setattr(reconciler, "SHARE_SECONDS", 0.1)
-    monkeypatch.setattr(reconciler, "AGAIN_SECONDS", 0.1)
-    monkeypatch.setattr(reconciler, "LOOKS_APART_SECONDS", 0.5)
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
+pytestmark = pytest.mark.usefixtures("impatient_bridge")
 
 
 def dropped(reason: str) -> float:

@@ -4,23 +4,14 @@ from typing import Any
 
 import pytest
 
-from cottage import consumer
 from cottage.clock import from_iso, iso_millis, monotonic
 from cottage.redis import connect
 from deploy.redis_server import free_port
-from services.bridge import reconciler
 from tests.clock_shim import ClockShim
-from tests.integration.fanout import beat, bridging, broadcasting, state, viewing, write
+from tests.integration.fanout import NEVER, beat, bridging, broadcasting, state, viewing, write
 from tests.support import OwnRedis, eventually, library_events
 
-NEVER = 3600.0
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "RECONCILE_PAUSE_SECONDS", 0.3)
-    monkeypatch.setattr(reconciler, "SHARE_SECONDS", 0.2)
-    monkeypatch.setattr(reconciler, "LOOKS_APART_SECONDS", 0.5)
+pytestmark = pytest.mark.usefixtures("impatient_bridge")
 
 
 def ages(viewer: Any, symbol: str) -> list[tuple[str, Any]]:

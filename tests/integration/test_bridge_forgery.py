@@ -1,36 +1,24 @@
 """Nobody forges a state: the bridge believes Redis, not a message. With a real Redis, and anybody's PUBLISH."""
 
 import asyncio
+import signal
 import time
 from typing import Any
 
 import orjson
 import pytest
 
-from cottage import consumer, keys
+from cottage import keys
 from cottage.redis import Client, connect
 from cottage.state import PhysicsState
 from cottage.store import publish_agent_update
 from deploy.redis_server import free_port
 from services.bridge import metrics, reconciler
-from tests.integration.fanout import beat, bridging, hold, lease, put, state, viewing, write
-from tests.support import eventually
+from tests.integration.fanout import NEVER, beat, bridging, hold, lease, put, state, viewing, write
+from tests.support import eventually, service
 
-NEVER = 3600.0
+pytestmark = pytest.mark.usefixtures("impatient_bridge")
 EPOCH = 1_700_000_000_000
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "RECONCILE_PAUSE_SECONDS", 0.3)
-    monkeypatch.setattr(reconciler, "SHARE_SECONDS", 0.1)
-    monkeypatch.setattr(reconciler, "AGAIN_SECONDS", 0.1)
-    monkeypatch.setattr(reconciler, "LOOKS_APART_SECONDS", 0.4)
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
 
 
 def value(metric: Any) -> float:
@@ -74,6 +62,42 @@ async def test_a_forged_message_poisons_nothing(
         assert viewer.removed == []
         assert len(viewer.updates) == 3, "what was forged has reached nobody"
         assert value(metrics.FULL_READS) == reads, "nor made it read everything"
+
+
+async def test_a_forged_symbol_is_shown_to_nobody(redis_url: str, client: Client, port: int) -> None:
+    """Whatever epoch and tick the forger knows: Redis has no state of it. A true one is read at once."""
+    true = await write(client, "SPY", state(EPOCH, 5))
+    async with bridging(redis_url, port, reread_seconds=NEVER), viewing(port) as viewer:
+        for seq in (1, 5, 6, 8):
+            await forge(client, "FORGED", state(EPOCH, seq))
+        new = await write(client, "NEW", state(EPOCH, 6))
+        await viewer.holds({"SPY": true, "NEW": new})
+        assert viewer.updates == [new]
+
+
+async def test_a_bridge_that_was_suspended_takes_no_heartbeat_for_newer_than_it_is(
+    redis_url: str, client: Client
+) -> None:
+    """Feynman beats for a while and dies, while the bridge is stopped: what waited makes nobody alive."""
+    env = {"REDIS_URL": redis_url, "BRIDGE_PORT": "0"}
+    async with service("bridge", env) as bridge:
+        await bridge.ready()
+        port = (await bridge.logged("listening"))["port"]
+        async with viewing(port) as viewer:
+            await beat(client, EPOCH)
+            await viewer.hears_of(None)
+            bridge.signal(signal.SIGSTOP)
+            for _ in range(20):
+                await asyncio.sleep(0.1)
+                await beat(client, EPOCH)
+            await asyncio.sleep(3.2)  # the silence after which a writer is down
+            said = len(viewer.statements)
+            bridge.signal(signal.SIGCONT)
+            await viewer.hears_of("writer_down")
+            await asyncio.sleep(1.0)
+            assert {each["status"] for each in viewer.statements[said:]} == {"stale"}
+            await beat(client, EPOCH)
+            await viewer.hears_of(None)
 
 
 async def test_what_redis_has_is_taken_instead(redis_url: str, client: Client, port: int) -> None:

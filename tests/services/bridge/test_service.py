@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from common.fanout.last_value_cache import Entry
-from cottage.clock import SystemClock
+from cottage.clock import SystemClock, iso_millis
 from cottage.expiry import LONGEST_MS
 from cottage.log import Throttled
 from cottage.protocol import Subscription
@@ -52,6 +52,12 @@ class Bridge(RedisBridge):
         self._hub.flush()
         return self.wire.payloads()
 
+    def reads(self, payload: bytes) -> None:
+        """Redis has the state of SPY's first tick, of which this is the update."""
+        self._hub.update("SPY", Version(EPOCH, 0), payload)
+        self._hub.flush()
+        self.wire.payloads()
+
     @property
     def entries(self) -> dict[str, Entry]:
         return self._hub.last_values.entries()
@@ -74,6 +80,7 @@ def heartbeat(epoch: int, **fields: Any) -> bytes:
 
 
 async def test_updates_pass_byte_for_byte_newest_first(bridge: Bridge) -> None:
+    bridge.reads(update("SPY", EPOCH, 0))
     first, second = update("SPY", EPOCH, 1), update("SPY", EPOCH, 2)
     assert bridge.hears(second, first, second) == [second]
     assert bridge.entries["SPY"] == Entry(Version(EPOCH, 2), second)
@@ -96,6 +103,20 @@ async def test_feynmans_heartbeats_are_heard_and_not_passed_on(bridge: Bridge) -
     assert bridge.upstream().cause == "writer_down"
     assert bridge.hears(heartbeat(EPOCH)) == []
     assert bridge.upstream().status == "live"
+
+
+async def test_a_heartbeat_that_lay_in_a_queue_is_of_when_it_was_sent(bridge: Bridge) -> None:
+    bridge._liveness.redis_answers = True
+    for waited, status in ((60.0, "expired"), (4.0, "stale"), (1.0, "live"), (30.0, "live"), (-1.0, "live")):
+        bridge.hears(heartbeat(EPOCH, timestamp=iso_millis(NOW - waited)))
+        assert bridge.upstream().status == status, waited
+
+
+async def test_a_symbol_that_nobody_has_is_looked_up_whatever_its_version(bridge: Bridge) -> None:
+    doubted = metrics.DOUBTED._value.get()
+    assert bridge.hears(update("FORGED", EPOCH, 0), update("FORGED", EPOCH, 1)) == []
+    assert bridge.entries == {}
+    assert metrics.DOUBTED._value.get() == doubted + 2
 
 
 HOSTILE: list[tuple[str, bytes]] = [
@@ -157,7 +178,7 @@ async def test_hostile_messages_are_counted_dropped_and_logged_at_a_bounded_rate
 ) -> None:
     monkeypatch.setattr(service, "throttled", Throttled(service.log))
     honest = update("SPY", EPOCH, 0)
-    bridge.hears(honest)
+    bridge.reads(honest)
     before = bridge.upstream()
     with structlog.testing.capture_logs() as said:
         for reason, payload in HOSTILE:
@@ -184,8 +205,10 @@ async def test_what_another_database_publishes_is_counted_and_dropped_without_a_
 async def test_symbols_beyond_the_bound_are_dropped_and_those_held_go_on() -> None:
     bridge = Bridge(max_symbols=100)
     counted = metrics.DROPPED.labels("room")._value.get()
-    sent = bridge.hears(*(update(f"S{i}", EPOCH, 1) for i in range(1000)))
+    sent = bridge.hears(*(update(f"S{i}") for i in range(1000)))
     assert len(sent) == len(bridge.entries) == 100
     assert metrics.DROPPED.labels("room")._value.get() == counted + 900
-    newer = update("S7", EPOCH, 2)
+    newer = update("S7", alpha=2.9)
     assert bridge.hears(newer) == [newer]
+    assert bridge.hears(*(update(f"T{i}", EPOCH, 1) for i in range(1000))) == []
+    assert metrics.DROPPED.labels("room")._value.get() == counted + 1800, "nor are more in doubt"
