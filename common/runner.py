@@ -18,7 +18,7 @@ from typing import Protocol
 
 import uvloop
 
-from common import logs, output
+from common import logs, output, termination
 from common.ops import Reporter, listening_socket, ops_app
 from common.settings import ServiceSettings
 from common.web.asgi import serve_asgi
@@ -65,9 +65,11 @@ async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
         errors = leaves(group)
         for error in errors:
             log.error("failed", error=str(error))
+        termination.report("; ".join(map(str, errors)))
         status = 2 if any(isinstance(error, SettingsError) for error in errors) else 1
     except* Exception as group:
         log.error("crashed", exc_info=group)
+        termination.report(f"crashed: {', '.join(type(error).__name__ for error in leaves(group))}")
         status = 1
     log.info("stopped", status=status)
     _end_after(CLOSING_SECONDS, status)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from common import termination
 from common.output import own_streams
 from common.web.access import AccessPolicy, allowed_host, allowed_origin
 from common.web.proxies import Network, TrustedProxies
@@ -233,5 +234,6 @@ def _misspelt(cls: type[ServiceSettings], environment: Mapping[str, str]) -> lis
 
 
 def _exit(service: str, why: str) -> NoReturn:
+    termination.report(why)
     sys.stderr.write(f"{service}: {why}\n")
     raise SystemExit(2)

@@ -6,12 +6,8 @@
 it is first used: a program that only follows a WebSocket loads no Redis client.
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False  # type checkers take it for true; `typing` costs more than all else that a command needs first
 if TYPE_CHECKING:
-    from typing import Any
-
     # `as` makes them names of this module, to a type checker too.
     from cottage.client.state_client import ClientRefused as ClientRefused
     from cottage.client.state_client import StateClient as StateClient
@@ -30,6 +26,7 @@ if TYPE_CHECKING:
     from cottage.errors import SettingsError as SettingsError
     from cottage.errors import SourceError as SourceError
     from cottage.errors import StateUnavailable as StateUnavailable
+    from cottage.errors import UnusableSource as UnusableSource
     from cottage.events import Event as Event
     from cottage.freshness import Freshness as Freshness
     from cottage.freshness import Thresholds as Thresholds
@@ -62,7 +59,7 @@ _HOME = {
     "cottage.client.state_client": "ClientRefused StateClient",
     "cottage.consumer": "ChannelConsumer ChannelHandler",
     "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost MissingExtra NoSuchState RedisError "
-    "RedisFull RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable",
+    "RedisFull RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable UnusableSource",
     "cottage.events": "Event",
     "cottage.freshness": "Freshness Thresholds",
     "cottage.keys": "symbol_of",
@@ -82,7 +79,7 @@ __all__ = list(_MODULES)
 __all__ += ["__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     import importlib
 
     if name not in _MODULES:

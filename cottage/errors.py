@@ -3,6 +3,7 @@
 CottageError
  ├── SettingsError
  ├── SourceError
+ │    └── UnusableSource   also a SettingsError
  ├── InvalidName          also a ValueError
  ├── InvalidMessage       also a ValueError
  ├── MissingExtra         also an ImportError
@@ -28,6 +29,10 @@ class SettingsError(CottageError):
 
 class SourceError(CottageError):
     """A feed cannot be used. The text says why, and what to do."""
+
+
+class UnusableSource(SourceError, SettingsError):
+    """A feed cannot be used as it is set: no try helps until somebody changes the setting or the file."""
 
 
 class InvalidName(CottageError, ValueError):

@@ -17,7 +17,7 @@ from cottage.errors import InvalidName
 Status = Literal["live", "stale", "expired"]
 STATUSES: tuple[Status, ...] = ("live", "stale", "expired")
 """From the best to the worst."""
-Cause = Literal["bridge_down", "redis_down", "writer_down", "feed_down", "feed_late", "market_quiet"]
+Cause = Literal["bridge_down", "redis_down", "writer_down", "feed_down", "feed_ended", "feed_late", "market_quiet"]
 
 ANNOUNCED_SOURCES = frozenset({"simulate", "replay", "live"})
 """The sources of the suite's market service, which always announces itself (`market:feed:*`). Other feeds need not,
@@ -144,6 +144,8 @@ class Feed:
     source: str | None
     symbols: frozenset[str] | None
     """The symbols that it brings; None if it does not list all of them."""
+    ended: bool = False
+    """Whether it says that it has ended, as a replay does at the end of its file: it brings nothing more."""
 
     @classmethod
     def from_fields(cls, about: dict[str, Any]) -> "Feed":
@@ -154,6 +156,7 @@ class Feed:
         return cls(
             source if isinstance(source, str) else None,
             None if symbols is None else frozenset(symbols),
+            about.get("ended_at") is not None,
         )
 
     def brings(self, symbol: str, source: str | None) -> bool:
@@ -179,8 +182,16 @@ class Chain:
         """
         if not self.writes(symbol):
             return "writer_down"
-        if self.feeds is None or any(feed.brings(symbol, source) for feed in self.feeds):
+        if self.feeds is None:
             return None
+        ended = False
+        for feed in self.feeds:
+            if feed.brings(symbol, source):
+                if not feed.ended:
+                    return None
+                ended = True
+        if ended:
+            return "feed_ended"
         return "feed_down" if source is None or source in ANNOUNCED_SOURCES else None
 
 
@@ -225,8 +236,8 @@ def assess_hops(broken: Cause | None, silent: float, age: float | None, threshol
 def unfed(freshness: Freshness, source: str | None) -> bool:
     """Whether no feed brings the symbol of a state any more, so that a display may fold it away.
 
-    It is expired, and its feed, which announces itself, is gone. Of a feed that does not announce itself it is known
-    only that nothing has come of it for so long. `source`: of the state.
+    It is expired, and its feed, which announces itself, is gone; one that says that it has ended is not. Of a feed
+    that does not announce itself it is known only that nothing has come of it for so long. `source`: of the state.
     """
     if freshness.status != "expired" or freshness.age is None:
         return False

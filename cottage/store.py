@@ -15,7 +15,7 @@ import orjson
 
 from cottage import keys, lease, lua
 from cottage.clock import monotonic
-from cottage.dead_holders import DeadHolders, other_value
+from cottage.dead_holders import DeadHolders, fields_of, other_value
 from cottage.errors import InvalidMessage, InvalidName, RedisError
 from cottage.expiry import ExpiryLook, OutlivingKeys, lifetime_ms
 from cottage.fields import load_object
@@ -455,10 +455,12 @@ class MarketFeeds(_Structure):
         self, feed_id: str, about: dict[str, Any], lifetime: float = keys.FEED_TTL_SECONDS
     ) -> WriteRefusal | None:
         """Announce that the feed is alive, for `lifetime` seconds. `about`: JSON values about it, such as `source`,
-        `symbols`, and `complete` where these are all of its symbols.
+        `symbols`, `complete` where these are all of its symbols, and `ended_at`, in seconds since 1970, once it has
+        ended and brings nothing more.
 
         Returns None; or, where another process has announced the ID, which, and nothing is done: the feed may work
-        all the same. What is no announcement is replaced. Raises InvalidName; RedisError."""
+        all the same. What is no announcement, or of a feed that has ended, is replaced. Raises InvalidName;
+        RedisError."""
         key, milliseconds = keys.market_feed(feed_id), round(lifetime * 1000)
         ours = _own_beginning()
         value = ours + orjson.dumps({**about, "lifetime_ms": milliseconds})[1:]
@@ -471,7 +473,9 @@ class MarketFeeds(_Structure):
         asked = monotonic()
         for _attempt in range(2):
             other = other_value(key, await acquire(keys=[key], args=[ours, value, milliseconds]))
-            if other is None or not await holders.discard({key: other}, asked):
+            if other is None or not (
+                await self._took_over(key, other, about) or await holders.discard({key: other}, asked)
+            ):
                 break
         refusal = None if other is None else WriteRefusal("id", holders.name(other))
         if refusal is None:
@@ -484,6 +488,12 @@ class MarketFeeds(_Structure):
         ours = _own_beginning()
         self._announced.pop(feed_id, None)
         await self._client.register_script(lease.RELEASE)(keys=[keys.market_feed(feed_id)], args=[ours])
+
+    async def _took_over(self, key: str, other: bytes, about: Mapping[str, Any]) -> bool:
+        """Remove another process's announcement of a feed that has ended, for one that has not."""
+        if about.get("ended_at") is not None or fields_of(other).get("ended_at") is None:
+            return False
+        return bool(await self._client.register_script(lease.RELEASE)(keys=[key], args=[other]))
 
     async def alive(self, on_bad: OnBad = _ignore) -> dict[str, dict[str, Any]]:
         """What each live feed reports about itself, by its ID."""

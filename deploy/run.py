@@ -31,10 +31,11 @@ def main() -> int:
     logs.configure("run", level, style)
     try:
         with only_run(run_folder()) as lock:
-            return asyncio.run(suite.run(make_plan(), run_folder(), lock, style))
-    except CottageError as error:
+            asyncio.run(suite.run(make_plan(), run_folder(), lock, style))
+    except CottageError as error:  # the last line of all says why
         sys.stderr.write(f"make run: {error}\n")
         return 2 if isinstance(error, SettingsError) else 1
+    return 0
 
 
 if __name__ == "__main__":

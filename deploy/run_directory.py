@@ -2,6 +2,7 @@
 
 .run/lock        a lock that the run and its Redis hold, with the run's process id
 .run/urls.env    the URLs of the run as NAME=value lines for a shell; removed when the run ends
+.run/NAME.reason why the service NAME ended by itself the last time
 .run/feynman/    feynman's checkpoints
 .run/redis-7/    Redis's data and log, a folder for each kind of server
 """

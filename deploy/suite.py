@@ -30,15 +30,17 @@ LABELS = {
 }
 
 
-async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> int:
-    """Run all until it is stopped, and return the exit status. `folder`, `lock`: of deploy/run_directory.py. `style`:
-    LOG_FORMAT. Raises CottageError."""
+async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> None:
+    """Run all until it is stopped. `folder`, `lock`: of deploy/run_directory.py. `style`: LOG_FORMAT.
+
+    Raises CottageError when everything is stopped because something could not run, a SettingsError if it cannot work
+    as it is set."""
     supervisor = Supervisor(SystemClock())
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     take_in_loop(loop, lambda _number: stopping.set(), lambda _number: supervisor.force())
     redis = None if plan.redis_port is None else _redis(find_server(), plan.redis_port, folder, lock)
-    services = {service.name: _service(service) for service in plan.services}
+    services = {service.name: _service(service, folder) for service in plan.services}
     starting = asyncio.create_task(_start(supervisor, plan, folder, redis, services, style))
     ends = [asyncio.create_task(event.wait()) for event in (stopping, supervisor.gave_up)]
     try:
@@ -55,8 +57,9 @@ async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> int:
         remove_urls(folder)
         log_event("info", "stopped")
         output.flush()
-        end_on_signals(supervisor.status, loop)
-    return supervisor.status
+        end_on_signals(loop=loop)
+    if supervisor.failure is not None:
+        raise supervisor.failure
 
 
 async def _start(
@@ -106,12 +109,11 @@ def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
         os.environ,
         not_ready,
         log_file=partial(fresh_log, data),
-        may_finish=False,
         inherited=(lock,),
     )
 
 
-def _service(plan: ServicePlan) -> Child:
+def _service(plan: ServicePlan, folder: Path) -> Child:
     async def not_ready() -> str | None:
         answer = await asyncio.to_thread(ask, *plan.ops, "/readyz", timeout=1.0)
         if answer is None:
@@ -119,4 +121,5 @@ def _service(plan: ServicePlan) -> Child:
         status, text = answer
         return None if status == HTTPStatus.OK else text
 
-    return Child(plan.name, plan.command, plan.environment, not_ready)
+    reason_file = folder / f"{plan.name}.reason"
+    return Child(plan.name, plan.command, plan.environment, not_ready, reason_file=reason_file)

@@ -2,7 +2,8 @@
 
 Each child has a session and process group of its own, so Ctrl-C on the terminal reaches only the supervisor, which
 stops them one after another: SIGTERM to each in order, a common deadline, then SIGKILL to the groups of those that
-still run. A child that dies is logged and started again.
+still run. A child that ends without having been asked to is logged and started again, whatever its exit status. Only
+status 2 cannot heal by itself: then all is over, and `failure` says why.
 """
 
 import asyncio
@@ -13,18 +14,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common import termination
 from cottage.backoff import Backoff
 from cottage.clock import Clock
+from cottage.errors import CottageError, SettingsError
 from deploy.console import log_event
 from deploy.parent_death import dying_with_parent
 
 STABLE_SECONDS = 10.0  # a child that ran for so long is started again without a growing pause
-REFUSED_SECONDS = 30.0  # between tries of a service that refuses its settings
 STOP_STEP_SECONDS = 0.4  # how long one may take to end before the next gets SIGTERM as well
 STOP_SECONDS = 8.5  # a service needs at most 8
 STOP_LAST_SECONDS = 10.0  # for Redis, which is stopped last; counted from the first SIGTERM
 FORCED_SECONDS = 2.0  # for Redis to write its file after a forced stop
-BAD_SETTING = 2  # the exit status of a service that refuses a setting
+BAD_SETTING = 2  # the exit status of a service that cannot work as it is set
 MAX_START_DEATHS = 3  # during the start; then the whole start has failed
 
 
@@ -39,8 +41,8 @@ class Child:
     """Why it is not ready yet; None if it is."""
     log_file: Callable[[], Path] | None = None
     """Returns the file for the output of a new process; by default it goes to the supervisor's own output."""
-    may_finish: bool = True
-    """Whether exit status 0 means that its work is done. If not, it is started again after that too."""
+    reason_file: Path | None = None
+    """Where it says why it ends by itself (common/termination.py)."""
     inherited: Sequence[int] = ()
     """File descriptors that it inherits."""
     process: asyncio.subprocess.Process | None = None
@@ -61,11 +63,15 @@ class Child:
 
     async def start(self) -> asyncio.subprocess.Process:
         self.log = self.log_file() if self.log_file else None
+        environment = dict(self.environment)
+        if self.reason_file is not None:
+            self.reason_file.unlink(missing_ok=True)
+            environment[termination.VARIABLE] = str(self.reason_file.resolve())
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(self.log.open("wb")) if self.log else None
             self.process = await asyncio.create_subprocess_exec(
                 *dying_with_parent(self.command, os.getpid()),
-                env=dict(self.environment),
+                env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT if output else None,
@@ -73,6 +79,11 @@ class Child:
                 pass_fds=self.inherited,
             )
         return self.process
+
+    def reason(self, status: int) -> str:
+        """Why it ended, in its own words if there are any: those of its reason file, or the last line of its log."""
+        words = _text(self.reason_file) or _text(self.log).rpartition("\n")[2]
+        return " ".join(words.split()) or f"{_cause(status)}; its own lines above say more"
 
 
 class Supervisor:
@@ -85,9 +96,9 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._forced = asyncio.Event()
         self.gave_up = asyncio.Event()
-        """Set when the start has failed: a child refused a setting, or died again and again."""
-        self.status = 0
-        """The exit status for the supervisor's process: 0, or after a failed start 2 for a bad setting, else 1."""
+        """Set when all is over: a child cannot work as it is set, or died again and again during the start."""
+        self.failure: CottageError | None = None
+        """Which child that was, and why: a SettingsError if it cannot work as it is set."""
 
     def add(self, child: Child) -> None:
         self._tasks[child] = asyncio.create_task(self._keep_running(child), name=child.name)
@@ -97,7 +108,7 @@ class Supervisor:
         await asyncio.gather(*(self._ready(child) for child in children))
 
     def up(self) -> None:
-        """The start has succeeded: from now on a child that refuses its settings does not end the others."""
+        """The start has succeeded: from now on a child that dies again and again does not end the others."""
         self._up = True
 
     def force(self) -> None:
@@ -139,27 +150,23 @@ class Supervisor:
                 child.kill_group()
                 if self._stopping.is_set():
                     return
-                if status == 0 and child.may_finish:
-                    log_event(
-                        "info", "finished", process=child.name, note="its work is done; it is not started again"
-                    )
-                    return
                 deaths += 1
-                if not self._up and (status == BAD_SETTING or deaths >= MAX_START_DEATHS):
+                if status == BAD_SETTING or (not self._up and deaths >= MAX_START_DEATHS):
                     self._give_up(child, status)
                     return
                 if self._clock.monotonic() - began >= STABLE_SECONDS:
                     backoff.reset()
-                pause = REFUSED_SECONDS if status == BAD_SETTING else backoff.next()
+                pause = backoff.next()
                 log_event("error", "died", process=child.name, reason=_cause(status), seconds=round(pause, 2))
                 await self._pause(pause)
         finally:
             child.finished.set()
 
     def _give_up(self, child: Child, status: int) -> None:
-        where = "its own lines above say why" if child.log is None else f"its log is {child.log}"
-        log_event("error", "gave_up", process=child.name, reason=_cause(status), note=where)
-        self.status = BAD_SETTING if status == BAD_SETTING else 1
+        reason = child.reason(status)
+        log_event("error", "gave_up", process=child.name, reason=reason, status=status)
+        kind = SettingsError if status == BAD_SETTING else CottageError
+        self.failure = self.failure or kind(f"{child.name}: {reason}")
         self.gave_up.set()
 
     async def _pause(self, seconds: float) -> None:
@@ -198,6 +205,14 @@ class Supervisor:
                 log_event("warning", "killed", process=child.name, reason="it did not end in time")
                 child.kill_group()
         await asyncio.gather(*(self._tasks[child] for child in children if child in self._tasks))
+
+
+def _text(path: Path | None) -> str:
+    """What the file says; nothing if there is none."""
+    try:
+        return "" if path is None else path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _cause(status: int) -> str:

@@ -131,7 +131,7 @@ class StateClient:
 
     def cause(self, symbol: str) -> str | None:
         """Why the symbol's state is `stale` or `expired`: `server_down`, `bridge_down`, `redis_down`, `writer_down`,
-        `feed_down`, `feed_late` or `market_quiet`; None if it is neither."""
+        `feed_down`, `feed_ended`, `feed_late` or `market_quiet`; None if it is neither."""
         return self._replica.cause(symbol, self._local_clock.now())
 
     async def synced(self) -> None:

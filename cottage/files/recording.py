@@ -1,6 +1,7 @@
 """Reads a recorded market: the rows of a CSV file, plain or compressed with gzip, as a stream."""
 
 import csv
+import errno
 import gzip
 import io
 import math
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cottage.errors import InvalidMessage, SourceError
+from cottage.errors import InvalidMessage, SourceError, UnusableSource
 from cottage.files.rows import BadRow, Columns, Row
 
 OnBad = Callable[[int, BadRow], None]
@@ -21,6 +22,8 @@ LONGEST_LINE = 64 * 1024
 BUFFER_BYTES = 256 * 1024
 """What is read from the file at once: rows for well over 5 ms, CPython's switch interval. A thread that gives the GIL
 up for a read more often takes it back each time before another gets it, and a service's loop stands still."""
+_MAY_PASS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.EINTR}
+"""Of a disk, a file server or a machine in trouble. Any other error is the file's, and stays."""
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks of UTF-16, which spreadsheets write as "Unicode text"
@@ -36,7 +39,8 @@ class Recording:
     """
 
     def __init__(self, path: Path, symbols: frozenset[str] = frozenset(), on_bad: OnBad | None = None) -> None:
-        """Open the file and read its header; raises SourceError. If `symbols` are given, only their rows are read."""
+        """Open the file and read its header; raises UnusableSource, or SourceError where a later try may help. If
+        `symbols` are given, only their rows are read."""
         self.path = path
         self.rows = 0
         """How many rows were read so far; the header and blank lines do not count."""
@@ -52,12 +56,13 @@ class Recording:
         self._abandoned = False
         try:
             if not stat.S_ISREG(path.stat().st_mode):
-                raise SourceError(f"{path} is not a regular file: set MARKET_FILE to a CSV file")
+                raise UnusableSource(f"{path} is not a regular file: set MARKET_FILE to a CSV file")
             self._raw = io.BufferedReader(io.FileIO(path), BUFFER_BYTES)
         except OSError as error:
-            raise SourceError(f"cannot read {path} ({error.strerror}): set MARKET_FILE to a CSV file") from error
+            kind = SourceError if error.errno in _MAY_PASS else UnusableSource
+            raise kind(f"cannot read {path} ({error.strerror}): set MARKET_FILE to a CSV file") from error
         except ValueError as error:
-            raise SourceError("MARKET_FILE is no file's name") from error
+            raise UnusableSource("MARKET_FILE is no file's name") from error
         self._size = max(1, path.stat().st_size)
         # Its first bytes decide whether it is compressed, since the name of a file may be wrong.
         zipped = self._raw.peek(2)[:2] == _GZIP
@@ -84,7 +89,7 @@ class Recording:
         return 1.0 if self._raw.closed else min(1.0, self._raw.tell() / self._size)
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the usable rows in order of time. Raises SourceError if the rest of the file cannot be read."""
+        """Yield the usable rows in order of time. Raises SourceError or UnusableSource if the rest cannot be read."""
         held: tuple[int, Row] | None = None
         newest = -math.inf
         for line, row in self._parsed():
@@ -135,17 +140,19 @@ class Recording:
     def _next_line(self) -> bytes:
         try:
             return self._stream.readline(LONGEST_LINE)
-        except (OSError, EOFError, zlib.error) as error:
-            broken = "its gzip data is broken or cut short" if self._stream is not self._raw else "it cannot be read"
-            raise SourceError(
-                f"{self.path} after line {self._line}: {broken} ({error}): get the file again"
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UnusableSource(
+                f"{self.path} after line {self._line}: its gzip data is broken or cut short ({error}): "
+                "get the file again"
             ) from error
+        except OSError as error:
+            raise SourceError(f"{self.path} after line {self._line}: it cannot be read ({error})") from error
 
     def _header(self) -> Columns:
         first = self._next_line()
         self._line = 1
         if not first:
-            raise SourceError(f"{self.path} is empty: set MARKET_FILE to a CSV file")
+            raise UnusableSource(f"{self.path} is empty: set MARKET_FILE to a CSV file")
         try:
             if len(first) == LONGEST_LINE:
                 raise BadRow("encoding", "its first line has no end")
@@ -153,11 +160,11 @@ class Recording:
                 raise BadRow("encoding", "UTF-16")
             return Columns(_fields(first.removeprefix(_BOM)), self._doubt)
         except BadRow as error:
-            raise SourceError(
+            raise UnusableSource(
                 f"{self.path} is no CSV text in UTF-8 ({error.detail}): set MARKET_FILE to one"
             ) from None
-        except SourceError as error:
-            raise SourceError(f"{self.path}: {error}") from None
+        except UnusableSource as error:
+            raise UnusableSource(f"{self.path}: {error}") from None
 
 
 def _fields(line: bytes) -> list[str]:

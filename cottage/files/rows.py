@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from cottage import keys
 from cottage.clock import LATEST_SECONDS
-from cottage.errors import InvalidMessage, InvalidName, SourceError
+from cottage.errors import InvalidMessage, InvalidName, UnusableSource
 from cottage.snapshot import OnDoubt, sound_quotes
 
 NAMES = ("timestamp", "symbol")
@@ -56,8 +56,8 @@ class Columns:
     """The columns that the header of a file names. It parses the rows of that file. Each Recording has one."""
 
     def __init__(self, header: Sequence[str], on_doubt: OnDoubt = lambda _error: None) -> None:
-        """The names may be in any order and case, and unknown ones are ignored. Raises SourceError if a required name
-        is missing, or a known one is there twice. `on_doubt` is called for each quote that `parse` leaves out."""
+        """The names may be in any order and case, and unknown ones are ignored. Raises UnusableSource if a required
+        name is missing, or a known one is there twice. `on_doubt` is called for each quote that `parse` leaves out."""
         self._on_doubt = on_doubt
         self._spellings: dict[str, str] = {}
         """How each symbol was spelled first."""
@@ -65,13 +65,13 @@ class Columns:
         known = (*NAMES, *TRADE, *BAR, *QUOTES)
         for name in known:
             if names.count(name) > 1:
-                raise SourceError(f"the column {name} is there {names.count(name)} times: rename all but one")
+                raise UnusableSource(f"the column {name} is there {names.count(name)} times: rename all but one")
         self._place = {name: names.index(name) for name in known if name in names}
         self.number = len(names)
         missing = [name for name in NAMES if name not in self._place]
         self.are_trades = all(name in self._place for name in TRADE)
         if missing or not (self.are_trades or all(name in self._place for name in BAR)):
-            raise SourceError(
+            raise UnusableSource(
                 f"its columns are {_shown(','.join(header))}; the first line must name {','.join((*NAMES, *TRADE))} "
                 f"(bid,ask optional) for trades, or {','.join((*NAMES, *BAR))} for bars"
             )

@@ -30,7 +30,9 @@ log = get_logger()
 class MarketService:
     """What `python -m services.market` runs: a source, a writer, and a key that says that this feed is alive.
 
-    The source never waits for Redis: a snapshot that could not be written in time is replaced by a newer one.
+    The source never waits for Redis: a snapshot that could not be written in time is replaced by a newer one. Where
+    the source ends, as a replay does, the service stays and its key says so (`ended_at`): readers tell this from a
+    market that was killed, and a supervisor has nothing to start again.
     """
 
     def __init__(self, settings: MarketSettings, clock: Clock) -> None:
@@ -38,6 +40,8 @@ class MarketService:
         self._clock = RedisTime(clock)
         self._source = source_of(settings, self._clock)
         self._queue = ConflatingQueue()
+        self._ended_at: float | None = None
+        """When the source ended, by Redis's clock."""
         self._written = 0
         self._failures = 0
         self._last_write: float | None = None
@@ -47,7 +51,7 @@ class MarketService:
         self._outage.errors["connecting"] = "there was no answer yet"
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Run until the source ends or `stopping` is set. Raises SourceError."""
+        """Run until `stopping` is set, or with MARKET_EXIT_AT_END until the source ends. Raises SourceError."""
         client = connect(self._settings.redis_url, timeout=min(REDIS_SECONDS, self._settings.redis_timeout_seconds))
         snapshots = MarketSnapshots(client, self._settings.feed_id, self._settings.feed_seconds)
         feeds = MarketFeeds(client)
@@ -74,6 +78,12 @@ class MarketService:
         await self._until_redis_answers(client, feeds)
         async with background(self._announce(client, feeds, snapshots)):
             await self._source.run(self._emit)
+            self._ended_at = round(self._clock.time(), 3)
+            if not self._settings.exit_at_end:
+                log.info(
+                    "feed_ended", feed=self._settings.feed_id, note="the service stays; Ctrl-C or SIGTERM ends it"
+                )
+                await asyncio.get_running_loop().create_future()  # until it is cancelled
 
     def _emit(self, snapshots: Sequence[MarketSnapshot]) -> None:
         metrics.SNAPSHOTS_REPLACED.inc(self._queue.put(snapshots))
@@ -86,7 +96,7 @@ class MarketService:
         while True:
             try:
                 await self._clock.ask(client)
-                await feeds.announce(self._settings.feed_id, self._source.about(), self._settings.feed_seconds)
+                await feeds.announce(self._settings.feed_id, self._about(), self._settings.feed_seconds)
             except RedisError as error:
                 self._outage.failed(error, "connecting")
                 await self._clock.sleep(backoff.next(error))
@@ -124,12 +134,15 @@ class MarketService:
 
     async def _announce(self, client: Client, feeds: MarketFeeds, snapshots: MarketSnapshots) -> None:
         """Regularly ask Redis for the time, and renew what expires otherwise: `market:feed:{ID}`, and the ownership
-        of symbols that have not traded for a while."""
+        of symbols that have not traded for a while, until the source has ended: then others may have them."""
         async for _tick in ticks(min(1.0, self._settings.feed_seconds / 5), self._clock):
             try:
                 await self._clock.ask(client)
-                await feeds.announce(self._settings.feed_id, self._source.about(), self._settings.feed_seconds)
-                await snapshots.renew()
+                refusal = await feeds.announce(self._settings.feed_id, self._about(), self._settings.feed_seconds)
+                if self._ended_at is None:
+                    await snapshots.renew()
+                elif refusal is not None:  # another process has taken the ID over
+                    return
             except RedisError as error:
                 self._outage.failed(error, "announcing")
             else:
@@ -143,6 +156,10 @@ class MarketService:
                 await snapshots.release()
             except RedisError as error:
                 log.warning("feed_not_withdrawn", feed=self._settings.feed_id, error=str(error))
+
+    def _about(self) -> dict[str, Any]:
+        about = self._source.about()
+        return about if self._ended_at is None else {**about, "ended_at": self._ended_at}
 
     def _refused(self) -> list[dict[str, Any]]:
         return [pair for refusals in self._refusals for pair in refusals.report()]
@@ -159,7 +176,8 @@ class MarketService:
         return {
             "service": "market",
             "feed": self._settings.feed_id,
-            "about": {name: _beginning(value) for name, value in self._source.about().items()},
+            "state": "running" if self._ended_at is None else f"{self._source.name}_finished",
+            "about": {name: _beginning(value) for name, value in self._about().items()},
             "progress": self._source.progress(),
             "redis": {"url": redacted(self._settings.redis_url), "problem": self._outage.problem},
             "writes": {

@@ -31,6 +31,9 @@ class MarketSettings(RedisSettings):
         1.0, description="replay: how many seconds of the recording pass in one second"
     )
     loop: bool = Field(False, description="replay: true starts over at the end of the file, as a new session")
+    exit_at_end: bool = Field(
+        False, description="replay: true ends the process at the end of the file; else it stays, and says so"
+    )
     feed: str = Field(
         "", description="ID of this feed in market:feed:ID, of its own on each Redis; empty: the source in capitals"
     )
@@ -57,6 +60,13 @@ class MarketSettings(RedisSettings):
         if others.data.get("source") == "replay" and not file:
             raise ValueError("replay needs a CSV file, such as MARKET_FILE=trades.csv.gz")
         return file
+
+    @field_validator("exit_at_end")
+    @classmethod
+    def _has_an_end(cls, exit_at_end: bool, others: ValidationInfo) -> bool:
+        if exit_at_end and others.data.get("loop"):
+            raise ValueError("MARKET_LOOP starts over at the end of the file: there is no end to exit at")
+        return exit_at_end
 
     @field_validator("feed")
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from common.logs import get_logger
 from cottage.clock import Clock, iso_millis, ticks
-from cottage.errors import SourceError
+from cottage.errors import UnusableSource
 from cottage.files.recording import Recording
 from cottage.files.rows import BadRow
 from cottage.log import Throttled
@@ -38,7 +38,8 @@ class Source(Protocol):
         """Check whether the source can work; raises SourceError if not. Called once, before `run`."""
 
     async def run(self, emit: Emit) -> None:
-        """Call `emit`, which never waits, with snapshots as they happen; return at the end. Raises SourceError."""
+        """Call `emit`, which never waits, with snapshots as they happen; return where there will be no more. Raises
+        SourceError."""
 
     def close(self) -> None:
         """Release all resources, whether it was prepared or not. Idempotent."""
@@ -125,7 +126,7 @@ class Replayed:
         assert self._recording is not None
         self._replay = await self._read(replay.Replay, self._recording, self._speed)
         if self._replay.finished:
-            raise SourceError(
+            raise UnusableSource(
                 f"{self._path} has no usable row ({_dropped_rows(self._recording)}): set MARKET_FILE to another"
             )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 Regime = Literal["WAIT", "Gaussian", "Lévy Stable", "Critical"]
-_CAUSES = ["redis_down", "writer_down", "feed_down", "feed_late", "market_quiet"]
+_CAUSES = ["redis_down", "writer_down", "feed_down", "feed_ended", "feed_late", "market_quiet"]
 _COMPLETE = (
     "false while Redis does not answer: what is here was remembered; and if it has too many states to answer with"
 )

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,6 +159,26 @@ async def test_an_error_of_ours_is_one_line_without_a_traceback(what: str, statu
     (error,) = at_level(process, "error")
     assert error["error"] == says
     assert "exception" not in error
+
+
+@pytest.mark.parametrize(
+    ("what", "env", "why"),
+    [
+        ("has_no_source", {}, "no file /nowhere; set TINY_FILE to another one"),
+        ("has_a_bad_setting", {}, "TINY_PORT: taken"),
+        ("drains", {"TINY_OPS_PORT": "x"}, "TINY_OPS_PORT: "),
+        ("crashes_in_a_task", {}, "crashed: ValueError"),
+    ],
+)
+async def test_why_it_ended_is_in_the_file_for_its_supervisor(
+    tmp_path: Path, what: str, env: dict[str, str], why: str
+) -> None:
+    async with tiny(what, TERMINATION_LOG=str(tmp_path / "why"), **env) as process:
+        assert await process.ended() in (1, 2)
+    assert (tmp_path / "why").read_text().startswith(why)
+    async with tiny(what, TERMINATION_LOG=str(tmp_path / "no folder" / "why"), **env) as process:
+        assert await process.ended() in (1, 2)
+    assert at_level(process, "error") or process.errors
 
 
 async def test_a_taken_ops_port_is_one_line_that_says_what_to_set() -> None:

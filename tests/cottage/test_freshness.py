@@ -1,9 +1,10 @@
 import pytest
 
-from cottage.freshness import Cause, Chain, Feed, Freshness, Thresholds, absent, assess, shards
+from cottage.freshness import Cause, Chain, Feed, Freshness, Thresholds, absent, assess, shards, unfed
 
 WRITER = frozenset({(0, 1)})
 FEED = Feed("live", frozenset({"SPY", "QQQ"}))
+ENDED = Feed("replay", frozenset({"SPY", "QQQ"}), ended=True)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,11 @@ def test_what_is_absent_is_expired() -> None:
         (Chain(WRITER, ()), "SPY", "simulate", "feed_down"),
         (Chain(WRITER, ()), "NEW", None, "feed_down"),  # no state, and nobody who would bring one
         (Chain(WRITER, (FEED,)), "SPY", None, None),
+        (Chain(WRITER, (ENDED,)), "SPY", "replay", "feed_ended"),
+        (Chain(WRITER, (ENDED,)), "SPY", None, "feed_ended"),
+        (Chain(WRITER, (ENDED,)), "IWM", "replay", "feed_down"),  # it never brought it
+        (Chain(WRITER, (ENDED, Feed("replay", None))), "SPY", "replay", None),  # another one does
+        (Chain(frozenset(), (ENDED,)), "SPY", "replay", "writer_down"),
     ],
 )
 def test_the_broken_hop_nearest_to_the_reader(
@@ -78,6 +84,8 @@ def test_the_broken_hop_nearest_to_the_reader(
     [
         ({"source": "live", "symbols": ["SPY"]}, Feed("live", frozenset({"SPY"}))),
         ({"source": "live", "symbols": []}, Feed("live", None)),
+        ({"source": "replay", "ended_at": 1766318400.25}, Feed("replay", None, ended=True)),
+        ({"source": "replay", "ended_at": None}, Feed("replay", None)),
         ({"source": "live", "symbols": 500}, Feed("live", None)),
         ({"source": 7, "symbols": [["SPY"]]}, Feed(None, None)),
         ({"source": "live", "symbols": ["SPY"], "symbol_count": 1}, Feed("live", frozenset({"SPY"}))),
@@ -99,6 +107,20 @@ def test_a_symbol_has_the_writer_of_its_shard() -> None:
     assert half.broken("SPY", "live") is None  # crc32 of SPY is odd
     assert half.broken("QQQ", "live") == "writer_down"
     assert shards(["0/1", "2/2", "x"]) == {(0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("freshness", "source", "folded"),
+    [
+        (Freshness("expired", "feed_down", 60.0), "replay", True),
+        (Freshness("expired", "feed_ended", 60.0), "replay", False),  # its feed is there, and says so
+        (Freshness("stale", "feed_down", 20.0), "replay", False),
+        (Freshness("expired", "market_quiet", 60.0), "myfeed", True),
+        (Freshness("expired", "market_quiet", 60.0), "replay", False),
+    ],
+)
+def test_what_no_feed_brings_any_more(freshness: Freshness, source: str, folded: bool) -> None:
+    assert unfed(freshness, source) == folded
 
 
 def test_thresholds_are_given() -> None:

@@ -1,8 +1,9 @@
 """A stand-in for a service: it tells what it was given, and ends, hangs or dies as it is told.
 
 STANDIN_LOG is a folder. There it writes NAME.json (its process id and environment) at every start, and
-appends its name to `stopped` when it gets SIGTERM. STANDIN_NAME says how it behaves: `exit STATUS`, `hang`
-(SIGTERM does nothing, and a process that it started hangs as well), or nothing, which means well.
+appends its name to `stopped` when it gets SIGTERM. STANDIN_NAME says how it behaves: `exit STATUS` and
+`exit STATUS the second time`, with a reason, `hang` (SIGTERM does nothing, and a process that it started hangs as
+well), or nothing, which means well.
 """
 
 import json
@@ -38,9 +39,11 @@ def main(name: str) -> None:
     if behaviour == "hang":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         about["grandchild"] = subprocess.Popen(["sleep", "600"]).pid
+    exits = behaviour.startswith("exit") and (not behaviour.endswith("time") or (folder / f"{name}.json").exists())
     new = folder / f"{name}.new"
     new.write_text(json.dumps(about))
     new.replace(folder / f"{name}.json")
-    if behaviour.startswith("exit"):
+    if exits:
+        Path(os.environ["TERMINATION_LOG"]).write_text(f"{name.upper()}_WINDOW: is too long\n")
         sys.exit(int(behaviour.split()[1]))
     HTTPServer(("127.0.0.1", int(os.environ[f"{name.upper()}_OPS_PORT"])), _Ops).serve_forever()

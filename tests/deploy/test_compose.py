@@ -193,12 +193,13 @@ def test_a_watch_that_is_ended_leaves_no_process_behind(stack: Stack) -> None:
     until(lambda: stack("exec", "-T", "physics", "python", "-c", look).strip() == "False", 20)
 
 
-def test_a_killed_container_is_back_and_the_others_stay(stack: Stack) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])  # the second one ends it with status 0
+def test_a_container_that_ends_is_back_and_the_others_stay(stack: Stack, number: signal.Signals) -> None:
     before = {service: stack.inspect(service)["State"]["StartedAt"] for service in SERVICES}
     # As a crash does it: a kill by the engine counts as a stop by its user, and is not restarted.
     init = stack.inspect("feynman")["State"]["Pid"]
     for child in Path(f"/proc/{init}/task/{init}/children").read_text().split():
-        os.kill(int(child), signal.SIGKILL)
+        os.kill(int(child), number)
     until(lambda: stack.inspect("feynman")["State"]["StartedAt"] != before["feynman"], 30)
     until(lambda: set(stack.health().values()) == {"healthy"}, 60)
     for service in SERVICES - {"feynman"}:

@@ -157,21 +157,37 @@ async def test_whatever_is_killed_is_named_and_started_again(tmp_path: Path) -> 
         await eventually(back)
 
 
-async def test_work_that_is_done_is_not_started_again(tmp_path: Path) -> None:
-    async with run(tmp_path, STANDIN_MARKET="exit 0") as running:
-        await running.process.logged("finished", process="market")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_whatever_ends_unasked_is_started_again(tmp_path: Path, number: signal.Signals) -> None:
+    """Also what ends with status 0, as a service does on a SIGTERM that the supervisor did not send."""
+    async with run(tmp_path) as running:
         await running.process.logged("ready")
-        about = running.standin("market")
-        assert about is not None
+        before = running.standin("market")
+        assert before is not None
+        os.kill(before["pid"], number)
+        died = await running.process.logged("died", process="market")
+        assert died["reason"] == ("exit status 0" if number is signal.SIGTERM else "SIGKILL")
+        await eventually(lambda: (running.standin("market") or before)["pid"] != before["pid"])
         assert await running.process.stop() == 0
-        assert running.standin("market") == about
 
 
-async def test_a_wrong_setting_ends_the_start(tmp_path: Path) -> None:
-    async with run(tmp_path, STANDIN_FEYNMAN="exit 2") as running:
+@pytest.mark.parametrize("when", ["at the start", "later"])
+async def test_what_cannot_heal_ends_everything_and_the_last_line_says_why(tmp_path: Path, when: str) -> None:
+    env = {"STANDIN_FEYNMAN": "exit 2"} if when == "at the start" else {"STANDIN_FEYNMAN": "exit 2 the second time"}
+    async with run(tmp_path, **env) as running:
+        if when == "later":
+            await running.process.logged("ready")
+            feynman = running.standin("feynman")
+            assert feynman is not None
+            os.kill(feynman["pid"], signal.SIGKILL)
         assert await running.process.ended() == 2
-        await running.process.logged("gave_up", process="feynman")
+        gave_up = await running.process.logged("gave_up", process="feynman")
+        assert gave_up["reason"] == "FEYNMAN_WINDOW: is too long"
+        assert running.process.errors == ["make run: feynman: FEYNMAN_WINDOW: is too long"]
+        assert running.process.logs[-1]["event"] == "stopped"
         assert not [pid for pid in running.pids() if alive(pid)]
+        deaths = [line for line in running.process.logs if line["event"] == "died"]
+        assert len(deaths) == (1 if when == "later" else 0)
 
 
 async def test_it_goes_on_when_the_reader_of_its_output_has_gone(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from cottage.clock import SystemClock
+from cottage.errors import SettingsError
 from deploy import supervisor as module
 from deploy.supervisor import BAD_SETTING, Child, Supervisor
 from tests.support import eventually
@@ -20,8 +21,8 @@ async def always_ready() -> None:
     return None
 
 
-def child(name: str, code: str, *arguments: str, may_finish: bool = True) -> Child:
-    return Child(name, [sys.executable, "-c", code, *arguments], os.environ, always_ready, may_finish=may_finish)
+def child(name: str, code: str, *arguments: str, reason_file: Path | None = None) -> Child:
+    return Child(name, [sys.executable, "-c", code, *arguments], os.environ, always_ready, reason_file=reason_file)
 
 
 @asynccontextmanager
@@ -54,32 +55,49 @@ async def test_a_failing_child_is_started_again_and_again(tmp_path: Path) -> Non
     assert died[0]["reason"] == "exit status 1"
 
 
-async def test_work_that_is_done_is_left_alone_unless_it_never_should_be(tmp_path: Path) -> None:
-    done, never = tmp_path / "done", tmp_path / "never"
-    finishing = child("done", COUNTING, str(done), "0")
-    async with supervising([finishing, child("never", COUNTING, str(never), "0", may_finish=False)]):
-        await eventually(lambda: never.exists() and len(never.read_text()) >= 3)
-        assert finishing.finished.is_set()
-        assert done.read_text() == "x"
-
-
-async def test_wrong_settings_end_the_start_but_no_running_suite(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", ["0", "1", "3"])
+async def test_what_ends_without_having_been_asked_is_started_again(tmp_path: Path, status: str) -> None:
     starts = tmp_path / "starts"
-    refusing = child("refusing", COUNTING, str(starts), str(BAD_SETTING))
-    async with supervising([refusing]) as supervisor:
-        await asyncio.wait_for(supervisor.gave_up.wait(), 10)
-        assert supervisor.status == 2
-
-    later = child("later", COUNTING, str(starts), str(BAD_SETTING))
     with capture_logs() as logs:
         async with supervising([]) as supervisor:
             supervisor.up()
-            supervisor.add(later)
-            await eventually(lambda: any(line["event"] == "died" for line in logs))
-            assert not supervisor.gave_up.is_set()
-            await supervisor.stop([later], None)
-    # Not in a tight loop: nobody has changed the setting meanwhile.
-    assert [line["seconds"] for line in logs if line["event"] == "died"] == [module.REFUSED_SECONDS]
+            ending = child("ending", COUNTING, str(starts), status)
+            supervisor.add(ending)
+            await eventually(lambda: starts.exists() and len(starts.read_text()) >= 2)
+            await supervisor.stop([ending], None)
+            assert supervisor.failure is None
+    assert next(line["reason"] for line in logs if line["event"] == "died") == f"exit status {status}"
+
+
+@pytest.mark.parametrize("up", [False, True])
+async def test_what_cannot_heal_is_not_tried_again_and_says_why(tmp_path: Path, up: bool) -> None:
+    """Neither during the start nor later: nobody has changed a setting meanwhile."""
+    starts, why = tmp_path / "starts", tmp_path / "why"
+    why.write_text("of an earlier start")
+    code = f"import os; open(os.environ['TERMINATION_LOG'], 'w').write('PORT: is\\n taken'); {COUNTING}"
+    with capture_logs() as logs:
+        async with supervising([]) as supervisor:
+            if up:
+                supervisor.up()
+            supervisor.add(child("refusing", code, str(starts), str(BAD_SETTING), reason_file=why))
+            await asyncio.wait_for(supervisor.gave_up.wait(), 10)
+    assert starts.read_text() == "x"
+    assert isinstance(supervisor.failure, SettingsError)
+    assert str(supervisor.failure) == "refusing: PORT: is taken"
+    assert [line["reason"] for line in logs] == ["PORT: is taken"]
+
+
+async def test_a_child_without_words_of_its_own(tmp_path: Path) -> None:
+    """An earlier start's words are not its own; one that logs into a file has said it in its last line."""
+    why, log = tmp_path / "why", tmp_path / "log"
+    why.write_text("of an earlier start")
+    silent = child("silent", "raise SystemExit(2)", reason_file=why)
+    logging = child("logging", "print('first'); print('last'); print(); raise SystemExit(2)")
+    logging.log_file = lambda: log
+    for each, words in ((silent, "exit status 2; its own lines above say more"), (logging, "last")):
+        async with supervising([each]) as supervisor:
+            await asyncio.wait_for(supervisor.gave_up.wait(), 10)
+        assert str(supervisor.failure) == f"{each.name}: {words}"
 
 
 async def test_a_start_that_is_hopeless_is_given_up(tmp_path: Path) -> None:
@@ -87,7 +105,8 @@ async def test_a_start_that_is_hopeless_is_given_up(tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with supervising([child("failing", COUNTING, str(starts), "1")]) as supervisor:
             await asyncio.wait_for(supervisor.gave_up.wait(), 20)
-    assert supervisor.status == 1
+    assert supervisor.failure is not None
+    assert not isinstance(supervisor.failure, SettingsError)
     assert starts.read_text() == "x" * module.MAX_START_DEATHS
     assert [line["process"] for line in logs if line["event"] == "gave_up"] == ["failing"]
 

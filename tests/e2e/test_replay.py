@@ -22,10 +22,12 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
+from cottage.client.state_client import StateClient
 from cottage.redis import Client
 from tests import reference
-from tests.e2e.suite import Suite, until
+from tests.e2e.suite import Suite, suite, until
 from tests.e2e.suite import client as websocket
+from tests.support import eventually, program
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
 
@@ -108,6 +110,32 @@ async def test_what_a_client_receives_is_what_the_file_says(
     assert [update["data"]["samples"] for update in updates] == list(range(1, len(updates) + 1)), "none is left out"
     assert updates[-1]["data"]["nonzero"] >= 64
     assert updates[-1]["data"]["regime"] != "WAIT"
+
+
+async def test_the_end_of_a_recording_is_no_dead_feed(redis_url: str, tmp_path: Path) -> None:
+    """Of a market that is killed clients are told otherwise, and of one that starts over nothing."""
+    short = tmp_path / "short.csv"
+    short.write_text("timestamp,symbol,price,size\n100,ES,10,1\n101,ES,11,2\n")
+    env = {"MARKET_SOURCE": "replay", "MARKET_FILE": str(short), "FEYNMAN_DISCOVERY_SECONDS": "0.2"}
+    async with suite(redis_url, env) as running, websocket(running.ws_url) as connection:
+        said = await until(connection, "FRESHNESS", symbols=["ES"])
+        assert (said["status"], said["cause"]) == ("stale", "feed_ended")
+
+        async def cause() -> str | None:
+            freshness = (await running.get("/v1/physics/ES")).json()["freshness"]
+            return freshness["cause"]  # type: ignore[no-any-return]  # JSON
+
+        assert await eventually(cause) == "feed_ended"
+        async with StateClient.connect(running.ws_url) as follower:
+            await follower.synced()
+            await eventually(lambda: follower.cause("ES") == "feed_ended")
+        watching = ["-m", "cottage", "watch", "--json", "--once", "--url", running.ws_url]
+        async with program(watching) as table:
+            assert await table.ended() == 0
+            assert [(line["symbol"], line["cause"]) for line in table.logs] == [("ES", "feed_ended")]
+
+        await running.processes["market"].kill()
+        assert (await until(connection, "FRESHNESS", 30, cause="feed_down"))["symbols"] == ["ES"]
 
 
 async def _mapping(running: Suite) -> dict[str, float]:

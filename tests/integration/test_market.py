@@ -89,6 +89,7 @@ async def test_replay_to_its_end(redis_url: str, client: Client, tmp_path: Path)
         "MARKET_SOURCE": "replay",
         "MARKET_FILE": recorded(tmp_path, rows),
         "MARKET_SPEED": "10",
+        "MARKET_EXIT_AT_END": "true",
     }
     async with service("market", env) as market:
         await snapshot(client, "BTC-USD")
@@ -107,6 +108,46 @@ async def test_replay_to_its_end(redis_url: str, client: Client, tmp_path: Path)
     recorded_time = about["recorded_from"] + (last.timestamp - about["started_at"]) * about["speed"]
     assert recorded_time == pytest.approx(1378202400 + 9.9, abs=1e-5)
     assert await MarketFeeds(client).alive() == {}
+
+
+async def test_the_end_of_a_replay_is_said_and_the_service_stays(
+    redis_url: str, client: Client, tmp_path: Path
+) -> None:
+    env = {
+        "REDIS_URL": redis_url,
+        "MARKET_SOURCE": "replay",
+        "MARKET_FILE": recorded(tmp_path, ["100,ES,10,1", "100.3,ES,11,2"]),
+        "MARKET_FEED_SECONDS": "1",
+    }
+    feeds = MarketFeeds(client)
+
+    async def ended() -> float | None:
+        return (await feeds.alive()).get("REPLAY", {}).get("ended_at")
+
+    async def lives() -> bool:
+        return "ended_at" not in (await feeds.alive()).get("REPLAY", {"ended_at": None})
+
+    async with service("market", env) as market:
+        await market.logged("replay_finished")
+        assert (await market.logged("feed_ended"))["feed"] == "REPLAY"
+        ended_at = await eventually(ended)
+        assert ended_at is not None
+        last = await snapshot(client, "ES")
+        assert (last.price, last.volume) == (11.0, 3.0)
+        assert last.timestamp <= ended_at <= await client.now()
+        status = (await market.get("/status")).json()
+        assert (status["state"], status["about"]["ended_at"]) == ("replay_finished", ended_at)
+        await market.ready()
+
+        # Its symbols and its ID are free for another feed, which takes them over though this one is there.
+        again = {**env, "MARKET_FILE": recorded(tmp_path, [f"{i},ES,{100 + i},1" for i in range(1000)])}
+        async with service("market", again) as another:
+            await another.ready()
+            await eventually(lives)
+            assert (await another.get("/status")).json()["writes"]["refused"] == []
+            assert await another.stop() == 0
+        assert await market.stop() == 0
+    assert "two_writers" not in {line["event"] for line in market.logs}
 
 
 async def test_a_stop_in_the_middle_of_a_replay(redis_url: str, client: Client, tmp_path: Path) -> None:
@@ -128,7 +169,11 @@ async def test_a_replay_that_starts_over(redis_url: str, client: Client, tmp_pat
     }
     async with service("market", env) as market:
         volumes = [s.volume or 0.0 for s in await steps_seen(client, "ES", 6)]
+        await market.logged("replay_finished")
+        status = (await market.get("/status")).json()
+        assert (status["state"], status["about"].get("ended_at")) == ("running", None)
         assert await market.stop() == 0
+    assert "feed_ended" not in {line["event"] for line in market.logs}
     # A slow look may miss one of them.
     assert set(volumes) == {1.0, 3.0}
     assert any(now < before for before, now in itertools.pairwise(volumes)), "a new session"
@@ -159,7 +204,7 @@ async def test_a_file_that_cannot_be_replayed_is_one_clear_line(
     # Said before Redis is waited for: there is none at this port.
     env = {"REDIS_URL": "redis://127.0.0.1:1", "MARKET_SOURCE": "replay", "MARKET_FILE": str(path)}
     status, market = await complaint_of(env)
-    assert status == 1
+    assert status == 2, "nobody has to try that again"
     (failed,) = [line for line in market.logs if line["level"] == "error"]
     assert words in failed["error"]
     assert str(path) in failed["error"]

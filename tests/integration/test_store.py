@@ -366,6 +366,15 @@ async def test_an_id_belongs_to_one_process(client: Client) -> None:
     assert feeds.refusals.report() == []
 
 
+async def test_the_id_of_a_feed_that_has_ended_is_free_for_one_that_lives(client: Client) -> None:
+    feeds, theirs = MarketFeeds(client), b'{"owner":"host:1:x","ended_at":1766318400.25,"lifetime_ms":5000}'
+    await client.set("market:feed:SIM", theirs, px=5000)
+    assert await feeds.announce("SIM", {"source": "simulate", "ended_at": 1766318401.0}) is not None
+    assert await client.get("market:feed:SIM") == theirs
+    assert await feeds.announce("SIM", {"source": "simulate"}) is None
+    assert await feeds.alive() == {"SIM": {"source": "simulate"}}
+
+
 @pytest.mark.parametrize("left", [None, 3_600_000])
 async def test_an_announcement_that_outlives_its_process_is_dead(client: Client, left: int | None) -> None:
     """Redis's clock went back by an hour, or somebody wrote the key without a lifetime."""

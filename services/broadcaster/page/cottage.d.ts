@@ -109,7 +109,7 @@ export type Status = "live" | "stale" | "expired";
 /**
  * Why a state is stale or expired, as the server says it.
  */
-export type Cause = "bridge_down" | "redis_down" | "writer_down" | "feed_down" | "feed_late" | "market_quiet";
+export type Cause = "bridge_down" | "redis_down" | "writer_down" | "feed_down" | "feed_ended" | "feed_late" | "market_quiet";
 /**
  * What this client says of a state: `undated` is one that does not tell the time of its sample.
  */

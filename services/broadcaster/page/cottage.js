@@ -45,7 +45,7 @@ const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
 
 /**
  * Why a state is stale or expired, as the server says it.
- * @typedef {"bridge_down" | "redis_down" | "writer_down" | "feed_down" | "feed_late" | "market_quiet"} Cause
+ * @typedef {"bridge_down" | "redis_down" | "writer_down" | "feed_down" | "feed_ended" | "feed_late" | "market_quiet"} Cause
  */
 
 /**

@@ -155,6 +155,7 @@ export const CAUSES = {
   redis_down: "no Redis",
   writer_down: "no writer",
   feed_down: "no feed",
+  feed_ended: "feed ended",
   feed_late: "late feed",
   market_quiet: "quiet",
 };

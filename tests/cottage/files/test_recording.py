@@ -1,10 +1,11 @@
 import gzip
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
-from cottage.errors import SourceError
+from cottage.errors import SourceError, UnusableSource
 from cottage.files.recording import LONGEST_LINE, Recording
 from cottage.files.rows import BadRow, Row
 
@@ -124,14 +125,28 @@ def test_only_the_symbols_that_were_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"nowhere\.csv .*No such file.*MARKET_FILE"):
+    with pytest.raises(UnusableSource, match=r"nowhere\.csv .*No such file.*MARKET_FILE"):
         Recording(tmp_path / "nowhere.csv")
+
+
+def test_what_may_pass_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, HEADER + "1,ES,10,1\n")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.open(os.devnull, os.O_RDONLY)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, before[1]))  # no file more
+    try:
+        with pytest.raises(SourceError, match="Too many open files") as raised:
+            Recording(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert not isinstance(raised.value, UnusableSource)
 
 
 def test_a_folder_and_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(SourceError, match="not a regular file"):
+        with pytest.raises(UnusableSource, match="not a regular file"):
             Recording(path)
 
 
@@ -151,7 +166,7 @@ def test_a_folder_and_a_pipe(tmp_path: Path) -> None:
     ids=["empty", "columns", "UTF-16", "picture", "zeros", "endless", "cut-gzip", "no-gzip", "empty-gzip"],
 )
 def test_a_file_that_is_no_recording(tmp_path: Path, content: bytes, words: str) -> None:
-    with pytest.raises(SourceError, match=words):
+    with pytest.raises(UnusableSource, match=words):
         Recording(written(tmp_path, content))
 
 
@@ -161,7 +176,7 @@ def test_gzip_that_is_broken_in_the_middle(tmp_path: Path, damage: str) -> None:
     middle = len(whole) // 2
     broken = whole[:middle] if damage == "cut" else whole[:middle] + b"\xff" * 64 + whole[middle + 64 :]
     recording = Recording(written(tmp_path, broken))
-    with pytest.raises(SourceError, match=r"after line \d+: its gzip data is broken or cut short"):
+    with pytest.raises(UnusableSource, match=r"after line \d+: its gzip data is broken or cut short"):
         list(recording)
     recording.close()
 

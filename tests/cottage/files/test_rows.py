@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cottage.errors import InvalidMessage, SourceError
+from cottage.errors import InvalidMessage, UnusableSource
 from cottage.files.rows import BadRow, Columns, Row, micros, number
 
 TRADES = Columns(["timestamp", "symbol", "price", "size"])
@@ -108,7 +108,7 @@ def test_trades_where_a_file_could_be_both() -> None:
     ],
 )
 def test_missing_and_doubled_columns(header: str, word: str) -> None:
-    with pytest.raises(SourceError, match=word):
+    with pytest.raises(UnusableSource, match=word):
         Columns(header.split(","))
 
 

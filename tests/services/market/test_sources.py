@@ -7,7 +7,7 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
-from cottage.errors import SourceError
+from cottage.errors import UnusableSource
 from cottage.snapshot import MarketSnapshot
 from services.market.settings import MarketSettings
 from services.market.simulate import DEFAULT_SYMBOLS, Simulation
@@ -181,7 +181,7 @@ async def test_only_some_symbols(tmp_path: Path) -> None:
 )
 async def test_no_usable_row(tmp_path: Path, rows: list[str], symbols: tuple[str, ...], words: str) -> None:
     emitted = Emitted()
-    with pytest.raises(SourceError, match=f"no usable row.*{words}"):
+    with pytest.raises(UnusableSource, match=f"no usable row.*{words}"):
         await emitted.of(Replayed(recorded(tmp_path, *rows), symbols=symbols, clock=FastClock()))
     assert emitted.batches == []
 
@@ -190,7 +190,7 @@ async def test_a_file_that_breaks_off_ends_the_replay(tmp_path: Path) -> None:
     path = recorded(tmp_path, *(f"{100 + i},ES,{10 + i * 7 % 13},1" for i in range(50_000)))
     path.write_bytes(path.read_bytes()[:20_000])
     emitted = Emitted()
-    with pytest.raises(SourceError, match="broken or cut short"):
+    with pytest.raises(UnusableSource, match="broken or cut short"):
         await emitted.of(Replayed(path, 100_000.0, clock=FastClock()))
 
 
