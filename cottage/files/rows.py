@@ -57,7 +57,7 @@ class Columns:
 
     def __init__(self, header: Sequence[str], on_doubt: OnDoubt = lambda _error: None) -> None:
         """The names may be in any order and case, and unknown ones are ignored. Raises UnusableSource if a required
-        name is missing, or a known one is there twice. `on_doubt` is called for each quote that `parse` leaves out."""
+        name is missing, or a known one is there twice. `on_doubt` gets each quote that `parse` leaves out."""
         self._on_doubt = on_doubt
         self._spellings: dict[str, str] = {}
         """How each symbol was spelled first."""
