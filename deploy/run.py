@@ -33,7 +33,6 @@ def main() -> int:
         with only_run(run_folder()) as lock:
             asyncio.run(suite.run(make_plan(), run_folder(), lock, style))
     except CottageError as error:
-        output.flush()  # this line is the last one of all
         sys.stderr.write(f"make run: {error}\n")
         return 2 if isinstance(error, SettingsError) else 1
     return 0

@@ -56,7 +56,7 @@ async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> None:
         await supervisor.stop([services[name] for name in STOP_ORDER], redis)
         remove_urls(folder)
         log_event("info", "stopped")
-        output.flush()
+        output.flush()  # before what the caller says of a failure: that is the last line of all
         end_on_signals(loop=loop)
     if supervisor.failure is not None:
         raise supervisor.failure

@@ -173,8 +173,8 @@ async def test_whatever_ends_unasked_is_started_again(tmp_path: Path, number: si
 
 @pytest.mark.parametrize("when", ["at the start", "later"])
 async def test_what_cannot_heal_ends_everything_and_the_last_line_says_why(tmp_path: Path, when: str) -> None:
-    env = {"STANDIN_FEYNMAN": "exit 2"} if when == "at the start" else {"STANDIN_FEYNMAN": "exit 2 the second time"}
-    async with run(tmp_path, **env) as running:
+    behaviour = "exit 2" if when == "at the start" else "exit 2 the second time"
+    async with run(tmp_path, STANDIN_FEYNMAN=behaviour) as running:
         if when == "later":
             await running.process.logged("ready")
             feynman = running.standin("feynman")
