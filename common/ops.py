@@ -4,6 +4,7 @@ Its listening socket is also what the services' own ports have. What serves it i
 """
 
 import asyncio
+import errno
 import socket
 from typing import Any, Protocol
 
@@ -52,7 +53,11 @@ def listening_socket(host: str, port: int, setting: str, *, shared: bool = False
     except OSError as error:
         sock.close()
         reason = error.strerror or str(error)
-        raise SettingsError(f"cannot listen on {host}:{port} ({reason}); set {setting} to another one") from error
+        wrong = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        advice = f"set {setting} to another one"
+        if wrong:  # the address: nobody knows its name, or it is another machine's
+            advice = f"set {setting.replace('_PORT', '_HOST')}, which goes with {setting}, to one of this machine"
+        raise SettingsError(f"cannot listen on {host}:{port} ({reason}); {advice}") from error
     sock.setblocking(False)
     return sock
 

@@ -44,10 +44,19 @@ class Service(Reporter, Protocol):
 def run(name: str, service: Service, settings: ServiceSettings) -> None:
     """Run one service to its end and exit: 0 if it was stopped or is done, 1 if it failed, 2 for a bad setting."""
     logs.configure(name, settings.log_level, settings.log_format)
+    _say_misspelt(settings)
     _allow_many_files()
     gc.collect()
     gc.freeze()  # modules stay for ever; without this each full collection would take some 30 ms more
     sys.exit(uvloop.run(_main(name, service, settings)))
+
+
+def _say_misspelt(settings: ServiceSettings) -> None:
+    """Log each environment variable that was probably meant as a setting, and is none: nobody would miss it."""
+    for each in settings.misspelt(os.environ):
+        log.warning("unknown_setting", variable=each.variable, nearest=each.nearest, note="it is ignored")
+    for variable in settings.set_aside(os.environ):
+        log.debug("setting_left_aside", variable=variable, reason="a container platform's link, no setting")
 
 
 async def _main(name: str, service: Service, settings: ServiceSettings) -> int:

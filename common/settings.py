@@ -2,35 +2,54 @@
 
 Each service declares a subclass of ServiceSettings; `load` gives it `--help`, `--version`, and one flag and one
 environment variable for each field. A bad value ends the process with exit status 2 and one line that names the
-setting, without its value, which may be a secret.
+setting, without its value, which may be a secret; so does a combination that cannot be, with both names.
+
+How values are spelt is one rule for all settings, `ServiceSettings._as_spelt`; an empty one is unset.
 """
 
 import argparse
-import difflib
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal, DecimalException
 from ipaddress import ip_network
-from typing import Annotated, Any, Literal, NoReturn, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, Self, get_args, get_origin
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common import termination
 from common.output import own_streams
 from common.web.access import AccessPolicy, allowed_host, allowed_origin
 from common.web.proxies import Network, TrustedProxies
-from cottage import __version__, keys
+from cottage import __version__, keys, urls, variables
 from cottage.freshness import Thresholds
 
+PREFIXES = ("MARKET_", "FEYNMAN_", "PHYSICS_", "BRIDGE_", "BROADCASTER_")
+"""With what the settings of each service begin. Another one's are not this process's business."""
+SHORTEST = 0.01
+LONGEST = 366 * 86_400.0
+MOST = 10**9
+_DIGITS = 30
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "json", "console"]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=SHORTEST, le=LONGEST)]
+"""A time for which something waits, or after which it happens: no machine is faster, and nobody waits longer."""
+Most = Annotated[int, Field(ge=1, le=MOST)]
+"""A limit on how many there may be."""
+Host = Annotated[str, BeforeValidator(urls.host)]
+"""An address, or the name of a host, to listen on."""
 
 
 def _symbols(value: object) -> object:
     if not isinstance(value, str):
         return value
+    if value == "none":  # which could mean none at all, or no choice among all
+        raise ValueError("must name symbols; leave it empty for all there are")
     spellings: dict[str, str] = {}
     symbols = []
     for native in (part.strip() for part in value.split(",") if part.strip()):
@@ -40,17 +59,19 @@ def _symbols(value: object) -> object:
     return tuple(symbols)
 
 
-Symbols = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols)]
+Symbols = Annotated[tuple[str, ...], BeforeValidator(_symbols)]
 """A setting of comma-separated symbols, such as SPY,QQQ, also as venues spell them."""
 
 
 def _listed(parse: Callable[[str], object]) -> BeforeValidator:
-    """Reads a comma-separated list, each part of it with `parse`."""
+    """Reads a comma-separated list, each part of it with `parse`; `none` is an empty one."""
 
     def read(value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(parse(part.strip()) for part in value.split(",") if part.strip())
+        return (
+            () if value.lower() == "none" else tuple(parse(part.strip()) for part in value.split(",") if part.strip())
+        )
 
     return BeforeValidator(read)
 
@@ -62,12 +83,87 @@ def _network(text: str) -> Network:
         raise ValueError("must be addresses or networks such as 10.0.0.7,172.16.0.0/12, comma-separated") from error
 
 
-Hosts = Annotated[tuple[str, ...], NoDecode, _listed(allowed_host)]
+Hosts = Annotated[tuple[str, ...], _listed(allowed_host)]
 """A setting of comma-separated host names."""
-Origins = Annotated[tuple[str, ...], NoDecode, _listed(allowed_origin)]
+Origins = Annotated[tuple[str, ...], _listed(allowed_origin)]
 """A setting of comma-separated web origins, such as https://desk.example."""
-Networks = Annotated[tuple[Network, ...], NoDecode, _listed(_network)]
+Networks = Annotated[tuple[Network, ...], _listed(_network)]
 """A setting of comma-separated IP addresses and networks."""
+
+
+def whole(text: str) -> int:
+    """A whole number, also written as 1e3, 1_000 or 1000.0. Raises ValueError."""
+    value = _decimal(text)
+    if value != int(value):
+        raise ValueError("must be a whole number")
+    return int(value)
+
+
+def number(text: str) -> float:
+    """A finite number, also written as 1e3 or 1_000. Raises ValueError."""
+    return float(_decimal(text))
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        value = Decimal(text) if text.isascii() else Decimal("NaN")
+    except DecimalException:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise ValueError("must be a number")
+    if value.adjusted() > _DIGITS:
+        raise ValueError("is too large")
+    return value
+
+
+def truth(text: str) -> bool:
+    """Whether a switch is on, in any of the usual spellings. Raises ValueError."""
+    spelt = text.lower()
+    if spelt in ("1", "true", "yes", "on", "t", "y"):
+        return True
+    if spelt in ("0", "false", "no", "off", "f", "n", "none"):
+        return False
+    raise ValueError("must be 1 or 0, or true or false")
+
+
+def choice(text: str, choices: Sequence[str]) -> str:
+    """One of some words, in whatever case it is written. Raises ValueError."""
+    if text.lower() not in choices:
+        raise ValueError(f"must be one of {', '.join(choices)}")
+    return text.lower()
+
+
+def redis_url(url: str) -> str:
+    """`url` itself if Redis may be there; ValueError otherwise."""
+    if "+" not in url.partition("://")[0]:  # Sentinel or a cluster: `cottage.redis` checks it when it connects
+        urls.redis_server(url)
+    return url
+
+
+class Below(NamedTuple):
+    """Two settings of which one must stay below the other."""
+
+    small: str
+    large: str
+    why: str
+    or_equal: bool = False
+
+
+class Environment(PydanticBaseSettingsSource):
+    """What the environment sets. Whatever is empty, or set by a container platform, is unset."""
+
+    def __init__(self, settings: type["ServiceSettings"]) -> None:
+        super().__init__(settings)
+        self._settings = settings
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        variable = self._settings.variable(field_name)
+        found = variables.value_of(os.environ, variable) or variables.value_of(os.environ, variable.lower())
+        return found, self._settings.input_name(field_name), False
+
+    def __call__(self) -> dict[str, Any]:
+        found = (self.get_field_value(info, name) for name, info in self._settings.model_fields.items())
+        return {name: value for value, name, _ in found if value is not None}
 
 
 class ServiceSettings(BaseSettings):
@@ -75,12 +171,15 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    ops_host: str = Field("127.0.0.1", description="address that the ops port listens on")
+    below: ClassVar[tuple[Below, ...]] = ()
+    """What must hold between settings of this class."""
+
+    ops_host: Host = Field("127.0.0.1", description="address that the ops port listens on")
     ops_port: Port = Field(0, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
+    log_level: LogLevel = Field(
         "info", validation_alias="LOG_LEVEL", description="events below this level are not logged"
     )
-    log_format: Literal["auto", "json", "console"] = Field(
+    log_format: LogFormat = Field(
         "auto", validation_alias="LOG_FORMAT", description="auto: colours on a terminal, JSON lines elsewhere"
     )
     drain_seconds: Annotated[float, Field(ge=0, le=6)] = Field(
@@ -106,11 +205,72 @@ class ServiceSettings(BaseSettings):
             (*self.allowed_hosts, host), (*self.allowed_origins, *more_origins), TrustedProxies(proxies)
         )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_spelt(cls, value: object, info: ValidationInfo) -> object:
+        """A value as its setting's type has it. Only text is spelt; a program may give the value itself."""
+        if not isinstance(value, str):
+            return value
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+            raise ValueError("has characters that are no UTF-8 text")
+        field = cls.model_fields[str(info.field_name)]
+        kind = field.annotation
+        if get_origin(kind) is Literal:
+            return choice(value, get_args(kind))
+        if kind is str and field.default == "" and value.lower() == "none":
+            return ""  # switches off what it names
+        readers: dict[Any, Callable[[str], object]] = {int: whole, float: number, bool: truth}
+        return readers[kind](value) if kind in readers else value
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        """Refuse combinations that cannot be."""
+        for below in (each for parent in type(self).__mro__ for each in vars(parent).get("below", ())):
+            small, large = getattr(self, below.small), getattr(self, below.large)
+            if small > large or (small == large and not below.or_equal):
+                raise ValueError(
+                    f"{self.variable(below.small)}: {small:g} must be {'at most' if below.or_equal else 'less than'} "
+                    f"{self.variable(below.large)}, which is {large:g}: {below.why}"
+                )
+        port, host = getattr(self, "port", 0), getattr(self, "host", "")
+        if port and port == self.ops_port and host == self.ops_host:
+            raise ValueError(f"{self.variable('ops_port')}: is the same as {self.variable('port')}, {port}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_others: PydanticBaseSettingsSource,
+        **_more: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, Environment(cls)
+
     @classmethod
     def variable(cls, name: str) -> str:
         """The name of a field's environment variable."""
         alias = cls.model_fields[name].validation_alias
         return alias if isinstance(alias, str) else f"{cls.model_config.get('env_prefix', '')}{name}".upper()
+
+    @classmethod
+    def input_name(cls, name: str) -> str:
+        """The name under which the model accepts the field: its alias if it has one."""
+        alias = cls.model_fields[name].validation_alias
+        return alias if isinstance(alias, str) else name
+
+    @classmethod
+    def misspelt(cls, environment: Mapping[str, str]) -> Iterator[variables.Misspelt]:
+        """The environment variables that were probably meant as settings of this service, and are none."""
+        known = [cls.variable(name) for name in cls.model_fields]
+        others = (*PREFIXES, "REDIS_PORT", "REDIS_PASSWORD")  # of `make run` and docker compose
+        return variables.misspelt(environment, known, cls.model_config.get("env_prefix", ""), others)
+
+    @classmethod
+    def set_aside(cls, environment: Mapping[str, str]) -> Iterator[str]:
+        """The environment variables that are named like settings of this service, and were set by a platform."""
+        names = (cls.variable(name) for name in cls.model_fields)
+        return (name for name in names if variables.is_service_link(name, environment.get(name, "")))
 
     @classmethod
     def load(cls, service: str, purpose: str, arguments: Sequence[str] | None = None) -> Self:
@@ -136,14 +296,12 @@ class ServiceSettings(BaseSettings):
             parser.add_argument(f"--{switch}", action="store_true", help=help_text.replace("%", "%%"))
         flags = vars(parser.parse_args(arguments))
         given_switches = frozenset(switch for switch in switches if flags.pop(switch))
-        given = {_input_name(cls, name): value for name, value in flags.items() if value is not None}
+        # An empty flag is one that was not given: the environment counts then.
+        said = ((name, variables.meant(value)) for name, value in flags.items() if value is not None)
         try:
-            settings = cls(**given)
+            return cls.model_validate({cls.input_name(name): text for name, text in said if text}), given_switches
         except ValidationError as error:
             _exit(service, "; ".join(_error_line(cls, each) for each in error.errors()))
-        for line in _misspelt(cls, os.environ):
-            sys.stderr.write(f"{service}: {line}\n")
-        return settings, given_switches
 
 
 class FreshnessSettings(ServiceSettings):
@@ -156,6 +314,11 @@ class FreshnessSettings(ServiceSettings):
         60.0, validation_alias="EXPIRED_SECONDS", description="it is expired at this age, or after so much silence"
     )
     silence_seconds: Seconds = Field(3.0, description="seconds of silence after which a hop counts as broken")
+
+    below: ClassVar[tuple[Below, ...]] = (
+        Below("stale_seconds", "expired_seconds", "a state is stale before it is expired"),
+        Below("silence_seconds", "expired_seconds", "a hop counts as broken before what came over it is expired"),
+    )
 
     def thresholds(self) -> Thresholds:
         return Thresholds(self.stale_seconds, self.expired_seconds, self.silence_seconds)
@@ -177,26 +340,29 @@ class RedisSettings(ServiceSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _known_scheme(cls, url: str) -> str:
-        if "+" in url.partition("://")[0]:
-            return url  # Sentinel or a cluster: `cottage.redis` checks this URL when it connects
-        try:
-            parts = urlsplit(url)
-            usable = parts.port is None or parts.port > 0
-        except ValueError:
-            usable = False
-        if not usable or not (
-            (parts.scheme in ("redis", "rediss") and parts.hostname) or (parts.scheme == "unix" and parts.path)
-        ):
-            raise ValueError("must look like redis://localhost:6379, rediss://… or unix:///path")
-        return url
+    def _of_redis(cls, url: str) -> str:
+        return redis_url(url)
+
+
+def shared_variables() -> list[str]:
+    """The settings that several services have in common, by their environment variables."""
+    fields = RedisSettings.model_fields | FreshnessSettings.model_fields
+    return [info.validation_alias for info in fields.values() if isinstance(info.validation_alias, str)]
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog.rpartition('.')[2]}: {message} (see --help)\n")
 
 
 def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"python -m services.{service}",
         description=purpose,
-        epilog="Each setting is also the environment variable in brackets; a flag wins over it.",
+        epilog="Each setting is also the environment variable in brackets; a flag wins over it. An empty value is "
+        "no value.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{service} {__version__}")
@@ -207,30 +373,12 @@ def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> argparse.
     return parser
 
 
-def _input_name(cls: type[ServiceSettings], name: str) -> str:
-    """The name under which the model accepts the field: its alias if it has one."""
-    alias = cls.model_fields[name].validation_alias
-    return alias if isinstance(alias, str) else name
-
-
 def _error_line(cls: type[ServiceSettings], error: Any) -> str:
-    field = str(error["loc"][0]) if error["loc"] else "settings"
-    variable = cls.variable(field) if field in cls.model_fields else field
-    return f"{variable}: {error['msg'].removeprefix('Value error, ')}"
-
-
-def _misspelt(cls: type[ServiceSettings], environment: Mapping[str, str]) -> list[str]:
-    """One warning for each environment variable that is almost the name of a setting. Others with the same prefix are
-    ignored, since container platforms set some of their own."""
-    known = [cls.variable(name) for name in cls.model_fields]
-    prefix = cls.model_config.get("env_prefix", "")
-    lines = []
-    for variable in environment:
-        if prefix and variable.startswith(prefix) and variable not in known:
-            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
-            if near:
-                lines.append(f"warning: {variable} is no setting and is ignored; did you mean {near[0]}?")
-    return lines
+    why = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    if not error["loc"]:  # of several settings, which it names
+        return why
+    field = str(error["loc"][0])
+    return f"{cls.variable(field) if field in cls.model_fields else field}: {why}"
 
 
 def _exit(service: str, why: str) -> NoReturn:

@@ -1,6 +1,10 @@
-"""Checks the URLs that users give, and hides passwords in those that are shown. Pure."""
+"""Checks the URLs and hosts that users give, and hides passwords in those that are shown. Pure."""
 
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+import re
+from ipaddress import IPv6Address
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
 def redacted(url: str) -> str:
@@ -13,16 +17,56 @@ def redacted(url: str) -> str:
     return f"{scheme}://***" if "@" in query else plain  # a ? in a password looks like the start of a query
 
 
-def websocket(url: str) -> str:
-    """`url` itself if a WebSocket can be dialled there; ValueError otherwise."""
+def host(text: str) -> str:
+    """`text` as a socket takes it (an IPv6 address without brackets) if it is an address or the name of a host;
+    ValueError otherwise."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        if ":" in bare:
+            IPv6Address(bare)
+        elif not _HOST.fullmatch(bare.encode("idna").decode()):
+            raise ValueError
+    except ValueError:  # IPv6Address's, and a UnicodeError, are ValueErrors too
+        raise ValueError("must be an address or the name of a host, without a port") from None
+    return bare
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL whose host and port can be dialled, or that has no host; None of any other."""
     try:
         parts = urlsplit(url)
-        usable = parts.port is None or parts.port > 0
+        if parts.hostname:
+            host(parts.hostname)
+        return None if parts.port == 0 else parts
     except ValueError:
-        usable = False
-    if not usable or parts.scheme not in ("ws", "wss") or not parts.hostname:
+        return None
+
+
+def websocket(url: str) -> str:
+    """`url` itself if a WebSocket can be dialled there; ValueError otherwise."""
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError("must look like ws://host:port/ws")
     return url
+
+
+def redis_server(url: str) -> SplitResult:
+    """The parts of the URL of one Redis server; ValueError otherwise. What only redis-py knows, such as the names of
+    options in the query, is checked by `cottage.redis`."""
+    parts = _split(url)
+    if parts is None:
+        raise ValueError("must look like redis://user:password@host:6379, special characters percent-encoded")
+    if not ((parts.scheme in ("redis", "rediss") and parts.hostname) or (parts.scheme == "unix" and parts.path)):
+        raise ValueError("must look like redis://localhost:6379, rediss://… or unix:///path")
+    # What stands behind a # or ? of a password, which was not percent-encoded, would be left out in silence.
+    if parts.fragment or "#" in url or "@" in parts.query:
+        raise ValueError("special characters such as # and ? must be percent-encoded in a user or password")
+    database = unquote(parts.path.strip("/"))
+    if parts.scheme != "unix" and not (database == "" or (database.isascii() and database.isdecimal())):
+        raise ValueError(
+            "the part behind the host must be the number of a database, such as redis://localhost:6379/0"
+        )
+    return parts
 
 
 def with_query(url: str, **fields: str) -> str:

@@ -7,6 +7,7 @@ import os
 
 from cottage.cli import command
 from cottage.stop_signals import end_on_signals
+from cottage.variables import value_of
 
 VARIABLES = {"COTTAGE_URL": "WEBSOCKET_URL", "REDIS_URL": "REDIS_URL"}
 """The environment variables of the command, and the variables of urls.env that they are set from."""
@@ -17,6 +18,6 @@ if __name__ == "__main__":
 
     found = read_urls(run_folder()) or {}
     os.environ.update(
-        {name: found[there] for name, there in VARIABLES.items() if there in found and not os.environ.get(name)}
+        {name: found[there] for name, there in VARIABLES.items() if there in found and not value_of(os.environ, name)}
     )
     command()

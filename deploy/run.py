@@ -15,21 +15,21 @@ def main() -> int:
     from common import logs, output
     from cottage.errors import CottageError, SettingsError
     from deploy import suite
+    from deploy.console import log_event
     from deploy.run_directory import only_run, run_folder
-    from deploy.run_plan import make_plan
+    from deploy.run_plan import log_options, make_plan, misspelt
 
     output.own_streams()
     if sys.platform == "win32":
         sys.stderr.write("make run: Windows is served by Docker: run `docker compose up` instead\n")
         return 2
-    level, style = os.environ.get("LOG_LEVEL") or "info", os.environ.get("LOG_FORMAT") or "auto"
-    if level not in ("debug", "info", "warning", "error") or style not in ("auto", "json", "console"):
-        sys.stderr.write(
-            "make run: LOG_LEVEL is debug, info, warning or error; LOG_FORMAT is auto, json or console\n"
-        )
-        return 2
-    logs.configure("run", level, style)
     try:
+        level, style = log_options(os.environ)
+        logs.configure("run", level, style)
+        for each in misspelt(os.environ):
+            log_event(
+                "warning", "unknown_setting", variable=each.variable, nearest=each.nearest, note="it is ignored"
+            )
         with only_run(run_folder()) as lock:
             asyncio.run(suite.run(make_plan(), run_folder(), lock, style))
     except CottageError as error:

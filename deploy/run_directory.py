@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cottage.errors import CottageError
+from cottage.variables import value_of
 from deploy.console import log_event
 
 DEFAULT_FOLDER = ".run"
@@ -25,7 +26,7 @@ LEFTOVER_SECONDS = 12.0  # a Redis whose supervisor was killed saves and ends wi
 
 def run_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """The folder of `make run`: RUN_DIR, by default `.run`."""
-    return Path(environment.get("RUN_DIR") or DEFAULT_FOLDER)
+    return Path(value_of(environment, "RUN_DIR") or DEFAULT_FOLDER)
 
 
 @contextlib.contextmanager

@@ -5,16 +5,30 @@ All of it is decided, and every port is tried, before anything is started.
 
 import contextlib
 import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar, get_args
 
 from common.ops import listening_socket
+from common.settings import PREFIXES, LogFormat, LogLevel, choice, redis_url, shared_variables, truth, whole
+from cottage import urls, variables
 from cottage.errors import SettingsError
+from cottage.variables import Misspelt, value_of
 from deploy.redis_server import LOCAL, free_port
 from deploy.run_directory import run_folder
 
 REDIS_PORT = 6379
+
+MAKE_VARIABLES = (
+    *("SOURCE", "FILE", "SPEED", "LOOP", "SYMBOLS", "SEED", "FRESH"),
+    *("VENV", "PYTHON", "ARGS"),
+)
+"""What the Makefile reads for `make run`, beside the settings themselves."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +88,22 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         addresses = {
             variable: _hold(held, environment, variable, port) for variable, port in _default_ports().items()
         }
-        url = environment.get("REDIS_URL", "")
+        url = read(environment, "REDIS_URL", "", redis_url)
         redis_port = None if url else _redis_port(held, environment)
     url = url or f"redis://{LOCAL}:{redis_port}"
 
-    shared = {name: value for name, value in environment.items() if name != "REDIS_URL"}
+    unread = {each.variable for each in misspelt(environment)}  # said once, not by each of the services
+    shared = {name: value for name, value in environment.items() if name not in unread | {"REDIS_URL"}}
     for variable, (host, port) in addresses.items():
         shared[variable] = str(port)
         shared[variable.replace("_PORT", "_HOST")] = host
     bridge, page, api = (_netloc(addresses[f"{name}_PORT"]) for name in ("BRIDGE", "BROADCASTER", "PHYSICS"))
-    shared.setdefault("BROADCASTER_BRIDGE_URL", f"ws://{bridge}/ws")
     # Relative to the working directory, which the services have in common with this process.
-    shared.setdefault("FEYNMAN_CHECKPOINT_DIR", str(run_folder(environment) / "feynman"))
+    defaults = {
+        "BROADCASTER_BRIDGE_URL": f"ws://{bridge}/ws",
+        "FEYNMAN_CHECKPOINT_DIR": str(run_folder(environment) / "feynman"),
+    }
+    shared.update({name: value_of(environment, name) or default for name, default in defaults.items()})
     return RunPlan(
         services=tuple(
             ServicePlan(
@@ -98,7 +116,7 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         ),
         redis_url=url,
         redis_port=redis_port,
-        fresh=_flag(environment, "FRESH"),
+        fresh=read(environment, "FRESH", False, truth),
         checkpoints=shared["FEYNMAN_CHECKPOINT_DIR"],
         urls={
             "PAGE_URL": f"http://{page}/",
@@ -108,6 +126,32 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
             "REDIS_URL": url,
         },
     )
+
+
+def log_options(environment: Mapping[str, str]) -> tuple[str, str]:
+    """LOG_LEVEL and LOG_FORMAT. Raises SettingsError."""
+    level = read(environment, "LOG_LEVEL", "info", partial(choice, choices=get_args(LogLevel)))
+    return level, read(environment, "LOG_FORMAT", "auto", partial(choice, choices=get_args(LogFormat)))
+
+
+def misspelt(environment: Mapping[str, str]) -> list[Misspelt]:
+    """The variables that look like settings that services share, or like those of `make run`, and are none. What
+    begins with the prefix of a service is said by that service."""
+    known = [*shared_variables(), "RUN_DIR", "REDIS_PORT", "REDIS_PASSWORD"]
+    found = list(variables.misspelt(environment, known, "", PREFIXES))
+    # What was given to make was meant for us, whatever it is called.
+    for name in _given_to_make(environment):
+        if name not in (*known, *MAKE_VARIABLES) and not name.startswith(PREFIXES):
+            found += [Misspelt(name, variables.nearest(name, (*known, *MAKE_VARIABLES)))]
+    return list(dict.fromkeys(found))
+
+
+def _given_to_make(environment: Mapping[str, str]) -> list[str]:
+    """The names of the variables on make's command line, which it hands on behind its own flags."""
+    with contextlib.suppress(ValueError):
+        words = shlex.split(environment.get("MAKEFLAGS", "").partition("-- ")[2])
+        return [name for name, equals, _ in (word.partition("=") for word in words) if equals]
+    return []
 
 
 def _default_ports() -> dict[str, int]:
@@ -123,32 +167,35 @@ def _default_ports() -> dict[str, int]:
 
 def _hold(held: contextlib.ExitStack, environment: Mapping[str, str], variable: str, default: int) -> tuple[str, int]:
     """Choose the (host, port) of `variable` and listen on it until `held` is closed, so that no other gets it."""
-    host = environment.get(variable.replace("_PORT", "_HOST")) or LOCAL
+    name = variable.replace("_PORT", "_HOST")
+    host = read(environment, name, LOCAL, urls.host)
     # For 0 not the kernel's choice: see free_port.
-    port = _number(environment, variable, default) or free_port(host=host)
+    port = read(environment, variable, default, _port) or free_port(host=host)
     sock = listening_socket(host, port, variable)
     held.enter_context(contextlib.closing(sock))
     return host, sock.getsockname()[1]
 
 
 def _redis_port(held: contextlib.ExitStack, environment: Mapping[str, str]) -> int:
-    if environment.get("REDIS_PORT"):
+    if value_of(environment, "REDIS_PORT"):
         return _hold(held, {**environment, "REDIS_HOST": LOCAL}, "REDIS_PORT", REDIS_PORT)[1]
     return free_port(first=REDIS_PORT, host=LOCAL)
 
 
-def _number(environment: Mapping[str, str], variable: str, default: int) -> int:
-    text = environment.get(variable) or str(default)
-    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise SettingsError(f"{variable} must be a port from 0 to 65535")
-    return int(text)
+def read(environment: Mapping[str, str], variable: str, default: T, read: Callable[[str], T]) -> T:
+    """The variable, or the default where it is not set. Raises a SettingsError with its name if `read` refuses it."""
+    text = value_of(environment, variable)
+    try:
+        return default if text is None else read(text)
+    except ValueError as error:
+        raise SettingsError(f"{variable} {error}") from error
 
 
-def _flag(environment: Mapping[str, str], variable: str) -> bool:
-    text = environment.get(variable, "").lower()
-    if text not in ("", "0", "false", "1", "true"):
-        raise SettingsError(f"{variable} must be 1 or 0")
-    return text in ("1", "true")
+def _port(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if 0 <= (port := whole(text)) <= 65535:
+            return port
+    raise ValueError("must be a port from 0 to 65535")
 
 
 def _without_redis(environment: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from cottage import __version__, keys, urls
 from cottage.errors import InvalidName
 from cottage.probe import SECONDS
 from cottage.protocol import BATCHES
+from cottage.variables import value_of
 
 SERVER_URL = "ws://127.0.0.1:8765/ws"
 REDIS_URL = "redis://localhost:6379"
@@ -165,7 +166,7 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
         command.add_argument(
             "--url",
             type=_url,
-            default=environment.get("COTTAGE_URL") or SERVER_URL,
+            default=value_of(environment, "COTTAGE_URL") or SERVER_URL,
             help=f"WebSocket of a broadcaster (default: COTTAGE_URL, else {SERVER_URL})",
         )
     _add_watch(watch)
@@ -208,7 +209,7 @@ def _add_redis(command: argparse.ArgumentParser, environment: Mapping[str, str])
     command.add_argument(
         "--redis-url",
         metavar="URL",
-        default=environment.get("REDIS_URL") or REDIS_URL,
+        default=value_of(environment, "REDIS_URL") or REDIS_URL,
         help=f"{schemes} (default: REDIS_URL, else {REDIS_URL})",
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cottage.errors import SettingsError
 from cottage.urls import redacted
+from cottage.variables import value_of
 from deploy.run_directory import read_urls, run_folder
 
 # Containers with Python that reach Redis, the least busy first.
@@ -41,7 +42,7 @@ class InContainer:
 
 def find_target(environment: Mapping[str, str] = os.environ) -> Direct | InContainer:
     """The Redis to work on. Raises a SettingsError that says what to do if there is none."""
-    if url := environment.get("REDIS_URL"):
+    if url := value_of(environment, "REDIS_URL"):
         return Direct(url, "REDIS_URL")
     folder = run_folder(environment)
     if (urls := read_urls(folder)) and (url := urls.get("REDIS_URL")):

@@ -1,25 +1,32 @@
 """Settings of the bridge, BRIDGE_…"""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import FreshnessSettings, Port, RedisSettings, Seconds
+from common.settings import Below, FreshnessSettings, Host, Most, Port, RedisSettings, Seconds
 
 
 class BridgeSettings(RedisSettings, FreshnessSettings):
     model_config = SettingsConfigDict(env_prefix="BRIDGE_")
 
-    host: str = Field("127.0.0.1", description="address that broadcasters connect to")
+    host: Host = Field("127.0.0.1", description="address that broadcasters connect to")
     port: Port = Field(8766, description="port that broadcasters connect to")
     ops_port: Port = Field(9104, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
     reread_seconds: Seconds = Field(30.0, description="seconds between two full reads of all states")
-    max_symbols: Annotated[int, Field(ge=1)] = Field(
+    max_symbols: Most = Field(
         20_000,
         description="states of more symbols than this are dropped, so that a faulty publisher cannot fill the memory",
     )
-    silence_seconds: Annotated[float, Field(ge=0.2, allow_inf_nan=False)] = Field(
+    silence_seconds: Annotated[Seconds, Field(ge=0.2)] = Field(
         3.0, description="after so many seconds of silence the subscription is tested with a PING"
     )
-    heartbeat_seconds: Seconds = Field(1.0, description="seconds between two HEARTBEATs to each broadcaster")
+    # The protocol promises that a server says something every 5 s.
+    heartbeat_seconds: Annotated[Seconds, Field(le=5)] = Field(
+        1.0, description="seconds between two HEARTBEATs to each broadcaster"
+    )
+
+    below: ClassVar[tuple[Below, ...]] = (
+        Below("heartbeat_seconds", "silence_seconds", "who hears no HEARTBEAT for so long gives up the connection"),
+    )

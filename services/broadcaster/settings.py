@@ -1,35 +1,41 @@
 """Settings of the broadcaster, BROADCASTER_…; no Redis URL is among them, since it is exposed to the public."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from common.fanout.frames import CLOSE_SECONDS
 from common.fanout.limits import Limits
-from common.settings import FreshnessSettings, Networks, Port, Seconds
+from common.settings import MOST, Below, FreshnessSettings, Host, Most, Networks, Port, Seconds
 from cottage.protocol import Grant
 from cottage.urls import websocket
 
-Limit = Annotated[int, Field(ge=0)]
+ANSWER_SECONDS = CLOSE_SECONDS + 0.5
+"""What a stop needs after the last client was told."""
+
+Limit = Annotated[int, Field(ge=0, le=MOST)]
 
 
 class BroadcasterSettings(FreshnessSettings):
     model_config = SettingsConfigDict(env_prefix="BROADCASTER_")
 
-    host: str = Field("127.0.0.1", description="address that clients connect to, also for the web page")
+    host: Host = Field("127.0.0.1", description="address that clients connect to, also for the web page")
     port: Port = Field(8765, description="port that clients connect to, also for the web page")
     ops_port: Port = Field(9105, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
     bridge_url: str = Field("ws://127.0.0.1:8766/ws", description="URL of the bridge")
-    heartbeat_seconds: Seconds = Field(5.0, description="seconds between two HEARTBEATs to each client")
-    silence_seconds: Annotated[float, Field(ge=0.2, allow_inf_nan=False)] = Field(
+    # The protocol promises that a server says something every 5 s.
+    heartbeat_seconds: Annotated[Seconds, Field(le=5)] = Field(
+        5.0, description="seconds between two HEARTBEATs to each client"
+    )
+    silence_seconds: Annotated[Seconds, Field(ge=0.2)] = Field(
         3.0, description="after so many seconds of silence the link to the bridge is dialled again"
     )
 
     share_port: bool = Field(
         False, description="true: several broadcasters on one host listen on the same port and share its connections"
     )
-    close_spread_seconds: Annotated[float, Field(ge=0, le=4, allow_inf_nan=False)] = Field(
+    close_spread_seconds: Annotated[float, Field(ge=0, le=4)] = Field(
         2.0, description="a stop closes its clients one after the other over so many seconds, within DRAIN_SECONDS"
     )
     max_connections: Limit = Field(
@@ -49,9 +55,7 @@ class BroadcasterSettings(FreshnessSettings):
         10, description="most requests of one client, ten times as many at once; above that it is closed with 1008"
     )
     max_bytes_per_second: Limit = Field(32 * 1024, description="most bytes from one client, likewise")
-    max_symbols: Annotated[int, Field(ge=1)] = Field(
-        4_096, description="most symbols that a client may name; for more it subscribes to all"
-    )
+    max_symbols: Most = Field(4_096, description="most symbols that a client may name; for more it subscribes to all")
     first_byte_seconds: Seconds = Field(2.0, description="seconds for a new connection to send something")
     handshake_seconds: Seconds = Field(5.0, description="seconds that a handshake may take")
     client_silence_seconds: Seconds = Field(
@@ -59,6 +63,10 @@ class BroadcasterSettings(FreshnessSettings):
     )
     slow_seconds: Seconds = Field(
         30.0, description="a slow consumer that takes no data for so many seconds is closed with 1013"
+    )
+
+    below: ClassVar[tuple[Below, ...]] = (
+        Below("first_byte_seconds", "handshake_seconds", "a handshake begins with a first byte"),
     )
 
     def limits(self) -> Limits:
@@ -78,8 +86,18 @@ class BroadcasterSettings(FreshnessSettings):
         )
 
     def spread(self) -> float:
-        """Seconds over which clients are closed. The last one still has CLOSE_SECONDS to answer within the drain."""
-        return max(0.0, min(self.close_spread_seconds, self.drain_seconds - CLOSE_SECONDS - 0.5))
+        """Seconds over which clients are closed. The last one still has ANSWER_SECONDS within the drain."""
+        return max(0.0, min(self.close_spread_seconds, self.drain_seconds - ANSWER_SECONDS))
+
+    @model_validator(mode="after")
+    def _within_the_drain(self) -> Self:
+        # A default is shortened in silence.
+        if "close_spread_seconds" in self.model_fields_set and self.close_spread_seconds > self.spread():
+            raise ValueError(
+                f"BROADCASTER_CLOSE_SPREAD_SECONDS: {self.close_spread_seconds:g} must leave {ANSWER_SECONDS:g} s of "
+                f"DRAIN_SECONDS, which is {self.drain_seconds:g}, for the last client to answer"
+            )
+        return self
 
     @field_validator("bridge_url")
     @classmethod

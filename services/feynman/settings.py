@@ -1,11 +1,11 @@
 """Settings of feynman, FEYNMAN_…"""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import Port, RedisSettings, Seconds, Symbols
+from common.settings import Below, Most, Port, RedisSettings, Seconds, Symbols
 from cottage import keys
 
 Interval = Annotated[float, Field(ge=0.01, le=60)]
@@ -17,7 +17,7 @@ class FeynmanSettings(RedisSettings):
     tick_seconds: Interval = Field(1.0, description="seconds between two ticks, each of which samples all snapshots")
     window: Annotated[int, Field(ge=2, le=100_000)] = Field(1000, description="samples in the sliding window")
     symbols: Symbols = Field((), description="comma-separated symbols; empty: all that have a snapshot")
-    max_symbols: Annotated[int, Field(ge=1)] = Field(
+    max_symbols: Most = Field(
         12_000,
         description="snapshots of more symbols than this are left out, so that foreign names cannot fill the memory",
     )
@@ -29,19 +29,26 @@ class FeynmanSettings(RedisSettings):
     )
     forget_seconds: Seconds = Field(3600.0, description="seconds without a snapshot until a symbol is forgotten")
     gap_seconds: Seconds = Field(60.0, description="samples more than so many seconds apart give no return")
-    checkpoint_dir: str = Field("", description="folder of the checkpoints; empty: a restart loses the windows")
+    checkpoint_dir: str = Field("", description="folder of the checkpoints; none: a restart loses the windows")
     checkpoint_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         60.0, description="a killed process loses at most the samples of so many seconds"
     )
     ops_port: Port = Field(9102, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
 
+    below: ClassVar[tuple[Below, ...]] = (
+        Below("tick_seconds", "gap_seconds", "otherwise no sample would ever give a return", or_equal=True),
+        Below("tick_seconds", "forget_seconds", "otherwise each symbol would be forgotten between two ticks"),
+        Below("discovery_seconds", "forget_seconds", "otherwise a symbol would be forgotten before it is looked for"),
+    )
+
     @field_validator("lease_seconds")
     @classmethod
     def _renewed_in_time(cls, lease: float, info: ValidationInfo) -> float:
         # Every tick and every heartbeat renews it. One of them may be late.
-        renewals = [info.data[name] for name in ("tick_seconds", "heartbeat_seconds") if name in info.data]
-        if renewals and lease < 2 * min(renewals):
-            raise ValueError("must be at least twice as long as a tick or a heartbeat, which renew it")
+        renewals = [(info.data[name], name) for name in ("heartbeat_seconds", "tick_seconds") if name in info.data]
+        seconds, name = min(renewals, key=lambda each: each[0], default=(0.0, ""))
+        if lease < 2 * seconds:
+            raise ValueError(f"must be at least twice {cls.variable(name)}, which is {seconds:g} and renews it")
         return lease
 
     @field_validator("shard")

@@ -21,13 +21,15 @@ class MarketSettings(RedisSettings):
         (), description="comma-separated symbols; empty: nine of its own for simulate, all of the file for replay"
     )
     # With 14 every regime shows early and stays, also to a reader that begins late or misses steps.
-    seed: Annotated[int, Field(ge=0)] = Field(14, description="simulate: the same seed gives the same series")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        14, description="simulate: the same seed gives the same series"
+    )
     interval_seconds: Annotated[Seconds, Field(ge=0.01, le=10)] = Field(
         1.0, description="simulate: seconds between two prices of a symbol"
     )
     # Without a default to validate, what replay needs would not be asked for where it is not set.
     file: str = Field("", validate_default=True, description="replay: a CSV file of trades or bars, also .gz")
-    speed: Annotated[float, Field(ge=0.001, le=100_000, allow_inf_nan=False)] = Field(
+    speed: Annotated[float, Field(ge=0.001, le=100_000)] = Field(
         1.0, description="replay: how many seconds of the recording pass in one second"
     )
     loop: bool = Field(False, description="replay: true starts over at the end of the file, as a new session")
@@ -57,8 +59,11 @@ class MarketSettings(RedisSettings):
     @field_validator("file")
     @classmethod
     def _file_for_replay(cls, file: str, others: ValidationInfo) -> str:
-        if others.data.get("source") == "replay" and not file:
+        source = others.data.get("source")
+        if source == "replay" and not file:
             raise ValueError("replay needs a CSV file, such as MARKET_FILE=trades.csv.gz")
+        if source == "simulate" and file:
+            raise ValueError("is for MARKET_SOURCE=replay, and MARKET_SOURCE is simulate, which would not read it")
         return file
 
     @field_validator("exit_at_end")

@@ -3,13 +3,13 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import FreshnessSettings, Origins, Port, RedisSettings, Seconds
+from common.settings import FreshnessSettings, Host, Origins, Port, RedisSettings, Seconds
 
 
 class PhysicsSettings(RedisSettings, FreshnessSettings):
     model_config = SettingsConfigDict(env_prefix="PHYSICS_")
 
-    host: str = Field("127.0.0.1", description="address that the HTTP API listens on")
+    host: Host = Field("127.0.0.1", description="address that the HTTP API listens on")
     port: Port = Field(8001, description="port of the HTTP API")
     ops_port: Port = Field(9103, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
     timeout_seconds: Seconds = Field(1.0, description="seconds that one query to Redis may take")

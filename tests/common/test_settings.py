@@ -1,12 +1,12 @@
 import subprocess
 import sys
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import pytest
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import Port, RedisSettings, Seconds, Symbols
+from common.settings import Below, Host, Port, RedisSettings, Seconds, Symbols
 from cottage import __version__
 from tests.support import ROOT
 
@@ -18,6 +18,12 @@ class TinySettings(RedisSettings):
     tick_seconds: Seconds = Field(1.0, description="how often, at 100% speed")
     symbols: Symbols = Field((), description="comma-separated")
     window: Annotated[int, Field(ge=2)] = Field(1000, description="samples")
+    host: Host = Field("127.0.0.1", description="who may connect")
+    gap_seconds: Seconds = Field(60.0, description="how long is too long")
+    switch: bool = Field(False, description="on or off")
+    folder: str = Field("", description="where, or none")
+
+    below: ClassVar[tuple[Below, ...]] = (Below("tick_seconds", "gap_seconds", "what would it do?"),)
 
 
 VARIABLES = {
@@ -33,6 +39,10 @@ VARIABLES = {
     "--tick-seconds": "TINY_TICK_SECONDS",
     "--symbols": "TINY_SYMBOLS",
     "--window": "TINY_WINDOW",
+    "--host": "TINY_HOST",
+    "--gap-seconds": "TINY_GAP_SECONDS",
+    "--switch": "TINY_SWITCH",
+    "--folder": "TINY_FOLDER",
 }
 
 
@@ -116,7 +126,7 @@ def test_symbols_are_separated_by_commas(
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        *[("TINY_PORT", value) for value in ("65537", "-7", "s3cret", "7.5", "")],
+        *[("TINY_PORT", value) for value in ("65537", "-7", "s3cret", "7.5", "1e9999999", "٧")],
         *[("TINY_TICK_SECONDS", value) for value in ("0", "-7", "nan", "inf", "s3cret")],
         ("TINY_WINDOW", "-7777"),
         ("LOG_LEVEL", "s3cret"),
@@ -125,7 +135,6 @@ def test_symbols_are_separated_by_commas(
         *[
             ("REDIS_URL", value)
             for value in (
-                "",
                 "s3cret",
                 "localhost:7777",
                 "http://:s3cret@h",
@@ -166,21 +175,96 @@ def test_all_that_is_wrong_is_said_at_once(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_flag_that_is_none_ends_it_too(capsys: pytest.CaptureFixture[str]) -> None:
-    for flag in ("--no-such-flag=1", "--windo=5"):
-        with pytest.raises(SystemExit) as end:
-            load(flag)
-        assert end.value.code == 2
-        assert flag in capsys.readouterr().err
+    for flag in ("--no-such-flag=1", "--windo=5", "--window"):
+        assert flag in refused(capsys, flag)
 
 
-def test_a_misspelt_variable_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("TINY_TICK_SECOND", "s3cret")
-    # Kubernetes sets these for a service of that name: nobody misspelt them.
-    monkeypatch.setenv("TINY_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setenv("TINY_PORT_8001_TCP_ADDR", "10.0.0.1")
-    assert load().tick_seconds == 1.0
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line == "tiny: warning: TINY_TICK_SECOND is no setting and is ignored; did you mean TINY_TICK_SECONDS?"
+@pytest.mark.parametrize("empty", ["", "  ", "\r", '""', "' '"])
+def test_an_empty_value_is_unset(monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
+    for variable in VARIABLES.values():
+        monkeypatch.setenv(variable, empty)
+    settings = load()
+    assert settings == TinySettings(**{name: info.default for name, info in TinySettings.model_fields.items()})
+    assert (settings.ops_host, settings.redis_url) == ("127.0.0.1", "redis://localhost:6379")
+
+
+def test_an_empty_flag_is_one_that_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINY_PORT", "7")
+    assert load("--port", "", "--window= ").port == 7
+    assert load("--port", "", "--window= ").window == 1000
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("TINY_WINDOW", "1e3", "window", 1000),
+        ("TINY_WINDOW", "1.5E3", "window", 1500),
+        ("TINY_WINDOW", "1_000", "window", 1000),
+        ("TINY_WINDOW", " 20.0\r", "window", 20),
+        ("TINY_PORT", "'8101'", "port", 8101),
+        ("TINY_TICK_SECONDS", '"2.5"\r\n', "tick_seconds", 2.5),
+        ("TINY_TICK_SECONDS", "1e1", "tick_seconds", 10.0),
+        ("TINY_OPS_HOST", "[::1]", "ops_host", "::1"),
+        ("TINY_OPS_HOST", "\tlocalhost ", "ops_host", "localhost"),
+        ("TINY_SWITCH", "ON", "switch", True),
+        ("TINY_SWITCH", "Yes\r", "switch", True),
+        ("TINY_SWITCH", " 0", "switch", False),
+        ("LOG_LEVEL", "INFO", "log_level", "info"),
+        ("LOG_FORMAT", " Json ", "log_format", "json"),
+        ("REDIS_URL", '"redis://h:1/2"\r', "redis_url", "redis://h:1/2"),
+        ("TINY_SYMBOLS", "'SPY, QQQ'", "symbols", ("SPY", "QQQ")),
+        ("TINY_FOLDER", "NONE", "folder", ""),
+    ],
+)
+def test_a_value_is_read_as_it_is_meant(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, name: str, value: object
+) -> None:
+    monkeypatch.setenv(variable, text)
+    assert getattr(load(), name) == value
+
+
+def test_what_a_container_platform_sets_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TINY_PORT", "tcp://10.0.0.2:8001")
+    assert load().port == 8001
+    assert list(TinySettings.set_aside({"TINY_PORT": "tcp://10.0.0.2:8001"})) == ["TINY_PORT"]
+    assert list(TinySettings.misspelt({"TINY_PORT": "tcp://10.0.0.2:8001", "TINY_SERVICE_HOST": "10.0.0.2"})) == []
+    monkeypatch.setenv("TINY_PORT", "tcp://10.0.0.2")
+    assert refused(capsys).startswith("tiny: TINY_PORT: must be a number")
+    assert "TINY_PORT: must be a number" in refused(capsys, "--port", "tcp://10.0.0.2:8001")
+
+
+def test_misspelt_variables_are_found_with_the_right_names() -> None:
+    found = TinySettings.misspelt(
+        {
+            "TINY_TICK_SECOND": "s3cret",
+            "TINY_WINDOW_SIZE": "5",
+            "TINY_LOG_LEVEL": "debug",
+            "TINY_ZZZZ": "1",
+            "REDIS_URI": "redis://h",
+            "LOG_LEVL": "debug",
+            "tiny_window": "5",
+            "REDIS_PORT": "6379",
+            "MARKET_WINDOW": "another service's",
+            "PATH": "/bin",
+        }
+    )
+    assert list(found) == [
+        ("TINY_TICK_SECOND", "TINY_TICK_SECONDS"),
+        ("TINY_WINDOW_SIZE", "TINY_WINDOW"),
+        ("TINY_LOG_LEVEL", "LOG_LEVEL"),
+        ("TINY_ZZZZ", None),
+        ("REDIS_URI", "REDIS_URL"),
+        ("LOG_LEVL", "LOG_LEVEL"),
+    ]
+
+
+def test_what_cannot_be_together_is_refused_with_both_names(capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, "--tick-seconds", "5", "--gap-seconds", "5")
+    assert line.startswith("tiny: TINY_TICK_SECONDS: 5 must be less than TINY_GAP_SECONDS, which is 5: ")
+    line = refused(capsys, "--port", "9000", "--ops-port", "9000", "--host", "127.0.0.1")
+    assert line == "tiny: TINY_OPS_PORT: is the same as TINY_PORT, 9000\n"
 
 
 @pytest.mark.parametrize(
