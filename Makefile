@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-VENV ?= .venv
+override VENV := $(or $(strip $(VENV)),.venv)
 PYTHON ?=
 ARGS ?=
 bin := $(VENV)/bin

@@ -240,7 +240,7 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        _settings: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         *_others: PydanticBaseSettingsSource,
         **_more: PydanticBaseSettingsSource,

@@ -41,6 +41,11 @@ def test_variables_of_run_become_the_markets() -> None:
     assert 'FRESH="$FRESH"' in make("-n", "run", "FRESH=1").stdout
 
 
+@pytest.mark.parametrize("empty", ["VENV=", "VENV= "])
+def test_an_empty_variable_of_make_is_unset(empty: str) -> None:
+    assert "exec .venv/bin/python -m deploy.run" in make("-n", "run", empty).stdout
+
+
 def install(what: str = "run", **environment: str) -> "subprocess.CompletedProcess[str]":
     path = environment.pop("PATH", "/usr/local/bin:/usr/bin:/bin")
     return subprocess.run(

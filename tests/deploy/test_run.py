@@ -92,6 +92,19 @@ def alive(pid: int) -> bool:
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
+async def test_a_misspelt_variable_is_said_once(tmp_path: Path) -> None:
+    async with run(tmp_path, REDIS_URI="redis://elsewhere", LOG_LEVL="debug", LOG_LEVEL="INFO") as running:
+        await running.process.logged("ready")
+        said = [line for line in running.process.logs if line["event"] == "unknown_setting"]
+        assert [(line["variable"], line["nearest"]) for line in said] == [
+            ("REDIS_URI", "REDIS_URL"),
+            ("LOG_LEVL", "LOG_LEVEL"),
+        ]
+        about = running.standin("bridge")
+        assert about is not None
+        assert not {"REDIS_URI", "LOG_LEVL"} & set(about["environment"])
+
+
 async def test_starts_everything_says_where_and_leaves_nothing(tmp_path: Path) -> None:
     async with run(tmp_path, REDIS_PASSWORD="secret") as running:
         ready = await running.process.logged("ready")

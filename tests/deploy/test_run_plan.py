@@ -7,7 +7,7 @@ import pytest
 
 from cottage.errors import SettingsError
 from deploy import run_plan
-from deploy.run_plan import SERVICES, make_plan
+from deploy.run_plan import SERVICES, log_options, make_plan, misspelt
 
 # Nothing here may lean on the default ports being free on the machine that runs the tests.
 ANY = {f"{service.name.upper()}_OPS_PORT": "0" for service in SERVICES} | {
@@ -33,7 +33,7 @@ def test_every_service_gets_its_ports_and_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fresh"), [("", False), ("0", False), ("false", False), ("1", True), ("True", True)]
+    ("text", "fresh"), [("", False), ("0", False), ("false", False), ("1", True), ("True", True), (" yes\r", True)]
 )
 def test_a_fresh_start_is_asked_for(text: str, fresh: bool) -> None:
     made = make_plan({**ANY, "FRESH": text, "RUN_DIR": "elsewhere"})
@@ -79,6 +79,74 @@ def test_redis_moves_to_the_next_free_port(monkeypatch: pytest.MonkeyPatch, take
 def test_a_taken_port_is_named(variable: str, taken: int) -> None:
     with pytest.raises(SettingsError, match=rf"127\.0\.0\.1:{taken} .*{variable}"):
         make_plan({**ANY, variable: str(taken)})
+
+
+@pytest.mark.parametrize("empty", ["", " \r", '""'])
+def test_an_empty_variable_is_unset(empty: str) -> None:
+    others = {"REDIS_PORT": "0", "RUN_DIR": "elsewhere"}
+    names = (
+        "PHYSICS_HOST",
+        "BRIDGE_OPS_HOST",
+        "REDIS_URL",
+        "FRESH",
+        "FEYNMAN_CHECKPOINT_DIR",
+        "BROADCASTER_BRIDGE_URL",
+    )
+    made = make_plan({**ANY, **others, **dict.fromkeys(names, empty)})
+    given = made.services[0].environment
+    assert (given["PHYSICS_HOST"], given["BRIDGE_OPS_HOST"]) == ("127.0.0.1", "127.0.0.1")
+    assert given["BROADCASTER_BRIDGE_URL"].startswith("ws://127.0.0.1:")
+    assert made.checkpoints == given["FEYNMAN_CHECKPOINT_DIR"] == "elsewhere/feynman"
+    assert made.redis_url == f"redis://127.0.0.1:{made.redis_port}"
+
+
+def test_checkpoints_are_switched_off_by_none() -> None:
+    made = make_plan({**ANY, "FEYNMAN_CHECKPOINT_DIR": "none"})
+    assert made.services[0].environment["FEYNMAN_CHECKPOINT_DIR"] == "none"
+
+
+def test_the_links_of_a_container_platform_are_no_ports() -> None:
+    made = make_plan({**ANY, "REDIS_PORT": "tcp://10.0.0.3:6379", "PHYSICS_OPS_PORT": "tcp://10.0.0.2:9103", **ANY})
+    assert made.redis_port is not None
+    assert "tcp://" not in str(made.services[0].environment["PHYSICS_OPS_PORT"])
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PHYSICS_HOST", "127.0.0.1:8001"),
+        ("PHYSICS_HOST", "a" * 70),
+        ("REDIS_URL", "redis://localhost/abc"),
+        ("REDIS_URL", "http://localhost"),
+        ("FRESH", "perhaps"),
+    ],
+)
+def test_what_cannot_be_is_named(variable: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable} "):
+        make_plan({**ANY, variable: text})
+
+
+def test_a_misspelt_variable_is_found_once_and_not_handed_on() -> None:
+    environment = {
+        **ANY,
+        "REDIS_URI": "redis://elsewhere",
+        "RUN_DIRR": "x",
+        "FEYNMAN_WINDOW_SIZE": "feynman says that",
+        "MAKEFLAGS": "s -- SOUCE=replay FILE=a\\ b=c.csv PHYSICS_PORT=0 FEYNMAN_TICK=2",
+        "SOUCE": "replay",
+    }
+    found = misspelt(environment)
+    assert found == [("REDIS_URI", "REDIS_URL"), ("RUN_DIRR", "RUN_DIR"), ("SOUCE", "SOURCE")]
+    given = make_plan(environment).services[0].environment
+    assert given["FEYNMAN_WINDOW_SIZE"]
+    assert not {each.variable for each in found} & set(given)
+
+
+def test_the_log_of_make_run_is_set_as_that_of_a_service() -> None:
+    assert log_options({}) == ("info", "auto")
+    assert log_options({"LOG_LEVEL": " DEBUG\r", "LOG_FORMAT": ""}) == ("debug", "auto")
+    with pytest.raises(SettingsError, match="LOG_LEVEL must be one of debug, info"):
+        log_options({"LOG_LEVEL": "loud"})
 
 
 @pytest.mark.parametrize("text", ["http", "-1", "65536", "80.5", "٣"])
