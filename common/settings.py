@@ -240,7 +240,7 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        _settings: type[BaseSettings],
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         *_others: PydanticBaseSettingsSource,
         **_more: PydanticBaseSettingsSource,
@@ -317,7 +317,7 @@ class FreshnessSettings(ServiceSettings):
 
     below: ClassVar[tuple[Below, ...]] = (
         Below("stale_seconds", "expired_seconds", "a state is stale before it is expired"),
-        Below("silence_seconds", "expired_seconds", "a hop counts as broken before what came over it is expired"),
+        Below("silence_seconds", "expired_seconds", "a hop counts as broken before what came over it is expired", or_equal=True),
     )
 
     def thresholds(self) -> Thresholds:
