@@ -317,7 +317,12 @@ class FreshnessSettings(ServiceSettings):
 
     below: ClassVar[tuple[Below, ...]] = (
         Below("stale_seconds", "expired_seconds", "a state is stale before it is expired"),
-        Below("silence_seconds", "expired_seconds", "a hop counts as broken before what came over it is expired", or_equal=True),
+        Below(
+            "silence_seconds",
+            "expired_seconds",
+            "a hop counts as broken before what came over it is expired",
+            or_equal=True,
+        ),
     )
 
     def thresholds(self) -> Thresholds:
