@@ -164,7 +164,7 @@ def test_a_bad_flag_is_refused_by_the_same_name(capsys: pytest.CaptureFixture[st
 
 
 def test_a_bad_symbol_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "bad native symbol 'S\\x00'" in refused(capsys, "--symbols", "SPY,S\0")
+    assert "bad native symbol 'S\\u200b'" in refused(capsys, "--symbols", "SPY,S\u200b")
     assert "SPY and spy are both SPY" in refused(capsys, "--symbols", "SPY,spy")
 
 
