@@ -208,7 +208,7 @@ class Client(redis.asyncio.Redis):
             return contextlib.nullcontext(partial(self._by_pipeline, transaction))
         from cottage.redis.fast_path import exchanging
 
-        return exchanging(self.connection_pool, transaction, self.replicated)
+        return exchanging(self.connection_pool, transaction)
 
     async def _by_pipeline(self, transaction: bool, commands: Sequence[Command]) -> list[Any]:
         pipeline = AsyncPipeline(self.connection_pool, {}, transaction, None)  # {}: replies are not converted

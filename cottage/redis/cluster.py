@@ -6,7 +6,7 @@ They have an ordinary client for each node. The router decides which commands ea
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import redis.asyncio
 
@@ -18,6 +18,17 @@ from cottage.redis.slots import Address, Command, name_of, raise_first
 T = TypeVar("T")
 
 
+class _NoPool(redis.asyncio.ConnectionPool):
+    """The pool that the base class needs. What some of its methods would do over it, such as `pubsub` and `monitor`,
+    would reach no node of the cluster, but whatever listens on the port of the library's default."""
+
+    async def get_connection(self, *_arguments: Any, **_options: Any) -> NoReturn:
+        raise RedisError(
+            "the client of a cluster has no connection of its own, so no pubsub() and no monitor(): "
+            "subscribe to channels with cottage.redis.subscribe(url, ...), and watch a node by redis://host:port"
+        )
+
+
 class ClusterClient(Client):
     """The asyncio client of a cluster, made by `connect`. `make` makes the client of one node from its host and port.
     All nodes are asked at the same time."""
@@ -25,8 +36,7 @@ class ClusterClient(Client):
     spread = True
 
     def __init__(self, seeds: Sequence[Address], make: Callable[[str, int], Client]) -> None:
-        # The base class needs a pool; this one is never used.
-        super().__init__(connection_pool=redis.asyncio.ConnectionPool())
+        super().__init__(connection_pool=_NoPool())
         self._make = make
         self._nodes: dict[Address, Client] = {}
         self._router = Router(seeds)

@@ -50,21 +50,21 @@ async def _drop(connection: Any) -> None:
 
 
 @asynccontextmanager
-async def exchanging(pool: Any, transaction: bool, replicated: bool) -> AsyncIterator[Exchange]:
-    """An Exchange on one connection of the pool; `Client.bulk` uses it. `replicated`: the master may become a
-    replica; the connection is then dropped, so that the next one goes to the new master."""
+async def exchanging(pool: Any, transaction: bool) -> AsyncIterator[Exchange]:
+    """An Exchange on one connection of the pool; `Client.bulk` uses it. If the server turns out to be a replica by
+    now, the connection is dropped, so that the next one goes to the new master, wherever the URL finds it."""
     connection = await pool.get_connection()
 
     async def exchange(commands: Sequence[Command]) -> list[Any]:
         replies = await (_transaction if transaction else _exchange)(connection, commands)
-        if replicated and any(isinstance(reply, ReadOnlyError) for reply in replies):
-            await _drop(connection)  # no longer the master: the next connection goes to the new one
+        if any(type(reply) is ReadOnlyError for reply in replies):
+            await _drop(connection)
         return replies
 
     try:
         await connection.check_health()
         yield exchange
-    except ReadOnlyError:
+    except ReadOnlyError:  # for which a transaction was refused
         await _drop(connection)
         raise
     finally:

@@ -320,3 +320,24 @@ def test_nor_on_the_services_own_loop(redis_server: RunningServer) -> None:
             return await cancelled_anywhere(client)
 
     assert uvloop.run(main()) >= 3
+
+
+@FAST_PATH_ALONE
+@pytest.mark.parametrize("raises", [True, False])
+@pytest.mark.parametrize("transaction", [True, False])
+async def test_a_server_that_is_a_replica_by_now_is_left(
+    own_redis: OwnRedis, raises: bool, transaction: bool
+) -> None:
+    """Behind a name that leads to the master, as a cloud's: the next connection asks where that is."""
+    async with connect(own_redis.url) as client:
+        assert await client.bulk([("SET", "a", "1")]) == [b"OK"]
+        before = await connection_id(client)
+        assert await connection_id(client) == before
+        await client.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
+        try:
+            replies = await client.bulk([("SET", "a", "2")], transaction=transaction, raise_on_error=raises)
+        except RedisUnavailable:
+            assert raises or transaction
+        else:
+            assert [type(reply) for reply in replies] == [RedisUnavailable]
+        assert await connection_id(client) != before
