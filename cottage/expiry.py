@@ -31,6 +31,8 @@ class OutlivingKeys:
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
+        self.in_doubt = False
+        """Whether the last look found keys that Redis keeps too long, but not for a whole lifetime yet."""
 
     def dead(self, looks: Mapping[str, ExpiryLook], now: float) -> frozenset[str]:
         """Take note of one look at all keys that matter to the caller. Returns those whose holders are dead: every
@@ -39,7 +41,9 @@ class OutlivingKeys:
         `now`: monotonic time in seconds, from before Redis was asked.
         """
         self._since = {key: self._since.get(key, now) for key, look in looks.items() if look.too_long}
-        return frozenset(key for key, since in self._since.items() if now - since >= looks[key].lifetime_ms / 1000)
+        dead = frozenset(key for key, since in self._since.items() if now - since >= looks[key].lifetime_ms / 1000)
+        self.in_doubt = len(dead) < len(self._since)
+        return dead
 
 
 def lifetime_ms(value: Mapping[str, Any], otherwise: int = LONGEST_MS) -> int:

@@ -483,6 +483,11 @@ class MarketFeeds(_Structure):
         self.refusals.take([] if refusal else [feed_id], {feed_id: refusal} if refusal else {}, lifetime)
         return refusal
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether some of the feeds that were alive at the last look may be dead: who looks again will know."""
+        return self._outliving.in_doubt
+
     async def withdraw(self, feed_id: str) -> None:
         """Remove this process's announcement of a feed that has ended. Raises InvalidName; RedisError."""
         ours = _own_beginning()

@@ -26,7 +26,7 @@ async def retire(url: str, patterns: Sequence[str], *, dry_run: bool) -> None:
         found = sorted({name for pattern in patterns for name in await _matching(client, pattern)})
         if not found:
             raise StateUnavailable(f"Redis has no state of {' or '.join(patterns)}")
-        living = await brought(client, found, await MarketFeeds(client).alive())
+        living = await _living(client, found)
         gone = [name for name in found if name not in living]
         if not dry_run:
             for part in batches(gone):
@@ -44,6 +44,17 @@ async def retire(url: str, patterns: Sequence[str], *, dry_run: bool) -> None:
 
 async def _matching(client: Client, pattern: str) -> list[str]:
     return [name async for names in scan_pages(client, keys.PHYSICS_STATE, pattern=pattern) for name in names]
+
+
+async def _living(client: Client, symbols: Sequence[str]) -> dict[str, str]:
+    """Those that a living feed brings, as `brought` finds them. Where Redis's clock was set back it takes the
+    lifetime of an announcement to know whether its feed is one."""
+    feeds = MarketFeeds(client)
+    living = await brought(client, symbols, await feeds.alive())
+    while living and feeds.in_doubt:
+        await asyncio.sleep(POLL_SECONDS)
+        living = await brought(client, list(living), await feeds.alive())
+    return living
 
 
 async def _left(client: Client, symbols: Sequence[str]) -> list[str]:

@@ -48,6 +48,7 @@ class Retirement:
         """For each living feed that lists all of its symbols the list with which the states were compared."""
         self._unlisted: dict[str, str] = {}
         """The symbols that are not in the list of the feed that brought them, with its ID."""
+        self._feeds: MarketFeeds | None = None
         self._throttled = Throttled(log)
 
     async def turn(self, client: Client) -> None:
@@ -58,13 +59,13 @@ class Retirement:
         if self._writer.epoch is not None and self._due:
             await self._carry_out(client)
 
-    async def compare(self, client: Client, feeds: MarketFeeds) -> None:
+    async def compare(self, client: Client) -> None:
         """Find the states that the feed which brought them lists no more. Now and then. Raises RedisError."""
         if self._writer.epoch is None:  # the next writer looks at everything anew
             self._listed.clear()
             self._unlisted.clear()
             return
-        alive = await feeds.alive()
+        alive = await self._feeds_on(client).alive()
         lists = {feed: symbols for feed, about in alive.items() if (symbols := complete_list(about)) is not None}
         changed = {feed for feed, symbols in lists.items() if self._listed.get(feed) != symbols}
         self._unlisted = {
@@ -120,12 +121,19 @@ class Retirement:
             self._throttled.warning("retire_refused", key, symbol=key, reason=str(error))
             return []
 
+    def _feeds_on(self, client: Client) -> MarketFeeds:
+        """One for all looks: it finds out which feeds outlive their holders."""
+        if self._feeds is None:
+            self._feeds = MarketFeeds(client)
+        return self._feeds
+
     async def _carry_out(self, client: Client) -> None:
-        """Retire what is due and not brought by a living feed."""
-        symbols = list(self._due)[:BATCH]
-        living = await brought(client, symbols, await MarketFeeds(client).alive())
+        """Retire what is due and not brought by a living feed. While it is not known whether a feed is one, a request
+        waits."""
+        symbols, feeds = list(self._due)[:BATCH], self._feeds_on(client)
+        living = await brought(client, symbols, await feeds.alive())
         for symbol, feed in living.items():
-            if self._due.pop(symbol) == REQUEST:
+            if self._due.pop(symbol) == REQUEST and not feeds.in_doubt:
                 await client.lrem(keys.PHYSICS_RETIRE, 0, symbol)
                 self._throttled.warning("retire_refused", feed, symbol=symbol, reason=f"the feed {feed} brings it")
         gone = {symbol: self._due[symbol] for symbol in symbols if symbol in self._due}

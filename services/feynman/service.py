@@ -19,7 +19,7 @@ from cottage.ownership import WriteRefusal, WriteRefusals
 from cottage.redis import Client, connect
 from cottage.redis.outage import RedisOutage
 from cottage.redis_clock import RedisClock
-from cottage.store import MarketFeeds, MarketSnapshots, PhysicsStates
+from cottage.store import MarketSnapshots, PhysicsStates
 from cottage.urls import redacted
 from cottage.version import Version
 from services.feynman import metrics
@@ -125,16 +125,15 @@ class FeynmanService:
 
     async def _discover(self, client: Client) -> None:
         """Add new symbols to the table every few seconds, and look at Redis's health."""
-        feeds = MarketFeeds(client)
         async for _look in ticks(self._settings.discovery_seconds, self._clock):
-            while not await self._search(client, feeds):
+            while not await self._search(client):
                 await self._clock.sleep(self._settings.tick_seconds)
 
-    async def _search(self, client: Client, feeds: MarketFeeds) -> bool:
+    async def _search(self, client: Client) -> bool:
         """Do what `_discover` does, once. Returns whether Redis answered."""
         try:
             await self._admission.search(client, self._bad_symbol)
-            await self._retirement.compare(client, feeds)
+            await self._retirement.compare(client)
             with contextlib.suppress(RedisRefused):  # an ACL may forbid INFO, which feynman does not depend on
                 self._check_health(await client.info())
         except RedisError as error:

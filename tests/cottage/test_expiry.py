@@ -52,9 +52,13 @@ def test_a_living_holder_is_never_dead_whenever_the_clock_goes_back(seed: int) -
 def test_keys_are_judged_each_by_its_own_looks_and_forgotten_when_they_are_gone() -> None:
     keys = OutlivingKeys()
     bad, good = ExpiryLook(1000, -1), ExpiryLook(1000, 900)
+    assert not keys.in_doubt
     assert keys.dead({"one": bad, "two": good}, 0.0) == frozenset()
+    assert keys.in_doubt
     assert keys.dead({"one": bad, "two": bad}, 1.0) == {"one"}
+    assert keys.in_doubt
     assert keys.dead({"two": bad}, 2.0) == {"two"}
+    assert not keys.in_doubt
     assert keys.dead({"one": bad}, 3.0) == frozenset()  # it was gone meanwhile
 
 

@@ -58,6 +58,19 @@ async def test_what_a_living_feed_brings_is_refused_and_the_feed_named(
     assert list(await PhysicsStates(client).all()) == ["A", "B", "C"]
 
 
+async def test_a_feed_that_outlives_its_process_holds_up_nobody(
+    client: Client, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Redis's clock went back by an hour after it died."""
+    await put(client, "A", "B")
+    about = b'{"owner":"elsewhere:1:x","source":"sim","symbols":["A"],"complete":true,"lifetime_ms":1500}'
+    await client.set("market:feed:SIM", about, px=3_600_000)
+    async with process(redis_url):
+        assert await cottage("A") == 0
+        assert capsys.readouterr() == ("A\n", "")
+        assert list(await PhysicsStates(client).all()) == ["B"]
+
+
 async def test_a_dry_run_changes_nothing(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     await put(client, "A", "B")
     assert await cottage("--dry-run", "*") == 0
