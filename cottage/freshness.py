@@ -9,7 +9,7 @@ cause is the broken hop nearest to the reader; if there is none, `feed_late` whe
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
 from cottage import fields, keys
 from cottage.errors import InvalidName
@@ -18,6 +18,7 @@ Status = Literal["live", "stale", "expired"]
 STATUSES: tuple[Status, ...] = ("live", "stale", "expired")
 """From the best to the worst."""
 Cause = Literal["bridge_down", "redis_down", "writer_down", "feed_down", "feed_ended", "feed_late", "market_quiet"]
+CAUSES: tuple[Cause, ...] = get_args(Cause)
 
 ANNOUNCED_SOURCES = frozenset({"simulate", "replay", "live"})
 """The sources of the suite's market service, which always announces itself (`market:feed:*`). Other feeds need not,

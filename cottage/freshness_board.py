@@ -4,6 +4,7 @@ The bridge, the broadcaster and every client have one. It holds one freshness fo
 those that differ. A statement about all symbols replaces everything; a statement about some makes exceptions of them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
@@ -43,6 +44,12 @@ class FreshnessBoard:
     def of(self, symbol: str) -> Freshness:
         """The freshness of a symbol, with the age at the time of the statement."""
         return self._exceptions.get(symbol, self._overall).freshness
+
+    def by_cause(self, symbols: int) -> Counter[Cause | None]:
+        """How many of all `symbols` are not live, by cause; under None those that are live."""
+        causes = Counter(stated.freshness.cause for stated in self._exceptions.values())
+        causes[self.overall.cause] += symbols - len(self._exceptions)
+        return causes
 
     def apply(self, statement: FreshnessStatement, now: float) -> None:
         """Apply a FRESHNESS message."""

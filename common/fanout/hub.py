@@ -7,6 +7,7 @@ has arrived is read. Only clients of `?batch=` wait, until the end of their wind
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import Counter, Gauge
 
@@ -18,11 +19,12 @@ from common.fanout.session import HubView, Session, Wire
 from cottage import protocol
 from cottage.clock import Clock, iso_millis
 from cottage.events import Event
-from cottage.freshness import Freshness, FreshnessStatement
+from cottage.freshness import CAUSES, Cause, Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
 from cottage.protocol import ANYBODY, Grant, Request, RequestRefused, Subscription
 from cottage.version import Version
 
+NOT_LIVE = Gauge("cottage_fanout_not_live", "Symbols whose state is not live, by cause.", ["cause"])
 CLIENTS = Gauge("cottage_fanout_clients", "Connected clients.")
 SYMBOLS = Gauge("cottage_fanout_symbols", "Symbols in the last-value cache.")
 UPDATES = Counter("cottage_fanout_updates_total", "Newer states accepted, and removals.")
@@ -55,6 +57,8 @@ class Hub:
         self._sessions: dict[Session, Distributor] = {}
         self._updates: list[Update] = []
         """What this iteration of the event loop has brought so far."""
+        for cause in CAUSES:  # counted when it is asked for
+            NOT_LIVE.labels(cause).set_function(partial(self._not_live_because, cause))
 
     def __len__(self) -> int:
         """The number of clients."""
@@ -65,6 +69,9 @@ class Hub:
         """The number of symbols whose state is not live."""
         board = self.freshness_board
         return len(board.exceptions if board.overall.status == "live" else self.last_values)
+
+    def _not_live_because(self, cause: Cause) -> int:
+        return self.freshness_board.by_cause(len(self.last_values))[cause]
 
     def update(self, symbol: str, version: Version | None, payload: bytes, skipped: int = 0) -> bool:
         """Take a PHYSICS_UPDATE and send it on if it is newer than the last value. Returns whether it was.

@@ -47,7 +47,7 @@ class LastValueCache:
         """A copy of all entries, by symbol."""
         return self._entries.copy()
 
-    def __contains__(self, symbol: str) -> bool:
+    def __contains__(self, symbol: object) -> bool:
         return symbol in self._entries
 
     def __iter__(self) -> Iterator[str]:

@@ -1,21 +1,18 @@
 """What `cottage watch` shows of a StateClient: a row for each symbol, and the present problem in words. Pure."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from cottage.client.replica import Phase, ReplicaState
 from cottage.client.state_client import StateClient
 from cottage.clock import iso_millis
+from cottage.faults import IN_WORDS, is_fault
+from cottage.freshness import Cause
 
-PROBLEMS = {
-    "bridge_down": "the bridge is down: the broadcaster has lost its source",
-    "redis_down": "Redis is down: the bridge cannot read it",
-    "writer_down": "the writer is down: feynman has stopped writing states",
-    "server_down": "the server is silent",
-}
+SERVER_DOWN = "the server is silent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +70,26 @@ class View:
         if client.phase is not Phase.CONNECTED:
             return client.problem
         if any(client.cause(symbol) == "server_down" for symbol in islice(client.states, 1)):  # or none
-            return PROBLEMS["server_down"]
+            return SERVER_DOWN
         upstream = client.upstream
-        if upstream is None or upstream.status == "live":
+        if upstream is None:
             return None
+        if upstream.status == "live":
+            return "; ".join(self._broken()) or None
         cause = upstream.cause
-        return "the server has lost its source" if cause is None else PROBLEMS.get(cause, words(cause))
+        return "the server has lost its source" if cause is None else IN_WORDS.get(cause, words(cause))
+
+    def _broken(self) -> Iterator[str]:
+        """What is broken for the symbols of single sources, in words."""
+        symbols: Counter[tuple[Cause, str | None]] = Counter()
+        of_source: Counter[str | None] = Counter()
+        for symbol, state in self._client.states.items():
+            of_source[state.source] += 1
+            if (cause := self._client.cause(symbol)) is not None:
+                symbols[cast("Cause", cause), state.source] += 1
+        for (cause, source), count in symbols.items():
+            if is_fault(cause, count, of_source[source]):
+                yield f"{IN_WORDS.get(cause, words(cause))} ({count} of {source})"
 
     def freshness(self, symbol: str) -> tuple[str, str | None]:
         """The symbol's freshness (`live`, `stale`, `expired`, `undated` or `missing`), and the cause if it is stale

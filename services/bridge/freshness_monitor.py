@@ -2,8 +2,11 @@
 
 It considers feynman's heartbeats and whether Redis answers (liveness.py), the age of each symbol's newest sample
 (sample_ages.py), and which feeds are alive (`market:feed:*`). All ages are by Redis's clock, so that no process
-downstream has to compare clocks. The rules themselves, with their thresholds, are in cottage/freshness.py.
+downstream has to compare clocks. The rules themselves, with their thresholds, are in cottage/freshness.py. What is
+broken is said in the log by faults.py.
 """
+
+from typing import Any
 
 from common import logs
 from common.fanout.hub import Hub
@@ -13,6 +16,7 @@ from cottage.redis import Client
 from cottage.redis_clock import RedisClock
 from cottage.store import MarketFeeds
 from services.bridge import metrics
+from services.bridge.faults import BridgeFaults, Look
 from services.bridge.liveness import WriterLiveness
 from services.bridge.sample_ages import SampleAges
 
@@ -40,6 +44,7 @@ class FreshnessMonitor:
         self.samples = SampleAges(thresholds, self._redis_clock)
         self.feeds: tuple[Feed, ...] | None = None
         """The feeds that were alive when they were last read; None if that is not known."""
+        self._faults = BridgeFaults(thresholds, self.samples)
 
     def redis_now(self) -> float:
         """The time by Redis's clock, in seconds since 1970; by the local clock until Redis has been asked."""
@@ -99,12 +104,14 @@ class FreshnessMonitor:
         ):
             hub.freshness(statement)
             metrics.FRESHNESS.labels(statement.freshness.status).inc()
-            of_all = statement.symbols is None
-            symbols = len(hub.last_values) if of_all else len(statement.symbols or ())
-            fine = statement.freshness.status == "live" or not symbols
-            # A market has quiet symbols all day: single symbols are logged at debug level.
-            report = log.debug if not of_all else log.info if fine else log.warning
-            report("freshness", **statement.freshness.as_dict(), symbols=symbols)
+            symbols = len(hub.last_values if statement.symbols is None else statement.symbols)
+            log.debug("freshness", **statement.freshness.as_dict(), symbols=symbols)
+        answered_at = self._redis_clock.confirmed_at
+        self._faults.look(Look(overall, exceptions, chain, hub.last_values, answered_at), now)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults that last, for /status."""
+        return self._faults.status(self._clock.monotonic())
 
     def _overall(self) -> Freshness:
         return self.liveness.upstream(self._clock.monotonic())

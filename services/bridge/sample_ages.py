@@ -1,9 +1,20 @@
 """The age of each symbol's newest sample, and which symbols are less fresh than all others because of it. Pure."""
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from cottage.clock import RemoteClock
 from cottage.freshness import Chain, Freshness, Thresholds, assess
 from cottage.sample_age import SampleAge
 from cottage.snapshot import UNKNOWN_SOURCE
+
+
+class SourceSamples(NamedTuple):
+    """The newest samples of all symbols of one source."""
+
+    symbols: int
+    heard_at: float
+    """When the newest of them was first heard of, monotonic."""
 
 
 class SampleAges:
@@ -52,6 +63,29 @@ class SampleAges:
         """Seconds since the symbol's newest sample; None if that is not known."""
         sample = self._newest.get(symbol)
         return None if sample is None else sample.age(self._clock, now)
+
+    def source(self, symbol: str) -> str:
+        """The source of the symbol's newest sample."""
+        sample = self._newest.get(symbol)
+        return UNKNOWN_SOURCE if sample is None else sample.source or UNKNOWN_SOURCE
+
+    def youngest(self, symbols: Iterable[str], now: float) -> float:
+        """Seconds since the newest sample of these symbols; 0.0 if that is not known."""
+        return min((age for symbol in symbols if (age := self.age(symbol, now)) is not None), default=0.0)
+
+    def by_source(self) -> dict[str, SourceSamples]:
+        """The samples of each source."""
+        symbols: dict[str, int] = {}
+        heard: dict[str, float] = {}
+        for sample in self._newest.values():  # written out, since it is asked of all symbols each second
+            source, at = sample.source or UNKNOWN_SOURCE, sample.heard_at
+            if source not in symbols:
+                symbols[source], heard[source] = 1, at
+            else:
+                symbols[source] += 1
+                if at > heard[source]:
+                    heard[source] = at
+        return {source: SourceSamples(symbols[source], heard[source]) for source in symbols}
 
     def any_quiet(self, now: float) -> bool:
         """Whether any symbol has had no new sample for so long that a hop behind Redis may be broken."""

@@ -82,6 +82,7 @@ class RedisBridge(ChannelHandler):
             "feeds": None if self._monitor.feeds is None else [feed.source for feed in self._monitor.feeds],
             "symbols": len(self._hub.last_values),
             "not_live": self._hub.not_live,
+            "faults": self._monitor.faults(),
             "broadcasters": len(self._hub),
         }
 

@@ -20,17 +20,21 @@ from cottage.client.lower_epochs import LowerEpochs
 from cottage.clock import Clock, RemoteClock, from_iso
 from cottage.errors import InvalidMessage
 from cottage.events import parse_event
+from cottage.faults import Fault, FaultLog, Found, Patience
 from cottage.fields import load_object, mapping, symbol, version, whole
 from cottage.freshness import Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
 from cottage.local_clock import LocalClock
 from cottage.log import Throttled
 from cottage.protocol import Close
+from cottage.urls import redacted
 from cottage.version import Version
 from services.broadcaster import metrics
 from services.broadcaster.link_status import LinkStatus
 
 MAX_FRAME_BYTES = 256 * 1024
+PATIENCE = 2
+"""At its start the bridge may take so many times the silence after which it is given up."""
 
 log = logs.get_logger()
 throttled = Throttled(log)
@@ -57,6 +61,8 @@ class BridgeLink:
         self._lower = LowerEpochs()
         self._bridge_board = FreshnessBoard()
         """The freshness of all states as the bridge last stated it."""
+        self._patience = Patience(PATIENCE * silence_seconds)
+        self._faults = FaultLog(silence_seconds)
         self.problem: str | None = "no link to the bridge yet"
 
     @property
@@ -83,7 +89,6 @@ class BridgeLink:
                 self._status.lost()
                 self.publish_freshness()
                 self.problem = f"bridge: {lost}"
-                throttled.warning("server_lost", "", url=self._url, error=str(lost))
             await self._clock.sleep(backoff.after(self._local_clock.now() - began))
 
     async def _hold(self) -> None:
@@ -116,6 +121,7 @@ class BridgeLink:
         when this process stood still."""
         now, connection, watch = self._local_clock.now(), self._connection, self._status.watch
         self.publish_freshness()
+        self._say_faults(now)
         if connection is None:
             return
         if watch.given_up(now):
@@ -124,6 +130,18 @@ class BridgeLink:
             connection.post(orjson.dumps(ping))
         elif self._status.up and self._lower.due(now):
             self._ask_again(connection)
+
+    def _say_faults(self, now: float) -> None:
+        """Log that the bridge is lost, or back. What is broken behind it, it logs itself."""
+        up = self._status.up
+        due = self._patience.ends(True, up, now)
+        detail = f"{self.problem or 'it is silent'} ({redacted(self._url)})"
+        lost = Found(self._hub.last_values, self._status.watch.silence(now), due, detail)
+        self._faults.look({} if up else {Fault("bridge_down"): lost}, ("bridge_down",), now)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults of the link that last, for /status."""
+        return self._faults.status(self._local_clock.now())
 
     async def _receive(self, connection: LinkConnection) -> None:
         while True:

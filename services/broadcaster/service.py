@@ -64,6 +64,7 @@ class StateBroadcaster:
             "upstream": upstream.as_dict(),
             "symbols": len(self._hub.last_values),
             "not_live": self._hub.not_live,
+            "faults": self._link.faults(),
             "clients": len(self._hub),
         }
 

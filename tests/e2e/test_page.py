@@ -44,6 +44,7 @@ class Feynman:
         self._client = client
         self._epoch = int(time.time() * 1000)
         self._seq = 0
+        self.feed_lives = True
 
     async def begin(self) -> None:
         await hold(self._client, self._epoch)
@@ -80,7 +81,8 @@ class Feynman:
             now = time.time()
             heartbeat = Heartbeat(Version(self._epoch, self._seq), now, "0/1", 1, self._seq)
             await self._client.publish(keys.STATE_UPDATE, heartbeat.to_bytes(iso_millis(now)))
-            await MarketFeeds(self._client).announce("LIVE", {"source": "live"})  # else it would be down after 3 s
+            if self.feed_lives:  # else it would be down after 3 s
+                await MarketFeeds(self._client).announce("LIVE", {"source": "live"})
             await asyncio.sleep(0.2)
 
     @asynccontextmanager
@@ -333,10 +335,54 @@ async def test_a_silent_writer_is_named_and_everything_is_stale(page: Page, feyn
     await expect(page.locator("#problem")).to_contain_text("The writer is down", timeout=PATIENCE_MS)
     await is_fresh(page, "SPY", "stale")
     await expect(page.locator("#status")).to_have_attribute("data-healthy", "false")
+    await expect(page.locator("#problem")).to_contain_text("1\u00a0symbol not live")
+    await shows(page.locator("#broken"), "No writer")
     async with feynman.beats():
         await feynman.write("SPY")
         await expect(page.locator("#problem")).to_be_hidden(timeout=PATIENCE_MS)
         await is_fresh(page, "SPY", "live")
+
+
+async def feed_dies(feynman: Feynman) -> None:
+    feynman.feed_lives = False
+    await feynman._client.delete(keys.market_feed("LIVE"))
+
+
+async def test_a_dead_feed_is_the_first_that_the_page_says(page: Page, feynman: Feynman) -> None:
+    async with feynman.beats():
+        await feynman.write("SPY", "QQQ")
+        await feynman.write("OTHER", source="myfeed")
+        await is_fresh(page, "SPY", "live")
+        await expect(page.locator("#broken")).to_be_hidden()
+        await feed_dies(feynman)
+        fault = page.locator("#faults p.problem")
+        await expect(fault).to_contain_text("The feed “live” is down: 2\u00a0symbols", timeout=PATIENCE_MS)
+        await expect(fault).to_contain_text("Last price")
+        await shows(page.locator("#broken"), "No feed")
+        await expect(page.locator("#status")).to_have_attribute("data-healthy", "false")
+        await is_fresh(page, "SPY", "stale")
+        feynman.feed_lives = True
+        await feynman.write("SPY", "QQQ")
+        await expect(page.locator("#faults p")).to_have_count(0, timeout=PATIENCE_MS)
+        await expect(page.locator("#broken")).to_be_hidden()
+        await expect(page.locator("#status")).to_have_attribute("data-healthy", "true")
+
+
+async def test_a_source_that_is_silent_as_a_whole_is_said_and_a_quiet_symbol_is_not(
+    page: Page, feynman: Feynman
+) -> None:
+    async with feynman.beats():
+        await feynman.write("SPY")
+        await feynman.write("A", "B", "C", age=20, source="myfeed")
+        await feynman.write("ALONE", age=20, source="single")
+        quiet = page.locator("#faults p.quiet")
+        await expect(quiet).to_contain_text("“myfeed” is silent, all 3\u00a0symbols", timeout=PATIENCE_MS)
+        await shows(page.locator("#broken"), "Quiet")
+        await expect(page.locator("#faults p")).to_have_count(1)
+        await feynman.write("A", source="myfeed")
+        await expect(page.locator("#faults p")).to_have_count(0, timeout=PATIENCE_MS)
+        await is_fresh(page, "B", "stale")
+        await expect(page.locator("#status")).to_have_attribute("data-healthy", "true")
 
 
 async def test_it_connects_again_by_itself(page: Page, suite: Suite, feynman: Feynman) -> None:

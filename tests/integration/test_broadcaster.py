@@ -211,8 +211,8 @@ async def test_the_process_gives_a_silent_bridge_up_and_links_again(redis_url: s
             async with viewing(port) as viewer:
                 bridge.signal(signal.SIGSTOP)
                 await viewer.hears_of("bridge_down")
-                lost = await broadcaster.logged("server_lost")
-                assert "silent for 0.5 s" in lost["error"]
+                lost = await broadcaster.logged("not_live", cause="bridge_down")
+                assert "silent for 0.5 s" in lost["reason"]
                 assert (await broadcaster.get("/readyz")).status_code == 503
                 assert (await broadcaster.get("/healthz")).status_code == 200
                 bridge.signal(signal.SIGCONT)

@@ -1,12 +1,13 @@
 // The page: it connects to the broadcaster, shows the states in a table, and says above it whether they can be trusted.
 
-import { setText } from "./cells.js";
+import { element, setText } from "./cells.js";
 import { Cottage, SILENT_AFTER } from "./cottage.js";
 import { CAUSES, Table, WAIT, duration } from "./table.js";
 
 /** @typedef {import("./cottage.js").Cause | "server_down"} Cause */
 
 const NAMES_LISTED = 12; // the most symbols that a notice names
+const FEWEST = 2; // a source of a single symbol is not silent as a whole: a symbol may be quiet
 const REGIMES = ["Gaussian", "Lévy Stable", "Critical", WAIT];
 
 /** @type {Partial<Record<Cause, string>>} */
@@ -16,12 +17,31 @@ const PROBLEMS = {
   writer_down: "The writer is down: Feynman has stopped writing states.",
 };
 
+/**
+ * What is broken for the symbols of one source, while the way from Redis to this page works.
+ * @typedef {object} Fault
+ * @property {Cause} cause
+ * @property {string} source
+ * @property {number} symbols How many of them are not live for this cause.
+ * @property {import("./cottage.js").State} newest The one of these with the newest sample.
+ */
+
+/** @type {Partial<Record<Cause, (fault: Fault) => string>>} */
+const FAULTS = {
+  writer_down: ({ symbols }) => `The writer is down: Feynman has stopped writing the states of ${counted(symbols)}.`,
+  feed_down: ({ source, symbols }) => `The feed “${source}” is down: ${counted(symbols)} without new prices.`,
+  market_quiet: ({ source, symbols }) =>
+    `“${source}” is silent, all ${counted(symbols)}: its feed has died, or its market is closed.`,
+};
+
 /** @param {string} id The id of an element of index.html. */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 
 let scheduled = false;
 let summaryOutdated = true;
+/** @type {Fault[]} */
+let faults = [];
 
 const connection = new Cottage(`${scheme}//${location.host}/ws`);
 connection.addEventListener("state", onState);
@@ -70,14 +90,14 @@ function wake() {
 function draw() {
   scheduled = false;
   table.draw();
-  showStatus();
   if (summaryOutdated) showSummary();
   summaryOutdated = false;
+  showStatus();
 }
 
 /**
- * The present problem in words, that of the nearest hop first, and the milliseconds since that hop was last heard; null
- * if these are not known. The words are empty if there is no problem.
+ * The present problem of the way to Redis and Feynman in words, that of the nearest hop first, and the milliseconds
+ * since that hop was last heard; null if these are not known. The words are empty if there is no problem.
  * @returns {[words: string, age: number | null]}
  */
 function problem() {
@@ -89,8 +109,12 @@ function problem() {
   if (upstream === null || upstream.status === "live") return ["", null];
   const { cause } = upstream;
   const words = cause === null ? "The server has lost its source." : (PROBLEMS[cause] ?? `Upstream: ${cause}.`);
-  return [words, connection.upstreamAge];
+  const { size } = connection.states;
+  return [size === 0 ? words : `${words} ${counted(size)} not live.`, connection.upstreamAge];
 }
+
+/** @param {number} symbols */
+const counted = (symbols) => `${symbols}\u00a0${symbols === 1 ? "symbol" : "symbols"}`;
 
 const PHASES = {
   connecting: "Connecting",
@@ -102,13 +126,56 @@ const PHASES = {
 
 function showStatus() {
   const [words, age] = problem();
+  const shown = words === "" && connection.phase === "connected" ? faults : [];
+  const hop = connection.phase === "connected" ? (connection.upstream?.cause ?? null) : null;
+  const broken = shown[0]?.cause ?? hop;
   const status = byId("status");
   status.dataset.phase = connection.phase;
-  status.dataset.healthy = String(connection.phase === "connected" && words === "");
+  status.dataset.healthy = String(connection.phase === "connected" && words === "" && shown.length === 0);
   setText(byId("phase"), PHASES[connection.phase]);
+  byId("broken").hidden = broken === null;
+  setText(byId("broken"), broken === null ? "" : capitalized(CAUSES[broken] ?? broken));
   byId("problem").hidden = words === "";
   setText(byId("problem-words"), words);
   setText(byId("problem-age"), age === null ? "" : `Last heard ${duration(age)} ago.`);
+  showFaults(shown);
+}
+
+/** @param {string} words */
+const capitalized = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
+/** @param {Fault[]} shown */
+function showFaults(shown) {
+  const into = byId("faults");
+  while (into.children.length > shown.length) into.lastElementChild?.remove();
+  for (const [index, fault] of shown.entries()) {
+    const notice = into.children[index] ?? element("p", "", into);
+    notice.className = `notice ${fault.cause === "market_quiet" ? "quiet" : "problem"}`;
+    const [words, since] = notice.children.length > 0 ? notice.children : newFault(notice);
+    setText(words, FAULTS[fault.cause]?.(fault) ?? `${fault.source}: ${CAUSES[fault.cause] ?? fault.cause}.`);
+    const age = connection.age(fault.newest);
+    setText(since, age === null ? "" : ` Last price ${duration(age)} ago.`);
+  }
+}
+
+/** @param {Element} notice */
+function newFault(notice) {
+  const since = element("span");
+  since.ariaLive = "off"; // it changes each second
+  notice.append(element("strong"), since);
+  return notice.children;
+}
+
+/**
+ * Of what is not live, what is a fault: single symbols may be quiet, or late by nature.
+ * @param {Iterable<Fault>} found
+ * @param {Map<string, number>} symbols How many symbols each source has.
+ */
+function realFaults(found, symbols) {
+  return [...found].filter(({ cause, source, symbols: some }) => {
+    if (cause === "market_quiet") return some >= FEWEST && some === symbols.get(source);
+    return cause !== "feed_late";
+  });
 }
 
 function showSummary() {
@@ -122,10 +189,22 @@ function showSummary() {
   const contested = [];
   /** @type {Map<Cause, number>} */
   const causes = new Map();
+  /** @type {Map<string, Fault>} */
+  const found = new Map();
+  /** @type {Map<string, number>} */
+  const symbols = new Map();
   for (const state of connection.states.values()) {
     const { symbol, regime, source } = state;
     const cause = connection.cause(state);
-    if (cause !== null) causes.set(cause, (causes.get(cause) ?? 0) + 1);
+    const of = source ?? "unknown";
+    symbols.set(of, (symbols.get(of) ?? 0) + 1);
+    if (cause !== null) {
+      causes.set(cause, (causes.get(cause) ?? 0) + 1);
+      const fault = found.get(`${cause} ${of}`) ?? { cause, source: of, symbols: 0, newest: state };
+      fault.symbols += 1;
+      if ((state.time ?? 0) > (fault.newest.time ?? 0)) fault.newest = state;
+      found.set(`${cause} ${of}`, fault);
+    }
     regimes.set(regime, (regimes.get(regime) ?? 0) + 1);
     if (source === "simulate") simulated.push(symbol);
     if (source === "replay") replayed.push(symbol);
@@ -133,8 +212,8 @@ function showSummary() {
   }
   const counts = [...regimes].filter(([, count]) => count > 0).map(([regime, count]) => `${count}\u00a0${regime}`);
   for (const [cause, count] of causes) counts.push(`${count}\u00a0not live: ${CAUSES[cause] ?? cause}`);
-  const { size } = connection.states;
-  setText(byId("count"), [`${size}\u00a0${size === 1 ? "symbol" : "symbols"}`, ...counts].join(" · "));
+  faults = realFaults(found.values(), symbols);
+  setText(byId("count"), [counted(connection.states.size), ...counts].join(" · "));
   fold.hidden = table.unfed === 0;
   setText(fold, `${table.unfed}\u00a0${table.unfed === 1 ? "symbol" : "symbols"} that no feed brings any more`);
   showNotice("simulated", simulated);

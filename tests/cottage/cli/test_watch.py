@@ -35,10 +35,8 @@ CURSOR = b"\x1b[?25h"
 async def put(client: Client, symbol: str, seq: int = 1, **fields: Any) -> None:
     """A state whose sample is of now, from a feed that need not say that it lives."""
     now = iso_millis(await client.now())
-    known: dict[str, Any] = {"regime": "Gaussian", "price": 450.0, **fields}
-    state = PhysicsState(
-        0.42, -1.234, 0.15, 0.08, 0.05, alpha_coefficient=2.8, timestamp=now, source="myfeed", **known
-    )
+    known: dict[str, Any] = {"regime": "Gaussian", "price": 450.0, "source": "myfeed", **fields}
+    state = PhysicsState(0.42, -1.234, 0.15, 0.08, 0.05, alpha_coefficient=2.8, timestamp=now, **known)
     await write(client, symbol, state.at(Version(1, seq)))
 
 
@@ -228,6 +226,15 @@ async def test_lines_tell_each_change_of_state_and_of_freshness(client: Client, 
         assert line["state"]["price"] == 451.0
     assert any(line.startswith("cottage: reconnecting: ") for line in running.errors)
     assert running.text == []
+
+
+async def test_a_dead_feed_is_said_in_words(client: Client, bridge_port: int) -> None:
+    port = free_port()
+    for symbol in ("SPY", "QQQ"):
+        await put(client, symbol, source="simulate")
+    async with broadcasting(bridge_port, port), watching(f"ws://127.0.0.1:{port}/ws", "--json") as running:
+        words = "cottage: connected: the feed is down: it has stopped saying that it lives (2 of simulate)"
+        await eventually(lambda: words in running.errors)
 
 
 async def told(running: ServiceProcess, **fields: Any) -> dict[str, Any]:

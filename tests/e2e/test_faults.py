@@ -1,0 +1,199 @@
+"""What real processes log when one of them is killed or hangs: one line at warning, and one when it is over."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cottage import keys
+from cottage.redis import Client, connect
+from deploy.redis_server import Server
+from tests.e2e.suite import NAMES, Suite
+from tests.support import OwnRedis, ServiceProcess, eventually
+
+HURRIED = {  # so that all is three times as fast as usual
+    "BRIDGE_SILENCE_SECONDS": "1",
+    "BROADCASTER_SILENCE_SECONDS": "1",
+    "BROADCASTER_HEARTBEAT_SECONDS": "0.3",
+    "BRIDGE_HEARTBEAT_SECONDS": "0.3",
+    "MARKET_FEED_SECONDS": "1.5",
+    "MARKET_INTERVAL_SECONDS": "0.3",
+    "FEYNMAN_TICK_SECONDS": "0.3",
+    "FEYNMAN_LEASE_SECONDS": "2",
+    "STALE_SECONDS": "4",
+}
+
+
+def warnings(suite: Suite) -> list[dict[str, Any]]:
+    """All that the processes have said at warning or above."""
+    return [
+        line for process in suite.processes.values() for line in process.logs if line["level"] in ("warning", "error")
+    ]
+
+
+def faults(process: ServiceProcess) -> list[tuple[str, str]]:
+    """The faults that a process has said, in order: event and cause."""
+    return [(line["event"], line["cause"]) for line in process.logs if line["event"].startswith("not_live")]
+
+
+async def not_live(process: ServiceProcess) -> dict[str, int]:
+    """What its gauge shows, where it is not 0; every cause is there."""
+    counts = {}
+    for line in (await process.get("/metrics")).text.splitlines():
+        if line.startswith("cottage_fanout_not_live{"):
+            counts[line.split('"')[1]] = int(float(line.split()[-1]))
+    assert {"redis_down", "writer_down", "feed_down", "bridge_down", "market_quiet"} <= counts.keys()
+    return {cause: count for cause, count in counts.items() if count}
+
+
+async def all_live(suite: Suite) -> None:
+    async def live() -> bool:
+        status = (await suite.processes["broadcaster"].get("/status")).json()
+        return bool(status["symbols"] == 9 and status["not_live"] == 0)
+
+    await eventually(live, 30)
+
+
+@pytest.fixture
+def own_redis(server_binaries: dict[str, Server], tmp_path: Path) -> Iterator[OwnRedis]:
+    """Of one kind, since what is said of it does not depend on that."""
+    with OwnRedis(server_binaries["valkey"], tmp_path / "redis") as own:
+        yield own
+
+
+@pytest.fixture
+async def suite(own_redis: OwnRedis) -> AsyncIterator[Suite]:
+    """All five services, with every state live."""
+    async with AsyncExitStack() as stack:
+        running = await Suite(own_redis.url, HURRIED, stack).start_all()
+        await all_live(running)
+        yield running
+
+
+async def test_a_healthy_start_says_no_warning(own_redis: OwnRedis) -> None:
+    """Also where a peer takes its time, as a container does; those that it needs come later."""
+    async with AsyncExitStack() as stack:
+        suite = Suite(own_redis.url, {}, stack)
+        for name in reversed(NAMES):
+            await suite.start(name)
+            await asyncio.sleep(0.5)
+        await all_live(suite)
+        await asyncio.sleep(4)  # what was wrong would be said by now
+        assert warnings(suite) == []
+        assert [await not_live(suite.processes[name]) for name in ("bridge", "broadcaster")] == [{}, {}]
+
+
+async def test_a_peer_that_never_comes_is_said_after_some_seconds(own_redis: OwnRedis) -> None:
+    async with AsyncExitStack() as stack:
+        suite = Suite(own_redis.url, HURRIED, stack)
+        broadcaster = await suite.start("broadcaster")
+        said = await broadcaster.logged("not_live")
+        assert (said["cause"], said["symbols"], said["level"]) == ("bridge_down", 0, "warning")
+        assert said["seconds"] >= 2
+        assert "Connection refused" in said["reason"]
+        bridge = await suite.start("bridge")
+        assert (await bridge.logged("not_live"))["cause"] == "writer_down"
+        await broadcaster.logged("not_live_ended", cause="bridge_down")
+
+
+BROKEN: dict[str, tuple[str, str, str | None]] = {
+    "market": ("bridge", "feed_down", "simulate"),
+    "feynman": ("bridge", "writer_down", None),
+    "bridge": ("broadcaster", "bridge_down", None),
+}
+"""What is broken: who says it, its cause, and of what it is."""
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+async def test_who_is_killed_or_hangs_is_said_in_one_line_and_when_it_is_back(suite: Suite, broken: str) -> None:
+    teller, cause, of = BROKEN[broken]
+    await suite.processes[broken].kill()
+    await told(suite, teller, cause, of)
+    await suite.start(broken)
+    await over(suite, teller, cause, of)
+    said = len(warnings(suite))
+
+    logs = suite.processes[teller].logs
+    logs[:] = [line for line in logs if not line["event"].startswith("not_live")]
+    suite.processes[broken].signal(signal.SIGSTOP)
+    await told(suite, teller, cause, of)
+    suite.processes[broken].signal(signal.SIGCONT)
+    await over(suite, teller, cause, of)
+    others = [line for name, each in suite.processes.items() if name not in (broken, teller) for line in each.logs]
+    assert [line for line in others if line["event"].startswith("not_live")] == [], "said by one"
+    assert said <= 2
+
+
+async def told(suite: Suite, teller: str, cause: str, of: str | None) -> None:
+    process = suite.processes[teller]
+    line = await process.logged("not_live")
+    expected = {"level": "warning", "cause": cause, "of": of, "symbols": 9}
+    assert expected.items() <= line.items()
+    assert len(line["first"]) == 9
+    assert line["seconds"] < 6
+    assert await not_live(process) == {cause: 9}
+    assert await eventually(lambda: not_live(suite.processes["broadcaster"])) == {cause: 9}
+    status = (await process.get("/status")).json()
+    assert [{**fault, "seconds": 0} for fault in status["faults"]] == [
+        {"cause": cause, "of": of, "symbols": 9, "seconds": 0}
+    ]
+    await asyncio.sleep(2)  # longer than any look is apart
+    assert faults(process) == [("not_live", cause)]
+
+
+async def over(suite: Suite, teller: str, cause: str, of: str | None) -> None:
+    process = suite.processes[teller]
+    line = await process.logged("not_live_ended")
+    assert {"level": "info", "cause": cause, "of": of, "symbols": 9}.items() <= line.items()
+    assert line["seconds"] >= 2
+    assert faults(process) == [("not_live", cause), ("not_live_ended", cause)]
+    await all_live(suite)
+    assert (await process.get("/status")).json()["faults"] == []
+
+
+@pytest.mark.parametrize(
+    ("breaks", "heals"),
+    [(OwnRedis.suspend, OwnRedis.resume), (OwnRedis.kill, OwnRedis.start)],
+    ids=["hangs", "killed"],
+)
+async def test_a_redis_that_is_away_is_said_and_nothing_behind_it(
+    suite: Suite, own_redis: OwnRedis, breaks: Callable[[OwnRedis], None], heals: Callable[[OwnRedis], None]
+) -> None:
+    breaks(own_redis)
+    await told(suite, "bridge", "redis_down", None)
+    heals(own_redis)
+    await over(suite, "bridge", "redis_down", None)
+
+
+async def write(client: Client, *symbols: str) -> None:
+    """As a feed does that knows of HSET alone."""
+    for symbol in symbols:
+        now = await client.now()
+        await client.hset(
+            keys.market_snapshot(symbol), mapping={"price": 100 + now % 1, "timestamp": now, "source": "myfeed"}
+        )
+
+
+async def test_a_foreign_feed_that_dies_is_said_and_single_symbols_are_not(suite: Suite) -> None:
+    """Another one writes no key that says that it lives: all of its symbols fall silent together."""
+    bridge = suite.processes["bridge"]
+    async with connect(suite.redis_url) as client:
+
+        async def counts(quiet: int) -> bool:
+            await write(client, "F3")
+            return (await not_live(bridge)).get("market_quiet") == quiet
+
+        await write(client, "F1", "F2", "ALONE")
+        await eventually(lambda: counts(3), 30)
+        assert faults(bridge) == [], "F3 goes on"
+        said = await bridge.logged("not_live")
+        assert {"level": "warning", "cause": "market_quiet", "of": "myfeed", "symbols": 4}.items() <= said.items()
+        assert said["first"] == ["ALONE", "F1", "F2", "F3"]
+        await write(client, "F1")
+        over = await bridge.logged("not_live_ended")
+        assert (over["cause"], over["of"]) == ("market_quiet", "myfeed")
+        assert faults(bridge) == [("not_live", "market_quiet"), ("not_live_ended", "market_quiet")]
