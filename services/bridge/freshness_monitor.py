@@ -3,7 +3,7 @@
 It considers feynman's heartbeats and whether Redis answers (liveness.py), the age of each symbol's newest sample
 (sample_ages.py), and which feeds are alive (`market:feed:*`). All ages are by Redis's clock, so that no process
 downstream has to compare clocks. The rules themselves, with their thresholds, are in cottage/freshness.py. What is
-broken is said in the log by faults.py.
+broken is said in the log by fault_finder.py.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from cottage.redis import Client
 from cottage.redis_clock import RedisClock
 from cottage.store import MarketFeeds
 from services.bridge import metrics
-from services.bridge.faults import BridgeFaults, Look
+from services.bridge.fault_finder import FaultFinder, Look
 from services.bridge.liveness import WriterLiveness
 from services.bridge.sample_ages import SampleAges
 
@@ -44,7 +44,7 @@ class FreshnessMonitor:
         self.samples = SampleAges(thresholds, self._redis_clock)
         self.feeds: tuple[Feed, ...] | None = None
         """The feeds that were alive when they were last read; None if that is not known."""
-        self._faults = BridgeFaults(thresholds, self.samples)
+        self._faults = FaultFinder(thresholds, self.samples)
 
     def redis_now(self) -> float:
         """The time by Redis's clock, in seconds since 1970; by the local clock until Redis has been asked."""

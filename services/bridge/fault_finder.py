@@ -32,7 +32,7 @@ class Look(NamedTuple):
     """When Redis last told its time, monotonic."""
 
 
-class BridgeFaults:
+class FaultFinder:
     """The faults that the bridge finds and logs. `now` is monotonic, in seconds."""
 
     def __init__(self, thresholds: Thresholds, samples: SampleAges) -> None:
