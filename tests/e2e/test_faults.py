@@ -15,24 +15,23 @@ from deploy.redis_server import Server
 from tests.e2e.suite import NAMES, Suite
 from tests.support import OwnRedis, ServiceProcess, eventually
 
-HURRIED = {  # so that all is three times as fast as usual
-    "BRIDGE_SILENCE_SECONDS": "1",
-    "BROADCASTER_SILENCE_SECONDS": "1",
+HURRIED = {  # somewhat faster than usual, and still slower than a busy machine
+    "BRIDGE_SILENCE_SECONDS": "2",
+    "BROADCASTER_SILENCE_SECONDS": "2",
     "BROADCASTER_HEARTBEAT_SECONDS": "0.3",
     "BRIDGE_HEARTBEAT_SECONDS": "0.3",
-    "MARKET_FEED_SECONDS": "1.5",
+    "MARKET_FEED_SECONDS": "3",
     "MARKET_INTERVAL_SECONDS": "0.3",
     "FEYNMAN_TICK_SECONDS": "0.3",
     "FEYNMAN_LEASE_SECONDS": "2",
-    "STALE_SECONDS": "4",
+    "STALE_SECONDS": "8",
 }
 
 
 def warnings(suite: Suite) -> list[dict[str, Any]]:
-    """All that the processes have said at warning or above."""
-    return [
-        line for process in suite.processes.values() for line in process.logs if line["level"] in ("warning", "error")
-    ]
+    """All that the processes have said at warning or above, but for what a busy machine alone can cause."""
+    lines = [line for process in suite.processes.values() for line in process.logs]
+    return [line for line in lines if line["level"] in ("warning", "error") and line["event"] != "tick_late"]
 
 
 def faults(process: ServiceProcess) -> list[tuple[str, str]]:
@@ -134,14 +133,14 @@ async def told(suite: Suite, teller: str, cause: str, of: str | None) -> None:
     expected = {"level": "warning", "cause": cause, "of": of, "symbols": 9}
     assert expected.items() <= line.items()
     assert len(line["first"]) == 9
-    assert line["seconds"] < 6
+    assert line["seconds"] < 10
     assert await not_live(process) == {cause: 9}
     assert await eventually(lambda: not_live(suite.processes["broadcaster"])) == {cause: 9}
     status = (await process.get("/status")).json()
     assert [{**fault, "seconds": 0} for fault in status["faults"]] == [
         {"cause": cause, "of": of, "symbols": 9, "seconds": 0}
     ]
-    await asyncio.sleep(2)  # longer than any look is apart
+    await asyncio.sleep(1.5)  # longer than two looks are apart
     assert faults(process) == [("not_live", cause)]
 
 
