@@ -18,6 +18,7 @@ IN_WORDS: Mapping[Cause, str] = {
     "redis_down": "Redis is down: the bridge cannot read it",
     "writer_down": "the writer is down: feynman has stopped writing states",
     "feed_down": "the feed is down: it has stopped saying that it lives",
+    "feed_ended": "the feed has ended: it brings nothing more",
     "market_quiet": "all symbols of this source fell silent: its feed has died, or its market is closed",
 }
 """What each fault means, for logs and displays. The page has words of its own that say the same."""
@@ -110,7 +111,8 @@ class FaultLog:
 
 def _say(fault: Fault, found: Found, seconds: float) -> None:
     words = IN_WORDS.get(fault.cause, fault.cause)
-    log.warning(
+    report = log.info if fault.cause == "feed_ended" else log.warning  # a feed that has done its work has no fault
+    report(
         "not_live",
         cause=fault.cause,
         of=fault.of,

@@ -368,6 +368,17 @@ async def test_a_dead_feed_is_the_first_that_the_page_says(page: Page, feynman: 
         await expect(page.locator("#status")).to_have_attribute("data-healthy", "true")
 
 
+async def test_a_feed_that_has_ended_is_said_and_is_no_fault(page: Page, feynman: Feynman) -> None:
+    async with feynman.beats():
+        await feynman.write("SPY", source="replay")
+        ended = {"source": "replay", "ended_at": time.time()}
+        await MarketFeeds(feynman._client).announce("REPLAY", ended, lifetime=60)
+        notice = page.locator("#faults p.ended")
+        await expect(notice).to_contain_text("The feed “replay” has ended: 1\u00a0symbol", timeout=PATIENCE_MS)
+        await expect(page.locator("#broken")).to_be_hidden()
+        await expect(page.locator("#status")).to_have_attribute("data-healthy", "true")
+
+
 async def test_a_source_that_is_silent_as_a_whole_is_said_and_a_quiet_symbol_is_not(
     page: Page, feynman: Feynman
 ) -> None:

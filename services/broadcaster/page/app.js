@@ -30,6 +30,7 @@ const PROBLEMS = {
 const FAULTS = {
   writer_down: ({ symbols }) => `The writer is down: Feynman has stopped writing the states of ${counted(symbols)}.`,
   feed_down: ({ source, symbols }) => `The feed “${source}” is down: ${counted(symbols)} without new prices.`,
+  feed_ended: ({ source, symbols }) => `The feed “${source}” has ended: ${counted(symbols)} without new prices.`,
   market_quiet: ({ source, symbols }) =>
     `“${source}” is silent, all ${counted(symbols)}: its feed has died, or its market is closed.`,
 };
@@ -128,10 +129,10 @@ function showStatus() {
   const [words, age] = problem();
   const shown = words === "" && connection.phase === "connected" ? faults : [];
   const hop = connection.phase === "connected" ? (connection.upstream?.cause ?? null) : null;
-  const broken = shown[0]?.cause ?? hop;
+  const broken = shown.find(isBroken)?.cause ?? hop;
   const status = byId("status");
   status.dataset.phase = connection.phase;
-  status.dataset.healthy = String(connection.phase === "connected" && words === "" && shown.length === 0);
+  status.dataset.healthy = String(connection.phase === "connected" && words === "" && !shown.some(isBroken));
   setText(byId("phase"), PHASES[connection.phase]);
   byId("broken").hidden = broken === null;
   setText(byId("broken"), broken === null ? "" : capitalized(CAUSES[broken] ?? broken));
@@ -140,6 +141,12 @@ function showStatus() {
   setText(byId("problem-age"), age === null ? "" : `Last heard ${duration(age)} ago.`);
   showFaults(shown);
 }
+
+/** @type {Partial<Record<Cause, string>>} */
+const NOTICES = { market_quiet: "quiet", feed_ended: "ended" };
+
+/** @param {Fault} fault Whether something is wrong: a feed that has ended has done its work. */
+const isBroken = ({ cause }) => cause !== "feed_ended";
 
 /** @param {string} words */
 const capitalized = (words) => words.charAt(0).toUpperCase() + words.slice(1);
@@ -150,7 +157,7 @@ function showFaults(shown) {
   while (into.children.length > shown.length) into.lastElementChild?.remove();
   for (const [index, fault] of shown.entries()) {
     const notice = into.children[index] ?? element("p", "", into);
-    notice.className = `notice ${fault.cause === "market_quiet" ? "quiet" : "problem"}`;
+    notice.className = `notice ${NOTICES[fault.cause] ?? "problem"}`;
     const [words, since] = notice.children.length > 0 ? notice.children : newFault(notice);
     setText(words, FAULTS[fault.cause]?.(fault) ?? `${fault.source}: ${CAUSES[fault.cause] ?? fault.cause}.`);
     const age = connection.age(fault.newest);

@@ -102,6 +102,14 @@ async def test_of_two_feeds_of_a_source_one_may_die(faults: Faults) -> None:
     assert faults.seconds(9) == ["not_live feed_down of live: 1"]
 
 
+async def test_a_feed_that_has_ended_is_said_at_info(faults: Faults) -> None:
+    faults.monitor.feeds = (Feed("simulate", None, ended=True),)
+    faults.lives("A", "B")
+    with library_events() as lines:
+        assert faults.seconds(9) == ["not_live feed_ended of simulate: 2"]
+    assert [line["level"] for line in lines] == ["info"]
+
+
 async def test_quiet_symbols_are_no_fault_until_all_of_their_source_are(faults: Faults) -> None:
     faults.lives("A", "B", "C", source="myfeed")
     faults.lives("ALONE", source="single")
