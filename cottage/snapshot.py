@@ -10,14 +10,14 @@ from typing import NamedTuple
 from cottage import keys, notes
 from cottage.clock import FUTURE_SECONDS, LATEST_SECONDS
 from cottage.errors import InvalidMessage, InvalidName
+from cottage.plain_numbers import LONGEST, not_a_number, not_a_time, too_far
 
 UNKNOWN_SOURCE = "unknown"
-LONGEST_NUMBER = 64
-"""Characters; the longest that a float prints as is 24."""
-
+LONGEST_NUMBER = LONGEST
 NUMERALS = b"+-.0123456789Ee"
-"""What a number may be written with."""
+"""What a number may be written with; there may be blanks around it."""
 _NUMERALS_TEXT = NUMERALS.decode()
+_LONGEST_PADDED = 1024
 
 REPORTED_FIELDS = ("price", "timestamp", "volume", "trades", "source", "session", "notes")
 """What a feed reports of a sample."""
@@ -137,8 +137,8 @@ class MarketSnapshot:
     ) -> "MarketSnapshot":
         """Check what a feed wrote. `now` is Redis's clock, in seconds since 1970.
 
-        Raises InvalidMessage, whose reason is the field's name. Quotes that are no numbers or doubtful, and counters
-        that are too great, are left out, since the price is good without them.
+        Raises InvalidSnapshot, which tells of all fields at fault. Quotes that are no numbers or doubtful, and
+        counters that are too great, are left out, since the price is good without them.
         """
         sample = parse_sample([fields.get(name) for name in SAMPLE_FIELDS], now)
         counters = {name: _finite(getattr(sample, name), name, on_doubt) for name in ("volume", "trades")}
@@ -178,22 +178,50 @@ class Sample(NamedTuple):
     """The symbol as the feed says that its venue spells it."""
 
 
-def parse_sample(row: RawSample, now: float) -> Sample:
-    """Check what a feed wrote, as far as the physics needs it. `now` is Redis's clock.
+class InvalidSnapshot(InvalidMessage):
+    """A snapshot that cannot be used. Its reason is the first field at fault, and its text tells of all."""
 
-    Raises InvalidMessage, whose reason is the field's name.
-    """
+    def __init__(self, faults: Sequence[InvalidMessage]) -> None:
+        first, *others = faults
+        super().__init__(first.reason, "; ".join([first.detail, *map(str, others)]))
+        self.faults = tuple(faults)
+        """What is wrong with each field; the reason is its name."""
+
+
+def parse_sample(row: RawSample, now: float) -> Sample:
+    """Check what a feed wrote, as far as the physics needs it. `now` is Redis's clock. Raises InvalidSnapshot."""
+    try:
+        return read_sample(row, now)
+    except InvalidMessage as first:
+        raise InvalidSnapshot(faults(row, now)) from first
+
+
+def read_sample(row: RawSample, now: float) -> Sample:
+    """The same, but raises InvalidMessage for the first field at fault, for callers that ask for all `faults`."""
     price, timestamp, volume, trades, source, session, words, feed, rival, native = row
-    value = _number(price, "price")
-    if value <= 0:
-        raise InvalidMessage("price", f"{value!r} is not above 0")
-    moment = _number(timestamp, "timestamp")
-    if not 0 <= moment <= latest(now):
-        raise InvalidMessage("timestamp", f"{moment!r} lies before 1970 or more than 60 s ahead of Redis's clock")
+    value, moment = _price(price), _timestamp(timestamp, now)
     counters = _count(volume, "volume"), _count(trades, "trades")
     mark, said, who = parse_session(session), notes.parse(words), parse_feed(feed)
     last = parse_rival(rival), parse_native(native)
     return Sample(value, moment, *counters, parse_source(source), mark, said, who, *last)
+
+
+def faults(row: RawSample, now: float) -> list[InvalidMessage]:
+    """All that is wrong with what a feed wrote; nothing if it is a sample. `now` is Redis's clock."""
+    price, timestamp, volume, trades, source, *_others = row
+    found = []
+    for check in (
+        lambda: _price(price),
+        lambda: _timestamp(timestamp, now),
+        lambda: _count(volume, "volume"),
+        lambda: _count(trades, "trades"),
+        lambda: parse_source(source),
+    ):
+        try:
+            check()
+        except InvalidMessage as error:
+            found.append(error)
+    return found
 
 
 def latest(now: float) -> float:
@@ -247,19 +275,41 @@ def parse_rival(told: str | bytes | None) -> float:
     return int(until) / 1000 if until.isdigit() and len(until) <= 15 else 0.0
 
 
-def _number(text: str | bytes | None, name: str) -> float:
+def _price(text: str | bytes | None) -> float:
+    value = _number(text, "price")
+    if value <= 0:
+        raise InvalidMessage("price", f"{value!r} is not above 0, and only such prices have returns")
+    return value
+
+
+def _timestamp(text: str | bytes | None, now: float) -> float:
+    moment = _number(text, "timestamp", not_a_time)
+    if moment < 0:
+        raise InvalidMessage("timestamp", f"{moment!r} lies before 1970")
+    if moment > latest(now):
+        where = f"{moment!r} lies more than {FUTURE_SECONDS:.0f} s ahead of Redis's clock"
+        raise InvalidMessage("timestamp", where + too_far(moment, moment - now))
+    return moment
+
+
+def _number(text: str | bytes | None, name: str, advice: Callable[[str], str] = not_a_number) -> float:
+    """Parse a finite number. `advice` tells of a text that is none what to write instead."""
     if text is None:
-        raise InvalidMessage(name, "missing")
-    # float() alone also takes "1_000", " 1", other scripts' digits, and a megabyte of them. Stripping stops at
-    # a character that is none of a number's, so anything left means that there is one.
-    if len(text) > LONGEST_NUMBER or (text.strip(_NUMERALS_TEXT) if isinstance(text, str) else text.strip(NUMERALS)):
-        raise InvalidMessage(name, f"{text[:40]!r} is not a number")
+        raise InvalidMessage(name, "the hash has no field of this name: write it with HSET")
+    if len(text) > _LONGEST_PADDED:
+        raise InvalidMessage(name, f"not a number: it has {len(text)} characters")
+    written = text if isinstance(text, str) else text.decode(errors="replace")
+    bare = written.strip()
+    # float() alone also takes "1_000", other scripts' digits, and a megabyte of them. Stripping stops at a
+    # character that is none of a number's, so anything left means that there is one.
+    if len(bare) > LONGEST_NUMBER or bare.strip(_NUMERALS_TEXT):
+        raise InvalidMessage(name, advice(written))
     try:
-        value = float(text)
-    except ValueError as error:
-        raise InvalidMessage(name, f"{text[:40]!r} is not a number") from error
+        value = float(bare)
+    except ValueError:
+        raise InvalidMessage(name, advice(written)) from None
     if not math.isfinite(value):
-        raise InvalidMessage(name, f"{text[:40]!r} is not finite")
+        raise InvalidMessage(name, f"{bare!r} is not finite")
     return value
 
 

@@ -19,6 +19,8 @@ OnBad = Callable[[int, BadRow], None]
 """A callback for each bad row. It gets the number of the line, counted from 1, and what is wrong with it."""
 
 LONGEST_LINE = 64 * 1024
+MOST_LINES = 10
+"""So many bad lines are remembered for each reason."""
 BUFFER_BYTES = 256 * 1024
 """What is read from the file at once: rows for well over 5 ms, CPython's switch interval. A thread that gives the GIL
 up for a read more often takes it back each time before another gets it, and a service's loop stands still."""
@@ -46,6 +48,8 @@ class Recording:
         """How many rows were read so far; the header and blank lines do not count."""
         self.bad: Counter[str] = Counter()
         """How many rows were skipped, by reason."""
+        self.bad_lines: dict[str, list[int]] = {}
+        """The first lines that were skipped for each reason, counted from 1."""
         self.filtered = 0
         """How many rows were of symbols that are not wanted."""
         self.doubtful: Counter[str] = Counter()
@@ -126,6 +130,9 @@ class Recording:
 
     def _skip(self, line: int, error: BadRow) -> None:
         self.bad[error.reason] += 1
+        lines = self.bad_lines.setdefault(error.reason, [])
+        if len(lines) < MOST_LINES:
+            lines.append(line)
         if self._on_bad is not None:
             self._on_bad(line, error)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from cottage import keys
 from cottage.clock import LATEST_SECONDS
 from cottage.errors import InvalidMessage, InvalidName, UnusableSource
+from cottage.plain_numbers import not_a_number
 from cottage.snapshot import OnDoubt, sound_quotes
 
 NAMES = ("timestamp", "symbol")
@@ -144,7 +145,7 @@ def number(text: str, name: str) -> float:
     """Parse a finite number. Raises BadRow(`name`) for anything else."""
     text = text.strip()
     if _NUMBER.fullmatch(text) is None:
-        raise BadRow(name, f"{_shown(text)} is not a number")
+        raise BadRow(name, not_a_number(text))
     value = float(text)
     if not math.isfinite(value):
         raise BadRow(name, f"{_shown(text)} is not finite")

@@ -19,9 +19,11 @@ TICK_LATENESS = Histogram(
 SAMPLES = Counter("cottage_feynman_samples_total", "Samples taken into the windows.")
 REFUSED = Counter(
     "cottage_feynman_snapshots_dropped_total",
-    "Invalid snapshots that were dropped, by the field at fault.",
+    "Invalid snapshots that were dropped, by each field at fault.",
     ["reason"],
 )
+REFUSED_SYMBOLS = Gauge("cottage_feynman_refused_symbols", "Symbols whose snapshot is refused now.")
+REFUSED_NAMES = Gauge("cottage_feynman_refused_names", "Keys of snapshots whose names are no symbols.")
 CLOCK_STEPS = Counter("cottage_feynman_clock_steps_total", "Times that Redis's clock was found to be set.")
 UNKNOWN = Counter(
     "cottage_feynman_unknown_total", "Samples whose volume or trades are unknown, by the cause.", ["field", "cause"]

@@ -1,8 +1,8 @@
 """Parses and checks many snapshots at once into columns, arrays of one value per snapshot, for the symbol table.
 
 The rules are those of cottage/snapshot.py. Some hundred snapshots at a time are checked column by column, at a tenth
-of the cost of one after the other. If anything among them is unusual, `parse_sample` checks each of them, and says
-what is wrong.
+of the cost of one after the other. If anything among them is unusual, `read_sample` checks each of them, and
+`faults` says what is wrong.
 """
 
 import zlib
@@ -21,22 +21,24 @@ from cottage.snapshot import (
     EXACT_BELOW,
     LONGEST_NUMBER,
     NUMERALS,
+    InvalidSnapshot,
     RawSample,
     Sample,
+    faults,
     latest,
     parse_feed,
     parse_native,
     parse_rival,
-    parse_sample,
     parse_session,
     parse_source,
+    read_sample,
 )
 from services.feynman.windows import FloatArray, IntArray
 
 CHUNK = 500
 """So many snapshots are checked together; one by one if any of them is unusual."""
 
-_NUMERALS_AND_COMMA = NUMERALS + b","
+_NUMERALS_COMMA_AND_BLANKS = NUMERALS + b", \t\r\n"
 Column = Sequence[str | bytes | None]
 Numbers = tuple[FloatArray, ...]
 T = TypeVar("T")
@@ -95,18 +97,26 @@ class SampleColumns:
         )
 
 
-def parse(snapshots: Sequence[RawSample], now: float) -> tuple[SampleColumns, list[tuple[int, InvalidMessage]]]:
-    """The valid samples, and the indices of the invalid snapshots with their errors. `now`: Redis's clock."""
+def parse(
+    snapshots: Sequence[RawSample], now: float, told_at: float | None = None
+) -> tuple[SampleColumns, list[tuple[int, InvalidSnapshot]]]:
+    """The valid samples, and the indices of the invalid snapshots with their errors.
+
+    `now`: Redis's clock, infinite for a caller that judges itself how far ahead they are. `told_at`: the same clock
+    for what is told of the invalid ones, if that is another.
+    """
     parts: list[SampleColumns] = []
-    refused: list[tuple[int, InvalidMessage]] = []
+    refused: list[tuple[int, InvalidSnapshot]] = []
     for start in range(0, len(snapshots), CHUNK):
         chunk = snapshots[start : start + CHUNK]
         index: IntArray = np.arange(start, start + len(chunk))
         columns = list(zip(*chunk, strict=True))
         numbers = _usual(columns, now)
         if numbers is None:
-            index, numbers, faults = _one_by_one(chunk, start, now)
-            refused += faults
+            index, numbers, invalid = _one_by_one(chunk, start, now)
+            refused += [
+                (i, InvalidSnapshot(faults(snapshots[i], now if told_at is None else told_at))) for i in invalid
+            ]
             columns = list(zip(*[snapshots[i] for i in index.tolist()], strict=True))
         if len(index):
             found: list[Any] = [index, *numbers, *_said(*columns[4:])]
@@ -131,17 +141,15 @@ def _usual(columns: Sequence[Column], now: float) -> Numbers | None:
     return (price, timestamp, *counts) if sound else None
 
 
-def _one_by_one(
-    chunk: Sequence[RawSample], start: int, now: float
-) -> tuple[IntArray, Numbers, list[tuple[int, InvalidMessage]]]:
-    """The indices of a chunk's valid rows, counted from `start`, their numbers, and what is wrong with the others."""
+def _one_by_one(chunk: Sequence[RawSample], start: int, now: float) -> tuple[IntArray, Numbers, list[int]]:
+    """The indices of a chunk's valid rows, counted from `start`, their numbers, and the indices of the others."""
     samples: dict[int, Sample] = {}
-    refused: list[tuple[int, InvalidMessage]] = []
+    refused: list[int] = []
     for i, row in enumerate(chunk, start):
         try:
-            samples[i] = parse_sample(row, now)
-        except InvalidMessage as error:
-            refused.append((i, error))
+            samples[i] = read_sample(row, now)
+        except InvalidMessage:
+            refused.append(i)
     numbers = np.array([sample[:4] for sample in samples.values()]).reshape(-1, 4)
     return np.array(list(samples), np.int64), tuple(numbers.T), refused
 
@@ -204,10 +212,10 @@ def _counts(column: Column) -> FloatArray:
 def _numbers(texts: Column) -> FloatArray:
     """Parse JSON numbers. Raises ValueError or TypeError if one is not a number in JSON's notation.
 
-    Notations such as "+1" and ".5" are left to parse_sample.
+    Notations such as "+1" and ".5" are left to read_sample.
     """
     joined = b",".join(texts)  # type: ignore[arg-type]  # a TypeError for what is not bytes
-    if joined.translate(None, _NUMERALS_AND_COMMA) or max(map(len, texts)) > LONGEST_NUMBER:  # type: ignore[arg-type]
+    if joined.translate(None, _NUMERALS_COMMA_AND_BLANKS) or max(map(len, texts)) > LONGEST_NUMBER:  # type: ignore[arg-type]
         raise ValueError("not numbers only")
     numbers: list[float] = orjson.loads(b"[%b]" % joined)
     if len(numbers) != len(texts):

@@ -5,14 +5,13 @@ A standby, which has no lease, samples and computes all the same, and writes the
 
 import asyncio
 import contextlib
-from itertools import islice
 from typing import Any
 
 from common import logs
 from cottage import keys
 from cottage.cancellation import background
 from cottage.clock import Clock, Tick, iso_millis, ticks
-from cottage.errors import InvalidMessage, LeaseLost, RedisError, RedisRefused
+from cottage.errors import LeaseLost, RedisError, RedisRefused
 from cottage.log import Throttled
 from cottage.messages import Heartbeat
 from cottage.ownership import WriteRefusal, WriteRefusals
@@ -23,9 +22,10 @@ from cottage.store import MarketSnapshots, PhysicsStates
 from cottage.urls import redacted
 from cottage.version import Version
 from services.feynman import metrics
-from services.feynman.admission import NAMED, SymbolAdmission
+from services.feynman.admission import SymbolAdmission
 from services.feynman.checkpointer import Checkpointer
 from services.feynman.redis_health import RedisHealth
+from services.feynman.refusals import Refusals
 from services.feynman.retirement import Retirement
 from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import SymbolTable
@@ -40,8 +40,6 @@ sampled so much later, and not a whole tick later."""
 
 LATE_SHARE = 0.1
 """A tick is late if it begins later than this share of the interval after its time."""
-
-MAX_REPORTED_NAMES = 100_000
 
 log = logs.get_logger()
 
@@ -73,8 +71,7 @@ class FeynmanService:
         """Whether Redis's clock was set since the states were last issued."""
         self._tick: dict[str, Any] = {}
         self._written = 0
-        self._reported_names: set[int] = set()
-        """Hashes of names of keys that were logged as invalid; a name itself may be very long."""
+        self._refusals = Refusals(keys.shard(settings.shard), clock)
         self._health = RedisHealth()
         self._outage = RedisOutage(clock.monotonic)
         self._outage.errors["tick"] = "there was no answer yet"
@@ -113,10 +110,7 @@ class FeynmanService:
             "clock": {"steps": self._steps, "last_step_seconds": self._last_step},
             "symbols": len(self._symbol_table),
             "left_out": self._admission.left_out,
-            "refused": {
-                "symbols": len(self._symbol_table.refused),
-                "first": dict(islice(self._symbol_table.refused.items(), NAMED)),
-            },
+            "refused": self._refusals.report(),
             "two_writers": self._contests.report(),
             "written": self._written,
             "tick": self._tick,
@@ -132,7 +126,9 @@ class FeynmanService:
     async def _search(self, client: Client) -> bool:
         """Do what `_discover` does, once. Returns whether Redis answered."""
         try:
-            await self._admission.search(client, self._bad_symbol)
+            self._refusals.searching()
+            await self._admission.search(client, self._refusals.bad_name)
+            self._refusals.searched()
             await self._retirement.compare(client)
             with contextlib.suppress(RedisRefused):  # an ACL may forbid INFO, which feynman does not depend on
                 self._check_health(await client.info())
@@ -188,8 +184,7 @@ class FeynmanService:
         self._symbol_table.adopt(newcomers, stored, redis_now, asked)
         sampled, refused = self._symbol_table.take(zip(symbols, rows, strict=True), redis_now, asked)
         metrics.SAMPLES.inc(len(sampled))
-        for refusal in refused:
-            self._refused(*refusal)
+        self._refusals.snapshots(refused, self._symbol_table.refused)
         contests = {symbol: WriteRefusal("contest", both) for symbol, both in self._symbol_table.contests.items()}
         metrics.REFUSED.labels("source").inc(len(contests))
         self._contests.take((), contests, 0.0)
@@ -275,16 +270,3 @@ class FeynmanService:
     def _failed(self, during: str, error: RedisError) -> None:
         metrics.REDIS_ERRORS.labels(type(error).__name__).inc()
         self._outage.failed(error, during)
-
-    def _bad_symbol(self, name: str, error: InvalidMessage) -> None:
-        """Log and count a key that names no symbol, but only once, though every discovery finds it again."""
-        digest = hash(name)
-        if digest in self._reported_names:
-            return
-        if len(self._reported_names) < MAX_REPORTED_NAMES:
-            self._reported_names.add(digest)
-        self._refused(name[:40], error, name[:40])
-
-    def _refused(self, symbol: str, error: InvalidMessage, culprit: str) -> None:
-        metrics.REFUSED.labels(error.reason).inc()
-        self._throttled.warning("snapshot_dropped", culprit, symbol=symbol, reason=error.reason, error=error.detail)

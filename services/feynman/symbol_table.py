@@ -15,6 +15,7 @@ from cottage import keys, notes
 from cottage.clock import AHEAD_SECONDS, from_iso
 from cottage.errors import InvalidMessage
 from cottage.freshness import USUAL
+from cottage.plain_numbers import too_far
 from cottage.snapshot import RawSample, latest
 from cottage.state import PhysicsState
 from cottage.version import Version
@@ -30,6 +31,8 @@ from services.feynman.writer_changes import WriterChanges
 T = TypeVar("T")
 
 UNTOLD = "*"
+
+AHEAD = "ahead of Redis's clock"
 
 TWO_WRITERS = notes.BITS["two_writers"]
 
@@ -50,9 +53,8 @@ class RefusedSnapshot(NamedTuple):
     """A snapshot that is not used."""
 
     symbol: str
-    error: InvalidMessage
-    culprit: str
-    """Whose fault it is: the source, if its clock is wrong, or else the symbol. What one causes is told together."""
+    faults: tuple[InvalidMessage, ...]
+    """What is wrong with each field; the reason is its name."""
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ class SymbolEntry:
     sampled_at: float = -math.inf
     """When that was taken, by the monotonic clock."""
     refused: int | None = None
-    """Hash of the last invalid snapshot, so that it is counted once and not at every tick."""
+    """Hash of the last invalid snapshot and its faults, so that it is told once and not at every tick."""
     texts: tuple[bytes, bytes] | None = None
     """Its newest state and the PHYSICS_UPDATE of it, both without their version."""
     payload: bytes = b""
@@ -96,8 +98,8 @@ class SymbolTable:
         self._writer_changes = WriterChanges()
         self.contests: dict[str, str] = {}
         """The symbols of which a sample was refused at the last tick since another writer has them; both in words."""
-        self.refused: dict[str, str] = {}
-        """The symbols whose snapshot was refused at the last tick, with the reasons."""
+        self.refused: dict[str, tuple[InvalidMessage, ...]] = {}
+        """The symbols whose snapshot was refused at the last tick, with what is wrong with each field."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -243,7 +245,7 @@ class SymbolTable:
         for symbol, row in rows:
             entry = self._entries[symbol]
             if isinstance(row, InvalidMessage):
-                refused.append((row, RefusedSnapshot(symbol, row, symbol)))
+                refused.append((row, RefusedSnapshot(symbol, (row,))))
             elif row[0] is None and row.count(None) == len(row):
                 entry.absent_since = now if entry.absent_since is None else entry.absent_since
                 continue
@@ -253,19 +255,19 @@ class SymbolTable:
                 snapshots.append(row)
             entry.absent_since = None
 
-        samples, faults = parse(snapshots, math.inf)  # `_timely` judges how far ahead they are
+        samples, invalid = parse(snapshots, math.inf, redis_now)  # `_timely` judges how far ahead they are
         if any(samples.native):
             pairs = zip(samples.native, samples.index.tolist(), strict=True)
             samples.native[:] = [None if native == symbols[i] else native for native, i in pairs]
-        refused += [(snapshots[i], RefusedSnapshot(symbols[i], error, symbols[i])) for i, error in faults]
+        refused += [(snapshots[i], RefusedSnapshot(symbols[i], error.faults)) for i, error in invalid]
         samples, untimely = self._timely(symbols, _at(entries, samples.index), samples, redis_now, now)
         refused += [(snapshots[i], refusal) for i, refusal in untimely]
-        self.refused = {refusal.symbol: refusal.error.reason for _row, refusal in refused}
+        self.refused = {refusal.symbol: refusal.faults for _row, refusal in refused}
         sampled = _at(symbols, samples.index)
         if sampled:
             self._note_rivals(sampled, samples, redis_now, now)
             self._sample(sampled, _at(entries, samples.index), samples, redis_now, now)
-        return sampled, [refusal for row, refusal in refused if self._is_new_refusal(refusal.symbol, row)]
+        return sampled, [refusal for row, refusal in refused if self._is_new_refusal(refusal, row)]
 
     def version(self, epoch: int, seq: int, symbols: Iterable[str], database: int = 0) -> None:
         """Give the newest states of `symbols` a new version, with which they are to be published from `database`."""
@@ -320,7 +322,7 @@ class SymbolTable:
             written = np.where(unaware, before, written)
         self._times.see(rows, samples.timestamp, redis_now - written, now)
         ahead = (written > latest(redis_now)) & ~self._times.held(rows, samples.timestamp)
-        refused = _untimely(symbols, samples, ahead, written - redis_now, "ahead of Redis's clock")
+        refused = _untimely(symbols, samples, ahead, written - redis_now, AHEAD)
         if refused:
             kept = np.flatnonzero(~ahead)
             samples, rows, entries = samples.where(kept), rows[kept], _at(entries, kept)
@@ -388,10 +390,11 @@ class SymbolTable:
         for entry, texts in zip(entries, states.texts(symbols, vectors, samples, timestamp, lags), strict=True):
             entry.texts, entry.sampled_at = texts, now
 
-    def _is_new_refusal(self, symbol: str, row: RawSample | InvalidMessage) -> bool:
-        """Whether this invalid snapshot differs from the last invalid one of its symbol."""
-        digest = hash(str(row) if isinstance(row, InvalidMessage) else tuple(row))
-        entry = self._entries[symbol]
+    def _is_new_refusal(self, refusal: RefusedSnapshot, row: RawSample | InvalidMessage) -> bool:
+        """Whether this invalid snapshot differs from the symbol's last invalid one, or other fields are at fault."""
+        fields = tuple(fault.reason for fault in refusal.faults)
+        digest = hash((str(row) if isinstance(row, InvalidMessage) else tuple(row), fields))
+        entry = self._entries[refusal.symbol]
         entry.refused, before = digest, entry.refused
         return digest != before
 
@@ -407,8 +410,10 @@ def _untimely(
     refused = []
     for i in np.flatnonzero(which).tolist():
         index, source = int(samples.index[i]), samples.source[i]
-        fault = f"{samples.timestamp[i].item()!r} of the feed {source} lies {seconds[i]:.3f} s {where}"
-        refused.append((index, RefusedSnapshot(symbols[index], InvalidMessage("timestamp", fault), source)))
+        time, off = samples.timestamp[i].item(), seconds[i].item()
+        advice = too_far(time, off) if where is AHEAD else ""
+        fault = InvalidMessage("timestamp", f"{time!r} of the feed {source} lies {off:.3f} s {where}{advice}")
+        refused.append((index, RefusedSnapshot(symbols[index], (fault,))))
     return refused
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from common.logs import get_logger
+from common.refusals import RefusalTally
 from cottage.clock import Clock, iso_millis, ticks
 from cottage.errors import UnusableSource
 from cottage.files.recording import Recording
 from cottage.files.rows import BadRow
-from cottage.log import Throttled
 from cottage.snapshot import MarketSnapshot
 from services.market import metrics, replay, simulate
 from services.market.settings import MarketSettings
@@ -112,7 +112,7 @@ class Replayed:
         self._loop = loop
         self._symbols = frozenset(symbols)
         self._clock = clock
-        self._throttled = Throttled(log)
+        self._tally = RefusalTally(clock.monotonic)
         self._passes = 0
         self._counted = 0
         self._doubtful: Counter[str] = Counter()
@@ -131,6 +131,12 @@ class Replayed:
             )
 
     async def run(self, emit: Emit) -> None:
+        try:
+            await self._play_passes(emit)
+        finally:
+            self._say_dropped(last=True)
+
+    async def _play_passes(self, emit: Emit) -> None:
         while True:
             assert self._replay is not None, "prepare was not called"
             self._passes += 1
@@ -158,6 +164,7 @@ class Replayed:
                 rows.begin(rows.started + apart)
                 log.info("replay_moved", milliseconds=apart, **self._mapping())
             now = rows.started + elapsed
+            self._say_dropped()
             if rows.next_at > now:
                 continue
             emit(await self._read(rows.until, now))
@@ -192,7 +199,16 @@ class Replayed:
 
     def _bad_row(self, line: int, error: BadRow) -> None:
         metrics.ROWS_DROPPED.labels(error.reason).inc()
-        self._throttled.warning("row_dropped", error.reason, line=line, reason=error.reason, error=error.detail)
+        if self._tally.take(error.reason, line):
+            log.warning("row_dropped", line=line, reason=error.reason, error=error.detail)
+
+    def _say_dropped(self, *, last: bool = False) -> None:
+        """Sum up the rows that were dropped since it was last done. `last`: this was the last row."""
+        counts = self._tally.summary(last=last)
+        if counts is not None and self._recording is not None:
+            log.warning(
+                "rows_dropped", rows=counts.total(), reasons=dict(counts), lines=dict(self._recording.bad_lines)
+            )
 
     def about(self) -> dict[str, Any]:
         symbols = [] if self._replay is None else sorted(self._replay.symbols)
@@ -206,6 +222,7 @@ class Replayed:
             "rows": self._recording.rows,
             "used": self._replay.folded,
             "bad": dict(self._recording.bad),
+            "bad_lines": dict(self._recording.bad_lines),
             "quotes_left_out": self._recording.doubtful.total(),
             "filtered": self._recording.filtered,
             "share": round(self._recording.share, 4),
@@ -229,9 +246,16 @@ def _symbols(symbols: Sequence[str]) -> dict[str, Any]:
     return {"symbols": list(symbols), "symbol_count": len(symbols)}
 
 
+def _listing(lines: Sequence[int], number: int) -> str:
+    return ", ".join(map(str, lines)) + (", …" if number > len(lines) else "")
+
+
 def _dropped_rows(recording: Recording) -> str:
     """How many rows were left out, and why."""
-    left_out = [f"{number} refused for their {reason}" for reason, number in recording.bad.most_common()]
+    left_out = [
+        f"{number} refused for their {reason} in lines {_listing(recording.bad_lines[reason], number)}"
+        for reason, number in recording.bad.most_common()
+    ]
     if recording.filtered:
         left_out.append(f"{recording.filtered} of other symbols than MARKET_SYMBOLS")
-    return ", ".join(left_out) or "nothing after its first line"
+    return "; ".join(left_out) or "nothing after its first line"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cottage.errors import InvalidMessage, InvalidName
 from cottage.notes import BITS, NOTES
-from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot, Sample, parse_sample, sound_quotes
+from cottage.snapshot import SAMPLE_FIELDS, InvalidSnapshot, MarketSnapshot, Sample, parse_sample, sound_quotes
 
 NOW = 1_766_318_400.0
 GOOD = {"price": "450.32", "timestamp": "1766318399.5"}
@@ -64,7 +64,22 @@ def test_what_was_written_is_read_to_the_last_bit(snapshot: MarketSnapshot) -> N
     assert MarketSnapshot.from_hash("SPY", as_text(snapshot), NOW) == replace(snapshot, bid=bid, ask=ask)
 
 
-NO_NUMBERS = ["", "abc", "nan", "inf", "-inf", "Infinity", "1_000", " 1", "1,5", "0x10", "1e999", "٣", "1" * 5000]
+NO_NUMBERS = [
+    "",
+    "abc",
+    "nan",
+    "inf",
+    "-inf",
+    "Infinity",
+    "1_000",
+    " ",
+    "1 2",
+    "1,5",
+    "0x10",
+    "1e999",
+    "٣",
+    "1" * 5000,
+]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +97,43 @@ def test_a_bad_value_is_refused_by_its_fields_name(field: str, text: str) -> Non
         MarketSnapshot.from_hash("SPY", {**GOOD, field: text}, NOW)
     assert refusal.value.reason == field
     assert len(str(refusal.value)) < 200
+
+
+@pytest.mark.parametrize("blanks", [" ", "\t", "\r\n", "\N{NO-BREAK SPACE}", "   "])
+def test_blanks_around_a_number_are_none_of_it(blanks: str) -> None:
+    padded = {name: f"{blanks}{text}{blanks}" for name, text in {**GOOD, "volume": "7", "bid": "450.31"}.items()}
+    snapshot = MarketSnapshot.from_hash("SPY", padded, NOW)
+    assert (snapshot.price, snapshot.timestamp, snapshot.volume, snapshot.bid) == (450.32, NOW - 0.5, 7.0, 450.31)
+
+
+def test_all_fields_at_fault_are_named_at_once() -> None:
+    fields = {"price": "$1", "timestamp": str((NOW + 3600) * 1000), "volume": "None", "trades": "-1", "source": ""}
+    with pytest.raises(InvalidSnapshot) as refusal:
+        MarketSnapshot.from_hash("SPY", fields, NOW)
+    assert [fault.reason for fault in refusal.value.faults] == ["price", "timestamp", "volume", "trades", "source"]
+    assert refusal.value.reason == "price"
+    assert all(fault.detail in str(refusal.value) for fault in refusal.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "advice"),
+    [
+        ("price", "1,234.5", "without thousands separators write 1234.5"),
+        ("price", "$450.32", "without a currency write 450.32"),
+        ("volume", "None", "leave the field out"),
+        ("price", "-37.63", "not above 0"),
+        ("timestamp", str(int(NOW * 1e3)), "it looks like milliseconds: divide by 1,000"),
+        ("timestamp", str(int(NOW * 1e6)), "it looks like microseconds: divide by 1,000,000"),
+        ("timestamp", str(int(NOW * 1e9)), "it looks like nanoseconds: divide by 1,000,000,000"),
+        ("timestamp", "2025-12-21T12:00:00Z", "is a date: write the seconds since 1970, 1766318400"),
+        ("timestamp", str(NOW + 2 * 3600), "it looks like local time"),
+    ],
+)
+def test_a_refusal_says_what_to_write(field: str, text: str, advice: str) -> None:
+    with pytest.raises(InvalidSnapshot) as refusal:
+        MarketSnapshot.from_hash("SPY", {**GOOD, field: text}, NOW)
+    (fault,) = refusal.value.faults
+    assert (fault.reason, advice in fault.detail) == (field, True), fault.detail
 
 
 @pytest.mark.parametrize("field", ["price", "timestamp"])

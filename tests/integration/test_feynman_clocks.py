@@ -206,7 +206,7 @@ async def test_a_feed_whose_clock_is_set_is_refused_by_name_until_it_is_right(
         assert (said["symbol"], said["reason"]) == ("SPY", "timestamp")
         assert re.fullmatch(r"[0-9.]+ of the feed theirs lies 3[56]\d\d\.\d{3} s (ahead|behind) .*", said["error"])
         assert await state_of(client, "SPY") == before
-        assert (await running.get("/status")).json()["refused"]["first"] == {"SPY": "timestamp"}
+        assert (await running.get("/status")).json()["refused"]["fields"] == {"timestamp": 1}
         await snapshot(client, "SPY", 5.0, source="theirs")
         assert (await seen(client, "SPY", price=5.0)).samples == 2
         assert sum(line["event"] == "snapshot_dropped" for line in running.logs) == 1, "once in ten seconds"

@@ -190,7 +190,7 @@ async def complaint_of(env: dict[str, str]) -> tuple[int, ServiceProcess]:
         (None, "No such file"),
         (b"", "empty"),
         (b"time,price\n1,2\n", "timestamp,symbol,price,size"),
-        (HEADER.encode() + b"1,ES,ten,1\n", "no usable row (1 refused for their price)"),
+        (HEADER.encode() + b"1,ES,ten,1\n", "no usable row (1 refused for their price in lines 2)"),
         (b"\x89PNG\r\n\x1a\n", "no CSV text"),
         (gzip.compress(HEADER.encode() * 1000)[:-20], "broken or cut short"),
     ],

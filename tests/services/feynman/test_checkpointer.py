@@ -89,7 +89,8 @@ async def test_nothing_is_written_before_a_snapshot_is_seen(tmp_path: Path) -> N
     again.version(1, 1, list(again))
     assert again.writes() == []  # what Redis holds may be newer
     behind = [b"103", str(NOW + 3).encode(), b"7", b"1", b"live", *[None] * 5]
-    assert [refusal.error.reason for refusal in again.take([("S0", behind)], NOW + 5, 0.0)[1]] == ["timestamp"]
+    (refusal,) = again.take([("S0", behind)], NOW + 5, 0.0)[1]
+    assert [fault.reason for fault in refusal.faults] == ["timestamp"]
     again.version(1, 2, list(again))
     assert again.writes() == []
 

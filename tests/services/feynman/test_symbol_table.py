@@ -47,7 +47,7 @@ def table_of(*symbols: str, window: int = 1000, forget: float = 3600.0) -> Symbo
 def take(table: SymbolTable, symbol: str, row: Row | InvalidMessage, now: float = 0.0) -> tuple[list[str], list[str]]:
     """One symbol's snapshot; which were sampled, and the fields that were refused."""
     sampled, refused = table.take([(symbol, row)], NOW, now)
-    return sampled, [refusal.error.reason for refusal in refused]
+    return sampled, [fault.reason for refusal in refused for fault in refusal.faults]
 
 
 def state(table: SymbolTable, symbol: str, version: tuple[int, int] = (1, 1)) -> PhysicsState:
@@ -102,7 +102,7 @@ def test_a_snapshot_is_sampled_once() -> None:
         (raw(price=-1), "price"),
         (raw(price=0), "price"),
         (raw(price="1_000"), "price"),
-        (raw(price=" 1"), "price"),
+        (raw(price="1 2"), "price"),
         (raw(price="9" * 1_000_000), "price"),
         (raw(price=None), "price"),
         (raw(price=""), "price"),
@@ -130,12 +130,31 @@ def test_a_bad_snapshot_is_refused_by_name_once_and_the_last_state_stands(
     before = state(table, "SPY")
     sampled, refused = table.take([("SPY", row), ("QQQ", raw())], NOW, 0.0)
     assert sampled == ["QQQ"]
-    assert [(refusal.symbol, refusal.error.reason) for refusal in refused] == [("SPY", field)]
-    assert len(str(refused[0].error)) < 200
+    (refusal,) = refused
+    assert (refusal.symbol, [fault.reason for fault in refusal.faults]) == ("SPY", [field])
+    assert len(str(refusal.faults[0])) < 200
     assert take(table, "SPY", row) == ([], [])  # it is counted already
     assert state(table, "SPY") == before
     assert take(table, "SPY", raw()) == (["SPY"], [])
     assert state(table, "SPY").samples == 2
+
+
+def test_every_field_at_fault_is_told_and_a_new_fault_of_an_unchanged_snapshot_too() -> None:
+    table = table_of("SPY")
+    row = raw(price="abc", volume="None", timestamp=NOW + 100)
+    assert take(table, "SPY", row) == ([], ["price", "timestamp", "volume"])
+    assert [fault.reason for fault in table.refused["SPY"]] == ["price", "timestamp", "volume"]
+    assert take(table, "SPY", row) == ([], [])
+    _sampled, refused = table.take([("SPY", row)], NOW + 90, 0.0)
+    assert [fault.reason for fault in refused[0].faults] == ["price", "volume"], "only these are left"
+    assert table.take([("SPY", row)], NOW, 0.0)[1][0].faults[1].reason == "timestamp", "a second one, of the same row"
+
+
+def test_what_looks_like_another_unit_or_zone_is_told_so() -> None:
+    table = table_of("SPY")
+    for timestamp, advice in ((NOW * 1000, "divide by 1,000"), (NOW + 5 * 3600, "looks like local time")):
+        _sampled, (refusal,) = table.take([("SPY", raw(timestamp=timestamp))], NOW, 0.0)
+        assert advice in refusal.faults[0].detail
 
 
 def test_each_other_bad_snapshot_is_told() -> None:
@@ -291,7 +310,7 @@ class Watched:
 
     def takes_row(self, symbol: str, row: Row) -> list[str]:
         self.refused = self.table.take([(symbol, row)], self.redis_now, self.now)[1]
-        return [refusal.error.reason for refusal in self.refused]
+        return [fault.reason for refusal in self.refused for fault in refusal.faults]
 
     def state(self, symbol: str = "SPY") -> PhysicsState:
         self._tick += 1
@@ -390,8 +409,8 @@ def test_a_feed_whose_own_clock_steps_is_refused_by_name_until_it_is_right(step:
     for _ in range(3):
         assert watched.after(1.0).takes("SPY", ahead=step) == ["timestamp"]
         (refusal,) = watched.refused
-        assert (refusal.symbol, refusal.culprit) == ("SPY", "live")
-        assert "the feed live lies" in str(refusal.error)
+        assert refusal.symbol == "SPY"
+        assert "the feed live lies" in str(refusal.faults[0])
     assert watched.after(1.0).takes("SPY") == []
     assert watched.state().samples == 2
 

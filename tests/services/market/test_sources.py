@@ -7,6 +7,7 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
+from common.refusals import MOST_LINES
 from cottage.errors import UnusableSource
 from cottage.snapshot import MarketSnapshot
 from services.market.settings import MarketSettings
@@ -92,6 +93,7 @@ async def test_replayed_to_its_end(tmp_path: Path) -> None:
         "rows": 3,
         "used": 3,
         "bad": {},
+        "bad_lines": {},
         "quotes_left_out": 0,
         "filtered": 0,
         "share": 1.0,
@@ -153,9 +155,24 @@ async def test_bad_rows_are_counted_by_reason_and_logged_with_their_line(tmp_pat
     assert count("cottage_market_rows_dropped_total", reason="fields") == bad["fields"] + 1
     assert count("cottage_market_rows_read_total") == read + 5
     lines = [(line["line"], line["reason"]) for line in logs if line["event"] == "row_dropped"]
-    assert lines == [(2, "price"), (4, "fields")], "one line a reason in ten seconds"
+    assert lines == [(2, "price"), (4, "fields"), (5, "price")]
+    (summary,) = [line for line in logs if line["event"] == "rows_dropped"]
+    assert (summary["rows"], summary["reasons"]) == (3, {"price": 2, "fields": 1})
+    assert summary["lines"] == source.progress()["bad_lines"] == {"price": [2, 5], "fields": [4]}
     finished = next(line for line in logs if line["event"] == "replay_finished")
     assert (finished["rows"], finished["used"]) == (5, 2)
+
+
+async def test_of_a_file_full_of_bad_rows_the_first_are_told_and_all_are_counted(tmp_path: Path) -> None:
+    path = recorded(tmp_path, "100,ES,10,1", *["101,ES,$11,1"] * 5000, "102,ES,12,1")
+    with structlog.testing.capture_logs() as logs:
+        await Emitted().of(Replayed(path, clock=FastClock()))
+    told = [line for line in logs if line["event"] == "row_dropped"]
+    assert [line["line"] for line in told] == list(range(3, 3 + MOST_LINES))
+    assert told[0]["error"] == "'$11' is not a number: without a currency write 11"
+    (summary,) = [line for line in logs if line["event"] == "rows_dropped"]
+    assert (summary["rows"], summary["reasons"]) == (5000, {"price": 5000})
+    assert summary["lines"] == {"price": list(range(3, 13))}
 
 
 async def test_a_long_wait_is_said(tmp_path: Path) -> None:
@@ -175,7 +192,11 @@ async def test_only_some_symbols(tmp_path: Path) -> None:
     ("rows", "symbols", "words"),
     [
         ([], (), "nothing after its first line"),
-        (["1,ES,ten,1", "2,ES,-1,1", "3,ES"], (), "2 refused for their price, 1 refused for their fields"),
+        (
+            ["1,ES,ten,1", "2,ES,-1,1", "3,ES"],
+            (),
+            "2 refused for their price in lines 2, 3; 1 refused for their fields in lines 4",
+        ),
         (["1,ES,10,1"], ("NQ",), "1 of other symbols than MARKET_SYMBOLS"),
     ],
 )

@@ -1,0 +1,103 @@
+"""What feynman refuses now: snapshots, with every field at fault, and keys whose names are no symbols.
+
+The service has one of these. It counts what is refused, says it in the log by the rule of common/refusals.py, and
+tells of it in /status and in the REFUSALS that clients get. What is right again, or gone, is told of no more.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from common import logs
+from common.refusals import GATHERED_SECONDS, RefusalTally
+from cottage import keys
+from cottage.clock import Clock
+from cottage.errors import InvalidMessage
+from services.feynman import metrics
+from services.feynman.admission import NAMED
+from services.feynman.symbol_table import RefusedSnapshot
+
+MOST_NAMES = 100_000
+"""So many keys with a bad name are told apart."""
+LONGEST_SHOWN = 40
+"""Characters of a bad name that are shown: it may be very long."""
+
+log = logs.get_logger()
+
+
+class Refusals:
+    """What is refused now. `snapshots` is called at each tick, the others at each search of keys."""
+
+    def __init__(self, shard: tuple[int, int], clock: Clock) -> None:
+        self._shard = shard
+        self._clock = clock
+        self._tally = RefusalTally(clock.monotonic)
+        self._faults: Mapping[str, tuple[InvalidMessage, ...]] = {}
+        self._names: dict[str, str] = {}
+        """The first names that are no symbols, with what to use instead, as of the last search."""
+        self._digests: set[int] = set()
+        """Hashes of all of them; a name itself may be very long."""
+        self._found_names: dict[str, str] = {}
+        self._found_digests: set[int] = set()
+        """The same of the search that is under way."""
+        self._refused_at = math.inf
+        """When a snapshot was last refused; infinite if it was said since that none is."""
+
+    def snapshots(self, new: Sequence[RefusedSnapshot], refused: Mapping[str, tuple[InvalidMessage, ...]]) -> None:
+        """Take note of a tick. `new`: what is refused and was not before. `refused`: all that is."""
+        now = self._clock.monotonic()
+        self._faults = refused
+        metrics.REFUSED_SYMBOLS.set(len(refused))
+        for symbol, faults in new:
+            for fault in faults:
+                self._say(symbol, fault)
+        if (counts := self._tally.summary(quiet=not new)) is not None:
+            first = list(islice(refused, NAMED))
+            log.warning(
+                "snapshots_dropped", refused=counts.total(), reasons=dict(counts), symbols=len(refused), first=first
+            )
+        if refused:
+            self._refused_at = now
+        elif now - self._refused_at >= GATHERED_SECONDS:
+            self._refused_at = math.inf
+            log.info("snapshots_accepted")
+
+    def bad_name(self, name: str, error: InvalidMessage) -> None:
+        """A key was found whose name is no symbol; those of other shards are left to them."""
+        digest = hash(name)
+        if not keys.in_shard(name, *self._shard) or digest in self._found_digests:
+            return
+        if len(self._found_digests) >= MOST_NAMES:
+            return
+        self._found_digests.add(digest)
+        shown = name[:LONGEST_SHOWN]
+        if len(self._found_names) < NAMED:
+            self._found_names[shown] = error.detail
+        if digest not in self._digests:
+            self._say(shown, error)
+
+    def searching(self) -> None:
+        """A search of all keys begins; the one before may have ended early."""
+        self._found_names, self._found_digests = {}, set()
+
+    def searched(self) -> None:
+        """The search has seen all keys: names that it did not find are gone."""
+        self._names, self._digests = self._found_names, self._found_digests
+        metrics.REFUSED_NAMES.set(len(self._digests))
+
+    def report(self) -> dict[str, Any]:
+        """What is refused now, as JSON values: how many, which fields, and the first of them with what is wrong."""
+        fields = Counter(fault.reason for faults in self._faults.values() for fault in faults)
+        first = {
+            symbol: "; ".join(str(fault) for fault in faults)
+            for symbol, faults in islice(self._faults.items(), NAMED)
+        }
+        names = {"names": len(self._digests), "first": self._names}
+        return {"symbols": len(self._faults), "fields": dict(fields), "first": first, "bad_names": names}
+
+    def _say(self, symbol: str, fault: InvalidMessage) -> None:
+        metrics.REFUSED.labels(fault.reason).inc()
+        if self._tally.take(fault.reason, symbol):
+            log.warning("snapshot_dropped", symbol=symbol, reason=fault.reason, error=fault.detail)
