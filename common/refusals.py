@@ -5,6 +5,7 @@ subject, which is a symbol or a line, until there were many lines; the rest is c
 there were of each reason. Feynman uses it for snapshots and names, the market service for rows.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,9 +13,11 @@ from dataclasses import dataclass, field
 
 MOST_LINES = 50
 WINDOW_SECONDS = 60.0
-"""In such a time no refusal is told twice, MOST_LINES are told, and there is one summary."""
-GATHERED_SECONDS = 10.0
-"""A summary waits for so long while more is refused, so that it counts what belongs together."""
+"""In such a time no refusal is told twice, and MOST_LINES are told."""
+GATHERED_SECONDS = 5.0
+"""The first summary comes so long after the first refusal that it counts, so that it counts what belongs together."""
+LONGEST_GATHERED_SECONDS = 600.0
+"""While it goes on, each further one takes twice as long, up to this."""
 
 
 @dataclass(slots=True)
@@ -29,13 +32,16 @@ class RefusalTally:
     _untold: int = 0
     """How many of the counted ones had no line."""
     _first_at: float = 0.0
-    _summarised_at: float | None = None
+    _summarised_at: float = -math.inf
+    _gathering: float = GATHERED_SECONDS
 
     def take(self, reason: str, subject: str | int) -> bool:
         """Count a refusal. Returns whether it is to have a line of its own."""
         now = self.monotonic()
         if not self.counts:
             self._first_at = now
+            if now - self._summarised_at > GATHERED_SECONDS:  # it does not go on, but begins again
+                self._gathering = GATHERED_SECONDS
         self.counts[reason] += 1
         while self._told and now - next(iter(self._told.values())) >= WINDOW_SECONDS:
             del self._told[next(iter(self._told))]
@@ -45,18 +51,15 @@ class RefusalTally:
         self._told[reason, subject] = now
         return True
 
-    def summary(self, *, quiet: bool = False, last: bool = False) -> Counter[str] | None:
-        """The counts, if a summary is due: there were several, and no more come now (`quiet`), or it waited for long.
-
-        last: it is due if there is anything to tell, since nothing comes after it."""
+    def summary(self, *, last: bool = False) -> Counter[str] | None:
+        """The counts, if a summary is due. `last`: it is, if there is anything to tell, since nothing comes after."""
         now = self.monotonic()
-        recent = self._summarised_at is not None and now - self._summarised_at < WINDOW_SECONDS
-        gathered = quiet or now - self._first_at >= GATHERED_SECONDS
-        if not self.counts or not (last or (gathered and not recent)):
+        if not self.counts or (now - self._first_at < self._gathering and not last):
             return None
         counts, untold = self.counts, self._untold
         self.counts, self._untold = Counter(), 0
-        if counts.total() == 1 and not untold:
+        if counts.total() == 1 and not untold:  # it had a line of its own
             return None
         self._summarised_at = now
+        self._gathering = min(2 * self._gathering, LONGEST_GATHERED_SECONDS)
         return counts

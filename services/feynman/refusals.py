@@ -53,16 +53,19 @@ class Refusals:
         for symbol, faults in new:
             for fault in faults:
                 self._say(symbol, fault)
-        if (counts := self._tally.summary(quiet=not new)) is not None:
-            first = list(islice(refused, NAMED))
-            log.warning(
-                "snapshots_dropped", refused=counts.total(), reasons=dict(counts), symbols=len(refused), first=first
-            )
+        self.summarise()
         if refused:
             self._refused_at = now
         elif now - self._refused_at >= GATHERED_SECONDS:
             self._refused_at = math.inf
             log.info("snapshots_accepted")
+
+    def summarise(self, *, last: bool = False) -> None:
+        """Tell how many were refused lately, if that is due. `last`: nothing comes after it."""
+        if (counts := self._tally.summary(last=last)) is not None:
+            symbols, first = len(self._faults), list(islice(self._faults, NAMED))
+            reasons = dict(counts)
+            log.warning("snapshots_dropped", refused=counts.total(), reasons=reasons, symbols=symbols, first=first)
 
     def bad_name(self, name: str, error: InvalidMessage) -> None:
         """A key was found whose name is no symbol; those of other shards are left to them."""

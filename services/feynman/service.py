@@ -89,6 +89,7 @@ class FeynmanService:
                 self._discover(client), self._keep_ticking(client), self._send_heartbeats(), saving
             ):
                 await stopping.wait()
+        self._refusals.summarise(last=True)
         # The lease was released above, so no standby waits for this.
         await self._checkpointer.save_final()
 

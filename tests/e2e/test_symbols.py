@@ -31,7 +31,9 @@ async def test_of_600_symbols_only_the_one_with_a_key_of_a_wrong_type_suffers(
         assert (await market.logged("wrong_type"))["by"] == f"market:snapshot:{BAD}"
         assert f"market:snapshot:{BAD}" in (await market.get("/status")).text
         assert (await feynman.logged("snapshot_dropped", symbol=BAD))["error"] == f"market:snapshot:{BAD} is no hash"
-        assert (await feynman.get("/status")).json()["refused"]["first"] == {BAD: f"type: market:snapshot:{BAD} is no hash"}
+        assert (await feynman.get("/status")).json()["refused"]["first"] == {
+            BAD: f"type: market:snapshot:{BAD} is no hash"
+        }
         assert (await running.get(f"/v1/market/{BAD}")).status_code == 503
         assert len((await running.get("/v1/physics")).json()["states"]) == 599
         await client.delete(f"market:snapshot:{BAD}")

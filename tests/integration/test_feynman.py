@@ -702,7 +702,15 @@ async def test_bad_snapshots_are_named_once_and_everything_else_goes_on(
         assert refused["symbols"] == 12, "those that are symbols: the bad snapshots, and the key that is no hash"
         assert len(refused["first"]) == 10
         named = {name: field for name, (field, _fields) in bad.items()} | {"C1": "type"}
-        assert refused["first"].items() <= named.items()
+        assert {name: text.partition(":")[0] for name, text in refused["first"].items()}.items() <= named.items()
+        assert refused["fields"] == {"price": 4, "timestamp": 3, "volume": 1, "trades": 1, "source": 2, "type": 1}
+        assert refused["bad_names"]["names"] == 4
+        assert refused["bad_names"]["first"]["A/B"].endswith("; use A-B")
+        (summary,) = [line for line in running.logs if line["event"] == "snapshots_dropped"]
+        assert summary["reasons"] == refused["fields"] | {"symbol": 4}
+        assert (summary["refused"], summary["symbols"]) == (16, 12)
+        for gauge, number in (("symbols", 12), ("names", 4)):
+            assert f"cottage_feynman_refused_{gauge} {float(number)}" in metrics
         # one that turns bad keeps its last state, one that turns good has one
         before = await client.get("physics:state:SPY")
         await client.hset("market:snapshot:SPY", "price", "nan")
@@ -713,6 +721,17 @@ async def test_bad_snapshots_are_named_once_and_everything_else_goes_on(
         await seen(client, "C1")
         await running.logged("snapshot_dropped", symbol="SPY")
         assert await client.get("physics:state:SPY") == before
+        # what is right again, or gone, is told of no more
+        for name in bad.keys() - {"A1", "A/B"}:
+            await client.delete(f"market:snapshot:{name}")
+        await client.delete(b"market:snapshot:\xff\xfe")
+
+        async def left() -> bool:
+            told = (await running.get("/status")).json()["refused"]
+            return (list(told["first"]), list(told["bad_names"]["first"])) == (["SPY"], ["A/B"])
+
+        await eventually(left)
+        assert "cottage_feynman_refused_names 1.0" in (await running.get("/metrics")).text
         assert await running.stop() == 0
 
 
@@ -811,3 +830,40 @@ async def test_a_bad_url_is_one_line(redis_url: str) -> None:
         assert await running.ended() == 2
         assert [line for line in running.logs if line["event"] == "failed"]
         assert "Traceback" not in running.report()
+
+
+async def test_of_eighteen_refusals_of_one_symbol_each_field_is_told_and_then_all_are_counted(
+    redis_url: str, client: Client
+) -> None:
+    """Each snapshot is another one, and comes while the one before it may not have been told yet."""
+    values: dict[str, list[str]] = {
+        "price": ["$450.32", "1,234.5", "-37.63", "450,32", "None"],
+        "timestamp": ["1703174400250", "2023-12-21T16:00:00Z", "1703174400250000", "now"],
+        "volume": ["89M", "-5", "1,000,000", "null", "nan"],
+        "trades": ["x", "-1", "1.5K", "inf"],
+    }
+    async with process(redis_url) as running:
+        await snapshot(client, "SPY", 1.0)
+        await seen(client, "SPY", price=1.0)
+        for field, texts in values.items():
+            for text in texts:
+                good: dict[Any, Any] = {"price": 100, "timestamp": await client.now(), "volume": 1, "trades": 1}
+                before = await count_of(running, "cottage_feynman_snapshots_dropped_total")
+                await client.hset("market:snapshot:SPY", mapping=good | {field: text})
+                await eventually(partial(more_than, running, before))
+        summary = await running.logged("snapshots_dropped", timeout=30)
+        said = [(line["symbol"], line["reason"]) for line in running.logs if line["event"] == "snapshot_dropped"]
+        assert said == [("SPY", field) for field in values]
+        await running.stop()
+    counts = [line["refused"] for line in running.logs if line["event"] == "snapshots_dropped"]
+    assert summary["refused"] == sum(summary["reasons"].values()) == counts[0]
+    assert sum(counts) == 18, "those of the end too"
+
+
+async def count_of(running: Any, metric: str) -> float:
+    text = (await running.get("/metrics")).text
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(metric + "{"))
+
+
+async def more_than(running: Any, before: float) -> bool:
+    return await count_of(running, "cottage_feynman_snapshots_dropped_total") > before
