@@ -1,7 +1,7 @@
 """What feynman refuses now: snapshots, with every field at fault, and keys whose names are no symbols.
 
-The service has one of these. It counts what is refused, says it in the log by the rule of common/refusals.py, and
-tells of it in /status and in the REFUSALS that clients get. What is right again, or gone, is told of no more.
+The service has one of these. It counts what is refused, says it in the log by the rule of
+common/refusal_tally.py, and tells of it in /status. What is right again, or gone, is told of no more.
 """
 
 import math
@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from common import logs
-from common.refusals import GATHERED_SECONDS, RefusalTally
+from common.refusal_tally import GATHERED_SECONDS, RefusalTally
 from cottage import keys
 from cottage.clock import Clock
 from cottage.errors import InvalidMessage

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from common.logs import get_logger
-from common.refusals import RefusalTally
+from common.refusal_tally import RefusalTally
 from cottage.clock import Clock, iso_millis, ticks
 from cottage.errors import UnusableSource
 from cottage.files.recording import Recording

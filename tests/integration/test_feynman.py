@@ -706,7 +706,7 @@ async def test_bad_snapshots_are_named_once_and_everything_else_goes_on(
         assert refused["fields"] == {"price": 4, "timestamp": 3, "volume": 1, "trades": 1, "source": 2, "type": 1}
         assert refused["bad_names"]["names"] == 4
         assert refused["bad_names"]["first"]["A/B"].endswith("; use A-B")
-        (summary,) = [line for line in running.logs if line["event"] == "snapshots_dropped"]
+        summary = await running.logged("snapshots_dropped")
         assert summary["reasons"] == refused["fields"] | {"symbol": 4}
         assert (summary["refused"], summary["symbols"]) == (16, 12)
         for gauge, number in (("symbols", 12), ("names", 4)):

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
-from common.refusals import MOST_LINES
+from common.refusal_tally import MOST_LINES
 from cottage.errors import UnusableSource
 from cottage.snapshot import MarketSnapshot
 from services.market.settings import MarketSettings

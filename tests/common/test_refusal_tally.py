@@ -2,7 +2,7 @@
 
 import itertools
 
-from common.refusals import GATHERED_SECONDS, LONGEST_GATHERED_SECONDS, MOST_LINES, WINDOW_SECONDS, RefusalTally
+from common.refusal_tally import GATHERED_SECONDS, LONGEST_GATHERED_SECONDS, MOST_LINES, WINDOW_SECONDS, RefusalTally
 
 
 class Told:
