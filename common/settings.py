@@ -25,6 +25,7 @@ from common.output import own_streams
 from common.web.access import AccessPolicy, allowed_host, allowed_origin
 from common.web.proxies import Network, TrustedProxies
 from cottage import __version__, keys, urls, variables
+from cottage.errors import CottageError
 from cottage.freshness import Thresholds
 
 PREFIXES = ("MARKET_", "FEYNMAN_", "PHYSICS_", "BRIDGE_", "BROADCASTER_")
@@ -302,6 +303,21 @@ class ServiceSettings(BaseSettings):
             return cls.model_validate({cls.input_name(name): text for name, text in said if text}), given_switches
         except ValidationError as error:
             _exit(service, "; ".join(_error_line(cls, each) for each in error.errors()))
+
+    @classmethod
+    def refusals(cls) -> list[str]:
+        """Why a service with the settings of this process's environment could not work: a line for each; none if it
+        can. `make run` asks that of every service before it starts any."""
+        try:
+            cls().check()
+        except ValidationError as error:
+            return [_error_line(cls, each) for each in error.errors()]
+        except CottageError as error:
+            return [str(error)]
+        return []
+
+    def check(self) -> None:
+        """Look whether what is set can be used on this machine. Raises CottageError. Most settings need no look."""
 
 
 class FreshnessSettings(ServiceSettings):

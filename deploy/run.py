@@ -17,7 +17,7 @@ def main() -> int:
     from deploy import suite
     from deploy.console import log_event
     from deploy.run_directory import only_run, run_folder
-    from deploy.run_plan import log_options, make_plan, misspelt
+    from deploy.run_plan import check_settings, log_options, make_plan, misspelt
 
     output.own_streams()
     if sys.platform == "win32":
@@ -30,6 +30,7 @@ def main() -> int:
             log_event(
                 "warning", "unknown_setting", variable=each.variable, nearest=each.nearest, note="it is ignored"
             )
+        check_settings()
         with only_run(run_folder()) as lock:
             asyncio.run(suite.run(make_plan(), run_folder(), lock, style))
     except CottageError as error:

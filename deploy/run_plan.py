@@ -13,14 +13,36 @@ from functools import partial
 from typing import TypeVar, get_args
 
 from common.ops import listening_socket
-from common.settings import PREFIXES, LogFormat, LogLevel, choice, redis_url, shared_variables, truth, whole
+from common.settings import (
+    PREFIXES,
+    LogFormat,
+    LogLevel,
+    ServiceSettings,
+    choice,
+    redis_url,
+    shared_variables,
+    truth,
+    whole,
+)
 from cottage import urls, variables
 from cottage.errors import SettingsError
 from cottage.variables import Misspelt, value_of
 from deploy.redis_server import LOCAL, free_port
 from deploy.run_directory import run_folder
+from services.bridge.settings import BridgeSettings
+from services.broadcaster.settings import BroadcasterSettings
+from services.feynman.settings import FeynmanSettings
+from services.market.settings import MarketSettings
+from services.physics.settings import PhysicsSettings
 
 REDIS_PORT = 6379
+SETTINGS: tuple[type[ServiceSettings], ...] = (
+    MarketSettings,
+    FeynmanSettings,
+    PhysicsSettings,
+    BridgeSettings,
+    BroadcasterSettings,
+)
 
 MAKE_VARIABLES = (
     *("SOURCE", "FILE", "SPEED", "LOOP", "SYMBOLS", "SEED", "FRESH"),
@@ -152,6 +174,18 @@ def _given_to_make(environment: Mapping[str, str]) -> list[str]:
         words = shlex.split(environment.get("MAKEFLAGS", "").partition("-- ")[2])
         return [name for name, equals, _ in (word.partition("=") for word in words) if equals]
     return []
+
+
+def check_settings() -> None:
+    """Look at the settings of all services in this process's environment, before anything is started.
+
+    Raises a SettingsError that names all that is wrong with them.
+    """
+    wrong = [line for settings in SETTINGS for line in settings.refusals()]
+    if not wrong and read(os.environ, "MARKET_EXIT_AT_END", False, truth):
+        wrong.append("MARKET_EXIT_AT_END: is for a market that runs alone; make run would start it again")
+    if wrong:
+        raise SettingsError("; ".join(dict.fromkeys(wrong)))
 
 
 def _default_ports() -> dict[str, int]:

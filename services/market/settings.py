@@ -1,5 +1,6 @@
 """Settings of the market service, MARKET_…"""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -8,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from common.settings import Port, RedisSettings, Seconds, Symbols
 from cottage import keys
 from cottage.errors import InvalidName
+from cottage.files.recording import Recording
 
 
 class MarketSettings(RedisSettings):
@@ -80,6 +82,11 @@ class MarketSettings(RedisSettings):
             return keys.symbol(feed) if feed else feed
         except InvalidName as error:
             raise ValueError(keys.SYMBOL_RULE) from error
+
+    def check(self) -> None:
+        """Open the recording of a replay, and read its header."""
+        if self.source == "replay":
+            Recording(Path(self.file)).close()
 
     @property
     def feed_id(self) -> str:

@@ -56,12 +56,16 @@ def standin(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def prepared(folder: Path) -> dict[str, str]:
-    """Make `services` of stand-ins in `folder`; the environment in which all ports are any free ones."""
+    """Make `services` of stand-ins in `folder`, with the settings of the real ones. Returns an environment in which
+    all ports are any free ones."""
     services = folder / "services"
     services.mkdir(exist_ok=True)
     (services / "__init__.py").touch()
     for name in NAMES:
-        (services / f"{name}.py").write_text(f"from tests.deploy.standin import main\n\nmain({name!r})\n")
+        package = services / name
+        package.mkdir(exist_ok=True)
+        (package / "__init__.py").write_text(f"__path__.append({str(ROOT / 'services' / name)!r})\n")
+        (package / "__main__.py").write_text(f"from tests.deploy.standin import main\n\nmain({name!r})\n")
     return {
         **dict.fromkeys(PORTS, "0"),
         "REDIS_PORT": str(free_port()),
@@ -290,6 +294,29 @@ async def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> N
             assert f"127.0.0.1:{port}" in running.process.errors[0]
             assert "PHYSICS_PORT" in running.process.errors[0]
             assert running.pids() == []
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"MARKET_SOURCE": "reply"}, ["MARKET_SOURCE: "]),
+        ({"MARKET_SOURCE": "replay"}, ["MARKET_FILE: replay needs a CSV file"]),
+        ({"MARKET_SOURCE": "replay", "MARKET_FILE": "/nowhere.csv"}, ["cannot read /nowhere.csv (No such file"]),
+        ({"MARKET_SOURCE": "replay", "MARKET_FILE": "/dev/null"}, ["/dev/null is not a regular file"]),
+        ({"STALE_SECONDS": "soon", "FEYNMAN_WINDOW": "wide"}, ["STALE_SECONDS: ", "FEYNMAN_WINDOW: "]),
+        ({"MARKET_EXIT_AT_END": "true"}, ["MARKET_EXIT_AT_END: "]),
+    ],
+)
+async def test_what_is_wrong_with_the_settings_is_said_before_anything_starts(
+    tmp_path: Path, env: dict[str, str], said: list[str]
+) -> None:
+    async with program(["-m", "deploy.run"], {**prepared(tmp_path), **env}, cwd=tmp_path) as process:
+        assert await process.ended() == 2
+        (line,) = process.errors
+        assert line.startswith("make run: ")
+        assert [line.count(words) for words in said] == [1] * len(said), line
+        assert process.logs == []
+        assert not (tmp_path / "run").exists()
 
 
 async def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
