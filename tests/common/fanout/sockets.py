@@ -85,7 +85,11 @@ class RawClient:
         return []
 
     async def messages(self) -> list[dict[str, Any]]:
-        return [orjson.loads(frame.data) for frame in await self.frames() if frame.opcode is Opcode.TEXT]
+        """The messages of one read. EOFError at the connection's end, which whoever waits for one would never see."""
+        frames = await self.frames()
+        if not frames:
+            raise EOFError("the server has closed the connection")
+        return [orjson.loads(frame.data) for frame in frames if frame.opcode is Opcode.TEXT]
 
 
 @asynccontextmanager

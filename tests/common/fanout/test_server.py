@@ -391,7 +391,11 @@ def test_a_slow_client_costs_a_bound_and_nobody_else_anything(new_loop: NewLoop)
 
     async def scenario() -> None:
         everything = "/ws?symbols=" + ",".join(SYMBOLS)
-        async with serving() as served, served.connect(everything) as fast, raw_client(served.address) as slow:
+        async with (
+            serving(slow_seconds=600.0) as served,  # a busy machine must not have it closed
+            served.connect(everything) as fast,
+            raw_client(served.address) as slow,
+        ):
             await eventually(lambda: len(served.hub) == 2)
             stalled = next(each for each in served.server._connections if each.peer.endswith(str(port(slow))))
             reading = asyncio.create_task(read(fast))
