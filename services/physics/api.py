@@ -83,6 +83,9 @@ def _responses(model: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
 
 Symbol = Annotated[
     str,
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^{keys.SYMBOL_PATTERN}$"}
+    ),  # said, not checked: it is 400, not 422
     Path(description=keys.SYMBOL_RULE, openapi_examples={"SPY": {"value": "SPY"}}),
 ]
 # Left out is what they may be, not null, as OpenAPI 3.0 would have to be told.
@@ -93,7 +96,7 @@ MaxAge = Annotated[
 ]
 Symbols = Annotated[
     str | None,
-    WithJsonSchema({"type": "string"}),
+    WithJsonSchema({"type": "string", "pattern": f"^({keys.SYMBOL_PATTERN}(,{keys.SYMBOL_PATTERN})*)?$"}),
     Query(
         description=f"comma-separated, at most {MAX_SYMBOLS}; all without it",
         openapi_examples={"two": {"value": "SPY,QQQ"}},

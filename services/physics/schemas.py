@@ -7,12 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from cottage import keys
+
 Regime = Literal["WAIT", "Gaussian", "Lévy Stable", "Critical"]
 _CAUSES = ["redis_down", "writer_down", "feed_down", "feed_ended", "feed_late", "market_quiet"]
 _COMPLETE = (
     "false while Redis does not answer: what is here was remembered; and if it has too many states to answer with"
 )
 _UNFED = "with unfed=false: the symbols that no feed brings any more, which are left out"
+Symbol = Annotated[str, Field(pattern=f"^{keys.SYMBOL_PATTERN}$")]
 Pillar = Literal["mass", "momentum", "friction", "entropy", "nash_dist"]
 
 FRESHNESS_EXAMPLE: dict[str, Any] = {"status": "stale", "cause": "market_quiet", "age_ms": 12400, "origin": "redis"}
@@ -104,20 +107,20 @@ class PhysicsStateAnswer(_Answer):
 
 class PhysicsStatesAnswer(_Answer):
     states: dict[str, PhysicsStateAnswer] = Field(description="by symbol")
-    missing: list[str] = Field(description="asked for, and Redis has no state of it")
+    missing: list[Symbol] = Field(description="asked for, and Redis has no state of it")
     complete: bool = Field(description=_COMPLETE)
-    unfed: list[str] = Field([], description=_UNFED)
+    unfed: list[Symbol] = Field([], description=_UNFED)
 
 
 class RegimesAnswer(_Answer):
-    regimes: dict[str, list[str]] = Field(description="symbols by regime; each of the four is there")
-    not_live: list[str] = Field(description="those of them whose state is stale or expired")
+    regimes: dict[str, list[Symbol]] = Field(description="symbols by regime; each of the four is there")
+    not_live: list[Symbol] = Field(description="those of them whose state is stale or expired")
     complete: bool = Field(description=_COMPLETE)
-    unfed: list[str] = Field([], description=_UNFED)
+    unfed: list[Symbol] = Field([], description=_UNFED)
 
 
 class MarketSnapshotAnswer(_Answer):
-    symbol: str
+    symbol: Symbol
     price: float
     timestamp: float = Field(description="seconds since 1970, with a fraction")
     volume: float = Field(default=0.0, ge=0, description="cumulative over the session; left out if it is not known")

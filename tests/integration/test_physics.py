@@ -1,10 +1,12 @@
 """The physics API over real HTTP, on a real Redis; and its process."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import orjson
@@ -277,6 +279,28 @@ async def test_every_operation_as_its_document_says(http: httpx.AsyncClient, cli
     }
     # A snapshot that is there but cannot be had is tested above.
     assert documented - asked == {("/v1/market/{symbol}", 503)}
+
+
+async def test_the_document_has_the_pattern_of_symbols(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    patterns = {
+        parameter["name"]: parameter["schema"]["pattern"]
+        for operations in document["paths"].values()
+        for parameter in operations["get"].get("parameters", [])
+        if "pattern" in parameter["schema"]
+    }
+    assert patterns.keys() == {"symbol", "symbols"}
+    for name, pattern in patterns.items():
+        assert (pattern[0], pattern[-1]) == ("^", "$")
+        matches = re.compile(
+            pattern[1:-1]
+        ).fullmatch  # to Python, though not to JavaScript, `$` is also before a newline
+        assert all(matches(value) for value in GOOD[name])
+        told_by_number = [value for value in BAD[name] if value.count(",") > 100]
+        assert [value for value in BAD[name] if matches(unquote(value))] == told_by_number
+    components = document["components"]["schemas"]
+    assert components["MarketSnapshotAnswer"]["properties"]["symbol"]["pattern"] == patterns["symbol"]
+    assert components["PhysicsStatesAnswer"]["properties"]["missing"]["items"]["pattern"] == patterns["symbol"]
 
 
 def _urls(template: str, parameters: list[dict[str, Any]]) -> list[tuple[str, bool]]:
