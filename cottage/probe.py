@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from cottage import protocol
-from cottage.client.dial import dial
+from cottage.client.dial import dial, why
 from cottage.errors import CottageError
 from cottage.fields import load_object, mapping
 from cottage.freshness import Freshness
@@ -45,7 +45,7 @@ async def probe(url: str, *, full: bool, seconds: float = SECONDS) -> str:
     except InvalidStatus as refused:
         if refused.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and not full:
             return f"{shown} has no room for more clients"  # it does its job; a restart would lose those it has
-        raise Unhealthy(f"{shown} answers with {refused.response.status_code}") from refused
+        raise Unhealthy(f"{shown}: {why(refused)}") from refused
     except TimeoutError as error:
         raise Unhealthy(f"{shown} does not greet a client within {seconds:g} s") from error
     except (OSError, WebSocketException, ValueError) as error:

@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from cottage.protocol import SUBPROTOCOL
@@ -27,3 +28,11 @@ def dial(url: str, **options: Any) -> connect:
         **_NO_PROXY,
         **options,
     )
+
+
+def why(error: Exception) -> str:
+    """Why a connection was not made, or ended. A server that refuses a handshake says it in its answer."""
+    words = ""
+    if isinstance(error, InvalidStatus):
+        words = (error.response.body or b"")[:200].decode(errors="replace").partition("\n")[0].strip()
+    return ": ".join(part for part in (str(error) or type(error).__name__, words) if part)

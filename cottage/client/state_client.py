@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from cottage import keys
 from cottage.backoff import Backoff
 from cottage.cancellation import background
-from cottage.client.dial import CLOSE_SECONDS, dial
+from cottage.client.dial import CLOSE_SECONDS, dial, why
 from cottage.client.replica import Phase, ReplicaState, StateReplica
 from cottage.clock import Clock, SystemClock
 from cottage.errors import CottageError, InvalidMessage
@@ -214,7 +214,7 @@ class StateClient:
                 await self._hold()
             except (OSError, TimeoutError, WebSocketException) as error:
                 silent = isinstance(error, TimeoutError)
-                self.problem = "no answer in time" if silent else str(error) or type(error).__name__
+                self.problem = "no answer in time" if silent else why(error)
                 log.warning("server_lost", url=self.url, error=self.problem)
                 if isinstance(error, ConnectionClosed) and error.rcvd and error.rcvd.code == Close.POLICY:
                     self._replica.phase = Phase.REFUSED

@@ -15,7 +15,7 @@ from common.fanout.frames import LinkConnection
 from common.fanout.hub import Hub
 from cottage import protocol
 from cottage.backoff import Backoff
-from cottage.client.dial import dial
+from cottage.client.dial import dial, why
 from cottage.client.lower_epochs import LowerEpochs
 from cottage.clock import Clock, RemoteClock, from_iso
 from cottage.errors import InvalidMessage
@@ -107,7 +107,7 @@ class BridgeLink:
                 finally:
                     self._connection = None
         except (OSError, TimeoutError, WebSocketException, InvalidHandshake, InvalidURI) as error:
-            raise LinkLost(str(error) or type(error).__name__) from error
+            raise LinkLost(why(error)) from error
 
     def connected(self, dialled_at: float) -> None:
         """Take note of a new connection."""
