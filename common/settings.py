@@ -203,7 +203,7 @@ class ServiceSettings(BaseSettings):
     def access(self, host: str, more_origins: Iterable[str] = (), proxies: Iterable[Network] = ()) -> AccessPolicy:
         """Which requests a port answers that listens on `host`, which is a name of it as well."""
         return AccessPolicy(
-            (*self.allowed_hosts, host), (*self.allowed_origins, *more_origins), TrustedProxies(proxies)
+            (*self.allowed_hosts, host.lower()), (*self.allowed_origins, *more_origins), TrustedProxies(proxies)
         )
 
     @field_validator("*", mode="before")
