@@ -9,6 +9,7 @@ The descriptors stay blocking: other processes share the open files behind them,
 """
 
 import atexit
+import contextlib
 import io
 import os
 import select
@@ -58,18 +59,18 @@ class OutputQueue:
         what is missing is missing in one place."""
         size = len(line)
         with self._changed:
-            if self._missing or self._bytes + size > QUEUE_BYTES:
+            if self._missing or (self._bytes and self._bytes + size > QUEUE_BYTES):
                 self._missing_since = self._missing_since or self._problem or "nobody read it"
                 self._missing += 1
                 self.dropped += 1
-                return
-            self._lines.append(line)
-            self._bytes += size
-            if self._idle:
+            else:
+                self._lines.append(line)
+                self._bytes += size
+            if self._thread is None:
+                self._start()
+            elif self._idle:
                 self._idle = False
                 self._changed.notify_all()
-            elif self._thread is None:
-                self._start()
 
     def is_terminal(self) -> bool:
         return os.isatty(self.descriptor)
@@ -117,7 +118,8 @@ class OutputQueue:
                 rest = rest[os.write(self.descriptor, rest) :]
                 self._problem = ""
             except BlockingIOError:  # another process has made the shared open file non-blocking
-                select.select((), (self.descriptor,), ())
+                with contextlib.suppress(OSError):
+                    select.select((), (self.descriptor,), ())
             except OSError as error:
                 with self._changed:
                     self._problem = error.strerror or str(error)
@@ -172,6 +174,7 @@ class DroppedLines(Collector):
 
 
 _queues: dict[str, OutputQueue] = {}
+_texts: list[io.TextIOWrapper] = []
 REGISTRY.register(DroppedLines())
 
 
@@ -189,12 +192,17 @@ def own_streams() -> OutputQueue:
         for name, queue in _queues.items():
             if getattr(sys, name) is getattr(sys, f"__{name}__"):
                 stream = OutputStream(queue, f"<{name}>")
-                setattr(sys, name, io.TextIOWrapper(stream, "utf-8", "backslashreplace", line_buffering=True))
+                text = io.TextIOWrapper(stream, "utf-8", "backslashreplace", line_buffering=True)
+                _texts.append(text)
+                setattr(sys, name, text)
     return _queues["stdout"]
 
 
 def flush() -> None:
     """Wait for what was printed to be written, for FLUSH_SECONDS at most. To be called before `os._exit`."""
+    for text in _texts:
+        if not text.closed:
+            text.flush()  # a line that has no end yet
     for queue in _queues.values():
         queue.flush(FLUSH_SECONDS)
 

@@ -229,6 +229,37 @@ def test_the_last_words_arrive(end: str) -> None:
     assert errors.splitlines()[-1] in (b"ValueError: broken", b"broken")
 
 
+def test_a_line_without_an_end_arrives_too() -> None:
+    with running("print('out', end=''); sys.stderr.write('error')", stdout=subprocess.PIPE) as process:
+        assert process.communicate(timeout=60) == (b"out", b"error")
+
+
+def test_a_line_of_any_length_arrives() -> None:
+    body = f"log.info('long', text='x' * {QUEUE_BYTES})\noutput.flush()\nlog.info('short')"
+    with running(body, stdout=subprocess.PIPE) as process:
+        lines = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
+    assert [line["event"] for line in lines] == ["long", "short"]
+    assert len(lines[0]["text"]) == QUEUE_BYTES
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_where_no_thread_can_be_started_lines_wait_for_one() -> None:
+    body = """
+import resource
+unlimited = resource.getrlimit(resource.RLIMIT_AS)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**20, unlimited[1]))
+log.info("one")
+resource.setrlimit(resource.RLIMIT_AS, unlimited)
+log.info("two", waited=threading.active_count() == 1)
+"""
+    with running(body, stdout=subprocess.PIPE) as process:
+        out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, b"")
+    one, two = (json.loads(line) for line in out.splitlines())
+    assert (one["event"], two["event"], two["waited"]) == ("one", "two", True)
+
+
 @pytest.mark.parametrize("end", ["raise ValueError('broken')", "sys.exit('broken')", "sys.exit(1)"])
 def test_an_end_waits_for_no_reader(end: str) -> None:
     body = f"for number in range({MORE_THAN_A_PIPE}): log.info('line', number=number); print(number)\n{end}"
