@@ -15,7 +15,6 @@ def main() -> int:
     from common import logs, output
     from cottage.errors import CottageError, SettingsError
     from deploy import suite
-    from deploy.console import log_event
     from deploy.run_directory import only_run, run_folder
     from deploy.run_plan import check_settings, log_options, make_plan, misspelt
 
@@ -26,10 +25,9 @@ def main() -> int:
     try:
         level, style = log_options(os.environ)
         logs.configure("run", level, style)
+        log = logs.get_logger()
         for each in misspelt(os.environ):
-            log_event(
-                "warning", "unknown_setting", variable=each.variable, nearest=each.nearest, note="it is ignored"
-            )
+            log.warning("unknown_setting", variable=each.variable, nearest=each.nearest, note="it is ignored")
         check_settings()
         with only_run(run_folder()) as lock:
             asyncio.run(suite.run(make_plan(), run_folder(), lock, style))

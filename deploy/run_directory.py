@@ -14,14 +14,16 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from common import logs
 from cottage.errors import CottageError
 from cottage.variables import value_of
-from deploy.console import log_event
 
 DEFAULT_FOLDER = ".run"
 URLS = "urls.env"
 LOCK = "lock"
 LEFTOVER_SECONDS = 12.0  # a Redis whose supervisor was killed saves and ends within this
+
+log = logs.get_logger()
 
 
 def run_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -55,7 +57,7 @@ def only_run(folder: Path) -> Iterator[int]:
                     "for a second one choose other ports and another RUN_DIR"
                 )
             if not reported:
-                log_event("info", "waiting", reason="the Redis of an earlier run is still saving", folder=str(folder))
+                log.info("waiting", reason="the Redis of an earlier run is still saving", folder=str(folder))
                 reported = True
             if time.monotonic() > deadline:
                 raise CottageError(f"the Redis of an earlier run still uses {folder}; end it, or set RUN_DIR")

@@ -8,11 +8,10 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
-from common import output
+from common import logs, output
 from cottage.clock import SystemClock
 from cottage.stop_signals import end_on_signals, take_in_loop
 from cottage.urls import redacted
-from deploy.console import log_event, print_line
 from deploy.fresh_start import begin_fresh
 from deploy.health import ask
 from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
@@ -28,6 +27,8 @@ LABELS = {
     "API_DOCS_URL": "API docs",
     "REDIS_URL": "Redis",
 }
+
+log = logs.get_logger()
 
 
 async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> None:
@@ -48,14 +49,14 @@ async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> None:
         if starting.done():
             starting.result()  # raises what went wrong, which ends everything
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        log_event("info", "stopping", note="Ctrl-C again forces")
+        log.info("stopping", note="Ctrl-C again forces")
     finally:
         for task in (starting, *ends):
             task.cancel()
         await asyncio.gather(starting, *ends, return_exceptions=True)
         await supervisor.stop([services[name] for name in STOP_ORDER], redis)
         remove_urls(folder)
-        log_event("info", "stopped")
+        log.info("stopped")
         output.flush()  # before what the caller says of a failure: that is the last line of all
         end_on_signals(loop=loop)
     if supervisor.failure is not None:
@@ -77,7 +78,7 @@ async def _start(
             return
     if plan.fresh:
         deleted, files = await begin_fresh(plan.redis_url, Path(plan.checkpoints))
-        log_event("info", "fresh_start", keys=deleted, checkpoints=files)
+        log.info("fresh_start", keys=deleted, checkpoints=files)
     write_urls(folder, {"REDIS_URL": plan.redis_url})  # already now, for whoever has to look into a start that hangs
     for child in services.values():
         supervisor.add(child)
@@ -89,14 +90,14 @@ async def _start(
     shown = {**plan.urls, "REDIS_URL": redacted(plan.redis_url)}
     if style == "console" or (style == "auto" and sys.stdout.isatty()):
         lines = [f"  {LABELS[name]:<10} {url}" for name, url in shown.items()]
-        print_line("\n".join(["", "All services are ready. Ctrl-C ends them.", "", *lines]))
+        sys.stdout.write("\n".join(["", "All services are ready. Ctrl-C ends them.", "", *lines, ""]))
     else:
-        log_event("info", "ready", **{name.lower(): url for name, url in shown.items()})
+        log.info("ready", **{name.lower(): url for name, url in shown.items()})
 
 
 def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
     data = data_folder(folder, server)
-    log_event("info", "redis", server=server.name, version=server.version, port=port, folder=str(data))
+    log.info("redis", server=server.name, version=server.version, port=port, folder=str(data))
 
     async def not_ready() -> str | None:
         if await asyncio.to_thread(answers, port):

@@ -14,11 +14,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import termination
+from common import logs, termination
 from cottage.backoff import Backoff
 from cottage.clock import Clock
 from cottage.errors import CottageError, SettingsError
-from deploy.console import log_event
 from deploy.parent_death import dying_with_parent
 
 STABLE_SECONDS = 10.0  # a child that ran for so long is started again without a growing pause
@@ -28,6 +27,8 @@ STOP_LAST_SECONDS = 10.0  # for Redis, which is stopped last; counted from the f
 FORCED_SECONDS = 2.0  # for Redis to write its file after a forced stop
 BAD_SETTING = 2  # the exit status of a service that cannot work as it is set
 MAX_START_DEATHS = 3  # during the start; then the whole start has failed
+
+log = logs.get_logger()
 
 
 @dataclass(eq=False, slots=True)
@@ -141,7 +142,7 @@ class Supervisor:
                 try:
                     process = await child.start()
                 except OSError as error:  # no more processes or memory: that may pass
-                    log_event("error", "not_started", process=child.name, error=str(error))
+                    log.error("not_started", process=child.name, error=str(error))
                     await self._pause(backoff.next())
                     continue
                 if self._stopping.is_set():
@@ -157,14 +158,14 @@ class Supervisor:
                 if self._clock.monotonic() - began >= STABLE_SECONDS:
                     backoff.reset()
                 pause = backoff.next()
-                log_event("error", "died", process=child.name, reason=_cause(status), seconds=round(pause, 2))
+                log.error("died", process=child.name, reason=_cause(status), seconds=round(pause, 2))
                 await self._pause(pause)
         finally:
             child.finished.set()
 
     def _give_up(self, child: Child, status: int) -> None:
         reason = child.reason(status)
-        log_event("error", "gave_up", process=child.name, reason=reason, status=status)
+        log.error("gave_up", process=child.name, reason=reason, status=status)
         kind = SettingsError if status == BAD_SETTING else CottageError
         self.failure = self.failure or kind(f"{child.name}: {reason}")
         self.gave_up.set()
@@ -181,7 +182,7 @@ class Supervisor:
                 return
             if self._clock.monotonic() - reported_at >= 5.0:
                 reported_at = self._clock.monotonic()
-                log_event("info", "waiting", process=child.name, reason=reason)
+                log.info("waiting", process=child.name, reason=reason)
             with contextlib.suppress(TimeoutError):  # another process's readiness can only be asked for
                 await asyncio.wait_for(child.finished.wait(), 0.1)
 
@@ -202,7 +203,7 @@ class Supervisor:
     async def _kill(self, children: Sequence[Child]) -> None:
         for child in children:
             if child in self._tasks and not self._tasks[child].done():
-                log_event("warning", "killed", process=child.name, reason="it did not end in time")
+                log.warning("killed", process=child.name, reason="it did not end in time")
                 child.kill_group()
         await asyncio.gather(*(self._tasks[child] for child in children if child in self._tasks))
 
