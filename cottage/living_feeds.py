@@ -1,8 +1,8 @@
 """Which symbols a living feed brings, so that none of them is retired: `cottage retire` and feynman ask this.
 
-A feed that has announced itself says it with the list of its symbols, where that is complete. Else the symbol's
-snapshot does: its owner's time has not run out (cottage/write_snapshots.lua), or a stranger has written it within the
-60 s for which snapshots live.
+A feed that has announced itself, and not its end, says it with the list of its symbols, where that is complete. Else
+the symbol's snapshot does: its owner's time has not run out (cottage/write_snapshots.lua), or a stranger has written
+it within the 60 s for which snapshots live.
 """
 
 import contextlib
@@ -33,6 +33,8 @@ async def brought(client: Client, symbols: Sequence[str], feeds: Mapping[str, Ma
     """
     found = {}
     for feed_id, about in feeds.items():
+        if about.get("ended_at") is not None:
+            continue
         found.update(dict.fromkeys((complete_list(about) or frozenset()).intersection(symbols), feed_id))
     for part in batches([symbol for symbol in symbols if symbol not in found]):
         names = [keys.market_snapshot(symbol) for symbol in part]

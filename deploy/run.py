@@ -12,7 +12,7 @@ def main() -> int:
     import os
     import sys
 
-    from common import logs, output
+    from common import logs, output, termination
     from cottage.errors import CottageError, SettingsError
     from deploy import suite
     from deploy.run_directory import only_run, run_folder
@@ -32,6 +32,7 @@ def main() -> int:
         with only_run(run_folder()) as lock:
             asyncio.run(suite.run(make_plan(), run_folder(), lock, style))
     except CottageError as error:
+        termination.report(str(error))
         sys.stderr.write(f"make run: {error}\n")
         return 2 if isinstance(error, SettingsError) else 1
     return 0

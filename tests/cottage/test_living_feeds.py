@@ -29,6 +29,12 @@ async def test_a_feed_that_lists_all_of_its_symbols_brings_them_whether_or_not_t
     assert await brought(client, [], alive) == {}
 
 
+async def test_a_feed_that_has_ended_brings_nothing(client: Client) -> None:
+    about = {"source": "live", "symbols": ["SPY"], "complete": True, "ended_at": 1766318400.25}
+    await MarketFeeds(client).announce("DAY", about)
+    assert await brought(client, ["SPY"], await MarketFeeds(client).alive()) == {}
+
+
 async def test_a_strangers_snapshot_lives_a_minute(client: Client) -> None:
     now = await client.now()
     await hset(client, "A", timestamp=now - 900, source="late")  # he still writes it

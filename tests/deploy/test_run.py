@@ -310,10 +310,11 @@ async def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> N
 async def test_what_is_wrong_with_the_settings_is_said_before_anything_starts(
     tmp_path: Path, env: dict[str, str], said: list[str]
 ) -> None:
-    async with program(["-m", "deploy.run"], {**prepared(tmp_path), **env}, cwd=tmp_path) as process:
+    env = {**prepared(tmp_path), "TERMINATION_LOG": str(tmp_path / "why"), **env}
+    async with program(["-m", "deploy.run"], env, cwd=tmp_path) as process:
         assert await process.ended() == 2
         (line,) = process.errors
-        assert line.startswith("make run: ")
+        assert line == f"make run: {(tmp_path / 'why').read_text().strip()}"
         assert [line.count(words) for words in said] == [1] * len(said), line
         assert process.logs == []
         assert not (tmp_path / "run").exists()
