@@ -3,9 +3,13 @@ IP addresses as `ipaddress` writes them. Pure."""
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_REMEMBERED = 256
+"""How many names are remembered: thousands of clients that return at once name the same few."""
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[\w.~%-]+)?\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -40,6 +44,7 @@ class Origin:
         return f"{self.scheme}://{host}" + ("" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}")
 
 
+@lru_cache(_REMEMBERED)
 def parse_authority(text: str) -> Authority | None:
     """The host and port that `text` names; None if that is nothing that a host can be called."""
     match = _AUTHORITY.fullmatch(text.strip(" \t"))
@@ -65,6 +70,7 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
+@lru_cache(_REMEMBERED)
 def parse_origin(text: str) -> Origin | None:
     """The origin that an Origin header names; None for `null`, and for what is none of http or https."""
     match = _ORIGIN.fullmatch(text)
