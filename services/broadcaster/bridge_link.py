@@ -121,7 +121,6 @@ class BridgeLink:
         when this process stood still."""
         now, connection, watch = self._local_clock.now(), self._connection, self._status.watch
         self.publish_freshness()
-        self._say_faults(now)
         if connection is None:
             return
         if watch.given_up(now):
@@ -131,9 +130,10 @@ class BridgeLink:
         elif self._status.up and self._lower.due(now):
             self._ask_again(connection)
 
-    def _say_faults(self, now: float) -> None:
-        """Log that the bridge is lost, or back. What is broken behind it, it logs itself."""
-        up = self._status.up
+    def say_faults(self) -> None:
+        """Log that the bridge is lost, or back. What is broken behind it, it logs itself. To be called at regular
+        times, until this process stops: then its neighbours do so too."""
+        now, up = self._local_clock.now(), self._status.up
         due = self._patience.ends(True, up, now)
         detail = f"{self.problem or 'it is silent'} ({redacted(self._url)})"
         lost = Found(self._hub.last_values, self._status.watch.silence(now), due, detail)

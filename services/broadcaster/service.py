@@ -73,6 +73,8 @@ class StateBroadcaster:
         while True:
             await self._clock.sleep(self._settings.silence_seconds / CHECKS)
             self._link.look()
+            if not self._stopping:
+                self._link.say_faults()
 
     def _bridge_now(self) -> float:
         """The time by the bridge's clock, which is Redis's; by the local clock until a message has come."""

@@ -12,7 +12,7 @@ import pytest
 from cottage import keys
 from cottage.redis import Client, connect
 from deploy.redis_server import Server
-from tests.e2e.suite import NAMES, Suite
+from tests.e2e.suite import NAMES, Suite, client
 from tests.support import OwnRedis, ServiceProcess, eventually
 
 HURRIED = {  # somewhat faster than usual, and still slower than a busy machine
@@ -73,7 +73,7 @@ async def suite(own_redis: OwnRedis) -> AsyncIterator[Suite]:
         yield running
 
 
-async def test_a_healthy_start_says_no_warning(own_redis: OwnRedis) -> None:
+async def test_a_healthy_start_says_no_warning_and_nor_does_its_stop(own_redis: OwnRedis) -> None:
     """Also where a peer takes its time, as a container does; those that it needs come later."""
     async with AsyncExitStack() as stack:
         suite = Suite(own_redis.url, {}, stack)
@@ -84,6 +84,9 @@ async def test_a_healthy_start_says_no_warning(own_redis: OwnRedis) -> None:
         await asyncio.sleep(4)  # what was wrong would be said by now
         assert warnings(suite) == []
         assert [await not_live(suite.processes[name]) for name in ("bridge", "broadcaster")] == [{}, {}]
+        async with client(suite.ws_url):  # which takes the broadcaster a while to close
+            assert await asyncio.gather(*(each.stop() for each in suite.processes.values())) == [0] * 5
+        assert warnings(suite) == []
 
 
 async def test_a_peer_that_never_comes_is_said_after_some_seconds(own_redis: OwnRedis) -> None:
@@ -168,11 +171,11 @@ async def test_a_redis_that_is_away_is_said_and_nothing_behind_it(
     await over(suite, "bridge", "redis_down", None)
 
 
-async def write(client: Client, *symbols: str) -> None:
+async def write(redis: Client, *symbols: str) -> None:
     """As a feed does that knows of HSET alone."""
     for symbol in symbols:
-        now = await client.now()
-        await client.hset(
+        now = await redis.now()
+        await redis.hset(
             keys.market_snapshot(symbol), mapping={"price": 100 + now % 1, "timestamp": now, "source": "myfeed"}
         )
 
@@ -180,19 +183,19 @@ async def write(client: Client, *symbols: str) -> None:
 async def test_a_foreign_feed_that_dies_is_said_and_single_symbols_are_not(suite: Suite) -> None:
     """Another one writes no key that says that it lives: all of its symbols fall silent together."""
     bridge = suite.processes["bridge"]
-    async with connect(suite.redis_url) as client:
+    async with connect(suite.redis_url) as redis:
 
         async def counts(quiet: int) -> bool:
-            await write(client, "F3")
+            await write(redis, "F3")
             return (await not_live(bridge)).get("market_quiet") == quiet
 
-        await write(client, "F1", "F2", "ALONE")
+        await write(redis, "F1", "F2", "ALONE")
         await eventually(lambda: counts(3), 30)
         assert faults(bridge) == [], "F3 goes on"
         said = await bridge.logged("not_live")
         assert {"level": "warning", "cause": "market_quiet", "of": "myfeed", "symbols": 4}.items() <= said.items()
         assert said["first"] == ["ALONE", "F1", "F2", "F3"]
-        await write(client, "F1")
+        await write(redis, "F1")
         over = await bridge.logged("not_live_ended")
         assert (over["cause"], over["of"]) == ("market_quiet", "myfeed")
         assert faults(bridge) == [("not_live", "market_quiet"), ("not_live_ended", "market_quiet")]
