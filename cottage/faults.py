@@ -54,6 +54,8 @@ class Found(NamedTuple):
     """For how many seconds nothing has been heard from there."""
     due: bool = True
     """Whether it is certain by now, and not only late."""
+    wrong: bool = True
+    """Whether that is a warning; else it is said at info."""
     detail: str = ""
     """What else is known of it."""
 
@@ -111,7 +113,7 @@ class FaultLog:
 
 def _say(fault: Fault, found: Found, seconds: float) -> None:
     words = IN_WORDS.get(fault.cause, fault.cause)
-    report = log.info if fault.cause == "feed_ended" else log.warning  # a feed that has done its work has no fault
+    report = log.warning if found.wrong else log.info
     report(
         "not_live",
         cause=fault.cause,

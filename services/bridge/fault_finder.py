@@ -75,11 +75,17 @@ class FaultFinder:
         for symbol, each in look.exceptions.items():
             assert each.cause is not None
             groups[Fault(each.cause, self._of(each.cause, symbol, look.chain))].append(symbol)
+        moving = set(filter(self._sources.has_moved, sources))
         for fault, symbols in groups.items():
             source = self._samples.source(symbols[0])
             usual = fault.cause == "market_quiet" and source not in silent
-            if not usual and is_fault(fault.cause, len(symbols), sources[source].symbols):
-                yield fault, Found(symbols, self._samples.youngest(symbols, now), due)
+            if usual or not is_fault(fault.cause, len(symbols), sources[source].symbols):
+                continue
+            # What another run left in Redis, such as one with another feed, is not what went wrong in this one.
+            left = fault.cause != "writer_down" and bool(moving) and source not in moving
+            detail = "so it was when this process began" if left else ""
+            wrong = not left and fault.cause != "feed_ended"  # a feed that has done its work has no fault
+            yield fault, Found(symbols, self._samples.youngest(symbols, now), due, wrong, detail)
 
     def _of(self, cause: Cause, symbol: str, chain: Chain) -> str:
         """The source of the symbol, or its shard where that is what is broken."""

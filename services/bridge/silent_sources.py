@@ -35,3 +35,7 @@ class SilentSources:
                 found[source] = now - at
         self._heard, self._silences = dict(heard), silences
         return found
+
+    def has_moved(self, source: str) -> bool:
+        """Whether it has brought a sample since this process began."""
+        return bool(self._silences.get(source))

@@ -136,7 +136,7 @@ class BridgeLink:
         now, up = self._local_clock.now(), self._status.up
         due = self._patience.ends(True, up, now)
         detail = f"{self.problem or 'it is silent'} ({redacted(self._url)})"
-        lost = Found(self._hub.last_values, self._status.watch.silence(now), due, detail)
+        lost = Found(self._hub.last_values, self._status.watch.silence(now), due, detail=detail)
         self._faults.look({} if up else {Fault("bridge_down"): lost}, ("bridge_down",), now)
 
     def faults(self) -> list[dict[str, Any]]:

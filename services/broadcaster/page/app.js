@@ -161,7 +161,9 @@ function showFaults(shown) {
     const [words, since] = notice.children.length > 0 ? notice.children : newFault(notice);
     setText(words, FAULTS[fault.cause]?.(fault) ?? `${fault.source}: ${CAUSES[fault.cause] ?? fault.cause}.`);
     const age = connection.age(fault.newest);
-    setText(since, age === null ? "" : ` Last price ${duration(age)} ago.`);
+    const gone = connection.freshness(fault.newest) === "expired" && isBroken(fault);
+    const forget = gone ? " If it is gone for good, “cottage retire” forgets its symbols." : "";
+    setText(since, (age === null ? "" : ` Last price ${duration(age)} ago.`) + forget);
   }
 }
 

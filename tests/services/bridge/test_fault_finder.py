@@ -110,6 +110,23 @@ async def test_a_feed_that_has_ended_is_said_at_info(faults: Faults) -> None:
     assert [line["level"] for line in lines] == ["info"]
 
 
+async def test_what_another_run_has_left_is_said_at_info_and_what_was_alive_is_not_left() -> None:
+    faults = Faults()
+    faults.liveness.redis_answers = True
+    faults.liveness.prove({(0, 1): 1})
+    faults.monitor.feeds = (FEED,)
+    faults.lives("OLD", "OLDER", source="replay", age=3600)
+    with library_events() as lines:
+        for _ in range(20):
+            faults.lives("A", "B")
+            faults.seconds(1)
+    assert [(line["level"], line["of"]) for line in lines] == [("info", "replay")]
+    faults.monitor.feeds = ()
+    with library_events() as lines:
+        faults.seconds(9)
+    assert [(line["level"], line["of"]) for line in lines] == [("warning", "simulate")]
+
+
 async def test_quiet_symbols_are_no_fault_until_all_of_their_source_are(faults: Faults) -> None:
     faults.lives("A", "B", "C", source="myfeed")
     faults.lives("ALONE", source="single")
