@@ -45,16 +45,18 @@ class FeedLags:
 
     def usual_ms(self, feeds: Sequence[str], lags: FloatArray) -> list[int]:
         """A tick brought new samples of these feeds, as late as this, in seconds. Returns for each by how many ms its
-        feed is late by nature, 0 if it is not."""
+        feed is late by nature, 0 if it is not; its own lag where that is clearly less, for a feed may have symbols
+        that are late and others that are not."""
         if not feeds:
             return []
         if feeds.count(feeds[0]) == len(feeds):  # as usual: it costs a tenth of the general case
-            return [self._usual_ms(feeds[0], float(np.median(lags)))] * len(feeds)
+            usual = self._usual_ms(feeds[0], float(np.median(lags)))
+            return [_at_most(usual, lag) for lag in lags.tolist()] if usual else [0] * len(feeds)
         by_feed: dict[str, list[float]] = {}
         for feed, lag in zip(feeds, lags.tolist(), strict=True):
             by_feed.setdefault(feed, []).append(lag)
-        usual = {feed: self._usual_ms(feed, statistics.median(of_feed)) for feed, of_feed in by_feed.items()}
-        return [usual[feed] for feed in feeds]
+        of = {feed: self._usual_ms(feed, statistics.median(of_feed)) for feed, of_feed in by_feed.items()}
+        return [_at_most(of[feed], lag) for feed, lag in zip(feeds, lags.tolist(), strict=True)]
 
     def _usual_ms(self, feed: str, lag: float) -> int:
         """The lag of one feed in ms, with that of a tick more."""
@@ -72,3 +74,10 @@ class FeedLags:
         steady = in_order[number * 9 // 10] - in_order[number // 10] <= STEADY_SECONDS
         usual = statistics.median(in_order)
         return round(usual * 1000) if steady and usual >= LEAST_SECONDS else 0
+
+
+def _at_most(usual: int, lag: float) -> int:
+    """The lag in ms of a sample whose feed is usually so late, by its own in seconds."""
+    if lag >= usual / 1000 - STEADY_SECONDS:
+        return usual
+    return round(lag * 1000) if lag >= LEAST_SECONDS else 0

@@ -72,7 +72,17 @@ def test_by_a_clock_that_was_set_it_is_measured_anew_and_the_old_one_used_until_
 def test_what_a_stored_state_says_is_used_until_it_is_measured() -> None:
     lags = FeedLags()
     lags.adopt("bars", 60_000)
-    assert [lags.usual_ms(["bars"], np.array([0.1])) for _ in range(LEAST_TICKS)][-2:] == [[60_000], [0]]
+    assert [lags.usual_ms(["bars"], np.array([70.0])) for _ in range(LEAST_TICKS)][-2:] == [[60_000], [70_000]]
+
+
+def test_a_fresh_symbol_of_a_feed_that_is_late_is_not_late() -> None:
+    lags = FeedLags()
+    for _ in range(TICKS):
+        usual = lags.usual_ms(["a", "a", "a", "a", "b"], np.array([900.0, 0.3, 903.0, 300.0, 900.0]))
+    assert usual == [600_000, 0, 600_000, 300_000, 900_000], "of the first feed the median is that of a tick"
+    for _ in range(TICKS):
+        usual = lags.usual_ms(["a"] * 6, np.array([900.0, 0.3, 903.0, 300.0, 896.0, 901.0]))
+    assert usual == [898_000, 0, 898_000, 300_000, 898_000, 898_000]
 
 
 def test_no_number_of_feeds_fills_the_memory() -> None:
