@@ -393,12 +393,12 @@ class MarketSnapshots(_Structure):
         return None if held is None else held.snapshot.source
 
     async def _clear(self, symbols: Sequence[str]) -> None:
-        """Remove what is left of ours in the hashes that a stranger has taken: he may report fewer fields."""
+        """Remove what is left of ours in the hashes that a stranger has taken: he may report fewer fields. Without
+        price and timestamp there is no sample, so that the window keeps what it has."""
         calls = []
         for symbol in symbols:
             if symbol in self._written:
                 fields = self._written[symbol].snapshot.to_hash()
-                del fields["price"], fields["timestamp"]  # the stranger's
                 calls.append(([keys.market_snapshot(symbol)], list(chain.from_iterable(fields.items()))))
         if calls:
             await self._client.register_script(CLEAR_SNAPSHOT).each(calls)

@@ -185,7 +185,9 @@ async def test_a_stranger_that_writes_one_of_the_fields_of_which_numbers_are_mad
         assert await ours.write([replace(reported[0], timestamp=timestamp)]) == {}
     await client.hset(KEY, field, "7")
     assert await ours.write([replace(reported[0], timestamp=3.0)]) == {"SPY": WriteRefusal("stranger", "unknown")}
-    assert await held(client, field, "owner", "feed") == ["7", None, None]
+    left = dict(zip(STAMP_FIELDS, await held(client, *STAMP_FIELDS), strict=True))
+    assert left == {**dict.fromkeys(STAMP_FIELDS), field: "7"}, "what is ours is no stranger's"
+    assert await held(client, "owner", "feed") == [None, None]
     assert await ours.write([replace(reported[0], timestamp=4.0)]) == {"SPY": WriteRefusal("stranger", "unknown")}
     assert (await brought(client, ["SPY"], {})).keys() == {"SPY"}, "it is his for a minute"
     await client.hset(KEY, "owned_until", "1")
