@@ -11,7 +11,7 @@ from cottage import keys, lua
 from cottage.errors import LeaseLost
 from cottage.lease import Lease
 from cottage.redis import BATCH, COMMAND_SECONDS, Client
-from cottage.store import PhysicsStates, batches, scan_pages
+from cottage.store import PhysicsStates, batches, scan_pages, wrong_type
 from cottage.version import FARTHEST_AHEAD_SECONDS, latest_epoch
 from services.feynman import metrics
 from services.feynman.symbol_table import StateWrite
@@ -70,6 +70,9 @@ class Writer(Lease):
                 await self.run_fenced(RETIRE, keys=[*noted, *gone], args=[kept, keys.MOST_RETIRED, *part])
                 continue
             async with self.renewed() as (_epoch, client):
+                (kind,) = await client.bulk([("TYPE", keys.PHYSICS_RETIRED)])
+                if wrong_type(keys.PHYSICS_RETIRED, kind, "zset"):
+                    await client.delete(keys.PHYSICS_RETIRED)
                 now = round(await client.now() * 1000)
                 newest = await client.zrevrangebyscore(keys.PHYSICS_RETIRED, now + kept, now, 0, 1, withscores=True)
                 score = int(newest[0][1]) + 1 if newest else now  # retire.lua says why

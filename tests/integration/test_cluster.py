@@ -81,7 +81,7 @@ async def test_a_symbol_has_one_owner(client: Client) -> None:
         (each.symbol for each in many[:60]), WriteRefusal("owned", f"ONE {process_name()}")
     )
     await client.hset(keys.market_snapshot("S7"), mapping={"price": "7", "timestamp": str(now + 1)})
-    assert await one.write(many[:10]) == {"S7": WriteRefusal("stranger", "one")}
+    assert await one.write(many[:10]) == {"S7": WriteRefusal("stranger", "unknown")}
     assert await client.hget(keys.market_snapshot("S7"), "source") is None, "nothing of ours is left"
     await one.release()
     assert set(await two.write(many)) == {"S7"}
@@ -97,6 +97,7 @@ async def test_symbols_are_retired_whichever_slots_they_have(six: Cluster, clien
     names = [f"S{number}" for number in range(40)]
     await written(client, 40)
     await client.rpush(keys.PHYSICS_RETIRE, *names[:30], "NEVER")
+    await client.set(keys.PHYSICS_RETIRED, "no sorted set, and in nobody's way")
     async with service("feynman", {"REDIS_URL": six.url}):
 
         async def done() -> bool:
