@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from services.market.settings import MarketSettings
@@ -52,6 +54,7 @@ def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--speed", "nan"], ["MARKET_SPEED"]),
         (["--interval-seconds", "0"], ["MARKET_INTERVAL_SECONDS"]),
         (["--loop", "perhaps"], ["MARKET_LOOP"]),
+        (["--loop", "true", "--exit-at-end", "true"], ["MARKET_EXIT_AT_END", "MARKET_LOOP starts over"]),
         (["--feed", "my feed"], ["MARKET_FEED"]),
         (["--redis-url", "http://localhost"], ["REDIS_URL"]),
     ],
@@ -66,3 +69,22 @@ def test_nonsense_is_one_line_that_names_the_setting(
     assert complaint.count("\n") == 1
     for word in words:
         assert word in complaint
+
+
+def test_a_recording_is_looked_at_before_anything_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And everything that is wrong is said at once."""
+    assert MarketSettings.refusals() == []
+    monkeypatch.setenv("MARKET_SOURCE", "replay")
+    for content, words in ((None, "No such file"), ("time,price\n", "its columns are"), ("", "is empty")):
+        path = tmp_path / "trades.csv"
+        if content is not None:
+            path.write_text(content)
+        monkeypatch.setenv("MARKET_FILE", str(path))
+        (line,) = MarketSettings.refusals()
+        assert words in line
+        assert str(path) in line
+    path.write_text("timestamp,symbol,price,size\n")
+    assert MarketSettings.refusals() == [], "whether it has rows is found out when it is replayed"
+    monkeypatch.setenv("MARKET_SPEED", "fast")
+    monkeypatch.setenv("MARKET_SEED", "-1")
+    assert [line.partition(":")[0] for line in MarketSettings.refusals()] == ["MARKET_SEED", "MARKET_SPEED"]
