@@ -103,6 +103,8 @@ class ChannelConsumer:
         """The number of the database behind the URL, once connected. A channel belongs to none, so it brings what is
         published from every database, and a message says from which: a handler parses it for this one."""
         self._asked_to_reconcile = asyncio.Event()
+        self._delivering_since: float | None = None
+        """Since when the present connection is subscribed and everything has been read."""
         self._outage = RedisOutage(self._clock.monotonic)
         self._refused = False
         """Whether Redis refused something on the last connection: a new one ends the outage only once it lasts."""
@@ -117,14 +119,15 @@ class ChannelConsumer:
         """Consume until cancelled."""
         backoff = Backoff()
         while True:
-            began = self._clock.monotonic()
+            began, self._delivering_since = self._clock.monotonic(), None
             lost: RedisError | None = None
             with cancellation_kept():
                 try:
                     await self._consume()
                 except* RedisError as group:
                     lost = self._note_loss(group)
-            await self._clock.sleep(backoff.after(self._clock.monotonic() - began, lost))
+            wait = backoff.after_try(began, self._delivering_since, self._clock.monotonic(), lost)
+            await self._clock.sleep(wait)
 
     def _note_loss(self, group: BaseExceptionGroup[RedisError]) -> RedisError:
         error = leaves(group)[0]
@@ -148,6 +151,7 @@ class ChannelConsumer:
             self.database = client.database
             await self._handler.reconcile(client)
             self.problem = None
+            self._delivering_since = self._clock.monotonic()
             if not self._refused:
                 self._outage.works("subscribing")
             log.info("subscribed", channels=list(self._channels))

@@ -70,8 +70,10 @@ class EventQueue(Generic[Item]):
         self.dropped = 0
 
     def put(self, topic: str, key: str, item: Item) -> bool:
-        """Add an event. Returns whether an older one was dropped for it."""
-        self._waiting[topic, key if TOPICS[topic].policy is Policy.LATEST else object()] = item
+        """Add an event. Returns whether an older one was dropped for it. What is none of TOPICS, such as the ERROR
+        that a client is sent, is queued."""
+        latest = topic in TOPICS and TOPICS[topic].policy is Policy.LATEST
+        self._waiting[topic, key if latest else object()] = item
         same = [slot for slot in self._waiting if slot[0] == topic]
         full = len(same) > MAX_WAITING
         if full:

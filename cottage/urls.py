@@ -69,6 +69,14 @@ def redis_server(url: str) -> SplitResult:
     return parts
 
 
+def taken_from_query(url: str, *names: str) -> tuple[str, dict[str, str]]:
+    """`url` without these fields in its query, and the fields that it had."""
+    scheme, place, path, query, fragment = urlsplit(url)
+    fields = dict(parse_qsl(query, keep_blank_values=True))
+    taken = {name: fields.pop(name) for name in names if name in fields}
+    return urlunsplit((scheme, place, path, urlencode(fields, safe=","), fragment)) if taken else url, taken
+
+
 def with_query(url: str, **fields: str) -> str:
     """`url` with these fields in its query, in the place of those of the same names."""
     scheme, place, path, query, _ = urlsplit(url)

@@ -21,9 +21,9 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.frames import Frame, Opcode
 from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
 
-from common.fanout.limits import TokenBucket
 from common.web.access import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from cottage.protocol import ANYBODY, Close, Subscription
+from cottage.token_bucket import TokenBucket
 
 UNSENT_BYTES = 64 * 1024
 """A connection with more than this unsent gets no further writes until it has drained.

@@ -3,38 +3,15 @@
 The server uses it. `now` is the time of one monotonic clock, passed in by the caller.
 """
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
 from cottage.protocol import ANYBODY, Grant
+from cottage.token_bucket import TokenBucket
 
 BURST_SECONDS = 10.0
 """A client may do at once what it may do within this time, since a page that loads sends several requests."""
-
-
-class TokenBucket:
-    """A token bucket: allows `per_second` on average, and `burst` at once."""
-
-    __slots__ = ("_burst", "_full_at", "_per_second")
-
-    def __init__(self, per_second: float, burst: float) -> None:
-        self._per_second = per_second
-        self._burst = burst
-        self._full_at = -math.inf
-
-    def take(self, amount: float, now: float) -> bool:
-        """Take an amount if it is allowed now. Returns whether it was."""
-        full_at = max(now, self._full_at) + amount / self._per_second
-        if full_at - now > self._burst / self._per_second:
-            return False
-        self._full_at = full_at
-        return True
-
-    def seconds_until(self, amount: float, now: float) -> float:
-        """How long to wait until this amount is allowed."""
-        return max(0.0, self._full_at + (amount - self._burst) / self._per_second - now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,25 +4,29 @@ It outlives connections, so no symbol ever goes back to an older version, whiche
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from cottage.client.lower_epochs import LowerEpochs
 from cottage.client.server_watch import ServerWatch
+from cottage.client.subscriptions import Subscriptions, symbol_names
 from cottage.clock import RemoteClock, from_iso
 from cottage.errors import InvalidMessage
 from cottage.events import TOPICS, EventQueue
 from cottage.fields import mapping, optional_count, optional_text, symbol, version
 from cottage.freshness import USUAL, Freshness, FreshnessStatement, Status, Thresholds, worst
 from cottage.freshness_board import FreshnessBoard
+from cottage.log import get_logger
 from cottage.protocol import ALL, parse_freshness
 from cottage.sample_age import SampleAge
 from cottage.version import Version
 
-NAMES_A_REQUEST = 2000
-"""The most symbols in one request, since a server accepts at most 64 KiB."""
 _TIMES = ("timestamp", "feed_time")
+MOST_NAMED = 20
+"""The most refused symbols that a log line names."""
+
+log = get_logger(__name__)
 
 
 class Phase(StrEnum):
@@ -60,8 +64,8 @@ class ReplicaState:
 class StateReplica:
     """The newest state of every wanted symbol, and what the server says about its freshness."""
 
-    wanted: set[str] | None
-    """The symbols that are wanted; None means all."""
+    wanted: InitVar[set[str] | None]
+    """The symbols that are wanted at first; None means all."""
     on_change: Callable[[str], None]
     """Called with the symbol of each state that has changed or is gone."""
     thresholds: Thresholds = USUAL
@@ -76,6 +80,8 @@ class StateReplica:
     """Events that have not been read yet."""
     resyncs: int = 0
     """How many states were requested again because a HEARTBEAT proved that a newer version exists."""
+    subscriptions: Subscriptions = field(init=False)
+    """What is wanted and what the server was asked for."""
     watch: ServerWatch = field(init=False)
     """When the server was heard, and what it was asked."""
     freshness_board: FreshnessBoard = field(default_factory=FreshnessBoard)
@@ -84,13 +90,14 @@ class StateReplica:
     _sample_ages: dict[str, SampleAge] = field(default_factory=dict)
     _snapshot_symbols: set[str] = field(default_factory=set)
     """The symbols that the present SNAPSHOT has named so far."""
-    _unanswered: set[int] = field(default_factory=set)
-    """The ids of subscribe requests that the server has not answered."""
+    _snapshot_due: bool = True
+    """Whether a SNAPSHOT is to come, or to come to its end."""
     _complete: bool = True
     """False after an incomplete SNAPSHOT, until a complete one is requested."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, wanted: set[str] | None) -> None:
         self.watch = ServerWatch(self.thresholds.silent)
+        self.subscriptions = Subscriptions(wanted, self.watch.ids)
 
     def connected(self, now: float, dialled_at: float | None = None) -> None:
         """Take note of a new connection, whose SNAPSHOT comes next. In all methods `now` is the time of a monotonic
@@ -100,8 +107,8 @@ class StateReplica:
         self.freshness_board = FreshnessBoard()
         self._lower.clear()
         self._snapshot_symbols.clear()
-        self._unanswered.clear()
-        self._complete = True
+        self.subscriptions.accepted()
+        self._snapshot_due = self._complete = True
 
     def lost(self) -> None:
         """Take note that the connection has ended."""
@@ -109,56 +116,28 @@ class StateReplica:
         if self.phase is Phase.CONNECTED:
             self.phase = Phase.RECONNECTING
 
-    def wants(self, name: str) -> bool:
-        return self.wanted is None or name in self.wanted
-
-    def subscribe(self, symbols: Iterable[str]) -> list[dict[str, Any]]:
-        """Want these symbols too. Returns the requests to send if there is a connection; a later connection requests
-        everything that is wanted by then."""
-        if ALL in (names := list(symbols)):
-            if self.wanted is None:
-                return []
-            self.wanted = None
+    def subscribe(self, symbols: Iterable[str]) -> None:
+        """Want these symbols too; what has to be requested for it is `due`. Raises ValueError or TypeError for what
+        no server grants, and then nothing of it is wanted."""
+        everything_before = self.subscriptions.wanted is None
+        self.subscriptions.add(symbol_names(symbols))
+        if self.subscriptions.wanted is None and not everything_before:
             self.missing.clear()
-            return self._resubscribe([ALL])
-        added = [name for name in names if not self.wants(name)]
-        if self.wanted is not None:
-            self.wanted.update(added)
-        return self._request("subscribe", added)
 
-    def unsubscribe(self, symbols: Iterable[str]) -> list[dict[str, Any]]:
-        """Want these symbols no longer. Returns the requests to send. Raises ValueError for single symbols while all
-        are wanted."""
-        names = list(symbols)
-        if ALL in names:
-            self.wanted = set()
-        elif self.wanted is None:
-            raise ValueError('subscribed to all: unsubscribe(["*"]) first')
-        else:
-            self.wanted.difference_update(names)
-        for name in [name for name in self.states if not self.wants(name)]:
+    def unsubscribe(self, symbols: Iterable[str]) -> None:
+        """Want these symbols no longer. Raises ValueError for single symbols while all are wanted, and ValueError or
+        TypeError for what are no symbols."""
+        self.subscriptions.drop(symbol_names(symbols))
+        self._forget_unwanted()
+
+    def _forget_unwanted(self) -> None:
+        for name in [name for name in self.states if not self.subscriptions.wants(name)]:
             self._remove(name)
-        self.missing.intersection_update(self.wanted)
-        return self._request("unsubscribe", names)
+        if self.subscriptions.wanted is not None:
+            self.missing.intersection_update(self.subscriptions.wanted)
 
-    def catch_up(self, known: set[str] | None) -> list[dict[str, Any]]:
-        """The requests to send on a connection whose handshake subscribed to `known`; None means all symbols."""
-        if self.wanted is None:
-            return [] if known is None else self._resubscribe([ALL])
-        gone = [ALL] if known is None else sorted(known - self.wanted)
-        return self._request("unsubscribe", gone) + self._request("subscribe", sorted(self.wanted - (known or set())))
-
-    def _request(self, action: str, symbols: list[str]) -> list[dict[str, Any]]:
-        requests = []
-        for at in range(0, len(symbols), NAMES_A_REQUEST):
-            request_id = next(self.watch.ids)
-            requests.append({"action": action, "symbols": symbols[at : at + NAMES_A_REQUEST], "id": request_id})
-            if action == "subscribe":
-                self._unanswered.add(request_id)
-        return requests
-
-    def take(self, message: Any, now: float) -> list[dict[str, Any]]:
-        """Take one message of the server. Returns the requests to send because of it.
+    def take(self, message: Any, now: float) -> None:
+        """Take one message of the server; what has to be requested because of it is `due`.
 
         Raises InvalidMessage, KeyError, TypeError or ValueError if the message is invalid.
         """
@@ -177,27 +156,27 @@ class StateReplica:
                 self._remove(str(message.get("symbol")))
             case "HEARTBEAT":
                 self._observe_time(message, now)
-                return self._heartbeat(message)
+                self._heartbeat(message)
             case "PONG":
                 self._observe_time(message, now)
                 if self._complete and "upstream" in message:
                     self.upstream = Freshness.from_fields(mapping(message, "upstream"))
-            case "ACK" if message.get("id") in self._unanswered:
+            case "ACK" if self.subscriptions.granted(message.get("id")):
                 # The SNAPSHOT of what it adds comes next, whole: symbols named before it do not count.
-                self._unanswered.discard(message["id"])
+                self._snapshot_due = True
                 self._snapshot_symbols.clear()
             case "ERROR":
-                self._unanswered.discard(message.get("id", 0))
+                self._refused(message)
             case str(topic) if topic in TOPICS:
                 self.events.put(topic, TOPICS[topic].key(message), message)
-        return []
 
     def due(self, now: float) -> list[dict[str, Any]]:
-        """The requests that are to be sent now, whether a message has come or not: a ping, where one is needed, and
-        those for states that the server has at a lower epoch."""
+        """The requests that are to be sent now, over the present connection: a ping, where one is needed, and those
+        that make what the server sends what is wanted."""
         ping = self.watch.ping(now)
-        ready = self.phase is Phase.CONNECTED and not self.watch.doubted and not self._unanswered
-        return ([] if ping is None else [ping]) + (self._resubscribe(self._lower.due(now)) if ready else [])
+        if self.phase is Phase.CONNECTED and not self.watch.doubted and self.subscriptions.settled:
+            self.subscriptions.again(self._lower.due(now))
+        return ([] if ping is None else [ping]) + self.subscriptions.due(now)
 
     def age(self, name: str, now: float) -> float | None:
         """The seconds since the symbol's newest sample, by the server's clock; None if that is not known."""
@@ -265,7 +244,7 @@ class StateReplica:
 
     def _take(self, update: dict[str, Any], now: float) -> None:
         name, newness, data = symbol(update), version(update), mapping(update, "data")
-        if not self.wants(name):
+        if not self.subscriptions.wants(name):
             return
         self._snapshot_symbols.add(name)
         self.missing.discard(name)
@@ -297,7 +276,7 @@ class StateReplica:
         self._sample_ages[name] = SampleAge.heard(held, state.source, state.time, state.feed_time, clock, now)
 
     def _remove(self, name: str) -> None:
-        if self.wanted is not None and name in self.wanted:
+        if self.subscriptions.names(name):
             self.missing.add(name)
         self.freshness_board.forget(name)
         self._sample_ages.pop(name, None)
@@ -312,41 +291,53 @@ class StateReplica:
         self._complete = self._complete and complete
         if complete:
             for name in message["missing"]:
-                if self.wants(name):
+                if self.subscriptions.wants(name):
                     self._remove(name)
         if message["last"] is not True:
             return
-        settled = not self._unanswered  # otherwise another SNAPSHOT follows
         if not self._complete:
             self.upstream = Freshness("stale", None, None)
-        elif self.wanted is None and settled:
+        elif self.subscriptions.wanted is None and self.subscriptions.settled:
             for name in self.states.keys() - self._snapshot_symbols:  # removed while there was no connection
                 self._remove(name)
         self._snapshot_symbols.clear()
-        if settled:
+        self._snapshot_due = False
+        self._settle()
+
+    def _settle(self) -> None:
+        """Be connected once all that is wanted was asked for and has come, or was refused."""
+        if self.subscriptions.settled and not self._snapshot_due:
             self.phase = Phase.CONNECTED
+
+    def _refused(self, message: dict[str, Any]) -> None:
+        """A request was refused. What it asked for is not wanted any more, and its user is told by an event."""
+        names = self.subscriptions.refused(message.get("id"))
+        self._forget_unwanted()
+        code, why = optional_text(message, "code"), optional_text(message, "message")
+        log.warning("subscription_refused", code=code, error=why, symbols=sorted(names)[:MOST_NAMED])
+        self.events.put("ERROR", "", {**message, "symbols": sorted(names)})
+        self._settle()
 
     def _freshness(self, statement: FreshnessStatement, now: float) -> None:
         self.freshness_board.apply(statement, now)
         if statement.symbols is None:  # the next HEARTBEAT will repeat it
             self.upstream = statement.freshness
 
-    def _heartbeat(self, message: dict[str, Any]) -> list[dict[str, Any]]:
+    def _heartbeat(self, message: dict[str, Any]) -> None:
         self.upstream = Freshness.from_fields(mapping(message, "upstream"))
+        subscriptions = self.subscriptions
         if not self._complete and self.upstream.complete:
             # The server had not read everything when it sent the SNAPSHOT: request a complete one.
             self._complete = True
-            return self._resubscribe([ALL] if self.wanted is None else sorted(self.wanted))
-        if self.phase is not Phase.CONNECTED or self._unanswered:
-            return []
-        proven = {name: Version(*pair) for name, pair in message.get("seqs", {}).items()}
-        lost = sorted(name for name, newness in proven.items() if self._is_lost(name, newness))
-        self.resyncs += len(lost)
-        return self._resubscribe(lost)
+            subscriptions.again([ALL] if subscriptions.wanted is None else subscriptions.wanted)
+        elif self.phase is Phase.CONNECTED and subscriptions.settled:
+            proven = {name: Version(*pair) for name, pair in message.get("seqs", {}).items()}
+            lost = [name for name, newness in proven.items() if self._is_lost(name, newness)]
+            self.resyncs += len(lost)
+            subscriptions.again(lost)
 
     def _is_lost(self, name: str, newness: Version) -> bool:
         held = self.states.get(name)
-        return self.wants(name) and (held is None or (held.version is not None and newness > held.version))
-
-    def _resubscribe(self, symbols: list[str]) -> list[dict[str, Any]]:
-        return self._request("unsubscribe", symbols) + self._request("subscribe", symbols)
+        return self.subscriptions.wants(name) and (
+            held is None or (held.version is not None and newness > held.version)
+        )

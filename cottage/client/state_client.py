@@ -13,29 +13,31 @@ goes back to an older version, whichever server sends it. It needs no Redis: to 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 import orjson
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.http11 import Response
 
-from cottage import keys
-from cottage.backoff import Backoff
+from cottage.backoff import CLIENT_SECONDS, Backoff
 from cottage.cancellation import background
 from cottage.client.dial import CLOSE_SECONDS, dial, why
 from cottage.client.replica import Phase, ReplicaState, StateReplica
+from cottage.client.subscriptions import symbol_names
 from cottage.clock import Clock, SystemClock
 from cottage.errors import CottageError, InvalidMessage
 from cottage.freshness import USUAL, Freshness, Thresholds
 from cottage.local_clock import BEAT_SHARE, LocalClock
 from cottage.log import get_logger
-from cottage.protocol import ALL, Close
-from cottage.urls import redacted, with_query
+from cottage.protocol import ALL, BATCHES, Close
+from cottage.urls import redacted, taken_from_query, websocket, with_query
 
 LONGEST_RETRY_SECONDS = 60.0
 """The longest wait for a full server, whatever its Retry-After says."""
-NAMES_IN_URL = 100
-"""The most symbols in the URL of a handshake; more are requested over the connection."""
+REASON_CHARACTERS = 200
+"""So much of the reason why a server refuses a handshake is shown."""
 
 log = get_logger(__name__)
 
@@ -44,17 +46,26 @@ class ClientRefused(CottageError):
     """Raised when the server has closed the connection with 1008, after which the client does not connect again."""
 
 
+class ClientClosed(CottageError):
+    """Raised where somebody still waits for a client whose block has ended."""
+
+
 class StateClient:
     """Follows a broadcaster over a WebSocket, and keeps the newest state of every symbol. Make it with `connect`."""
 
     def __init__(
         self, url: str, symbols: Iterable[str] | None, batch: int, thresholds: Thresholds, clock: Clock
     ) -> None:
-        names = None if symbols is None else {name if name == ALL else keys.symbol(name) for name in symbols}
-        self._url = url
+        self._url, given = taken_from_query(websocket(url), "symbols", "batch")
+        if symbols is None and "symbols" in given:
+            symbols = [name for name in given["symbols"].split(",") if name]
+        names = None if symbols is None else symbol_names(symbols)
+        wished, allowed = str(batch or given.get("batch", 0)), [str(each) for each in (0, *BATCHES)]
+        if wished not in allowed:
+            raise ValueError(f"batch must be one of {', '.join(allowed)} (milliseconds), not {wished}")
         self.url = redacted(url)
         """The URL without its password and query, for messages."""
-        self._batch = batch
+        self._batch = int(wished)
         self._clock = clock
         self._beat_seconds = thresholds.silent * BEAT_SHARE
         self._replica = StateReplica(None if names is None or ALL in names else names, self._changed, thresholds)
@@ -65,11 +76,16 @@ class StateClient:
         self.missing = self._replica.missing
         """The symbols that were requested by name and have no state."""
         self._connection: ClientConnection | None = None
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending = asyncio.Lock()
+        self._sent_aside: set[asyncio.Task[None]] = set()
+        self._asked = False
+        """Whether what was subscribed in this turn of the event loop is to be requested at its end."""
         self._fresh: dict[str, None] = {}
         """The symbols that have changed and that `changes` has not yielded yet."""
         self._news = asyncio.Event()
         self._failure: Exception | None = None
+        self._delivering_since: float | None = None
+        """When the present connection brought its first message."""
         self.problem: str | None = None
         """Why the last connection ended or could not be made; None while there is one."""
 
@@ -86,8 +102,8 @@ class StateClient:
     ) -> AsyncIterator[Self]:
         """A client that follows the server until the block ends. It waits for a server that is not there.
 
-        `symbols`: None means all. `batch`: 100, 250, 500 or 1000 ms for which the server gathers updates. Raises
-        InvalidName for a bad symbol.
+        `symbols`: None means all; at most 4,096 by name. `batch`: 100, 250, 500 or 1000 ms for which the server
+        gathers updates. Raises ValueError or TypeError for a URL, symbols or a batch that no server grants.
         """
         client = cls(url, symbols, batch, thresholds, clock or SystemClock())
         following = asyncio.create_task(client._run(), name="state client")
@@ -97,6 +113,7 @@ class StateClient:
             following.cancel()
             await asyncio.wait((following,))
             client._replica.phase = Phase.CLOSED
+            client._news.set()
 
     @property
     def phase(self) -> Phase:
@@ -135,50 +152,72 @@ class StateClient:
         return self._replica.cause(symbol, self._local_clock.now())
 
     async def synced(self) -> None:
-        """Wait until the present connection has brought the states of all wanted symbols. Raises ClientRefused."""
+        """Wait until the present connection has brought the states of all wanted symbols that the server grants.
+        Raises ClientRefused, and ClientClosed."""
         while self.phase is not Phase.CONNECTED:
-            await self._wait()
+            if not await self._wait():
+                raise ClientClosed(f"the client of {self.url} is closed")
 
     async def changes(self) -> AsyncGenerator[tuple[str, ReplicaState | None], None]:
         """Yield each symbol that has changed with its newest state, or with None if the state is gone. A slow reader
-        gets the newest state of each symbol, never a queue. For one reader at a time. Raises ClientRefused."""
-        while True:
+        gets the newest state of each symbol, never a queue. For one reader at a time. It ends when the client is
+        closed. Raises ClientRefused."""
+        more = True
+        while more:
             while self._fresh:
                 symbol = next(iter(self._fresh))
                 del self._fresh[symbol]
                 yield symbol, self.states.get(symbol)
-            await self._wait()
+            more = await self._wait()
 
     async def events(self) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the messages that are not states, such as AGENT_UPDATE, each as it was published. For a slow reader
-        the last 64 of a topic wait, or the newest of each key, according to `cottage.events.TOPICS`; what is dropped
-        is counted in `events_dropped`. For one reader at a time. Raises ClientRefused."""
-        while True:
+        """Yield the messages that are not states: AGENT_UPDATE, each as it was published, and ERROR, by which the
+        server refuses a request; its `symbols` are those that are not followed because of it. For a slow reader the
+        last 64 of a topic wait, or the newest of each key, according to `cottage.events.TOPICS`; what is dropped is
+        counted in `events_dropped`. For one reader at a time. It ends when the client is closed. Raises
+        ClientRefused."""
+        more = True
+        while more:
             while self._replica.events:
                 yield self._replica.events.pop()
-            await self._wait()
+            more = await self._wait()
 
     async def subscribe(self, symbols: Iterable[str]) -> None:
-        """Subscribe to more symbols, on this connection and all later ones. ["*"] means all."""
-        names = [name if name == ALL else keys.symbol(name) for name in symbols]
-        await self._send(self._replica.subscribe(names))
+        """Subscribe to more symbols, on this connection and all later ones. ["*"] means all. It waits for nothing,
+        and all calls of one turn of the event loop are one request. Raises ValueError for a name that is no symbol and for
+        more than 4,096 names, TypeError for what is no list of texts; then nothing of it is subscribed to. What only
+        the server can refuse comes from `events` as an ERROR."""
+        self._replica.subscribe(symbols)
+        self._ask()
 
     async def unsubscribe(self, symbols: Iterable[str]) -> None:
-        """Unsubscribe from symbols; ["*"] means all. Raises ValueError for single symbols while all are wanted."""
-        await self._send(self._replica.unsubscribe(symbols))
+        """Unsubscribe from symbols; ["*"] means all. Raises ValueError for single symbols while all are wanted, and
+        the errors of `subscribe`."""
+        self._replica.unsubscribe(symbols)
+        self._news.set()
+        self._ask()
+
+    def _ask(self) -> None:
+        if not self._asked:
+            self._asked = True
+            asyncio.get_running_loop().call_soon(self._look)
 
     def _changed(self, symbol: str) -> None:
         self._fresh.pop(symbol, None)
         self._fresh[symbol] = None
 
-    async def _wait(self) -> None:
-        """Wait until a message has arrived or the connection has changed. Raises ClientRefused."""
+    async def _wait(self) -> bool:
+        """Wait until a message has arrived or the connection has changed. Returns False once the client is closed.
+        Raises ClientRefused."""
+        if self.phase is Phase.CLOSED:
+            return False
         if self._failure is not None:
             raise self._failure
         if self.phase is Phase.REFUSED:
             raise ClientRefused(f"{self.url} closed the connection for good (1008)")
         self._news.clear()
         await self._news.wait()
+        return True
 
     async def _run(self) -> None:
         try:
@@ -194,50 +233,59 @@ class StateClient:
             self._look()
 
     def _look(self) -> None:
-        """Look at the clock, as at regular times, and ask a server that is silent, or give it up."""
+        """Look at the clock, as at regular times; send the server what it is to be asked, or give it up."""
+        self._asked = False
         now, connection = self._local_clock.now(), self._connection
         if connection is None:
             return
         if self._replica.watch.given_up(now):
             connection.transport.abort()  # a close handshake would wait for a peer that does not answer
-        elif requests := self._replica.due(now):
+        elif not self._sending.locked():
             # Not waited for: who takes no writes must not stop the clock from being looked at.
-            sending = asyncio.create_task(self._send(requests))
-            self._sending.add(sending)
-            sending.add_done_callback(self._sending.discard)
+            sending = asyncio.create_task(self._send())
+            self._sent_aside.add(sending)
+            sending.add_done_callback(self._sent_aside.discard)
 
     async def _follow(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(patient=CLIENT_SECONDS)
         while self.phase is not Phase.REFUSED:
-            began, wait = self._local_clock.now(), 0.0
+            began, told_to_wait = self._local_clock.now(), 0.0
+            self._delivering_since = None
             try:
                 await self._hold()
             except (OSError, TimeoutError, WebSocketException) as error:
-                silent = isinstance(error, TimeoutError)
-                self.problem = "no answer in time" if silent else why(error)
-                log.warning("server_lost", url=self.url, error=self.problem)
-                if isinstance(error, ConnectionClosed) and error.rcvd and error.rcvd.code == Close.POLICY:
-                    self._replica.phase = Phase.REFUSED
-                if isinstance(error, InvalidStatus):
-                    wait = _retry_after(error)
+                told_to_wait = self._note_loss(error)
             finally:
                 self._connection = None
                 self._replica.lost()
                 self._news.set()
-            await self._clock.sleep(wait + backoff.after(self._local_clock.now() - began))
+            wait = backoff.after_try(began, self._delivering_since, self._local_clock.now())
+            await self._clock.sleep(told_to_wait + wait)
+
+    def _note_loss(self, error: Exception) -> float:
+        """Say why there is no connection, if that has changed. Returns the seconds that the server said to wait."""
+        problem = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+        told_to_wait = 0.0
+        if isinstance(error, InvalidStatus):
+            problem, told_to_wait = _refusal(error.response), _retry_after(error.response, self._clock.time())
+        if problem != self.problem:
+            log.warning("server_lost", url=self.url, error=problem)
+        self.problem = problem
+        if isinstance(error, ConnectionClosed) and error.rcvd:
+            if error.rcvd.code == Close.POLICY:
+                self._replica.phase = Phase.REFUSED
+            if error.rcvd.code == Close.TRY_AGAIN_LATER:
+                self._delivering_since = self._local_clock.now()  # that it served us until now does not count
+        return told_to_wait
 
     async def _hold(self) -> None:
         """Connect, and receive messages until the connection ends."""
-        replica = self._replica
-        asked_for = replica.wanted
-        if asked_for is not None:  # URLs are limited in length: more symbols are requested over the connection
-            asked_for = set(asked_for) if len(asked_for) <= NAMES_IN_URL else set()
         dialled_at = self._local_clock.now()
-        connection = await dial(self._target(asked_for))
+        connection = await dial(self._target(self._replica.subscriptions.dialled()))
         try:
-            replica.connected(self._local_clock.now(), dialled_at)
+            self._replica.connected(self._local_clock.now(), dialled_at)
             self._connection, self.problem = connection, None
-            await self._send(replica.catch_up(asked_for))
+            await self._send()
             await self._receive(connection)
         finally:
             await _close(connection)
@@ -256,27 +304,39 @@ class StateClient:
                 if self._replica.watch.given_up(self._local_clock.now()):
                     raise TimeoutError from error
                 raise
-            requests = []
-            try:
-                received = orjson.loads(frame)
-                for message in received if isinstance(received, list) else [received]:
-                    requests += self._replica.take(message, self._local_clock.now())
-            except (InvalidMessage, KeyError, TypeError, ValueError) as error:
-                log.warning("message_dropped", url=self.url, error=str(error) or type(error).__name__)
-            requests += self._replica.due(self._local_clock.now())
+            if self._delivering_since is None:
+                self._delivering_since = self._local_clock.now()
+            self._take(frame)
             self._news.set()
-            await self._send(requests)
+            await self._send()
 
-    async def _send(self, requests: list[dict[str, Any]]) -> None:
-        """Send the requests if there is a connection; otherwise the next one requests all that is wanted."""
-        connection = self._connection
-        if connection is None:
-            return
+    def _take(self, frame: bytes) -> None:
+        """Take a message, or a batch of them. What no server sends is dropped, and costs no other message."""
         try:
-            for request in requests:
-                await connection.send(orjson.dumps(request).decode())
-        except ConnectionClosed:
-            pass  # `_receive` notices it too
+            received = orjson.loads(frame)
+        except orjson.JSONDecodeError as error:
+            self._drop(error)
+            return
+        for message in received if isinstance(received, list) else [received]:
+            try:
+                self._replica.take(message, self._local_clock.now())
+            except (InvalidMessage, KeyError, TypeError, ValueError) as error:
+                self._drop(error)
+
+    def _drop(self, error: Exception) -> None:
+        log.warning("message_dropped", url=self.url, error=str(error) or type(error).__name__)
+
+    async def _send(self) -> None:
+        """Send the requests that are due if there is a connection; the next one is asked for all that is wanted."""
+        async with self._sending:
+            connection = self._connection
+            if connection is None:
+                return
+            try:
+                for request in self._replica.due(self._local_clock.now()):
+                    await connection.send(orjson.dumps(request).decode())
+            except ConnectionClosed:
+                pass  # `_receive` notices it too
 
 
 async def _close(connection: ClientConnection) -> None:
@@ -288,7 +348,21 @@ async def _close(connection: ClientConnection) -> None:
         connection.transport.abort()
 
 
-def _retry_after(refused: InvalidStatus) -> float:
-    """The seconds to wait according to a full server's Retry-After header; 0 if there is none."""
-    text = refused.response.headers.get("Retry-After", "0")
-    return min(LONGEST_RETRY_SECONDS, float(text)) if text.isdecimal() else 0.0
+def _refusal(response: Response) -> str:
+    """Why a handshake was refused, as the body of the answer says it."""
+    reason = response.body.decode(errors="replace").strip().partition("\n")[0] if response.body else ""
+    return f"the server answers {response.status_code}: {reason or response.reason_phrase}"[:REASON_CHARACTERS]
+
+
+def _retry_after(response: Response, now: float) -> float:
+    """The seconds to wait according to the Retry-After header of a full server, or of a proxy before it, which may
+    give a date; 0 if there is none."""
+    text = response.headers.get("Retry-After", "0").strip()
+    if text.isdecimal():
+        seconds = float(text)
+    else:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except ValueError:
+            return 0.0
+    return min(LONGEST_RETRY_SECONDS, max(0.0, seconds))

@@ -55,6 +55,8 @@ class BridgeLink:
         self._local_clock = LocalClock(clock, silence_seconds, state.watch.doubt)
         self._connection: LinkConnection | None = None
         self._silence_seconds = silence_seconds
+        self._delivering_since: float | None = None
+        """When the present connection brought its first message."""
         self._snapshot_symbols: set[str] = set()
         """Symbols that the current SNAPSHOT has brought so far."""
         self._complete = False
@@ -82,14 +84,15 @@ class BridgeLink:
         """Keep the link to the bridge connected until cancelled."""
         backoff = Backoff()
         while True:
-            began = self._local_clock.now()
+            began, self._delivering_since = self._local_clock.now(), None
             try:
                 await self._hold()
             except LinkLost as lost:
                 self._status.lost()
                 self.publish_freshness()
                 self.problem = f"bridge: {lost}"
-            await self._clock.sleep(backoff.after(self._local_clock.now() - began))
+            wait = backoff.after_try(began, self._delivering_since, self._local_clock.now())
+            await self._clock.sleep(wait)
 
     async def _hold(self) -> None:
         """Connect once and receive until the link is lost. Raises LinkLost."""
@@ -152,6 +155,7 @@ class BridgeLink:
                     raise LinkLost(f"silent for {self._silence_seconds:g} s") from error
                 raise
             now = self._local_clock.now()
+            self._delivering_since = self._delivering_since or now
             self._status.watch.arrived(now)
             if self._status.watch.doubted:
                 self.look()  # clients are told before they get what waited in the queue

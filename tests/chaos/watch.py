@@ -273,7 +273,7 @@ class LibraryClient:
         return False
 
     def wants(self, symbol: str) -> bool:
-        return self.client._replica.wants(symbol)
+        return self.client._replica.subscriptions.wants(symbol)
 
     def versions(self) -> dict[str, Version]:
         return {symbol: state.version for symbol, state in self.client.states.items() if state.version is not None}

@@ -2,23 +2,7 @@
 
 import pytest
 
-from common.fanout.limits import Admission, Limits, TokenBucket, bucket
-
-
-def test_a_bucket_gives_a_burst_and_then_its_rate() -> None:
-    bucket = TokenBucket(10, 20)
-    assert [bucket.take(1, 100.0) for _ in range(21)] == [True] * 20 + [False]
-    assert bucket.seconds_until(1, 100.0) == pytest.approx(0.1)
-    assert not bucket.take(1, 100.05)
-    assert bucket.take(1, 100.11)
-    assert not bucket.take(1, 100.11)
-    assert [bucket.take(1, 200.0) for _ in range(21)] == [True] * 20 + [False], "no more than the burst is saved up"
-
-
-def test_what_is_refused_costs_nothing() -> None:
-    bucket = TokenBucket(1, 5)
-    assert not bucket.take(6, 0.0)
-    assert bucket.take(5, 0.0)
+from common.fanout.limits import Admission, Limits, bucket
 
 
 def test_no_limit_is_no_bucket() -> None:

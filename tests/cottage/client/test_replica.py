@@ -28,7 +28,15 @@ class Told:
         self.replica.connected(self.now)
 
     def hears(self, *messages: bytes) -> list[dict[str, Any]]:
-        return [each for message in messages for each in self.replica.take(orjson.loads(message), self.now)]
+        """Returns the requests that are due then."""
+        for message in messages:
+            self.replica.take(orjson.loads(message), self.now)
+        return self.replica.due(self.now)
+
+    def asks(self, action: str, *symbols: str) -> list[dict[str, Any]]:
+        """Returns the requests that are due then."""
+        getattr(self.replica, action)(symbols)
+        return self.replica.due(self.now)
 
     @property
     def phase(self) -> str:
@@ -97,7 +105,7 @@ def test_what_was_asked_for_and_is_not_there_is_missing() -> None:
 
 def test_it_is_connected_once_all_that_was_asked_for_has_come() -> None:
     told = Told("A")
-    (request,) = told.replica.subscribe(["B"])
+    (request,) = told.asks("subscribe", "B")
     told.hears(snapshot(update("A", 1, 1)))
     assert told.phase == "connecting"
     told.hears(ack(request), snapshot(update("B", 1, 1)))
@@ -106,7 +114,7 @@ def test_it_is_connected_once_all_that_was_asked_for_has_come() -> None:
 
 def test_a_refused_request_is_waited_for_no_more() -> None:
     told = Told("A")
-    (request,) = told.replica.subscribe(["B"])
+    (request,) = told.asks("subscribe", "B")
     told.hears(orjson.dumps({"event": "ERROR", "code": "x", "message": "y", "id": request["id"]}), snapshot())
     assert told.phase == "connected"
 
@@ -114,11 +122,11 @@ def test_a_refused_request_is_waited_for_no_more() -> None:
 def test_all_can_be_asked_for_later_and_are_then_named_anew() -> None:
     told = Told("A")
     told.hears(snapshot(update("A", 1, 1)))
-    requests = told.replica.subscribe(["*"])
+    requests = told.asks("subscribe", "*")
     assert [(each["action"], each["symbols"]) for each in requests] == [("unsubscribe", ["*"]), ("subscribe", ["*"])]
     told.hears(update("A", 1, 2), *map(ack, requests), snapshot(update("B", 1, 1)))
     assert set(told.held) == {"B"}
-    assert told.replica.subscribe(["C"]) == []
+    assert told.asks("subscribe", "C") == []
     with pytest.raises(ValueError, match="subscribed to all"):
         told.replica.unsubscribe(["B"])
     told.replica.unsubscribe(["*"])
@@ -126,22 +134,28 @@ def test_all_can_be_asked_for_later_and_are_then_named_anew() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "wanted", "asked"),
+    ("known", "meanwhile", "asked"),
     [
-        (None, None, []),
-        (set(), set(), []),
-        ({"A"}, {"A"}, []),
-        ({"A", "B"}, {"B", "C"}, [("unsubscribe", ["A"]), ("subscribe", ["C"])]),
-        ({"A"}, None, [("unsubscribe", ["*"]), ("subscribe", ["*"])]),
-        (None, {"A"}, [("unsubscribe", ["*"]), ("subscribe", ["A"])]),
-        (None, set(), [("unsubscribe", ["*"])]),
+        (None, [], []),
+        (set(), [], []),
+        ({"A"}, [], []),
+        ({"A", "B"}, [("unsubscribe", "A"), ("subscribe", "C")], [("unsubscribe", ["A"]), ("subscribe", ["C"])]),
+        ({"A"}, [("subscribe", "*")], [("unsubscribe", ["*"]), ("subscribe", ["*"])]),
+        (None, [("unsubscribe", "*"), ("subscribe", "A")], [("unsubscribe", ["*"]), ("subscribe", ["A"])]),
+        (None, [("unsubscribe", "*")], [("unsubscribe", ["*"])]),
+        ({"A"}, [("unsubscribe", "A"), ("subscribe", "A")], [("unsubscribe", ["A"]), ("subscribe", ["A"])]),
+        ({"A"}, [("subscribe", "B"), ("unsubscribe", "B")], []),
     ],
 )
 def test_a_new_connection_is_asked_for_what_its_handshake_did_not(
-    known: set[str] | None, wanted: set[str] | None, asked: list[tuple[str, list[str]]]
+    known: set[str] | None, meanwhile: list[tuple[str, str]], asked: list[tuple[str, list[str]]]
 ) -> None:
-    requests = StateReplica(wanted, lambda _: None).catch_up(known)
-    assert [(each["action"], each["symbols"]) for each in requests] == asked
+    replica = StateReplica(known, lambda _: None)
+    assert replica.subscriptions.dialled() == known
+    for action, name in meanwhile:
+        getattr(replica, action)([name])
+    replica.connected(0.0)
+    assert [(each["action"], each["symbols"]) for each in replica.due(0.0)] == asked
 
 
 def test_a_heartbeat_proves_what_is_held_or_has_it_asked_for_again() -> None:
