@@ -62,7 +62,7 @@ class Backoff:
     def after_try(
         self, began: float, delivering_since: float | None, now: float, error: BaseException | None = None
     ) -> float:
-        """The same, by the times of the try: when it began, and when its connection delivered the first thing, or None
+        """The same, by the times of the try: when it began, and when its connection delivered the first thing; None
         if it never did."""
         if delivering_since is None:
             return self.after(0.0, error, vain=now - began)

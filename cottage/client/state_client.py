@@ -184,9 +184,9 @@ class StateClient:
 
     async def subscribe(self, symbols: Iterable[str]) -> None:
         """Subscribe to more symbols, on this connection and all later ones. ["*"] means all. It waits for nothing,
-        and all calls of one turn of the event loop are one request. Raises ValueError for a name that is no symbol and for
-        more than 4,096 names, TypeError for what is no list of texts; then nothing of it is subscribed to. What only
-        the server can refuse comes from `events` as an ERROR."""
+        and all calls of one turn of the event loop are one request. Raises ValueError for a name that is no symbol
+        and for more than 4,096 names, TypeError for what is no list of texts; then nothing of it is subscribed to.
+        What only the server can refuse comes from `events` as an ERROR."""
         self._replica.subscribe(symbols)
         self._ask()
 

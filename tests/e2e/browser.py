@@ -20,12 +20,17 @@ ARGUMENTS = [
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Skips the test, and says so, where there is none."""
+async def chromium(*, caches_pages: bool = False) -> AsyncIterator[Browser]:
+    """Skips the test, and says so, where there is none. `caches_pages`: it keeps pages that were left, as browsers do
+    that are not driven."""
     executable = next((path for path in map(shutil.which, NAMES) if path), None)
     if executable is None:
         pytest.skip("did NOT run: no chromium on this machine, so nothing was tried in a browser")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(
+            executable_path=executable,
+            args=ARGUMENTS,
+            ignore_default_args=["--disable-back-forward-cache"] if caches_pages else None,
+        )
         yield browser
         await browser.close()

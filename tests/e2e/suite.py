@@ -44,6 +44,10 @@ class Suite:
         return f"http://127.0.0.1:{self._ports['physics']}"
 
     @property
+    def page_port(self) -> int:
+        return self._ports["broadcaster"]
+
+    @property
     def page_url(self) -> str:
         return f"http://127.0.0.1:{self._ports['broadcaster']}/"
 

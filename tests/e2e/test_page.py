@@ -23,7 +23,7 @@ from deploy.redis_server import RunningServer, Server, free_port, start
 from tests.e2e.browser import chromium
 from tests.e2e.suite import Suite
 from tests.integration.fanout import hold
-from tests.support import IN_MEMORY
+from tests.support import IN_MEMORY, eventually
 
 pytestmark = pytest.mark.browser
 
@@ -34,6 +34,8 @@ SEEN_SOON = {  # a broken hop is told within a second
     "BRIDGE_HEARTBEAT_SECONDS": "0.2",
     "BROADCASTER_HEARTBEAT_SECONDS": "0.2",
 }
+SCROLL_BAR = 15
+"""The pixels that one takes beside the table; the browser of these tests draws none."""
 ROWS = "#states tbody tr[data-symbol]"
 
 
@@ -576,3 +578,88 @@ async def test_on_a_narrow_screen_only_the_table_scrolls_sideways(
         assert await page.evaluate("document.getElementById('scroller').scrollWidth") > 390
         background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == {"light": "rgb(244, 245, 247)", "dark": "rgb(16, 21, 28)"}[scheme]
+
+
+async def test_at_1300_pixels_no_column_is_out_of_sight(page: Page, feynman: Feynman) -> None:
+    await page.set_viewport_size({"width": 1300 - SCROLL_BAR, "height": 900})
+    async with feynman.beats():
+        await feynman.write("SPY", notes=("jump", "no_volume"))
+        await feynman.write("QQQ", regime="WAIT", nonzero=12)
+        await is_fresh(page, "SPY", "live")
+        widths = await page.evaluate("[scroller.scrollWidth, scroller.clientWidth]")
+        assert widths[0] == widths[1]
+        cut = "[...document.querySelectorAll('th, td')].filter(cell => cell.scrollWidth > cell.clientWidth)"
+        assert await page.evaluate(f"{cut}.map(cell => cell.textContent)") == []
+
+
+@asynccontextmanager
+async def proxied(port: int, prefix: str) -> AsyncIterator[int]:
+    """The port of a proxy that serves what is on `port` under a path, and has nothing else."""
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        method, _, rest = line.partition(b" ")
+        if not rest.startswith(prefix.encode() + b"/"):
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.close()
+            return
+        behind = await asyncio.open_connection("127.0.0.1", port)
+        behind[1].write(method + b" " + rest.removeprefix(prefix.encode()))
+        await asyncio.gather(pipe(reader, behind[1]), pipe(behind[0], writer))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_page_module_and_socket_work_under_the_path_of_a_proxy(
+    browser: Browser, suite: Suite, feynman: Feynman
+) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    async with proxied(suite.page_port, "/cottage") as port, feynman.beats():
+        await feynman.write("SPY")
+        await page.goto(f"http://127.0.0.1:{port}/cottage/")
+        await is_fresh(page, "SPY", "live")
+        own = await page.evaluate(
+            """async () => {
+              const { Cottage } = await import("/cottage/cottage.js");
+              const market = new Cottage(new URL("ws", document.baseURI), { symbols: ["SPY"] });
+              await new Promise(resolve => market.addEventListener("state", resolve));
+              market.close();
+              return market.states.get("SPY").price;
+            }"""
+        )
+        assert own == 450.32
+        await context.close()
+
+
+async def test_a_page_in_the_browsers_cache_is_no_client(suite: Suite, feynman: Feynman) -> None:
+    async def clients() -> Any:
+        return (await suite.processes["broadcaster"].get("/status")).json()["clients"]
+
+    async with chromium(caches_pages=True) as browser, feynman.beats():
+        page = await browser.new_page()
+        await feynman.write("SPY")
+        await page.goto(suite.page_url)
+        await is_fresh(page, "SPY", "live")
+        assert await clients() == 1
+        await page.evaluate("globalThis.kept = true")
+        await page.goto(f"{suite.page_url}favicon.svg")
+        await eventually(lambda: none_of(clients))
+        await feynman.write("SPY", price=451.0)
+        await page.go_back(wait_until="commit")
+        assert await page.evaluate("globalThis.kept"), "the browser did not keep the page, so nothing was tried"
+        await shows(row(page, "SPY").locator(".price"), "451.00")
+        await is_fresh(page, "SPY", "live")
+        assert await clients() == 1
+
+
+async def none_of(number: Any) -> bool:
+    return bool(await number() == 0)

@@ -507,7 +507,7 @@ async def test_many_symbols_are_asked_for_in_requests(connecting: Connect) -> No
         subject = await connecting(port, symbols=names)
         await until_held(subject, **dict.fromkeys(names, (1, 1)))
         assert server.targets[0].endswith("?symbols=")
-        assert [len(each["symbols"]) for each in server.requests] == [2000, 1000]
+        assert [len(each["symbols"]) for each in server.requests] == [1800, 1200]
         await until_told(subject, "phase", "connected")
 
 

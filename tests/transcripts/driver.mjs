@@ -1,4 +1,4 @@
-// cottage.js under transcripts, in Node: all of it but its socket, its clocks and its timers.
+// cottage.js under transcripts, in Node: all of it but its socket, its clocks, its timers and its dice.
 //   node driver.mjs COTTAGE_JS TRANSCRIPT
 // prints what the client says after each step, as one JSON list.
 
@@ -15,11 +15,16 @@ let wall = EPOCH;
 let steady = 1_000_000;
 let timers = [];
 let errors = 0;
+let server = "accepts";
 const sockets = [];
 const sent = [];
+const pageListeners = { pagehide: new Set(), pageshow: new Set() };
 
 Date.now = () => wall + now;
+Math.random = () => transcript.jitter ?? 1;
 Object.defineProperty(globalThis, "performance", { value: { now: () => steady + now } });
+globalThis.addEventListener = (type, listener) => pageListeners[type].add(listener);
+globalThis.removeEventListener = (type, listener) => pageListeners[type].delete(listener);
 
 let lastTimer = 0;
 function schedule(task, wait, every) {
@@ -35,7 +40,10 @@ globalThis.clearTimeout = globalThis.clearInterval = cancel;
 globalThis.WebSocket = class {
   static OPEN = 1;
   readyState = 0;
-  constructor() {
+  dialledAt = now / 1000;
+  hung = server === "hangs";
+  constructor(url) {
+    this.url = url;
     sockets.push(this);
   }
   send(text) {
@@ -46,17 +54,40 @@ globalThis.WebSocket = class {
   }
 };
 
-/** Servers accept at once. */
-function accept() {
+globalThis.fetch = async () => {
+  if (typeof server === "string") throw new TypeError("Failed to fetch");
+  const { status, body = "", retry_after: wait } = server;
+  return { status, statusText: "", text: async () => body, headers: new Map(wait ? [["Retry-After", wait]] : []) };
+};
+
+console.warn = (text) => (errors += text.includes("dropped") ? 1 : 0);
+
+/** So many names where a number stands for them. */
+const names = (given) => (typeof given === "number" ? Array.from({ length: given }, (_, at) => `S${at}`) : given);
+
+/** Let everything that waits for its turn run. */
+async function settle() {
+  for (let turn = 0; turn < 20; turn += 1) await null;
+}
+
+/** What the server does with the handshakes that were not answered. */
+async function answer() {
+  await settle();
   for (const socket of sockets) {
-    if (socket.readyState !== 0 || socket.accepted) continue;
-    socket.accepted = true;
-    socket.readyState = 1;
-    socket.onopen?.();
+    if (socket.readyState !== 0 || socket.hung) continue;
+    socket.readyState = server === "accepts" ? 1 : 3;
+    if (server === "accepts") {
+      socket.onopen?.();
+    } else {
+      const { onerror, onclose } = socket; // a client may drop them meanwhile
+      onerror?.();
+      if (server !== "fails_without_close" && socket.onclose === onclose) onclose?.({ code: 1006 });
+    }
+    await settle();
   }
 }
 
-function advance({ at, stall, asleep, frozen }) {
+async function advance({ at, stall, asleep, frozen }) {
   const until = at * 1000;
   if (stall || asleep || frozen) {
     if (asleep || frozen) steady -= until - now;
@@ -71,7 +102,7 @@ function advance({ at, stall, asleep, frozen }) {
     if (due.every === null) cancel(due.id);
     else due.due = now + due.every; // a late one is not caught up
     due.task();
-    accept();
+    await answer();
   }
   now = until;
 }
@@ -79,22 +110,49 @@ function advance({ at, stall, asleep, frozen }) {
 /** The messages with the ids of what was sent: "ping -1" is that of the last ping. */
 function withIds(messages) {
   return messages.map((message) => {
-    const [wanted, number] = (message.id ?? "").split(" ");
-    if (number === undefined) return message;
+    const [wanted, number] = String(message.id ?? "").split(" ");
+    if (!["ping", "subscribe"].includes(wanted)) return message;
     return { ...message, id: sent.filter(({ action }) => action === wanted).at(Number(number)).id };
   });
 }
 
 const { Cottage } = await import(pathToFileURL(module));
 const client = new Cottage("ws://transcript/ws", { symbols: transcript.symbols ?? null });
-accept();
+let events = [];
+let states = [];
+client.addEventListener("agent", ({ message }) => events.push(["AGENT_UPDATE", message.agent_id]));
+client.addEventListener("refusal", ({ code, symbols }) => events.push(["ERROR", code, ...symbols]));
+client.addEventListener("state", ({ symbol, state }) => states.push([symbol, state === undefined ? null : state.seq]));
+for (const [type, calls] of Object.entries(transcript.on ?? {})) {
+  client.addEventListener(type, () => calls.forEach(call), { once: true });
+}
+await answer();
+
+function connect(options, url = "ws://transcript/ws") {
+  new Cottage(url, "symbols" in options ? { ...options, symbols: names(options.symbols) } : options).close();
+}
+
+/** Calls a method; `connect` is another client. Returns how it was refused. */
+function call([method, ...given]) {
+  try {
+    if (method in pageListeners) for (const listener of [...pageListeners[method]]) listener();
+    else if (method === "connect") connect(...given);
+    else client[method](...given.map(names));
+    return null;
+  } catch (error) {
+    if (error instanceof TypeError) return "type";
+    if (error instanceof RangeError) return "value";
+    throw error;
+  }
+}
 
 let told = 0;
+let dialled = 0;
 function says() {
   const of = (value) => Object.fromEntries([...client.states].map(([name, state]) => [name, value(state)]));
   const requests = sent.slice(told).map(({ action, symbols = [] }) => [action, ...symbols]);
   told = sent.length;
-  return {
+  const answers = {
     versions: of(({ epoch, seq }) => (epoch === null ? null : [epoch, seq])),
     freshness: of((state) => client.freshness(state)),
     cause: of((state) => client.cause(state)),
@@ -103,30 +161,35 @@ function says() {
     void: of((state) => state.void),
     missing: [...client.missing].sort(),
     phase: client.phase,
+    problem: client.problem,
     requests,
     connections: sockets.length,
+    dialled: sockets.slice(dialled).map(({ dialledAt }) => dialledAt),
+    handshake: new URL(sockets.at(-1).url).search,
     errors,
+    events,
+    states,
   };
+  dialled = sockets.length;
+  [events, states] = [[], []];
+  return answers;
 }
 
 const answers = [];
 for (const step of transcript.steps) {
-  advance(step);
+  server = step.server ?? server;
+  await advance(step);
   wall += (step.wall ?? 0) * 1000;
   const socket = sockets.at(-1);
-  for (const message of withIds(step.in ?? [])) {
-    try {
-      socket.onmessage?.({ data: JSON.stringify(message) });
-    } catch {
-      errors += 1;
-    }
-  }
+  const messages = withIds(step.in ?? []);
+  for (const frame of step.batch ? [messages] : messages) socket.onmessage?.({ data: JSON.stringify(frame) });
   if (step.close !== undefined) {
     socket.readyState = 3;
     socket.onclose?.({ code: step.close });
   }
-  accept();
-  answers.push(says());
+  const raised = (step.call ?? []).map(call);
+  await answer();
+  answers.push({ ...says(), raised });
 }
 process.stdout.write(JSON.stringify(answers));
 process.exit(0);

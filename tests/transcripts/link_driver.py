@@ -4,6 +4,7 @@ still."""
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from websockets.exceptions import ConnectionClosedError
 
 from common.fanout.frames import LinkConnection
 from common.fanout.hub import Hub
+from cottage.backoff import Backoff
 from cottage.client.replica import StateReplica
 from cottage.freshness import USUAL
 from cottage.protocol import Close, Request, Subscription
@@ -19,19 +21,21 @@ from services.broadcaster import bridge_link, metrics
 from services.broadcaster.bridge_link import BridgeLink
 from services.broadcaster.link_status import LinkStatus
 from tests.common.fanout.wires import FakeWire
-from tests.transcripts.python_driver import SleepingTimes, settle
+from tests.transcripts.python_driver import Drawn, FakeServer, SleepingTimes, settle
 from tests.transcripts.transcript import Transcript, said, with_ids
 
 
 class FakeLink(LinkConnection):
     """A LinkConnection whose bridge is the transcript."""
 
-    def __init__(self, sent: list[dict[str, Any]]) -> None:
+    def __init__(self, server: FakeServer, sent: list[dict[str, Any]]) -> None:
+        self._server = server
         self._sent = sent
         self._waiting: asyncio.Queue[list[bytes] | ConnectionClosedError] = asyncio.Queue()
         self.transport = self  # type: ignore[assignment]  # of which only abort() is called
 
     async def __aenter__(self) -> "FakeLink":
+        await self._server.handshake()
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -64,6 +68,7 @@ class LinkDriver:
         times = self._times = SleepingTimes()
         self.sent: list[dict[str, Any]] = []
         self.connections: list[FakeLink] = []
+        self.server = FakeServer(times)
         status = LinkStatus(times.monotonic(), USUAL)
         self._hub = Hub(times, lambda: self.link.upstream(), lambda: self.link.bridge_now() or times.time())
         self.link = BridgeLink("ws://transcript/ws", self._hub, status, times, USUAL.silent)
@@ -79,6 +84,7 @@ class LinkDriver:
         self._session = self._hub.join(self._wire, Subscription(everything=True))
 
     async def step(self, step: dict[str, Any]) -> dict[str, Any]:
+        self.server.does = step.get("server", self.server.does)
         await self._times.reach(step, self.link.look)
         if messages := with_ids(step.get("in", []), self.sent):
             self.connections[-1].arrive(messages)
@@ -107,7 +113,8 @@ class LinkDriver:
             "void": {name: state.data.get("void", []) for name, state in client.states.items()},
             "phase": "connected" if self.link.problem is None else "reconnecting" if self._linked else "connecting",
             "requests": requests,
-            "connections": len(self.connections),
+            "connections": len(self.server.dialled),
+            "dialled": self.server.newly_dialled(),
             "errors": dropped() - self._dropped_before,
         }
 
@@ -124,14 +131,15 @@ def dropped() -> int:
 
 
 @asynccontextmanager
-async def link_driver(_transcript: Transcript, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LinkDriver]:
+async def link_driver(transcript: Transcript, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LinkDriver]:
     driver = LinkDriver()
 
     def dial(_url: str, **_options: object) -> FakeLink:
-        driver.connections.append(FakeLink(driver.sent))
+        driver.connections.append(FakeLink(driver.server, driver.sent))
         return driver.connections[-1]
 
     monkeypatch.setattr(bridge_link, "dial", dial)
+    monkeypatch.setattr(bridge_link, "Backoff", partial(Backoff, jitter=Drawn(transcript.jitter)))
     following = asyncio.create_task(driver.link.follow())
     driver.begin()
     await settle()

@@ -1,16 +1,23 @@
 """StateClient under a transcript: all of it but its socket and its clock."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
-from websockets.exceptions import ConnectionClosedError
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import Close
+from websockets.http11 import Response
 
+from cottage.backoff import Backoff
 from cottage.client import state_client
+from cottage.client.dial import OPEN_SECONDS
 from cottage.client.state_client import StateClient
 from tests.support import library_events
 from tests.transcripts.transcript import BEAT_SECONDS, Times, Transcript, said, with_ids
@@ -31,15 +38,16 @@ class SleepingTimes(Times):
 
     async def reach(self, step: dict[str, Any], beat: Callable[[], None]) -> None:
         """Let time pass until a step. `beat`: what the client's own timer does."""
-        at = step["at"]
+        at: float = step["at"]
         if any(step.get(word) for word in ("stall", "asleep", "frozen")):
             self.advance(at, asleep=step.get("asleep", False), frozen=step.get("frozen", False))
         else:
-            while self._beat_at <= at:  # a late one is not caught up
-                await self._pass(max(self.at, self._beat_at))
-                beat()
-                await settle()
-                self._beat_at = self.at + BEAT_SECONDS
+            while (due := min([self._beat_at, *(sleeper for sleeper, _ in self._sleepers)])) <= at:
+                await self._pass(max(self.at, due))
+                if self._beat_at <= self.at:  # a late one is not caught up
+                    beat()
+                    await settle()
+                    self._beat_at = self.at + BEAT_SECONDS
             await self._pass(at)
         self.set(step.get("wall", 0.0))
 
@@ -50,6 +58,49 @@ class SleepingTimes(Times):
                 woken.set_result(None)
         self._sleepers = [(due, woken) for due, woken in self._sleepers if not woken.done()]
         await settle()
+
+
+class FakeServer:
+    """The transcript's server: what it does with handshakes."""
+
+    def __init__(self, times: SleepingTimes) -> None:
+        self.does: str | dict[str, Any] = "accepts"
+        self.dialled: list[float] = []
+        """When."""
+        self._times = times
+        self._told = 0
+
+    async def handshake(self) -> None:
+        self.dialled.append(self._times.at)
+        if self.does == "hangs":
+            await self._times.sleep(OPEN_SECONDS)
+            raise TimeoutError
+        if isinstance(self.does, dict):
+            headers = Headers({"Retry-After": self.does["retry_after"]} if "retry_after" in self.does else {})
+            raise InvalidStatus(Response(self.does["status"], "", headers, self.does.get("body", "").encode()))
+        if self.does != "accepts":
+            raise ConnectionRefusedError
+
+    def newly_dialled(self) -> list[float]:
+        """When, since it was asked last."""
+        newly, self._told = self.dialled[self._told :], len(self.dialled)
+        return newly
+
+
+class Drawn(random.Random):
+    """Draws always the same part of the longest wait."""
+
+    def __init__(self, part: float) -> None:
+        super().__init__()
+        self._part = part
+
+    def uniform(self, a: float, b: float) -> float:
+        return a + self._part * (b - a)
+
+
+def names(given: Any) -> Any:
+    """So many names where a number stands for them."""
+    return [f"S{at}" for at in range(given)] if isinstance(given, int) else given
 
 
 async def settle() -> None:
@@ -95,18 +146,52 @@ class PythonDriver:
         self.client = client
         self.sent: list[dict[str, Any]] = []
         self.connections: list[FakeConnection] = []
+        self.server = FakeServer(times)
+        self.target = ""
+        """The address of the last handshake."""
         self._times = times
         self._dropped = dropped
         self._told = 0
 
     async def step(self, step: dict[str, Any]) -> dict[str, Any]:
+        self.server.does = step.get("server", self.server.does)
         await self._times.reach(step, self.client._look)
-        for message in with_ids(step.get("in", []), self.sent):
-            self.connections[-1].arrive(message)
+        messages = with_ids(step.get("in", []), self.sent)
+        for frame in [messages] if step.get("batch") else messages:
+            self.connections[-1].arrive(frame)
         if "close" in step:
             self.connections[-1].end(step["close"])
         await settle()
-        return self._says()
+        raised = [await self._call(*call) for call in step.get("call", [])]
+        await settle()
+        return {**self._says(), "raised": raised}
+
+    async def _call(self, method: str, *given: Any) -> str | None:
+        """Call a method; `connect` is another client. Returns how it was refused."""
+        try:
+            if method == "connect":
+                options, url = given[0], given[1] if len(given) > 1 else "ws://transcript/ws"
+                options = {name: names(value) if name == "symbols" else value for name, value in options.items()}
+                async with StateClient.connect(url, clock=self._times, **options):
+                    pass
+            else:
+                await getattr(self.client, method)(*map(names, given))
+        except TypeError:
+            return "type"
+        except ValueError:
+            return "value"
+        return None
+
+    def _events(self) -> list[list[Any]]:
+        """The events that have come since it was asked last."""
+        waiting = self.client._replica.events
+        events = [waiting.pop() for _ in range(len(waiting))]
+        return [
+            ["ERROR", each["code"], *each["symbols"]]
+            if each["event"] == "ERROR"
+            else [each["event"], each["agent_id"]]
+            for each in events
+        ]
 
     def _says(self) -> dict[str, Any]:
         client = self.client
@@ -121,7 +206,11 @@ class PythonDriver:
             "missing": sorted(client.missing),
             "phase": str(client.phase),
             "requests": requests,
-            "connections": len(self.connections),
+            "problem": client.problem,
+            "connections": len(self.server.dialled),
+            "dialled": self.server.newly_dialled(),
+            "handshake": f"?{query}" if (query := urlsplit(self.target).query) else "",
+            "events": self._events(),
             "errors": len([line for line in self._dropped if line["event"] == "message_dropped"]),
         }
 
@@ -131,11 +220,14 @@ async def python_driver(transcript: Transcript, monkeypatch: pytest.MonkeyPatch)
     times = SleepingTimes()
     driver: PythonDriver
 
-    async def dial(_url: str) -> FakeConnection:
+    async def dial(url: str) -> FakeConnection:
+        driver.target = url
+        await driver.server.handshake()
         driver.connections.append(FakeConnection(driver.sent))
         return driver.connections[-1]
 
     monkeypatch.setattr(state_client, "dial", dial)
+    monkeypatch.setattr(state_client, "Backoff", partial(Backoff, jitter=Drawn(transcript.jitter)))
     monkeypatch.setattr(state_client, "BEAT_SHARE", 1000.0)  # the transcript runs the timer
     connecting = StateClient.connect("ws://transcript/ws", symbols=transcript.symbols, clock=times)
     with library_events() as dropped:

@@ -23,13 +23,15 @@ class Transcript:
     about: str
     symbols: list[str] | None
     drivers: tuple[str, ...]
+    jitter: float
     steps: list[dict[str, Any]]
 
     @classmethod
     def load(cls, path: Path) -> "Transcript":
         fields = orjson.loads(path.read_bytes())
         drivers = tuple(fields.get("drivers", DRIVERS))
-        return cls(path.stem, fields["about"], fields.get("symbols"), drivers, fields["steps"])
+        jitter = fields.get("jitter", 1.0)
+        return cls(path.stem, fields["about"], fields.get("symbols"), drivers, jitter, fields["steps"])
 
 
 def all_transcripts() -> list[Transcript]:
@@ -73,8 +75,8 @@ def with_ids(messages: list[dict[str, Any]], sent: list[dict[str, Any]]) -> list
     its last one."""
 
     def filled(message: dict[str, Any]) -> dict[str, Any]:
-        action, _, number = message.get("id", "").partition(" ")
-        if not number:
+        action, _, number = str(message.get("id", "")).partition(" ")
+        if action not in ("ping", "subscribe"):
             return message
         return {**message, "id": [each.get("id") for each in sent if each["action"] == action][int(number)]}
 

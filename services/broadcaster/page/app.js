@@ -37,14 +37,13 @@ const FAULTS = {
 
 /** @param {string} id The id of an element of index.html. */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-const scheme = location.protocol === "https:" ? "wss:" : "ws:";
 
 let scheduled = false;
 let summaryOutdated = true;
 /** @type {Fault[]} */
 let faults = [];
 
-const connection = new Cottage(`${scheme}//${location.host}/ws`);
+const connection = new Cottage(new URL("ws", import.meta.url)); // a proxy may serve all of this under a path
 connection.addEventListener("state", onState);
 connection.addEventListener("change", onChange);
 const table = new Table(connection, /** @type {HTMLTableElement} */ (byId("states")), byId("scroller"), wake);
@@ -102,10 +101,11 @@ function draw() {
  * @returns {[words: string, age: number | null]}
  */
 function problem() {
-  const { phase, upstream, silence } = connection;
+  const { phase, upstream, silence, problem: why } = connection;
   if (phase === "refused") return ["The server has refused this page. Reload it to try again.", null];
   if (phase === "reconnecting") return ["The connection is lost. What is shown is no longer updated.", silence];
-  if (phase === "connecting") return [silence >= SILENT_AFTER ? "The server does not answer yet." : "", null];
+  if (phase === "connecting" && silence >= SILENT_AFTER) return [`No connection yet: ${why ?? "the server does not answer"}.`, null];
+  if (phase === "connecting") return ["", null];
   if (silence >= SILENT_AFTER) return ["The server is silent. What is shown is no longer updated.", silence];
   if (upstream === null || upstream.status === "live") return ["", null];
   const { cause } = upstream;

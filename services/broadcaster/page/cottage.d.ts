@@ -22,8 +22,13 @@ export class AgentEvent extends Event {
 }
 /** The server has refused a request; the connection stays. */
 export class RefusalEvent extends Event {
-    /** @param {Refusal} refusal */
-    constructor({ code, message }: Refusal);
+    /**
+     * @param {Refusal} refusal
+     * @param {string[]} symbols
+     */
+    constructor({ code, message }: Refusal, symbols: string[]);
+    /** What is not followed because of it. */
+    symbols: string[];
     /** Such as `bad_symbol`; docs/protocol.md lists them. */
     code: string;
     /** The same in words. */
@@ -36,13 +41,15 @@ declare const Cottage_base: new () => CottageEventTarget;
  */
 export class Cottage extends Cottage_base {
     /**
+     * Throws a TypeError or a RangeError for what no server grants.
      * @param {string | URL} url Of a broadcaster, such as "ws://127.0.0.1:8765/ws".
      * @param {object} [options]
-     * @param {readonly string[] | null} [options.symbols] Without it, or with "*" in it, all symbols.
+     * @param {readonly string[] | ReadonlySet<string> | null} [options.symbols] At most 4,096 names. Without it, or with
+     *   "*" in it, all symbols.
      * @param {0 | 100 | 250 | 500 | 1000} [options.batch] The milliseconds for which the server gathers updates.
      */
-    constructor(url: string | URL, { symbols, batch }?: {
-        symbols?: readonly string[] | null | undefined;
+    constructor(url: string | URL, { symbols, batch, ...unknown }?: {
+        symbols?: readonly string[] | ReadonlySet<string> | null | undefined;
         batch?: 0 | 100 | 250 | 500 | 1000 | undefined;
     });
     /**
@@ -55,8 +62,11 @@ export class Cottage extends Cottage_base {
      * @type {Set<string>}
      */
     missing: Set<string>;
-    /** @type {Phase} */
-    phase: Phase;
+    /**
+     * Why there is no connection, in words; null while there is one, or while that is not known.
+     * @type {string | null}
+     */
+    problem: string | null;
     /**
      * What the server gets its states from; null while it has not said.
      * @type {Upstream | null}
@@ -67,17 +77,22 @@ export class Cottage extends Cottage_base {
     /** How many times a HEARTBEAT proved a newer version than what was held, so that it was asked for again. */
     resyncs: number;
     /**
-     * Also follow these symbols; ["*"] is all. It holds for every later connection too.
-     * @param {readonly string[]} symbols
+     * Also follow these symbols; ["*"] is all. It holds for every later connection too, and all calls of one turn are one
+     * request. Throws a TypeError or a RangeError for what no server grants, and then follows nothing of it; what only
+     * the server can refuse is told by a `refusal`.
+     * @param {readonly string[] | ReadonlySet<string>} symbols
      */
-    subscribe(symbols: readonly string[]): void;
+    subscribe(symbols: readonly string[] | ReadonlySet<string>): void;
     /**
-     * Follow these symbols no longer; ["*"] is all. Throws a RangeError for single symbols while all are followed.
-     * @param {readonly string[]} symbols
+     * Follow these symbols no longer; ["*"] is all. Throws a RangeError for single symbols while all are followed, and
+     * what `subscribe` throws.
+     * @param {readonly string[] | ReadonlySet<string>} symbols
      */
-    unsubscribe(symbols: readonly string[]): void;
-    /** Close the connection; nothing is received any more. */
+    unsubscribe(symbols: readonly string[] | ReadonlySet<string>): void;
+    /** Close the connection; nothing is received any more, and nobody is told anything after this call. */
     close(): void;
+    /** Where this client is in the life of its connections. */
+    get phase(): Phase;
     /** Milliseconds since the server was last heard. */
     get silence(): number;
     /** Milliseconds since Feynman was heard, as far as is known; null where it is not. */
@@ -343,7 +358,7 @@ export type CottageEventMap = {
      */
     refusal: RefusalEvent;
     /**
-     * Anything else has changed: phase, upstream, freshness or missing.
+     * Anything else has changed: phase, problem, upstream, freshness or missing.
      */
     change: Event;
 };

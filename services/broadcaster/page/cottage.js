@@ -18,8 +18,13 @@ const ALL = "*";
 // Times are in milliseconds.
 const MIN_BACKOFF = 50; // the backoff doubles with every try
 const MAX_BACKOFF = 1000;
-const BACKOFF_RESET_AFTER = 5000; // a connection that lasted so long starts the backoff anew
+const LONG_OUTAGE = 60_000; // from then on waits may be longer
+const LONG_OUTAGE_MAX_BACKOFF = 15_000;
+const BACKOFF_RESET_AFTER = 5000; // a connection that delivered for so long starts the backoff anew
 const OPEN_TIMEOUT = 5000; // a browser would wait for minutes
+const TELLING_FAILURES = 3; // after so many handshakes in vain the server is asked over HTTP why
+const ASK_WHY_EVERY = 15_000;
+const MAX_RETRY_AFTER = 60_000; // whatever the server says
 const BEAT = 500; // between two looks at the clock
 const GAP_AFTER = 1500; // nothing here ran for so long: what waits in the queue may be old
 const CLOCK_JUMP = 1000; // by so much two clocks of this computer moved against each other: it slept, or one was set
@@ -34,9 +39,18 @@ const CLOCK_STEP = 250; // an answer contradicts it by more: that clock was set
 const CLOCK_AHEAD = 1000; // a sample may seem to be from so far ahead, by two looks at that clock
 const CLOCK_DRIFT = 1e-3; // two clocks differ in pace, by a tenth of that at most
 const CLOSE_POLICY = 1008; // the one close code after which a client must not come back by itself
+const CLOSE_TRY_AGAIN_LATER = 1013;
 const TAKEN_BACK_AFTER = 6000; // of stating a lower epoch: servers compare all that they have with Redis by then
 const NAMES_IN_URL = 100; // more are asked for once the connection is there: addresses have a length
-const NAMES_A_REQUEST = 2000; // a request has at most 64 KiB
+const NAMES_A_REQUEST = 1800; // a request has at most 64 KiB
+const MAX_NAMED_SYMBOLS = 4096;
+const SYMBOL = /^[A-Z0-9][A-Z0-9._-]{0,23}$/;
+const BATCHES = [0, 100, 250, 500, 1000];
+// A server allows ten requests and 32 KiB a second, and ten times as much at once. A client stays below: each request
+// costs so many milliseconds, and so many may be overdrawn.
+const REQUEST_COST = 125;
+const BYTE_COST = 1000 / (32 * 1024);
+const BURST = 5000;
 
 /**
  * How far a state may be trusted, as the server says it.
@@ -297,6 +311,242 @@ class RemoteClock {
     this.#asked = asked;
     this.#known = true;
   }
+}
+
+/**
+ * How long to wait before the next try: exponential backoff with full jitter, so that many clients of one server do not
+ * all return at once. The rule of cottage/backoff.py.
+ */
+class Backoff {
+  #ceiling = MIN_BACKOFF;
+  #outage = 0; // what was waited in this outage, or spent on tries in vain
+
+  /**
+   * The milliseconds to wait after a try.
+   * @param {number} began
+   * @param {number | null} deliveringSince When its connection delivered the first thing; null if it never did.
+   * @param {number} now
+   */
+  afterTry(began, deliveringSince, now) {
+    const vain = deliveringSince === null ? now - began : 0;
+    if (deliveringSince !== null && now - deliveringSince >= BACKOFF_RESET_AFTER) this.reset();
+    // A try in vain counts like a wait: all who gave up a server that hangs at the same moment would else try it again
+    // together.
+    this.#ceiling = Math.max(this.#ceiling, Math.min(vain, MAX_BACKOFF));
+    const wait = Math.random() * this.#ceiling;
+    this.#outage += vain + wait;
+    const longest = this.#outage < LONG_OUTAGE ? MAX_BACKOFF : LONG_OUTAGE_MAX_BACKOFF;
+    this.#ceiling = Math.min(longest, this.#ceiling * 2);
+    return wait;
+  }
+
+  reset() {
+    this.#ceiling = MIN_BACKOFF;
+    this.#outage = 0;
+  }
+}
+
+/**
+ * What is wanted of the server and what it was asked for: the requests that make the one the other. Calls only say what
+ * is wanted; requests are made when they are sent, so the calls of one turn are one request. They are never more than a
+ * server allows, and what is refused is not wanted any more.
+ */
+class Subscriptions {
+  /** @type {Set<string> | null} The symbols that are wanted; null is all. */
+  wanted;
+  /** @type {Set<string> | null} What was asked for over the present connection; all of it is wanted. */
+  #asked;
+  /** @type {Set<string>} What the server is still to be told to leave out. */
+  #gone = new Set();
+  /** @type {Map<number, string[]>} What subscribes ask for whose answer has not come, by their ids. */
+  #unanswered = new Map();
+  #accepted = true; // whether the last handshake was: one that named symbols may have been refused for them
+  #paidUntil = 0; // requests are paid for up to this time
+  #nextId;
+
+  /**
+   * @param {Set<string> | null} wanted
+   * @param {() => number} nextId
+   */
+  constructor(wanted, nextId) {
+    checkNumber(wanted);
+    this.wanted = wanted;
+    this.#asked = null;
+    this.#nextId = nextId;
+  }
+
+  /** A new connection is dialled. Returns the symbols that its handshake is to name; null is all. */
+  dialled() {
+    this.#unanswered.clear();
+    this.#gone.clear();
+    this.#paidUntil = 0;
+    const { wanted } = this;
+    const inUrl = this.#accepted && wanted !== null && wanted.size <= NAMES_IN_URL;
+    this.#asked = wanted === null ? null : new Set(inUrl ? wanted : []);
+    this.#accepted = false;
+    return this.#asked;
+  }
+
+  /** The handshake was accepted. */
+  accepted() {
+    this.#accepted = true;
+  }
+
+  /** @param {string} symbol */
+  wants(symbol) {
+    return this.wanted === null || this.wanted.has(symbol);
+  }
+
+  /** @param {Set<string>} names Want these too. Throws a RangeError if they would be more than a server allows. */
+  add(names) {
+    if (names.has(ALL)) {
+      if (this.wanted === null) return;
+      this.wanted = null;
+      this.again([ALL]); // so that the SNAPSHOT has all of them
+    } else if (this.wanted !== null) {
+      const wanted = new Set([...this.wanted, ...names]);
+      checkNumber(wanted);
+      this.wanted = wanted;
+    }
+  }
+
+  /** @param {Set<string>} names Want these no longer. Throws a RangeError for single symbols while all are wanted. */
+  drop(names) {
+    if (names.has(ALL)) {
+      this.wanted = new Set();
+      this.again([ALL]);
+    } else if (this.wanted === null) {
+      throw new RangeError('subscribed to all: unsubscribe(["*"]) first');
+    } else {
+      this.again([...names].filter((name) => this.wants(name)));
+      for (const name of names) this.wanted.delete(name);
+    }
+  }
+
+  /** @param {string[]} names The server is to leave these out, and is asked for them anew where they are wanted. */
+  again(names) {
+    const known = this.#asked;
+    if (names.includes(ALL) || (known === null && names.length > 0)) {
+      this.#gone = new Set([ALL]); // single symbols cannot be taken out of all
+      this.#asked = new Set();
+    } else {
+      for (const name of names) if (known?.delete(name)) this.#gone.add(name);
+    }
+  }
+
+  /**
+   * The requests that are to be sent now; what is too much at once comes later.
+   * @param {number} now
+   */
+  *due(now) {
+    while (this.#gone.size > 0) {
+      const names = [...this.#gone].sort().slice(0, NAMES_A_REQUEST);
+      if (!this.#pay(names, now)) return;
+      for (const name of names) this.#gone.delete(name);
+      yield { action: /** @type {const} */ ("unsubscribe"), symbols: names, id: this.#nextId() };
+    }
+    for (;;) {
+      const names = this.#new().sort().slice(0, NAMES_A_REQUEST);
+      if (names.length === 0 || !this.#pay(names, now)) return;
+      const id = this.#nextId();
+      this.#unanswered.set(id, names);
+      if (names.includes(ALL)) this.#asked = null;
+      else for (const name of names) this.#asked?.add(name);
+      yield { action: /** @type {const} */ ("subscribe"), symbols: names, id };
+    }
+  }
+
+  /** What is wanted and was not asked for. */
+  #new() {
+    const asked = this.#asked;
+    if (asked === null || asked.size === this.wanted?.size) return []; // what was asked for is wanted
+    return this.wanted === null ? [ALL] : [...this.wanted].filter((name) => !asked.has(name));
+  }
+
+  /**
+   * Whether the server allows a request for these names now.
+   * @param {string[]} names
+   * @param {number} now
+   */
+  #pay(names, now) {
+    const cost = REQUEST_COST + BYTE_COST * names.reduce((sum, name) => sum + name.length + 3, 0);
+    const paidUntil = Math.max(now, this.#paidUntil) + cost;
+    if (paidUntil - now > BURST) return false;
+    this.#paidUntil = paidUntil;
+    return true;
+  }
+
+  /** Whether everything that is wanted was asked for and answered. */
+  get settled() {
+    return this.#unanswered.size === 0 && this.#gone.size === 0 && this.#new().length === 0;
+  }
+
+  /** @param {number} id Of an ACK that has come. Returns whether it is a subscribe's, so that a SNAPSHOT follows. */
+  granted(id) {
+    return this.#unanswered.delete(id);
+  }
+
+  /** @param {number} id Of an ERROR that has come. Returns what is not wanted any more: it would be refused again. */
+  refused(id) {
+    const names = this.#unanswered.get(id) ?? [];
+    this.#unanswered.delete(id);
+    if (names.includes(ALL)) [this.wanted, this.#asked] = [new Set(), new Set()];
+    for (const name of names) {
+      this.wanted?.delete(name);
+      this.#asked?.delete(name);
+    }
+    return names;
+  }
+}
+
+/** @param {Set<string> | null} names */
+function checkNumber(names) {
+  if (names === null || names.size <= MAX_NAMED_SYMBOLS) return;
+  const most = `at most ${MAX_NAMED_SYMBOLS} by name; ["*"] is all of them`;
+  throw new RangeError(`${names.size} symbols are too many: ${most}`);
+}
+
+/**
+ * The names that a call was given. Throws a TypeError for what is no list of texts, a RangeError for what is no symbol.
+ * @param {Iterable<unknown>} symbols
+ */
+function symbolNames(symbols) {
+  if (typeof symbols === "string" || typeof symbols?.[Symbol.iterator] !== "function") {
+    throw new TypeError('symbols must be a list such as ["SPY"] or ["*"]');
+  }
+  /** @type {Set<string>} */
+  const names = new Set();
+  for (const name of symbols) {
+    if (typeof name !== "string") throw new TypeError(`a symbol is a text, not ${name === null ? null : typeof name}`);
+    if (name !== ALL && !SYMBOL.test(name)) {
+      const rule = "1 to 24 of A-Z 0-9 . _ - and it starts with a letter or digit";
+      throw new RangeError(`bad symbol ${JSON.stringify(name.slice(0, 40))}: ${rule}`);
+    }
+    names.add(name);
+  }
+  return names;
+}
+
+/**
+ * The address of a WebSocket; that of a page means the WebSocket there. Throws a TypeError for what is none.
+ * @param {string | URL} url
+ */
+function addressOf(url) {
+  const address = new URL(typeof url === "string" || url instanceof URL ? url : "");
+  if (["http:", "https:"].includes(address.protocol)) address.protocol = address.protocol.replace("http", "ws");
+  if (!["ws:", "wss:"].includes(address.protocol)) throw new TypeError(`${url} must look like ws://host:port/ws`);
+  address.hash = "";
+  return address;
+}
+
+/**
+ * The milliseconds that a Retry-After header says, which may be a date; 0 if there is none.
+ * @param {Response} answer
+ */
+function retryAfter(answer) {
+  const text = answer.headers.get("Retry-After") ?? "";
+  const wait = /^\d+$/.test(text) ? 1000 * Number(text) : Date.parse(text) - Date.now();
+  return Math.min(MAX_RETRY_AFTER, Math.max(0, wait || 0));
 }
 
 /**
@@ -687,9 +937,14 @@ export class AgentEvent extends Event {
 
 /** The server has refused a request; the connection stays. */
 export class RefusalEvent extends Event {
-  /** @param {Refusal} refusal */
-  constructor({ code, message }) {
+  /**
+   * @param {Refusal} refusal
+   * @param {string[]} symbols
+   */
+  constructor({ code, message }, symbols) {
     super("refusal");
+    /** What is not followed because of it. */
+    this.symbols = symbols;
     /** Such as `bad_symbol`; docs/protocol.md lists them. */
     this.code = code;
     /** The same in words. */
@@ -703,7 +958,7 @@ export class RefusalEvent extends Event {
  * @property {StateEvent} state A symbol's state has changed, or is gone.
  * @property {AgentEvent} agent An agent has published something.
  * @property {RefusalEvent} refusal The server has refused a request.
- * @property {Event} change Anything else has changed: phase, upstream, freshness or missing.
+ * @property {Event} change Anything else has changed: phase, problem, upstream, freshness or missing.
  */
 
 /**
@@ -733,8 +988,11 @@ export class Cottage extends TypedEventTarget {
    * @type {Set<string>}
    */
   missing = new Set();
-  /** @type {Phase} */
-  phase = "connecting";
+  /**
+   * Why there is no connection, in words; null while there is one, or while that is not known.
+   * @type {string | null}
+   */
+  problem = null;
   /**
    * What the server gets its states from; null while it has not said.
    * @type {Upstream | null}
@@ -746,23 +1004,33 @@ export class Cottage extends TypedEventTarget {
   resyncs = 0;
 
   #url;
-  /** @type {Set<string> | null} The symbols that are wanted; null is all. */
-  #wanted;
+  /** @type {Phase} */
+  #phase = "connecting";
+  #subscriptions;
+  #lookDue = false; // at the end of this turn, since something was subscribed or unsubscribed in it
   #localClock = new LocalClock((missed) => this.#watch.doubt(missed));
   #watch = new ServerWatch(this.#localClock.now());
   #sampleAges = new SampleAges(this.#watch.serverClock);
   #lowerEpochs = new LowerEpochs();
   #freshnessBoard = new FreshnessBoard();
   #dialledAt = 0; // the connection, or the try under way
+  /** @type {number | null} When the present connection brought its first message. */
+  #deliveringSince = null;
+  #failures = 0; // handshakes in vain since the last connection
+  #askedWhyAt = -Infinity;
+  /** @type {string | null} Why they are in vain, as the server says over HTTP. */
+  #answer = null;
+  #hidden = false; // the page is in the browser's cache
   #upstreamAt = 0;
   /** @type {WebSocket | null} */
   #socket = null;
-  #backoff = MIN_BACKOFF;
+  #backoff = new Backoff();
   /** @type {Set<ReturnType<typeof setTimeout>>} */
   #timers = new Set();
   #lookTimer;
-  /** @type {Set<number | undefined>} The ids of subscribes whose SNAPSHOT has not begun to come. */
-  #unanswered = new Set();
+  #onPageHide = () => this.#hide();
+  #onPageShow = () => this.#show();
+  #snapshotDue = true; // one is to come, or to come to its end
   /** @type {Set<string>} The symbols that the SNAPSHOT under way has named. */
   #snapshotSymbols = new Set();
   #complete = true; // false once a part of a SNAPSHOT was incomplete
@@ -776,77 +1044,81 @@ export class Cottage extends TypedEventTarget {
         FRESHNESS: (statement) => this.#freshness(statement),
         HEARTBEAT: (heartbeat) => this.#heartbeat(heartbeat),
         PONG: (pong) => this.#pong(pong),
-        AGENT_UPDATE: (update) => this.dispatchEvent(new AgentEvent(update)),
+        AGENT_UPDATE: (update) => this.#tell(new AgentEvent(update)),
         ACK: ({ id }) => {
-          // What it adds comes next, and in full: what was named before it is of no use.
-          if (this.#unanswered.delete(id)) this.#snapshotSymbols.clear();
+          if (!this.#subscriptions.granted(id ?? 0)) return;
+          this.#snapshotDue = true; // of what it adds, and in full: what was named before it is of no use
+          this.#snapshotSymbols.clear();
         },
-        ERROR: (refusal) => {
-          this.#unanswered.delete(refusal.id);
-          this.dispatchEvent(new RefusalEvent(refusal));
-        },
+        ERROR: (refusal) => this.#refused(refusal),
       }),
     ),
   );
 
   /**
+   * Throws a TypeError or a RangeError for what no server grants.
    * @param {string | URL} url Of a broadcaster, such as "ws://127.0.0.1:8765/ws".
    * @param {object} [options]
-   * @param {readonly string[] | null} [options.symbols] Without it, or with "*" in it, all symbols.
+   * @param {readonly string[] | ReadonlySet<string> | null} [options.symbols] At most 4,096 names. Without it, or with
+   *   "*" in it, all symbols.
    * @param {0 | 100 | 250 | 500 | 1000} [options.batch] The milliseconds for which the server gathers updates.
    */
-  constructor(url, { symbols = null, batch = 0 } = {}) {
+  constructor(url, { symbols, batch, ...unknown } = {}) {
     super();
-    this.#url = new URL(url);
-    if (batch) this.#url.searchParams.set("batch", String(batch));
-    this.#wanted = symbols === null || symbols.includes(ALL) ? null : new Set(symbols);
-    this.#lookTimer = setInterval(() => this.#look(), BEAT);
+    for (const name of Object.keys(unknown)) throw new TypeError(`no option "${name}": there are symbols and batch`);
+    this.#url = addressOf(url);
+    const query = this.#url.searchParams;
+    const window = String(batch ?? query.get("batch") ?? 0);
+    if (!BATCHES.map(String).includes(window)) throw new RangeError(`batch must be one of ${BATCHES.join(", ")} (ms)`);
+    const names = symbolNames(symbols ?? query.get("symbols")?.split(",").filter(Boolean) ?? [ALL]);
+    query.delete("symbols");
+    if (window === "0") query.delete("batch");
+    else query.set("batch", window);
+    this.#subscriptions = new Subscriptions(names.has(ALL) ? null : names, () => this.#watch.nextId());
     this.#open();
+    this.#lookTimer = setInterval(() => this.#look(), BEAT);
+    globalThis.addEventListener?.("pagehide", this.#onPageHide);
+    globalThis.addEventListener?.("pageshow", this.#onPageShow);
   }
 
   /**
-   * Also follow these symbols; ["*"] is all. It holds for every later connection too.
-   * @param {readonly string[]} symbols
+   * Also follow these symbols; ["*"] is all. It holds for every later connection too, and all calls of one turn are one
+   * request. Throws a TypeError or a RangeError for what no server grants, and then follows nothing of it; what only
+   * the server can refuse is told by a `refusal`.
+   * @param {readonly string[] | ReadonlySet<string>} symbols
    */
   subscribe(symbols) {
-    if (symbols.includes(ALL)) {
-      if (this.#wanted === null) return;
-      this.#wanted = null;
-      this.missing.clear();
-      this.#resubscribe([ALL]); // so that the SNAPSHOT has all of them
-      return;
-    }
-    const added = symbols.filter((symbol) => !this.#wants(symbol));
-    for (const symbol of added) this.#wanted?.add(symbol);
-    this.#request("subscribe", added);
+    const { wanted } = this.#subscriptions;
+    this.#subscriptions.add(symbolNames(symbols));
+    if (this.#subscriptions.wanted === null && wanted !== null) this.missing.clear();
+    this.#lookSoon();
   }
 
   /**
-   * Follow these symbols no longer; ["*"] is all. Throws a RangeError for single symbols while all are followed.
-   * @param {readonly string[]} symbols
+   * Follow these symbols no longer; ["*"] is all. Throws a RangeError for single symbols while all are followed, and
+   * what `subscribe` throws.
+   * @param {readonly string[] | ReadonlySet<string>} symbols
    */
   unsubscribe(symbols) {
-    const everything = symbols.includes(ALL);
-    const gone = everything ? [...this.states.keys(), ...this.missing] : symbols;
-    const wanted = everything ? new Set() : this.#wanted;
-    if (wanted === null) throw new RangeError('subscribed to all: unsubscribe(["*"]) first');
-    this.#wanted = wanted;
-    for (const symbol of gone) {
-      wanted.delete(symbol);
-      this.missing.delete(symbol);
-      this.#remove(symbol);
-    }
-    this.#request("unsubscribe", symbols);
+    this.#subscriptions.drop(symbolNames(symbols));
+    this.#forgetUnwanted();
+    this.#lookSoon();
   }
 
-  /** Close the connection; nothing is received any more. */
+  /** Close the connection; nothing is received any more, and nobody is told anything after this call. */
   close() {
-    this.phase = "closed";
+    if (this.#phase === "closed") return;
+    this.#phase = "closed";
     clearInterval(this.#lookTimer);
-    for (const timer of this.#timers) clearTimeout(timer);
-    const socket = this.#socket;
-    if (socket !== null) this.#discard(socket);
-    this.#dispatchChange();
+    globalThis.removeEventListener?.("pagehide", this.#onPageHide);
+    globalThis.removeEventListener?.("pageshow", this.#onPageShow);
+    this.#discard();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** Where this client is in the life of its connections. */
+  get phase() {
+    return this.#phase;
   }
 
   /** Milliseconds since the server was last heard. */
@@ -875,7 +1147,7 @@ export class Cottage extends TypedEventTarget {
    */
   freshness(state) {
     // Until the server has said, nothing is known to be live. Of a lost server the silence tells, not its last word.
-    const hop = this.phase === "connected" ? (this.upstream?.status ?? "stale") : "live";
+    const hop = this.#phase === "connected" ? (this.upstream?.status ?? "stale") : "live";
     const said = [this.#freshnessBoard.of(state.symbol).status, hop, this.#serverStatus(), this.#sampleStatus(state)];
     for (const status of /** @type {const} */ (["expired", "stale"])) if (said.includes(status)) return status;
     return state.time === null ? "undated" : "live";
@@ -889,7 +1161,7 @@ export class Cottage extends TypedEventTarget {
    */
   cause(state) {
     if (!["stale", "expired"].includes(this.freshness(state))) return null;
-    if (this.phase !== "connected" || this.#serverStatus() !== "live") return "server_down";
+    if (this.#phase !== "connected" || this.#serverStatus() !== "live") return "server_down";
     const hop = this.upstream?.cause ?? this.#freshnessBoard.of(state.symbol).cause;
     if (hop !== null && hop !== "feed_late" && hop !== "market_quiet") return hop;
     // These two are no broken hops: which of them holds depends on the age, which goes on while nothing is said.
@@ -918,13 +1190,27 @@ export class Cottage extends TypedEventTarget {
     return this.#watch.doubted && silence === "live" ? "stale" : silence;
   }
 
-  /** @param {string} symbol */
-  #wants(symbol) {
-    return this.#wanted === null || this.#wanted.has(symbol);
+  get #closed() {
+    return this.#phase === "closed";
   }
 
-  #dispatchChange() {
-    this.dispatchEvent(new Event("change"));
+  /** @param {string} symbol */
+  #wants(symbol) {
+    return !this.#closed && this.#subscriptions.wants(symbol);
+  }
+
+  /** @param {Event} event For the listeners; after `close()` they are told nothing. */
+  #tell(event) {
+    if (!this.#closed) this.dispatchEvent(event);
+  }
+
+  #tellChange() {
+    this.#tell(new Event("change"));
+  }
+
+  /** @param {Phase} phase */
+  #enter(phase) {
+    if (!this.#closed) this.#phase = phase;
   }
 
   /**
@@ -938,104 +1224,182 @@ export class Cottage extends TypedEventTarget {
       task();
     }, wait);
     this.#timers.add(timer);
-    return timer;
   }
 
   #open() {
-    const names = this.#wanted === null ? null : [...this.#wanted];
-    const inUrl = names === null || names.length <= NAMES_IN_URL;
-    const url = new URL(this.#url);
-    if (names !== null) url.searchParams.set("symbols", inUrl ? names.join(",") : "");
-    const socket = new WebSocket(url, SUBPROTOCOL);
-    this.#dialledAt = this.#localClock.now();
+    const names = this.#subscriptions.dialled();
+    const address = new URL(this.#url);
+    if (names !== null) address.searchParams.set("symbols", [...names].join(","));
+    const socket = new WebSocket(address, SUBPROTOCOL);
     this.#socket = socket;
+    this.#dialledAt = this.#localClock.now();
+    this.#deliveringSince = null;
     this.#snapshotSymbols.clear();
-    this.#unanswered.clear();
+    this.#snapshotDue = true;
     this.#complete = true;
-    const timeout = this.#schedule(() => this.#reconnect(socket), OPEN_TIMEOUT);
+    this.#schedule(() => {
+      if (socket.readyState !== WebSocket.OPEN) this.#failed(socket, address, "no answer in time");
+    }, OPEN_TIMEOUT);
     socket.onopen = () => {
-      clearTimeout(timeout);
+      this.#failures = 0;
+      this.problem = this.#answer = null;
       this.#watch.connected(this.#localClock.now(), this.#dialledAt);
+      this.#subscriptions.accepted();
       this.#freshnessBoard = new FreshnessBoard();
       this.#lowerEpochs.clear();
-      this.#catchUp(names === null ? null : new Set(inUrl ? names : []));
+      socket.onerror = () => this.#lost(socket, "the connection failed");
+      socket.onclose = ({ code }) => this.#lost(socket, `the connection was closed (${code})`, code);
+      this.#look();
     };
     socket.onmessage = (event) => this.#receive(event.data);
-    socket.onclose = (event) => {
-      clearTimeout(timeout);
-      this.#reconnect(socket, event.code);
-    };
+    // Node 22 tells of a handshake in vain by `error` alone.
+    socket.onerror = socket.onclose = () => this.#failed(socket, address, "the server cannot be reached");
   }
 
   /**
-   * Have no more to do with a connection. An unreachable server would not answer the closing handshake, so nothing
-   * waits for it.
+   * A handshake was in vain. Browsers do not tell why.
    * @param {WebSocket} socket
+   * @param {URL} address
+   * @param {string} problem
    */
-  #discard(socket) {
-    this.#socket = null;
-    socket.onopen = socket.onmessage = socket.onclose = null;
+  #failed(socket, address, problem) {
+    if (socket !== this.#socket) return;
+    this.#failures += 1;
+    const now = this.#localClock.now();
+    if (this.#failures >= TELLING_FAILURES && now - this.#askedWhyAt >= ASK_WHY_EVERY) {
+      this.#askedWhyAt = now;
+      this.#askWhy(address);
+    }
+    this.#lost(socket, this.#answer ?? problem);
+  }
+
+  /**
+   * Ask over HTTP why no WebSocket is opened: the server answers a plain request by the same rules.
+   * @param {URL} address
+   */
+  async #askWhy(address) {
+    const plain = new URL(address);
+    plain.protocol = address.protocol.replace("ws", "http");
+    /** @type {Response} */
+    let answer;
+    let reason;
+    try {
+      answer = await fetch(plain, { cache: "no-store", signal: AbortSignal.timeout(OPEN_TIMEOUT) });
+      reason = (await answer.text()).split("\n")[0].slice(0, 200);
+    } catch {
+      this.#answer = null; // it does not answer, or not to pages of this origin
+      return;
+    }
+    if (this.#failures === 0 || this.#closed || this.#hidden) return;
+    this.problem = this.#answer =
+      answer.status === 426 // it takes only WebSockets here
+        ? "the server answers, but no WebSocket gets through: does what is in front of it hand on `Upgrade`?"
+        : `the server answers ${answer.status}: ${reason || answer.statusText}`;
+    const wait = retryAfter(answer);
+    if (wait > 0) {
+      this.#askedWhyAt = -Infinity; // after that wait it is asked again
+      this.#discard();
+      this.#schedule(() => this.#open(), wait + Math.random() * MAX_BACKOFF);
+    }
+    this.#tellChange();
+  }
+
+  /**
+   * Have no more to do with the connection, and with what waits for its time. An unreachable server would not answer
+   * the closing handshake, so nothing waits for it.
+   */
+  #discard() {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    const socket = this.#socket;
+    this.#socket = this.upstream = null;
+    if (socket === null) return;
+    socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
     socket.close();
-    this.upstream = null;
   }
 
   /**
    * Open the next connection a while after this one was lost, unless it was refused for good.
    * @param {WebSocket} socket
+   * @param {string} problem
    * @param {number} [code] Of its close, where it was closed.
    */
-  #reconnect(socket, code) {
+  #lost(socket, problem, code) {
     if (socket !== this.#socket) return;
-    this.#discard(socket);
-    this.phase = code === CLOSE_POLICY ? "refused" : this.phase === "connecting" ? "connecting" : "reconnecting";
-    this.#dispatchChange();
-    if (code === CLOSE_POLICY) return;
-    if (this.#localClock.now() - this.#dialledAt >= BACKOFF_RESET_AFTER) this.#backoff = MIN_BACKOFF;
-    this.#schedule(() => this.#open(), Math.random() * this.#backoff); // full jitter: a crowd does not return as one
-    this.#backoff = Math.min(MAX_BACKOFF, this.#backoff * 2);
+    this.#discard();
+    this.problem = problem;
+    this.#enter(code === CLOSE_POLICY ? "refused" : this.#phase === "connecting" ? "connecting" : "reconnecting");
+    if (code !== CLOSE_POLICY) {
+      const now = this.#localClock.now();
+      // That one served us until now who says "later" does not count.
+      const since = code === CLOSE_TRY_AGAIN_LATER && this.#deliveringSince !== null ? now : this.#deliveringSince;
+      this.#schedule(() => this.#open(), this.#backoff.afterTry(this.#dialledAt, since, now));
+    }
+    this.#tellChange();
   }
 
-  /** Look at the clock; ping a server that is silent or in doubt, and give up the connection of one that is lost. */
+  /** The page goes into the browser's cache, or for good: it is no client meanwhile. */
+  #hide() {
+    this.#hidden = true;
+    this.#discard();
+    if (this.#phase === "connected") this.#enter("reconnecting");
+    this.#tellChange();
+  }
+
+  /** The page is shown again. */
+  #show() {
+    if (!this.#hidden) return;
+    this.#hidden = false;
+    if (this.#phase === "refused") return;
+    this.#backoff.reset();
+    this.#open();
+  }
+
+  /** What was subscribed or unsubscribed is asked for at the end of this turn. */
+  #lookSoon() {
+    if (this.#lookDue) return;
+    this.#lookDue = true;
+    queueMicrotask(() => {
+      this.#lookDue = false;
+      this.#look();
+    });
+  }
+
+  /** Look at the clock; send the server what it is to be asked, or give it up. */
   #look() {
     const now = this.#localClock.now();
     const socket = this.#socket;
     if (socket?.readyState !== WebSocket.OPEN) return;
     if (this.#watch.givenUp(now)) {
-      this.#reconnect(socket);
+      this.#lost(socket, "no answer in time");
       return;
     }
     const id = this.#watch.ping(now);
     if (id !== null) this.#send({ action: "ping", id });
-    const ready = this.phase === "connected" && !this.#watch.doubted && this.#unanswered.size === 0;
-    if (ready) this.#resubscribe(this.#lowerEpochs.due(now));
+    if (this.#phase === "connected" && !this.#watch.doubted && this.#subscriptions.settled) {
+      this.#subscriptions.again(this.#lowerEpochs.due(now));
+    }
+    for (const request of this.#subscriptions.due(now)) this.#send(request);
   }
 
-  /** @param {{ action: "subscribe" | "unsubscribe" | "ping", symbols?: readonly string[], id?: number }} request */
+  /** @param {{ action: "subscribe" | "unsubscribe" | "ping", symbols?: readonly string[], id: number }} request */
   #send(request) {
     this.#socket?.send(JSON.stringify(request));
   }
 
-  /**
-   * Send a request where there is a connection; the next one asks for all that is wanted then.
-   * @param {"subscribe" | "unsubscribe"} action
-   * @param {readonly string[]} symbols
-   */
-  #request(action, symbols) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return;
-    for (let at = 0; at < symbols.length; at += NAMES_A_REQUEST) {
-      const id = this.#watch.nextId();
-      if (action === "subscribe") this.#unanswered.add(id);
-      this.#send({ action, symbols: symbols.slice(at, at + NAMES_A_REQUEST), id });
-    }
-  }
-
   /** @param {string} frame A message, or a batch of them. */
   #receive(frame) {
-    this.#watch.arrived(this.#localClock.now());
+    const now = this.#localClock.now();
+    this.#watch.arrived(now);
+    this.#deliveringSince ??= now;
     /** @type {ServerMessage | ServerMessage[]} */
     const received = JSON.parse(frame);
     for (const message of Array.isArray(received) ? received : [received]) {
-      this.#handlers.get(message.event)?.(message); // what a later server may say besides is not for this client
+      try {
+        this.#handlers.get(message.event)?.(message); // what a later server may say besides is not for this client
+      } catch (error) {
+        console.warn("cottage.js: a message was dropped:", error); // no server sends it; it costs no other
+      }
     }
     this.#look();
   }
@@ -1053,6 +1417,7 @@ export class Cottage extends TypedEventTarget {
     if (!isNewer(state, held)) {
       if (this.#watch.doubted || !this.#lowerEpochs.stated(state, held, now)) return;
       this.#remove(symbol); // as after a REMOVED
+      if (!this.#wants(symbol)) return; // by who was told
       this.missing.delete(symbol);
     }
     this.#lowerEpochs.forget(symbol);
@@ -1062,7 +1427,7 @@ export class Cottage extends TypedEventTarget {
     const age = this.age(state);
     // What was said of it is about an older sample; the server says a moment later what holds now.
     if (age !== null && age < SILENT_AFTER) this.#freshnessBoard.forget(symbol);
-    this.dispatchEvent(new StateEvent(symbol, state, before));
+    this.#tell(new StateEvent(symbol, state, before));
   }
 
   /** @param {string} symbol It has no state any more. */
@@ -1071,8 +1436,8 @@ export class Cottage extends TypedEventTarget {
     this.#freshnessBoard.forget(symbol);
     this.#sampleAges.forget(symbol);
     this.#lowerEpochs.forget(symbol);
-    if (this.#wanted?.has(symbol)) this.missing.add(symbol);
-    if (this.states.delete(symbol)) this.dispatchEvent(new StateEvent(symbol, undefined, before));
+    if (this.#subscriptions.wanted?.has(symbol)) this.missing.add(symbol);
+    if (this.states.delete(symbol)) this.#tell(new StateEvent(symbol, undefined, before));
   }
 
   /** @param {Snapshot} snapshot */
@@ -1082,23 +1447,48 @@ export class Cottage extends TypedEventTarget {
     this.#complete &&= complete;
     if (complete) for (const symbol of missing) if (this.#wants(symbol)) this.#remove(symbol);
     if (!last) return;
-    const settled = this.#unanswered.size === 0; // else more is to come
     if (!this.#complete) {
       this.upstream = { status: "stale", cause: null, age: null };
-    } else if (this.#wanted === null && settled) {
+    } else if (this.#subscriptions.wanted === null && this.#subscriptions.settled) {
       // What was removed while there was no connection.
-      for (const symbol of [...this.states.keys()]) if (!this.#snapshotSymbols.has(symbol)) this.#remove(symbol);
+      for (const symbol of [...this.states.keys()]) {
+        if (this.#wants(symbol) && !this.#snapshotSymbols.has(symbol)) this.#remove(symbol);
+      }
     }
     this.#snapshotSymbols.clear();
-    if (settled) this.phase = "connected";
-    this.#dispatchChange();
+    this.#snapshotDue = false;
+    this.#settle();
+    this.#tellChange();
+  }
+
+  /** Be connected once all that is wanted was asked for and has come, or was refused. */
+  #settle() {
+    if (this.#subscriptions.settled && !this.#snapshotDue) this.#enter("connected");
+  }
+
+  /** @param {Refusal} refusal What it asked for is not wanted any more. */
+  #refused(refusal) {
+    const symbols = this.#subscriptions.refused(refusal.id ?? 0);
+    this.#forgetUnwanted();
+    this.#settle();
+    console.warn(`cottage.js: ${refusal.code}: ${refusal.message}`);
+    this.#tell(new RefusalEvent(refusal, symbols));
+    this.#tellChange();
+  }
+
+  #forgetUnwanted() {
+    for (const symbol of [...this.states.keys(), ...this.missing]) {
+      if (this.#subscriptions.wants(symbol)) continue;
+      this.missing.delete(symbol);
+      this.#remove(symbol);
+    }
   }
 
   /** @param {FreshnessStatement} statement */
   #freshness(statement) {
     this.#freshnessBoard.apply(statement);
     if (statement.symbols.includes(ALL)) this.#setUpstream(statement); // it says what the next HEARTBEAT will
-    this.#dispatchChange();
+    this.#tellChange();
   }
 
   /** @param {Heartbeat["upstream"]} upstream */
@@ -1125,7 +1515,7 @@ export class Cottage extends TypedEventTarget {
   #pong({ timestamp, upstream, id }) {
     this.#observeTime(timestamp, id ?? 0); // 0 is no ping's
     if (upstream !== undefined && this.#complete) this.#setUpstream(upstream);
-    this.#dispatchChange();
+    this.#tellChange();
   }
 
   /** @param {Heartbeat} heartbeat */
@@ -1135,13 +1525,13 @@ export class Cottage extends TypedEventTarget {
     if (!this.#complete && upstream.cause !== "redis_down" && upstream.cause !== "bridge_down") {
       // The server had not read everything when it sent the SNAPSHOT: ask for a complete one.
       this.#complete = true;
-      this.#resubscribe(this.#wanted === null ? [ALL] : [...this.#wanted]);
-    } else if (this.phase === "connected" && this.#unanswered.size === 0) {
+      this.#subscriptions.again([...(this.#subscriptions.wanted ?? [ALL])]);
+    } else if (this.#phase === "connected" && this.#subscriptions.settled) {
       const lost = Object.entries(seqs ?? {}).filter(([symbol, [epoch, seq]]) => this.#isLost(symbol, epoch, seq));
       this.resyncs += lost.length;
-      this.#resubscribe(lost.map(([symbol]) => symbol));
+      this.#subscriptions.again(lost.map(([symbol]) => symbol));
     }
-    this.#dispatchChange();
+    this.#tellChange();
   }
 
   /**
@@ -1153,26 +1543,5 @@ export class Cottage extends TypedEventTarget {
   #isLost(symbol, epoch, seq) {
     const held = this.states.get(symbol);
     return this.#wants(symbol) && (held === undefined || (held.epoch !== null && isAfter(epoch, seq, held)));
-  }
-
-  /**
-   * Ask for what was subscribed or unsubscribed while the connection was made.
-   * @param {Set<string> | null} known The symbols that its handshake asked for; null is all.
-   */
-  #catchUp(known) {
-    const wanted = this.#wanted;
-    if (known === null && wanted === null) return;
-    if (wanted === null) {
-      this.#resubscribe([ALL]);
-    } else {
-      this.#request("unsubscribe", known === null ? [ALL] : [...known].filter((name) => !wanted.has(name)));
-      this.#request("subscribe", [...wanted].filter((name) => !known?.has(name)));
-    }
-  }
-
-  /** @param {string[]} symbols They are sent anew, in a SNAPSHOT. */
-  #resubscribe(symbols) {
-    this.#request("unsubscribe", symbols);
-    this.#request("subscribe", symbols);
   }
 }
