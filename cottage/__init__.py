@@ -9,6 +9,7 @@ it is first used: a program that only follows a WebSocket loads no Redis client.
 TYPE_CHECKING = False  # type checkers take it for true; `typing` costs more than all else that a command needs first
 if TYPE_CHECKING:
     # `as` makes them names of this module, to a type checker too.
+    from cottage.client.state_client import ClientClosed as ClientClosed
     from cottage.client.state_client import ClientRefused as ClientRefused
     from cottage.client.state_client import StateClient as StateClient
     from cottage.consumer import ChannelConsumer as ChannelConsumer
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "cottage.client.state_client": "ClientRefused StateClient",
+    "cottage.client.state_client": "ClientClosed ClientRefused StateClient",
     "cottage.consumer": "ChannelConsumer ChannelHandler",
     "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost MissingExtra NoSuchState RedisError "
     "RedisFull RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable UnusableSource",

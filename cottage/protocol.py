@@ -28,7 +28,7 @@ MAX_PROVEN_SYMBOLS = 64
 """A client that named at most so many symbols gets their versions with every HEARTBEAT."""
 
 
-MOST_SYMBOL_BYTES = 24 + 3
+MOST_SYMBOL_BYTES = keys.LONGEST_SYMBOL + 3
 """The most bytes of a symbol in a JSON list, with its quotes and comma."""
 BATCHES = (100, 250, 500, 1000)
 """The values, in milliseconds, that ?batch= may have."""

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import orjson
 import pytest
 from playwright.async_api import Page
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 
 from cottage import keys
 from cottage.client.state_client import StateClient
@@ -52,6 +53,9 @@ class Subject(Protocol):
     async def agent_update(self) -> Any:
         """The next one that comes."""
 
+    async def refusal(self) -> tuple[str, list[str]]:
+        """The code and the symbols of the next ERROR that has come."""
+
     async def freshness_after_a_hang(self, symbol: str, seconds: float) -> str:
         """What is said before anything else runs, after nothing ran for so long."""
 
@@ -78,6 +82,10 @@ class PythonSubject:
 
     async def agent_update(self) -> Any:
         return await anext(self._client.events())
+
+    async def refusal(self) -> tuple[str, list[str]]:
+        message = await anext(self._client.events())
+        return message["code"], message["symbols"]
 
     async def freshness_after_a_hang(self, symbol: str, seconds: float) -> str:
         time.sleep(seconds)  # noqa: ASYNC251  # the event loop is to hang
@@ -116,6 +124,10 @@ class BrowserSubject:
         return await self._page.evaluate(
             "new Promise(resolve => client.addEventListener('agent', ({ message }) => resolve(message)))"
         )
+
+    async def refusal(self) -> tuple[str, list[str]]:
+        code, symbols = await eventually(lambda: self._page.evaluate("refusals.shift()"))
+        return code, symbols
 
     async def freshness_after_a_hang(self, symbol: str, seconds: float) -> str:
         known: str = await self._page.evaluate(
@@ -156,6 +168,8 @@ async def connecting(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
                 """async ([url, options]) => {
                   const { Cottage } = await import("/cottage.js");
                   globalThis.client = new Cottage(url, options);
+                  globalThis.refusals = [];
+                  client.addEventListener("refusal", ({ code, symbols }) => refusals.push([code, symbols]));
                 }""",
                 [f"ws://127.0.0.1:{port}/ws", options],
             )
@@ -490,6 +504,63 @@ async def test_a_server_that_accepts_and_closes_is_not_hammered(connecting: Conn
         before = server.connections
         await asyncio.sleep(1)
         assert server.connections - before < 15
+
+
+async def test_a_name_that_only_the_server_refuses_costs_nothing_else(
+    connecting: Connect, client: Client, redis_url: str
+) -> None:
+    """This one takes fewer names than others. A handshake with two is refused, which a browser is not told."""
+    bridge_port, port = free_port(), free_port()
+    for symbol in ("SPY", "QQQ", "IWM"):
+        await put(client, symbol, state(1, 1))
+    async with bridging(redis_url, bridge_port), broadcasting(bridge_port, port, max_symbols=1):
+        subject = await connecting(port, symbols=["SPY", "QQQ"])
+        assert await subject.refusal() == ("too_many_symbols", ["QQQ", "SPY"])
+        await until_told(subject, "phase", "connected")
+        await subject.ask("subscribe", "SPY")
+        await until_held(subject, SPY=(1, 1))
+        await subject.ask("subscribe", "QQQ")
+        assert await subject.refusal() == ("too_many_symbols", ["QQQ"])
+        assert await subject.told("phase") == "connected"
+        await write(client, "SPY", state(1, 2))
+        await until_held(subject, SPY=(1, 2))
+        await subject.ask("unsubscribe", "SPY")
+        await subject.ask("subscribe", "QQQ")
+        await until_held(subject, QQQ=(1, 1))
+
+
+async def test_who_subscribes_all_the_time_is_not_refused(
+    connecting: Connect, client: Client, redis_url: str
+) -> None:
+    """As a table does that is scrolled: each call is of another turn."""
+    bridge_port, port, names = free_port(), free_port(), [f"S{i:03d}" for i in range(150)]
+    for name in names:
+        await put(client, name, state(1, 1))
+    async with bridging(redis_url, bridge_port), broadcasting(bridge_port, port):
+        subject = await connecting(port, symbols=[])
+        await until_told(subject, "phase", "connected")
+        for name, before in zip(names, [None, *names], strict=False):
+            await subject.ask("subscribe", name)
+            if before is not None:
+                await subject.ask("unsubscribe", before)
+        await until_held(subject, **{names[-1]: (1, 1)})
+        assert await subject.told("phase") == "connected"
+
+
+async def test_a_refused_handshake_is_told_in_the_servers_words(connecting: Connect) -> None:
+    def refuse(connection: ServerConnection, _request: Request) -> Response:
+        response = connection.respond(HTTPStatus.MISDIRECTED_REQUEST, "no such host here\n")
+        response.headers["Access-Control-Allow-Origin"] = "*"  # else a page of another origin may not read it
+        return response
+
+    async def never(_connection: ServerConnection) -> None:
+        pass
+
+    port = free_port()
+    async with serve(never, "127.0.0.1", port, process_request=refuse):
+        subject = await connecting(port)
+        await until_told(subject, "problem", "the server answers 421: no such host here")
+        assert await subject.told("phase") == "connecting"
 
 
 async def test_many_symbols_are_asked_for_in_requests(connecting: Connect) -> None:

@@ -44,7 +44,8 @@ const TAKEN_BACK_AFTER = 6000; // of stating a lower epoch: servers compare all 
 const NAMES_IN_URL = 100; // more are asked for once the connection is there: addresses have a length
 const NAMES_A_REQUEST = 1800; // a request has at most 64 KiB
 const MAX_NAMED_SYMBOLS = 4096;
-const SYMBOL = /^[A-Z0-9][A-Z0-9._-]{0,23}$/;
+const SYMBOL = /^[A-Z0-9][A-Z0-9._-]{0,31}$/;
+const SYMBOL_RULE = "1 to 32 of A-Z 0-9 . _ - and first a letter or digit";
 const BATCHES = [0, 100, 250, 500, 1000];
 // A server allows ten requests and 32 KiB a second, and ten times as much at once. A client stays below: each request
 // costs so many milliseconds, and so many may be overdrawn.
@@ -519,8 +520,7 @@ function symbolNames(symbols) {
   for (const name of symbols) {
     if (typeof name !== "string") throw new TypeError(`a symbol is a text, not ${name === null ? null : typeof name}`);
     if (name !== ALL && !SYMBOL.test(name)) {
-      const rule = "1 to 24 of A-Z 0-9 . _ - and it starts with a letter or digit";
-      throw new RangeError(`bad symbol ${JSON.stringify(name.slice(0, 40))}: ${rule}`);
+      throw new RangeError(`bad symbol ${JSON.stringify(name.slice(0, 40))}: ${SYMBOL_RULE}`);
     }
     names.add(name);
   }

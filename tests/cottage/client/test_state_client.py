@@ -14,12 +14,13 @@ from common.fanout.frames import text_frame
 from cottage import protocol
 from cottage.client import state_client as client_module
 from cottage.client.replica import Phase, StateReplica
-from cottage.client.state_client import ClientRefused, StateClient
+from cottage.client.state_client import ClientClosed, ClientRefused, StateClient
 from cottage.errors import InvalidName
 from cottage.events import MAX_WAITING
 from tests.common.fanout.sockets import accepting
 from tests.common.fanout.wires import snapshot, update
 from tests.integration.fanout import HurriedClock
+from tests.support import eventually, library_events
 
 
 @asynccontextmanager
@@ -109,6 +110,52 @@ async def test_a_refusal_is_raised_where_its_user_waits() -> None:
             await client.synced()
         with pytest.raises(ClientRefused):
             await anext(client.changes())
+
+
+async def test_whoever_still_reads_when_it_is_closed_comes_to_an_end() -> None:
+    async def script(connection: ServerConnection) -> None:
+        await connection.send(snapshot(update("A", 1, 1)).decode())
+        await connection.wait_closed()
+
+    async def read(source: AsyncIterator[object]) -> int:
+        return len([each async for each in source])
+
+    async with server(script) as url, asyncio.timeout(10):
+        async with StateClient.connect(url) as client:
+            await client.synced()
+            reading = [asyncio.create_task(read(each)) for each in (client.changes(), client.events())]
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*reading) == [1, 0]
+        with pytest.raises(ClientClosed, match="closed"):
+            await client.synced()
+        await client.subscribe(["B"])
+
+
+async def test_a_refusal_over_http_is_told_as_long_as_it_lasts() -> None:
+    answers = 0
+
+    async def script(connection: ServerConnection) -> None:
+        await connection.send(snapshot().decode())
+        await connection.wait_closed()
+
+    def refuse(connection: ServerConnection, _request: Request) -> Response | None:
+        nonlocal answers
+        answers += 1
+        return connection.respond(HTTPStatus.FORBIDDEN, "not from here\nmore\n") if answers < 4 else None
+
+    with library_events() as lines:
+        async with server(script, refuse) as url, StateClient.connect(url) as client, asyncio.timeout(10):
+            assert await eventually(lambda: client.problem) == "the server answers 403: not from here"
+            await client.synced()
+            assert client.problem is None
+    assert [line["event"] for line in lines] == ["server_lost"], "once for an outage"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/ws", "127.0.0.1:8765/ws", "localhost:8765/ws", "ws://", ""])
+async def test_a_url_where_no_websocket_can_be_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="ws://"):
+        async with StateClient.connect(url):
+            pass
 
 
 async def test_a_frame_that_no_server_sends_is_dropped() -> None:

@@ -8,8 +8,11 @@ from typing import get_args
 import httpx
 import pytest
 
+from cottage import keys
+from cottage.client.subscriptions import NAMES_A_REQUEST
 from cottage.freshness import Cause
 from cottage.notes import NOTES
+from cottage.protocol import BATCHES, MAX_NAMED_SYMBOLS
 from deploy.redis_server import free_port
 from services.broadcaster import static_files
 from tests.integration.fanout import broadcasting
@@ -89,6 +92,15 @@ def test_the_page_knows_every_note_and_every_cause() -> None:
 
     assert names("const NOTES = {") == set(NOTES)
     assert names("export const CAUSES = {") == {"server_down", *get_args(Cause)}
+
+
+def test_cottage_js_refuses_what_the_library_refuses() -> None:
+    module = (PAGE / "cottage.js").read_text()
+    assert f"const SYMBOL = /^{keys.SYMBOL_PATTERN}$/;" in module
+    assert f'const SYMBOL_RULE = "{keys.SYMBOL_RULE}";' in module
+    assert f"const BATCHES = [{', '.join(map(str, (0, *BATCHES)))}];" in module
+    assert f"const MAX_NAMED_SYMBOLS = {MAX_NAMED_SYMBOLS};" in module
+    assert f"const NAMES_A_REQUEST = {NAMES_A_REQUEST};" in module
 
 
 @pytest.mark.slow
