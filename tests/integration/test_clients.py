@@ -17,7 +17,7 @@ from playwright.async_api import Page
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from cottage import keys
+from cottage import keys, protocol
 from cottage.client.state_client import StateClient
 from cottage.clock import iso_millis
 from cottage.freshness import Thresholds
@@ -428,14 +428,23 @@ async def scripted(
         yield server, port
 
 
+async def requests_of(server: Scripted, connection: ServerConnection) -> AsyncIterator[dict[str, Any]]:
+    """The requests that change the subscription, which are acknowledged; pings are answered."""
+    async for message in connection:
+        request = orjson.loads(message)
+        if request["action"] == "ping":  # a busy machine stood still
+            await connection.send(protocol.pong(iso_millis(time.time()), request["id"]).decode())
+            continue
+        server.requests.append(request)
+        await connection.send(orjson.dumps({"event": "ACK", **request}).decode())
+        yield request
+
+
 async def test_a_heartbeat_that_proves_a_loss_is_followed_by_asking_again(connecting: Connect) -> None:
     async def hide(server: Scripted, connection: ServerConnection) -> None:
         await connection.send(snapshot(update("SPY", 1, 1)).decode())
         await connection.send(heartbeat(seqs={"SPY": Version(1, 2)}).decode())
-        async for message in connection:
-            request = orjson.loads(message)
-            server.requests.append(request)
-            await connection.send(orjson.dumps({"event": "ACK", **request}).decode())
+        async for request in requests_of(server, connection):
             if request["action"] == "subscribe":
                 await connection.send(snapshot(update("SPY", 1, 2)).decode())
         await connection.wait_closed()
@@ -568,10 +577,7 @@ async def test_many_symbols_are_asked_for_in_requests(connecting: Connect) -> No
 
     async def serve_names(server: Scripted, connection: ServerConnection) -> None:
         await connection.send(snapshot().decode())
-        async for message in connection:
-            request = orjson.loads(message)
-            server.requests.append(request)
-            await connection.send(orjson.dumps({"event": "ACK", **request}).decode())
+        async for request in requests_of(server, connection):
             await connection.send(snapshot(*(update(name, 1, 1) for name in request["symbols"])).decode())
 
     async with scripted(serve_names) as (server, port):
@@ -606,10 +612,7 @@ async def test_what_changes_while_a_connection_is_made_is_asked_for_on_it(
 
     async def script(connection: ServerConnection) -> None:
         await connection.send(snapshot(update("A", 1, 1)).decode())
-        async for message in connection:
-            request = orjson.loads(message)
-            server.requests.append(request)
-            await connection.send(orjson.dumps({"event": "ACK", **request}).decode())
+        async for request in requests_of(server, connection):
             if request["action"] == "subscribe":
                 named = handed[request["symbols"][0]]
                 await connection.send(snapshot(*(update(name, 1, 1) for name in named)).decode())
