@@ -36,8 +36,6 @@ from cottage.urls import redacted, taken_from_query, websocket, with_query
 
 LONGEST_RETRY_SECONDS = 60.0
 """The longest wait for a full server, whatever its Retry-After says."""
-REASON_CHARACTERS = 200
-"""So much of the reason why a server refuses a handshake is shown."""
 
 log = get_logger(__name__)
 
@@ -264,10 +262,9 @@ class StateClient:
 
     def _note_loss(self, error: Exception) -> float:
         """Say why there is no connection, if that has changed. Returns the seconds that the server said to wait."""
-        problem = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-        told_to_wait = 0.0
-        if isinstance(error, InvalidStatus):
-            problem, told_to_wait = _refusal(error.response), _retry_after(error.response, self._clock.time())
+        problem = "no answer in time" if isinstance(error, TimeoutError) else why(error)
+        refused = isinstance(error, InvalidStatus)
+        told_to_wait = _retry_after(error.response, self._clock.time()) if refused else 0.0
         if problem != self.problem:
             log.warning("server_lost", url=self.url, error=problem)
         self.problem = problem
@@ -346,12 +343,6 @@ async def _close(connection: ClientConnection) -> None:
             await connection.close()
     except TimeoutError:
         connection.transport.abort()
-
-
-def _refusal(response: Response) -> str:
-    """Why a handshake was refused, as the body of the answer says it."""
-    reason = response.body.decode(errors="replace").strip().partition("\n")[0] if response.body else ""
-    return f"the server answers {response.status_code}: {reason or response.reason_phrase}"[:REASON_CHARACTERS]
 
 
 def _retry_after(response: Response, now: float) -> float:

@@ -568,7 +568,7 @@ async def test_a_refused_handshake_is_told_in_the_servers_words(connecting: Conn
     port = free_port()
     async with serve(never, "127.0.0.1", port, process_request=refuse):
         subject = await connecting(port)
-        await until_told(subject, "problem", "the server answers 421: no such host here")
+        await until_told(subject, "problem", "server rejected WebSocket connection: HTTP 421: no such host here")
         assert await subject.told("phase") == "connecting"
 
 

@@ -1294,7 +1294,7 @@ export class Cottage extends TypedEventTarget {
     this.problem = this.#answer =
       answer.status === 426 // it takes only WebSockets here
         ? "the server answers, but no WebSocket gets through: does what is in front of it hand on `Upgrade`?"
-        : `the server answers ${answer.status}: ${reason || answer.statusText}`;
+        : `server rejected WebSocket connection: HTTP ${answer.status}: ${reason || answer.statusText}`;
     const wait = retryAfter(answer);
     if (wait > 0) {
       this.#askedWhyAt = -Infinity; // after that wait it is asked again
