@@ -263,8 +263,6 @@ class StateClient:
     def _note_loss(self, error: Exception) -> float:
         """Say why there is no connection, if that has changed. Returns the seconds that the server said to wait."""
         problem = "no answer in time" if isinstance(error, TimeoutError) else why(error)
-        refused = isinstance(error, InvalidStatus)
-        told_to_wait = _retry_after(error.response, self._clock.time()) if refused else 0.0
         if problem != self.problem:
             log.warning("server_lost", url=self.url, error=problem)
         self.problem = problem
@@ -273,7 +271,7 @@ class StateClient:
                 self._replica.phase = Phase.REFUSED
             if error.rcvd.code == Close.TRY_AGAIN_LATER:
                 self._delivering_since = self._local_clock.now()  # that it served us until now does not count
-        return told_to_wait
+        return _retry_after(error.response, self._clock.time()) if isinstance(error, InvalidStatus) else 0.0
 
     async def _hold(self) -> None:
         """Connect, and receive messages until the connection ends."""

@@ -145,7 +145,10 @@ async def test_a_refusal_over_http_is_told_as_long_as_it_lasts() -> None:
 
     with library_events() as lines:
         async with server(script, refuse) as url, StateClient.connect(url) as client, asyncio.timeout(10):
-            assert await eventually(lambda: client.problem) == "server rejected WebSocket connection: HTTP 403: not from here"
+            assert (
+                await eventually(lambda: client.problem)
+                == "server rejected WebSocket connection: HTTP 403: not from here"
+            )
             await client.synced()
             assert client.problem is None
     assert [line["event"] for line in lines] == ["server_lost"], "once for an outage"
