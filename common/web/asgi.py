@@ -132,7 +132,8 @@ class Connection(H11Protocol):
         head = h11.Response(
             status_code=status, headers=[*headers, ("Connection", "close")], reason=status.phrase.encode()
         )
-        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+        headed = self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
+        for event in (head, h11.Data(data=b"" if headed else body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         if self.transport.can_write_eof():
             self.transport.write_eof()

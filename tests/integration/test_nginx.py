@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
+from playwright.async_api import expect
 from structlog.typing import EventDict
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -20,6 +21,7 @@ from websockets.typing import Origin
 from deploy.redis_server import free_port
 from services.broadcaster.service import StateBroadcaster
 from tests.common.web.raw_http import ask, handshake, request
+from tests.e2e.browser import chromium
 from tests.integration.fanout import broadcasting
 from tests.support import ROOT, eventually, reachable
 
@@ -106,6 +108,19 @@ async def test_the_stream_under_a_path(tmp_path: Path) -> None:
                 await connect(url, proxy=None, origin=Origin(origin))
         granted = handshake("/cottage/ws", "Origin: https://cottage.example", host="cottage.example")
         assert (await ask(port, granted)).status == 101
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", ["/cottage/", "/cottage"])
+async def test_the_page_connects_under_a_path(tmp_path: Path, path: str) -> None:
+    async with proxied(tmp_path) as (port, _broadcaster), chromium() as browser:
+        page = await browser.new_page()
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+        await page.goto(f"http://127.0.0.1:{port}{path}")
+        await expect(page.locator("#phase")).to_have_text("Connected", timeout=20_000)
+        assert complaints == []
 
 
 async def test_clients_have_their_own_addresses(tmp_path: Path, said: list[EventDict]) -> None:

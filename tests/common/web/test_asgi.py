@@ -137,8 +137,9 @@ async def test_an_answer_under_way_and_garbage_after_it(
     port: int, said: list[EventDict], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The second request is none; what the application says of the first is not in its way."""
-    for _ in range(5):
-        answer = await ask(port, b"POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+    for method in (b"GET", b"HEAD", b"POST", b"CONNECT") * 2:
+        head = b"%b /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" % method
+        answer = await ask(port, head + b"zz\r\n")
         assert answer.status in (400, 405)
     assert len(said) == 1
     assert complaints(caplog.records) == []
