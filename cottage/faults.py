@@ -25,6 +25,8 @@ IN_WORDS: Mapping[Cause, str] = {
 
 NAMED = 10
 """So many of the symbols are named."""
+MOST_FAULTS = 100
+"""So many are said at a time: what strangers call their sources must not fill the log."""
 FEWEST = 2
 """A source of a single symbol is not silent as a whole: a symbol may be quiet."""
 
@@ -95,7 +97,8 @@ class FaultLog:
             symbols = len(each.symbols)
             known = self._known.get(fault)
             if known is None:
-                self._known[fault] = _Known(now - each.silent, now, symbols)
+                if len(self._known) < MOST_FAULTS:
+                    self._known[fault] = _Known(now - each.silent, now, symbols)
                 continue
             if each.due and not known.said and symbols <= known.symbols:
                 known.said = True

@@ -96,6 +96,18 @@ def test_while_it_grows_its_number_is_not_known(bench: Bench) -> None:
     assert bench.says(FEED, symbols=["A"] * 4) == ["warning not_live feed_down 4"]
 
 
+def test_strangers_do_not_fill_the_log(bench: Bench) -> None:
+    many = [Fault("market_quiet", f"source{number}") for number in range(10_000)]
+    bench.says(FEED)
+    bench.says(FEED, *many)
+    assert len(bench.says(FEED, *many)) == 99
+    assert bench.says(FEED, *many) == []
+    bench.says()
+    bench.now += 3
+    assert len(bench.says()) == 100
+    assert bench.says() == []
+
+
 def test_it_is_said_once_it_is_due(bench: Bench) -> None:
     assert [bench.says(FEED, due=False) for _ in range(9)] == [[]] * 9
     assert bench.says(FEED) == ["warning not_live feed_down 2"]

@@ -127,8 +127,9 @@ const PHASES = {
 
 function showStatus() {
   const [words, age] = problem();
-  const shown = words === "" && connection.phase === "connected" ? faults : [];
-  const hop = connection.phase === "connected" ? (connection.upstream?.cause ?? null) : null;
+  const upstream = connection.phase === "connected" ? connection.upstream : null;
+  const shown = words === "" && upstream !== null ? faults : []; // until the server has said it, nobody knows
+  const hop = upstream?.cause ?? null;
   const broken = shown.find(isBroken)?.cause ?? hop;
   const status = byId("status");
   status.dataset.phase = connection.phase;
