@@ -10,6 +10,7 @@ Nothing heavy is imported here, and no event loop, since this has to stand befor
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 
@@ -31,7 +32,10 @@ def stop_signals() -> list[signal.Signals]:
 
 def end_on_signals(status: int = 0, loop: AbstractEventLoop | None = None) -> None:
     """From now on a signal ends the process at once, with this exit status and without a traceback: nothing has begun
-    yet, or all is done. `loop`: the event loop that took the signals until now."""
+    yet, or all is done. `loop`: the event loop that took the signals until now.
+
+    In the last milliseconds, while Python takes itself apart, signals are ignored: it would leave them to the system,
+    and the process would end by the signal and not with its status."""
 
     def end(_number: int, _frame: object) -> None:
         os._exit(status)  # no exception: one that is raised within an import may be lost, or come out as another
@@ -40,6 +44,12 @@ def end_on_signals(status: int = 0, loop: AbstractEventLoop | None = None) -> No
         if loop is not None:
             loop.remove_signal_handler(number)
         signal.signal(number, end)
+    atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    for number in stop_signals():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def interrupt_on_signals() -> None:

@@ -22,6 +22,19 @@ asyncio.run(main())
 print("done", flush=True)
 time.sleep(60)
 """
+LAST_OF_ALL = """
+import os, sys
+from cottage.stop_signals import end_on_signals
+
+class LastOfAll:
+    def __del__(self, send=os.kill, me=os.getpid(), number=int(sys.argv[1]), write=os.write):
+        send(me, number)
+        write(1, b"sent\\n")
+
+end_on_signals(3)
+sys.kept_until_the_end = LastOfAll()
+sys.exit(3)
+"""
 INTERRUPTED = """
 import time
 from cottage.stop_signals import interrupt_on_signals
@@ -58,6 +71,13 @@ async def test_without_a_loop_each_is_a_keyboard_interrupt(number: signal.Signal
         process.signal(number)
         assert await process.ended() == 0
     assert (process.text, process.errors) == (["ready", "interrupted"], [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_while_python_takes_itself_apart_a_signal_changes_nothing(number: signal.Signals) -> None:
+    async with program(["-c", LAST_OF_ALL, str(int(number))]) as process:
+        assert await process.ended() == 3
+    assert (process.text, process.errors) == (["sent"], [])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
