@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from common import output
 from cottage.errors import SettingsError
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` would double the number of series
@@ -73,7 +74,7 @@ def ops_app(reporter: Reporter) -> Starlette:
         return PlainTextResponse(f"{reason or 'ready'}\n", status_code=503 if reason else 200)
 
     async def status(_request: Request) -> Response:
-        return Response(orjson.dumps(reporter.status()), media_type="application/json")
+        return Response(orjson.dumps({**reporter.status(), "log": output.status()}), media_type="application/json")
 
     async def metrics(_request: Request) -> Response:
         TASKS.set(len(asyncio.all_tasks()))

@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from typing import Any, TextIO
 
@@ -48,9 +49,13 @@ class OutputQueue:
         """How many lines were dropped after those in the queue."""
         self._missing_since = ""
         """Why the first of these could not be written."""
-        self._problem = ""
+        self._error = ""
         """Why the last try to write failed; empty if it did not."""
         self._failures = 0
+        self._trying_since: float | None = None
+        """When the write began that has not returned yet, by the monotonic clock."""
+        self._given_up = False
+        """Whether a flush has waited in vain for a write that has not returned since: the next one need not."""
         self._idle = False
         self._thread: threading.Thread | None = None
 
@@ -60,7 +65,7 @@ class OutputQueue:
         size = len(line)
         with self._changed:
             if self._missing or (self._bytes and self._bytes + size > QUEUE_BYTES):
-                self._missing_since = self._missing_since or self._problem or "nobody read it"
+                self._missing_since = self._missing_since or self._error or "it was not read in time"
                 self._missing += 1
                 self.dropped += 1
             else:
@@ -72,15 +77,27 @@ class OutputQueue:
                 self._idle = False
                 self._changed.notify_all()
 
+    @property
+    def problem(self) -> str | None:
+        """Why lines have to wait; None if they do not."""
+        since = self._trying_since
+        stuck = since is not None and time.monotonic() - since > RETRY_SECONDS
+        return self._error or ("nobody reads it" if stuck else None)
+
     def is_terminal(self) -> bool:
         return os.isatty(self.descriptor)
 
-    def flush(self, seconds: float) -> None:
-        """Wait until everything is written; no longer than `seconds`, nor beyond one more try that fails."""
+    def flush(self, until: float) -> None:
+        """Wait until everything is written: no longer than `until` by the monotonic clock, nor beyond one more try
+        that fails, and not at all if that was in vain before."""
         with self._changed:
+            if self._given_up:
+                return
             before = self._failures
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._bytes or self._failures > before, seconds)
+            left = max(until - time.monotonic(), 0.0)
+            self._changed.wait_for(lambda: not self._bytes or self._failures > before, left)
+            self._given_up = bool(self._bytes) and self._failures == before
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name=f"output-{self.descriptor}", daemon=True)
@@ -114,15 +131,16 @@ class OutputQueue:
     def _write(self, lines: bytes) -> None:
         rest = memoryview(lines)
         while rest:
+            self._trying_since = self._trying_since or time.monotonic()
             try:
                 rest = rest[os.write(self.descriptor, rest) :]
-                self._problem = ""
+                self._error, self._trying_since, self._given_up = "", None, False
             except BlockingIOError:  # another process has made the shared open file non-blocking
                 with contextlib.suppress(OSError):
                     select.select((), (self.descriptor,), ())
             except OSError as error:
                 with self._changed:
-                    self._problem = error.strerror or str(error)
+                    self._error = error.strerror or str(error)
                     self._failures += 1
                     self._changed.notify_all()
                     self._changed.wait(RETRY_SECONDS)
@@ -168,14 +186,13 @@ class DroppedLines(Collector):
             CounterMetricFamily(
                 "cottage_log_lines_dropped",
                 "Lines for stdout and stderr that could not be written in time and were dropped.",
-                value=sum(queue.dropped for queue in _queues.values()),
+                value=status()["lines_dropped"],
             )
         ]
 
 
 _queues: dict[str, OutputQueue] = {}
 _texts: list[io.TextIOWrapper] = []
-REGISTRY.register(DroppedLines())
 
 
 def own_streams() -> OutputQueue:
@@ -203,11 +220,21 @@ def flush() -> None:
     for text in _texts:
         if not text.closed:
             text.flush()  # a line that has no end yet
+    until = time.monotonic() + FLUSH_SECONDS
     for queue in _queues.values():
-        queue.flush(FLUSH_SECONDS)
+        queue.flush(until)
+
+
+def status() -> dict[str, Any]:
+    """What /status says of it: `problem` is why what is printed does not arrive, if it does not."""
+    problems = [f"{name}: {queue.problem}" for name, queue in _queues.items() if queue.problem]
+    return {"problem": "; ".join(problems) or None, "lines_dropped": sum(each.dropped for each in _queues.values())}
 
 
 def _descriptor(stream: TextIO | None, number: int) -> int:
     """`number`, or if that was closed when the process started, a place holder that refuses every write: else
     a socket or a file that is opened later would get the number, and what is printed."""
     return number if stream is not None else os.open(os.devnull, os.O_RDONLY)
+
+
+REGISTRY.register(DroppedLines())

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import termios
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ log.info("after")
     assert kept == list(range(len(kept)))
     dropped, after = lines[len(kept) :]
     assert dropped["lines"] == counted == MORE_THAN_THE_QUEUE - len(kept) > 0
-    assert (dropped["level"], dropped["reason"]) == ("warning", "nobody read it")
+    assert (dropped["level"], dropped["reason"]) == ("warning", "it was not read in time")
     assert after["event"] == "after"
 
 
@@ -400,14 +400,38 @@ def test_an_uncaught_error_of_a_thread_goes_the_same_way() -> None:
 
 
 @asynccontextmanager
+async def a_service(what: str, output: int, **env: str) -> AsyncIterator[tuple[ServiceProcess, Callable[[], Any]]]:
+    """The tiny service, started, and what its /status says of its log."""
+    port = free_port()
+    async with program(
+        ["tests/common/tiny_service.py", what], {"TINY_OPS_PORT": str(port), **env}, output=output
+    ) as process:
+
+        def status() -> Any:
+            answer = ask("127.0.0.1", port, "/status", 1.0)
+            return answer and json.loads(answer[1])["log"]
+
+        await eventually(lambda: status() or process.returncode is not None)
+        yield process, status
+
+
+@asynccontextmanager
 async def a_blocked_service(what: str, **env: str) -> AsyncIterator[ServiceProcess]:
     """The tiny service, started, with a log that nobody reads and that takes not one line."""
-    port = free_port()
-    command = ["tests/common/tiny_service.py", what]
     with full_pipe() as output:
-        async with program(command, {"TINY_OPS_PORT": str(port), **env}, output=output) as process:
-            await eventually(lambda: ask("127.0.0.1", port, "/healthz", 1.0) or process.returncode is not None)
+        async with a_service(what, output, **env) as (process, _status):
             yield process
+
+
+async def test_the_status_says_why_the_log_is_not_written() -> None:
+    with full_pipe() as output:
+        async with a_service("drains", output) as (_process, status):
+            await eventually(lambda: status() == {"problem": "stdout: nobody reads it", "lines_dropped": 0})
+    reading, writing = os.pipe()
+    os.close(reading)
+    async with a_service("drains", writing) as (_process, status):
+        os.close(writing)
+        await eventually(lambda: status() == {"problem": "stdout: Broken pipe", "lines_dropped": 0})
 
 
 async def test_a_service_whose_log_nobody_reads_ends_when_it_is_told_to() -> None:

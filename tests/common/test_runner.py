@@ -47,7 +47,10 @@ async def test_a_signal_lets_it_drain_and_end_with_0(number: signal.Signals) -> 
 async def test_its_ops_port_answers_while_it_runs() -> None:
     async with tiny("drains") as process:
         await process.ready()
-        assert (await process.get("/status")).json() == {"what": "drains"}
+        assert (await process.get("/status")).json() == {
+            "what": "drains",
+            "log": {"problem": None, "lines_dropped": 0},
+        }
         assert await process.stop() == 0
 
 
@@ -109,7 +112,10 @@ async def test_started_under_nohup_it_goes_on_ignoring_a_hangup() -> None:
         await process.logged("running")
         assert signal.SIGHUP in taken_signals(process.pid, "ignored")
         process.signal(signal.SIGHUP)
-        assert (await process.get("/status")).json() == {"what": "drains"}
+        assert (await process.get("/status")).json() == {
+            "what": "drains",
+            "log": {"problem": None, "lines_dropped": 0},
+        }
         assert await process.stop() == 0
     events = [line["event"] for line in process.logs if line["event"] != "stopping"]
     assert events == ["starting", "running", "drained", "stopped"]
