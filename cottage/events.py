@@ -36,7 +36,10 @@ class Topic(NamedTuple):
     policy: Policy
 
 
-TOPICS = {"AGENT_UPDATE": Topic(fields.agent_id, Policy.QUEUE)}
+TOPICS = {
+    "AGENT_UPDATE": Topic(fields.agent_id, Policy.QUEUE),
+    "FEED_REFUSALS": Topic(fields.shard, Policy.LATEST),
+}
 """All topics by name, which is a message's field `event`."""
 
 

@@ -91,6 +91,15 @@ def agent_id(fields: Fields) -> str:
         raise InvalidMessage("agent_id", str(error)) from error
 
 
+def shard(fields: Fields) -> str:
+    """The name of a shard, such as 0/1. Raises InvalidMessage("shard")."""
+    try:
+        keys.shard(text(fields, "shard"))
+    except InvalidName as error:
+        raise InvalidMessage("shard", str(error)) from error
+    return text(fields, "shard")
+
+
 def one_of(fields: Fields, name: str, words: Collection[Word]) -> Word:
     """One of the words that are allowed there. Raises InvalidMessage with the field's name as its reason."""
     value = fields.get(name)

@@ -103,6 +103,12 @@ def agent_update(agent_id: str, timestamp: str, data: dict[str, Any], database: 
     return parse_event(message, orjson.dumps(fields.with_database(message, database)))
 
 
+def feed_refusals(shard: str, timestamp: str, data: dict[str, Any], database: int = 0) -> Event:
+    """A FEED_REFUSALS: what the feynman of this shard refuses now. `database`: the one it is sent from."""
+    message = {"event": "FEED_REFUSALS", "source": "feynman", "timestamp": timestamp, "shard": shard, "data": data}
+    return parse_event(message, orjson.dumps(fields.with_database(message, database)))
+
+
 def parse_state_update(payload: bytes, now: float | None, database: int = 0) -> StateMessage:
     """One message of the channel `state_update`.
 

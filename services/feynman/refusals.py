@@ -1,7 +1,8 @@
 """What feynman refuses now: snapshots, with every field at fault, and keys whose names are no symbols.
 
 The service has one of these. It counts what is refused, says it in the log by the rule of
-common/refusal_tally.py, and tells of it in /status. What is right again, or gone, is told of no more.
+common/refusal_tally.py, and tells of it in /status and, by FEED_REFUSALS, on the page. What is right again, or gone,
+is told of no more.
 """
 
 import math
@@ -15,6 +16,7 @@ from common.refusal_tally import GATHERED_SECONDS, RefusalTally
 from cottage import keys
 from cottage.clock import Clock
 from cottage.errors import InvalidMessage
+from cottage.messages import feed_refusals
 from services.feynman import metrics
 from services.feynman.admission import NAMED
 from services.feynman.symbol_table import RefusedSnapshot
@@ -44,6 +46,8 @@ class Refusals:
         """The same of the search that is under way."""
         self._refused_at = math.inf
         """When a snapshot was last refused; infinite if it was said since that none is."""
+        self._published = False
+        """Whether the last FEED_REFUSALS told of any."""
 
     def snapshots(self, new: Sequence[RefusedSnapshot], refused: Mapping[str, tuple[InvalidMessage, ...]]) -> None:
         """Take note of a tick. `new`: what is refused and was not before. `refused`: all that is."""
@@ -89,6 +93,14 @@ class Refusals:
         """The search has seen all keys: names that it did not find are gone."""
         self._names, self._digests = self._found_names, self._found_digests
         metrics.REFUSED_NAMES.set(len(self._digests))
+
+    def message(self, shard: str, timestamp: str, database: int) -> bytes | None:
+        """The FEED_REFUSALS that tells of them; None where there are none, and it was told so."""
+        some = bool(self._faults or self._digests)
+        if not some and not self._published:
+            return None
+        self._published = some
+        return feed_refusals(shard, timestamp, self.report(), database).payload
 
     def report(self) -> dict[str, Any]:
         """What is refused now, as JSON values: how many, which fields, and the first of them with what is wrong."""

@@ -38,6 +38,9 @@ FIRST_TICK_SECONDS = 0.5
 """How long after the first discovery the ticks begin, half a tick at most. Symbols that a discovery finds are then
 sampled so much later, and not a whole tick later."""
 
+REFUSALS_BEATS = 5
+"""With every so many heartbeats clients are told what is refused."""
+
 LATE_SHARE = 0.1
 """A tick is late if it begins later than this share of the interval after its time."""
 
@@ -261,8 +264,13 @@ class FeynmanService:
                 self._written,
                 self._tick.get("number"),
             )
+            timestamp, database = iso_millis(now), self._writer.database
             try:
-                await self._writer.publish(heartbeat.to_bytes(iso_millis(now), self._writer.database))
+                await self._writer.publish(heartbeat.to_bytes(timestamp, database))
+                if beat.number % REFUSALS_BEATS == 0:
+                    refusals = self._refusals.message(self._settings.shard, timestamp, database)
+                    if refusals is not None:
+                        await self._writer.publish(refusals)
             except LeaseLost:
                 continue  # the next tick acquires it again
             except RedisError as error:

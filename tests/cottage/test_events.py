@@ -29,6 +29,8 @@ def test_an_event_is_known_by_topic_and_key() -> None:
         ({"event": ["QUOTE"]}, "event"),
         ({"event": "QUOTE", "symbol": "spy"}, "symbol"),
         ({"event": "AGENT_UPDATE"}, "agent_id"),
+        ({"event": "FEED_REFUSALS"}, "type"),
+        ({"event": "FEED_REFUSALS", "shard": "2/1"}, "shard"),
     ],
 )
 def test_what_is_no_event_is_invalid(message: dict[str, object], reason: str) -> None:

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page, expect
 
 from cottage import keys
 from cottage.clock import iso_millis
-from cottage.messages import Heartbeat
+from cottage.messages import Heartbeat, feed_refusals
 from cottage.redis import Client, connect
 from cottage.state import PhysicsState
 from cottage.store import MarketFeeds
@@ -50,6 +50,10 @@ class Feynman:
 
     async def begin(self) -> None:
         await hold(self._client, self._epoch)
+
+    async def refuses(self, shard: str, data: dict[str, Any]) -> None:
+        message = feed_refusals(shard, iso_millis(time.time()), data)
+        await self._client.publish(keys.STATE_UPDATE, message.payload)
 
     async def write(self, *symbols: str, age: float = 0.0, **fields: Any) -> None:
         """The same state for each of `symbols`. Its sample is `age` seconds old."""
@@ -495,6 +499,30 @@ async def test_two_writers_of_a_symbol_are_said(page: Page, feynman: Feynman) ->
         await expect(contested).to_contain_text("QQQ.", timeout=PATIENCE_MS)
         await feynman.write("QQQ")
         await expect(contested).to_be_hidden(timeout=PATIENCE_MS)
+
+
+async def test_what_feynman_refuses_is_said(page: Page, feynman: Feynman) -> None:
+    data = {
+        "symbols": 1,
+        "fields": {"price": 1},
+        "first": {"SPY": "price: '$1' is not a number: without a currency write 1"},
+        "bad_names": {"names": 1, "first": {"brk/b": "bad symbol 'brk/b': use BRK-B"}},
+    }
+    async with feynman.beats():
+        await feynman.write("SPY")
+        await expect(row(page, "SPY")).to_be_visible()
+        await feynman.refuses("0/1", data)
+        await expect(page.locator("#refused")).to_be_visible()
+        await shows(page.locator("#refused-number"), "2 snapshots are refused.")
+        await shows(
+            page.locator("#refused-symbols"),
+            "SPY: price: '$1' is not a number: without a currency write 1 · bad symbol 'brk/b': use BRK-B",
+        )
+        hostile: Any = {"symbols": "<b>", "first": "x", "bad_names": 7}
+        await feynman.refuses("1/2", hostile)
+        none = {"symbols": 0, "fields": {}, "first": {}, "bad_names": {"names": 0, "first": {}}}
+        await feynman.refuses("0/1", none)
+        await expect(page.locator("#refused")).to_be_hidden()
 
 
 async def test_hostile_text_is_shown_as_text(page: Page, feynman: Feynman) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any, Self
 from cottage import keys
 from cottage.clock import SystemClock
 from cottage.errors import RedisFull
+from cottage.events import Event
 from cottage.messages import Heartbeat, PhysicsUpdate, StateMessage, parse_state_update
 from cottage.redis import Client, subscribe
 from cottage.snapshot import MarketSnapshot
@@ -53,6 +55,11 @@ class Channel:
 
     def updates(self, symbol: str) -> list[PhysicsUpdate]:
         return [each for each in self._messages if isinstance(each, PhysicsUpdate) and each.symbol == symbol]
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """The data of each FEED_REFUSALS."""
+        events = [each for each in self._messages if isinstance(each, Event) and each.topic == "FEED_REFUSALS"]
+        return [json.loads(each.payload)["data"] for each in events]
 
     def heartbeats(self) -> list[Heartbeat]:
         return [each for each in self._messages if isinstance(each, Heartbeat)]

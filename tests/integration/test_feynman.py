@@ -867,3 +867,26 @@ async def count_of(running: Any, metric: str) -> float:
 
 async def more_than(running: Any, before: float) -> bool:
     return await count_of(running, "cottage_feynman_snapshots_dropped_total") > before
+
+
+async def test_refused_names_are_published_until_they_are_gone(redis_url: str, client: Client) -> None:
+    async with Channel(redis_url) as channel, feynman(redis_url):
+        await snapshot(client, "SPY")
+        await seen(client, "SPY")
+        assert channel.refusals() == []
+        await client.hset("market:snapshot:brk/b", mapping={"price": 1, "timestamp": await client.now()})
+        await client.hset("market:snapshot:QQQ", mapping={"price": "$1", "timestamp": await client.now()})
+
+        def told(names: dict[str, str], symbols: list[str]) -> bool:
+            last = [(each["bad_names"]["first"], list(each["first"])) for each in channel.refusals()[-1:]]
+            return last == [(names, symbols)]
+
+        rule = "1 to 32 of A-Z 0-9 . _ - and first a letter or digit"
+        await eventually(lambda: told({"brk/b": f"bad symbol 'brk/b': {rule}; use BRK-B"}, ["QQQ"]))
+        await client.delete("market:snapshot:brk/b", "market:snapshot:QQQ")
+        await eventually(lambda: told({}, []))
+        number = len(channel.refusals())
+        for price in (2.0, 3.0):
+            await snapshot(client, "SPY", price)
+            await seen(client, "SPY", price=price)
+        assert len(channel.refusals()) == number, "said once that there is none"

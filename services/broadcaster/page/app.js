@@ -6,6 +6,8 @@ import { CAUSES, Table, WAIT, duration } from "./table.js";
 
 /** @typedef {import("./cottage.js").Cause | "server_down"} Cause */
 
+const REFUSALS_LISTED = 6; // the most refused snapshots that are told of
+const REFUSALS_LAST = 30_000; // ms; while there are any they are said again every few seconds
 const NAMES_LISTED = 12; // the most symbols that a notice names
 const FEWEST = 2; // a source of a single symbol is not silent as a whole: a symbol may be quiet
 const REGIMES = ["Gaussian", "Lévy Stable", "Critical", WAIT];
@@ -40,12 +42,15 @@ const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 let scheduled = false;
 let summaryOutdated = true;
+/** @type {Map<string, { data: import("./cottage.js").FeedRefusals["data"], at: number }>} By shard, and when it was said. */
+const refusals = new Map();
 /** @type {Fault[]} */
 let faults = [];
 
 const connection = new Cottage(new URL("ws", import.meta.url)); // a proxy may serve all of this under a path
 connection.addEventListener("state", onState);
 connection.addEventListener("change", onChange);
+connection.addEventListener("feedrefusals", onFeedRefusals);
 const table = new Table(connection, /** @type {HTMLTableElement} */ (byId("states")), byId("scroller"), wake);
 
 const filter = /** @type {HTMLInputElement} */ (byId("filter"));
@@ -61,6 +66,12 @@ fold.addEventListener("click", () => {
   onChange();
 });
 setInterval(wake, 500); // ages grow although no message arrives
+
+/** @param {import("./cottage.js").FeedRefusalsEvent} event */
+function onFeedRefusals({ message: { shard, data } }) {
+  refusals.set(shard, { data, at: performance.now() });
+  wake();
+}
 
 /** @param {import("./cottage.js").StateEvent} event */
 function onState({ state, before }) {
@@ -93,6 +104,7 @@ function draw() {
   if (summaryOutdated) showSummary();
   summaryOutdated = false;
   showStatus();
+  showRefused();
 }
 
 /**
@@ -230,6 +242,24 @@ function showSummary() {
   showNotice("replayed", replayed);
   showNotice("contested", contested);
   showEmpty();
+}
+
+/** What Feynman refuses, as long as it goes on saying so. */
+function showRefused() {
+  let number = 0;
+  const said = [];
+  for (const [shard, { data, at }] of refusals) {
+    if (performance.now() - at > REFUSALS_LAST) {
+      refusals.delete(shard);
+      continue;
+    }
+    for (const count of [data?.symbols, data?.bad_names?.names]) number += Number.isFinite(count) ? count : 0;
+    for (const [symbol, words] of Object.entries(data?.first ?? {})) said.push(`${symbol}: ${words}`);
+    said.push(...Object.values(data?.bad_names?.first ?? {}).map(String));
+  }
+  byId("refused").hidden = number === 0;
+  setText(byId("refused-number"), `${number}\u00a0${number === 1 ? "snapshot is" : "snapshots are"} refused.`);
+  setText(byId("refused-symbols"), said.slice(0, REFUSALS_LISTED).join(" · "));
 }
 
 /**

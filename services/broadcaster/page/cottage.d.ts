@@ -14,6 +14,12 @@ export class StateEvent extends Event {
     /** The state before it; undefined where there was none. */
     before: State | undefined;
 }
+/** Feynman has said what it refuses; it does so every few seconds while there is anything, and then once more. */
+export class FeedRefusalsEvent extends Event {
+    /** @param {FeedRefusals} message */
+    constructor(message: FeedRefusals);
+    message: FeedRefusals;
+}
 /** An agent has published something. */
 export class AgentEvent extends Event {
     /** @param {AgentUpdate} message */
@@ -307,6 +313,32 @@ export type AgentUpdate = {
     };
 };
 /**
+ * What Feynman refuses now: snapshots, and keys whose names are no symbols. `first` has some, with what is wrong.
+ */
+export type FeedRefusals = {
+    event: "FEED_REFUSALS";
+    timestamp: string;
+    /**
+     * Of the Feynman that says so, such as 0/1.
+     */
+    shard: string;
+    data: {
+        symbols: number;
+        fields: {
+            [field: string]: number;
+        };
+        first: {
+            [symbol: string]: string;
+        };
+        bad_names: {
+            names: number;
+            first: {
+                [name: string]: string;
+            };
+        };
+    };
+};
+/**
  * A request was granted.
  */
 export type Ack = {
@@ -340,7 +372,7 @@ export type Refusal = {
 /**
  * What a server sends.
  */
-export type ServerMessage = PhysicsUpdate | Snapshot | Removed | FreshnessStatement | Heartbeat | AgentUpdate | Ack | Pong | Refusal;
+export type ServerMessage = PhysicsUpdate | Snapshot | Removed | FreshnessStatement | Heartbeat | AgentUpdate | FeedRefusals | Ack | Pong | Refusal;
 /**
  * The events of a Cottage, by name.
  */
@@ -353,6 +385,10 @@ export type CottageEventMap = {
      * An agent has published something.
      */
     agent: AgentEvent;
+    /**
+     * Feynman has said what it refuses.
+     */
+    feedrefusals: FeedRefusalsEvent;
     /**
      * The server has refused a request.
      */

@@ -176,6 +176,20 @@ const BURST = 5000;
  */
 
 /**
+ * What Feynman refuses now: snapshots, and keys whose names are no symbols. `first` has some, with what is wrong.
+ * @typedef {object} FeedRefusals
+ * @property {"FEED_REFUSALS"} event
+ * @property {string} timestamp
+ * @property {string} shard Of the Feynman that says so, such as 0/1.
+ * @property {{
+ *   symbols: number,
+ *   fields: { [field: string]: number },
+ *   first: { [symbol: string]: string },
+ *   bad_names: { names: number, first: { [name: string]: string } },
+ * }} data
+ */
+
+/**
  * A request was granted.
  * @typedef {object} Ack
  * @property {"ACK"} event
@@ -204,8 +218,8 @@ const BURST = 5000;
 
 /**
  * What a server sends.
- * @typedef {PhysicsUpdate | Snapshot | Removed | FreshnessStatement | Heartbeat | AgentUpdate | Ack | Pong | Refusal
- * } ServerMessage
+ * @typedef {PhysicsUpdate | Snapshot | Removed | FreshnessStatement | Heartbeat | AgentUpdate | FeedRefusals | Ack | Pong
+ *   | Refusal} ServerMessage
  */
 
 /**
@@ -926,6 +940,15 @@ export class StateEvent extends Event {
   }
 }
 
+/** Feynman has said what it refuses; it does so every few seconds while there is anything, and then once more. */
+export class FeedRefusalsEvent extends Event {
+  /** @param {FeedRefusals} message */
+  constructor(message) {
+    super("feedrefusals");
+    this.message = message;
+  }
+}
+
 /** An agent has published something. */
 export class AgentEvent extends Event {
   /** @param {AgentUpdate} message */
@@ -957,6 +980,7 @@ export class RefusalEvent extends Event {
  * @typedef {object} CottageEventMap
  * @property {StateEvent} state A symbol's state has changed, or is gone.
  * @property {AgentEvent} agent An agent has published something.
+ * @property {FeedRefusalsEvent} feedrefusals Feynman has said what it refuses.
  * @property {RefusalEvent} refusal The server has refused a request.
  * @property {Event} change Anything else has changed: phase, problem, upstream, freshness or missing.
  */
@@ -1045,6 +1069,7 @@ export class Cottage extends TypedEventTarget {
         HEARTBEAT: (heartbeat) => this.#heartbeat(heartbeat),
         PONG: (pong) => this.#pong(pong),
         AGENT_UPDATE: (update) => this.#tell(new AgentEvent(update)),
+        FEED_REFUSALS: (message) => this.#tell(new FeedRefusalsEvent(message)),
         ACK: ({ id }) => {
           if (!this.#subscriptions.granted(id ?? 0)) return;
           this.#snapshotDue = true; // of what it adds, and in full: what was named before it is of no use
