@@ -5,6 +5,7 @@ import inspect
 import json
 import logging
 import os
+import re
 import select
 import signal
 import sys
@@ -12,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 import httpx
 
@@ -73,14 +74,11 @@ async def heard(subscription: ChannelSubscription, number: int = 1, timeout: flo
     return payloads
 
 
-def taken_signals(pid: int, kind: Literal["caught", "ignored"] = "caught") -> set[int]:
-    """The numbers of the signals that a process handles, or ignores, as Linux tells them."""
-    name = {"caught": "SigCgt", "ignored": "SigIgn"}[kind]
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            mask = int(line.split()[1], 16)
-            return {number for number in range(1, 65) if mask >> (number - 1) & 1}
-    raise AssertionError(f"no {name} of {pid}")
+def ignored_signals(pid: int) -> set[int]:
+    """The numbers of the signals that a process ignores, as Linux tells them."""
+    found = re.search(r"^SigIgn:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return {number for number in range(1, 65) if int(found[1], 16) >> (number - 1) & 1}
 
 
 def without_hangup(arguments: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import ServiceProcess, program, taken_signals, without_hangup
+from tests.support import ServiceProcess, ignored_signals, program, without_hangup
 
 
 @asynccontextmanager
@@ -110,7 +110,7 @@ async def test_started_under_nohup_it_goes_on_ignoring_a_hangup() -> None:
     arguments = without_hangup(["tests/common/tiny_service.py", "drains"])
     async with program(arguments, {"LOG_FORMAT": "json"}) as process:
         await process.logged("running")
-        assert signal.SIGHUP in taken_signals(process.pid, "ignored")
+        assert signal.SIGHUP in ignored_signals(process.pid)
         process.signal(signal.SIGHUP)
         assert (await process.get("/status")).json() == {
             "what": "drains",

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support import eventually, program, taken_signals, without_hangup
+from tests.support import eventually, ignored_signals, program, without_hangup
 
 LOOP = """
 import asyncio, time
@@ -84,7 +84,7 @@ async def test_while_python_takes_itself_apart_a_signal_changes_nothing(number: 
 async def test_under_nohup_a_hangup_stays_ignored() -> None:
     async with program(without_hangup(["-c", INTERRUPTED])) as process:
         await eventually(lambda: process.text == ["ready"])
-        assert signal.SIGHUP in taken_signals(process.pid, "ignored")
+        assert signal.SIGHUP in ignored_signals(process.pid)
         process.signal(signal.SIGHUP)
         process.signal(signal.SIGTERM)
         assert await process.ended() == 0

@@ -18,7 +18,7 @@ from cottage.errors import RedisUnavailable
 from cottage.redis import connect
 from deploy.redis_server import free_port
 from deploy.run_plan import SERVICES
-from tests.support import ROOT, ServiceProcess, eventually, full_pipe, program, taken_signals, without_hangup
+from tests.support import ROOT, ServiceProcess, eventually, full_pipe, ignored_signals, program, without_hangup
 
 NAMES = [service.name for service in SERVICES]
 PORTS = [f"{service.name.upper()}_OPS_PORT" for service in SERVICES] + [
@@ -255,7 +255,7 @@ async def test_a_hangup_stops_it_and_under_nohup_nothing_takes_one(tmp_path: Pat
         await process.logged("ready")
         services = Run(tmp_path, process).pids()
         for pid in (process.pid, *services):
-            assert signal.SIGHUP in taken_signals(pid, "ignored")
+            assert signal.SIGHUP in ignored_signals(pid)
             os.kill(pid, signal.SIGHUP)
         assert process.returncode is None
         assert await process.stop(timeout=15) == 0

@@ -1,13 +1,14 @@
 """Signals in the first tenths of a second, while Python imports: every command as a real process."""
 
+import errno
+import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support import eventually, program, taken_signals
+from tests.support import ROOT, eventually, program
 
 SERVICES = ("market", "feynman", "physics", "bridge", "broadcaster")
 COMMANDS = [
@@ -19,18 +20,30 @@ COMMANDS = [
     ["-c", "from cottage.cli import command; command()", "watch"],
 ]
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 async def test_a_signal_while_it_imports_ends_it_without_a_word(
     tmp_path: Path, arguments: Sequence[str], number: signal.Signals
 ) -> None:
-    env = {f"{name.upper()}_OPS_PORT": "0" for name in SERVICES} | {"RUN_DIR": str(tmp_path)}
+    """Each of them imports argparse; here that reads a pipe first, and does not come to an end."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "argparse.py").write_text(f"open({str(pipe)!r}).read()\n")
+    env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "RUN_DIR": str(tmp_path)}
     async with program(arguments, env) as process:
-        # It takes SIGHUP as soon as any of its own lines have run, which Python does not do by itself.
-        await eventually(lambda: signal.SIGHUP in taken_signals(process.pid))
+
+        def reached() -> int:
+            """The pipe's other end as soon as it is read from."""
+            try:
+                return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                return 0
+
+        writing = await eventually(reached)
         process.signal(number)
         assert await process.ended() == 0
+        os.close(writing)
     assert (process.logs, process.text, process.errors) == ([], [], [])
