@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection as DialledConnection
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ProtocolError, SecurityError
+from websockets.exceptions import InvalidMessage, ProtocolError, SecurityError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
@@ -115,7 +115,7 @@ class ClientConnection(ServerConnection):
         self.subscription: Subscription | None = None
         """What the client's handshake asked for, once the connection was admitted."""
         self.forbidden = False
-        """Whether its request was refused for its Host, its Origin or its size."""
+        """Whether its request was refused for its Host, its Origin, its size or its form."""
         self.ended_by_us: Close | None = None
         self._head_bytes = 0
         """How many bytes came before the request was complete."""
@@ -205,6 +205,8 @@ class ClientConnection(ServerConnection):
             self._cut_off_soon()
 
     def send_data(self) -> None:
+        if self.request is None:
+            self._answer_unreadable()
         super().send_data()
         if self.protocol.state is not OPEN:
             self.on_blocked()
@@ -218,6 +220,13 @@ class ClientConnection(ServerConnection):
         super().resume_writing()
         self.blocked_since = None
         self.on_writable()
+
+    def _answer_unreadable(self) -> None:
+        """Say that what came is no request, before the library ends the connection without a word."""
+        error = self.protocol.handshake_exc
+        if isinstance(error, InvalidMessage) and not self.forbidden and not self.transport.is_closing():
+            self.forbidden = True
+            self.transport.write(self.protocol.reject(HTTPStatus.BAD_REQUEST, f"{error}\n").serialize())
 
     def _limit_head(self, more: int) -> None:
         """Refuse a request whose headers do not end."""
