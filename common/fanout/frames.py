@@ -117,6 +117,8 @@ class ClientConnection(ServerConnection):
         self.forbidden = False
         """Whether its request was refused for its Host, its Origin, its size or its form."""
         self.ended_by_us: Close | None = None
+        self._ended_early = False
+        """Whether the client ended its side before its request was answered."""
         self._head_bytes = 0
         """How many bytes came before the request was complete."""
         self._cut_off: asyncio.TimerHandle | None = None
@@ -164,14 +166,24 @@ class ClientConnection(ServerConnection):
         self.transport.abort()
 
     async def handshake(self, *arguments: Any, **options: Any) -> None:
-        """Answer the request; but not a client that ended its side or sent garbage after it, to which the library has
-        ended ours: it would fail, and log that with a traceback."""
+        """Answer the request; but not a client that sent garbage after it, to which the library has ended our side:
+        it would fail, and log that with a traceback."""
         await asyncio.wait((self.request_rcvd, self.connection_lost_waiter), return_when=asyncio.FIRST_COMPLETED)
         if self.protocol.eof_sent:
             self.protocol.handshake_exc = self.protocol.parser_exc
             self.transport.abort()
         else:
             await super().handshake(*arguments, **options)
+            if self._ended_early:
+                super().eof_received()
+                self.transport.close()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks whether to keep the connection open
+        """The client sends no more; one that has asked is still answered."""
+        self._ended_early = self.request is not None and self.response is None
+        if not self._ended_early:
+            super().eof_received()
+        return self._ended_early
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

@@ -13,6 +13,7 @@ from common.web import access
 from common.web.access import AccessPolicy
 from common.web.proxies import TrustedProxies
 from cottage.log import Throttled
+from tests.common.fanout.sockets import NewLoop, both_loops, run
 from tests.common.fanout.test_server import Served, serving
 from tests.common.web.raw_http import Answer, ask, complaints, garbage, handshake, request
 from tests.support import eventually
@@ -97,6 +98,21 @@ async def test_what_is_refused(data: bytes, statuses: set[int], said: list[Event
 )
 async def test_what_is_granted(data: bytes) -> None:
     assert (await answer(data)).status == 101
+
+
+@both_loops
+def test_who_ends_its_side_after_asking_is_answered(new_loop: NewLoop, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with serving() as served:
+            for _ in range(5):
+                page = await ask(served.address[1], request("/"), and_end=True)
+                assert (page.status, page.body) == (200, b"<!doctype html>")
+                assert (await ask(served.address[1], request("/none"), and_end=True)).status == 404
+                assert (await ask(served.address[1], handshake(), and_end=True)).status == 101
+            await eventually(lambda: not served.server._connections)
+
+    run(new_loop, scenario)
+    assert complaints(caplog.records) == []
 
 
 async def test_a_refusal_says_what_to_set_and_is_counted(said: list[EventDict]) -> None:

@@ -48,13 +48,15 @@ def handshake(
     return "\r\n".join([f"{method} {target} HTTP/1.1", *given, *lines, "", ""]).encode("latin-1")
 
 
-async def ask(port: int, data: bytes) -> Answer:
-    """Send this and read until the end of the connection, or of the headers of a WebSocket."""
+async def ask(port: int, data: bytes, *, and_end: bool = False) -> Answer:
+    """Send this, also the end of our side, and read until the end of the answer, or of the headers of a WebSocket."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head, body = b"", b""
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         async with asyncio.timeout(10):
             writer.write(data)
+            if and_end:
+                writer.write_eof()
             head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"content-length: (\d+)", head.lower())
             if length and not data.startswith(b"HEAD"):
