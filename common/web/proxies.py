@@ -17,7 +17,7 @@ Header = Callable[[str], Sequence[str]]
 """Returns all values of a header, by its name in lower case."""
 
 _PAIR = r"""[!#$%&'*+.^_`|~0-9A-Za-z-]+=(?:[^\s",;=]+|"(?:[^"\\]|\\.)*")"""
-_ELEMENT = re.compile(rf"\s*(?:{_PAIR}(?:\s*;\s*{_PAIR})*)?\s*")
+_ELEMENT = re.compile(rf"{_PAIR}(?:\s*;\s*{_PAIR})*")
 _NAMED = re.compile(r"""([^\s;=]+)=("(?:[^"\\]|\\.)*"|[^\s",;=]+)""")
 
 
@@ -89,7 +89,7 @@ def _elements(lines: Sequence[str]) -> list[dict[str, str]]:
     """The elements of Forwarded, one for each proxy; none if any of it is malformed."""
     elements = []
     for part in re.findall(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', ",".join(lines)):
-        if not _ELEMENT.fullmatch(part):
+        if part.strip() and not _ELEMENT.fullmatch(part.strip()):
             return []
         pairs = _NAMED.findall(part)
         elements.append({name.lower(): re.sub(r"\\(.)", r"\1", value.strip('"')) for name, value in pairs})
