@@ -7,6 +7,7 @@ warnings read `redis_lost error='…'`; our processes turn the same events into 
 import logging
 import time
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, Protocol
 
 
@@ -20,7 +21,8 @@ class LogEvent:
         self.fields = fields
 
     def __str__(self) -> str:
-        return " ".join([self.name, *(f"{name}={value!r}" for name, value in self.fields.items())])
+        shown = {name: value.value if isinstance(value, Enum) else value for name, value in self.fields.items()}
+        return " ".join([self.name, *(f"{name}={value!r}" for name, value in shown.items())])
 
 
 class EventLogger:

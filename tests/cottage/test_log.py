@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from cottage.log import Throttled
+from cottage.log import LogEvent, Throttled
+from cottage.protocol import Close, Code
 
 
 class Log:
@@ -18,6 +19,11 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.now
+
+
+def test_a_program_that_configures_nothing_reads_values_not_members_of_enums() -> None:
+    event = LogEvent("server_lost", {"code": Close.TOO_BIG, "error": Code.BAD_JSON, "url": "ws://x"})
+    assert str(event) == "server_lost code=1009 error='bad_json' url='ws://x'"
 
 
 def test_what_repeats_is_logged_once_in_a_while_and_counted() -> None:
