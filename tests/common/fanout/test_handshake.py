@@ -24,8 +24,8 @@ POLICY = AccessPolicy(["cottage.example"], ["https://desk.example"])
 @pytest.fixture(autouse=True)
 def said(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What is logged meanwhile, with nothing held back from earlier tests."""
-    monkeypatch.setattr(server, "throttled", Throttled(server.log))
-    monkeypatch.setattr(access, "throttled", Throttled(access.log))
+    monkeypatch.setattr(server, "throttled", Throttled(server.log, seconds=600.0))
+    monkeypatch.setattr(access, "throttled", Throttled(access.log, seconds=600.0))
     with structlog.testing.capture_logs() as captured:
         yield captured
 

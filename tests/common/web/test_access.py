@@ -173,7 +173,7 @@ def test_a_trusted_proxy_says_what_its_client_asked() -> None:
 
 
 def test_a_refusal_is_counted_and_said_once_with_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "throttled", Throttled(access.log))
+    monkeypatch.setattr(access, "throttled", Throttled(access.log, seconds=600.0))
 
     def counted(reason: str) -> float:
         return REGISTRY.get_sample_value("cottage_http_requests_refused_total", {"reason": reason}) or 0.0

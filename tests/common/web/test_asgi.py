@@ -40,7 +40,7 @@ POLICY = AccessPolicy(["cottage.example"], ["https://desk.example"])
 @pytest.fixture(autouse=True)
 def said(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What is logged meanwhile, with nothing held back from earlier tests."""
-    monkeypatch.setattr(access, "throttled", Throttled(access.log))
+    monkeypatch.setattr(access, "throttled", Throttled(access.log, seconds=600.0))
     with structlog.testing.capture_logs() as captured:
         yield captured
 
