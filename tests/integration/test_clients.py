@@ -248,7 +248,8 @@ async def test_batches_are_understood(connecting: Connect, client: Client, redis
     """A browser gets them compressed."""
     bridge_port, port, names = free_port(), free_port(), [f"S{i}" for i in range(60)]
     await hold(client, 1)
-    await put(client, names[0], state(1, 9))  # so the tick is known, and what is published of it believed
+    for name in names:  # tick and symbols are known, so what is published of them is believed
+        await put(client, name, state(1, 9 if name == names[0] else 0))
     async with bridging(redis_url, bridge_port), broadcasting(bridge_port, port):
         subject = await connecting(port, batch=100)
         await until_told(subject, "phase", "connected")
