@@ -30,7 +30,7 @@ logs.configure("tiny", "info", "{style}")
 log = logs.get_logger()
 """
 MORE_THAN_A_PIPE = 2000
-MORE_THAN_THE_QUEUE = QUEUE_BYTES // 50  # a line has more than 50 bytes
+MORE_THAN_THE_QUEUE = QUEUE_BYTES // 1000  # of lines with more than 1,000 bytes
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def test_a_pipe_that_nobody_reads_stops_nothing() -> None:
 
 def test_what_was_dropped_is_said_where_it_is_missing() -> None:
     body = f"""
-for number in range({MORE_THAN_THE_QUEUE}): log.info('line', number=number)
+for number in range({MORE_THAN_THE_QUEUE}): log.info("line", number=number, text="x" * 1000)
 print("dropped", output.DroppedLines().collect()[0].samples[0].value, file=sys.stderr)
 sys.stdin.read()
 log.info("after")
@@ -377,8 +377,8 @@ def handle(*_arguments):
     log.info("interrupted")
     logging.getLogger("library").warning("interrupted")
 signal.signal(signal.SIGALRM, handle)
-signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
-for number in range(5000): log.info("line", number=number)
+signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+for number in range(20000): log.info("line", number=number)
 signal.setitimer(signal.ITIMER_REAL, 0)
 log.info("done", interrupted=interrupted)
 """
@@ -386,7 +386,7 @@ log.info("done", interrupted=interrupted)
         out, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, b"")
     lines = [json.loads(line) for line in out.splitlines()]
-    assert [line["number"] for line in lines if line["event"] == "line"] == list(range(5000))
+    assert [line["number"] for line in lines if line["event"] == "line"] == list(range(20000))
     assert lines[-1]["interrupted"] * 2 == len([line for line in lines if line["event"] == "interrupted"]) > 0
 
 
