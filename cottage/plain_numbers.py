@@ -3,6 +3,7 @@
 The parsers of snapshots and of recordings use it, where a number cannot be read.
 """
 
+import contextlib
 import math
 import re
 import unicodedata
@@ -23,8 +24,12 @@ _ONE_COMMA = re.compile(r"[-+]?\d{1,3},\d{3}")
 _SEPARATORS = re.compile(r"[,'’_\s]")
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*")
 
-_UNITS = ((1e11, 1e14, "milliseconds", "1,000"), (1e14, 1e17, "microseconds", "1,000,000"))
-_NANOSECONDS = (1e17, 1e20, "nanoseconds", "1,000,000,000")
+_UNITS = (
+    (1e11, 1e14, "milliseconds", "1,000"),
+    (1e14, 1e17, "microseconds", "1,000,000"),
+    (1e17, 1e20, "nanoseconds", "1,000,000,000"),
+)
+"""From which number on below which one a time seems to be in a unit, and by what it is to be divided."""
 _QUARTER, _FARTHEST_ZONE = 900.0, 14 * 3600.0
 
 
@@ -69,7 +74,11 @@ def not_a_time(text: str) -> str:
 
 def too_far(time: float, ahead: float) -> str:
     """What a time that lies too far ahead seems to be. `ahead`: by how many seconds it does."""
-    for least, most, unit, divisor in (*_UNITS, _NANOSECONDS):
+    if 1e13 <= time < 1e14:
+        with contextlib.suppress(ValueError):
+            moment = datetime.strptime(f"{time:.0f}", "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            return f": it looks like a date: write the seconds since 1970, {moment.timestamp():.0f} if it is UTC"
+    for least, most, unit, divisor in _UNITS:
         if least <= time < most:
             return f": it looks like {unit}: divide by {divisor}"
     off = abs(ahead - _QUARTER * round(ahead / _QUARTER)) if math.isfinite(ahead) else math.inf

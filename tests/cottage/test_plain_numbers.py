@@ -74,6 +74,11 @@ def test_a_time_that_is_ahead_by_a_zone_looks_like_local_time(ahead: float, loca
     assert ("local time" in too_far(1.7e9 + ahead, ahead)) is local
 
 
+def test_a_date_in_digits_is_no_unit() -> None:
+    assert too_far(20231221160000.0, 2e13).endswith("write the seconds since 1970, 1703174400 if it is UTC")
+    assert too_far(17031744002500.0, 1e13).endswith("divide by 1,000"), "there is no month 17"
+
+
 @given(st.text(max_size=200))
 def test_whatever_comes_gives_one_short_line(text: str) -> None:
     for said in (not_a_number(text), not_a_time(text)):
