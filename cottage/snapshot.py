@@ -220,7 +220,7 @@ def faults(row: RawSample, now: float) -> list[InvalidMessage]:
         try:
             check()
         except InvalidMessage as error:
-            found.append(error)
+            found.append(error.with_traceback(None))  # which would hold this frame, and it this list
     return found
 
 
