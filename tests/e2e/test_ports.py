@@ -104,7 +104,7 @@ async def test_garbage_logs_no_line_each(running: Suite, ports: dict[str, tuple[
         await garbage(port, 2)  # forty connections
     assert set((await statuses(ports)).values()) == {101, 200}
     new = lines() - before
-    assert new < 4 * len(ports), "some kinds a port; each handshake that was good has a line as well"
+    assert new < 10 * len(ports), "some kinds a port, each once in 10 s; good handshakes have a line as well"
     for process in running.processes.values():
         assert process.text == process.errors == []
         assert [line for line in process.logs if "exception" in line] == []
