@@ -371,7 +371,7 @@ def shared_variables() -> list[str]:
     return [info.validation_alias for info in fields.values() if isinstance(info.validation_alias, str)]
 
 
-class _Parser(argparse.ArgumentParser):
+class _SettingsParser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
@@ -379,7 +379,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = _SettingsParser(
         prog=f"python -m services.{service}",
         description=purpose,
         epilog="Each setting is also the environment variable in brackets; a flag wins over it. An empty value is "
