@@ -127,14 +127,15 @@ class StateReplica:
     def unsubscribe(self, symbols: Iterable[str]) -> None:
         """Want these symbols no longer. Raises ValueError for single symbols while all are wanted, and ValueError or
         TypeError for what are no symbols."""
-        self.subscriptions.drop(symbol_names(symbols))
-        self._forget_unwanted()
+        names = symbol_names(symbols)
+        self.subscriptions.drop(names)
+        self._forget(names)
 
-    def _forget_unwanted(self) -> None:
-        for name in [name for name in self.states if not self.subscriptions.wants(name)]:
+    def _forget(self, names: set[str]) -> None:
+        """Forget what is not wanted any more; "*" is all."""
+        for name in [*self.states, *self.missing] if ALL in names else names:
+            self.missing.discard(name)
             self._remove(name)
-        if self.subscriptions.wanted is not None:
-            self.missing.intersection_update(self.subscriptions.wanted)
 
     def take(self, message: Any, now: float) -> None:
         """Take one message of the server; what has to be requested because of it is `due`.
@@ -312,7 +313,7 @@ class StateReplica:
     def _refused(self, message: dict[str, Any]) -> None:
         """A request was refused. What it asked for is not wanted any more, and its user is told by an event."""
         names = self.subscriptions.refused(message.get("id"))
-        self._forget_unwanted()
+        self._forget(names)
         code, why = optional_text(message, "code"), optional_text(message, "message")
         log.warning("subscription_refused", code=code, error=why, symbols=sorted(names)[:MOST_NAMED])
         self.events.put("ERROR", "", {**message, "symbols": sorted(names)})

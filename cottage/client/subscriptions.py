@@ -40,7 +40,7 @@ class Subscriptions:
 
     def __init__(self, wanted: set[str] | None, ids: Iterator[int]) -> None:
         """`wanted`: the names; None means all symbols. `ids`: those of the client's requests."""
-        _check_number(wanted)
+        _check_number(len(wanted or ()))
         self.wanted = wanted
         self._ids = ids
         self._asked = None if wanted is None else set(wanted)
@@ -82,7 +82,7 @@ class Subscriptions:
                 self.wanted = None
                 self.again([ALL])  # so that the SNAPSHOT has all of them
         elif self.wanted is not None:
-            _check_number(self.wanted | names)
+            _check_number(len(self.wanted) + len(names - self.wanted))
             self.wanted |= names
 
     def drop(self, names: set[str]) -> None:
@@ -157,8 +157,6 @@ class Subscriptions:
         return self._unanswered.pop(request_id, None) if isinstance(request_id, int) else None
 
 
-def _check_number(names: set[str] | None) -> None:
-    if names is not None and len(names) > MAX_NAMED_SYMBOLS:
-        raise ValueError(
-            f'{len(names)} symbols are too many: at most {MAX_NAMED_SYMBOLS} by name; ["*"] is all of them'
-        )
+def _check_number(symbols: int) -> None:
+    if symbols > MAX_NAMED_SYMBOLS:
+        raise ValueError(f'{symbols} symbols are too many: at most {MAX_NAMED_SYMBOLS} by name; ["*"] is all of them')

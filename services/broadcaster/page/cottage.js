@@ -384,7 +384,7 @@ class Subscriptions {
    * @param {() => number} nextId
    */
   constructor(wanted, nextId) {
-    checkNumber(wanted);
+    checkNumber(wanted?.size ?? 0);
     this.wanted = wanted;
     this.#asked = null;
     this.#nextId = nextId;
@@ -419,9 +419,9 @@ class Subscriptions {
       this.wanted = null;
       this.again([ALL]); // so that the SNAPSHOT has all of them
     } else if (this.wanted !== null) {
-      const wanted = new Set([...this.wanted, ...names]);
-      checkNumber(wanted);
-      this.wanted = wanted;
+      const added = [...names].filter((name) => !this.wants(name));
+      checkNumber(this.wanted.size + added.length);
+      for (const name of added) this.wanted.add(name);
     }
   }
 
@@ -514,11 +514,11 @@ class Subscriptions {
   }
 }
 
-/** @param {Set<string> | null} names */
-function checkNumber(names) {
-  if (names === null || names.size <= MAX_NAMED_SYMBOLS) return;
+/** @param {number} symbols That are wanted by name. */
+function checkNumber(symbols) {
+  if (symbols <= MAX_NAMED_SYMBOLS) return;
   const most = `at most ${MAX_NAMED_SYMBOLS} by name; ["*"] is all of them`;
-  throw new RangeError(`${names.size} symbols are too many: ${most}`);
+  throw new RangeError(`${symbols} symbols are too many: ${most}`);
 }
 
 /**
@@ -1125,8 +1125,9 @@ export class Cottage extends TypedEventTarget {
    * @param {readonly string[] | ReadonlySet<string>} symbols
    */
   unsubscribe(symbols) {
-    this.#subscriptions.drop(symbolNames(symbols));
-    this.#forgetUnwanted();
+    const names = symbolNames(symbols);
+    this.#subscriptions.drop(names);
+    this.#forget(names);
     this.#lookSoon();
   }
 
@@ -1249,6 +1250,7 @@ export class Cottage extends TypedEventTarget {
       task();
     }, wait);
     this.#timers.add(timer);
+    return timer;
   }
 
   #open() {
@@ -1262,10 +1264,9 @@ export class Cottage extends TypedEventTarget {
     this.#snapshotSymbols.clear();
     this.#snapshotDue = true;
     this.#complete = true;
-    this.#schedule(() => {
-      if (socket.readyState !== WebSocket.OPEN) this.#failed(socket, address, "no answer in time");
-    }, OPEN_TIMEOUT);
+    const timeout = this.#schedule(() => this.#failed(socket, address, "no answer in time"), OPEN_TIMEOUT);
     socket.onopen = () => {
+      clearTimeout(timeout);
       this.#failures = 0;
       this.problem = this.#answer = null;
       this.#watch.connected(this.#localClock.now(), this.#dialledAt);
@@ -1494,16 +1495,16 @@ export class Cottage extends TypedEventTarget {
   /** @param {Refusal} refusal What it asked for is not wanted any more. */
   #refused(refusal) {
     const symbols = this.#subscriptions.refused(refusal.id ?? 0);
-    this.#forgetUnwanted();
+    this.#forget(new Set(symbols));
     this.#settle();
     console.warn(`cottage.js: ${refusal.code}: ${refusal.message}`);
     this.#tell(new RefusalEvent(refusal, symbols));
     this.#tellChange();
   }
 
-  #forgetUnwanted() {
-    for (const symbol of [...this.states.keys(), ...this.missing]) {
-      if (this.#subscriptions.wants(symbol)) continue;
+  /** @param {Set<string>} names That are not wanted any more; "*" is all. */
+  #forget(names) {
+    for (const symbol of names.has(ALL) ? [...this.states.keys(), ...this.missing] : names) {
       this.missing.delete(symbol);
       this.#remove(symbol);
     }
