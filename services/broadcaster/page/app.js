@@ -116,8 +116,10 @@ function problem() {
   const { phase, upstream, silence, problem: why } = connection;
   if (phase === "refused") return ["The server has refused this page. Reload it to try again.", null];
   if (phase === "reconnecting") return ["The connection is lost. What is shown is no longer updated.", silence];
-  if (phase === "connecting" && silence >= SILENT_AFTER) return [`No connection yet: ${why ?? "the server does not answer"}.`, null];
-  if (phase === "connecting") return ["", null];
+  if (phase === "connecting") {
+    const late = silence >= SILENT_AFTER;
+    return [late ? `No connection yet: ${why ?? "the server does not answer"}.` : "", null];
+  }
   if (silence >= SILENT_AFTER) return ["The server is silent. What is shown is no longer updated.", silence];
   if (upstream === null || upstream.status === "live") return ["", null];
   const { cause } = upstream;
