@@ -375,7 +375,7 @@ class _SettingsParser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog.rpartition('.')[2]}: {message} (see --help)\n")
+        _exit(self.prog.rpartition(".")[2], f"{message} (see --help)")
 
 
 def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> argparse.ArgumentParser:

@@ -56,11 +56,11 @@ def redis_server(url: str) -> SplitResult:
     parts = _split(url)
     if parts is None:
         raise ValueError("must look like redis://user:password@host:6379, special characters percent-encoded")
+    # What stands behind a # or ? of a password, which was not percent-encoded, would be left out in silence.
+    if "#" in url or "@" in parts.query:
+        raise ValueError("special characters such as # and ? must be percent-encoded in a user or password")
     if not ((parts.scheme in ("redis", "rediss") and parts.hostname) or (parts.scheme == "unix" and parts.path)):
         raise ValueError("must look like redis://localhost:6379, rediss://… or unix:///path")
-    # What stands behind a # or ? of a password, which was not percent-encoded, would be left out in silence.
-    if parts.fragment or "#" in url or "@" in parts.query:
-        raise ValueError("special characters such as # and ? must be percent-encoded in a user or password")
     database = unquote(parts.path.strip("/"))
     if parts.scheme != "unix" and not (database == "" or (database.isascii() and database.isdecimal())):
         raise ValueError(

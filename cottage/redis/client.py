@@ -6,6 +6,7 @@ Every command has a timeout. Replies are bytes. Thousands of commands go through
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -23,7 +24,7 @@ from redis.exceptions import NoScriptError
 from cottage.backoff import Backoff
 from cottage.cancellation import cancellation_kept
 from cottage.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable
-from cottage.redis import library
+from cottage.redis import diagnosis, library
 from cottage.redis.slots import Command, Redirected, raise_first
 from cottage.redis.stream import Exchange
 
@@ -31,6 +32,7 @@ BATCH = 500
 """Commands or keys in one batch: they take Redis about a millisecond, so other clients do not wait long."""
 
 _REFUSALS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
+_OF_PIPELINE = re.compile(r"Command # \d+ \((\S+)(?: ([^ )]+))?")
 _OUTAGES = (
     OSError,
     exceptions.ConnectionError,
@@ -42,21 +44,39 @@ _OUTAGES = (
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Translate redis-py's exceptions to those of cottage.errors, except NoScriptError, which Script handles."""
+def translated(pool: Any, command: Command | None = None) -> Iterator[None]:
+    """Translate redis-py's exceptions to those of cottage.errors, except NoScriptError, which Script handles.
+
+    `pool`: that of the connection, whose user an error names. `command`: what is sent, if it is a single one.
+    """
     try:
         with cancellation_kept():
             yield
     except NoScriptError:
         raise
     except (redis.RedisError, OSError) as error:
-        raise _translation(error) from error
+        raise _translation(error, pool, command) from error
 
 
-def _translation(error: Exception) -> RedisError:
+def _refused(error: Exception, command: Command | None) -> Command | None:
+    """The command that an error is of: redis-py says it of a pipeline, and `raise_first` of bulk commands."""
+    if said := _OF_PIPELINE.match(str(error)):
+        return tuple(said.groups(""))
+    return getattr(error, "command", command)
+
+
+def _translation(error: Exception, pool: Any, command: Command | None) -> RedisError:
     text = str(error) or type(error).__name__
-    if isinstance(error, _REFUSALS) or text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+    if isinstance(error, _REFUSALS) or diagnosis.is_refusal(text):
+        return RedisRefused(diagnosis.refusal(text, pool.connection_kwargs, _refused(error, command)))
+    if isinstance(error, diagnosis.WrongServer):
         return RedisRefused(text)
+    if isinstance(error, diagnosis.NO_MASTER):
+        return RedisUnavailable(diagnosis.no_master(text, pool))
+    if (why := diagnosis.wrong_place(text)) is not None:
+        return RedisRefused(why)
+    if isinstance(error, exceptions.InvalidResponse) and text.startswith("Protocol error"):
+        return RedisError(f"the server at REDIS_URL does not speak Redis's protocol: {text}")
     if isinstance(error, exceptions.OutOfMemoryError):
         return RedisFull(f"OOM {text} Raise its maxmemory, or give it the policy allkeys-lru.")
     if text.startswith("MISCONF"):
@@ -76,13 +96,13 @@ def _waits(retries: int) -> Iterator[float]:
 
 class _Pipeline(AsyncPipeline):
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        with translated():
+        with translated(self.connection_pool):
             return await super().execute(raise_on_error)
 
 
 class _BlockingPipeline(BlockingPipeline):
     def execute(self, raise_on_error: bool = True) -> list[Any]:
-        with translated():
+        with translated(self.connection_pool):
             return super().execute(raise_on_error)
 
 
@@ -143,7 +163,7 @@ class Client(redis.asyncio.Redis):
         waits = _waits(self.retries)
         while True:
             try:
-                with translated():
+                with translated(self.connection_pool, args):
                     return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
             except RedisUnavailable:
                 if (wait := next(waits, None)) is None:
@@ -191,17 +211,18 @@ class Client(redis.asyncio.Redis):
         of these replies. The fast path then sends nothing more; the rest of a pipeline may still be sent.
         """
         left, most = iter(commands), None if transaction else BATCH
-        seconds = self.connection_pool.connection_kwargs["socket_timeout"]
+        pool = self.connection_pool
+        seconds = pool.connection_kwargs["socket_timeout"]
         replies: list[Any] = []
-        with translated():
+        with translated(pool):
             try:
                 async with asyncio.timeout(seconds), self._exchanging(transaction) as exchange:
                     while part := list(islice(left, most)):
                         answers = await exchange(part)
-                        replies += raise_first(answers) if raise_on_error else answers
+                        replies += raise_first(answers, part) if raise_on_error else _ours(pool, part, answers)
             except TimeoutError as error:
                 raise exceptions.TimeoutError(f"no answer within {seconds:g} s") from error
-        return replies if raise_on_error else [_ours(reply) for reply in replies]
+        return replies
 
     def _exchanging(self, transaction: bool) -> contextlib.AbstractAsyncContextManager[Exchange]:
         if not library.FAST:
@@ -226,10 +247,14 @@ class Client(redis.asyncio.Redis):
         return float(seconds) + float(micros) / 1e6
 
 
-def _ours(reply: Any) -> Any:
-    if isinstance(reply, NoScriptError):  # which is for Script
-        return reply
-    return _translation(reply) if isinstance(reply, redis.RedisError) else reply
+def _ours(pool: Any, commands: Sequence[Command], replies: Sequence[Any]) -> list[Any]:
+    """The replies to some commands, in which errors are ours, except NoScriptError, which is for Script."""
+    return [
+        _translation(reply, pool, command)
+        if isinstance(reply, redis.RedisError) and not isinstance(reply, NoScriptError)
+        else reply
+        for command, reply in zip(commands, replies, strict=True)
+    ]
 
 
 class BlockingClient(redis.Redis):
@@ -243,7 +268,7 @@ class BlockingClient(redis.Redis):
         waits = _waits(self.retries)
         while True:
             try:
-                with translated():
+                with translated(self.connection_pool, args):
                     return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
             except RedisUnavailable:
                 if (wait := next(waits, None)) is None:
@@ -260,5 +285,5 @@ def blocking_bulk(client: BlockingClient, commands: Sequence[Command]) -> list[A
     pipeline = BlockingPipeline(client.connection_pool, {}, False, None)  # {}: replies are not converted
     for command in commands:
         pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-    with translated():
-        return [_ours(reply) for reply in pipeline.execute(raise_on_error=False)]
+    with translated(client.connection_pool):
+        return _ours(client.connection_pool, commands, pipeline.execute(raise_on_error=False))

@@ -1,8 +1,10 @@
 """Makes a client from a REDIS_URL. The only module that knows all topologies: one server, Sentinel, cluster."""
 
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import redis.asyncio.sentinel
 import redis.sentinel
@@ -13,8 +15,11 @@ from redis.retry import Retry
 from cottage.errors import SettingsError
 from cottage.redis.client import BlockingClient, Client
 from cottage.redis.cluster import BlockingClusterClient, ClusterClient
+from cottage.redis.diagnosis import explaining
 from cottage.redis.library import connection_options
 from cottage.redis.topology import Topology, topology
+from cottage.urls import host, redis_server
+from cottage.variables import nearest
 
 CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 5.0
@@ -30,6 +35,7 @@ C = TypeVar("C", Client, BlockingClient)
 Asked = BlockingClient | BlockingClusterClient
 """The client of a reader without an event loop, which depends on the topology. It is used through pipelines only."""
 
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
 
 
@@ -47,10 +53,10 @@ def connect(
     on_connect: called after every new connection, except those to nodes of a cluster, which are made as keys
     need them. Raises SettingsError for an invalid URL.
     """
-    behind = topology(url)
+    behind = _behind(url)
     options = _options(Client, url, timeout, behind)
     if behind.kind == "cluster":
-        return ClusterClient(behind.addresses, lambda host, port: Client(host=host, port=port, **options))
+        return ClusterClient(behind.addresses, lambda host, port: _node(Client, host, port, options))
     if on_connect is not None:
 
         async def connected(connection: Any) -> None:
@@ -68,7 +74,7 @@ def connect(
 
 def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int = 0) -> BlockingClient:
     """Make a client for code without an event loop, with redis-py's methods. Raises SettingsError for a cluster."""
-    behind = topology(url)
+    behind = _behind(url)
     options = _options(BlockingClient, url, timeout, behind)
     if behind.kind == "cluster":
         raise SettingsError("REDIS_URL: this does not work on a cluster; ask one of its nodes, as redis://host:6379")
@@ -79,11 +85,29 @@ def connect_blocking(url: str, *, timeout: float = COMMAND_SECONDS, retries: int
 
 def connect_asking(url: str, *, timeout: float = COMMAND_SECONDS) -> Asked:
     """Make a client without an event loop, for any topology, that is used through pipelines only."""
-    behind = topology(url)
+    behind = _behind(url)
     if behind.kind != "cluster":
         return connect_blocking(url, timeout=timeout)
     options = _options(BlockingClient, url, timeout, behind)
-    return BlockingClusterClient(behind.addresses, lambda host, port: BlockingClient(host=host, port=port, **options))
+    return BlockingClusterClient(behind.addresses, lambda host, port: _node(BlockingClient, host, port, options))
+
+
+def _node(kind: type[C], host: str, port: int, options: dict[str, Any]) -> C:
+    """A client of one node of a cluster."""
+    client = kind(host=host, port=port, **options)
+    explaining(client.connection_pool)
+    return client
+
+
+def _behind(url: str) -> Topology:
+    """What the URL says; SettingsError for hosts that cannot be any."""
+    behind = topology(url)
+    try:
+        for name, _port in behind.addresses:
+            host(name)
+    except ValueError as error:
+        raise SettingsError(f"REDIS_URL: each host {error}") from error
+    return behind
 
 
 def _of_master(
@@ -92,15 +116,36 @@ def _of_master(
     """A client of a single server, or of the master behind sentinels; then also the client of the sentinels."""
     if behind.kind == "sentinel":
         of_sentinels = {**_usual(kind, min(SENTINEL_SECONDS, timeout)), **behind.sentinel_options}
-        sentinel = sentinels(behind.addresses, sentinel_kwargs=of_sentinels)
-        return sentinel.master_for(behind.master, redis_class=kind, **options), sentinel
+        sentinel: Any = sentinels(behind.addresses, sentinel_kwargs=of_sentinels)
+        client = sentinel.master_for(behind.master, redis_class=kind, **options)
+        for each in (client, *sentinel.sentinels):
+            explaining(each.connection_pool)
+        return client, sentinel
     try:
         client = kind.from_url(url, **options)
-        # Raises TypeError for an unknown option in the URL's query, which otherwise only the first command would.
-        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)  # it is not connected
-    except (TypeError, ValueError) as error:
+        pool = client.connection_pool
+        _check_query(url, pool.connection_class)
+        # Raises for the value of an option in the URL's query, which otherwise only the first command would.
+        pool.connection_class(**pool.connection_kwargs)  # it is not connected
+    except (TypeError, ValueError, redis.exceptions.RedisError) as error:
         raise SettingsError(f"REDIS_URL: {error}") from error
+    explaining(pool)
     return cast("C", client), None
+
+
+def _check_query(url: str, connection: type) -> None:
+    """Raises a SettingsError for options in the URL's query that such a connection does not know."""
+    known = {"db"} | {name for each in connection.__mro__ for name in inspect.signature(each).parameters}
+    parts = urlsplit(url)
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known:
+            near = nearest(name, sorted(known))
+            tls = " (those of TLS go with rediss://)" if name.startswith("ssl_") and parts.scheme != "rediss" else ""
+            raise SettingsError(
+                f"REDIS_URL: {name[:40]} is no option{tls}" + (f"; did you mean {near}?" if near else "")
+            )
+        if name in _FILES and not Path(value).is_file():
+            raise SettingsError(f"REDIS_URL: {name}: there is no such file")
 
 
 def _usual(client: Kind, timeout: float) -> dict[str, Any]:
@@ -119,13 +164,10 @@ def _options(client: Kind, url: str, timeout: float, behind: Topology) -> dict[s
     if behind.kind != "single":
         return {**_usual(client, timeout), **behind.options}
     try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018  # it is read for its ValueError
-    except ValueError:
-        # The original error is not shown: its text has a part of the URL, which may be of the password.
-        raise SettingsError(
-            "REDIS_URL: must look like redis://user:password@host:6379, special characters percent-encoded"
-        ) from None
+        parts = redis_server(url)
+    except ValueError as error:
+        # Its cause is not shown: that has a part of the URL, which may be of the password.
+        raise SettingsError(f"REDIS_URL: {error}") from None
     # Options in the URL's query override keyword arguments, and these ones would change what replies look like.
     forbidden = _OURS & set(parse_qs(parts.query))
     if forbidden:

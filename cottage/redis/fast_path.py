@@ -98,7 +98,8 @@ async def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
 
 async def _transaction(connection: Any, commands: Sequence[Command]) -> list[Any]:
     """Like `_exchange`, between MULTI and EXEC. Raises the error for which the server refused the transaction."""
-    done = raise_first(await _exchange(connection, [("MULTI",), *commands, ("EXEC",)]))[-1]
+    sent = [("MULTI",), *commands, ("EXEC",)]
+    done = raise_first(await _exchange(connection, sent), sent)[-1]
     if not isinstance(done, list):
         raise InvalidResponse("EXEC was answered with no list")
     return done

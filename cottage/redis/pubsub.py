@@ -73,15 +73,15 @@ class PubSubStream(Stream):
 class ChannelSubscription:
     """A subscription to some channels, on a connection of its own. Make one with `subscribe`."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+    def __init__(self, stream: Stream, pool: Any) -> None:
+        self._stream, self._pool = stream, pool
 
     async def messages(self, timeout: float) -> list[bytes]:
         """The payloads that have arrived since the last call, in order of arrival; an empty list if there are none
         within `timeout` seconds. Raises RedisUnavailable when the connection has ended."""
         stream = self._stream
         if not stream.messages:
-            with translated():
+            with translated(self._pool):
                 await stream.until(lambda: bool(stream.messages), timeout)
         return stream.take()
 
@@ -92,14 +92,14 @@ class ChannelSubscription:
         are kept.
         """
         before = self._stream.pongs
-        with translated():
+        with translated(self._pool):
             await self._stream.ping()
             return await self._stream.until(lambda: self._stream.pongs > before, timeout)
 
     async def confirm(self, channels: Sequence[str], timeout: float) -> None:
         """Subscribe and wait until the server has confirmed every channel."""
         wanted = self._stream.confirmed + len(channels)
-        with translated():
+        with translated(self._pool, ("SUBSCRIBE", *channels)):
             await self._stream.subscribe(*channels)
             if not await self._stream.until(lambda: self._stream.confirmed >= wanted, timeout):
                 raise RedisUnavailable("the server did not confirm the subscription in time")
@@ -113,10 +113,11 @@ async def subscribe(url: str, *channels: str, timeout: float = COMMAND_SECONDS) 
     RedisRefused.
     """
     async with connect(url, timeout=timeout) as client:
-        with translated():
-            stream = await _open(await client.listening_pool())
+        pool = await client.listening_pool()
+        with translated(pool):
+            stream = await _open(pool)
         try:
-            subscription = ChannelSubscription(stream)
+            subscription = ChannelSubscription(stream, pool)
             await subscription.confirm(channels, timeout)
             yield subscription
         finally:

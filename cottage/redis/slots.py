@@ -31,10 +31,12 @@ class Redirected(RedisError):
         self.ask = ask
 
 
-def raise_first(replies: list[Any]) -> list[Any]:
-    """Return the replies unchanged, or raise the first error among them."""
+def raise_first(replies: list[Any], commands: Sequence[Command] = ()) -> list[Any]:
+    """Return the replies unchanged, or raise the first error among them; its `command` is the one of `commands`."""
     for reply in replies:
         if isinstance(reply, Exception):
+            if commands:
+                setattr(reply, "command", commands[replies.index(reply)])  # noqa: B010  # an attribute of ours
             raise reply
     return replies
 

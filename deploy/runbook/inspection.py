@@ -54,7 +54,7 @@ async def watch(url: str, channel: str, show: Callable[[str], None]) -> NoReturn
 
 def commands(client: BlockingClient) -> Iterator[str]:
     """Every command that the server receives (MONITOR), one line each, for ever."""
-    with translated(), client.monitor() as monitor:  # type: ignore[no-untyped-call]
+    with translated(client.connection_pool), client.monitor() as monitor:  # type: ignore[no-untyped-call]
         while True:
             yield _text(monitor.connection.read_response())
 
