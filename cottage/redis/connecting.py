@@ -128,7 +128,7 @@ def _of_master(
         # Raises for the value of an option in the URL's query, which otherwise only the first command would.
         pool.connection_class(**pool.connection_kwargs)  # it is not connected
     except (TypeError, ValueError, redis.exceptions.RedisError) as error:
-        raise SettingsError(f"REDIS_URL: {error}") from error
+        raise SettingsError(f"REDIS_URL: {' '.join(str(error).split())}") from error
     explaining(pool)
     return cast("C", client), None
 

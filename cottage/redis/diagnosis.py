@@ -8,7 +8,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis.asyncio.connection
@@ -69,9 +69,10 @@ class _Explaining:
     socket_timeout: float
     socket_connect_timeout: float
 
-    def soon(self) -> float | None:
-        """The seconds for a first try of TLS; None without TLS."""
-        return min(SOON_SECONDS, self.socket_connect_timeout / 3) if self.tls else None
+    def patiences(self) -> Sequence[float | None]:
+        """The seconds of each try, None for as many as are usual: the first of TLS is short, since a server that does
+        not speak it may say nothing."""
+        return (min(SOON_SECONDS, self.socket_connect_timeout / 3), None) if self.tls else (None,)
 
     def explain(self, error: Exception) -> str | None:
         """Why a connection failed, as far as a look at the server tells; None if it does not."""
@@ -88,43 +89,44 @@ class _Async(_Explaining):
     async def connect(self) -> None:
         connect: Any = super().connect  # type: ignore[misc]  # of redis-py's class, which stands behind this one
         if self.proven:
-            return await connect()  # type: ignore[no-any-return]
-        try:
-            async with asyncio.timeout(self.soon()):
-                await connect()
-        except _SUSPECT as error:
-            if (why := await asyncio.to_thread(self.explain, error)) is not None:
-                raise WrongServer(why) from error
-            if not isinstance(error, TimeoutError):
-                raise
-            await connect()  # TLS is spoken, slowly
+            await connect()
+            return
+        for patience in self.patiences():
+            try:
+                async with asyncio.timeout(patience):
+                    await connect()
+                break
+            except _SUSPECT as error:
+                if (why := await asyncio.to_thread(self.explain, error)) is not None:
+                    raise WrongServer(why) from error
+                if patience is None or not isinstance(error, TimeoutError):
+                    raise
         self.prove()
-        return None
 
 
 class _Blocking(_Explaining):
     def connect(self) -> None:
         connect: Any = super().connect  # type: ignore[misc]  # as above
         if self.proven:
-            return connect()  # type: ignore[no-any-return]
-        patience, soon = (self.socket_timeout, self.socket_connect_timeout), self.soon()
-        if soon is not None:
-            self.socket_timeout = self.socket_connect_timeout = soon
-        try:
             connect()
-        except _SUSPECT as error:
-            if (why := self.explain(error)) is not None:
-                raise WrongServer(why) from error
-            self.socket_timeout, self.socket_connect_timeout = patience
-            if soon is None or not isinstance(error, exceptions.TimeoutError):
-                raise
-            connect()
-        finally:
-            self.socket_timeout, self.socket_connect_timeout = patience
-        if soon is not None:
+            return
+        usual = self.socket_timeout, self.socket_connect_timeout
+        for patience in self.patiences():
+            if patience is not None:
+                self.socket_timeout = self.socket_connect_timeout = patience
+            try:
+                connect()
+                break
+            except _SUSPECT as error:
+                if (why := self.explain(error)) is not None:
+                    raise WrongServer(why) from error
+                if patience is None or not isinstance(error, exceptions.TimeoutError):
+                    raise
+            finally:
+                self.socket_timeout, self.socket_connect_timeout = usual
+        if self.tls:
             self._sock.settimeout(self.socket_timeout)  # type: ignore[attr-defined]  # redis-py's
         self.prove()
-        return None
 
 
 def _explanation(error: Exception, connection: _Explaining) -> str | None:
