@@ -38,6 +38,7 @@ def test_checkpoint() -> None:
     assert lines[0].startswith("20 symbols × 50 samples")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("cc") is None, reason="it reads /proc and needs a C compiler"
 )

@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(
     path.relative_to(ROOT) for folder in ("cottage", "services") for path in (ROOT / folder).rglob("*.lua")
 )
-SENDERS = {"cottage": ("cottage.lease", "cottage.store"), "services.feynman": ("services.feynman.writer",)}
+SENDERS = {
+    "cottage": ("cottage.dead_holders", "cottage.lease", "cottage.store"),
+    "services.feynman": ("services.feynman.writer",),
+}
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

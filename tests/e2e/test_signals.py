@@ -26,10 +26,10 @@ COMMANDS = [
 async def test_a_signal_while_it_imports_ends_it_without_a_word(
     tmp_path: Path, arguments: Sequence[str], number: signal.Signals
 ) -> None:
-    """Each of them imports argparse; here that reads a pipe first, and does not come to an end."""
+    """Each of them imports argparse; here that opens a pipe first, and does not come to an end."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    (tmp_path / "argparse.py").write_text(f"open({str(pipe)!r}).read()\n")
+    (tmp_path / "argparse.py").write_text(f"import time\nopen({str(pipe)!r})\nwhile True: time.sleep(0.01)\n")
     env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "RUN_DIR": str(tmp_path)}
     async with program(arguments, env) as process:
 

@@ -84,6 +84,7 @@ def test_the_laws_are_what_they_are_called() -> None:
     assert seen.sum(axis=1) == pytest.approx(2000, abs=80)
 
 
+@pytest.mark.slow
 def test_the_program_prints_its_tables_and_draws(tmp_path: Path) -> None:
     arguments = ["--replications", "20", "--plots", str(tmp_path / "plots")]
     done = subprocess.run(
