@@ -28,7 +28,7 @@ run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… 
 	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED,$(call given,$(name),MARKET_$(name))) $(call given,FRESH,FRESH) exec $(bin)/python -m deploy.run
 
 ##@ Check
-test: lint ## lint and tests, about 3 minutes (ARGS="-k bridge")
+test: lint ## lint and tests, some 15 minutes on two cores (ARGS="-k bridge")
 	$(bin)/python -m pytest -n 4 -m "$(fast)" $(ARGS)
 
 test-all: lint ## the same with what is slow, needs a browser or a Docker engine

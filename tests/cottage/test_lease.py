@@ -158,15 +158,15 @@ async def test_it_is_kept_while_what_was_written_under_it_is_read_for_longer_tha
 ) -> None:
     async def newest(asked: Client, _now: float) -> int:
         mine = await asked.get(KEY)
-        for _ in range(30):  # three lifetimes
+        for _ in range(50):  # two lifetimes and a half
             await asyncio.sleep(0.1)
             assert await asked.get(KEY) == mine
             assert not await standby.acquire()
         return 0
 
     async with (
-        lease_on(redis_url, lifetime=1.0) as standby,
-        lease_on(redis_url, lifetime=1.0, newest_epoch=newest) as lease,
+        lease_on(redis_url, lifetime=2.0) as standby,
+        lease_on(redis_url, lifetime=2.0, newest_epoch=newest) as lease,
     ):
         await held_epoch(lease)
         await lease.renew()
