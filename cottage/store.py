@@ -279,9 +279,9 @@ class MarketSnapshots(_Structure):
         quiet = [symbol for symbol, held in self._written.items() if now - held.at > self._lifetime / 2]
         refused: dict[str, WriteRefusal] = {}
         for part in batches(quiet, WRITTEN_TOGETHER):
-            refused |= await self._write(
-                [_Told(symbol, (), (), self._written[symbol].stamp, ()) for symbol in part], {}
-            )
+            # Others may have written meanwhile, and been refused.
+            ours = {symbol: held for symbol in part if (held := self._written.get(symbol)) is not None}
+            refused |= await self._write([_Told(symbol, (), (), held.stamp, ()) for symbol, held in ours.items()], {})
         self.refusals.take([], refused, self._lifetime)
 
     async def release(self) -> None:
@@ -327,6 +327,7 @@ class MarketSnapshots(_Structure):
 
     async def _write(self, told: Sequence[_Told], known: Mapping[str, _Written]) -> dict[str, WriteRefusal]:
         """Have this done; where Redis needs all fields, by those that are `known`. Returns what was refused."""
+        ours = {each.symbol: known.get(each.symbol) or self._written[each.symbol] for each in told}
         try:
             replies = await self._run(told)
             again = [symbol for symbol, reply in replies.items() if reply == 0]
@@ -341,7 +342,7 @@ class MarketSnapshots(_Structure):
             symbol: WriteRefusal.from_reply(
                 reply,
                 keys.market_snapshot(symbol),
-                (known.get(symbol) or self._written[symbol]).snapshot,
+                ours[symbol].snapshot,
                 self._source(symbol),
             )
             for symbol, reply in replies.items()

@@ -155,6 +155,17 @@ async def test_a_feed_writes_symbols_as_its_venue_spells_them(client: Client) ->
     assert await client.hget("market:snapshot:QQQ", "native") is None
 
 
+async def test_a_symbol_that_a_stranger_took_is_refused_to_a_write_and_a_renewal_at_once(client: Client) -> None:
+    snapshots, now = MarketSnapshots(client, lifetime=0.02), await client.now()
+    await snapshots.write([MarketSnapshot("A", 100.0, now, source="mine")])
+    await asyncio.sleep(0.05)
+    await client.hset(keys.market_snapshot("A"), mapping={"price": 7.5, "source": "theirs"})
+    refused, _ = await asyncio.gather(
+        snapshots.write([MarketSnapshot("A", 101.0, now + 1, source="mine")]), snapshots.renew()
+    )
+    assert refused["A"].reason == "stranger"
+
+
 async def test_a_name_of_which_no_symbol_can_be_made_costs_its_own_snapshot_only(client: Client) -> None:
     snapshots, now = MarketSnapshots(client), await client.now()
     names: Any = ["", "A" * 65, "A\nB", None]
