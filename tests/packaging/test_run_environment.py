@@ -40,7 +40,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(clone: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV" and not name.startswith("COV")}
     command = ["make", "--no-print-directory", *arguments, f"PYTHON={sys.executable}"]
-    return subprocess.run(command, cwd=clone, env=kept, capture_output=True, text=True, check=False, timeout=110)
+    return subprocess.run(command, cwd=clone, env=kept, capture_output=True, text=True, check=False, timeout=280)
 
 
 def test_it_says_how_far_it_is_and_all_of_the_suite_can_be_imported(clone: Path) -> None:
