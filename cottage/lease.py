@@ -116,6 +116,8 @@ class Lease:
         """Why the last `acquire` was refused; None if it was not."""
         self._obstacles: tuple[str, ...] = ()
         """The keys of the leases that were in the way at the last look."""
+        self._epoch_before = 0
+        """The epoch of the holder that was last seen in the way. Redis may lose all that tells of it."""
         self._one_at_a_time = asyncio.Lock()
         self._fenced_scripts: dict[str, Script] = {}
         self._client: Client
@@ -231,7 +233,10 @@ class Lease:
             return {}
         values: Any = await self._client.mget(names)
         found = zip(names, values, strict=True)
-        return {key: value for key, value in found if value is not None and self._is_in_the_way(key, value)}
+        others = {key: value for key, value in found if value is not None and self._is_in_the_way(key, value)}
+        if type(epoch := fields_of(others.get(self._key, b"")).get("epoch")) is int:
+            self._epoch_before = epoch
+        return others
 
     def _is_in_the_way(self, key: str, value: bytes) -> bool:
         return self._is_other_split(value) or (key == self._key and not value.startswith(self._ours))
@@ -254,12 +259,13 @@ class Lease:
         return held
 
     async def _take(self, above: int, now: float) -> Mapping[str, bytes]:
-        """Ask for the lease with an epoch above `above` and above the last own one. Returns it if another holds it.
+        """Ask for the lease with an epoch above `above`, the last own one and that of the holder before. Returns it
+        if another holds it.
 
-        `now`: Redis's clock. It may have been set back so far since the last own epoch that this counts no more.
+        `now`: Redis's clock. It may have been set back so far since these two that they count no more.
         """
         own = 0 if self._record is None else self._record.epoch
-        epoch = max(above, own if own <= latest_epoch(now) else 0) + 1
+        epoch = max([above, *(known for known in (own, self._epoch_before) if known <= latest_epoch(now))]) + 1
         self._record = LeaseRecord(self._holder, epoch, self._shards, self._lifetime_ms)
         call: dict[str, Any] = {"keys": [self._key], "args": [self._ours, self._record.to_bytes(), self._lifetime_ms]}
         reply = await (self._acquire_and_copy if self._client.replicated else self._acquire_script)(**call)

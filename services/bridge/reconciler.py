@@ -82,6 +82,8 @@ class Reconciler:
         self._share = 0
         self._next_share_at = 0.0
         self._database = 0
+        self._to_be_assessed = False
+        """Whether clients were sent a state of a symbol of which they had none, and not yet how fresh it is."""
         self._removed: list[str] = []
         self._taken_back: list[str] = []
         """The symbols that were removed, and those that were taken back, since the last report."""
@@ -98,8 +100,11 @@ class Reconciler:
                 self._doubt(symbol)
                 return
         self._check_room(symbol)
+        first = symbol not in self._held
         if self._hub.update(symbol, version, update.payload):
             self._monitor.samples.record(symbol, update.source, update.timestamp, update.feed_time, update.lag, now)
+            if first:
+                self._assess()
 
     def wake(self) -> None:
         """Read the leases and Redis's clock now."""
@@ -256,7 +261,19 @@ class Reconciler:
         timestamp, feed_time = _seconds(state.timestamp), _seconds(state.feed_time)
         lag, now = (state.lag_ms or 0) / 1000, self._clock.monotonic()
         self._monitor.samples.record(symbol, state.source, timestamp, feed_time, lag, now)
+        if current is None:
+            self._assess()
         return True
+
+    def _assess(self) -> None:
+        """Have it said right after the states that this iteration of the event loop brings, how fresh they are."""
+        if not self._to_be_assessed:
+            self._to_be_assessed = True
+            asyncio.get_running_loop().call_soon(self._publish_freshness)
+
+    def _publish_freshness(self) -> None:
+        self._to_be_assessed = False
+        self._monitor.publish(self._hub)
 
     def _check_room(self, symbol: str) -> None:
         """Raises InvalidMessage if the symbol is new and BRIDGE_MAX_SYMBOLS are held already."""

@@ -461,3 +461,28 @@ async def test_an_own_epoch_more_than_two_days_ahead_counts_no_more(redis_url: s
         assert await held_epoch(lease) == written + 1, "a day ahead it counts"
         written = 0
         assert (await client.now() + 86_399) * 1000 < await held_epoch(lease)
+
+
+async def test_no_epoch_is_given_twice_though_redis_lost_all_that_tells_of_it(redis_url: str, client: Client) -> None:
+    """And its clock is behind: the standby knows the epoch of the lease that it waited for."""
+    written = round((await client.now() + 86_400) * 1000)
+
+    async def newest(_client: Client, _now: float) -> int:
+        return written
+
+    async with lease_on(redis_url, newest_epoch=newest) as first, lease_on(redis_url, newest_epoch=newest) as standby:
+        epoch = await held_epoch(first)
+        assert not await standby.acquire()
+        await client.flushall()
+        written = 0
+        assert await held_epoch(standby) > epoch
+        with pytest.raises(LeaseLost):
+            await first.renew()
+
+
+async def test_the_epoch_of_a_forged_lease_far_ahead_counts_for_nobody(redis_url: str, client: Client) -> None:
+    async with lease_on(redis_url) as lease:
+        await client.set(KEY, LeaseRecord("a forger", 2**53 - 1, 1, 60_000).to_bytes(), px=60_000)
+        assert not await lease.acquire()
+        await client.delete(KEY)
+        assert await held_epoch(lease) < (await client.now() + 60) * 1000

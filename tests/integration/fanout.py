@@ -89,6 +89,8 @@ class Viewer:
         """FRESHNESS."""
         self.heartbeat: dict[str, Any] = {}
         """The last one."""
+        self.order: list[tuple[str, str]] = []
+        """What was said of which symbol, in the order in which it came."""
 
     def newest(self) -> dict[str, Version]:
         """Of each symbol, in the order of arrival; one that went back fails."""
@@ -121,10 +123,14 @@ class Viewer:
     async def read(self) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:
-                self._take(await self.connection.recv(decode=False))
+                message = await self.connection.recv(decode=False)
+                batch = orjson.loads(message)
+                for each in map(orjson.dumps, batch) if isinstance(batch, list) else [message]:
+                    self._take(each)
 
     def _take(self, message: bytes) -> None:
         fields = orjson.loads(message)
+        self.order += [(fields["event"], symbol) for symbol in fields.get("symbols", [fields.get("symbol")])]
         match fields["event"]:
             case "SNAPSHOT":
                 self.snapshots.append(fields)
@@ -148,6 +154,14 @@ class Viewer:
             await eventually(lambda: self.held == expected, timeout)
         except AssertionError:
             assert self.held == expected, "timed out"
+
+    async def hears_last_of(self, symbol: str, events: list[str]) -> None:
+        """Wait until these were the last things that were said of a symbol."""
+
+        def said() -> bool:
+            return [event for event, of in self.order if of == symbol][-len(events) :] == events
+
+        await eventually(said)
 
     async def hears_of(self, cause: str | None) -> None:
         """Wait for a HEARTBEAT whose upstream names this cause; None is live."""

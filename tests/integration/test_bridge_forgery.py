@@ -9,11 +9,13 @@ import orjson
 import pytest
 
 from cottage import keys
+from cottage.cancellation import background
+from cottage.clock import iso_millis
 from cottage.redis import Client, connect
 from cottage.state import PhysicsState
 from cottage.store import publish_agent_update
 from deploy.redis_server import free_port
-from services.bridge import metrics, reconciler
+from services.bridge import freshness_monitor, metrics, reconciler
 from tests.integration.fanout import NEVER, beat, bridging, hold, lease, put, state, viewing, write
 from tests.support import eventually, service
 
@@ -133,6 +135,31 @@ async def test_a_quiet_symbol_is_taken_back_from_a_forger(redis_url: str, client
         assert value(metrics.TAKEN_BACK) == taken_back + 1
         quiet = await write(client, "QUIET", state(EPOCH, 51))
         await viewer.holds({"QUIET": quiet, "BUSY": busy})
+
+
+@pytest.mark.parametrize("query", ["", "?batch=250"])
+async def test_how_old_it_is_is_said_with_what_is_shown_anew(
+    redis_url: str, client: Client, port: int, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    """A client forgets with a state what was said of it: of the next one nothing is said yet."""
+    monkeypatch.setattr(freshness_monitor, "SYMBOL_CHECKS", 10**9)  # not at the next look at all symbols
+    old: dict[str, Any] = {"source": "replay", "timestamp": iso_millis(await client.now() - 3600)}
+    await write(client, "QUIET", state(EPOCH, 1, **old))
+
+    async def live() -> None:
+        while True:
+            await beat(client, EPOCH)
+            await asyncio.sleep(0.1)
+
+    async with bridging(redis_url, port, reread_seconds=NEVER), viewing(port, query) as viewer, background(live()):
+        await viewer.hears_of(None)
+        await viewer.stands("QUIET", "expired", "market_quiet")
+        await forge(client, "QUIET", state(EPOCH, 2, **old))
+        await eventually(lambda: viewer.removed == ["QUIET"])
+        await put(client, "NEW", state(EPOCH, 1, **old))
+        await forge(client, "NEW", state(EPOCH, 1, **old))
+        for symbol in ("QUIET", "NEW"):
+            await viewer.hears_last_of(symbol, ["PHYSICS_UPDATE", "FRESHNESS"])
 
 
 async def test_other_bytes_of_the_same_version_are_taken_back(redis_url: str, client: Client, port: int) -> None:
