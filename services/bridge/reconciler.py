@@ -41,6 +41,8 @@ AGAIN_SECONDS = 1.0
 """A tick. If Redis does not have what an update announced, it is asked once more after this time."""
 LOOKS_APART_SECONDS = 3.0
 """Three ticks. What two looks found that are so far apart is no accident of a failover or an eviction."""
+CONTRADICTED_SECONDS = 60.0
+"""For so long nothing that the channel brings of a symbol is believed, once it has been contradicted."""
 
 log = logs.get_logger()
 throttled = Throttled(log)
@@ -74,6 +76,9 @@ class Reconciler:
         """Symbols with an update that was not believed: they are looked at next."""
         self._later: dict[str, float] = {}
         """Symbols that are to be looked at again, with the monotonic time from which on."""
+        self._contradicted: dict[str, float] = {}
+        """Symbols of which the channel brought what Redis does not have, with the monotonic time until which they are
+        only read."""
         self._suspects: dict[str, float] = {}
         """Symbols of which the bridge held more than Redis at the last look, with the time of the first such look."""
         self._awake = asyncio.Event()
@@ -94,8 +99,12 @@ class Reconciler:
         if version is not None:
             held = self._held.get(symbol)
             newer = held is None or held.version is None or version > held.version
+            if held is not None and not newer and _contradicts(update, held):
+                self._contradict(symbol, now)
+                newer = True
             # Of a symbol that nobody has, no lease says that its writer knows it.
-            if held is None or (newer and not self._leases.believes(symbol, version)):
+            believed = held is not None and symbol not in self._contradicted
+            if newer and not (believed and self._leases.believes(symbol, version)):
                 metrics.DOUBTED.inc()
                 self._doubt(symbol)
                 return
@@ -120,9 +129,11 @@ class Reconciler:
             self._awake.clear()
             doubted, self._doubted = self._doubted, {}
             healed = await self._look(client, dict.fromkeys([*doubted, *self._due()]))
-            again = self._clock.monotonic() + AGAIN_SECONDS
+            now = self._clock.monotonic()
             for symbol in doubted.keys() - healed:
-                self._later.setdefault(symbol, again)
+                self._later.setdefault(symbol, now + AGAIN_SECONDS)
+                if symbol in self._contradicted:
+                    self._contradict(symbol, now)
             if self._leases.epochs.items() - self._read_epochs.items():
                 self._on_new_epoch()
 
@@ -149,6 +160,12 @@ class Reconciler:
         self._doubted[symbol] = None
         self._awake.set()
 
+    def _contradict(self, symbol: str, now: float) -> None:
+        """Redis has not what the channel brought of this symbol: somebody forges it, and may go on."""
+        if symbol not in self._contradicted:
+            throttled.warning("updates_contradicted", "", symbol=symbol, seconds=CONTRADICTED_SECONDS)
+        self._contradicted[symbol] = now + CONTRADICTED_SECONDS
+
     def _until_next(self) -> float:
         """Seconds until something is due."""
         return min([self._next_share_at, *self._later.values()]) - self._clock.monotonic()
@@ -161,6 +178,7 @@ class Reconciler:
             del self._later[symbol]
         if now >= self._next_share_at:
             self._next_share_at = now + SHARE_SECONDS
+            self._contradicted = {symbol: until for symbol, until in self._contradicted.items() if until > now}
             if not self._turn:
                 # Without versions the order of arrival counts, and a publisher need not store anything.
                 self._turn = [name for name, entry in self._held.entries().items() if entry.version is not None]
@@ -242,6 +260,7 @@ class Reconciler:
             self._removed.append(symbol)
             return
         self._taken_back.append(symbol)
+        self._contradict(symbol, now)
         assert state.version is not None
         self._leases.mistaken(symbol, state.version)
         self._take(symbol, state, None)
@@ -294,6 +313,13 @@ class Reconciler:
         if taken_back:
             metrics.TAKEN_BACK.inc(len(taken_back))
             throttled.warning("states_taken_back", "", symbols=len(taken_back), first=taken_back[:10])
+
+
+def _contradicts(update: PhysicsUpdate, held: Entry) -> bool:
+    """Whether an update says something else than what is held in the same version: one of them is forged."""
+    if update.version != held.version or update.payload == held.payload:
+        return False
+    return fields.load_object(update.payload) != fields.load_object(held.payload)
 
 
 def _seconds(time: str | None) -> float | None:

@@ -171,6 +171,42 @@ async def test_other_bytes_of_the_same_version_are_taken_back(redis_url: str, cl
         assert viewer.removed == ["SPY"]
 
 
+async def test_who_forges_a_symbol_again_and_again_is_believed_once(
+    redis_url: str, client: Client, port: int
+) -> None:
+    """What was taken back once is only read, so that neither a quiet symbol nor a busy one is the forger's."""
+    quiet, busy = await write(client, "QUIET", state(EPOCH, 1)), await write(client, "BUSY", state(EPOCH, 50))
+    async with bridging(redis_url, port, reread_seconds=NEVER), viewing(port) as viewer:
+        forged = await forge(client, "QUIET", state(EPOCH, 52))
+        await eventually(lambda: viewer.held["QUIET"] == forged)
+        await viewer.holds({"QUIET": quiet, "BUSY": busy})
+        seen = len(viewer.updates)
+        for tick in range(51, 54):
+            for symbol in ("QUIET", "BUSY"):
+                await forge(client, "QUIET", state(EPOCH, tick + 2, source="forger"))
+                true = await write(client, symbol, state(EPOCH, tick))
+                await viewer.holds({**viewer.held, symbol: true})
+        assert not [each for each in viewer.updates[seen:] if b"forger" in each]
+        assert viewer.removed == ["QUIET"]
+
+
+async def test_a_symbol_of_which_two_updates_contradict_one_another_is_read(
+    redis_url: str, client: Client, port: int
+) -> None:
+    """One of a version's two is forged, though the next tick makes good for it before it is taken back."""
+    await write(client, "SPY", state(EPOCH, 1))
+    async with bridging(redis_url, port, reread_seconds=NEVER), viewing(port) as viewer:
+        forged = await forge(client, "SPY", state(EPOCH, 2, source="forger"))
+        await eventually(lambda: viewer.held["SPY"] == forged)
+        await write(client, "SPY", state(EPOCH, 2))
+        await viewer.holds({"SPY": await write(client, "SPY", state(EPOCH, 3))})
+        doubted = value(metrics.DOUBTED)
+        await forge(client, "SPY", state(EPOCH, 4, source="forger"))
+        await eventually(lambda: value(metrics.DOUBTED) > doubted)
+        await viewer.holds({"SPY": await write(client, "SPY", state(EPOCH, 4))})
+        assert [each for each in viewer.updates if b"forger" in each] == [forged]
+
+
 async def test_nothing_is_taken_back_while_no_lease_lives(redis_url: str, client: Client, port: int) -> None:
     """Redis may have lost what is held, and nobody writes yet: the newest that is known is the best that there is."""
     held = await write(client, "SPY", state(EPOCH, 9))
