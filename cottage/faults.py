@@ -28,7 +28,8 @@ NAMED = 10
 MOST_FAULTS = 100
 """So many are said at a time: what strangers call their sources must not fill the log."""
 FEWEST = 2
-"""A source of a single symbol is not silent as a whole: a symbol may be quiet."""
+"""Whoever does not know which silences are usual of a source does not say of a single symbol that it fell silent as a
+whole: a symbol may be quiet."""
 
 log = get_logger(__name__)
 
@@ -41,9 +42,10 @@ class Fault(NamedTuple):
     """The source of the feed or the shard of the writer; None where it is of all symbols."""
 
 
-def is_fault(cause: Cause, symbols: int, of_source: int) -> bool:
-    """Whether it is a fault that so many symbols, of all `of_source` of their source, are not live for this cause."""
-    whole = symbols == of_source >= FEWEST
+def is_fault(cause: Cause, symbols: int, of_source: int, fewest: int = FEWEST) -> bool:
+    """Whether it is a fault that so many symbols, of all `of_source` of their source, are not live for this cause.
+    `fewest`: how many symbols a source must have to be silent as a whole."""
+    whole = symbols == of_source >= fewest
     return whole if cause == "market_quiet" else cause != "feed_late"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from cottage import keys
-from cottage.faults import Fault, FaultLog, Found, Patience, is_fault
+from cottage.faults import FEWEST, Fault, FaultLog, Found, Patience, is_fault
 from cottage.freshness import CAUSES, Cause, Chain, Freshness, Thresholds
 from services.bridge.sample_ages import SampleAges
 from services.bridge.silent_sources import SilentSources
@@ -79,7 +79,9 @@ class FaultFinder:
         for fault, symbols in groups.items():
             source = self._samples.source(symbols[0])
             usual = fault.cause == "market_quiet" and source not in silent
-            if usual or not is_fault(fault.cause, len(symbols), sources[source].symbols):
+            # A feed that says that it lives has not died: of its only symbol the market may be quiet.
+            fewest = FEWEST if any(feed.source == source for feed in look.chain.feeds or ()) else 1
+            if usual or not is_fault(fault.cause, len(symbols), sources[source].symbols, fewest):
                 continue
             # What another run left in Redis, such as one with another feed, is not what went wrong in this one.
             left = fault.cause != "writer_down" and bool(moving) and source not in moving

@@ -129,7 +129,6 @@ async def test_what_another_run_has_left_is_said_at_info_and_what_was_alive_is_n
 
 async def test_quiet_symbols_are_no_fault_until_all_of_their_source_are(faults: Faults) -> None:
     faults.lives("A", "B", "C", source="myfeed")
-    faults.lives("ALONE", source="single")
     for _ in range(30):
         faults.lives("A", source="myfeed")
         assert faults.seconds(1) == []
@@ -137,6 +136,19 @@ async def test_quiet_symbols_are_no_fault_until_all_of_their_source_are(faults: 
     assert faults.seconds(12) == ["not_live market_quiet of myfeed: 3"]
     faults.lives("B", source="myfeed")
     assert faults.seconds(5) == ["not_live_ended market_quiet of myfeed: 3"]
+
+
+async def test_a_feed_of_one_symbol_is_silent_when_that_is_for_longer_than_is_usual_of_it(faults: Faults) -> None:
+    for _ in range(30):
+        faults.lives("BUSY", source="myfeed")
+        assert faults.seconds(1) == []
+    assert faults.seconds(12) == ["not_live market_quiet of myfeed: 1"]
+    faults.lives("SLOW", source="bars")
+    faults.seconds(30)  # how slow it is nobody knows yet
+    for _ in range(5):
+        faults.lives("SLOW", source="bars")
+        assert "not_live market_quiet of bars: 1" not in faults.seconds(30)
+    assert faults.seconds(60) == ["not_live market_quiet of bars: 1"]
 
 
 async def test_while_redis_is_away_a_dead_feed_stays_what_it_was(faults: Faults) -> None:
