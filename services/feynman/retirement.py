@@ -11,7 +11,7 @@ What is only missing in Redis is not retired: after a FLUSHALL every state is wr
 """
 
 import math
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from common import logs
@@ -88,13 +88,15 @@ class Retirement:
     async def _follow(self, client: Client) -> None:
         """Read the requests, and what was retired since the last look."""
         requests = client.lrange(keys.PHYSICS_RETIRE, 0, REQUESTS_READ - 1)
+        bad = []
         for name in await self._readable(keys.PHYSICS_RETIRE, requests):
             symbol = name.decode(errors="replace")
             if not keys.is_symbol(symbol):
-                await client.bulk([("LREM", keys.PHYSICS_RETIRE, 0, name)])
+                bad.append(name)
                 self._throttled.warning("retire_refused", "", symbol=symbol[:40], reason="it is no symbol")
             elif keys.in_shard(symbol, *self._shard):
                 self._due[symbol] = REQUEST
+        await self._strike_out(client, bad)
         for symbol, score in await self._newly_retired(client):
             # One that has had samples since then was brought again.
             if symbol in self._symbol_table and not self._symbol_table.newer(symbol, score / 1000):
@@ -121,6 +123,12 @@ class Retirement:
             self._throttled.warning("retire_refused", key, symbol=key, reason=str(error))
             return []
 
+    @staticmethod
+    async def _strike_out(client: Client, names: Iterable[str | bytes]) -> None:
+        """Remove a request for each of these names, which were read near the list's begin: a search for all of their
+        requests would go through a flood of others each time. Raises RedisError."""
+        await client.bulk(("LREM", keys.PHYSICS_RETIRE, 1, name) for name in names)
+
     def _feeds_on(self, client: Client) -> MarketFeeds:
         """One for all looks: it finds out which feeds outlive their holders."""
         if self._feeds is None:
@@ -132,9 +140,10 @@ class Retirement:
         waits."""
         symbols, feeds = list(self._due)[:BATCH], self._feeds_on(client)
         living = await brought(client, symbols, await feeds.alive())
+        answered = []
         for symbol, feed in living.items():
             if self._due.pop(symbol) == REQUEST and not feeds.in_doubt:
-                await client.lrem(keys.PHYSICS_RETIRE, 0, symbol)
+                answered.append(symbol)
                 self._throttled.warning("retire_refused", feed, symbol=symbol, reason=f"the feed {feed} brings it")
         gone = {symbol: self._due[symbol] for symbol in symbols if symbol in self._due}
         try:
@@ -145,6 +154,7 @@ class Retirement:
         for symbol in gone:
             del self._due[symbol]
             self._unlisted.pop(symbol, None)
+        await self._strike_out(client, answered + [symbol for symbol, who in gone.items() if who == REQUEST])
         metrics.RETIRED.inc(len(gone))
         for by in sorted(set(gone.values())):
             names = sorted(symbol for symbol, who in gone.items() if who == by)

@@ -66,8 +66,8 @@ class Writer(Lease):
         for part in batches(symbols, BATCH // 2):
             gone = [key(symbol) for symbol in part for key in (keys.physics_state, keys.market_snapshot)]
             if not self._client.spread:
-                noted = [keys.PHYSICS_RETIRE, keys.PHYSICS_RETIRED]
-                await self.run_fenced(RETIRE, keys=[*noted, *gone], args=[kept, keys.MOST_RETIRED, *part])
+                noted = [kept, keys.MOST_RETIRED, *part]
+                await self.run_fenced(RETIRE, keys=[keys.PHYSICS_RETIRED, *gone], args=noted)
                 continue
             async with self.renewed() as (_epoch, client):
                 (kind,) = await client.bulk([("TYPE", keys.PHYSICS_RETIRED)])
@@ -78,7 +78,6 @@ class Writer(Lease):
                 score = int(newest[0][1]) + 1 if newest else now  # retire.lua says why
                 scored = [word for symbol in part for word in (score, symbol)]
                 await client.bulk([("ZADD", keys.PHYSICS_RETIRED, *scored), *(("DEL", key) for key in gone)])
-                await client.bulk(("LREM", keys.PHYSICS_RETIRE, 0, symbol) for symbol in part)
                 await client.bulk(
                     [
                         ("ZREMRANGEBYSCORE", keys.PHYSICS_RETIRED, "-inf", now - kept),

@@ -122,6 +122,18 @@ async def test_requests_that_are_no_symbols_and_keys_of_wrong_types_stop_nothing
         assert await client.zrange(keys.PHYSICS_RETIRED, 0, -1) == [b"B"]
 
 
+async def test_a_flood_of_requests_delays_no_tick(redis_url: str, client: Client) -> None:
+    """A tick strikes them out where it has read them, with no search through all the others for each."""
+    await snapshot(client, "STAYS")
+    async with process(redis_url, tick_seconds=1) as running:
+        await states_are(client, "STAYS")
+        for start in range(0, 100_000, 10_000):
+            await request(client, *(f"no symbol {number}" for number in range(start, start + 10_000)))
+        await more_ticks(running)
+        assert await client.llen(keys.PHYSICS_RETIRE) < 100_000
+        assert await stored(client) == ["STAYS"]
+
+
 async def test_an_acl_that_forbids_to_read_requests_stops_nothing_else(own_redis: OwnRedis) -> None:
     async with connect(own_redis.url) as client:
         for command in ("-lrange", "-zrangebyscore"):
