@@ -7,6 +7,9 @@ import shutil
 import pytest
 
 from tests.e2e.suite import NAMES, Suite, client, suite, until
+from tests.one_kind import on_one_kind
+
+pytest_generate_tests = on_one_kind
 
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="no promtool on this machine: it comes with Debian's package prometheus"

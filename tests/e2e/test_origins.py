@@ -10,8 +10,10 @@ from playwright.async_api import Page
 
 from tests.e2e.browser import chromium
 from tests.e2e.suite import Suite, suite
+from tests.one_kind import on_one_kind
 
 pytestmark = pytest.mark.browser
+pytest_generate_tests = on_one_kind
 
 TRY = """async (urls) => {
   const outcomes = {};

@@ -27,7 +27,10 @@ from cottage.redis import Client
 from tests import reference
 from tests.e2e.suite import Suite, suite, until
 from tests.e2e.suite import client as websocket
+from tests.one_kind import on_one_kind
 from tests.support import eventually, program
+
+pytest_generate_tests = on_one_kind
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
 

@@ -6,7 +6,10 @@ from cottage.cli import main
 from cottage.redis import Client
 from tests.e2e.suite import client as websocket
 from tests.e2e.suite import suite, until
+from tests.one_kind import on_one_kind
 from tests.support import eventually
+
+pytest_generate_tests = on_one_kind
 
 NAMES = [f"S{number:03}" for number in range(600)]
 BAD = "S000"

@@ -12,10 +12,12 @@ from cottage.backoff import REFUSED_SECONDS
 from cottage.redis import Client, connect, connect_blocking
 from services.bridge import metrics
 from tests.integration.fanout import NEVER, HurriedClock, beat, bridging, cutting, hold, put, state, viewing, write
+from tests.one_kind import on_one_kind
 from tests.services.bridge.test_service import HOSTILE, PRINTED
 from tests.support import OwnRedis, eventually, service
 
 pytestmark = pytest.mark.usefixtures("impatient_bridge")
+pytest_generate_tests = on_one_kind
 
 
 def dropped(reason: str) -> float:

@@ -9,9 +9,11 @@ from cottage.redis import connect
 from deploy.redis_server import free_port
 from tests.clock_shim import ClockShim
 from tests.integration.fanout import NEVER, beat, bridging, broadcasting, state, viewing, write
+from tests.one_kind import on_one_kind
 from tests.support import OwnRedis, eventually, library_events
 
 pytestmark = pytest.mark.usefixtures("impatient_bridge")
+pytest_generate_tests = on_one_kind
 
 
 def ages(viewer: Any, symbol: str) -> list[tuple[str, Any]]:

@@ -17,9 +17,11 @@ from cottage.store import publish_agent_update
 from deploy.redis_server import free_port
 from services.bridge import freshness_monitor, metrics, reconciler
 from tests.integration.fanout import NEVER, beat, bridging, hold, lease, put, state, viewing, write
+from tests.one_kind import on_one_kind
 from tests.support import eventually, service
 
 pytestmark = pytest.mark.usefixtures("impatient_bridge")
+pytest_generate_tests = on_one_kind
 EPOCH = 1_700_000_000_000
 
 

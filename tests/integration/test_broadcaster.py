@@ -29,8 +29,11 @@ from tests.integration.fanout import (
     viewing,
     write,
 )
+from tests.one_kind import on_one_kind
 from tests.services.bridge.test_service import PRINTED
 from tests.support import OwnRedis, eventually, service
+
+pytest_generate_tests = on_one_kind
 
 
 @pytest.fixture

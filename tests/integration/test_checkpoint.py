@@ -10,6 +10,9 @@ import pytest
 
 from cottage.redis import Client
 from tests.integration.feynman import FAST, feed, process, states, states_when, taken_over
+from tests.one_kind import on_one_kind
+
+pytest_generate_tests = on_one_kind
 
 NAMES = [f"S{i}" for i in range(40)]
 TICK = FAST["tick_seconds"]

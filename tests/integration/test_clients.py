@@ -28,7 +28,10 @@ from deploy.redis_server import free_port
 from tests.common.fanout.wires import heartbeat, snapshot, update
 from tests.e2e.browser import chromium
 from tests.integration.fanout import beat, bridging, broadcasting, hold, put, state, write
+from tests.one_kind import on_one_kind
 from tests.support import OwnRedis, ServiceProcess, eventually, reachable, service
+
+pytest_generate_tests = on_one_kind
 
 QUICK = Thresholds(silent=0.4)
 """A server is given up after twice that."""

@@ -21,7 +21,10 @@ from services.feynman.service import FeynmanService
 from tests.clock_shim import ClockShim
 from tests.integration.feynman import Channel, process
 from tests.integration.test_feynman import count, feynman, newer, seen, snapshot, state_of, stored, ticks
+from tests.one_kind import on_one_kind
 from tests.support import OwnRedis, eventually
+
+pytest_generate_tests = on_one_kind
 
 STEPS = [-86_400, -3600, -50, -1, 1, 50, 3600, 86_400]
 SLACK = 0.5

@@ -12,11 +12,12 @@ from cottage.keys import FEED_TTL_SECONDS, SNAPSHOT_TTL_SECONDS
 from cottage.redis import Client, connect
 from cottage.snapshot import MarketSnapshot
 from cottage.store import MarketFeeds, MarketSnapshots
-from deploy.redis_server import Server
 from services.market.simulate import DEFAULT_SYMBOLS, Simulation
 from tests.clock_shim import ClockShim
-from tests.conftest import KINDS
+from tests.one_kind import on_one_kind
 from tests.support import OwnRedis, ServiceProcess, eventually, service
+
+pytest_generate_tests = on_one_kind
 
 HEADER = "timestamp,symbol,price,size\n"
 
@@ -396,50 +397,47 @@ async def test_somebody_writes_one_of_the_simulated_symbols_by_hset(redis_url: s
 
 
 @pytest.mark.parametrize("step", [-3600.0, 3600.0, -5.0])
-@pytest.mark.parametrize("kind", KINDS)
 async def test_a_simulation_is_stamped_by_redis_clock_whatever_happens_to_it(
-    kind: str, step: float, server_binaries: dict[str, Server], tmp_path: Path, clock_shim: ClockShim
+    step: float, stepped_redis: OwnRedis, tmp_path: Path, clock_shim: ClockShim
 ) -> None:
-    if kind not in server_binaries:
-        pytest.skip(f"no {kind}-server on this machine")
     env = {"MARKET_INTERVAL_SECONDS": "0.1", **ClockShim(tmp_path).environment()}  # it has a clock of its own
-    with OwnRedis(server_binaries[kind], tmp_path / "redis", clock_shim.environment()) as redis:
-        clock_shim.step(7 * 86_400)
-        async with connect(redis.url) as client, service("market", {**env, "REDIS_URL": redis.url}) as market:
-            assert abs((await snapshot(client, "SPY")).timestamp - await client.now()) < 5
-            clock_shim.step(step)
-            said = await market.logged("clock_stepped")
-            assert (said["of"], said["seconds"]) == ("redis", pytest.approx(step, abs=3))
+    url = stepped_redis.url
+    clock_shim.step(7 * 86_400)
+    async with connect(url) as client, service("market", {**env, "REDIS_URL": url}) as market:
+        assert abs((await snapshot(client, "SPY")).timestamp - await client.now()) < 5
+        clock_shim.step(step)
+        said = await market.logged("clock_stepped")
+        assert (said["of"], said["seconds"]) == ("redis", pytest.approx(step, abs=3))
 
-            async def follows() -> bool:
-                (stamp,) = await client.hmget("market:snapshot:SPY", ["timestamp"])
-                return stamp is not None and abs(float(stamp) - await client.now()) < 2
+        async def follows() -> bool:
+            (stamp,) = await client.hmget("market:snapshot:SPY", ["timestamp"])
+            return stamp is not None and abs(float(stamp) - await client.now()) < 2
 
-            await eventually(follows)
-            assert await market.stop() == 0
-        assert len([line for line in market.logs if line["event"] == "clock_stepped"]) == 1
+        await eventually(follows)
+        assert await market.stop() == 0
+    assert len([line for line in market.logs if line["event"] == "clock_stepped"]) == 1
 
 
 async def test_the_mapping_of_a_replay_moves_with_redis_clock_and_stays_exact(
-    server_binaries: dict[str, Server], tmp_path: Path, clock_shim: ClockShim
+    stepped_redis: OwnRedis, tmp_path: Path, clock_shim: ClockShim
 ) -> None:
     rows = [f"{1378202400 + i / 10:.1f},ES,{1000 + i},1" for i in range(10_000)]
-    env = {"MARKET_SOURCE": "replay", "MARKET_FILE": recorded(tmp_path, rows)}
-    with OwnRedis(server_binaries["valkey"], tmp_path / "redis", clock_shim.environment()) as redis:
-        async with connect(redis.url) as client, service("market", {**env, "REDIS_URL": redis.url}) as market:
-            before = (await snapshot(client, "ES")).timestamp
-            clock_shim.step(-3600)
-            moved = await market.logged("replay_moved")
-            assert moved["milliseconds"] == pytest.approx(-3_600_000, abs=30_000)
+    url = stepped_redis.url
+    env = {"REDIS_URL": url, "MARKET_SOURCE": "replay", "MARKET_FILE": recorded(tmp_path, rows)}
+    async with connect(url) as client, service("market", env) as market:
+        before = (await snapshot(client, "ES")).timestamp
+        clock_shim.step(-3600)
+        moved = await market.logged("replay_moved")
+        assert moved["milliseconds"] == pytest.approx(-3_600_000, abs=30_000)
 
-            async def mapped() -> list[float]:
-                texts = await client.hmget("market:snapshot:ES", ["price", "timestamp"])
-                found = [float(text or "nan") for text in texts]
-                return found if found[1] < before - 3000 else []
+        async def mapped() -> list[float]:
+            texts = await client.hmget("market:snapshot:ES", ["price", "timestamp"])
+            found = [float(text or "nan") for text in texts]
+            return found if found[1] < before - 3000 else []
 
-            price, timestamp = await eventually(mapped)
-            row = 1378202400 + (price - 1000) / 10  # the price is the row's number
-            about = (await market.get("/status")).json()["about"]
-            recorded_time = about["recorded_from"] + (timestamp - about["started_at"]) * about["speed"]
-            assert recorded_time == pytest.approx(row, abs=1e-5)
-            assert await market.stop() == 0
+        price, timestamp = await eventually(mapped)
+        row = 1378202400 + (price - 1000) / 10  # the price is the row's number
+        about = (await market.get("/status")).json()["about"]
+        recorded_time = about["recorded_from"] + (timestamp - about["started_at"]) * about["speed"]
+        assert recorded_time == pytest.approx(row, abs=1e-5)
+        assert await market.stop() == 0

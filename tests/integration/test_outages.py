@@ -11,7 +11,10 @@ import pytest
 
 from cottage import keys
 from cottage.redis import connect_blocking
+from tests.one_kind import on_one_kind
 from tests.support import OwnRedis, ServiceProcess, eventually, service
+
+pytest_generate_tests = on_one_kind
 
 WRITERS, ALL = {"market", "feynman"}, {"market", "feynman", "bridge", "physics"}
 FORBIDDEN = {

@@ -23,8 +23,11 @@ from cottage.snapshot import MarketSnapshot
 from cottage.state import FAIL_SAFE, PhysicsState
 from cottage.store import MarketFeeds, MarketSnapshots
 from services.physics import api, schemas
+from tests.one_kind import on_one_kind
 from tests.services.physics.examples import PUBLISHED, state
 from tests.support import OwnRedis, eventually, service
+
+pytest_generate_tests = on_one_kind
 
 PROBLEM = "application/problem+json"
 GOOD: dict[str, list[str]] = {

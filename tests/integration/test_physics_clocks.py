@@ -11,9 +11,7 @@ import httpx
 import pytest
 
 from cottage.clock import monotonic
-from deploy.redis_server import Server
 from tests.clock_shim import ClockShim
-from tests.conftest import KINDS
 from tests.support import OwnRedis, ServiceProcess, eventually, service
 
 MAX_AGE_SECONDS = 3.0
@@ -58,9 +56,8 @@ class Asker:
 
 
 @asynccontextmanager
-async def suite(server: Server, folder: Path, clock: ClockShim) -> AsyncIterator[Asker]:
+async def suite(redis: OwnRedis, folder: Path, clock: ClockShim) -> AsyncIterator[Asker]:
     async with AsyncExitStack() as stack:
-        redis = stack.enter_context(OwnRedis(server, folder / "redis", clock.environment()))
         common = {"REDIS_URL": redis.url, "FEYNMAN_CHECKPOINT_DIR": str(folder / "windows"), **clock.environment()}
         processes = {
             name: await stack.enter_async_context(service(name, {**common, **env})) for name, env in SERVICES.items()
@@ -76,11 +73,10 @@ async def suite(server: Server, folder: Path, clock: ClockShim) -> AsyncIterator
         yield asker
 
 
-@pytest.mark.parametrize("kind", KINDS)
 async def test_no_step_makes_a_sample_younger_and_all_is_healed_without_a_restart(
-    kind: str, server_binaries: dict[str, Server], tmp_path: Path, clock_shim: ClockShim
+    stepped_redis: OwnRedis, tmp_path: Path, clock_shim: ClockShim
 ) -> None:
-    async with suite(server_binaries[kind], tmp_path, clock_shim) as asker:
+    async with suite(stepped_redis, tmp_path, clock_shim) as asker:
         for step in STEPS:
             before = len(asker.processes["physics"].logs)
             clock_shim.step(step)
@@ -95,10 +91,10 @@ async def test_no_step_makes_a_sample_younger_and_all_is_healed_without_a_restar
 
 @pytest.mark.parametrize("dead", ["market", "feynman"])
 async def test_who_died_as_the_clock_went_back_is_found_dead_by_all(
-    dead: str, server_binaries: dict[str, Server], tmp_path: Path, clock_shim: ClockShim
+    dead: str, stepped_redis: OwnRedis, tmp_path: Path, clock_shim: ClockShim
 ) -> None:
     """Its lease, or the key of its feed, has an hour to live."""
-    async with suite(server_binaries["valkey"], tmp_path, clock_shim) as asker:
+    async with suite(stepped_redis, tmp_path, clock_shim) as asker:
         asker.processes[dead].signal(signal.SIGKILL)
         await asker.processes[dead].ended()
         clock_shim.step(-3600.0)

@@ -16,7 +16,10 @@ from cottage.keys import in_shard
 from cottage.redis import Client
 from cottage.state import PhysicsState
 from tests.integration.feynman import Channel, feed, process, states, states_when, taken_over
+from tests.one_kind import on_one_kind
 from tests.support import ServiceProcess, eventually
+
+pytest_generate_tests = on_one_kind
 
 NAMES = [f"S{i}" for i in range(60)]
 WARM = 75
