@@ -1,8 +1,8 @@
 """Tests to which the kind of their server does not matter run on one.
 
-What talks to Redis, and what takes its words for it, runs on both kinds: clients, stores, leases and scripts,
-feynman's writes, the suite as a whole. What is about anything else (the fan-out, clients, times, processes) would only
-do the same twice.
+What talks to Redis, and what takes its words for it, runs on both kinds: clients, stores, leases and scripts, what
+feynman writes, the suite as a whole. What is about anything else (the fan-out, times, processes) would only do the
+same twice.
 """
 
 import pytest

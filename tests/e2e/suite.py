@@ -10,7 +10,7 @@ import orjson
 from websockets.asyncio.client import ClientConnection, connect
 
 from deploy.redis_server import free_port
-from tests.support import ServiceProcess, service
+from tests.support import ServiceProcess, plain_http, service
 
 NAMES = ("market", "feynman", "physics", "bridge", "broadcaster")
 
@@ -67,7 +67,7 @@ class Suite:
 
     async def get(self, path: str) -> httpx.Response:
         """One answer of the physics API."""
-        async with httpx.AsyncClient(base_url=self.api_url, trust_env=False) as http:
+        async with plain_http(self.api_url) as http:
             return await http.get(path)
 
 

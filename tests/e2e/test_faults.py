@@ -4,7 +4,6 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,10 @@ from cottage import keys
 from cottage.redis import Client, connect
 from deploy.redis_server import Server
 from tests.e2e.suite import NAMES, Suite, client
+from tests.one_kind import KIND, on_one_kind
 from tests.support import OwnRedis, ServiceProcess, eventually
+
+pytest_generate_tests = on_one_kind
 
 HURRIED = {  # somewhat faster than usual, and still slower than a busy machine
     "BRIDGE_SILENCE_SECONDS": "2",
@@ -57,20 +59,26 @@ async def all_live(suite: Suite) -> None:
     await eventually(live, 30)
 
 
-@pytest.fixture
-def own_redis(server_binaries: dict[str, Server], tmp_path: Path) -> Iterator[OwnRedis]:
-    """Of one kind, since what is said of it does not depend on that."""
-    with OwnRedis(server_binaries["valkey"], tmp_path / "redis") as own:
+@pytest.fixture(scope="module")
+def suites_redis(server_binaries: dict[str, Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnRedis]:
+    with OwnRedis(server_binaries[KIND], tmp_path_factory.mktemp("redis")) as own:
         yield own
 
 
-@pytest.fixture
-async def suite(own_redis: OwnRedis) -> AsyncIterator[Suite]:
-    """All five services, with every state live."""
+@pytest.fixture(scope="module")
+async def hurried(suites_redis: OwnRedis) -> AsyncIterator[Suite]:
+    """All five services, for every test that heals what it breaks."""
     async with AsyncExitStack() as stack:
-        running = await Suite(own_redis.url, HURRIED, stack).start_all()
-        await all_live(running)
-        yield running
+        yield await Suite(suites_redis.url, HURRIED, stack).start_all()
+
+
+@pytest.fixture
+async def suite(hurried: Suite) -> Suite:
+    """With every state live, and nothing said yet."""
+    await all_live(hurried)
+    for process in hurried.processes.values():
+        process.logs[:] = [line for line in process.logs if line["event"] == "starting"]
+    return hurried
 
 
 async def test_a_healthy_start_says_no_warning_and_nor_does_its_stop(own_redis: OwnRedis) -> None:
@@ -163,11 +171,11 @@ async def over(suite: Suite, teller: str, cause: str, of: str | None) -> None:
     ids=["hangs", "killed"],
 )
 async def test_a_redis_that_is_away_is_said_and_nothing_behind_it(
-    suite: Suite, own_redis: OwnRedis, breaks: Callable[[OwnRedis], None], heals: Callable[[OwnRedis], None]
+    suite: Suite, suites_redis: OwnRedis, breaks: Callable[[OwnRedis], None], heals: Callable[[OwnRedis], None]
 ) -> None:
-    breaks(own_redis)
+    breaks(suites_redis)
     await told(suite, "bridge", "redis_down", None)
-    heals(own_redis)
+    heals(suites_redis)
     await over(suite, "bridge", "redis_down", None)
 
 
@@ -181,7 +189,8 @@ async def write(redis: Client, *symbols: str) -> None:
 
 
 async def test_a_foreign_feed_that_dies_is_said_and_single_symbols_are_not(suite: Suite) -> None:
-    """Another one writes no key that says that it lives: all of its symbols fall silent together."""
+    """Another one writes no key that says that it lives: all of its symbols fall silent together. The suite has its
+    symbols from here on: it is the last test."""
     bridge = suite.processes["bridge"]
     async with connect(suite.redis_url) as redis:
 

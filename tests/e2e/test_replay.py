@@ -46,16 +46,19 @@ class Recording(NamedTuple):
     symbol: str
     speed: float
     seconds: float
+    """So long it is watched, or until there were so many `updates`."""
+    updates: float
     env: dict[str, str]
 
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Recording:
-    """The file that the environment names, or one of our own: 400 s of trades, replayed in twenty."""
+    """The file that the environment names, or one of our own: 400 s of trades, replayed in twenty, of which a hundred
+    ticks take ten."""
     if path := os.environ.get("REPLAY_FILE"):
         symbol = next(_rows(Path(path)))["symbol"]
         speed, seconds = float(os.environ.get("REPLAY_SPEED", "10")), float(os.environ.get("REPLAY_SECONDS", "300"))
-        return Recording(Path(path), symbol, speed, seconds, {})
+        return Recording(Path(path), symbol, speed, seconds, math.inf, {})
     own = tmp_path / "trades.csv.gz"
     generator = random.Random(5)
     moment, price = 1_378_202_400.0, 1644.75
@@ -68,7 +71,7 @@ def recording(tmp_path: Path) -> Recording:
             stamp = datetime.fromtimestamp(round(moment, 3), UTC).isoformat(timespec="milliseconds")
             rows.writerow([stamp.replace("+00:00", "Z"), "ES", price, generator.randint(1, 20)])
     fast = {"FEYNMAN_TICK_SECONDS": "0.1", "FEYNMAN_DISCOVERY_SECONDS": "0.2", "BROADCASTER_HEARTBEAT_SECONDS": "1"}
-    return Recording(own, "ES", 20.0, 18.0, fast)
+    return Recording(own, "ES", 20.0, 18.0, 100, fast)
 
 
 async def test_what_a_client_receives_is_what_the_file_says(
@@ -93,7 +96,7 @@ async def test_what_a_client_receives_is_what_the_file_says(
         updates: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(recording.seconds):
-                while True:
+                while len(updates) < recording.updates:
                     message = orjson.loads(await connection.recv(decode=False))
                     if message["event"] == "PHYSICS_UPDATE":
                         updates.append(message)

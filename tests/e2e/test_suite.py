@@ -1,6 +1,7 @@
 """From a market to a client, over real processes: the values agree everywhere, and every process may die."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -8,10 +9,12 @@ import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection
 
-from cottage.redis import Client
+from cottage.redis import Client, connect_blocking
 from cottage.store import PhysicsStates
+from deploy.redis_server import RunningServer
 from tests.e2e.suite import NAMES, Suite, suite, until
 from tests.e2e.suite import client as websocket
+from tests.one_kind import KIND
 from tests.support import eventually
 
 FAST = {
@@ -24,6 +27,7 @@ FAST = {
     "BROADCASTER_HEARTBEAT_SECONDS": "0.5",
     "MARKET_SYMBOLS": "SPY,QQQ,BRK.B",
 }
+on_valkey = pytest.mark.parametrize("shared_redis_server", [KIND], indirect=True)
 
 
 async def test_values_agree_in_redis_at_the_api_and_at_the_client(redis_url: str, client: Client) -> None:
@@ -64,27 +68,36 @@ async def same_version(running: Suite, client: Client, symbol: str) -> tuple[dic
     return (state, answer) if (state["epoch"], state["seq"]) == (answer["epoch"], answer["seq"]) else None
 
 
+@pytest.fixture(scope="module")
+async def running(shared_redis_server: RunningServer) -> AsyncIterator[Suite]:
+    """One suite for the tests that follow, since it outlives each of them; the last one stops it."""
+    with connect_blocking(shared_redis_server.url) as client:
+        client.flushall()
+    async with suite(shared_redis_server.url, FAST) as started:
+        yield started
+
+
+@on_valkey
 @pytest.mark.parametrize("victim", NAMES)
-async def test_each_process_may_be_killed(redis_url: str, victim: str) -> None:
+async def test_each_process_may_be_killed(running: Suite, victim: str) -> None:
     """The others go on, and a client that stayed (or dialled again, where it lost its server) is current again."""
-    async with suite(redis_url, FAST) as running:
-        async with websocket(running.ws_url) as connection:
-            await until(connection, "SNAPSHOT", last=True)
-            before = await until(connection, "PHYSICS_UPDATE", symbol="SPY")
-            await running.processes[victim].kill()
-            for name in set(NAMES) - {victim}:
-                assert (await running.processes[name].get("/healthz")).status_code == 200
-            await running.start(victim)
-            if victim != "broadcaster":
-                await newer(connection, before)
-        if victim == "broadcaster":
-            await running.processes[victim].ready()
-            async with websocket(running.ws_url) as again:
-                await until(again, "SNAPSHOT", last=True)
-                await newer(again, before)
-        await asyncio.gather(*(process.ready() for process in running.processes.values()))
-        for name, process in running.processes.items():
-            assert process.returncode is None, f"{name} ended: {process.report()}"
+    async with websocket(running.ws_url) as connection:
+        await until(connection, "SNAPSHOT", last=True)
+        before = await until(connection, "PHYSICS_UPDATE", symbol="SPY")
+        await running.processes[victim].kill()
+        for name in set(NAMES) - {victim}:
+            assert (await running.processes[name].get("/healthz")).status_code == 200
+        await running.start(victim)
+        if victim != "broadcaster":
+            await newer(connection, before)
+    if victim == "broadcaster":
+        await running.processes[victim].ready()
+        async with websocket(running.ws_url) as again:
+            await until(again, "SNAPSHOT", last=True)
+            await newer(again, before)
+    await asyncio.gather(*(process.ready() for process in running.processes.values()))
+    for name, process in running.processes.items():
+        assert process.returncode is None, f"{name} ended: {process.report()}"
 
 
 async def newer(connection: ClientConnection, before: dict[str, Any]) -> None:
@@ -98,8 +111,9 @@ async def newer(connection: ClientConnection, before: dict[str, Any]) -> None:
             return
 
 
-async def test_all_stop_within_their_deadline(redis_url: str) -> None:
-    async with suite(redis_url, FAST) as running, websocket(running.ws_url) as connection:
+@on_valkey
+async def test_all_stop_within_their_deadline(running: Suite) -> None:
+    async with websocket(running.ws_url) as connection:
         await until(connection, "PHYSICS_UPDATE")
         statuses = await asyncio.gather(*(process.stop(8.0) for process in running.processes.values()))
         assert statuses == [0] * len(NAMES), [process.report() for process in running.processes.values()]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import orjson
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
@@ -147,8 +147,24 @@ class BrowserSubject:
 Connect = Callable[..., Awaitable[Subject]]
 
 
+@pytest.fixture(scope="module")
+async def launched() -> AsyncIterator[Callable[[], Awaitable[Browser]]]:
+    """Gives one browser for all tests here, from the first on that wants it."""
+    async with AsyncExitStack() as stack:
+        browsers: list[Browser] = []
+
+        async def browser() -> Browser:
+            if not browsers:
+                browsers.append(await stack.enter_async_context(chromium()))
+            return browsers[0]
+
+        yield browser
+
+
 @pytest.fixture(params=["python", pytest.param("browser", marks=pytest.mark.browser)])
-async def connecting(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+async def connecting(
+    request: pytest.FixtureRequest, launched: Callable[[], Awaitable[Browser]]
+) -> AsyncIterator[Connect]:
     """`await connecting(port, symbols=…, batch=…)` gives a client, which is closed after the test."""
     async with AsyncExitStack() as stack:
 
@@ -160,8 +176,8 @@ async def connecting(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
             )
 
         async def browser(port: int, **options: Any) -> Subject:
-            opened = await stack.enter_async_context(chromium())
-            page = await opened.new_page()
+            context = await stack.enter_async_context(await (await launched()).new_context())
+            page = await context.new_page()
             # The module comes from a broadcaster that nobody touches.
             home = free_port()
             await stack.enter_async_context(broadcasting(free_port(), home, ready=False))

@@ -1,18 +1,17 @@
 """A Redis that answers some commands and not others is lost to whoever needs the others: said once, and back once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from cottage import keys
 from cottage.redis import connect_blocking
 from tests.one_kind import on_one_kind
-from tests.support import OwnRedis, ServiceProcess, eventually, service
+from tests.support import OwnRedis, ServiceProcess, eventually, plain_http, service
 
 pytest_generate_tests = on_one_kind
 
@@ -29,11 +28,10 @@ TRIES_SECONDS = 6.0
 
 
 class Suite:
-    """Four services on one Redis, and who asks the API."""
+    """Services on one Redis."""
 
-    def __init__(self, processes: dict[str, ServiceProcess], http: httpx.AsyncClient) -> None:
+    def __init__(self, processes: dict[str, ServiceProcess]) -> None:
         self.processes = processes
-        self.http = http
         self._marks = dict.fromkeys(processes, 0)
 
     async def not_ready(self) -> set[str]:
@@ -60,7 +58,8 @@ class Suite:
 
 
 @asynccontextmanager
-async def suite(url: str, folder: Path) -> AsyncIterator[Suite]:
+async def suite(url: str, folder: Path, names: Collection[str] = ALL) -> AsyncIterator[Suite]:
+    """These services, ready."""
     own = {
         "market": {"MARKET_SYMBOLS": "SPY,QQQ"},
         "feynman": {"FEYNMAN_CHECKPOINT_DIR": str(folder / "windows")},
@@ -69,22 +68,25 @@ async def suite(url: str, folder: Path) -> AsyncIterator[Suite]:
     }
     async with AsyncExitStack() as stack:
         processes = {
-            name: await stack.enter_async_context(service(name, {"REDIS_URL": url, **env}))
-            for name, env in own.items()
+            name: await stack.enter_async_context(service(name, {"REDIS_URL": url, **own[name]})) for name in names
         }
-        port = (await processes["physics"].logged("listening"))["port"]
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
-        )
-        running = Suite(processes, http)
+        running = Suite(processes)
         await running.ready()
-        await eventually(lambda: read(running, lambda answer: answer["freshness"]["origin"] == "redis"))
         yield running
 
 
-async def read(running: Suite, condition: Callable[[Any], bool]) -> bool:
-    answer = await running.http.get("/v1/physics/SPY")
-    return answer.status_code == 200 and condition(answer.json())
+@asynccontextmanager
+async def asking(running: Suite) -> AsyncIterator[httpx.AsyncClient]:
+    """Asks the API, once it has a state from Redis."""
+    port = (await running.processes["physics"].logged("listening"))["port"]
+    async with plain_http(f"http://127.0.0.1:{port}") as http:
+
+        async def has_a_state() -> bool:
+            answer = await http.get("/v1/physics/SPY")
+            return answer.status_code == 200 and answer.json()["freshness"]["origin"] == "redis"
+
+        await eventually(has_a_state)
+        yield http
 
 
 def run(own_redis: OwnRedis, *command: str | int) -> None:
@@ -93,7 +95,7 @@ def run(own_redis: OwnRedis, *command: str | int) -> None:
 
 
 async def test_a_redis_that_loads_tells_the_time_and_is_lost(own_redis: OwnRedis, tmp_path: Path) -> None:
-    async with suite(own_redis.url, tmp_path) as running:
+    async with suite(own_redis.url, tmp_path) as running, asking(running) as http:
         with connect_blocking(own_redis.url) as client:
             client.mset({f"{keys.AGENT_STATE}a{number}": "x" * 100 for number in range(600)})
             client.save()
@@ -102,7 +104,7 @@ async def test_a_redis_that_loads_tells_the_time_and_is_lost(own_redis: OwnRedis
         loading = asyncio.create_task(asyncio.to_thread(own_redis.restart, *slowly))
         seen = []
         while not loading.done():
-            answer = (await running.http.get("/v1/physics/SPY")).json()
+            answer = (await http.get("/v1/physics/SPY")).json()
             if answer["freshness"]["origin"] == "remembered":
                 seen.append(answer["freshness"]["status"])
             await asyncio.sleep(0.02)
@@ -116,7 +118,7 @@ async def test_a_redis_that_loads_tells_the_time_and_is_lost(own_redis: OwnRedis
 
 
 async def test_a_replica_without_its_master_is_lost(own_redis: OwnRedis, tmp_path: Path) -> None:
-    async with suite(own_redis.url, tmp_path) as running:
+    async with suite(own_redis.url, tmp_path) as running, asking(running):
         running.mark()
         run(own_redis, "CONFIG", "SET", "replica-serve-stale-data", "no")
         run(own_redis, "REPLICAOF", "127.0.0.1", 1)
@@ -134,34 +136,43 @@ async def test_a_replica_without_its_master_is_lost(own_redis: OwnRedis, tmp_pat
 
 
 async def test_what_an_acl_forbids_is_missed_by_those_who_need_it(own_redis: OwnRedis, tmp_path: Path) -> None:
-    async with suite(own_redis.url, tmp_path) as running:
-        for command, losers in FORBIDDEN.items():
+    """All at the same time, each command in a database and for a user of its own."""
+    async with asyncio.TaskGroup() as group:
+        for database, command in enumerate(FORBIDDEN):
+            group.create_task(forbidden(own_redis, database, command, tmp_path / command))
+
+
+async def forbidden(own_redis: OwnRedis, database: int, command: str, folder: Path) -> None:
+    losers = FORBIDDEN[command]
+    run(own_redis, "ACL", "SETUSER", command, "on", ">secret", "~*", "&*", "+@all")
+    url = f"redis://{command}:secret@127.0.0.1:{own_redis.port}/{database}"
+    async with suite(url, folder, losers | {"market"}) as running:
+        running.mark()
+        run(own_redis, "ACL", "SETUSER", command, f"-{command}")
+
+        async def they_are_not_ready() -> bool:
+            return losers <= await running.not_ready()
+
+        await eventually(they_are_not_ready, 20)
+        await asyncio.sleep(TRIES_SECONDS)
+        assert await they_are_not_ready(), command
+        assert not any(("redis_back", None) in running.said(name) for name in losers), command
+        lost = [line for name in losers for line in running.processes[name].logs if line["event"] == "lease_lost"]
+        assert lost == [], command
+        run(own_redis, "ACL", "SETUSER", command, f"+{command}")
+        await running.ready()
+        await eventually(lambda: all(map(running.said_once, losers)))
+
+
+async def test_a_writer_says_which_command_it_misses(own_redis: OwnRedis, tmp_path: Path) -> None:
+    async with suite(own_redis.url, tmp_path, ["market"]) as running:
+        market = running.processes["market"]
+        for command in ("hmget", "hset"):
             running.mark()
             run(own_redis, "ACL", "SETUSER", "default", f"-{command}")
-
-            async def they_are_not_ready(losers: set[str] = losers) -> bool:
-                return losers <= await running.not_ready()
-
-            await eventually(they_are_not_ready, 20)
-            await asyncio.sleep(TRIES_SECONDS)
-            assert await they_are_not_ready(), command
-            assert not any(("redis_back", None) in running.said(name) for name in losers), command
-            lost = [line for name in losers for line in running.processes[name].logs if line["event"] == "lease_lost"]
-            assert lost == [], command
+            await eventually(lambda: running.said("market"))
+            said = (await market.get("/readyz")).text
+            assert "writing" in said
+            assert "can't run this command" in said or command in said
             run(own_redis, "ACL", "SETUSER", "default", f"+{command}")
-            await running.ready()
-
-            def they_said_it_once(losers: set[str] = losers) -> bool:
-                return all(map(running.said_once, losers))
-
-            await eventually(they_said_it_once)
-
-
-@pytest.mark.parametrize("command", ["hmget", "hset"])
-async def test_a_writer_says_which_command_it_misses(own_redis: OwnRedis, tmp_path: Path, command: str) -> None:
-    async with suite(own_redis.url, tmp_path) as running:
-        run(own_redis, "ACL", "SETUSER", "default", f"-{command}")
-        await running.processes["market"].logged("redis_lost")
-        said = (await running.processes["market"].get("/readyz")).text
-        assert "writing" in said
-        assert "can't run this command" in said or command in said
+            await eventually(lambda: running.said_once("market"))

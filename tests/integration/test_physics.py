@@ -25,7 +25,7 @@ from cottage.store import MarketFeeds, MarketSnapshots
 from services.physics import api, schemas
 from tests.one_kind import on_one_kind
 from tests.services.physics.examples import PUBLISHED, state
-from tests.support import OwnRedis, eventually, service
+from tests.support import OwnRedis, eventually, plain_http, service
 
 pytest_generate_tests = on_one_kind
 
@@ -57,7 +57,7 @@ async def serving(url: str, timeout: float = 5.0) -> AsyncIterator[httpx.AsyncCl
 async def asking(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     sock = listening_socket("127.0.0.1", 0, "PHYSICS_PORT")
     base = f"http://127.0.0.1:{sock.getsockname()[1]}"
-    async with serve_asgi(app, sock, AccessPolicy()), httpx.AsyncClient(base_url=base, trust_env=False) as http:
+    async with serve_asgi(app, sock, AccessPolicy()), plain_http(base) as http:
         yield http
 
 
@@ -416,7 +416,7 @@ async def test_its_process_starts_before_redis_and_outlives_it(own_redis: OwnRed
         await physics.logged("redis_lost")
         assert (await physics.get("/healthz")).status_code == 200
         assert (await physics.get("/readyz")).status_code == 503
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        async with plain_http(f"http://127.0.0.1:{port}") as http:
             assert (await http.get("/v1/physics/SPY")).json()["source"] == "fallback"
             own_redis.start()
             await physics.ready()

@@ -12,13 +12,13 @@ import pytest
 
 from cottage.clock import monotonic
 from tests.clock_shim import ClockShim
-from tests.support import OwnRedis, ServiceProcess, eventually, service
+from tests.support import OwnRedis, ServiceProcess, eventually, plain_http, service
 
 MAX_AGE_SECONDS = 3.0
 STEPS = (-1.0, -50.0, 50.0, -3600.0, 3600.0, -86_400.0, 86_400.0)
 SERVICES = {
-    "market": {"MARKET_SYMBOLS": "SPY"},
-    "feynman": {},
+    "market": {"MARKET_SYMBOLS": "SPY", "MARKET_INTERVAL_SECONDS": "0.3"},
+    "feynman": {"FEYNMAN_TICK_SECONDS": "0.3", "FEYNMAN_HEARTBEAT_SECONDS": "0.3"},
     "bridge": {"BRIDGE_PORT": "0"},
     "physics": {"PHYSICS_PORT": "0"},
 }
@@ -63,9 +63,7 @@ async def suite(redis: OwnRedis, folder: Path, clock: ClockShim) -> AsyncIterato
             name: await stack.enter_async_context(service(name, {**common, **env})) for name, env in SERVICES.items()
         }
         port = (await processes["physics"].logged("listening"))["port"]
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
-        )
+        http = await stack.enter_async_context(plain_http(f"http://127.0.0.1:{port}"))
         asker = Asker(processes, http)
         for process in processes.values():
             await process.ready()
@@ -80,7 +78,7 @@ async def test_no_step_makes_a_sample_younger_and_all_is_healed_without_a_restar
         for step in STEPS:
             before = len(asker.processes["physics"].logs)
             clock_shim.step(step)
-            for _poll in range(40):
+            for _poll in range(20):  # three ticks
                 await asker.answered()
                 await asyncio.sleep(0.05)
             await eventually(asker.healed)
