@@ -43,14 +43,17 @@ async def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any
     """
     deadline = time.monotonic() + timeout
     while True:
+        asked = time.monotonic()
         value = condition()
         result = await value if inspect.isawaitable(value) else value
         if result:
             return result
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline:
             what = getattr(condition, "__qualname__", repr(condition))
             raise AssertionError(f"{what} still gives {result!r} after {timeout:g} s")
-        await asyncio.sleep(0.01)
+        # What takes long to ask is asked less often: the machine is busy with what is waited for.
+        await asyncio.sleep(min(max(0.01, 3 * (now - asked)), 0.1))
 
 
 async def reachable(port: int) -> bool:

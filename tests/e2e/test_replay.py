@@ -122,7 +122,8 @@ async def test_the_end_of_a_recording_is_no_dead_feed(redis_url: str, tmp_path: 
     """Of a market that is killed clients are told otherwise, and of one that starts over nothing."""
     short = tmp_path / "short.csv"
     short.write_text("timestamp,symbol,price,size\n100,ES,10,1\n101,ES,11,2\n")
-    env = {"MARKET_SOURCE": "replay", "MARKET_FILE": str(short), "FEYNMAN_DISCOVERY_SECONDS": "0.2"}
+    env = {"MARKET_SOURCE": "replay", "MARKET_FILE": str(short), "MARKET_FEED_SECONDS": "2"}
+    env |= {"FEYNMAN_DISCOVERY_SECONDS": "0.2"}
     async with suite(redis_url, env) as running, websocket(running.ws_url) as connection:
         await until(connection, "FRESHNESS", 30, symbols=["ES"], status="stale", cause="feed_ended")
 

@@ -13,7 +13,7 @@ pytest_generate_tests = on_one_kind
 
 NAMES = [f"S{number:03}" for number in range(600)]
 BAD = "S000"
-QUICK = {"MARKET_FEED_SECONDS": "1", "FEYNMAN_DISCOVERY_SECONDS": "0.5"}
+QUICK = {"MARKET_FEED_SECONDS": "1", "FEYNMAN_DISCOVERY_SECONDS": "0.5", "BRIDGE_REREAD_SECONDS": "1"}
 
 
 async def test_of_600_symbols_only_the_one_with_a_key_of_a_wrong_type_suffers(

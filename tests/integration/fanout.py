@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -54,14 +54,20 @@ async def hold(client: Client, epoch: int, index: int = 0, shards: int = 1) -> N
 
 async def write(client: Client, symbol: str, written: PhysicsState) -> bytes:
     """SET and PUBLISH at once under the lease, as feynman does; without a version as somebody else does."""
-    update = written.update(symbol, client.database)
-    if written.version is not None:
-        await hold(client, written.version.epoch)
+    return (await write_all(client, {symbol: written}))[symbol]
+
+
+async def write_all(client: Client, written: Mapping[str, PhysicsState]) -> dict[str, bytes]:
+    """The same of several, in one transaction."""
+    for version in {each.version for each in written.values() if each.version is not None}:
+        await hold(client, version.epoch)
+    updates = {symbol: each.update(symbol, client.database) for symbol, each in written.items()}
     pipeline = client.pipeline(transaction=True)
-    pipeline.set(keys.physics_state(symbol), written.to_bytes())
-    pipeline.publish(keys.STATE_UPDATE, update)
+    for symbol, each in written.items():
+        pipeline.set(keys.physics_state(symbol), each.to_bytes())
+        pipeline.publish(keys.STATE_UPDATE, updates[symbol])
     await pipeline.execute()
-    return update
+    return updates
 
 
 async def beat(client: Client, epoch: int = 1) -> None:

@@ -69,8 +69,9 @@ class Channel:
 
 
 @asynccontextmanager
-async def feed(client: Client, symbols: Sequence[str], pause: float = 0.02) -> AsyncIterator[None]:
-    """New snapshots of all symbols, again and again while the block runs, whatever becomes of feynman."""
+async def feed(client: Client, symbols: Sequence[str], pause: float = 0.04) -> AsyncIterator[None]:
+    """New snapshots of all symbols, again and again while the block runs, whatever becomes of feynman: each of its
+    ticks finds one."""
 
     async def run() -> None:
         snapshots, generator, price, step = MarketSnapshots(client), random.Random(1), 100.0, 0

@@ -8,7 +8,7 @@ from cottage.clock import from_iso, iso_millis, monotonic
 from cottage.redis import connect
 from deploy.redis_server import free_port
 from tests.clock_shim import ClockShim
-from tests.integration.fanout import NEVER, beat, bridging, broadcasting, state, viewing, write
+from tests.integration.fanout import NEVER, beat, bridging, broadcasting, state, viewing, write, write_all
 from tests.one_kind import on_one_kind
 from tests.support import OwnRedis, eventually, library_events
 
@@ -100,8 +100,14 @@ async def test_behind_the_broadcaster_too_each_client_is_told_the_age_of_its_sym
         epoch = round(now * 1000)
         async with viewing(port) as everything, viewing(port, "?symbols=YOUNG") as one:
             await beat(client, epoch)
-            for symbol, age in (("OLD", 1805.0), ("YOUNG", 305.0)):
-                await write(client, symbol, state(epoch, 1, timestamp=iso_millis(now - age), source="myfeed"))
+            ages_of = {"OLD": 1805.0, "YOUNG": 305.0}
+            await write_all(
+                client,
+                {
+                    symbol: state(epoch, 1, timestamp=iso_millis(now - age), source="myfeed")
+                    for symbol, age in ages_of.items()
+                },
+            )
             await eventually(lambda: any({"OLD", "YOUNG"} <= set(each["symbols"]) for each in everything.statements))
             await one.stands("YOUNG", "expired", "market_quiet")
             [(_, age_ms)] = ages(one, "YOUNG")

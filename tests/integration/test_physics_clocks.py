@@ -17,8 +17,13 @@ from tests.support import OwnRedis, ServiceProcess, eventually, plain_http, serv
 MAX_AGE_SECONDS = 3.0
 STEPS = (-1.0, -50.0, 50.0, -3600.0, 3600.0, -86_400.0, 86_400.0)
 SERVICES = {
-    "market": {"MARKET_SYMBOLS": "SPY", "MARKET_INTERVAL_SECONDS": "0.3"},
-    "feynman": {"FEYNMAN_TICK_SECONDS": "0.3", "FEYNMAN_HEARTBEAT_SECONDS": "0.3"},
+    "market": {"MARKET_SYMBOLS": "SPY", "MARKET_INTERVAL_SECONDS": "0.3", "MARKET_FEED_SECONDS": "2"},
+    "feynman": {
+        "FEYNMAN_TICK_SECONDS": "0.3",
+        "FEYNMAN_HEARTBEAT_SECONDS": "0.3",
+        "FEYNMAN_LEASE_SECONDS": "2",
+        "FEYNMAN_DISCOVERY_SECONDS": "0.5",
+    },
     "bridge": {"BRIDGE_PORT": "0"},
     "physics": {"PHYSICS_PORT": "0"},
 }
