@@ -11,7 +11,7 @@ from typing import Any
 
 from cottage import keys
 from cottage.redis import Client
-from cottage.snapshot import STAMP_FIELDS
+from cottage.snapshot import STAMP_FIELDS, stamp
 from cottage.store import batches
 
 _FIELDS = (*STAMP_FIELDS, "seen", "owned_until", "feed", "source")
@@ -50,8 +50,8 @@ async def brought(client: Client, symbols: Sequence[str], feeds: Mapping[str, Ma
 
 def _lives(fields: Sequence[bytes | None], left: int, now: float) -> bool:
     """Whether somebody writes this snapshot. `left`: its PTTL; `now`: Redis's clock; both in milliseconds."""
-    *stamp, seen, owned_until, _feed, _source = fields
-    if seen is not None and seen == b" ".join(value or b"" for value in stamp):
+    *stamped, seen, owned_until, _feed, _source = fields
+    if seen is not None and seen == stamp(stamped):
         return now < _number(owned_until) <= now + _LIFETIME_MS
     return 0 < left <= _LIFETIME_MS or now - _LIFETIME_MS < _number(fields[1]) * 1000 < now + _LIFETIME_MS
 

@@ -202,7 +202,7 @@ def read_sample(row: RawSample, now: float) -> Sample:
     value, moment = _price(price), _timestamp(timestamp, now)
     counters = _count(volume, "volume"), _count(trades, "trades")
     mark, said, who = parse_session(session), notes.parse(words), parse_feed(feed)
-    last = parse_rival(rival), parse_native(native)
+    last = parse_until(rival), parse_native(native)
     return Sample(value, moment, *counters, parse_source(source), mark, said, who, *last)
 
 
@@ -222,6 +222,11 @@ def faults(row: RawSample, now: float) -> list[InvalidMessage]:
         except InvalidMessage as error:
             found.append(error.with_traceback(None))  # which would hold this frame, and it this list
     return found
+
+
+def stamp(values: Sequence[bytes | None]) -> bytes:
+    """The stamp of a hash with these STAMP_FIELDS, as a script writes it to `seen` (cottage/write_snapshots.lua)."""
+    return b" ".join([value or b"" for value in values])
 
 
 def latest(now: float) -> float:
@@ -267,8 +272,8 @@ def _native(native: bytes) -> str | None:
     return text if len(text) <= keys.LONGEST_NATIVE and text.isprintable() else None
 
 
-def parse_rival(told: str | bytes | None) -> float:
-    """Parse until when a rival is to be believed, in seconds since 1970; 0 if there is none."""
+def parse_until(told: str | bytes | None) -> float:
+    """Parse until when a symbol is owned, or a rival is to be believed: in seconds since 1970; 0 if there is none."""
     if not told:
         return 0.0
     until = (told if isinstance(told, bytes) else told.encode()).partition(b" ")[0]

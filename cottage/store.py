@@ -30,6 +30,8 @@ from cottage.snapshot import (
     STAMP_FIELDS,
     MarketSnapshot,
     RawSample,
+    parse_until,
+    stamp,
 )
 from cottage.state import PhysicsState
 
@@ -171,6 +173,8 @@ class PhysicsStates(_Structure):
         return await self.many(await scan(self._client, keys.PHYSICS_STATE, on_bad), on_bad)
 
 
+_STAMP = slice(len(STAMP_FIELDS))
+_FEED = SAMPLE_FIELDS.index("feed")
 _Fields = dict[str, str | float]
 """The fields of a snapshot's hash that are known."""
 _WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS, "native")
@@ -419,21 +423,62 @@ class MarketSnapshots(_Structure):
     async def samples(self, symbols: Sequence[str]) -> list[RawSample | InvalidMessage]:
         """The raw SAMPLE_FIELDS of each symbol, in the order of `symbols`; a hash that has expired gives Nones.
 
-        A key that somebody made of another type gives the InvalidMessage("type") that names it.
+        A key that somebody made of another type gives the InvalidMessage("type") that names it, and one of which
+        a stranger has overwritten single fields InvalidMessage("owner"), until its owner has made room or is gone.
         """
         asked = [keys.market_snapshot(symbol) for symbol in symbols]
-        replies = await self._client.bulk((("HMGET", key, *SAMPLE_FIELDS) for key in asked), raise_on_error=False)
+        wanted = (*SAMPLE_FIELDS, "seen")
+        replies = await self._client.bulk((("HMGET", key, *wanted) for key in asked), raise_on_error=False)
         samples: list[RawSample | InvalidMessage] = []
+        seen: list[bytes | None] = []
         for key, reply in zip(asked, replies, strict=True):
-            sample = _refusal(key, "hash", reply) if isinstance(reply, RedisError) else tuple(reply)
-            if isinstance(sample, RedisError):
-                raise sample  # nothing that another symbol would be spared
-            samples.append(sample)
+            if isinstance(reply, RedisError):
+                refusal = _refusal(key, "hash", reply)
+                if isinstance(refusal, RedisError):
+                    raise refusal  # nothing that another symbol would be spared
+                samples.append(refusal)
+                seen.append(None)
+            else:
+                seen.append(reply.pop())
+                samples.append(tuple(reply))
+        if overwritten := _overwritten(samples, seen):
+            await self._leave_out(overwritten, asked, samples)
         return samples
+
+    async def _leave_out(
+        self, places: Sequence[int], asked: Sequence[str], samples: list[RawSample | InvalidMessage]
+    ) -> None:
+        """Replace the samples at these places, which are not as their feeds have written them.
+
+        A feed that lives finds it at its next write, and leaves there what is the stranger's: until then nobody can
+        tell whose each field is. What is in the hash of one that is gone is the stranger's.
+        """
+        owned = await self._client.bulk(("HMGET", asked[place], "owned_until") for place in places)
+        now = await self._client.now()
+        for place, (until,) in zip(places, owned, strict=True):
+            sample = samples[place]
+            if now < parse_until(until) <= now + keys.SNAPSHOT_TTL_SECONDS:
+                text = f"somebody has written some fields of {asked[place]} over those of its feed"
+                samples[place] = InvalidMessage("owner", text)
+            elif not isinstance(sample, InvalidMessage):
+                samples[place] = (*sample[:_FEED], None, *sample[_FEED + 1 :])
 
     async def symbols(self, on_bad: OnBad = _ignore) -> list[str]:
         """All that have a snapshot now."""
         return await scan(self._client, keys.MARKET_SNAPSHOT, on_bad)
+
+
+def _overwritten(samples: Sequence[Any], seen: Sequence[bytes | None]) -> list[int]:
+    """The places of those samples, or errors, that are not as their feed has written them. `seen`: what the script
+    has seen of each last. A tick asks this of all symbols at once."""
+    with contextlib.suppress(TypeError):  # of a None or an error, which is no usual sample
+        if [b" ".join(sample[_STAMP]) for sample in samples] == seen:
+            return []
+    return [
+        place
+        for place, (sample, stamped) in enumerate(zip(samples, seen, strict=True))
+        if stamped is not None and sample[_FEED] is not None and stamped != stamp(sample[_STAMP])
+    ]
 
 
 class MarketFeeds(_Structure):

@@ -28,9 +28,9 @@ from cottage.snapshot import (
     latest,
     parse_feed,
     parse_native,
-    parse_rival,
     parse_session,
     parse_source,
+    parse_until,
     read_sample,
 )
 from services.feynman.windows import FloatArray, IntArray
@@ -164,7 +164,7 @@ def _said(
         _each(source, parse_source),
         _each(words, lambda text: notes.parse(text)[1]),
         _each(feed, parse_feed),
-        _each_number(rival, parse_rival, np.float64),
+        _each_number(rival, parse_until, np.float64),
         _each(native, parse_native),
     )
 

@@ -116,6 +116,25 @@ async def newer(client: Client, symbol: str, than: Version | None, epoch: bool =
     return (await eventually(found))[0]
 
 
+async def test_what_a_stranger_writes_over_a_feed_s_fields_is_not_in_its_window(
+    redis_url: str, client: Client
+) -> None:
+    """By HSET of price and time alone, whose source and feed are then still ours."""
+    snapshots = MarketSnapshots(client, "SIM", 60.0)
+    await snapshots.write([MarketSnapshot("SPY", 450.0, await client.now(), source="simulate")])
+    async with process(redis_url) as running:
+        await seen(client, "SPY", source="simulate")
+        await client.hset("market:snapshot:SPY", mapping={"price": "1.5", "timestamp": str(await client.now())})
+        await running.logged("snapshot_dropped", symbol="SPY", reason="owner")
+        state = await state_of(client, "SPY")
+        assert state is not None
+        assert (state.price, state.samples) == (450.0, 1)
+        # Its feed notices it at its next write, and makes room.
+        await snapshots.write([MarketSnapshot("SPY", 451.0, await client.now(), source="simulate")])
+        state = await seen(client, "SPY", source="unknown")
+        assert (state.price, state.samples, "two_writers" in state.notes) == (1.5, 1, True)
+
+
 async def test_two_strangers_that_write_one_symbol_do_not_share_a_window(redis_url: str, client: Client) -> None:
     """Each writes by HSET ten times a second; a tick sees the one or the other."""
 

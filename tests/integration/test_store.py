@@ -316,6 +316,38 @@ async def test_samples_come_in_the_order_asked_for(client: Client) -> None:
     assert await snapshots.symbols() == sorted(["TEXT", *(each.symbol for each in many)])
 
 
+@pytest.mark.parametrize("field", ["price", "timestamp", "volume", "trades"])
+async def test_a_hash_of_which_a_stranger_has_written_a_field_is_no_sample(client: Client, field: str) -> None:
+    now = await client.now()
+    snapshots = MarketSnapshots(client, "SIM")
+    ours = [MarketSnapshot(name, 450.0, now, 1000.0, source="simulate") for name in ("SPY", "QQQ")]
+    await snapshots.write(ours)
+    await client.hset("market:snapshot:SPY", field, str(now - 1.0))
+    spy, qqq = await snapshots.samples(["SPY", "QQQ"])
+    assert isinstance(spy, InvalidMessage)
+    assert spy.reason == "owner"
+    assert spy.detail == "somebody has written some fields of market:snapshot:SPY over those of its feed"
+    assert isinstance(qqq, tuple)
+    assert (await snapshots.write(ours))["SPY"].reason == "stranger"
+    (left,) = await snapshots.samples(["SPY"])
+    assert isinstance(left, tuple)
+    assert dict(zip(SAMPLE_FIELDS, left, strict=True))[field] == str(now - 1.0).encode()
+    assert left.count(None) == len(SAMPLE_FIELDS) - 2, "that field, and the rival"
+
+
+async def test_what_a_stranger_writes_over_a_dead_feed_s_is_not_that_feed_s(client: Client) -> None:
+    now = await client.now()
+    await MarketSnapshots(client, "SIM", 0.01).write([MarketSnapshot("SPY", 450.0, now, source="simulate")])
+    await asyncio.sleep(0.02)
+    (ours,) = await MarketSnapshots(client).samples(["SPY"])
+    await client.hset("market:snapshot:SPY", mapping={"price": "1.5", "timestamp": str(now + 1)})
+    (theirs,) = await MarketSnapshots(client).samples(["SPY"])
+    feed = SAMPLE_FIELDS.index("feed")
+    assert isinstance(ours, tuple)
+    assert isinstance(theirs, tuple)
+    assert (ours[feed], theirs[0], theirs[feed]) == (b"SIM", b"1.5", None)
+
+
 async def test_a_snapshot_that_redis_did_not_take_is_written_whole_next_time(own_redis: OwnRedis) -> None:
     async with connect(own_redis.url) as client:
         snapshots = MarketSnapshots(client)
