@@ -159,8 +159,7 @@ class Environment(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         variable = self._settings.variable(field_name)
-        found = variables.value_of(os.environ, variable) or variables.value_of(os.environ, variable.lower())
-        return found, self._settings.input_name(field_name), False
+        return variables.value_of(os.environ, variable), self._settings.input_name(field_name), False
 
     def __call__(self) -> dict[str, Any]:
         found = (self.get_field_value(info, name) for name, info in self._settings.model_fields.items())

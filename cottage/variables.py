@@ -15,8 +15,11 @@ _LINK_NAME = re.compile(r".+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP
 
 NEAR = 0.8
 """How alike (difflib's ratio) two names are of which one is the other misspelt."""
-RELATED = 0.5
+RELATED = 0.52
 """The same where the prefix shows already that one of our names was meant."""
+_WHOLE = "REDIS_URL"
+_PARTS = frozenset({"REDIS_HOST", "REDIS_DB", "REDIS_USER", "REDIS_USERNAME", "REDIS_SSL", "REDIS_TLS"})
+"""What other programs read one by one, and ours as one URL."""
 
 
 class Misspelt(NamedTuple):
@@ -35,9 +38,10 @@ def meant(text: str) -> str:
 
 
 def value_of(environment: Mapping[str, str], name: str) -> str | None:
-    """What the variable says; None if it is not set, empty, or a service link."""
-    text = environment.get(name, "")
-    return None if is_service_link(name, text) else meant(text) or None
+    """What the variable says, whose name is written in capitals or in small letters; None if it is not set, empty, or
+    a service link."""
+    texts = (environment.get(spelt, "") for spelt in (name, name.lower()))
+    return next((said for text in texts if (said := meant(text)) and not is_service_link(name, text)), None)
 
 
 def is_service_link(name: str, value: str) -> bool:
@@ -52,20 +56,25 @@ def misspelt(
     environment: Mapping[str, str], known: Collection[str], prefix: str, others: Iterable[str] = ()
 ) -> Iterator[Misspelt]:
     """The variables that are meant for whoever reads `known` and are none of these: all that begin with `prefix`, and
-    those that are almost such a name. `others`: beginnings and names that belong to somebody else."""
+    those that are almost such a name, or one without `prefix`. `others`: beginnings and names that belong to somebody
+    else."""
     theirs = tuple(others)
     for name, value in environment.items():
         upper = name.upper()
-        if upper in known or is_service_link(name, value):
+        if (upper in known and name in (upper, name.lower())) or is_service_link(name, value):
             continue
         if prefix and upper.startswith(prefix):
             yield Misspelt(name, nearest(upper, known, prefix))
+        elif prefix and "_" in upper and prefix + upper in known:  # one word, such as PORT, is anybody's
+            yield Misspelt(name, prefix + upper)
         elif not upper.startswith(theirs) and (near := nearest(upper, known)):
             yield Misspelt(name, near)
 
 
 def nearest(name: str, known: Collection[str], prefix: str = "") -> str | None:
     """The one of `known` that `name` was probably meant to be. A `prefix` says that it was meant to be one."""
+    if name in _PARTS and _WHOLE in known:
+        return _WHOLE
     rest = name.removeprefix(prefix)
     if prefix and rest in known:  # PHYSICS_LOG_LEVEL: a name that all services share has no prefix
         return rest

@@ -163,8 +163,9 @@ def misspelt(environment: Mapping[str, str]) -> list[Misspelt]:
     found = list(variables.misspelt(environment, known, "", PREFIXES))
     # What was given to make was meant for us, whatever it is called.
     for name in _given_to_make(environment):
-        if name not in (*known, *MAKE_VARIABLES) and not name.startswith(PREFIXES):
-            found += [Misspelt(name, variables.nearest(name, (*known, *MAKE_VARIABLES)))]
+        upper = name.upper()
+        if upper not in known and name not in MAKE_VARIABLES and not upper.startswith(PREFIXES):
+            found += [Misspelt(name, variables.nearest(upper, (*known, *MAKE_VARIABLES)))]
     return list(dict.fromkeys(found))
 
 
@@ -233,7 +234,7 @@ def _port(text: str) -> int:
 
 
 def _without_redis(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith("REDIS_")}
+    return {name: value for name, value in environment.items() if not name.upper().startswith("REDIS_")}
 
 
 def _reachable(address: tuple[str, int]) -> tuple[str, int]:

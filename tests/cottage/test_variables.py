@@ -29,6 +29,14 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
     assert [value_of(environment, name) for name in ("A", "B", "C", "D_PORT", "E")] == [None, None, "x", None, None]
 
 
+def test_a_name_may_be_in_capitals_or_in_small_letters() -> None:
+    environment = {"a_port": "1", "B_PORT": "2", "b_port": "3", "C_PORT": "", "c_port": "4", "D_Port": "5"}
+    names = ("A_PORT", "B_PORT", "C_PORT", "D_PORT")
+    assert [value_of(environment, name) for name in names] == ["1", "2", "4", None]
+    assert list(misspelt(environment, names, "D_")) == [("D_Port", "D_PORT")]
+    assert list(misspelt(environment, names, "")) == [("D_Port", "D_PORT")]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -73,6 +81,8 @@ def test_what_a_person_wrote_is_no_link(name: str, value: str) -> None:
         ("DRAIN_SECOND", "DRAIN_SECONDS"),
         ("DRAIN_SEC", "DRAIN_SECONDS"),
         ("FEYNMANN_WINDOW", "FEYNMAN_WINDOW"),
+        ("REDIS_HOST", "REDIS_URL"),
+        ("REDIS_DB", "REDIS_URL"),
         ("LOG_FILE", None),
         ("REDIS", None),
         ("LOG", None),
@@ -93,6 +103,7 @@ def test_a_name_is_near_another_or_somebody_elses(name: str, meant_name: str | N
         ("BROADCASTER_BRIDGE", "BROADCASTER_BRIDGE_URL"),
         ("BROADCASTER_LOG_LEVEL", "LOG_LEVEL"),
         ("BROADCASTER_QQQQ", None),
+        ("BROADCASTER_URI", None),
     ],
 )
 def test_with_our_prefix_a_name_was_meant_for_us(name: str, meant_name: str | None) -> None:
@@ -101,3 +112,13 @@ def test_with_our_prefix_a_name_was_meant_for_us(name: str, meant_name: str | No
         *("BROADCASTER_MAX_CONNECTIONS", "BROADCASTER_BRIDGE_URL", "LOG_LEVEL"),
     ]
     assert list(misspelt({name: "1"}, known, "BROADCASTER_")) == [(name, meant_name)]
+
+
+def test_a_name_of_several_words_whose_prefix_was_left_out_was_meant_for_us() -> None:
+    known = ["BROADCASTER_PORT", "BROADCASTER_BRIDGE_URL", "BROADCASTER_TRUSTED_PROXIES", "REDIS_URL"]
+    given = dict.fromkeys(("TRUSTED_PROXIES", "BRIDGE_URL", "BRIDGE_PORT", "PORT"), "1")
+    assert list(misspelt(given, known, "BROADCASTER_", ("BRIDGE_",))) == [
+        ("TRUSTED_PROXIES", "BROADCASTER_TRUSTED_PROXIES"),
+        ("BRIDGE_URL", "BROADCASTER_BRIDGE_URL"),
+    ]
+    assert list(misspelt(given, ["BRIDGE_PORT", "REDIS_URL"], "BRIDGE_", ("BROADCASTER_",))) == [("BRIDGE_URL", None)]

@@ -142,6 +142,16 @@ def test_a_misspelt_variable_is_found_once_and_not_handed_on() -> None:
     assert not {each.variable for each in found} & set(given)
 
 
+def test_names_in_small_letters_are_read_as_the_services_read_them() -> None:
+    plan = make_plan({**ANY, "redis_url": "redis://:s3cret@h:6380/1", "fresh": "yes"})
+    assert (plan.redis_url, plan.redis_port, plan.fresh) == ("redis://:s3cret@h:6380/1", None, True)
+    planned = {service.name: service.environment for service in plan.services}
+    assert planned["bridge"]["REDIS_URL"] == plan.redis_url
+    assert "s3cret" not in str(planned["broadcaster"])
+    assert misspelt({"MAKEFLAGS": " -- redis_port=1 physics_port=2", "redis_port": "1", "physics_port": "2"}) == []
+    assert misspelt({"Redis_Port": "1"}) == [("Redis_Port", "REDIS_PORT")]
+
+
 def test_the_log_of_make_run_is_set_as_that_of_a_service() -> None:
     assert log_options({}) == ("info", "auto")
     assert log_options({"LOG_LEVEL": " DEBUG\r", "LOG_FORMAT": ""}) == ("debug", "auto")
