@@ -143,9 +143,7 @@ class StateReplica:
         Raises InvalidMessage, KeyError, TypeError or ValueError if the message is invalid.
         """
         self.watch.arrived(now)
-        if not isinstance(message, dict):
-            raise InvalidMessage("object", "not an object")
-        match message.get("event"):
+        match _object(message).get("event"):
             case "PHYSICS_UPDATE":
                 self._take(message, now)
             case "SNAPSHOT":
@@ -286,8 +284,18 @@ class StateReplica:
             self.on_change(name)
 
     def _snapshot(self, message: dict[str, Any], now: float) -> None:
+        refused = None
         for update in message["updates"]:
-            self._take(update, now)
+            try:
+                self._take(_object(update), now)
+            except InvalidMessage as error:
+                refused = error  # the other updates are still used
+        self._end_part(message)
+        if refused is not None:
+            raise refused
+
+    def _end_part(self, message: dict[str, Any]) -> None:
+        """The updates of a part of a SNAPSHOT were taken; the last part says what is gone, and that all is here."""
         complete = message["complete"] is True
         self._complete = self._complete and complete
         if complete:
@@ -332,7 +340,7 @@ class StateReplica:
             self._complete = True
             subscriptions.again([ALL] if subscriptions.wanted is None else subscriptions.wanted)
         elif self.phase is Phase.CONNECTED and subscriptions.settled:
-            proven = {name: Version(*pair) for name, pair in message.get("seqs", {}).items()}
+            proven = {name: Version(*pair) for name, pair in mapping({"seqs": {}, **message}, "seqs").items()}
             lost = [name for name, newness in proven.items() if self._is_lost(name, newness)]
             self.resyncs += len(lost)
             subscriptions.again(lost)
@@ -342,3 +350,9 @@ class StateReplica:
         return self.subscriptions.wants(name) and (
             held is None or (held.version is not None and newness > held.version)
         )
+
+
+def _object(message: Any) -> dict[str, Any]:
+    if not isinstance(message, dict):
+        raise InvalidMessage("object", "not an object")
+    return message

@@ -263,7 +263,7 @@ class BridgeLink:
         for payload in protocol.split_snapshot(message):
             try:
                 update = load_object(payload)
-                name, newness = symbol(update), version(update)
+                name, newness, _ = symbol(update), version(update), mapping(update, "data")
             except InvalidMessage as error:
                 self._drop(error)  # the other updates are still used
                 continue

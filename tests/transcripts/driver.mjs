@@ -182,6 +182,7 @@ for (const step of transcript.steps) {
   wall += (step.wall ?? 0) * 1000;
   const socket = sockets.at(-1);
   const messages = withIds(step.in ?? []);
+  for (const data of step.raw ?? []) socket.onmessage?.({ data });
   for (const frame of step.batch ? [messages] : messages) socket.onmessage?.({ data: JSON.stringify(frame) });
   if (step.close !== undefined) {
     socket.readyState = 3;

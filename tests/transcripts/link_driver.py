@@ -44,8 +44,8 @@ class FakeLink(LinkConnection):
     def abort(self) -> None:
         self._waiting.put_nowait(ConnectionClosedError(None, None))
 
-    def arrive(self, messages: list[dict[str, Any]]) -> None:
-        self._waiting.put_nowait([orjson.dumps(message) for message in messages])
+    def arrive(self, frames: list[bytes]) -> None:
+        self._waiting.put_nowait(frames)
 
     async def messages(self) -> list[bytes]:
         messages = await self._waiting.get()
@@ -86,8 +86,9 @@ class LinkDriver:
     async def step(self, step: dict[str, Any]) -> dict[str, Any]:
         self.server.does = step.get("server", self.server.does)
         await self._times.reach(step, self.link.look)
-        if messages := with_ids(step.get("in", []), self.sent):
-            self.connections[-1].arrive(messages)
+        messages = [orjson.dumps(each) for each in with_ids(step.get("in", []), self.sent)]
+        if frames := [*map(str.encode, step.get("raw", [])), *messages]:
+            self.connections[-1].arrive(frames)
         if "close" in step:
             self.connections[-1].abort()
         await settle()

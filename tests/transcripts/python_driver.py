@@ -124,8 +124,8 @@ class FakeConnection:
         received = None if code == 1006 else Close(code, "")
         self._frames.put_nowait(ConnectionClosedError(received, None))
 
-    def arrive(self, message: Any) -> None:
-        self._frames.put_nowait(orjson.dumps(message))
+    def arrive(self, frame: bytes) -> None:
+        self._frames.put_nowait(frame)
 
     async def recv(self, *, decode: bool) -> bytes:
         assert decode is False
@@ -157,7 +157,8 @@ class PythonDriver:
         self.server.does = step.get("server", self.server.does)
         await self._times.reach(step, self.client._look)
         messages = with_ids(step.get("in", []), self.sent)
-        for frame in [messages] if step.get("batch") else messages:
+        frames = [orjson.dumps(each) for each in ([messages] if step.get("batch") else messages)]
+        for frame in [*map(str.encode, step.get("raw", [])), *frames]:
             self.connections[-1].arrive(frame)
         if "close" in step:
             self.connections[-1].end(step["close"])

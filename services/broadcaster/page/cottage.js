@@ -541,6 +541,24 @@ function symbolNames(symbols) {
   return names;
 }
 
+/** @param {unknown} error Of a message that no server sends; it costs no other. */
+const drop = (error) => console.warn("cottage.js: a message was dropped:", error);
+
+/**
+ * The messages of a frame: one, or a batch; none if it is no JSON.
+ * @param {string} frame
+ * @returns {ServerMessage[]}
+ */
+function messagesOf(frame) {
+  try {
+    const received = JSON.parse(frame);
+    return Array.isArray(received) ? received : [received];
+  } catch (error) {
+    drop(error);
+    return [];
+  }
+}
+
 /**
  * The address of a WebSocket; that of a page means the WebSocket there. Throws a TypeError for what is none.
  * @param {string | URL} url
@@ -1418,13 +1436,11 @@ export class Cottage extends TypedEventTarget {
     const now = this.#localClock.now();
     this.#watch.arrived(now);
     this.#deliveringSince ??= now;
-    /** @type {ServerMessage | ServerMessage[]} */
-    const received = JSON.parse(frame);
-    for (const message of Array.isArray(received) ? received : [received]) {
+    for (const message of messagesOf(frame)) {
       try {
         this.#handlers.get(message.event)?.(message); // what a later server may say besides is not for this client
       } catch (error) {
-        console.warn("cottage.js: a message was dropped:", error); // no server sends it; it costs no other
+        drop(error);
       }
     }
     this.#look();
