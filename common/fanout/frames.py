@@ -45,6 +45,7 @@ DEFLATE = ServerPerMessageDeflateFactory(server_no_context_takeover=True, client
 """Without a context from message to message, one frame serves all clients, and a connection keeps no buffers."""
 _DATA = frozenset({0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY})
 _CONTROL = frozenset({0x80 | Opcode.PING, 0x80 | Opcode.PONG, 0x80 | Opcode.CLOSE})
+_HEAD_END = b"\r\n\r\n"
 _MOST_HEAD_BYTES = 64 * 1024  # of a response to a handshake
 
 
@@ -121,6 +122,10 @@ class ClientConnection(ServerConnection):
         """Whether the client ended its side before its request was answered."""
         self._head_bytes = 0
         """How many bytes came before the request was complete."""
+        self._head_tail = b""
+        """The last of them, in which the end of the request may begin."""
+        self._early = b""
+        """What came after the request, before it was answered."""
         self._cut_off: asyncio.TimerHandle | None = None
 
     @property
@@ -166,17 +171,14 @@ class ClientConnection(ServerConnection):
         self.transport.abort()
 
     async def handshake(self, *arguments: Any, **options: Any) -> None:
-        """Answer the request; but not a client that sent garbage after it, to which the library has ended our side:
-        it would fail, and log that with a traceback."""
-        await asyncio.wait((self.request_rcvd, self.connection_lost_waiter), return_when=asyncio.FIRST_COMPLETED)
-        if self.protocol.eof_sent:
-            self.protocol.handshake_exc = self.protocol.parser_exc
-            self.transport.abort()
-        else:
-            await super().handshake(*arguments, **options)
-            if self._ended_early:
-                super().eof_received()
-                self.transport.close()
+        """Answer the request, and only then look at what the client sent after it."""
+        await super().handshake(*arguments, **options)
+        early, self._early = self._early, b""
+        if early and self.response is not None and self.protocol.state is OPEN:
+            self._read(early)
+        if self._ended_early:
+            super().eof_received()
+            self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks whether to keep the connection open
         """The client sends no more; one that has asked is still answered."""
@@ -207,9 +209,14 @@ class ClientConnection(ServerConnection):
             if self.ended_by_us is None:  # in its handshake
                 self.cut_off(Close.POLICY)
             return
-        super().data_received(data)
+        if self.response is None:
+            data = self._of_request(data)
+        self._read(data)
         if self.request is None:
             self._limit_head(len(data))
+
+    def _read(self, data: bytes) -> None:
+        super().data_received(data)
         if self.transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
             self.cut_off(Close.POLICY)  # it does not read the answers to its pings
         elif self.protocol.close_expected():
@@ -232,6 +239,17 @@ class ClientConnection(ServerConnection):
         super().resume_writing()
         self.blocked_since = None
         self.on_writable()
+
+    def _of_request(self, data: bytes) -> bytes:
+        """What of `data` belongs to the request. The rest waits for the answer: the library would take it for frames
+        at once, and garbage among them would end the connection without one."""
+        if self.request is not None:
+            self._early += data
+            return b""
+        head = self._head_tail + data
+        _, end, self._early = head.partition(_HEAD_END)
+        self._head_tail = b"" if end else head[1 - len(_HEAD_END) :]
+        return data[: len(data) - len(self._early)]
 
     def _answer_unreadable(self) -> None:
         """Say that what came is no request, before the library ends the connection without a word."""
@@ -302,7 +320,7 @@ class LinkConnection(DialledConnection):
     def data_received(self, data: bytes) -> None:
         self._unread = self._unread + data if self._unread else data
         if self.protocol.state is CONNECTING:
-            head, end, rest = self._unread.partition(b"\r\n\r\n")
+            head, end, rest = self._unread.partition(_HEAD_END)
             if not end and len(head) < _MOST_HEAD_BYTES:
                 return
             self._unread = rest

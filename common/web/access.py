@@ -97,7 +97,7 @@ class AccessPolicy:
                 peer=forwarded.client,
                 reason=refused.reason,
                 error=refused.message,
-                host=request.one("host"),
+                host=_asked(request, forwarded),
                 origin=request.one("origin"),
             )
         return refused
@@ -152,6 +152,13 @@ class AccessPolicy:
 
     def _listed(self, text: str) -> bool:
         return str(parse_origin(text)) in self._origins
+
+
+def _asked(request: WebRequest, forwarded: Forwarded) -> str:
+    """The host by which the service was asked, for a log line: it is the one that ALLOWED_HOSTS may miss."""
+    target, _path = split_target(request.target)
+    named = target if forwarded.host is None else forwarded.host.host
+    return request.one("host") if named is None else named[:100]
 
 
 def allowed_host(text: str) -> str:

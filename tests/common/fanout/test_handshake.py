@@ -1,11 +1,13 @@
 """Handshakes and requests for files, by raw sockets: what RFC 6455 and RFC 9112 ask of a server, and refusals."""
 
+import asyncio
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 import structlog
 from structlog.typing import EventDict
+from websockets.frames import Frame, Opcode
 
 from common.fanout import server
 from common.fanout.server import HANDSHAKES_REFUSED
@@ -113,6 +115,34 @@ def test_who_ends_its_side_after_asking_is_answered(new_loop: NewLoop, caplog: p
 
     run(new_loop, scenario)
     assert complaints(caplog.records) == []
+
+
+@both_loops
+def test_what_comes_after_a_request_costs_no_answer(new_loop: NewLoop, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with serving() as served:
+            for after in (request("/"), handshake(), b"\r\n", b"\x81\x80\0\0\0\0", b"garbage"):
+                assert (await ask(served.address[1], request("/") + after)).status == 200
+                assert (await ask(served.address[1], request("/none") + after)).status == 404
+                assert (await ask(served.address[1], handshake() + after)).status == 101
+            await eventually(lambda: not served.server._connections)
+
+    run(new_loop, scenario)
+    assert complaints(caplog.records) == []
+
+
+async def test_a_frame_that_came_with_the_handshake_is_read() -> None:
+    async with serving() as served:
+        for cut in range(6):  # the end of the request comes in two pieces
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.address[1])
+            asked = handshake()
+            writer.write(asked[: len(asked) - cut])
+            await asyncio.sleep(0.01)
+            writer.write(asked[len(asked) - cut :] + Frame(Opcode.PING, b"early").serialize(mask=True))
+            async with asyncio.timeout(10):
+                assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+                await reader.readuntil(b"early")
+            writer.close()
 
 
 async def test_a_refusal_says_what_to_set_and_is_counted(said: list[EventDict]) -> None:

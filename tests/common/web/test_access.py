@@ -192,6 +192,23 @@ def test_a_refusal_is_counted_and_said_once_with_what_to_set(monkeypatch: pytest
     assert "ALLOWED_ORIGINS" in origin["error"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "asked"),
+    [
+        (LOCAL, request("evil.example")),
+        (LOCAL, request("localhost", target="http://evil.example/ws")),
+        (BEHIND, request("upstream:8765", x_forwarded_host="evil.example")),
+    ],
+)
+def test_a_refusal_names_the_host_that_was_asked(
+    policy: AccessPolicy, asked: WebRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "throttled", Throttled(access.log, seconds=600.0))
+    with structlog.testing.capture_logs() as said:
+        assert status(policy, asked) == 421
+    assert said[0]["host"].partition(":")[0] == "evil.example"
+
+
 def test_requests_have_bounds() -> None:
     def sized(target: str, header_bytes: int) -> WebRequest:
         return WebRequest(
