@@ -4,6 +4,9 @@ import re
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
+MOST_DATABASES = 2**31
+"""Redis takes no greater number for one."""
+
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -45,7 +48,7 @@ def _split(url: str) -> SplitResult | None:
 def websocket(url: str) -> str:
     """`url` itself if a WebSocket can be dialled there; ValueError otherwise."""
     parts = _split(url)
-    if parts is None or parts.scheme not in ("ws", "wss") or not parts.hostname:
+    if parts is None or parts.scheme not in ("ws", "wss") or not parts.hostname or "#" in url:
         raise ValueError("must look like ws://host:port/ws")
     return url
 
@@ -62,11 +65,16 @@ def redis_server(url: str) -> SplitResult:
     if not ((parts.scheme in ("redis", "rediss") and parts.hostname) or (parts.scheme == "unix" and parts.path)):
         raise ValueError("must look like redis://localhost:6379, rediss://… or unix:///path")
     database = unquote(parts.path.strip("/"))
-    if parts.scheme != "unix" and not (database == "" or (database.isascii() and database.isdecimal())):
+    if parts.scheme != "unix" and not (database == "" or is_database(database)):
         raise ValueError(
             "the part behind the host must be the number of a database, such as redis://localhost:6379/0"
         )
     return parts
+
+
+def is_database(text: str) -> bool:
+    """Whether the text is the number of a database of Redis, as far as one can tell without it."""
+    return text.isascii() and text.isdecimal() and int(text) < MOST_DATABASES
 
 
 def taken_from_query(url: str, *names: str) -> tuple[str, dict[str, str]]:

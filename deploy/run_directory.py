@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from common import logs
-from cottage.errors import CottageError
+from cottage.errors import CottageError, SettingsError
 from cottage.variables import value_of
 
 DEFAULT_FOLDER = ".run"
@@ -32,17 +32,29 @@ def run_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 @contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Raises a SettingsError where the folder cannot be written, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(
+            f"RUN_DIR: {folder} cannot be written ({error.strerror}): free it, or set another one"
+        ) from error
+
+
+@contextlib.contextmanager
 def only_run(folder: Path) -> Iterator[int]:
     """Make `folder` and hold its lock. Yields the lock's file descriptor.
 
     Redis inherits the descriptor and so holds the lock too: two servers on the same files would destroy them, so a
     new run waits for a Redis that has lost its supervisor and is still saving. Raises CottageError if another run has
-    the lock.
+    the lock, and SettingsError where the folder cannot be written.
     """
     import fcntl  # does not exist on Windows, where run.py exits before this
 
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         deadline = time.monotonic() + LEFTOVER_SECONDS
         reported = False
@@ -62,21 +74,24 @@ def only_run(folder: Path) -> Iterator[int]:
             if time.monotonic() > deadline:
                 raise CottageError(f"the Redis of an earlier run still uses {folder}; end it, or set RUN_DIR")
             time.sleep(0.1)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        with _writing(folder):
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         yield lock
     finally:
         os.close(lock)
 
 
 def write_urls(folder: Path, urls: Mapping[str, str]) -> None:
-    """Write urls.env atomically, readable for this user only, since the Redis URL may contain a password."""
+    """Write urls.env atomically, readable for this user only, since the Redis URL may contain a password. Raises
+    SettingsError where the folder cannot be written."""
     new = folder / f"{URLS}.new"
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in {**urls, "RUN_PID": str(os.getpid())}.items()]
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.writelines(lines)
-    new.replace(folder / URLS)
+    with _writing(folder):
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.writelines(lines)
+        new.replace(folder / URLS)
 
 
 def remove_urls(folder: Path) -> None:

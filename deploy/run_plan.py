@@ -26,6 +26,7 @@ from common.settings import (
 )
 from cottage import urls, variables
 from cottage.errors import SettingsError
+from cottage.redis import connect_asking
 from cottage.variables import Misspelt, value_of
 from deploy.redis_server import LOCAL, free_port
 from deploy.run_directory import run_folder
@@ -187,6 +188,8 @@ def check_settings() -> None:
         wrong.append("MARKET_EXIT_AT_END: is for a market that runs alone; make run would start it again")
     if wrong:
         raise SettingsError("; ".join(dict.fromkeys(wrong)))
+    if url := value_of(os.environ, "REDIS_URL"):
+        connect_asking(url).close()  # it does not connect, and raises for what only the client knows of a URL
 
 
 def _default_ports() -> dict[str, int]:
@@ -204,8 +207,10 @@ def _hold(held: contextlib.ExitStack, environment: Mapping[str, str], variable: 
     """Choose the (host, port) of `variable` and listen on it until `held` is closed, so that no other gets it."""
     name = variable.replace("_PORT", "_HOST")
     host = read(environment, name, LOCAL, urls.host)
-    # For 0 not the kernel's choice: see free_port.
-    port = read(environment, variable, default, _port) or free_port(host=host)
+    port = read(environment, variable, default, _port)
+    if not port:
+        listening_socket(host, 0, variable).close()  # raises for what is wrong with the host
+        port = free_port(host=host)  # not the kernel's choice: see there
     sock = listening_socket(host, port, variable)
     held.enter_context(contextlib.closing(sock))
     return host, sock.getsockname()[1]

@@ -84,7 +84,7 @@ def _translation(error: Exception, pool: Any, command: Command | None) -> RedisE
     if isinstance(error, exceptions.AskError):
         return Redirected(error.node_addr, ask=not isinstance(error, exceptions.MovedError))
     if isinstance(error, _OUTAGES) or text.startswith("NOREPLICAS"):
-        return RedisUnavailable(text)
+        return RedisUnavailable(diagnosis.unreachable(text, pool.connection_kwargs))
     return RedisError(text)
 
 

@@ -5,6 +5,7 @@ expected, or none where it is. `refusal` says who may not do what.
 """
 
 import asyncio
+import os
 import re
 import socket
 import ssl
@@ -29,6 +30,8 @@ _TLS = (redis.connection.SSLConnection, redis.asyncio.connection.SSLConnection)
 _SUSPECT = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, TimeoutError)
 _IN_SCRIPT = re.compile(r"ACL failure in script|The user executing the script can't")
 _OF_PIPELINE = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
+_UNREACHABLE = re.compile(r"Error (-?\d+) connecting to (.+?)\. (.+?)\.?", re.DOTALL)
+_TIMED_OUT = "Timeout connecting to server"
 _MANY = frozenset({"MGET", "DEL", "EXISTS", "UNLINK", "SUBSCRIBE", "PSUBSCRIBE"})
 """Commands of which each word is a key or a channel; of the others only the first one is shown."""
 _MOST_SHOWN = 3
@@ -192,6 +195,15 @@ def refusal(text: str, login: Mapping[str, Any], command: Command | None) -> str
     if login.get("password") is None and login.get("credential_provider") is None:
         return "REDIS_URL: Redis asks for a password, and the URL has none, such as redis://user:password@host:6379"
     return f"REDIS_URL: Redis refuses {user} with this password: {words}"
+
+
+def unreachable(text: str, login: Mapping[str, Any]) -> str:
+    """redis-py's words of an outage, with where it tried where nobody answers. `login`: as in `refusal`."""
+    where = f"{login['host']}:{login['port']}" if "host" in login and "port" in login else "the server"
+    said = (where, "time-out") if text == _TIMED_OUT else None
+    if match := _UNREACHABLE.fullmatch(text):
+        said = match[2], os.strerror(int(match[1])) if int(match[1]) > 0 else match[3]
+    return text if said is None else f"REDIS_URL: no Redis answers at {said[0]} ({said[1]})"
 
 
 def is_refusal(text: str) -> bool:

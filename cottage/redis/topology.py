@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
 from cottage.errors import SettingsError
+from cottage.urls import is_database
 
 SENTINEL_PORT = 26379
 NODE_PORT = 6379
@@ -49,7 +50,7 @@ def topology(url: str) -> Topology:
     if not kind:
         return SINGLE
     if transport not in ("redis", "rediss") or kind not in _EXAMPLES:
-        raise SettingsError(f"REDIS_URL: {_EXAMPLES['sentinel']} or {_EXAMPLES['cluster']}")
+        raise SettingsError(f"REDIS_URL: must look like {_EXAMPLES['sentinel']} or {_EXAMPLES['cluster']}")
     example = _EXAMPLES[kind]
     rest, _, query = rest.partition("?")
     login, at, places = rest.rpartition("@")
@@ -68,7 +69,7 @@ def topology(url: str) -> Topology:
             raise SettingsError(f"REDIS_URL: a cluster has neither databases nor a query: {example}")
         return Topology(kind, addresses, options=options)
     master, _, database = path.partition("/")
-    if not master or (database and not database.isdecimal()):
+    if not master or (database and not is_database(database)):
         raise SettingsError(f"REDIS_URL: the name of the master is missing, or its database is no number: {example}")
     options["db"] = int(database or 0)
     return Topology(kind, addresses, unquote(master), options, _sentinel_options(query, example))

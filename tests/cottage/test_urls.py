@@ -31,7 +31,8 @@ def test_a_websockets_url_is_itself(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "127.0.0.1:8765", "http://host/ws", "ws:///ws", "ws://h:99999/ws", "ws://h:0/", "ws://[/"]
+    "url",
+    ["", "127.0.0.1:8765", "http://host/ws", "ws:///ws", "ws://h:99999/ws", "ws://h:0/", "ws://[/", "ws://h/ws#a"],
 )
 def test_any_other_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(ValueError, match=r"^must look like ws://host:port/ws$"):

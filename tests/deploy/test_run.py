@@ -305,6 +305,10 @@ async def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> N
         ({"MARKET_SOURCE": "replay", "MARKET_FILE": "/dev/null"}, ["/dev/null is not a regular file"]),
         ({"STALE_SECONDS": "soon", "FEYNMAN_WINDOW": "wide"}, ["STALE_SECONDS: ", "FEYNMAN_WINDOW: "]),
         ({"MARKET_EXIT_AT_END": "true"}, ["MARKET_EXIT_AT_END: "]),
+        ({"REDIS_URL": "redis://127.0.0.1:1?foo=1"}, ["REDIS_URL: foo is no option"]),
+        ({"REDIS_URL": "redis+sentinel://h"}, ["REDIS_URL: the name of the master is missing"]),
+        ({"RUN_DIR": "/dev/null"}, ["RUN_DIR: /dev/null cannot be written (File exists)"]),
+        ({"RUN_DIR": "/dev/null/run"}, ["RUN_DIR: /dev/null/run cannot be written (Not a directory)"]),
     ],
 )
 async def test_what_is_wrong_with_the_settings_is_said_before_anything_starts(

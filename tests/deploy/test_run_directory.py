@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cottage.errors import CottageError
+from cottage.errors import CottageError, SettingsError
 from deploy.run_directory import URLS, only_run, read_urls, remove_urls, run_folder, write_urls
 
 
@@ -46,6 +46,15 @@ def test_what_a_killed_run_left_is_not_believed(tmp_path: Path) -> None:
 def test_a_file_that_is_none_is_not_believed(tmp_path: Path, content: str) -> None:
     (tmp_path / URLS).write_text(content)
     assert read_urls(tmp_path) is None
+
+
+def test_a_folder_that_cannot_be_written_is_said_with_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    (tmp_path / f"{URLS}.new").mkdir()
+    with pytest.raises(SettingsError, match=r"^RUN_DIR: .* cannot be written \("), only_run(tmp_path):
+        pass
+    with pytest.raises(SettingsError, match=r"^RUN_DIR: .* cannot be written \("):
+        write_urls(tmp_path, {})
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:

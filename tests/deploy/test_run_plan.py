@@ -165,6 +165,13 @@ def test_a_port_that_is_none_is_named(text: str) -> None:
         make_plan({**ANY, "PHYSICS_PORT": text})
 
 
+@pytest.mark.parametrize("port", ["0", "8101"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_of_another_machine_is_named_whatever_the_port(host: str, port: str) -> None:
+    with pytest.raises(SettingsError, match=f"{host}:{port} .*set PHYSICS_HOST"):
+        make_plan({**ANY, "PHYSICS_PORT": port, "PHYSICS_HOST": host})
+
+
 def test_two_services_on_one_port_are_refused(taken: int) -> None:
     free = make_plan(ANY).services[0].environment["PHYSICS_PORT"]
     with pytest.raises(SettingsError, match=f"127.0.0.1:{free}"):

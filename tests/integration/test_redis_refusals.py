@@ -205,6 +205,9 @@ async def _says(work: object, expected: str) -> None:
     ("url", "says"),
     [
         ("redis://127.0.0.1:1/abc", "number of a database"),
+        ("redis://127.0.0.1:1/99999999999999999999", "number of a database"),
+        ("redis+sentinel://a/mymaster/99999999999999999999", "its database is no number"),
+        ("redis+srv://h", "must look like"),
         ("redis://127.0.0.1:1?foo=1", "foo is no option"),
         ("redis://127.0.0.1:1?foo", "foo is no option"),
         ("redis://127.0.0.1:1?socket_timeot=1", "did you mean socket_timeout?"),
@@ -223,6 +226,19 @@ def test_a_url_is_refused_before_anything_is_dialled(url: str, says: str) -> Non
         assert says in str(refusal.value)
         for python in ("__init__", "argument", "s3cret"):
             assert python not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("redis://127.0.0.1:1", "127.0.0.1:1 (Connection refused)"),
+        ("redis://no-such-host.invalid", "no-such-host.invalid:6379 ("),
+        ("redis+cluster://127.0.0.1:1", "127.0.0.1:1 (Connection refused)"),
+        ("unix:///no/such/socket", "/no/such/socket (No such file or directory)"),
+    ],
+)
+async def test_where_nobody_answers_is_named_with_the_setting(url: str, where: str) -> None:
+    assert f"no Redis answers at {where}" in await refused(url, RedisUnavailable)
 
 
 async def test_a_service_says_it_in_its_log_and_on_readyz(http_port: int) -> None:
