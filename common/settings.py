@@ -8,6 +8,7 @@ How values are spelt is one rule for all settings, `ServiceSettings._as_spelt`; 
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import unicodedata
@@ -34,6 +35,8 @@ SHORTEST = 0.01
 LONGEST = 366 * 86_400.0
 MOST = 10**9
 _DIGITS = 30
+_LISTS = frozenset("[]{}()\"';|")
+"""How other programs write lists."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
@@ -53,6 +56,8 @@ def _symbols(value: object) -> object:
         raise ValueError("must name symbols; leave it empty for all there are")
     spellings: dict[str, str] = {}
     symbols = []
+    if _LISTS & set(value):  # no venue has them in a name
+        raise ValueError("must be comma-separated, such as SPY,QQQ, without brackets and quotes")
     for native in (part.strip() for part in value.split(",") if part.strip()):
         symbols.append(keys.symbol_of(native))
         if (first := spellings.setdefault(symbols[-1], native)) != native:
@@ -81,7 +86,10 @@ def _network(text: str) -> Network:
     try:
         return ip_network(text)
     except ValueError as error:
-        raise ValueError("must be addresses or networks such as 10.0.0.7,172.16.0.0/12, comma-separated") from error
+        why = "must be addresses or networks such as 10.0.0.7,172.16.0.0/12, comma-separated"
+        with contextlib.suppress(ValueError):
+            why = f"must be {ip_network(text, strict=False)}, the network of {text}, or that address alone"
+        raise ValueError(why) from error
 
 
 Hosts = Annotated[tuple[str, ...], _listed(allowed_host)]

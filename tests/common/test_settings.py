@@ -168,6 +168,11 @@ def test_a_bad_symbol_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "SPY and spy are both SPY" in refused(capsys, "--symbols", "SPY,spy")
 
 
+@pytest.mark.parametrize("text", ["SPY;QQQ", "[SPY,QQQ]", '["SPY","QQQ"]', "{SPY}", "SPY|QQQ", "'SPY','QQQ'"])
+def test_a_list_of_another_kind_is_no_symbol(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert "TINY_SYMBOLS: must be comma-separated, such as SPY,QQQ" in refused(capsys, "--symbols", text)
+
+
 def test_all_that_is_wrong_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(capsys, "--port", "x", "--window", "1")
     assert "TINY_PORT: " in line

@@ -42,6 +42,12 @@ def test_a_comma_that_may_be_either_is_told_as_either() -> None:
     assert not_a_number("1,234").endswith("write 1234, or 1.234 if the comma is a decimal one")
 
 
+@pytest.mark.parametrize("text", ["109'16", "450'32", "4 50", "1,234,56", "12_34"])
+def test_a_number_is_not_guessed_from_groups_of_two_digits(text: str) -> None:
+    """109'16 is 109 and 16 thirty-seconds of a bond."""
+    assert "write" not in not_a_number(text)
+
+
 @pytest.mark.parametrize("text", ["", "  ", "None", "null", "NaN", "N/A", "-", "undefined"])
 def test_what_stands_for_no_value_is_to_be_left_out(text: str) -> None:
     assert "leave the field out" in not_a_number(text)

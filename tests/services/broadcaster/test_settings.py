@@ -46,6 +46,14 @@ def test_nonsense_is_one_line_with_the_setting(
     assert capsys.readouterr().err.startswith(f"broadcaster: {variable}: must be ")
 
 
+def test_the_network_of_an_address_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        load(monkeypatch, BROADCASTER_TRUSTED_PROXIES="10.0.0.1/8")
+    assert "must be 10.0.0.0/8, the network of 10.0.0.1/8" in capsys.readouterr().err
+
+
 def test_the_name_that_it_listens_on_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, BROADCASTER_HOST="Cottage.lan", ALLOWED_HOSTS="cottage.example")
     policy = settings.access(settings.host)
