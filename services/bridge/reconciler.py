@@ -11,25 +11,26 @@ confirm (leases.py).
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from math import ceil
 from time import perf_counter
 
 from common import logs
 from common.fanout.hub import Hub
 from common.fanout.last_value_cache import Entry
-from cottage import fields, keys
+from cottage import fields
 from cottage.clock import Clock, from_iso
 from cottage.errors import InvalidMessage
 from cottage.log import Throttled
 from cottage.messages import MAX_BYTES, PhysicsUpdate
 from cottage.redis import Client
 from cottage.state import PhysicsState, announces
-from cottage.store import PhysicsStates, batches, scan
+from cottage.store import PhysicsStates, batches
 from cottage.version import check_epoch
 from services.bridge import metrics
 from services.bridge.freshness_monitor import FreshnessMonitor
 from services.bridge.leases import LivingLeases, Shard
+from services.bridge.stored_symbols import stored_symbols
 
 TURN_SECONDS = 0.1
 """The shortest time between two looks at single symbols, however many updates are in doubt."""
@@ -141,7 +142,9 @@ class Reconciler:
         """Look at every symbol that is held or has a state. Raises RedisError."""
         started = perf_counter()
         self._database = client.database
-        names = await scan(client, keys.PHYSICS_STATE, self._bad, self._room)
+        names, every = await stored_symbols(client, self._room, self._held, self._bad)
+        if not every:
+            self._make_room(set(names))
         symbols = dict.fromkeys([*names, *self._held])
         healed = await self._look(client, symbols)
         epochs = self._leases.epochs
@@ -151,6 +154,13 @@ class Reconciler:
         metrics.FULL_READS.inc()
         seconds = round(perf_counter() - started, 4)
         log.debug("states_read", symbols=len(symbols), healed=len(healed), seconds=seconds)
+
+    def _make_room(self, chosen: Set[str]) -> None:
+        """Redis has states of more symbols than there is room for: only these are held."""
+        throttled.warning("states_left_out", "", limit=self._room)
+        for symbol in self._held.entries().keys() - chosen:
+            self._remove(symbol)
+        self._report()
 
     def _doubt(self, symbol: str) -> None:
         if symbol in self._later or symbol in self._doubted:
@@ -252,13 +262,12 @@ class Reconciler:
             if before.version is not None:
                 self._later.setdefault(symbol, again)
             return
+        if state is None:
+            self._remove(symbol)
+            return
         del self._suspects[symbol]
         current = self._held.get(symbol)
         self._hub.remove(symbol)
-        if state is None:
-            self._monitor.samples.forget(symbol)
-            self._removed.append(symbol)
-            return
         self._taken_back.append(symbol)
         self._contradict(symbol, now)
         assert state.version is not None
@@ -266,6 +275,12 @@ class Reconciler:
         self._take(symbol, state, None)
         if current is not before:  # an update came during the read, and may have been true
             self._doubt(symbol)
+
+    def _remove(self, symbol: str) -> None:
+        self._suspects.pop(symbol, None)
+        self._hub.remove(symbol)
+        self._monitor.samples.forget(symbol)
+        self._removed.append(symbol)
 
     def _take(self, symbol: str, state: PhysicsState, current: Entry | None) -> bool:
         """Take over a stored state, and tell clients. `current`: the last value. Returns whether it was newer."""

@@ -278,6 +278,33 @@ async def test_doubts_are_bounded(redis_url: str, client: Client, port: int, mon
         await viewer.holds({"SPY": await write(client, "SPY", state(EPOCH, 2))})
 
 
+async def test_a_flood_of_states_takes_no_place_from_what_a_feed_brings(
+    redis_url: str, client: Client, port: int
+) -> None:
+    """Nor from what is held already, though its market is closed; a bridge that begins cannot know that."""
+    pipeline = client.pipeline(transaction=False)
+    for number in range(1500):
+        pipeline.set(keys.physics_state(f"A{number:04}"), state(EPOCH, 1).to_bytes())
+    closed = await write(client, "CLOSED", state(EPOCH - 1, 1))
+
+    async def brought(symbol: str, seq: int) -> bytes:
+        await client.hset(keys.market_snapshot(symbol), mapping={"price": "450", "timestamp": "1"})
+        return await write(client, symbol, state(EPOCH, seq))
+
+    spy = await brought("SPY", 2)
+    async with bridging(redis_url, port, reread_seconds=0.2, max_symbols=20) as bridge, viewing(port) as viewer:
+        await viewer.holds({"CLOSED": closed, "SPY": spy})
+        await pipeline.execute()
+        await eventually(lambda: len(viewer.held) == 20)
+        new = await brought("ZZZ", 3)
+        await eventually(lambda: viewer.held.get("ZZZ") == new)
+        assert (len(viewer.held), viewer.held["CLOSED"], viewer.held["SPY"]) == (20, closed, spy)
+        assert bridge.status()["symbols"] == 20
+    async with bridging(redis_url, port, reread_seconds=NEVER, max_symbols=20), viewing(port) as viewer:
+        await eventually(lambda: viewer.held.get("SPY") == spy)
+        assert (len(viewer.held), viewer.held["ZZZ"]) == (20, new)
+
+
 async def test_a_forged_heartbeat_makes_nobody_alive(redis_url: str, client: Client, port: int) -> None:
     async with bridging(redis_url, port, reread_seconds=NEVER) as bridge, viewing(port) as viewer:
         await hold(client, EPOCH)
