@@ -83,7 +83,7 @@ async def test_a_bridge_that_was_suspended_takes_no_heartbeat_for_newer_than_it_
     redis_url: str, client: Client
 ) -> None:
     """Feynman beats for a while and dies, while the bridge is stopped: what waited makes nobody alive."""
-    env = {"REDIS_URL": redis_url, "BRIDGE_PORT": "0"}
+    env = {"REDIS_URL": redis_url, "BRIDGE_PORT": "0", "BRIDGE_SILENCE_SECONDS": "2"}
     async with service("bridge", env) as bridge:
         await bridge.ready()
         port = (await bridge.logged("listening"))["port"]
@@ -91,10 +91,10 @@ async def test_a_bridge_that_was_suspended_takes_no_heartbeat_for_newer_than_it_
             await beat(client, EPOCH)
             await viewer.hears_of(None)
             bridge.signal(signal.SIGSTOP)
-            for _ in range(20):
+            for _ in range(10):
                 await asyncio.sleep(0.1)
                 await beat(client, EPOCH)
-            await asyncio.sleep(3.2)  # the silence after which a writer is down
+            await asyncio.sleep(2.2)  # the silence after which a writer is down
             said = len(viewer.statements)
             bridge.signal(signal.SIGCONT)
             await viewer.hears_of("writer_down")

@@ -28,9 +28,12 @@ from services.feynman.service import FeynmanService
 from services.feynman.settings import FeynmanSettings
 from tests import reference
 from tests.integration.feynman import FAST, Channel, feed, process, states_when
+from tests.one_kind import on_one_kind
 from tests.reference import Sample
 from tests.services.feynman.histories import assert_vector
 from tests.support import IN_MEMORY, OwnRedis, eventually, full_pipe, library_events, service
+
+pytest_generate_tests = on_one_kind
 
 SYSTEM_CLOCK = SystemClock()
 KEY = "physics:writer:0"
