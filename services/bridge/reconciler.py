@@ -90,6 +90,8 @@ class Reconciler:
         self._database = 0
         self._to_be_assessed = False
         """Whether clients were sent a state of a symbol of which they had none, and not yet how fresh it is."""
+        self._published_only: list[str] | None = None
+        """Symbols without a version, which give way to those of which Redis has a state, as found in this look."""
         self._removed: list[str] = []
         self._taken_back: list[str] = []
         """The symbols that were removed, and those that were taken back, since the last report."""
@@ -109,6 +111,8 @@ class Reconciler:
                 metrics.DOUBTED.inc()
                 self._doubt(symbol)
                 return
+        else:
+            self._suspects.pop(symbol, None)  # its publisher need not store anything, and lives
         self._check_room(symbol)
         first = symbol not in self._held
         if self._hub.update(symbol, version, update.payload):
@@ -201,6 +205,7 @@ class Reconciler:
         """Compare these symbols with Redis. Returns those of which it had newer states. Raises RedisError."""
         redis_now = await self._monitor.sync_clock(client)
         await self._read_leases(client, redis_now)
+        self._published_only = None
         healed: set[str] = set()
         for part in batches(list(symbols)):
             before = {symbol: self._held.get(symbol) for symbol in part}
@@ -289,6 +294,8 @@ class Reconciler:
             raise InvalidMessage("size", f"its update has {len(payload)} bytes, at most {MAX_BYTES} are allowed")
         if current is not None and current.payload == payload:
             return False
+        if self._full_for(symbol) and state.version is not None:
+            self._give_way()
         self._check_room(symbol)
         if not self._hub.update(symbol, state.version, payload):
             return False
@@ -309,9 +316,23 @@ class Reconciler:
         self._to_be_assessed = False
         self._monitor.publish(self._hub)
 
+    def _full_for(self, symbol: str) -> bool:
+        """Whether the symbol is new and BRIDGE_MAX_SYMBOLS are held already."""
+        return symbol not in self._held and len(self._held) >= self._room
+
+    def _give_way(self) -> None:
+        """Remove a symbol that somebody only publishes, if there is one, for one of which Redis has a state."""
+        if self._published_only is None:
+            self._published_only = [name for name, entry in self._held.entries().items() if entry.version is None]
+        while self._published_only:
+            entry = self._held.get(name := self._published_only.pop())
+            if entry is not None and entry.version is None:
+                self._remove(name)
+                return
+
     def _check_room(self, symbol: str) -> None:
-        """Raises InvalidMessage if the symbol is new and BRIDGE_MAX_SYMBOLS are held already."""
-        if symbol not in self._held and len(self._held) >= self._room:
+        """Raises InvalidMessage if there is no room for the symbol."""
+        if self._full_for(symbol):
             raise InvalidMessage("room", f"{self._room} symbols are held already: see BRIDGE_MAX_SYMBOLS")
 
     def _bad(self, symbol: str, error: InvalidMessage) -> None:

@@ -305,6 +305,38 @@ async def test_a_flood_of_states_takes_no_place_from_what_a_feed_brings(
         assert (len(viewer.held), viewer.held["ZZZ"]) == (20, new)
 
 
+async def test_a_flood_of_updates_without_a_version_takes_no_place_from_states(
+    redis_url: str, client: Client, port: int
+) -> None:
+    async with bridging(redis_url, port, reread_seconds=NEVER, max_symbols=20), viewing(port) as viewer:
+        spy = await write(client, "SPY", state(EPOCH, 1))
+        await eventually(lambda: viewer.held.keys() == {"SPY"})
+        for number in range(50):
+            await forge(client, f"A{number:02}", state(None))
+        await eventually(lambda: len(viewer.held) == 20)
+        new = {name: await write(client, name, state(EPOCH, 2)) for name in ("QQQ", "ZZZ")}
+        await eventually(lambda: new.items() <= viewer.held.items())
+        assert (len(viewer.held), viewer.held["SPY"], len(viewer.removed)) == (20, spy, 2)
+
+
+async def test_what_is_only_published_stays_as_long_as_its_publisher_goes_on(
+    redis_url: str, client: Client, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "LOOKS_APART_SECONDS", 0.5)
+
+    async def publish() -> None:
+        while True:
+            await forge(client, "LIVES", state(None))
+            await asyncio.sleep(0.02)
+
+    async with bridging(redis_url, port, reread_seconds=0.2), viewing(port) as viewer, background(publish()):
+        await forge(client, "ENDS", state(None))
+        await eventually(lambda: viewer.held.keys() == {"LIVES", "ENDS"})
+        await eventually(lambda: viewer.removed == ["ENDS"])
+        await asyncio.sleep(1.5)
+        assert viewer.removed == ["ENDS"]
+
+
 async def test_a_forged_heartbeat_makes_nobody_alive(redis_url: str, client: Client, port: int) -> None:
     async with bridging(redis_url, port, reread_seconds=NEVER) as bridge, viewing(port) as viewer:
         await hold(client, EPOCH)
