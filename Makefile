@@ -11,7 +11,7 @@ fast := not slow and not browser and not compose and not chaos
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev lock lint declarations format test test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
+.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
 	table retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -30,6 +30,9 @@ run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… 
 ##@ Check
 test: lint ## lint and tests, some 15 minutes on two cores (ARGS="-k bridge")
 	$(bin)/python -m pytest -n 4 -m "$(fast)" $(ARGS)
+
+test-unit: install-dev ## the tests of cottage, common and services alone, under a minute (ARGS="-k lease")
+	$(bin)/python -m pytest -n 4 -m "$(fast)" tests/cottage tests/common tests/services $(ARGS)
 
 test-all: lint ## the same with what is slow, needs a browser or a Docker engine
 	$(bin)/python -m pytest -n 4 -m "not compose and not chaos" $(ARGS)

@@ -159,12 +159,19 @@ def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000)
 
 def is_jump(log_return: float | None, others: Sequence[Increment]) -> bool:
     """Above 20 times the root mean square of the other returns in the window, 20 at least."""
-    return log_return is not None and len(returns(others)) >= 20 and abs(log_return) > 20 * sigma(others)
+    if log_return is None:
+        return False
+    r = returns(others)
+    return len(r) >= 20 and abs(log_return) > 20 * root_mean_square(r)
 
 
 def vector(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> Vector:
     """The vector after the newest of `samples` (one at least, timestamps rising), over the last `window`."""
-    last = increments(samples, gap, window)[-window:]
+    return vector_of_increments(increments(samples, gap, window)[-window:])
+
+
+def vector_of_increments(last: Sequence[Increment]) -> Vector:
+    """The vector over these increments of a window, one at least."""
     m = sum(1 for i in last if i.log_return)
     alpha = tail_index(last) if m >= 64 else 2.5
     return Vector(
@@ -207,10 +214,12 @@ def returns(window: Sequence[Increment]) -> list[float]:
 
 def sigma(window: Sequence[Increment]) -> float:
     """Root mean square of the returns, 0 if there are none."""
-    r = returns(window)
-    if not r:
-        return 0.0
-    return math.sqrt(math.fsum(x * x for x in r) / len(r))
+    return root_mean_square(returns(window))
+
+
+def root_mean_square(values: Sequence[float]) -> float:
+    """0 if there are none."""
+    return math.sqrt(math.fsum([x * x for x in values]) / len(values)) if values else 0.0
 
 
 def low_and_range(window: Sequence[Increment]) -> tuple[Fraction, Fraction]:

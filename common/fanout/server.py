@@ -293,7 +293,7 @@ class FanoutServer:
         await asyncio.sleep(0)  # connections in the kernel's queue are accepted, and closed properly below
         server.close(close_connections=False)
         leaving = list(self._connections)
-        steps = max(1, round(spread_seconds / SPREAD_STEP_SECONDS))
+        steps = max(1, round(spread_seconds / SPREAD_STEP_SECONDS)) if leaving else 1
         for step in range(steps):
             for connection in leaving[step::steps]:
                 connection.end(Close.GOING_AWAY, "server is stopping")

@@ -16,6 +16,8 @@ from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 from websockets.utils import accept_key
 
+from common.fanout import frames, server
+
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 both_loops = pytest.mark.parametrize(
     "new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
@@ -26,6 +28,12 @@ def run(new_loop: NewLoop, scenario: Callable[[], Coroutine[Any, Any, None]]) ->
     """The services run on uvloop; the tests' own loop is asyncio's, and the two differ when connections end."""
     with asyncio.Runner(loop_factory=new_loop, debug=True) as runner:
         runner.run(scenario())
+
+
+def close_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection whose client does not close its end is cut off after a moment."""
+    monkeypatch.setattr(server, "CLOSE_SECONDS", 0.3)
+    monkeypatch.setattr(frames, "CLOSE_SECONDS", 0.3)
 
 
 async def accepting(reader: asyncio.StreamReader) -> bytes:

@@ -15,7 +15,7 @@ from common.web import access
 from common.web.access import AccessPolicy
 from common.web.proxies import TrustedProxies
 from cottage.log import Throttled
-from tests.common.fanout.sockets import NewLoop, both_loops, run
+from tests.common.fanout.sockets import NewLoop, both_loops, close_soon, run
 from tests.common.fanout.test_server import Served, serving
 from tests.common.web.raw_http import Answer, ask, complaints, garbage, handshake, request
 from tests.support import eventually
@@ -28,6 +28,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What is logged meanwhile, with nothing held back from earlier tests."""
     monkeypatch.setattr(server, "throttled", Throttled(server.log, seconds=600.0))
     monkeypatch.setattr(access, "throttled", Throttled(access.log, seconds=600.0))
+    close_soon(monkeypatch)
     with structlog.testing.capture_logs() as captured:
         yield captured
 

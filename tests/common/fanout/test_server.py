@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Close, Frame, Opcode
 from websockets.typing import Subprotocol
 
-from common.fanout import frames, server
+from common.fanout import server
 from common.fanout.hub import Hub
 from common.fanout.limits import Limits
 from common.fanout.server import CLOSED, HANDSHAKES_REFUSED, NOT_SENT_BYTES, REFUSED, FanoutServer, StaticFile
@@ -34,7 +34,7 @@ from cottage.freshness import Freshness
 from cottage.log import Throttled
 from cottage.protocol import MAX_REQUEST_BYTES, Grant
 from cottage.version import Version
-from tests.common.fanout.sockets import NewLoop, both_loops, raw_client, run
+from tests.common.fanout.sockets import NewLoop, both_loops, close_soon, raw_client, run
 from tests.common.fanout.wires import LIVE, update
 from tests.support import eventually
 
@@ -45,8 +45,7 @@ SIOCOUTQNSD = 0x894B  # bytes that are not sent yet (linux/sockios.h)
 def said(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What is logged meanwhile, with nothing held back from earlier tests."""
     monkeypatch.setattr(server, "throttled", Throttled(server.log))
-    monkeypatch.setattr(server, "CLOSE_SECONDS", 0.3)
-    monkeypatch.setattr(frames, "CLOSE_SECONDS", 0.3)
+    close_soon(monkeypatch)
     with structlog.testing.capture_logs() as captured:
         yield captured
 
@@ -701,12 +700,20 @@ async def test_batches_are_compressed_once_for_all_that_can_read_them(served: Se
         assert [await batch(client) for client in clients] == [b"[%b]" % b",".join(published)] * 3
         await one.send(json.dumps({"action": "ping", "pad": "x" * 1000}))  # the client compresses as well
         assert json.loads(await one.recv())[0]["event"] == "PONG"
+        while await plain.recv(decode=False) != published[-1]:  # what is not read holds up the end of a connection
+            pass
 
 
 async def test_who_asks_for_no_batches_is_offered_no_compression(served: Served) -> None:
     async with connect(served.url(), proxy=None, compression="deflate") as client:
         assert client.protocol.extensions == []
         await hear(client, "SNAPSHOT")
+
+
+async def test_a_stop_without_clients_is_not_spread() -> None:
+    served = Served()
+    async with asyncio.timeout(30), served.server.serve(served.sock, spread_seconds=3600.0):
+        pass
 
 
 @both_loops

@@ -26,6 +26,8 @@ from tests.cottage.cli.terminal import Terminal, terminal
 from tests.integration.fanout import beat, bridging, broadcasting, write
 from tests.support import IN_MEMORY, ROOT, ServiceProcess, eventually, program
 
+pytestmark = pytest.mark.usefixtures("no_debug")  # what is tried is another process
+
 WATCH = ["-m", "cottage", "watch"]
 NO_RICH = "import sys; sys.modules['rich'] = None; from cottage.cli import main; sys.exit(main(sys.argv[1:]))"
 MAIN_SCREEN = b"\x1b[?1049l"

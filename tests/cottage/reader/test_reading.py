@@ -9,8 +9,6 @@ from cottage.reader.reading import COLUMNS, Origin, Reading, Readings, fallback_
 from cottage.state import FAIL_SAFE
 from tests.services.physics.examples import PUBLISHED, state
 
-pandas = pytest.importorskip("pandas")
-
 
 def test_json_is_the_state_with_its_freshness() -> None:
     held = state(1_766_318_400.0)
@@ -45,6 +43,7 @@ def test_what_stands_in_is_never_within() -> None:
 def test_a_table_has_a_row_for_each_symbol() -> None:
     held = state(1_766_318_400.0)
     readings = {"SPY": Reading(held, assess(0.5, None, 0.5), "redis"), "QQQ": fallback_reading("redis_down")}
+    pandas = pytest.importorskip("pandas")
     table = Readings(readings, ("NEW",), complete=False).to_pandas()
     assert table.index.name == "symbol"
     assert list(table.index) == ["SPY", "QQQ"]
@@ -63,6 +62,7 @@ def test_a_table_has_a_row_for_each_symbol() -> None:
 
 
 def test_a_table_of_none_has_its_columns() -> None:
+    pytest.importorskip("pandas")
     table = Readings({}, (), complete=True).to_pandas()
     assert len(table) == 0
     assert tuple(table.columns) == COLUMNS

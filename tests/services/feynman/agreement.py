@@ -27,11 +27,12 @@ def decided(window: Sequence[Increment]) -> bool:
     that close to where floor or the tie rule switches may honestly fall on either side. True edges are 1e-9
     away from it, which is what the 1e-9 is for, and stay in the test.
     """
-    positions: list[Fraction] = []
+    positions: list[float | Fraction] = []
     if reference.sigma(window) > 0:
-        positions += map(Fraction, reference.return_positions(window))
+        positions += reference.return_positions(window)
     if reference.low_and_range(window)[1] > 0:
-        positions += reference.price_positions(window)
+        each_price_once = list({increment.price: increment for increment in window}.values())
+        positions += reference.price_positions(each_price_once)
         profile = reference.volume_by_price(window)
         limit = max(profile) * (1 - reference.TOLERANCE)
         if any(abs(weight - limit) < max(profile) * Fraction(1, 10**13) for weight in profile):

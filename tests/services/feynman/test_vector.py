@@ -270,11 +270,11 @@ def check(several: Sequence[Sequence[Sample]], length: int) -> None:
     """Vectors in range for all, and equal to the reference's where that is decided (for one of them at least)."""
     vectors = compute(*windows_of(*several, length=length))
     assert_in_range(vectors)
-    clear = [decided(reference.increments(history, window=length)[-length:]) for history in several]
-    assume(any(clear))
-    for index, history in enumerate(several):
-        if clear[index]:
-            assert_agree(nth(vectors, index), reference.vector(history, length))
+    expected = [reference.increments(history, window=length)[-length:] for history in several]
+    clear = [index for index, window in enumerate(expected) if decided(window)]
+    assume(clear)
+    for index in clear:
+        assert_agree(nth(vectors, index), reference.vector_of_increments(expected[index]))
 
 
 @settings(deadline=None, derandomize=True, max_examples=150)
@@ -283,10 +283,13 @@ def test_short_histories_agree_with_the_reference(several: list[list[Sample]], l
     check(several, length)
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
-@given(histories(min_size=80, max_size=120), st.sampled_from([70, 100, 1000]))
-def test_histories_with_a_tail_agree_with_the_reference(history: list[Sample], length: int) -> None:
-    check([history], length)
+@settings(deadline=None, derandomize=True, max_examples=20)
+@given(
+    st.lists(histories(min_size=80, max_size=120), min_size=3, max_size=3),  # three cost the kernel what one does
+    st.sampled_from([70, 100, 1000]),
+)
+def test_histories_with_a_tail_agree_with_the_reference(several: list[list[Sample]], length: int) -> None:
+    check(several, length)
 
 
 @pytest.mark.parametrize(("price", "turnover"), [(1e-300, 1.0), (1e300, 1.0), (450.0, 1e-300), (450.0, 1e305)])
@@ -310,22 +313,21 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=30)
 @given(
-    st.lists(st.tuples(NUMBERS.filter(bool), NUMBERS, NUMBERS), min_size=1, max_size=12),
+    st.lists(
+        st.lists(st.tuples(NUMBERS.filter(bool), NUMBERS, NUMBERS), min_size=1, max_size=12), min_size=5, max_size=5
+    ),
     st.integers(1, 30),
     st.sampled_from([2, 7, 100]),
 )
 def test_whatever_a_snapshot_can_hold_the_vector_is_in_range(
-    numbers: list[tuple[float, float, float]], repeated: int, length: int
+    numbers: list[list[tuple[float, float, float]]], repeated: int, length: int
 ) -> None:
-    history = [Sample(float(i), *values) for i, values in enumerate(numbers * repeated)]
-    windows = Windows(length, capacity=1)
-    row = windows.add()
-    for i, sample in enumerate(history):
-        feed(windows, [row], [sample])
-        if i < 3 or i == len(history) - 1:
-            assert_in_range(compute(windows, np.array([row])))
+    several = [[Sample(float(i), *values) for i, values in enumerate(each * repeated)] for each in numbers]
+    for step in (1, 2, 3):
+        assert_in_range(compute(*windows_of(*(history[:step] for history in several), length=length)))
+    assert_in_range(compute(*windows_of(*several, length=length)))
 
 
 def test_windows_that_slide_thousands_of_times_do_not_drift() -> None:
@@ -410,8 +412,8 @@ def test_what_is_kept_while_windows_slide_is_what_follows_from_the_rings(length:
         if step == 500:
             windows.clear(rows[3])
         if step % 7 == 0 or step > 870:
-            kept = compute(windows, rows)
             anew = copy.deepcopy(windows)
             anew.derive(rows)
+            kept, derived = compute(windows, rows), compute(anew, rows)
             for field in fields(Vectors):
-                np.testing.assert_array_equal(getattr(kept, field.name), getattr(compute(anew, rows), field.name))
+                np.testing.assert_array_equal(getattr(kept, field.name), getattr(derived, field.name))
