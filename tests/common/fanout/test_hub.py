@@ -384,12 +384,13 @@ class Traffic(RuleBasedStateMachine):
         client.held[symbol] = now
 
 
-async def test_random_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("examples", [40, pytest.param(100, marks=pytest.mark.slow)])
+async def test_random_traffic(monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     monkeypatch.setattr(conflation, "WRITE_BYTES", 300)
     monkeypatch.setattr(session, "WRITE_BYTES", 300)  # two updates a write, so that SNAPSHOTs have several frames
     # Without Phase.shrink: it takes minutes. Add it to understand a failure.
     options = settings(
-        max_examples=100, stateful_step_count=60, deadline=None, derandomize=True, phases=[Phase.generate]
+        max_examples=examples, stateful_step_count=60, deadline=None, derandomize=True, phases=[Phase.generate]
     )
     run_state_machine_as_test(Traffic, settings=options)
 

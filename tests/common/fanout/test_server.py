@@ -386,7 +386,7 @@ SYMBOLS = [f"S{i}" for i in range(5)]
 
 @both_loops
 def test_a_slow_client_costs_a_bound_and_nobody_else_anything(new_loop: NewLoop) -> None:
-    rounds, pad = 2000, "x" * 400  # 5 MB, of which a slow client may hold 256 KiB here
+    rounds, pad = 500, "x" * 400  # 1 MB, of which a slow client may hold 256 KiB here
 
     async def scenario() -> None:
         everything = "/ws?symbols=" + ",".join(SYMBOLS)

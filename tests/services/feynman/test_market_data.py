@@ -52,11 +52,16 @@ def monthly_prices() -> dict[str, list[Sample]]:
     return histories
 
 
+sampled = pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+"""One comparison in so many is made: the reference is slow."""
+
+
+@sampled
 @pytest.mark.parametrize("length", [20, 80, 1000])
-def test_shares(length: int) -> None:
+def test_shares(length: int, every: int) -> None:
     histories = monthly_prices()
     assert set(histories) == {"AAPL", "AMZN", "GOOG", "IBM", "MSFT"}
-    assert sum(compared(history, length, 3) for history in histories.values()) > 150
+    assert sum(compared(history, length, 3 * every) for history in histories.values()) > 150 / every
 
 
 def seconds(trades: Iterator[dict[str, str]]) -> list[Sample]:
@@ -74,12 +79,13 @@ def seconds(trades: Iterator[dict[str, str]]) -> list[Sample]:
     return samples
 
 
-def test_an_hour_of_futures() -> None:
+@sampled
+def test_an_hour_of_futures(every: int) -> None:
     path = SHARED / "es-futures-1h.csv.gz"
     if not path.exists():
         pytest.skip(f"{path} is not on this machine")
     with gzip.open(path, "rt") as file:
         history = seconds(csv.DictReader(file))
     assert len(history) > 2000
-    assert compared(history, 1000, 250) > 8
-    assert compared(history, 100, 20) > 80
+    assert compared(history, 1000, 250 * every) > 8 / every
+    assert compared(history, 100, 20 * every) > 80 / every

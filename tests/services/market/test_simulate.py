@@ -178,10 +178,11 @@ def test_prices_are_whole_ticks() -> None:
                 assert repr(value) == repr(round(value, 2))
 
 
-def test_prices_stay_sane_over_days() -> None:
+@pytest.mark.parametrize("days", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_prices_stay_sane_over_days(days: int) -> None:
     simulation = Simulation([f"S{i}" for i in range(60)], 5, interval=10.0)
     base = np.array([s.price for s in simulation.step(0.0)])
-    for i in range(3 * 8640):
+    for i in range(days * 8640):
         simulation.advance()
         if i % 100 == 0:
             ratio = np.array([s.price for s in simulation.step(0.0)]) / base
