@@ -651,7 +651,7 @@ async def test_a_handshake_that_is_never_finished_is_cut_off() -> None:
 def test_a_silent_client_is_pinged_and_given_up(new_loop: NewLoop, said: list[EventDict]) -> None:
     async def scenario() -> None:
         async with (
-            serving(silence_seconds=0.2) as served,
+            serving(silence_seconds=0.5) as served,
             served.connect() as good,
             raw_client(served.address) as dead,
         ):

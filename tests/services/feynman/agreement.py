@@ -27,17 +27,17 @@ def decided(window: Sequence[Increment]) -> bool:
     that close to where floor or the tie rule switches may honestly fall on either side. True edges are 1e-9
     away from it, which is what the 1e-9 is for, and stay in the test.
     """
-    positions: list[float | Fraction] = []
-    if reference.sigma(window) > 0:
-        positions += reference.return_positions(window)
+    returns = reference.return_positions(window) if reference.sigma(window) > 0 else []
+    prices: list[Fraction] = []
     if reference.low_and_range(window)[1] > 0:
         each_price_once = list({increment.price: increment for increment in window}.values())
-        positions += reference.price_positions(each_price_once)
+        prices = reference.price_positions(each_price_once)
         profile = reference.volume_by_price(window)
         limit = max(profile) * (1 - reference.TOLERANCE)
         if any(abs(weight - limit) < max(profile) * Fraction(1, 10**13) for weight in profile):
             return False
-    return all(abs(position - round(position)) > Fraction(1, 10**12) for position in positions)
+    apart = Fraction(1, 10**12)
+    return all(abs(r - round(r)) > apart for r in returns) and all(abs(p - round(p)) > apart for p in prices)
 
 
 def assert_agree(kernel: reference.Vector, expected: reference.Vector) -> None:
