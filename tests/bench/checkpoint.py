@@ -60,16 +60,16 @@ def filled(symbols: int, window: int) -> TimedSymbolTable:
     return table
 
 
-async def save(folder: str, symbols: int, window: int) -> Figures:
+async def save(folder: str, symbols: int, window: int, spread: float) -> Figures:
     """One checkpoint at the pace of a running service, and one as at a stop."""
     table = filled(symbols, window)
     checkpointer = Checkpointer(FeynmanSettings(checkpoint_dir=folder, window=window), table, SystemClock())
     held = _peak_anew()
     figures: Figures = {"held": held}
-    for name, spread in (("save", SPREAD), ("stop", 0.0)):
+    for name, seconds in (("save", spread), ("stop", 0.0)):
         table.most = 0.0
         before = _now()
-        await checkpointer.save(spread)
+        await checkpointer.save(seconds)
         figures |= _since(before, name, table)
     return figures | {"more": _peak() - held}
 
@@ -107,9 +107,11 @@ def _peak() -> float:
         return most / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def cell(what: str, folder: str, symbols: int, window: int) -> Figures:
+def cell(what: str, folder: str, given: argparse.Namespace) -> Figures:
     """One of both in a process of its own."""
-    arguments = ["--cell", what, "--folder", folder, "--symbols", str(symbols), "--window", str(window)]
+    arguments = ["--cell", what, "--folder", folder]
+    for name in ("symbols", "window", "spread"):
+        arguments += [f"--{name}", str(getattr(given, name))]
     command = [sys.executable, "-m", "tests.bench.checkpoint", *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
@@ -132,19 +134,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-checkpoint", description=__doc__)
     parser.add_argument("--symbols", type=int, default=10_000)
     parser.add_argument("--window", type=int, default=1000)
+    parser.add_argument("--spread", type=float, default=SPREAD, help="seconds that one beside ticks takes")
     parser.add_argument("--folder", help="on the disk that is asked about; else that of temporary files")
     parser.add_argument("--cell", choices=("save", "load"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     logs.configure("bench", "warning")
     if given.cell == "save":
-        print(json.dumps(asyncio.run(save(given.folder, given.symbols, given.window))))
+        print(json.dumps(asyncio.run(save(given.folder, given.symbols, given.window, given.spread))))
     elif given.cell == "load":
         print(json.dumps(asyncio.run(load(given.folder, given.window))))
     else:
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-            figures = cell("save", folder, given.symbols, given.window)
+            figures = cell("save", folder, given)
             size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
-            figures |= cell("load", folder, given.symbols, given.window)
+            figures |= cell("load", folder, given)
         print(f"{given.symbols:,} symbols × {given.window:,} samples: a file of {size:.0f} MB")
         print(report(figures))
 

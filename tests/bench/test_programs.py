@@ -35,7 +35,7 @@ def test_tick() -> None:
 
 
 def test_checkpoint() -> None:
-    lines = printed("checkpoint", "--symbols", "20", "--window", "50")
+    lines = printed("checkpoint", "--symbols", "20", "--window", "50", "--spread", "0.5")
     assert lines[0].startswith("20 symbols × 50 samples")
 
 

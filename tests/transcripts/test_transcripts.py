@@ -12,6 +12,8 @@ from tests.transcripts.link_driver import link_driver
 from tests.transcripts.python_driver import python_driver
 from tests.transcripts.transcript import FOLDER, Transcript, all_transcripts
 
+pytestmark = pytest.mark.usefixtures("no_debug")
+
 COTTAGE_JS = ROOT / "services" / "broadcaster" / "page" / "cottage.js"
 TRANSCRIPTS = all_transcripts()
 AGE_SECONDS = 0.05
