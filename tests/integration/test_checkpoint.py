@@ -12,6 +12,7 @@ from cottage.redis import Client
 from tests.integration.feynman import FAST, feed, process, states, states_when, taken_over
 from tests.one_kind import on_one_kind
 
+pytestmark = pytest.mark.usefixtures("no_debug")  # only the test itself runs in this process
 pytest_generate_tests = on_one_kind
 
 NAMES = [f"S{i}" for i in range(40)]

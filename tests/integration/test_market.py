@@ -17,6 +17,7 @@ from tests.clock_shim import ClockShim
 from tests.one_kind import on_one_kind
 from tests.support import OwnRedis, ServiceProcess, eventually, service
 
+pytestmark = pytest.mark.usefixtures("no_debug")  # only the test itself runs in this process
 pytest_generate_tests = on_one_kind
 
 HEADER = "timestamp,symbol,price,size\n"

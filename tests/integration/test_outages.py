@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from cottage import keys
 from cottage.redis import connect_blocking
 from tests.one_kind import on_one_kind
 from tests.support import OwnRedis, ServiceProcess, eventually, plain_http, service
 
+pytestmark = pytest.mark.usefixtures("no_debug")  # only the test itself runs in this process
 pytest_generate_tests = on_one_kind
 
 WRITERS, ALL = {"market", "feynman"}, {"market", "feynman", "bridge", "physics"}

@@ -246,7 +246,7 @@ async def test_what_there_is_not(http: httpx.AsyncClient) -> None:
     is_problem(await http.get("/docs/assets/%2e%2e/%2e%2e/__init__.py"), 404, "not_found")
 
 
-async def test_every_operation_as_its_document_says(http: httpx.AsyncClient, client: Client) -> None:
+async def test_every_operation_as_its_document_says(http: httpx.AsyncClient, client: Client, no_debug: None) -> None:
     await put(client, "SPY", state(time.time()))
     await put(client, "BRK.B", PUBLISHED)
     await MarketSnapshots(client).write([MarketSnapshot("SPY", 450.32, time.time())])

@@ -14,6 +14,8 @@ from cottage.clock import monotonic
 from tests.clock_shim import ClockShim
 from tests.support import OwnRedis, ServiceProcess, eventually, plain_http, service
 
+pytestmark = pytest.mark.usefixtures("no_debug")  # only the test itself runs in this process
+
 MAX_AGE_SECONDS = 3.0
 STEPS = (-1.0, -50.0, 50.0, -3600.0, 3600.0, -86_400.0, 86_400.0)
 SERVICES = {

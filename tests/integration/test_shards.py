@@ -19,6 +19,7 @@ from tests.integration.feynman import Channel, feed, process, states, states_whe
 from tests.one_kind import on_one_kind
 from tests.support import ServiceProcess, eventually
 
+pytestmark = pytest.mark.usefixtures("no_debug")  # only the test itself runs in this process
 pytest_generate_tests = on_one_kind
 
 NAMES = [f"S{i}" for i in range(60)]
