@@ -5,7 +5,7 @@ held than there are places. A symbol that is known keeps its place. Of new ones 
 state, since they had a place before a restart or with another writer; the others come by their names.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from common import logs
 from cottage import keys
@@ -52,6 +52,7 @@ class SymbolAdmission:
         if new := table.add(sorted(found)):
             log.info("symbols_found", symbols=len(new), first=new[:NAMED])
         self._report(left_out, first)
+        table.unfilled = await _there(client, keys.market_snapshot, table.absent())
 
     async def _pages(self, client: Client, on_bad: OnBad) -> AsyncIterator[Sequence[str]]:
         if self._only:
@@ -65,11 +66,9 @@ class SymbolAdmission:
         room = self._symbol_table.room
         if len(found) <= room:
             return found
-        stored: dict[str, bool] = {}
-        for part in batches(sorted(found) if room else ()):
-            there = await client.bulk(("EXISTS", keys.physics_state(name)) for name in part)
-            stored.update((name, bool(exists)) for name, exists in zip(part, there, strict=True))
-        return set(sorted(stored, key=lambda name: not stored[name])[:room])
+        names = sorted(found) if room else []
+        stored = await _there(client, keys.physics_state, names)
+        return set(sorted(names, key=lambda name: name not in stored)[:room])
 
     def _report(self, left_out: int, first: Sequence[str]) -> None:
         """Say once that symbols are left out, and once that none is any more."""
@@ -79,3 +78,12 @@ class SymbolAdmission:
             log.warning("symbols_left_out", symbols=left_out, limit=len(self._symbol_table), first=first)
         elif before and not left_out:
             log.info("symbols_admitted", symbols=len(self._symbol_table))
+
+
+async def _there(client: Client, key: Callable[[str], str], names: Sequence[str]) -> set[str]:
+    """Those of the names of which Redis has the key. Raises RedisError."""
+    found: set[str] = set()
+    for part in batches(names):
+        exist = await client.bulk(("EXISTS", key(name)) for name in part)
+        found.update(name for name, there in zip(part, exist, strict=True) if there)
+    return found

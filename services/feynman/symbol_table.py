@@ -16,7 +16,7 @@ from cottage.clock import AHEAD_SECONDS, from_iso
 from cottage.errors import InvalidMessage
 from cottage.freshness import USUAL
 from cottage.plain_numbers import too_far
-from cottage.snapshot import RawSample, latest
+from cottage.snapshot import RawSample, faults, latest
 from cottage.state import PhysicsState
 from cottage.version import Version
 from services.feynman import metrics, states
@@ -100,6 +100,8 @@ class SymbolTable:
         """The symbols of which a sample was refused at the last tick since another writer has them; both in words."""
         self.refused: dict[str, tuple[InvalidMessage, ...]] = {}
         """The symbols whose snapshot was refused at the last tick, with what is wrong with each field."""
+        self.unfilled: Collection[str] = ()
+        """The symbols whose hash was there at the last search and had none of the fields that are read."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -204,6 +206,10 @@ class SymbolTable:
         self._times.restore(rows, self._windows.feed_time[rows], self._windows.last_timestamp[rows])
         return len(chosen)
 
+    def absent(self) -> list[str]:
+        """The symbols of which the last tick found no snapshot, or one without any field that is read."""
+        return [symbol for symbol, entry in self._entries.items() if entry.absent_since is not None]
+
     def forget(self, now: float) -> list[str]:
         """Remove the symbols whose snapshot has been gone for too long (`now` is monotonic); returns their names.
 
@@ -248,6 +254,8 @@ class SymbolTable:
                 refused.append((row, RefusedSnapshot(symbol, (row,))))
             elif row[0] is None and row.count(None) == len(row):
                 entry.absent_since = now if entry.absent_since is None else entry.absent_since
+                if symbol in self.unfilled:
+                    refused.append((row, RefusedSnapshot(symbol, tuple(faults(row, redis_now)))))
                 continue
             else:
                 symbols.append(symbol)

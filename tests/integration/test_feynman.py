@@ -674,6 +674,26 @@ async def test_a_tick_longer_than_the_interval_skips_and_never_doubles(redis_url
 # --- Bad input ---
 
 
+async def test_a_hash_without_any_field_that_is_read_is_named_until_it_is_gone(
+    redis_server: RunningServer, client: Client
+) -> None:
+    await client.hset("market:snapshot:ACME", mapping={"Price": 450.32, "Timestamp": await client.now()})
+    await snapshot(client, "SPY", 1.0)
+    async with process(redis_server.url) as running:
+        said = await running.logged("snapshot_dropped", symbol="ACME", reason="price")
+        assert "no field of this name" in said["error"]
+        await running.logged("snapshot_dropped", symbol="ACME", reason="timestamp")
+        assert (await running.get("/status")).json()["refused"]["fields"] == {"price": 1, "timestamp": 1}
+        await client.delete("market:snapshot:ACME")
+
+        async def none_is_refused() -> bool:
+            return (await running.get("/status")).json()["refused"]["symbols"] == 0
+
+        await eventually(none_is_refused)
+        await snapshot(client, "ACME", 2.0)
+        await seen(client, "ACME", price=2.0)
+
+
 async def test_bad_snapshots_are_named_once_and_everything_else_goes_on(
     redis_server: RunningServer, client: Client
 ) -> None:
