@@ -521,6 +521,12 @@ function checkNumber(symbols) {
   throw new RangeError(`${symbols} symbols are too many: ${most}`);
 }
 
+/** @param {unknown} state That a call was given: a name would be as old as anything. Throws a TypeError. */
+function checkState(state) {
+  if (typeof state === "object" && state !== null && "symbol" in state) return;
+  throw new TypeError(`a state is asked for, such as states.get("SPY"), not ${state === null ? null : typeof state}`);
+}
+
 /**
  * The names that a call was given. Throws a TypeError for what is no list of texts, a RangeError for what is no symbol.
  * @param {Iterable<unknown>} symbols
@@ -1181,6 +1187,7 @@ export class Cottage extends TypedEventTarget {
    * @param {State} state
    */
   age(state) {
+    checkState(state);
     return state.time === null ? null : this.#sampleAges.of(state.symbol, this.#localClock.now() + this.#watch.missed);
   }
 
@@ -1190,6 +1197,7 @@ export class Cottage extends TypedEventTarget {
    * @returns {Freshness}
    */
   freshness(state) {
+    checkState(state);
     // Until the server has said, nothing is known to be live. Of a lost server the silence tells, not its last word.
     const hop = this.#phase === "connected" ? (this.upstream?.status ?? "stale") : "live";
     const said = [this.#freshnessBoard.of(state.symbol).status, hop, this.#serverStatus(), this.#sampleStatus(state)];
