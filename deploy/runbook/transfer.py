@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from cottage.errors import SettingsError
 from cottage.redis import BlockingClient, connect_blocking
 from cottage.store import batches
 from deploy.redis_server import Server, ServerError, find_servers, free_port, start
@@ -51,7 +52,10 @@ def export_to(client: BlockingClient, file: BinaryIO) -> tuple[Summary, int]:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name only when it is complete and on the disk; after an error nothing of it is left."""
+    """A file that gets its name only when it is complete and on the disk; after an error nothing of it is left.
+    Raises SettingsError where something else has the name, such as /dev/null, which it would take the place of."""
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"{path} is no regular file: export to another, such as FILE=dump.resp")
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     part = Path(name)
     try:

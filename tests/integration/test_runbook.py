@@ -249,6 +249,21 @@ def test_a_failed_export_leaves_no_file(
     assert "secret" not in capsys.readouterr().err
 
 
+def test_an_export_takes_no_other_things_place(
+    shared: BlockingClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, pipe, link = tmp_path / "folder", tmp_path / "pipe", tmp_path / "link"
+    folder.mkdir()
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (folder, pipe, link):
+        assert main(["export", str(path)]) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith(f"runbook: {path} is no regular file")
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [folder, link, pipe]
+
+
 def test_a_wrong_password_is_one_line(
     durable: OwnRedis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
