@@ -33,8 +33,8 @@ from common.web.names import split_target
 
 PROBLEM = "application/problem+json"
 """The media type of errors (RFC 9457)."""
-FIRST_REQUEST_SECONDS = 10.0
-"""A connection on which no whole request has come by then is closed."""
+REQUEST_SECONDS = 10.0
+"""A connection is closed if no whole request has come by then: since it was made, or since the request began."""
 LINGER_SECONDS = 1.0
 """How long a refused connection is read on, since closing it with unread data would discard the answer."""
 
@@ -102,18 +102,32 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._refused = False
-        self._deadline = self.loop.call_later(FIRST_REQUEST_SECONDS, transport.abort)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._end_after(REQUEST_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._deadline.cancel()
+        self._end_after(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        if self._deadline is None and not self._answering:  # what comes begins a request, or goes on with a body
+            self._end_after(REQUEST_SECONDS)
         super().data_received(data)
-        if self.cycle is not None:
+        if self._answering and not self._refused:
+            self._end_after(None)
+
+    @property
+    def _answering(self) -> bool:
+        """Whether a request has come whole, or but for its body, and is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _end_after(self, seconds: float | None) -> None:
+        """Cut the connection off after so many seconds from now, or not at all."""
+        if self._deadline is not None:
             self._deadline.cancel()
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
 
     def send_400_response(self, _msg: str) -> None:
         """Called for what h11 does not understand, by the handler of its error."""
@@ -137,8 +151,7 @@ class Connection(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._deadline.cancel()
-        self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        self._end_after(LINGER_SECONDS)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Whoever asks for a WebSocket here gets what a GET gets."""

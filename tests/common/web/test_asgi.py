@@ -145,15 +145,47 @@ async def test_an_answer_under_way_and_garbage_after_it(
     assert complaints(caplog.records) == []
 
 
-async def test_who_never_asks_is_cut_off(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    monkeypatch.setattr(asgi, "FIRST_REQUEST_SECONDS", 0.1)
-    for data in (b"", b"GET / HTTP/1.1\r\nHost: loc"):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(data)
-        async with asyncio.timeout(10):
-            with contextlib.suppress(ConnectionError):
-                assert await reader.read() == b""
-        writer.close()
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"", b""),
+        (b"", b"GET / HTTP/1.1\r\nHost: loc"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"G"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: loc"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\na", b"b"),
+    ],
+)
+async def test_who_never_asks_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, port: int, first: bytes, then: bytes
+) -> None:
+    """Also who has asked before, and whoever sends a byte now and then."""
+    monkeypatch.setattr(asgi, "REQUEST_SECONDS", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError):
+            if first:
+                writer.write(first)
+                assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            read = asyncio.ensure_future(reader.read())
+            for byte in then + b"X: " * bool(then) + b"a" * 1000 * bool(then):
+                writer.write(bytes([byte]))
+                if read in (await asyncio.wait((read,), timeout=0.02))[0]:
+                    break
+            await read
+    writer.close()
+
+
+async def test_a_connection_that_asks_again_and_again_stays(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    monkeypatch.setattr(asgi, "REQUEST_SECONDS", 1.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(10):
+        for _ in range(12):
+            for part in (b"GET / HTTP/1.1\r\n", b"Host: localhost\r\n\r\n"):
+                writer.write(part)
+                await asyncio.sleep(0.05)
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            await reader.read(100)
+    writer.close()
 
 
 async def test_what_the_application_does_wrong_is_still_logged(caplog: pytest.LogCaptureFixture) -> None:
