@@ -346,7 +346,8 @@ async def _close(connection: ClientConnection) -> None:
 def _retry_after(response: Response, now: float) -> float:
     """The seconds to wait according to the Retry-After header of a full server, or of a proxy before it, which may
     give a date; 0 if there is none."""
-    text = response.headers.get("Retry-After", "0").strip()
+    *_others, text = ["0", *response.headers.get_all("Retry-After")]  # a proxy may have added its own
+    text = text.strip()
     if text.isdecimal():
         seconds = float(text)
     else:

@@ -80,7 +80,8 @@ async def test_events_wait_in_a_bounded_queue_for_a_slow_reader() -> None:
         await events.aclose()
 
 
-async def test_a_full_server_is_asked_again_when_it_says() -> None:
+@pytest.mark.parametrize("waits", [["7"], ["60", " 7 "]])
+async def test_a_full_server_is_asked_again_when_it_says(waits: list[str]) -> None:
     clock, answers = HurriedClock(), 0
 
     async def script(connection: ServerConnection) -> None:
@@ -93,7 +94,8 @@ async def test_a_full_server_is_asked_again_when_it_says() -> None:
         if answers > 2:
             return None
         response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "full\n")
-        response.headers["Retry-After"] = "7"
+        for wait in waits:
+            response.headers["Retry-After"] = wait
         return response
 
     async with server(script, full) as url, StateClient.connect(url, clock=clock) as client, asyncio.timeout(10):
