@@ -49,6 +49,9 @@ SCAN_COUNT = 1000  # 6 ms for 10,000 keys; the server's default of 10 takes 182
 MOST_FEEDS = 1000
 """So many live feeds are read at most, so that foreign keys cannot fill a reader's memory."""
 
+MOST_FEED_BYTES = 8 * 2**20
+"""So long may be what they say of themselves in all: who lists 100,000 symbols says half of that."""
+
 T = TypeVar("T")
 OnBad = Callable[[str, InvalidMessage], None]
 
@@ -540,6 +543,20 @@ class MarketFeeds(_Structure):
         self._announced.pop(feed_id, None)
         await self._client.register_script(lease.RELEASE)(keys=[keys.market_feed(feed_id)], args=[ours])
 
+    async def _readable(self, feed_ids: Sequence[str], on_bad: OnBad) -> list[str]:
+        """Those whose announcements are MOST_FEED_BYTES in all, the shortest first."""
+        asked = (("STRLEN", keys.market_feed(feed_id)) for feed_id in feed_ids)
+        replies = await self._client.bulk(asked, raise_on_error=False)  # a key of another type has no length
+        lengths = [0 if isinstance(reply, RedisError) else reply for reply in replies]
+        chosen, left = [], MOST_FEED_BYTES
+        for length, feed_id in sorted(zip(lengths, feed_ids, strict=True)):
+            left -= length
+            if left < 0:
+                on_bad(feed_id, InvalidMessage("size", f"{keys.market_feed(feed_id)} has {length} bytes"))
+            else:
+                chosen.append(feed_id)
+        return sorted(chosen)
+
     async def _took_over(self, key: str, other: bytes, about: Mapping[str, Any]) -> bool:
         """Remove another process's announcement of a feed that has ended, for one that has not."""
         if about.get("ended_at") is not None or fields_of(other).get("ended_at") is None:
@@ -549,7 +566,7 @@ class MarketFeeds(_Structure):
     async def alive(self, on_bad: OnBad = _ignore) -> dict[str, dict[str, Any]]:
         """What each live feed reports about itself, by its ID."""
         asked = monotonic()
-        feed_ids = await scan(self._client, keys.MARKET_FEED, on_bad, MOST_FEEDS)
+        feed_ids = await self._readable(await scan(self._client, keys.MARKET_FEED, on_bad, MOST_FEEDS), on_bad)
         found = await self._values(keys.market_feed, feed_ids, load_object, on_bad)
         left = await self._client.bulk(("PTTL", keys.market_feed(feed_id)) for feed_id in found)
         looks = {

@@ -11,7 +11,9 @@ from typing import Any
 from common import logs
 from common.fanout.hub import Hub
 from cottage.clock import Clock
+from cottage.errors import InvalidMessage
 from cottage.freshness import Chain, Feed, Freshness, Thresholds
+from cottage.log import Throttled
 from cottage.redis import Client
 from cottage.redis_clock import RedisClock
 from cottage.store import MarketFeeds
@@ -28,6 +30,7 @@ symbol."""
 SYMBOL_CHECKS = 4
 
 log = logs.get_logger()
+throttled = Throttled(log)
 
 
 class FreshnessMonitor:
@@ -78,7 +81,7 @@ class FreshnessMonitor:
         while True:
             await self._clock.sleep(self._thresholds.silent * HOPS_SHARE)
             if self.samples.any_quiet(self._clock.monotonic()):
-                self.feeds = tuple(map(Feed.from_fields, (await feeds.alive()).values()))
+                self.feeds = tuple(map(Feed.from_fields, (await feeds.alive(_bad_feed)).values()))
 
     async def keep_publishing(self, hub: Hub) -> None:
         """Publish changes of freshness until cancelled: of all symbols soon, of single symbols a little later."""
@@ -115,3 +118,7 @@ class FreshnessMonitor:
 
     def _overall(self) -> Freshness:
         return self.liveness.upstream(self._clock.monotonic())
+
+
+def _bad_feed(feed_id: str, error: InvalidMessage) -> None:
+    throttled.warning("feed_dropped", error.reason, feed=feed_id[:32], reason=error.reason, error=error.detail)

@@ -449,6 +449,17 @@ async def test_a_feed_that_cannot_be_read_hides_no_other(client: Client) -> None
     assert sorted(bad) == [("BAD", "json"), ("bad name", "symbol")]
 
 
+async def test_an_announcement_that_is_too_long_is_not_read(client: Client) -> None:
+    """It would stand in the way of all that its readers do, again and again."""
+    feeds = MarketFeeds(client)
+    await feeds.announce("GOOD", {"source": "live"})
+    await client.set("market:feed:BAD", b'{"symbols":["%b"]}' % (b"A" * 2**23))
+    await client.lpush("market:feed:LIST", "no string")
+    bad = Complaints()
+    assert await feeds.alive(bad) == {"GOOD": {"source": "live"}}
+    assert sorted(bad) == [("BAD", "size"), ("LIST", "type")]
+
+
 # --- agent:state:{agent_id} ---
 
 
