@@ -172,7 +172,9 @@ class FeynmanService:
                 metrics.TICKS_FAILED.inc()
                 self._failed("tick", error)
             else:
-                self._outage.works("tick", "heartbeat")
+                # A tick without states publishes nothing, so it proves nothing of heartbeats; a standby sends none.
+                beats = self._writer.epoch is not None and not self._tick["written"]
+                self._outage.works("tick", *(() if beats else ("heartbeat",)))
             metrics.SYMBOLS.set(len(self._symbol_table))
             metrics.EPOCH.set(self._writer.epoch or 0)
 
@@ -275,6 +277,8 @@ class FeynmanService:
                 continue  # the next tick acquires it again
             except RedisError as error:
                 self._failed("heartbeat", error)
+            else:
+                self._outage.works("heartbeat")
 
     def _failed(self, during: str, error: RedisError) -> None:
         metrics.REDIS_ERRORS.labels(type(error).__name__).inc()

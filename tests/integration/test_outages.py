@@ -11,6 +11,7 @@ import pytest
 
 from cottage import keys
 from cottage.redis import connect_blocking
+from tests.integration.feynman import process as feynman_process
 from tests.one_kind import on_one_kind
 from tests.support import OwnRedis, ServiceProcess, eventually, plain_http, service
 
@@ -164,6 +165,21 @@ async def forbidden(own_redis: OwnRedis, database: int, command: str, folder: Pa
         run(own_redis, "ACL", "SETUSER", command, f"+{command}")
         await running.ready()
         await eventually(lambda: all(map(running.said_once, losers)))
+
+
+async def test_a_feynman_without_symbols_that_may_not_publish_is_not_lost_and_back_with_each_beat(
+    own_redis: OwnRedis,
+) -> None:
+    """Its ticks work, since they have nothing to publish."""
+    run(own_redis, "ACL", "SETUSER", "mute", "on", ">secret", "~*", "&*", "+@all", "-publish")
+    async with feynman_process(f"redis://mute:secret@127.0.0.1:{own_redis.port}") as feynman:
+        await feynman.logged("redis_lost", during="heartbeat")
+        await asyncio.sleep(1.0)
+        said = [line["event"] for line in feynman.logs if line["event"] in ("redis_lost", "redis_back")]
+        assert said == ["redis_lost"]
+        assert (await feynman.get("/readyz")).status_code != 200
+        run(own_redis, "ACL", "SETUSER", "mute", "+publish")
+        await feynman.logged("redis_back")
 
 
 async def test_a_writer_says_which_command_it_misses(own_redis: OwnRedis, tmp_path: Path) -> None:
