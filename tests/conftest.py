@@ -23,7 +23,8 @@ KINDS = ("redis", "valkey")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine takes its time: how long an example took says nothing about the code.
-hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("thorough", deadline=None)  # as CI runs it: --hypothesis-profile=thorough
 hypothesis.settings.load_profile("suite")
 
 

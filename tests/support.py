@@ -231,7 +231,9 @@ class ServiceProcess:
         await eventually(is_ready, timeout)
 
     def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+        # Popen looks first whether the process has ended, and then asyncio does not learn of its exit status.
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     async def stop(self, timeout: float = 10.0) -> int:
         """SIGTERM; its exit status. Fails where it takes longer than `timeout` (the promise is 8 s)."""

@@ -1,4 +1,4 @@
-"""`cottage retire` on a real Redis of each kind, with a real feynman and without."""
+"""`cottage retire` on a real Redis, with a real feynman and without. Both kinds are in test_retirement.py."""
 
 import asyncio
 from dataclasses import replace
@@ -14,6 +14,9 @@ from cottage.state import FAIL_SAFE
 from cottage.store import MarketFeeds, MarketSnapshots, PhysicsStates
 from deploy.redis_server import free_port
 from tests.integration.feynman import process
+from tests.one_kind import on_one_kind
+
+pytest_generate_tests = on_one_kind
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,12 +20,15 @@ from cottage.protocol import Close
 from cottage.redis import Client
 from cottage.state import PhysicsState
 from cottage.version import Version
-from deploy.redis_server import Server, free_port, start
+from deploy.redis_server import free_port
 from tests.cottage.cli.terminal import Terminal, terminal
 from tests.integration.fanout import beat, bridging, broadcasting, write
-from tests.support import IN_MEMORY, ROOT, ServiceProcess, eventually, program
+from tests.one_kind import on_one_kind
+from tests.support import ROOT, ServiceProcess, eventually, program
 
 pytestmark = pytest.mark.usefixtures("no_debug")  # what is tried is another process
+
+pytest_generate_tests = on_one_kind  # `cottage watch` is two processes away from it
 
 WATCH = ["-m", "cottage", "watch"]
 NO_RICH = "import sys; sys.modules['rich'] = None; from cottage.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -57,13 +59,6 @@ async def beating(client: Client) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait((task,))
-
-
-@pytest.fixture
-def redis_url(server_binaries: dict[str, Server], tmp_path: Path) -> Iterator[str]:
-    """Of one kind only: `cottage watch` is two processes away from it."""
-    with start(server_binaries["valkey"], tmp_path, free_port(), config=None, arguments=IN_MEMORY) as server:
-        yield server.url
 
 
 @pytest.fixture

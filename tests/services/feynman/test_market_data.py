@@ -52,7 +52,7 @@ def monthly_prices() -> dict[str, list[Sample]]:
     return histories
 
 
-sampled = pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+sampled = pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
 """One comparison in so many is made: the reference is slow."""
 
 

@@ -277,10 +277,14 @@ def check(several: Sequence[Sequence[Sample]], length: int) -> None:
         assert_agree(nth(vectors, index), reference.vector_of_increments(expected[index]))
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
-@given(st.lists(histories(), min_size=1, max_size=3), st.sampled_from([1, 2, 3, 8, 1000]))
-def test_short_histories_agree_with_the_reference(several: list[list[Sample]], length: int) -> None:
-    check(several, length)
+@pytest.mark.parametrize("examples", [50, pytest.param(150, marks=pytest.mark.slow)])
+def test_short_histories_agree_with_the_reference(examples: int) -> None:
+    @settings(deadline=None, derandomize=True, max_examples=examples)
+    @given(st.lists(histories(), min_size=1, max_size=3), st.sampled_from([1, 2, 3, 8, 1000]))
+    def agree(several: list[list[Sample]], length: int) -> None:
+        check(several, length)
+
+    agree()
 
 
 @pytest.mark.parametrize("examples", [10, pytest.param(60, marks=pytest.mark.slow)])
