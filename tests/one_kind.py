@@ -10,6 +10,8 @@ import pytest
 KIND = "valkey"
 """It is everywhere: the embedded one."""
 FIXTURES = ("shared_redis_server", "own_redis")
+on_a_shared_one = pytest.mark.parametrize("shared_redis_server", [KIND], indirect=True)
+"""For a single test of a module that runs on both."""
 
 
 def on_one_kind(metafunc: pytest.Metafunc) -> None:

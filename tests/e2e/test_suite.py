@@ -14,7 +14,7 @@ from cottage.store import PhysicsStates
 from deploy.redis_server import RunningServer
 from tests.e2e.suite import NAMES, Suite, suite, until
 from tests.e2e.suite import client as websocket
-from tests.one_kind import KIND
+from tests.one_kind import on_a_shared_one
 from tests.support import eventually
 
 FAST = {
@@ -27,7 +27,6 @@ FAST = {
     "BROADCASTER_HEARTBEAT_SECONDS": "0.5",
     "MARKET_SYMBOLS": "SPY,QQQ,BRK.B",
 }
-on_valkey = pytest.mark.parametrize("shared_redis_server", [KIND], indirect=True)
 
 
 async def test_values_agree_in_redis_at_the_api_and_at_the_client(redis_url: str, client: Client) -> None:
@@ -77,7 +76,7 @@ async def running(shared_redis_server: RunningServer) -> AsyncIterator[Suite]:
         yield started
 
 
-@on_valkey
+@on_a_shared_one
 @pytest.mark.parametrize("victim", NAMES)
 async def test_each_process_may_be_killed(running: Suite, victim: str) -> None:
     """The others go on, and a client that stayed (or dialled again, where it lost its server) is current again."""
@@ -111,7 +110,7 @@ async def newer(connection: ClientConnection, before: dict[str, Any]) -> None:
             return
 
 
-@on_valkey
+@on_a_shared_one
 async def test_all_stop_within_their_deadline(running: Suite) -> None:
     async with websocket(running.ws_url) as connection:
         await until(connection, "PHYSICS_UPDATE")

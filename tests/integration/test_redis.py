@@ -14,6 +14,7 @@ import pytest
 from cottage.errors import RedisError, RedisFull, RedisRefused, RedisUnavailable, SettingsError
 from cottage.redis import BlockingClient, ChannelSubscription, Client, connect, connect_blocking, subscribe
 from tests.integration.fanout import cutting
+from tests.one_kind import on_a_shared_one
 from tests.support import OwnRedis, eventually, heard
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -448,6 +449,7 @@ async def cutting_after(url: str) -> AsyncIterator[tuple[str, list[int]]]:
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", allowed
 
 
+@on_a_shared_one
 @pytest.mark.usefixtures("no_debug")
 async def test_a_subscription_cut_while_it_is_made_leaves_nothing_open(redis_url: str) -> None:
     """At any byte of what the server says to it, or by whoever wants it no longer."""
