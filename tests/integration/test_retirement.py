@@ -14,7 +14,10 @@ from cottage.state import FAIL_SAFE
 from cottage.store import MarketFeeds, MarketSnapshots, PhysicsStates
 from tests.clock_shim import ClockShim
 from tests.integration.feynman import process
+from tests.one_kind import on_one_kind
 from tests.support import OwnRedis, ServiceProcess, eventually
+
+pytest_generate_tests = on_one_kind  # tests/cottage/cli/test_retire.py has a feynman retire on both
 
 
 async def snapshot(client: Client, *symbols: str) -> None:
