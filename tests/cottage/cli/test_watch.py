@@ -21,6 +21,7 @@ from cottage.redis import Client
 from cottage.state import PhysicsState
 from cottage.version import Version
 from deploy.redis_server import free_port
+from services.bridge import reconciler
 from tests.cottage.cli.terminal import Terminal, terminal
 from tests.integration.fanout import beat, bridging, broadcasting, write
 from tests.one_kind import on_one_kind
@@ -59,6 +60,12 @@ async def beating(client: Client) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait((task,))
+
+
+@pytest.fixture(autouse=True)
+def impatient_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bridge looks twice at what Redis does not have any more; here the second look follows soon."""
+    monkeypatch.setattr(reconciler, "LOOKS_APART_SECONDS", 0.5)
 
 
 @pytest.fixture
