@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
+TOGETHER_SECONDS = 0.5
+"""SIGTERM twice within this time is one request."""
+
 _HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
@@ -69,19 +72,20 @@ def take_in_loop(
     """From now on `loop` calls `stop` on a signal, and `force` on each further SIGTERM or SIGINT.
 
     SIGHUP forces nothing and does not count as the first: of a closed terminal it comes from the kernel and once more
-    from the shell, and service managers send it right after SIGTERM.
+    from the shell, and service managers send it right after SIGTERM. Nor does a second SIGTERM at the same moment:
+    when a supervisor is killed, Linux sends its children one for each of its threads that ends.
     """
-    asked = False
+    first: tuple[signal.Signals, float] | None = None
 
     def take(number: signal.Signals) -> None:
-        nonlocal asked
+        nonlocal first
         if number is _HANGUP:
             stop(number)
-        elif asked:
-            force(number)
-        else:
-            asked = True
+        elif first is None:
+            first = number, loop.time()
             stop(number)
+        elif (number, first[0]) != (signal.SIGTERM, signal.SIGTERM) or loop.time() - first[1] > TOGETHER_SECONDS:
+            force(number)
 
     for number in stop_signals():
         loop.add_signal_handler(number, take, number)

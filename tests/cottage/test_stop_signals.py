@@ -1,10 +1,12 @@
 """What signals do to a process, on real processes. The commands are in tests/e2e/test_signals.py."""
 
+import asyncio
 import signal
 import sys
 
 import pytest
 
+from cottage.stop_signals import TOGETHER_SECONDS
 from tests.support import eventually, ignored_signals, program, without_hangup
 
 LOOP = """
@@ -46,6 +48,19 @@ try:
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
+
+
+async def test_one_request_may_come_as_several_sigterms() -> None:
+    """Linux tells a child for each thread of its parent that ends. A later one, or Ctrl-C, is another request."""
+    async with program(["-c", LOOP]) as process:
+        await eventually(lambda: process.text == ["ready"])
+        for _ in range(20):
+            process.signal(signal.SIGTERM)
+        await eventually(lambda: process.text == ["ready", "SIGTERM"])
+        await asyncio.sleep(2 * TOGETHER_SECONDS)
+        assert process.text == ["ready", "SIGTERM"]
+        process.signal(signal.SIGTERM)
+        await eventually(lambda: process.text == ["ready", "SIGTERM", "done"])
 
 
 @pytest.mark.parametrize("last", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
