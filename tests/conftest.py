@@ -19,8 +19,11 @@ from tests.support import IN_MEMORY, OwnRedis
 
 KINDS = ("redis", "valkey")
 
-# What a shell runs in the background ignores Ctrl-C, and so would every process that a test starts.
+# What a shell runs in the background ignores Ctrl-C, and under nohup a closed terminal, and so would every process
+# that a test starts. What a process handles itself, its children do not inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 # A busy machine takes its time: how long an example took says nothing about the code.
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=40)
