@@ -28,7 +28,7 @@ run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… 
 	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED,$(call given,$(name),MARKET_$(name))) $(call given,FRESH,FRESH) exec $(bin)/python -m deploy.run
 
 ##@ Check
-test: lint ## lint and tests, some 15 minutes on two cores (ARGS="-k bridge")
+test: lint ## lint and tests, some 8 minutes on two cores (ARGS="-k bridge")
 	$(bin)/python -m pytest -n 4 -m "$(fast)" $(ARGS)
 
 test-unit: install-dev ## the tests of cottage, common and services alone, about a minute on two quiet cores (ARGS="-k lease")
