@@ -48,6 +48,8 @@ kernel's default is megabytes. Bytes that are on their way are not limited, so t
 HANDSHAKES_UNDER_WAY = 1024
 """How many connections beyond the limit may wait for their rejection."""
 SPREAD_STEP_SECONDS = 0.05
+ACCEPTING_ITERATIONS = 5
+"""After so many iterations of the event loop each connection that it has accepted is made."""
 PROBE_SECONDS = 5.0
 """A client that never subscribed to anything and said goodbye within this is a health check: no news."""
 
@@ -128,6 +130,7 @@ class FanoutServer:
             try:
                 yield
             finally:
+                await _stop_accepting(sock)
                 await self._close(server, spread_seconds)
 
     def __len__(self) -> int:
@@ -290,7 +293,6 @@ class FanoutServer:
         self._hub.refuse(session, refused)
 
     async def _close(self, server: Server, spread_seconds: float) -> None:
-        await asyncio.sleep(0)  # connections in the kernel's queue are accepted, and closed properly below
         server.close(close_connections=False)
         leaving = list(self._connections)
         steps = max(1, round(spread_seconds / SPREAD_STEP_SECONDS)) if leaving else 1
@@ -306,6 +308,16 @@ class FanoutServer:
         for connection in list(self._connections):
             connection.cut_off(Close.GOING_AWAY)
         await server.wait_closed()
+
+
+async def _stop_accepting(sock: socket.socket) -> None:
+    """Accept what the kernel has in its queue, and nothing more, and wait until that is among our connections, which
+    are closed properly. asyncio would leave open what it accepts in the iteration in which its server is closed."""
+    await asyncio.sleep(0)
+    with contextlib.suppress(NotImplementedError):
+        asyncio.get_running_loop().remove_reader(sock)
+    for _ in range(ACCEPTING_ITERATIONS):
+        await asyncio.sleep(0)
 
 
 def _select_subprotocol(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

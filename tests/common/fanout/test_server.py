@@ -717,6 +717,25 @@ async def test_a_stop_without_clients_is_not_spread() -> None:
 
 
 @both_loops
+def test_who_comes_as_the_server_stops_is_not_left_open(new_loop: NewLoop) -> None:
+    """The kernel has accepted it, the loop has not yet."""
+
+    async def scenario() -> None:
+        served = Served()
+        async with served.server.serve(served.sock, spread_seconds=0.0):
+            await asyncio.sleep(0.1)
+            late = [socket.create_connection(served.address) for _ in range(5)]
+        for client in late:
+            with client:
+                client.setblocking(False)
+                with suppress(ConnectionResetError):
+                    while await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 4096), 10):
+                        pass
+
+    run(new_loop, scenario)
+
+
+@both_loops
 def test_a_stop_closes_all_once_over_the_spread_while_updates_go_on(new_loop: NewLoop) -> None:
     async def scenario() -> None:
         served, stop, started = Served(), asyncio.Event(), asyncio.Event()
