@@ -274,8 +274,10 @@ class Reconciler:
         current = self._held.get(symbol)
         self._hub.remove(symbol)
         self._taken_back.append(symbol)
-        self._contradict(symbol, now)
+        assert before.version is not None
         assert state.version is not None
+        if before.version.epoch == state.version.epoch:  # else Redis has lost it, and nobody believes that epoch again
+            self._contradict(symbol, now)
         self._leases.mistaken(symbol, state.version)
         self._take(symbol, state, None)
         if current is not before:  # an update came during the read, and may have been true
