@@ -43,6 +43,12 @@ class Samples:
         seen = first.get(_millis(time))
         return None if seen is None else max(0.0, now - seen)
 
+    def age_at(self, symbol: str, time: float, moment: float, now: float) -> float | None:
+        """The same, as it was at a moment before `now`: when a question was asked that is answered now. Nobody knows
+        of the sample before the answer, which a hung server gives late."""
+        age = self.age(symbol, time, now)
+        return None if age is None else max(0.0, age - (now - moment))
+
     def unseen(self, age: float, now: float) -> float:
         """By so many seconds a sample of that age may be shown younger: who was not there as a clock was set takes
         what seems to lie ahead by so little for new."""

@@ -14,6 +14,15 @@ def test_a_sample_is_as_old_as_we_know_it() -> None:
     assert samples.age("T", 1e9, 130.0) == 0.0
 
 
+def test_who_waits_for_an_answer_knows_of_a_sample_when_it_comes() -> None:
+    samples = Samples()
+    assert samples.age_at("S", 1e9, 100.0, 101.5) == 0.0
+    assert samples.age("S", 1e9, 101.6) == pytest.approx(0.1)
+    assert samples.age_at("S", 1e9, 102.5, 103.0) == pytest.approx(1.0), (
+        "as old as it was when the question was asked"
+    )
+
+
 def test_of_a_feed_that_says_what_it_writes_there_is_nothing_else() -> None:
     samples = Samples()
     samples.wrote(FOREIGN[0], 1e9, 100.0)

@@ -352,7 +352,7 @@ class ApiReader:
         if state.get("source") == FORGED:
             self._violations.add("forged", f"API: {symbol}")
         sampled, freshness = sample_time(state), state["freshness"]
-        age = None if sampled is None else self._samples.age(symbol, sampled, asked)
+        age = None if sampled is None else self._samples.age_at(symbol, sampled, asked, time.monotonic())
         unseen = 0.0 if age is None else self._samples.unseen(age, asked)
         if freshness["status"] == "live":
             self.live.add(symbol)
