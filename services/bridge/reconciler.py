@@ -276,9 +276,7 @@ class Reconciler:
         self._taken_back.append(symbol)
         assert before.version is not None
         assert state.version is not None
-        if (
-            before.version.epoch == state.version.epoch
-        ):  # else Redis has lost it, and nobody believes that epoch again
+        if before.version.epoch == state.version.epoch:  # else Redis has lost it, and that epoch is gone
             self._contradict(symbol, now)
         self._leases.mistaken(symbol, state.version)
         self._take(symbol, state, None)
