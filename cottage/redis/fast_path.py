@@ -27,11 +27,14 @@ _MORE = object()  # the parser returns it while a reply is incomplete
 def _packed(commands: Sequence[Command]) -> bytes:
     """The commands as they are sent. What all of them say behind their key, such as the fields of many HMGETs, is
     packed once."""
-    same = commands[0][2:]
+    name, same = commands[0][0], commands[0][2:]
     # Texts only: numbers that are equal may be written differently.
     if same and all(type(word) is str for word in same) and all(command[2:] == same for command in commands):
-        count, end = b"*%d\r\n" % len(commands[0]), _pack(same).partition(b"\r\n")[2]
-        return b"".join([count + _pack(command[:2]).removeprefix(b"*2\r\n") + end for command in commands])
+        texts = [command[1].encode() for command in commands if type(command[1]) is str and command[0] == name]
+        if len(texts) == len(commands):
+            begin = b"*%d\r\n%b" % (len(commands[0]), _pack((name,)).partition(b"\r\n")[2])
+            end = _pack(same).partition(b"\r\n")[2]
+            return b"".join([b"%b$%d\r\n%b\r\n%b" % (begin, len(key), key, end) for key in texts])
     return b"".join(map(_pack, commands))
 
 

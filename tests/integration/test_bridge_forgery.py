@@ -230,19 +230,26 @@ async def test_a_new_writer_is_believed_from_its_first_message_on(
     """Of a greater epoch, as always, or of a smaller one, where Redis lost its data while its clock went back."""
     symbols = [f"S{number}" for number in range(100)]
     async with bridging(redis_url, port, reread_seconds=NEVER), viewing(port) as viewer:
-        for epoch in (EPOCH, EPOCH + 1, EPOCH - 5_000):
-            for index in range(shards):
-                await hold(client, epoch + index, index, shards)
+
+        async def tick(epoch: int, seq: int) -> None:
             written = {}
             pipeline = client.pipeline(transaction=True)
             for name in symbols:
-                new = state(epoch + keys.shard_index(name, shards), 800)
+                new = state(epoch + keys.shard_index(name, shards), seq)
                 written[name] = new.update(name)
                 pipeline.set(keys.physics_state(name), new.to_bytes())
                 pipeline.publish(keys.STATE_UPDATE, written[name])
             await pipeline.execute()
             await viewer.holds(written)
+
+        for epoch in (EPOCH, EPOCH + 1, EPOCH - 5_000):
+            for index in range(shards):
+                await hold(client, epoch + index, index, shards)
+            await tick(epoch, 800)
         assert sorted(viewer.removed) == sorted(symbols)
+        doubted = value(metrics.DOUBTED)
+        await tick(epoch, 801)
+        assert value(metrics.DOUBTED) == doubted, "what Redis lost with its epoch was no forgery"
 
 
 async def test_a_flood_of_forged_updates_costs_redis_little(redis_url: str, client: Client, port: int) -> None:

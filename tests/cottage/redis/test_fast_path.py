@@ -13,6 +13,7 @@ from cottage.redis.slots import Command
         [("HMGET", "a", "price", "Ä"), ("HMGET", "b" * 30, "price", "Ä")],
         [("HMGET", b"\xff\r\n", "price", "")] * 3,
         [("HMGET", "a", "price"), ("HMGET", "a", "price", "volume")],
+        [("HMGET", "a", "price"), ("HGET", "b", "price")],
         [("EXPIRE", "a", 1), ("EXPIRE", "a", 1.0), ("EXPIRE", "a", "1")],
         [("SET", "a", "1"), ("SET", "a", b"1"), ("SET", "a", "2")],
         [("MULTI",), ("GET", "a"), ("EXEC",)],
