@@ -31,8 +31,8 @@ run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… 
 test: lint ## lint and tests, some 8 minutes on two cores (ARGS="-k bridge")
 	$(bin)/python -m pytest -n 4 -m "$(fast)" $(ARGS)
 
-test-unit: install-dev ## the tests of cottage, common and services alone, about a minute on two quiet cores (ARGS="-k lease")
-	$(bin)/python -m pytest -n 4 -m "$(fast)" tests/cottage tests/common tests/services $(ARGS)
+test-unit: install-dev ## the tests of cottage, common and services alone, a minute on two quiet cores (ARGS="-k lease")
+	$(bin)/python -m pytest -n 6 -m "$(fast)" tests/cottage tests/common tests/services $(ARGS)
 
 test-all: lint ## the same with what is slow, needs a browser or a Docker engine
 	$(bin)/python -m pytest -n 4 -m "not compose and not chaos" $(ARGS)
