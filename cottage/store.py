@@ -103,6 +103,15 @@ def wrong_type(key: str, kind: bytes | str, wanted: str) -> InvalidMessage | Non
     return None if found in ("none", wanted) else InvalidMessage("type", f"{key} is a {found}, not a {wanted}")
 
 
+async def existing(client: Client, key: Callable[[str], str], names: Sequence[str]) -> set[str]:
+    """Those of the names of which Redis has the key. Raises RedisError."""
+    found: set[str] = set()
+    for part in batches(names):
+        exist = await client.bulk(("EXISTS", key(name)) for name in part)
+        found.update(name for name, there in zip(part, exist, strict=True) if there)
+    return found
+
+
 def _refusal(key: str, wanted: str, error: RedisError) -> InvalidMessage | RedisError:
     """The InvalidMessage("type") for an error about this key's type; any other error as it is."""
     about_type = str(error).startswith("WRONGTYPE")

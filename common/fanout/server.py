@@ -314,7 +314,7 @@ async def _stop_accepting(sock: socket.socket) -> None:
     """Accept what the kernel has in its queue, and nothing more, and wait until that is among our connections, which
     are closed properly. asyncio would leave open what it accepts in the iteration in which its server is closed."""
     await asyncio.sleep(0)
-    with contextlib.suppress(NotImplementedError):
+    with contextlib.suppress(NotImplementedError):  # Windows' event loop has no readers
         asyncio.get_running_loop().remove_reader(sock)
     for _ in range(ACCEPTING_ITERATIONS):
         await asyncio.sleep(0)

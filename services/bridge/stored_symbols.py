@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from cottage import keys
 from cottage.redis import Client
-from cottage.store import SCAN_COUNT, OnBad, batches, scan_pages
+from cottage.store import SCAN_COUNT, OnBad, existing, scan_pages
 
 
 async def stored_symbols(client: Client, room: int, held: Iterable[str], on_bad: OnBad) -> tuple[list[str], bool]:
@@ -34,8 +34,8 @@ async def _first(
 ) -> dict[str, bool]:
     """Those for which there is room, each with whether it has a snapshot. `brought`: of which that is known."""
     known = {name: there for name, there in brought.items() if name in found}
-    for part in batches(sorted(found.difference(known))):
-        there = await client.bulk(("EXISTS", keys.market_snapshot(name)) for name in part)
-        known.update((name, bool(exists)) for name, exists in zip(part, there, strict=True))
+    asked = sorted(found.difference(known))
+    there = await existing(client, keys.market_snapshot, asked)
+    known.update((name, name in there) for name in asked)
     first = sorted(known, key=lambda name: (not known[name], place.get(name, len(place)), name))
     return {name: known[name] for name in first[:room]}

@@ -5,12 +5,12 @@ held than there are places. A symbol that is known keeps its place. Of new ones 
 state, since they had a place before a restart or with another writer; the others come by their names.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from common import logs
 from cottage import keys
 from cottage.redis import Client
-from cottage.store import SCAN_COUNT, OnBad, batches, scan_pages
+from cottage.store import SCAN_COUNT, OnBad, existing, scan_pages
 from services.feynman import metrics
 from services.feynman.symbol_table import SymbolTable
 
@@ -52,7 +52,7 @@ class SymbolAdmission:
         if new := table.add(sorted(found)):
             log.info("symbols_found", symbols=len(new), first=new[:NAMED])
         self._report(left_out, first)
-        table.unfilled = await _there(client, keys.market_snapshot, table.absent())
+        table.unfilled = await existing(client, keys.market_snapshot, table.absent())
 
     async def _pages(self, client: Client, on_bad: OnBad) -> AsyncIterator[Sequence[str]]:
         if self._only:
@@ -67,7 +67,7 @@ class SymbolAdmission:
         if len(found) <= room:
             return found
         names = sorted(found) if room else []
-        stored = await _there(client, keys.physics_state, names)
+        stored = await existing(client, keys.physics_state, names)
         return set(sorted(names, key=lambda name: name not in stored)[:room])
 
     def _report(self, left_out: int, first: Sequence[str]) -> None:
@@ -78,12 +78,3 @@ class SymbolAdmission:
             log.warning("symbols_left_out", symbols=left_out, limit=len(self._symbol_table), first=first)
         elif before and not left_out:
             log.info("symbols_admitted", symbols=len(self._symbol_table))
-
-
-async def _there(client: Client, key: Callable[[str], str], names: Sequence[str]) -> set[str]:
-    """Those of the names of which Redis has the key. Raises RedisError."""
-    found: set[str] = set()
-    for part in batches(names):
-        exist = await client.bulk(("EXISTS", key(name)) for name in part)
-        found.update(name for name, there in zip(part, exist, strict=True) if there)
-    return found
