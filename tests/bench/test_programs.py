@@ -9,9 +9,8 @@ import pytest
 
 
 def printed(module: str, *arguments: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", f"tests.bench.{module}", *arguments], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", f"tests.bench.{module}", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 

@@ -28,6 +28,8 @@ from tests.bench.telling import progress, say
 UNLIMITED: dict[str, Any] = {"max_connections_per_address": 0, "max_handshakes_per_second": 0, "max_connections": 0}
 WINDOWS = (10, 100)
 """Updates that are under way at a time while the servers are saturated."""
+ATTEMPTS = 5
+"""How often a measurement is begun again because the bridge looked at Redis in it."""
 
 
 class Bench:
@@ -62,14 +64,22 @@ class Bench:
         progress("")
 
     async def measured(self, server: Server, clients: Load, command: str) -> tuple[dict[str, Any], float]:
-        """The load client's report, and the server's CPU-µs a delivery. Exits where anything was lost or twice."""
-        progress(f"{server.name}: {command}")
-        before = cpu_seconds(server.pid)
-        report = await clients.ask(command)
-        used = cpu_seconds(server.pid) - before
-        if report["gaps"] or report["repeats"] or not report["holding"]:
-            sys.exit(f"{server.name}, {command}: not every update arrived once and in order: {report}")
-        return report, used * 1e6 / max(1, report["delivered"])
+        """The load client's report, and the server's CPU-µs a delivery. Exits where anything was lost or twice.
+
+        Where the bridge's look at Redis was ahead of the channel, what it overtook is no loss, and the rate is not
+        the server's: then it is measured again.
+        """
+        for _ in range(ATTEMPTS):
+            progress(f"{server.name}: {command}")
+            healed, before = await tools.healed(self._bridge), cpu_seconds(server.pid)
+            report = await clients.ask(command)
+            used = cpu_seconds(server.pid) - before
+            overtaken = (await tools.healed(self._bridge) - healed) * report["open"]
+            if report["repeats"] or not report["holding"] or report["gaps"] > overtaken:
+                break
+            if not report["gaps"]:
+                return report, used * 1e6 / max(1, report["delivered"])
+        sys.exit(f"{server.name}, {command}: not every update arrived once and in order: {report}")
 
     # What is measured
 

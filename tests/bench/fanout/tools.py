@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ import orjson
 
 from deploy.parent_death import dying_with_parent
 from deploy.redis_server import free_port
-from tests.support import eventually, program, service
+from tests.support import ServiceProcess, eventually, program, service
 
 SOURCES = Path(__file__).parent
 
@@ -88,6 +89,7 @@ class Server:
     name: str
     pid: int
     port: int
+    process: ServiceProcess | None = None
 
 
 @asynccontextmanager
@@ -95,7 +97,14 @@ async def bridge(redis_url: str, cores: Sequence[int]) -> AsyncIterator[Server]:
     async with service("bridge", {"REDIS_URL": redis_url, "BRIDGE_PORT": "0"}) as running:
         await running.ready()
         pin(running.pid, cores)
-        yield Server("bridge", running.pid, int((await running.logged("listening"))["port"]))
+        yield Server("bridge", running.pid, int((await running.logged("listening"))["port"]), running)
+
+
+async def healed(bridge: Server) -> int:
+    """How many states the bridge has taken from Redis so far, not from the channel."""
+    assert bridge.process is not None
+    metrics = (await bridge.process.get("/metrics")).text
+    return int(float(re.findall(r"^cottage_bridge_states_healed_total (\S+)", metrics, re.MULTILINE)[0]))
 
 
 @asynccontextmanager
