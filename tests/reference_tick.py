@@ -1,0 +1,125 @@
+"""The tick of a window in plain Python, from its definition alone: no numpy, and no rounding but what is stated.
+
+It is slow, and meant to be read beside docs/estimators.md and services/feynman/windows/tick_grid.py.
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from math import floor
+from typing import NamedTuple
+
+DIGITS = 12
+UNIT = Fraction(1, 10**21)
+GRIDS: list[int] = [multiple * 10**n for n in range(32) for multiple in (10, 20, 25, 50)][:-3]
+"""{1, 2, 2.5, 5} · 10ⁿ from 10^-20 to 10^11, in UNITs, as all grids and the prices that vote are."""
+
+
+class Price(NamedTuple):
+    """A price of the window."""
+
+    price: float
+    before: float | None
+    """The price of the sample before; None if there is no return from it."""
+    mid: bool = False
+
+
+class Found(NamedTuple):
+    """What is known of a window's grid."""
+
+    tick: Fraction | None
+    snapped: int
+    """How many prices do not lie on it."""
+    disobeyed: bool
+    """Whether a tick is stated that fewer than half of the prices obey."""
+
+
+@cache
+def read(price: float) -> int:
+    """A price to 12 significant digits, but no finer than 10^-20, of which it is at least one; in UNITs."""
+    power = max(Decimal(price).adjusted() - DIGITS + 1, -20)
+    digits = round(Fraction(price) / Fraction(10) ** power)
+    unit: int = 10 ** (power + 21)
+    return max(digits, 1) * unit
+
+
+def obeys(price: float, tick: Fraction) -> bool:
+    """Whether a price is a multiple of any tick, to 12 digits."""
+    ticks = Fraction(price) / tick
+    return abs(ticks - round(ticks)) <= ticks * Fraction(1, 2 * 10 ** (DIGITS - 1))
+
+
+def nearest_tick(price: float, tick: Fraction) -> int:
+    """Half a tick goes up."""
+    return floor(Fraction(price) / tick * (1 + Fraction(1, 2 * 10 ** (DIGITS - 1))) + Fraction(1, 2))
+
+
+def on_grid(prices: Sequence[int], grid: int) -> int:
+    """How many of the prices lie on it."""
+    return sum(price % grid == 0 for price in prices)
+
+
+def vote(prices: Sequence[int], moves: Sequence[Sequence[int]]) -> int:
+    """The coarsest grid on which at least 3/4 of the prices lie, and both prices of at least 1/16 of the moves."""
+    return next(
+        grid
+        for grid in reversed(GRIDS)
+        if 4 * on_grid(prices, grid) >= 3 * len(prices)
+        and 16 * sum(one % grid == 0 == other % grid for one, other in moves) >= len(moves)
+    )
+
+
+class TickGrid:
+    """The grid of one window, sample after sample."""
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.prices: list[Price] = []
+        self.grid: int | None = None
+        """That of the vote, for prices that are doubled where there is a mid."""
+        self.against = 0
+        self.stated: float | None = None
+        self.scale = 1
+
+    def take(self, price: Price, stated: float | None = None) -> Found:
+        self.prices = [*self.prices, price][-self.window :]
+        self.stated = stated or self.stated
+        scale = 2 if any(each.mid for each in self.prices) else 1
+        if scale != self.scale:
+            self.scale, self.grid = scale, None
+        moves = self.moves()
+        if len(moves) < 64:
+            self.against = 0
+        else:
+            elected = vote(self.read(each.price for each in self.prices), [self.read(both) for both in moves])
+            self.against = 0 if elected == self.grid else self.against + 1
+            if self.grid is None or self.against == 60:
+                self.grid, self.against = elected, 0
+        return self.found()
+
+    def read(self, prices: Iterable[float]) -> list[int]:
+        return [read(price * self.scale) for price in prices]
+
+    def moves(self) -> list[tuple[float, float]]:
+        """Each return that is not 0: the prices from which and to which it leads."""
+        pairs = [(each.before, each.price) for each in self.prices]
+        return [(before, price) for before, price in pairs if before is not None and before != price]
+
+    def found(self) -> Found:
+        tick, on, obey = None, 0, 0
+        if self.grid is not None:
+            tick, on = self.grid * UNIT, on_grid(self.read(each.price for each in self.prices), self.grid)
+        if self.stated is not None:
+            obey = sum(obeys(each.price * self.scale, Fraction(self.stated)) for each in self.prices)
+            if 2 * obey >= len(self.prices):
+                tick, on = Fraction(self.stated), obey
+        disobeyed = self.stated is not None and 2 * obey < len(self.prices)
+        if tick is None or self.too_fine(tick / self.scale):
+            return Found(None, 0, disobeyed)
+        return Found(tick / self.scale, len(self.prices) - on, disobeyed)
+
+    def too_fine(self, tick: Fraction) -> bool:
+        """Whether more than half of the moves are above 1,000 ticks."""
+        moves = [abs(nearest_tick(price, tick) - nearest_tick(before, tick)) for before, price in self.moves()]
+        return 2 * sum(x > 1000 for x in moves) > len(moves)
