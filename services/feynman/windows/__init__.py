@@ -9,6 +9,7 @@ know how the statistics are kept up to date while windows slide, without reading
     return_histogram.py  the returns, counted by size
     volume_profile.py    the volume by price
     largest_returns.py   the largest absolute returns
+    tick_grid.py         the tick of the prices
     shortlist.py         lists of chosen values, for both kinds of returns
     bins.py, arrays.py   what they share
 """

@@ -240,16 +240,16 @@ class TickGrid(RowArrays):
         """
         changed = self._said(rows, said)
         at, scale, grid = (rows, column), self._scale[rows], self.grid[rows]
-        price = roundness(entering.price * scale)
+        price, left = roundness(_scaled(entering.price, scale)), self._price[at]
         move = COMMON[self._price[rows, column - 1], price]
         move[~_moved(entering.log_return)] = NOTHING
-        for ring, counts, code in ((self._price, self._prices, price), (self._move, self._moves, move)):
-            counts[rows] += LIES_ON_TRIED[code, grid] - LIES_ON_TRIED[ring[at], grid]
-            ring[at] = code
+        self._prices[rows] += LIES_ON_TRIED[price, grid] - LIES_ON_TRIED[left, grid]
+        self._moves[rows] += LIES_ON_TRIED[move, grid] - LIES_ON_TRIED[self._move[at], grid]
+        self._price[at], self._move[at] = price, move
         stated = self.stated[rows]
         if stated.any():
-            obeyed = (said.taken > self._window) & _obeys(leaving.price * scale, stated)
-            self._obey[rows] += _obeys(entering.price * scale, stated).astype(np.int64) - obeyed
+            obeyed = (left != NOTHING) & _obeys(_scaled(leaving.price, scale), stated)
+            self._obey[rows] += _obeys(_scaled(entering.price, scale), stated).astype(np.int64) - obeyed
         tick = self._far_tick[rows]
         far = ticks_moved(*entering, tick) > FAR_TICKS
         self._far[rows] += far.astype(np.int64) - (ticks_moved(*leaving, tick) > FAR_TICKS)
@@ -282,7 +282,8 @@ class TickGrid(RowArrays):
 
     def _read(self, rows: Rows, rings: Rings) -> None:
         """Read how round the prices of a few rows are, and which of them obey a stated tick."""
-        price = rings.price[rows, : self._window] * self._scale[rows, np.newaxis]
+        scale = self._scale[rows, np.newaxis]
+        price = _scaled(rings.price[rows, : self._window], scale)
         r = rings.log_return[rows, : self._window]
         used = np.arange(self._window) < rings.samples[rows, np.newaxis]
         code = np.where(used, roundness(price), np.uint8(NOTHING))
@@ -290,7 +291,9 @@ class TickGrid(RowArrays):
         # The price before the oldest has left the window, but there is the return since then.
         oldest = np.arange(len(rows)), (rings.newest[rows] + 1) % self._window
         known = np.nan_to_num(r[oldest], nan=0.0)
-        before[oldest] = roundness(np.exp(np.log(price[oldest]) - known))
+        with np.errstate(over="ignore"):
+            left = np.exp(np.log(rings.price[rows, oldest[1]]) - known)
+        before[oldest] = roundness(_scaled(left, scale[:, 0]))
         self._price[rows] = code
         self._move[rows] = np.where(_moved(r), COMMON[before, code], np.uint8(NOTHING))
         obeys = _obeys(price, self.stated[rows, np.newaxis]) & used
@@ -342,6 +345,12 @@ def _three(counts: IntArray) -> IntArray:
     three: IntArray = counts >> PLACES[:, np.newaxis]
     three &= 2**20 - 1
     return three
+
+
+def _scaled(price: FloatArray, scale: FloatArray) -> FloatArray:
+    """The prices with which a row votes; held where twice a price is a float too."""
+    scaled: FloatArray = np.minimum(price, 1e300) * scale
+    return scaled
 
 
 def _moved(log_return: FloatArray) -> BoolArray:

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.feynman.windows.arrays import FloatArray, Rows
 from services.feynman.windows.tick_grid import (
+    COMMON,
     LIES,
     NONE,
     TICKS,
@@ -259,6 +260,8 @@ def test_any_windows_have_the_grid_of_the_definition(seed: int, window: int, dat
         setattr(anew, name, getattr(market.kept, name).copy())
     every, rings = np.arange(len(kinds)), market.rings
     anew.derive(every, rings, market.taken)
+    for name in ("_price", "_move", "_scale", "_prices", "_moves", "_obey"):
+        assert np.array_equal(getattr(anew, name), getattr(market.kept, name)), name
     for derived, kept in zip(anew.found(every, rings), market.kept.found(every, rings), strict=True):
         assert np.array_equal(derived, kept, equal_nan=derived.dtype == np.float64)
 
@@ -268,16 +271,24 @@ def _assert_found(kernel: tuple[float, int, bool], expected: Found) -> None:
     assert kernel == pytest.approx((tick, expected.snapped, expected.disobeyed), rel=1e-12, abs=0, nan_ok=True)
 
 
+_FLOATS = st.floats(min_value=5e-324, allow_nan=False, allow_infinity=False)
+
+
 @settings(max_examples=30)
-@given(st.lists(st.floats(min_value=1e-300, max_value=1e300), min_size=1, max_size=200), st.floats(1e-300, 1e300))
-def test_any_prices_and_any_stated_tick_are_borne(prices: list[float], tick: float) -> None:
-    assume(len(set(prices)) > 1)
+@given(st.lists(_FLOATS, min_size=2, max_size=200, unique=True), _FLOATS, st.booleans())
+def test_any_prices_and_any_stated_tick_are_borne(prices: list[float], tick: float, mid: bool) -> None:
     market = Market(1)
-    market.run((prices * 100)[:150])
+    market.run((prices * 100)[:150], mid=mid)
     market.run(prices[:1], tick=tick)
     found, snapped, _ = market.found()
     assert math.isnan(found) or found > 0
     assert 0 <= snapped <= 80
+    market.kept.derive(np.array([0]), market.rings, market.taken)
+    assert market.kept.grid[0] != NONE
+
+
+def test_two_prices_lie_together_on_the_grids_that_both_lie_on() -> None:
+    assert np.array_equal(LIES[COMMON], LIES[:, np.newaxis] & LIES[np.newaxis])
 
 
 def test_rows_are_added_and_begun_anew() -> None:
