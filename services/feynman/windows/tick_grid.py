@@ -63,7 +63,8 @@ def _next_coarser(index: int) -> list[int]:
 def on_grids(prices: IntArray) -> IntArray:
     """How many prices lie on each grid, shape (n, grids + 1), and 0 for NONE.
 
-    `prices`: how many there are of each roundness, shape (n, ROUNDNESSES)."""
+    `prices`: how many there are of each roundness, shape (n, ROUNDNESSES).
+    """
     by_kind = prices.reshape(len(prices), EXPONENTS, 4)
     _none, of_2, of_5, of_25 = np.moveaxis(by_kind, 2, 0)
     rounder = np.cumsum(by_kind.sum(axis=2)[:, ::-1], axis=1)[:, ::-1]  # by so many zeros at least
@@ -86,8 +87,10 @@ LIES = on_grids(np.eye(ROUNDNESSES + 1, ROUNDNESSES, dtype=np.int64))
 
 
 def _common() -> npt.NDArray[np.uint8]:
-    index = {tuple(np.flatnonzero(row)): code for code, row in reversed(list(enumerate(LIES)))}
-    return np.array([[index[tuple(np.flatnonzero(one & other))] for other in LIES] for one in LIES], np.uint8)
+    """The table COMMON. Of any two numbers there is a third that lies on just the grids of both: their divisor."""
+    lies = LIES.astype(np.bool_)
+    code = {row.tobytes(): code for code, row in reversed(list(enumerate(lies)))}
+    return np.array([[code[(one & other).tobytes()] for other in lies] for one in lies], np.uint8)
 
 
 COMMON = _common()
@@ -132,14 +135,14 @@ def ticks_moved(price: FloatArray, log_return: FloatArray, tick: FloatArray) -> 
         return np.abs(moved, out=moved)
 
 
-class Sample(NamedTuple):
+class PriceAndReturn(NamedTuple):
     """The price of a sample of each row, and its return, nan where there is none; of the shape of the rows."""
 
     price: FloatArray
     log_return: FloatArray
 
 
-class Said(NamedTuple):
+class SaidOfPrice(NamedTuple):
     """What the feed says with the newest sample of each row, of the shape of the rows."""
 
     tick: FloatArray
@@ -150,7 +153,7 @@ class Said(NamedTuple):
     """How many samples the row has had, with this one."""
 
 
-class Found(NamedTuple):
+class GridFound(NamedTuple):
     """What is known of the grid of each row."""
 
     tick: FloatArray
@@ -231,7 +234,13 @@ class TickGrid(RowArrays):
         self._count(rows, rings, anew=np.zeros(len(rows), np.bool_))
 
     def replace(
-        self, rows: Rows, column: IntArray, leaving: Sample, entering: Sample, said: Said, rings: Rings
+        self,
+        rows: Rows,
+        column: IntArray,
+        leaving: PriceAndReturn,
+        entering: PriceAndReturn,
+        said: SaidOfPrice,
+        rings: Rings,
     ) -> None:
         """In each row, a sample leaves a column and another, of which the feed says that much, enters it; then they
         vote. Where no sample left the column, the leaving price is of no account, and its return nan.
@@ -257,7 +266,7 @@ class TickGrid(RowArrays):
             self.derive(rows[changed], rings, said.taken[changed])
         self._vote(rows, rings)
 
-    def found(self, rows: Rows, rings: Rings) -> Found:
+    def found(self, rows: Rows, rings: Rings) -> GridFound:
         """What is known of the grid of each row."""
         samples, scale, stated = rings.samples[rows], self._scale[rows], self.stated[rows]
         obey = self._obey[rows]
@@ -268,9 +277,9 @@ class TickGrid(RowArrays):
             self._count_far(rows[anew][part], tick[anew][part], rings)
         none = np.isnan(tick) | (2 * self._far[rows] > rings.nonzero[rows])
         on = np.where(obeyed, obey, _three(self._prices[rows])[0])
-        return Found(np.where(none, np.nan, tick), np.where(none, 0, samples - on), (stated > 0) & ~obeyed)
+        return GridFound(np.where(none, np.nan, tick), np.where(none, 0, samples - on), (stated > 0) & ~obeyed)
 
-    def _said(self, rows: Rows, said: Said) -> BoolArray:
+    def _said(self, rows: Rows, said: SaidOfPrice) -> BoolArray:
         """Take what the feed says; returns which rows are to be derived anew."""
         self.mid_until[rows[said.mid]] = said.taken[said.mid] + self._window
         stating = said.tick > 0
@@ -300,6 +309,7 @@ class TickGrid(RowArrays):
         self._obey[rows] = np.count_nonzero(obeys, axis=1)
 
     def _vote(self, rows: Rows, rings: Rings) -> None:
+        """One vote of each row, after its newest sample, and what follows from it."""
         m = rings.nonzero[rows]
         in_use, *coarser = _elected(_three(self._prices[rows]), _three(self._moves[rows]), rings.samples[rows], m)
         upheld = in_use & ~coarser[0] & ~coarser[1]
@@ -348,7 +358,7 @@ def _three(counts: IntArray) -> IntArray:
 
 
 def _scaled(price: FloatArray, scale: FloatArray) -> FloatArray:
-    """The prices with which a row votes; held where twice a price is a float too."""
+    """What the prices are in a vote, held where twice a price is a float too."""
     scaled: FloatArray = np.minimum(price, 1e300) * scale
     return scaled
 

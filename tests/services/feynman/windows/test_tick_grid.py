@@ -15,9 +15,9 @@ from services.feynman.windows.tick_grid import (
     TICKS,
     TRIED,
     WHOLE_TICKS,
+    PriceAndReturn,
     Rings,
-    Said,
-    Sample,
+    SaidOfPrice,
     TickGrid,
     nearest_tick,
     roundness,
@@ -51,11 +51,11 @@ class Market:
         r[price == self.last[rows]] = 0.0
         r[np.isnan(self.last[rows]) | gap] = np.nan
         column = self.taken[rows] % self.window
-        leaving = Sample(self.price[rows, column], self.r[rows, column])
+        leaving = PriceAndReturn(self.price[rows, column], self.r[rows, column])
         self.price[rows, column], self.r[rows, column], self.last[rows] = price, r, price
         self.taken[rows] += 1
-        said = Said(np.broadcast_to(tick, price.shape), np.broadcast_to(mid, price.shape), self.taken[rows])
-        self.kept.replace(rows, column, leaving, Sample(price, r), said, self.rings)
+        said = SaidOfPrice(np.broadcast_to(tick, price.shape), np.broadcast_to(mid, price.shape), self.taken[rows])
+        self.kept.replace(rows, column, leaving, PriceAndReturn(price, r), said, self.rings)
 
     def run(self, prices: Sequence[float], **said: Any) -> float:
         """Give one row all these prices; returns its tick after the last one, nan where there is no grid."""
