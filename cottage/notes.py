@@ -20,11 +20,12 @@ NOTES = {
     "no_trades": "the newest sample or the one before it has no number of trades",
     "mid": "the feed says that the price is the middle of bid and ask, and no trade's",
     "auction": "the feed says that the price is an auction's",
+    "off_tick": "fewer than half of the window's prices lie on the tick that the feed states, which is not used",
 }
 """Each word and its meaning. The order is that of `notes`; checkpoints rely on it, so a new word comes last of its
 kind."""
 
-OF_A_TICK = frozenset({"no_volume", "no_trades", "mid", "auction"})
+OF_A_TICK = frozenset({"no_volume", "no_trades", "mid", "auction", "off_tick"})
 
 MOST_NOTES = 8
 

@@ -292,20 +292,20 @@ class TickGrid(RowArrays):
     def _read(self, rows: Rows, rings: Rings) -> None:
         """Read how round the prices of a few rows are, and which of them obey a stated tick."""
         scale = self._scale[rows, np.newaxis]
-        price = _scaled(rings.price[rows, : self._window], scale)
-        r = rings.log_return[rows, : self._window]
         used = np.arange(self._window) < rings.samples[rows, np.newaxis]
-        code = np.where(used, roundness(price), np.uint8(NOTHING))
+        price = np.where(used, rings.price[rows, : self._window], 1.0)
+        r = rings.log_return[rows, : self._window]
+        code = np.where(used, roundness(_scaled(price, scale)), np.uint8(NOTHING))
         before = np.roll(code, 1, axis=1)
         # The price before the oldest has left the window, but there is the return since then.
         oldest = np.arange(len(rows)), (rings.newest[rows] + 1) % self._window
         known = np.nan_to_num(r[oldest], nan=0.0)
         with np.errstate(over="ignore"):
-            left = np.exp(np.log(rings.price[rows, oldest[1]]) - known)
+            left = np.exp(np.log(price[oldest]) - known)
         before[oldest] = roundness(_scaled(left, scale[:, 0]))
         self._price[rows] = code
         self._move[rows] = np.where(_moved(r), COMMON[before, code], np.uint8(NOTHING))
-        obeys = _obeys(price, self.stated[rows, np.newaxis]) & used
+        obeys = _obeys(_scaled(price, scale), self.stated[rows, np.newaxis]) & used
         self._obey[rows] = np.count_nonzero(obeys, axis=1)
 
     def _vote(self, rows: Rows, rings: Rings) -> None:

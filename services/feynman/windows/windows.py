@@ -25,6 +25,7 @@ from services.feynman.windows.counters import (
 )
 from services.feynman.windows.largest_returns import LargestReturns
 from services.feynman.windows.return_histogram import ReturnHistogram
+from services.feynman.windows.tick_grid import PriceAndReturn, Rings, SaidOfPrice, TickGrid
 from services.feynman.windows.volume_profile import VolumeProfile
 
 RINGS = ("price", "volume", "trades", "log_return")
@@ -59,7 +60,7 @@ of whatever size the window's other returns are: another jump may be among them.
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Statistics of some windows: arrays with one entry per window, finite but for three that may be unknown.
+    """Statistics of some windows: arrays with one entry per window, finite but for four that may be unknown.
 
     For a window without a sample everything is 0. Volumes and trades are in units of 2^20, so that no sum overflows.
     """
@@ -92,6 +93,10 @@ class Statistics:
     volume_by_price: FloatArray
     """Shape (n, 32): the volume in each of 32 bins from the lowest to the highest price; the number of samples if the
     window has no volume. 0 if both prices are the same."""
+    tick: FloatArray
+    """The step of the grid on which its prices lie; nan where there is none, or it is not known yet."""
+    snapped: IntArray
+    """How many of its prices do not lie on that grid."""
     notes: IntArray
     """The bits of the words of `cottage.notes` that are true of the window, or of its newest sample."""
 
@@ -156,6 +161,7 @@ class Windows(RowArrays):
         self._returns = ReturnHistogram(length, capacity)
         self._largest = LargestReturns(length, capacity)
         self._profile = VolumeProfile(length, capacity)
+        self._grid = TickGrid(length, capacity)
         self._used = 0
         self._free: set[int] = set()
 
@@ -207,6 +213,7 @@ class Windows(RowArrays):
         for name in (*SAVED, *DERIVED):
             getattr(self, name)[rows] = EMPTY.get(name, 0)
         self._sums.begin(rows, np.zeros(np.size(rows)))
+        self._grid.clear(rows)
         self._forget(rows)
 
     def derive(self, rows: Rows) -> None:
@@ -219,6 +226,7 @@ class Windows(RowArrays):
             self.unknown_trades[rows[part]] = np.count_nonzero(np.isnan(self.trades[rows[part]]), axis=1)
         self.all_noted_until[rows] = self.noted_until[rows].max(axis=1)
         self._sums.read_all(rows, *self._rings())
+        self._grid.derive(rows, self._prices_and_returns(), self.taken[rows])
         self._forget(rows)
 
     def saved(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
@@ -252,13 +260,15 @@ class Windows(RowArrays):
         timestamp: FloatArray,
         session: IntArray | None = None,
         notes: IntArray | None = None,
+        tick: FloatArray | None = None,
     ) -> IntArray:
         """Add one sample to each of `rows`; in a full window it replaces the oldest. Returns how many V and N have
         each of CAUSES, shape (2, causes).
 
         All arrays have the shape of `rows`. `price` is above 0, `timestamp` is in seconds since 1970 and later than
         the row's newest. `volume` and `trades` are counters, at least 0; nan where missing, inf where too great.
-        `session`: numbers for the stated marks of the session, 0 for none; `notes`: bits of words that the feed says.
+        `session`: numbers for the stated marks of the session, 0 for none; `notes`: bits of words that the feed says;
+        `tick`: the step of the price grid, nan where it is not stated.
         """
         first = self.samples[rows] == 0
         self._price[rows[first]] = price[first, np.newaxis]
@@ -275,11 +285,13 @@ class Windows(RowArrays):
         rescaled = ~first & (np.maximum(price, last) / BREAK >= np.minimum(price, last))
         r = np.full(len(rows), np.nan)
         r[joined] = _log_ratio(price[joined], last[joined])
-        self._replace(rows, price, v.increase, n.increase, r)
+        said = np.zeros(len(rows), np.int64) if notes is None else notes.copy()
+        stated = np.full(len(rows), np.nan) if tick is None else tick
+        of_price = SaidOfPrice(stated, (said & BITS["mid"]) != 0, self.taken[rows] + 1)
+        self._replace(rows, price, v.increase, n.increase, r, of_price)
 
         self.last_timestamp[rows] = timestamp
         self.last_price[rows] = price
-        said = np.zeros(len(rows), np.int64) if notes is None else notes.copy()
         said[gap] |= BITS["gap"]
         said[rescaled & gap] |= BITS["break"]
         said[(rescaled & joined) | self._jumped(rows, r)] |= BITS["jump"]
@@ -294,6 +306,7 @@ class Windows(RowArrays):
         volume = sums.volume[rows].sum(axis=1)
         sigma = np.sqrt(sums.squares[rows].sum(axis=1) / np.maximum(self.known[rows], 1))
         rings = self.price[:, :used], self.volume[:, :used], self.samples
+        grid = self._grid.found(rows, self._prices_and_returns())
         return Statistics(
             samples=samples,
             nonzero=self.nonzero[rows],
@@ -308,7 +321,9 @@ class Windows(RowArrays):
             sigma=sigma,
             returns_by_bin=self._returns.counts(rows, sigma, self.log_return[:, :used]),
             volume_by_price=self._profile.weights(rows, lowest, highest, volume, rings),
-            notes=self._notes(rows),
+            tick=grid.tick,
+            snapped=grid.snapped,
+            notes=self._notes(rows) | np.where(grid.disobeyed, BITS["off_tick"], 0),
         )
 
     def largest_returns(self, rows: Rows, number: IntArray) -> FloatArray:
@@ -319,7 +334,9 @@ class Windows(RowArrays):
         """
         return self._largest.largest(rows, number, self.log_return[:, : self.samples[rows].max(initial=0)])
 
-    def _replace(self, rows: Rows, price: FloatArray, v: FloatArray, n: FloatArray, r: FloatArray) -> None:
+    def _replace(
+        self, rows: Rows, price: FloatArray, v: FloatArray, n: FloatArray, r: FloatArray, said: SaidOfPrice
+    ) -> None:
         """Put the newest sample into the column of the one that leaves, and update all that is derived."""
         full = self.samples[rows] == self.length
         column = (self.newest[rows] + 1) % self.length
@@ -340,6 +357,8 @@ class Windows(RowArrays):
         self._returns.replace(rows, column, old_r, r)
         self._largest.replace(rows, column, old_x, x)
         self._profile.replace(rows, column, (old_price, old_v, full), (price, v))
+        samples = PriceAndReturn(old_price, old_r), PriceAndReturn(price, r)
+        self._grid.replace(rows, column, *samples, said, self._prices_and_returns())
 
     def _begun(self, rows: Rows, session: IntArray) -> BoolArray:
         """Where another session is stated than the one that was stated last, which is then remembered."""
@@ -394,6 +413,9 @@ class Windows(RowArrays):
     def _forget(self, rows: int | Rows) -> None:
         for kept in (self._returns, self._largest, self._profile):
             kept.forget(rows)
+
+    def _prices_and_returns(self) -> Rings:
+        return Rings(self._price, self._log_return, self.samples, self.newest, self.nonzero)
 
     def _rings(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         return self._price, self._volume, self._trades, self._log_return

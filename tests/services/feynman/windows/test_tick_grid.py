@@ -297,6 +297,8 @@ def test_rows_are_added_and_begun_anew() -> None:
     market.kept.grow(3)
     rows = np.array([1, 2])
     market.kept.clear(rows)
+    empty, nothing = np.zeros((3, 80)), np.zeros(3, np.int64)
+    market.kept.derive(rows, Rings(empty, empty, nothing, nothing - 1, nothing), nothing[:2])
     assert market.kept.grid[rows].tolist() == [NONE] * 2
     assert market.tick() == 0.01
     market.kept.clear(0)

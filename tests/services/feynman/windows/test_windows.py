@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cottage.notes import BITS
 from services.feynman.vector import Vectors, compute
 from services.feynman.windows import Windows
 from tests import reference
@@ -182,3 +183,24 @@ def test_what_was_saved_is_restored() -> None:
         feed(each, places_of.tolist(), [Sample(130.0, 50.0, 3.0, 1.0), Sample(3.0, 9.0, 3.0, 1.0)])
     after, before = compute(other, places), compute(windows, rows)
     assert (after.momentum.tolist(), after.samples.tolist()) == (before.momentum.tolist(), [100, 4])
+
+
+def test_the_tick_is_found_or_stated_and_what_does_not_obey_it_is_noted() -> None:
+    windows = Windows(100)
+    rows = np.array([windows.add() for _ in range(3)])
+    path = np.cumsum(np.random.default_rng(1).integers(1, 4, (3, 200)) * [[1], [-1], [1]], axis=1)
+    step = np.array([0.25, 0.01, 0.01])
+    stated, said = np.array([np.nan, 0.04, 0.02]), np.array([0, 0, BITS["mid"]])
+    for i, moves in enumerate(path.T):
+        volume, time = np.zeros(3), np.full(3, float(i))
+        windows.append(rows, (2000 + moves) * step, volume, volume, time, notes=said, tick=stated)
+        if i == 20:
+            assert np.isnan(windows.statistics(rows).tick[:2]).all()
+    for _ in range(2):
+        statistics = windows.statistics(rows)
+        assert statistics.tick.tolist() == [0.25, 0.01, 0.01]
+        assert statistics.snapped.tolist() == [0, 0, 0]
+        assert statistics.notes.tolist() == [0, BITS["off_tick"], BITS["mid"]]
+        windows.derive(rows)
+    windows.clear(rows)
+    assert np.isnan(windows.statistics(rows).tick).all()
