@@ -153,17 +153,6 @@ class SaidOfPrice(NamedTuple):
     """How many samples the row has had, with this one."""
 
 
-class GridFound(NamedTuple):
-    """What is known of the grid of each row."""
-
-    tick: FloatArray
-    """Its step; nan where there is no grid, or it is not known yet."""
-    snapped: IntArray
-    """How many prices of the window do not lie on it."""
-    disobeyed: BoolArray
-    """Where fewer than half of the prices obey the stated tick, so that it is not used."""
-
-
 class Rings(NamedTuple):
     """What TickGrid reads of whole windows, where it must."""
 
@@ -187,7 +176,11 @@ class TickGrid(RowArrays):
     60th. Where m is below 64 there is no vote, and the count begins anew. A mid lies on half the tick of its quotes:
     in a window with a mid twice the prices vote for the tick of the quotes.
 
-    Attributes, all of shape (capacity,), which a checkpoint contains:
+    Attributes, all of shape (capacity,), first what is known of each row's grid:
+        tick: its step; nan where there is no grid, or it is not known yet.
+        snapped: how many prices of the window do not lie on it.
+        disobeyed: where fewer than half of the prices obey the stated tick, so that it is not used.
+    Then what a checkpoint contains:
         grid: the index of the voted grid, NONE if there has been no vote.
         against: for how many samples in a row the vote has given another one.
         stated: the tick that the feed stated last, 0.0 if it stated none.
@@ -196,6 +189,8 @@ class TickGrid(RowArrays):
 
     def __init__(self, window: int, capacity: int) -> None:
         self._window = window
+        self.tick: FloatArray = np.full(capacity, np.nan)
+        self.snapped, self.disobeyed = np.zeros(capacity, np.int64), np.zeros(capacity, np.bool_)
         self.grid: IntArray = np.full(capacity, NONE)
         self.against, self.mid_until = np.zeros(capacity, np.int64), np.zeros(capacity, np.int64)
         self.stated = np.zeros(capacity)
@@ -221,9 +216,11 @@ class TickGrid(RowArrays):
         self.grid[rows] = NONE
         self._price[rows] = self._move[rows] = NOTHING
         self._scale[rows] = 1.0
-        self._far_tick[rows] = np.nan
-        for kept in (self.against, self.mid_until, self.stated, self._prices, self._moves, self._obey):
+        self.tick[rows] = self._far_tick[rows] = np.nan
+        for kept in (self.snapped, self.disobeyed, self.against, self.mid_until, self.stated):
             kept[rows] = 0
+        for counts in (self._prices, self._moves, self._obey):
+            counts[rows] = 0
 
     def derive(self, rows: Rows, rings: Rings, taken: IntArray) -> None:
         """Compute again, for `rows`, all that is derived from their rings. `taken`: how many samples they had."""
@@ -232,6 +229,7 @@ class TickGrid(RowArrays):
         for part in chunks(len(rows), self._window):
             self._read(rows[part], rings)
         self._count(rows, rings, anew=np.zeros(len(rows), np.bool_))
+        self._find(rows, rings)
 
     def replace(
         self,
@@ -265,19 +263,7 @@ class TickGrid(RowArrays):
         if changed.any():
             self.derive(rows[changed], rings, said.taken[changed])
         self._vote(rows, rings)
-
-    def found(self, rows: Rows, rings: Rings) -> GridFound:
-        """What is known of the grid of each row."""
-        samples, scale, stated = rings.samples[rows], self._scale[rows], self.stated[rows]
-        obey = self._obey[rows]
-        obeyed = (stated > 0) & (obey >= OBEY_SHARE * samples)
-        tick = np.where(obeyed, stated, TICKS[self.grid[rows]]) / scale
-        anew = (tick != self._far_tick[rows]) & ~np.isnan(tick)
-        for part in chunks(int(np.count_nonzero(anew)), self._window):
-            self._count_far(rows[anew][part], tick[anew][part], rings)
-        none = np.isnan(tick) | (2 * self._far[rows] > rings.nonzero[rows])
-        on = np.where(obeyed, obey, _three(self._prices[rows])[0])
-        return GridFound(np.where(none, np.nan, tick), np.where(none, 0, samples - on), (stated > 0) & ~obeyed)
+        self._find(rows, rings)
 
     def _said(self, rows: Rows, said: SaidOfPrice) -> BoolArray:
         """Take what the feed says; returns which rows are to be derived anew."""
@@ -333,6 +319,20 @@ class TickGrid(RowArrays):
             tried = TRIED[self.grid[at]]
             for kept, counts in ((self._prices, prices), (self._moves, moves)):
                 kept[at] = (np.take_along_axis(counts, tried, axis=1) << PLACES).sum(axis=1)
+
+    def _find(self, rows: Rows, rings: Rings) -> None:
+        """Tell from the counts what is known of each row's grid."""
+        samples, scale, stated, obey = rings.samples[rows], self._scale[rows], self.stated[rows], self._obey[rows]
+        obeyed = (stated > 0) & (obey >= OBEY_SHARE * samples)
+        tick = np.where(obeyed, stated, TICKS[self.grid[rows]]) / scale
+        anew = (tick != self._far_tick[rows]) & ~np.isnan(tick)
+        for part in chunks(int(np.count_nonzero(anew)), self._window):
+            self._count_far(rows[anew][part], tick[anew][part], rings)
+        none = np.isnan(tick) | (2 * self._far[rows] > rings.nonzero[rows])
+        on = np.where(obeyed, obey, _three(self._prices[rows])[0])
+        self.tick[rows] = np.where(none, np.nan, tick)
+        self.snapped[rows] = np.where(none, 0, samples - on)
+        self.disobeyed[rows] = (stated > 0) & ~obeyed
 
     def _count_far(self, rows: Rows, tick: FloatArray, rings: Rings) -> None:
         x = ticks_moved(rings.price[rows], rings.log_return[rows], tick[:, np.newaxis])

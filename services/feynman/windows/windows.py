@@ -306,7 +306,6 @@ class Windows(RowArrays):
         volume = sums.volume[rows].sum(axis=1)
         sigma = np.sqrt(sums.squares[rows].sum(axis=1) / np.maximum(self.known[rows], 1))
         rings = self.price[:, :used], self.volume[:, :used], self.samples
-        grid = self._grid.found(rows, self._prices_and_returns())
         return Statistics(
             samples=samples,
             nonzero=self.nonzero[rows],
@@ -321,9 +320,9 @@ class Windows(RowArrays):
             sigma=sigma,
             returns_by_bin=self._returns.counts(rows, sigma, self.log_return[:, :used]),
             volume_by_price=self._profile.weights(rows, lowest, highest, volume, rings),
-            tick=grid.tick,
-            snapped=grid.snapped,
-            notes=self._notes(rows) | np.where(grid.disobeyed, BITS["off_tick"], 0),
+            tick=self._grid.tick[rows],
+            snapped=self._grid.snapped[rows],
+            notes=self._notes(rows) | self._grid.disobeyed[rows] * BITS["off_tick"],
         )
 
     def largest_returns(self, rows: Rows, number: IntArray) -> FloatArray:
