@@ -330,14 +330,49 @@ def tail_index(window: Sequence[Increment]) -> float:
 
 
 def regime(alpha: float, nonzero: int) -> str:
-    """What the tail index means."""
-    if nonzero < 64:
-        return "WAIT"
+    """What the tail index means, where it is all that is known."""
+    return "WAIT" if nonzero < 64 else plain_regime(alpha)
+
+
+def plain_regime(alpha: float) -> str:
+    """What a tail index means."""
     if alpha > 2:
         return "Gaussian"
     if alpha > 1.5:
         return "Lévy Stable"
     return "Critical"
+
+
+class Tail(NamedTuple):
+    """What a window says of its tail after a sample."""
+
+    alpha: float
+    low: float
+    high: float
+    nonzero: int
+    telling: bool = True
+    """Whether enough of its moves can speak of a tail."""
+
+
+def regimes(tails: Iterable[Tail]) -> list[str]:
+    """The regime after each sample of a window that begins with the first."""
+    heaviest_first = ["Critical", "Lévy Stable", "Gaussian"]
+    kept = "WAIT"
+    result = []
+    for tail in tails:
+        if tail.nonzero < 64:
+            kept = "WAIT"
+        elif tail.telling and kept == "WAIT":
+            kept = plain_regime(tail.alpha)
+        elif tail.telling:
+            at_least = plain_regime(tail.low)
+            at_most = plain_regime(tail.alpha + (tail.high - tail.alpha) / 3)
+            while heaviest_first.index(kept) < heaviest_first.index(at_least):
+                kept = heaviest_first[heaviest_first.index(kept) + 1]
+            while heaviest_first.index(kept) > heaviest_first.index(at_most):
+                kept = heaviest_first[heaviest_first.index(kept) - 1]
+        result.append(kept)
+    return result
 
 
 def held(index: int) -> int:

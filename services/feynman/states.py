@@ -15,8 +15,9 @@ import orjson
 from cottage.notes import words
 from cottage.state import PILLARS
 from cottage.version import Version
+from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns
-from services.feynman.vector import REGIMES, Vectors
+from services.feynman.vector import Vectors
 from services.feynman.windows import FloatArray
 
 _REGIMES = [orjson.dumps(regime).decode() for regime in REGIMES]

@@ -8,15 +8,10 @@ V̄ and N̄ its means of what is known (an unknown V, N or r is nan); σ the roo
 from dataclasses import dataclass, fields
 
 import numpy as np
-import numpy.typing as npt
 
-from cottage.state import CRITICAL, GAUSSIAN, LEVY_STABLE, WAIT, WAIT_ALPHA, WAIT_RETURNS
+from cottage.state import WAIT_ALPHA, WAIT_RETURNS
+from services.feynman.regime import RegimeArray, regime
 from services.feynman.windows import BINS, TOLERANCE, FloatArray, IntArray, Rows, Statistics, Windows
-
-RegimeArray = npt.NDArray[np.int8]
-
-REGIMES = (WAIT, CRITICAL, LEVY_STABLE, GAUSSIAN)
-"""The name of each code in `Vectors.regime`."""
 
 ALPHA_LEAST, ALPHA_MOST = 0.5, 10.0
 
@@ -56,6 +51,7 @@ def _compute(windows: Windows, rows: Rows) -> Vectors:
     if enough.any():
         k = order_statistics(w.nonzero[enough])
         alpha[enough] = tail_index(windows.largest_returns(rows[enough], k + 1), k)
+    before = np.zeros(len(rows), np.int8)
     return Vectors(
         mass=m,
         momentum=momentum(m, np.nan_to_num(w.log_return, nan=0.0), w.sigma),
@@ -63,7 +59,7 @@ def _compute(windows: Windows, rows: Rows) -> Vectors:
         entropy=entropy(w.returns_by_bin),
         nash_dist=nash_dist(w.volume_by_price, w.price, w.highest, w.lowest),
         alpha_coefficient=alpha,
-        regime=regime(alpha, w.nonzero),
+        regime=regime(before, alpha, alpha, alpha, w.nonzero, enough),
         samples=w.samples,
         nonzero=w.nonzero,
         void=void(w),
@@ -156,15 +152,6 @@ def tail_index(largest: FloatArray, k: IntArray) -> FloatArray:
 def order_statistics(nonzero: IntArray) -> IntArray:
     """k = max(10, ⌈m / 20⌉): of how many of the largest x = abs(r) the tail index is made."""
     return np.maximum(10, -(-nonzero // 20))
-
-
-def regime(alpha: FloatArray, nonzero: IntArray) -> RegimeArray:
-    """Index into REGIMES: WAIT where m < 64, else by α: Critical ≤ 1.5 < Lévy Stable ≤ 2 < Gaussian.
-
-    Above 2 the variance is finite, and sums of returns tend to a Gaussian; at 2 and below it is not.
-    """
-    by_alpha = np.where(alpha > 2.0, 3, np.where(alpha > 1.5, 2, 1))
-    return np.where(nonzero < WAIT_RETURNS, 0, by_alpha).astype(np.int8)
 
 
 def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

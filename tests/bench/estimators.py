@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from services.feynman.vector import REGIMES, Vectors, compute, tail_index
+from services.feynman.regime import REGIMES
+from services.feynman.vector import Vectors, compute, tail_index
 from services.feynman.windows import BINS, Windows
-from tests.bench import laws
+from tests.bench import laws, regimes
 from tests.bench.chart import Axis, Line, chart
 from tests.bench.laws import Floats, Law
 
@@ -34,11 +35,12 @@ class Simulation:
             self.pareto,
             self.tails,
             self.order_statistics,
-            self.regimes,
+            self.regimes_right,
             self.grid,
             self.sparse,
             self.dependence,
             self.flicker,
+            self.delays,
             self.entropy,
         )
         for number, step in enumerate(steps, 1):
@@ -116,7 +118,7 @@ class Simulation:
         axes = Axis("k, % of the returns"), Axis("error of α, %", least=0.0, most=100.0)
         self.draw("order-statistics", "Error of α by the number of order statistics", *axes, lines)
 
-    def regimes(self) -> None:
+    def regimes_right(self) -> None:
         """How often the regime is right."""
         cases: dict[str, tuple[Law, str]] = {
             "Gaussian": (laws.normal, "Gaussian"),
@@ -200,29 +202,53 @@ class Simulation:
         table("Volatility that clusters, m = 1,000", heads, rows)
 
     def flicker(self) -> None:
-        """How often a regime changes while nothing about the market does."""
-        ticks = 3600
-        number = max(4, self._replications // 20)
+        """How often a regime changes while nothing about the market does, and how often it is right."""
+        pareto = [(f"Pareto({index:g})", laws.pareto(index)) for index in (1.5, 1.75, 2.0)]
+        others: list[tuple[str, Law]] = [
+            *(("normal", laws.normal), ("GARCH", laws.garch), ("t(4)", laws.student(4)), ("t(3)", laws.student(3))),
+            *(("stable(1.7)", laws.stable(1.7)), ("Cauchy", laws.student(1))),
+        ]
+        rows, shares = [], []
+        for k, moving in ((50, 1.0), (20, 0.4), (10, 0.2)):
+            found = [self.kept(law, moving) for _name, law in pareto]
+            hours = found[0].shape[1] * found[0].shape[2] / 3600
+            counts = np.array([regimes.changes(codes) for codes in found]).T
+            for rule, each in zip(regimes.NAMES, counts, strict=True):
+                rows.append((rule, k, *(each / hours), int(each.min()), f"{hours:.0f}"))
+            shares += [_shares(name, k, codes) for (name, _law), codes in zip(pareto, found, strict=True)]
+        shares += [_shares(name, 50, self.kept(law)) for name, law in others]
+        heads = ("changes an hour by rule", "k", *(name for name, _law in pareto), "fewest changes", "hours")
+        table("A regime's changes, where the law never changes, W = 1,000", heads, rows)
+        heads = ("law", "k", "rule", "changes an hour", *(f"{name}, %" for name in REGIMES[1:]))
+        table("The regime by α alone and as it is kept", heads, [row for rows in shares for row in rows])
+
+    def kept(self, law: Law, moving: float = 1.0) -> regimes.Codes:
+        """The regimes by each rule at every second of an hour, in windows that have begun 1,000 seconds before.
+        `moving`: the share of the seconds with a move."""
+        shape = (max(4, self._replications * 3 // 20), 2 * WINDOW + 3600)
+        returns = law(self._generator, shape)
+        if moving < 1.0:
+            returns = returns * (self._generator.random(shape) < moving)
+        return regimes.kept(returns, WINDOW)[:, WINDOW:]
+
+    def delays(self) -> None:
+        """How late a regime tells that the law has changed: t(3) to Cauchy's, and back."""
         rows = []
-        for name, law in {
-            "normal": laws.normal,
-            "t(3)": laws.student(3),
-            "Pareto(2)": laws.pareto(2),
-            "Pareto(1.75)": laws.pareto(1.75),
-            "Pareto(1.5)": laws.pareto(1.5),
-            "Cauchy": laws.student(1),
-        }.items():
-            returns = np.clip(1e-5 * law(self._generator, (number, WINDOW + ticks)), -1.0, 1.0)
-            windows, places = filled(returns[:, :WINDOW])
-            before = compute(windows, places).regime
-            changes = 0
-            for column in range(WINDOW, WINDOW + ticks):
-                slide(windows, places, returns[:, column])
-                now = compute(windows, places).regime
-                changes += int(np.count_nonzero(now != before))
-                before = now
-            rows.append((name, changes / number))
-        table("A regime's changes an hour, where the law never changes", ("law", "changes"), rows)
+        shape = (max(4, self._replications // 4), 2 * WINDOW)
+        student = laws.student(3)
+        for scale in (1.0, 0.3):
+            parts = [
+                student(self._generator, (shape[0], 2 * WINDOW)),
+                scale * laws.student(1)(self._generator, shape),
+            ]
+            returns = np.concatenate([*parts, student(self._generator, (shape[0], 4 * WINDOW))], axis=1)
+            codes = regimes.kept(returns, WINDOW)
+            there = regimes.delays(codes, WINDOW + 1, regimes.CRITICAL)
+            back = regimes.delays(codes, 3 * WINDOW + 1, regimes.GAUSSIAN)
+            for rule, late, times, home in zip(regimes.NAMES, there, there / there[0], back, strict=True):
+                rows.append((rule, f"{scale:g}", *(f"{x:.0f}" for x in late), *times, *(f"{x:.0f}" for x in home)))
+        heads = ("rule", "scale", "to `Critical`, s", "90 %", "times α alone's", "90 %", "back, s", "90 %")
+        table("From t(3) to Cauchy's law and back, W = 1,000", heads, rows)
 
     def entropy(self) -> None:
         """Of known laws, against what it is of the law itself."""
@@ -273,12 +299,6 @@ def filled(returns: Floats) -> tuple[Windows, np.ndarray]:
     return windows, rows
 
 
-def slide(windows: Windows, rows: np.ndarray, returns: Floats) -> None:
-    """One sample more, of a price that has moved by these returns."""
-    ones = np.ones(len(rows))
-    windows.append(rows, windows.last_price[rows] * np.exp(returns), ones, ones, windows.last_timestamp[rows] + 1.0)
-
-
 def vectors_of(returns: Floats) -> Vectors:
     windows, rows = filled(returns)
     return compute(windows, rows)
@@ -297,6 +317,17 @@ def normal_cdf(x: float) -> float:
 
 def uniform_cdf(x: float) -> float:
     return min(1.0, max(0.0, 0.5 + x / (2 * math.sqrt(3))))
+
+
+def _shares(law: str, k: int, codes: regimes.Codes) -> list[tuple[object, ...]]:
+    """How often the regime changes and what it reads, by α alone and as it is kept."""
+    rows: list[tuple[object, ...]] = []
+    for rule in (regimes.PLAIN, regimes.OURS):
+        read = codes[regimes.NAMES.index(rule)]
+        hourly = np.count_nonzero(np.diff(read, axis=0)) / read.size * 3600
+        shares = (f"{100 * np.mean(read == code):.1f}" for code in range(1, len(REGIMES)))
+        rows.append((law, k, rule, f"{hourly:.2f}", *shares))
+    return rows
 
 
 def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

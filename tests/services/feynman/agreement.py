@@ -6,7 +6,8 @@ from dataclasses import fields
 from fractions import Fraction
 
 from cottage import notes, state
-from services.feynman.vector import REGIMES, Vectors
+from services.feynman.regime import REGIMES
+from services.feynman.vector import Vectors
 from tests import reference
 from tests.reference import Increment
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.feynman.vector import REGIMES
+from services.feynman.regime import REGIMES
 from tests.bench import laws
 from tests.bench.estimators import binned, normal_cdf, uniform_cdf, vectors_of
 from tests.bench.laws import Law

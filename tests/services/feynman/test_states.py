@@ -10,9 +10,10 @@ from cottage.clock import LATEST_SECONDS, iso_millis
 from cottage.notes import BITS, NOTES
 from cottage.state import PILLARS, PhysicsState
 from cottage.version import Version
+from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns
 from services.feynman.states import at, ending, texts, times
-from services.feynman.vector import REGIMES, Vectors
+from services.feynman.vector import Vectors
 from services.feynman.windows import FloatArray
 from tests.cottage.strategies import numbers, whole
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cottage import state
 from services.feynman import vector
-from services.feynman.vector import REGIMES, Vectors, compute
+from services.feynman.vector import Vectors, compute
 from services.feynman.windows import Windows
 from services.feynman.windows.bins import BINS, histogram
 from services.feynman.windows.return_histogram import return_bins
@@ -232,23 +232,6 @@ def test_the_tail_index_is_held_within_its_range() -> None:
     # x = 256 ln2 over 2^-20 ln2: α = 1 / (28 ln2) = 0.05; and 1.05 over 1: 1 / ln1.05 = 20.5.
     assert alpha_of([256] * 10 + [2.0**-20] * 54).alpha_coefficient == 0.5
     assert alpha_of([1.05] * 10 + [1] * 54).alpha_coefficient == 10
-
-
-@pytest.mark.parametrize(
-    ("alpha", "name"),
-    [
-        (0.5, "Critical"),
-        (1.5, "Critical"),
-        (math.nextafter(1.5, 2), "Lévy Stable"),
-        (2.0, "Lévy Stable"),
-        (math.nextafter(2, 3), "Gaussian"),
-        (2.8, "Gaussian"),
-        (10.0, "Gaussian"),
-    ],
-)
-def test_regimes_and_their_thresholds(alpha: float, name: str) -> None:
-    assert REGIMES[vector.regime(np.array([alpha]), np.array([64]))[0]] == name
-    assert REGIMES[vector.regime(np.array([alpha]), np.array([63]))[0]] == "WAIT"
 
 
 # Against the reference

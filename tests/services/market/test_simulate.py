@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cottage.snapshot import MarketSnapshot
-from services.feynman.vector import REGIMES, compute
+from services.feynman.regime import REGIMES
+from services.feynman.vector import compute
 from services.feynman.windows import Windows
 from services.market.settings import MarketSettings
 from services.market.simulate import DEFAULT_SYMBOLS, FARTHEST, REVERSION, TAIL_INDICES, Simulation
