@@ -23,7 +23,7 @@ WAIT_RETURNS = 64
 """Non-zero returns that a window needs before its tail index means anything."""
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
-_EXTRAS = ("price", "samples", "nonzero", "source")
+_EXTRAS = ("price", "samples", "nonzero", "source", "regime_since")
 _REMARKS = ("lag_ms", "notes", "void", "native")
 STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "timestamp", "feed_time", *_REMARKS, "feed")
 """The fields of a stored state, but for its version."""
@@ -61,6 +61,8 @@ class PhysicsState:
     """Number of returns in it that are not zero."""
     source: str | None = None
     """The feed of the samples: `simulate`, `replay`, `live` or a feed's own name; `fallback` for a fallback."""
+    regime_since: str | None = None
+    """Since when the regime is this one: the time of a sample, as its feed wrote it."""
     timestamp: str | None = None
     """The time of the newest sample, ISO 8601 text in UTC; not later than Redis's clock when feynman first saw it."""
     feed_time: str | None = None
@@ -126,6 +128,7 @@ class PhysicsState:
             samples=fields.optional_count(stored, "samples"),
             nonzero=fields.optional_count(stored, "nonzero"),
             source=fields.optional_text(stored, "source"),
+            regime_since=fields.optional_time(stored, "regime_since"),
             lag_ms=fields.optional_count(stored, "lag_ms"),
             notes=fields.words(stored, "notes"),
             void=fields.words(stored, "void"),

@@ -354,6 +354,36 @@ class Tail(NamedTuple):
     """Whether enough of its moves can speak of a tail."""
 
 
+def kept_regimes(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> list[str]:
+    """The regime after each of `samples`, over the last `window` each."""
+    every = increments(samples, gap, window)
+    return regimes(tail(every[max(0, end - window) : end]) for end in range(1, len(every) + 1))
+
+
+def tail(window: Sequence[Increment]) -> Tail:
+    """What a window says of its tail."""
+    m = sum(1 for i in window if i.log_return)
+    if m < 64:
+        return Tail(2.5, 2.5, 2.5, m)
+    alpha = tail_index(window)
+    return Tail(alpha, *interval(alpha, max(10, math.ceil(m / 20))), m)
+
+
+def interval(alpha: float, k: int) -> tuple[float, float]:
+    """Where k (s − 1 − ln s) = 1.3528 for α s, half the quantile of 90 % of χ² with one degree of freedom."""
+    ends = []
+    for outside in (1e-9, 1e3):
+        inside = 1.0
+        for _halving in range(200):
+            middle = (inside + outside) / 2
+            if k * (middle - 1 - math.log(middle)) < 2.705543454095404 / 2:
+                inside = middle
+            else:
+                outside = middle
+        ends.append(min(10.0, max(0.5, alpha * inside)))
+    return ends[0], ends[1]
+
+
 def regimes(tails: Iterable[Tail]) -> list[str]:
     """The regime after each sample of a window that begins with the first."""
     heaviest_first = ["Critical", "Lévy Stable", "Gaussian"]
@@ -366,7 +396,7 @@ def regimes(tails: Iterable[Tail]) -> list[str]:
             kept = plain_regime(tail.alpha)
         elif tail.telling:
             at_least = plain_regime(tail.low)
-            at_most = plain_regime(tail.alpha + (tail.high - tail.alpha) / 3)
+            at_most = plain_regime(tail.alpha + (tail.high - tail.alpha) / 5)
             while heaviest_first.index(kept) < heaviest_first.index(at_least):
                 kept = heaviest_first[heaviest_first.index(kept) + 1]
             while heaviest_first.index(kept) > heaviest_first.index(at_most):

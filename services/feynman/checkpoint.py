@@ -27,6 +27,7 @@ from cottage.errors import CottageError
 from cottage.formats import NewerFormat, migrated
 from cottage.notes import NOTES
 from cottage.version import FARTHEST_AHEAD_SECONDS
+from services.feynman.regime import REGIMES
 from services.feynman.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE
 
 FORMAT = "curiosity cottage windows"
@@ -93,13 +94,29 @@ _NEW_IN_3 = {
 }
 
 
+def _regime_apart(read_3: ReadMember) -> ReadMember:
+    """Migrate version 3 to 4, which holds the regimes. They begin anew, with the plain rule."""
+
+    def read_4(name: str) -> bytes:
+        part, _, array = name.rpartition("/")
+        column = array.removesuffix(".npy")
+        if column not in _NEW_IN_4:
+            return read_3(name)
+        return _as_npy(np.full(len(json.loads(read_3(f"{part}/{SYMBOLS}"))["symbols"]), _NEW_IN_4[column]))
+
+    return read_4
+
+
+_NEW_IN_4 = {"regime": 0, "regime_since": np.nan}
+
+
 def _as_npy(array: npt.NDArray[Any]) -> bytes:
     content = io.BytesIO()
     np.lib.format.write_array(content, array, allow_pickle=False)
     return content.getvalue()
 
 
-MIGRATIONS = (_version_apart, _unknown_apart)
+MIGRATIONS = (_version_apart, _unknown_apart, _regime_apart)
 """Migrations from version 1 to 2, from 2 to 3, and so on: each returns the members as the next version has them. Who
 changes the format adds a migration, and a file of the version before to the tests."""
 VERSION = len(MIGRATIONS) + 1
@@ -287,11 +304,12 @@ def check(part: CheckpointPart, window: int) -> None:
     for name in ("price", "last_price"):
         _require(bool(np.isfinite(arrays[name]).all() and (arrays[name] > 0).all()), name)
     _require(bool(np.isfinite(arrays["last_timestamp"]).all()), "last_timestamp")
-    for name in ("volume", "trades", "feed_time", "fell_from_volume", "fell_from_trades"):
+    for name in ("volume", "trades", "feed_time", "regime_since", "fell_from_volume", "fell_from_trades"):
         _require(not np.isinf(arrays[name]).any(), name)
     for name in ("volume", "trades", *FLOATS, *WHOLE, "noted_until"):
         _require(not (arrays[name] < 0).any(), name)  # nan is unknown
     _require(bool((arrays["tick_notes"] < 2 ** len(NOTES)).all()), "tick_notes")
+    _require(bool((arrays["regime"] < len(REGIMES)).all()), "regime")
     _require(bool((np.abs(np.nan_to_num(arrays["log_return"], nan=0.0)) < LARGEST_RETURN).all()), "log_return")
 
 

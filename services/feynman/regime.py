@@ -27,7 +27,7 @@ def plain(alpha: FloatArray) -> RegimeArray:
 
 
 def regime(
-    before: RegimeArray,
+    before: RegimeArray | IntArray,
     alpha: FloatArray,
     low: FloatArray,
     high: FloatArray,
@@ -39,11 +39,11 @@ def regime(
     `before`: the regime after the sample before, WAIT in a new window. `low` ≤ `alpha` ≤ `high`: the tail index and
     its 90 % interval. `telling`: whether enough moves of the window can speak of a tail; where not, the regime is
     kept. It is WAIT where m < 64, and `plain` after WAIT. Else it becomes lighter where all of the interval lies
-    above a threshold, and heavier where α and a third of the way to `high` do not.
+    above a threshold, and heavier where α and a fifth of the way to `high` do not.
 
     Applied to the same sample again, it gives the same.
     """
     by_alpha = plain(alpha)
-    kept = np.clip(before, plain(low), plain(alpha + (high - alpha) / 3))
+    kept = np.clip(before, plain(low), plain(alpha + (high - alpha) / 5))
     after = np.where(telling, np.where(before == 0, by_alpha, kept), before)
     return np.where(nonzero < WAIT_RETURNS, 0, after).astype(np.int8)

@@ -54,7 +54,8 @@ class FeynmanService:
         self._settings = settings
         self._clock = clock
         self._symbol_table = SymbolTable(
-            settings.window, settings.gap_seconds, settings.forget_seconds, settings.max_symbols
+            *(settings.window, settings.gap_seconds, settings.forget_seconds),
+            *(settings.max_symbols, settings.tick_seconds),
         )
         self._admission = SymbolAdmission(self._symbol_table, keys.shard(settings.shard), settings.symbols)
         self._checkpointer = Checkpointer(settings, self._symbol_table, clock)
@@ -197,7 +198,7 @@ class FeynmanService:
         for symbol in self._symbol_table.forget(began):
             log.info("symbol_forgotten", symbol=symbol, seconds=self._settings.forget_seconds)
 
-        written = await self._write(tick.number, sampled)
+        written = await self._write(client, tick.number, sampled, newcomers)
         seconds = self._clock.monotonic() - began
         metrics.TICK_SECONDS.observe(seconds)
         self._tick = {
@@ -223,8 +224,11 @@ class FeynmanService:
             self._stepped = True
         return answer.time, answer.asked_at
 
-    async def _write(self, number: int, sampled: list[str]) -> int:
-        """Write every state if the lease is held or can be acquired. Returns how many were written."""
+    async def _write(self, client: Client, number: int, sampled: list[str], newcomers: list[str]) -> int:
+        """Write every state if the lease is held or can be acquired. Returns how many were written.
+
+        `newcomers`: the symbols whose stored states were adopted in this tick.
+        """
         for _attempt in range(2):
             if (self._stepped or self._writer.epoch is None) and not await self._writer.acquire():
                 return 0
@@ -232,6 +236,8 @@ class FeynmanService:
             epoch = self._writer.epoch
             if epoch is None:  # the connection was made anew meanwhile
                 continue
+            if epoch != self._issued_epoch:
+                await self._continue_regimes(client, newcomers)
             # The tick's number is the states' seq, so it grows within the epoch whatever happens to a symbol.
             # Acquiring the lease always gives a new epoch, under which all states get a new version, also
             # those that were computed without a lease.
@@ -251,6 +257,15 @@ class FeynmanService:
             self._written += len(writes)
             return len(writes)
         return 0
+
+    async def _continue_regimes(self, client: Client, newcomers: list[str]) -> None:
+        """Go on with the regimes that another process has written since our last epoch. Raises RedisError."""
+        standing = sorted(set(self._symbol_table).difference(newcomers))
+        stored = await PhysicsStates(client).many(standing)
+        ours = self._issued_epoch
+        self._symbol_table.continue_regimes(
+            {symbol: state for symbol, state in stored.items() if state.version and state.version.epoch != ours}
+        )
 
     async def _send_heartbeats(self) -> None:
         """Publish a HEARTBEAT at regular intervals, also when ticks are late; each one renews the lease."""

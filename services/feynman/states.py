@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from cottage.clock import iso_millis
 from cottage.notes import words
 from cottage.state import PILLARS
 from cottage.version import Version
@@ -22,6 +23,7 @@ from services.feynman.windows import FloatArray
 
 _REGIMES = [orjson.dumps(regime).decode() for regime in REGIMES]
 _THOUSANDTHS = [f'.{number:03d}Z"' for number in range(1000)]
+_REGIME, _SINCE = re.compile(rb'"regime":"[^"]*"'), re.compile(rb'"regime_since":"[^"]*"')
 _TIMES = re.compile(rb'"timestamp":"[^"]*"(?:,"feed_time":"[^"]*")?')
 
 
@@ -31,25 +33,29 @@ def texts(
     samples: SampleColumns,
     timestamp: FloatArray,
     lags: Sequence[int],
+    regime_since: FloatArray,
 ) -> Iterator[tuple[bytes, bytes]]:
     """For each symbol its state and its PHYSICS_UPDATE, both without their `ending`.
 
     All arguments have one entry per symbol, in the same order. timestamp: of the states; those of the samples are
-    their feeds' own. lags: by how many ms each symbol's feed is late by nature, 0 if it is not.
+    their feeds' own. lags: by how many ms each symbol's feed is late by nature, 0 if it is not. regime_since: as in
+    Windows.
     """
     pillars = (vectors.mass, vectors.momentum, vectors.friction, vectors.entropy, vectors.nash_dist)
+    quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
+    begun = zip(samples.source, regime_since.tolist(), strict=True)
     rows = zip(
         *(symbols, times(timestamp, samples.timestamp)),
         *map(_numbers, pillars),
         *(vectors.regime.tolist(), _numbers(vectors.alpha_coefficient)),
-        *(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist(), samples.source),
+        *(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist()),
+        [f'"source":{quoted[source]},"regime_since":"{_time(since)}"' for source, since in begun],
         *(_remarks(vectors, samples, lags), samples.feed),
         strict=True,
     )
-    quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
     feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
     for name, time, mass, momentum, friction, entropy, nash, code, alpha, price, n, m, source, said, feed in rows:
-        rest = f'"price":{price},"samples":{n},"nonzero":{m},"source":{quoted[source]}'
+        rest = f'"price":{price},"samples":{n},"nonzero":{m},{source}'
         values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
         regime = _REGIMES[code]
         state = f'{{{values},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{said}{feeds[feed]}'
@@ -72,6 +78,12 @@ def times(timestamp: FloatArray, feed_time: FloatArray) -> list[str]:
 def at(text: bytes, time: str) -> bytes:
     """The same state or update with these `times`."""
     return _TIMES.sub(time.encode(), text, count=1)
+
+
+def with_regime(text: bytes, code: int, since: float) -> bytes:
+    """The same state or update with this regime, which began at `since`."""
+    text = _REGIME.sub(f'"regime":{_REGIMES[code]}'.encode(), text, count=1)
+    return _SINCE.sub(f'"regime_since":"{_time(since)}"'.encode(), text, count=1)
 
 
 def ending(version: Version, database: int = 0) -> bytes:
@@ -106,6 +118,11 @@ def _numeric_remarks(vectors: Vectors, samples: SampleColumns, lags: Sequence[in
 def _remark(lag: int, noted: int, others: tuple[str, ...], void: int) -> str:
     said: dict[str, Any] = {"lag_ms": lag, "notes": words(noted, others), "void": _names(void)}
     return "".join(f',"{name}":{orjson.dumps(value).decode()}' for name, value in said.items() if value)
+
+
+@lru_cache(maxsize=2**15)  # a regime lasts, so that nearly all were told before
+def _time(epoch_seconds: float) -> str:
+    return iso_millis(epoch_seconds)
 
 
 def _names(void: int) -> list[str]:

@@ -17,11 +17,12 @@ from cottage.errors import InvalidMessage
 from cottage.freshness import USUAL
 from cottage.plain_numbers import too_far
 from cottage.snapshot import RawSample, faults, latest
-from cottage.state import PhysicsState
+from cottage.state import WAIT, PhysicsState
 from cottage.version import Version
 from services.feynman import metrics, states
 from services.feynman.checkpoint import CheckpointPart
 from services.feynman.feed_lags import FeedLags
+from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns, parse
 from services.feynman.sample_times import SampleTimes
 from services.feynman.vector import compute
@@ -84,13 +85,16 @@ class SymbolEntry:
 class SymbolTable:
     """The entries of all symbols by name, and their windows. The service and the checkpointer share one."""
 
-    def __init__(self, window: int, gap: float, forget_seconds: float, most: int = sys.maxsize) -> None:
-        """`most`: how many symbols it has places for."""
+    def __init__(
+        self, window: int, gap: float, forget_seconds: float, most: int = sys.maxsize, tick: float = 1.0
+    ) -> None:
+        """`most`: how many symbols it has places for. `tick`: seconds between samples, at least."""
         self._windows = Windows(window, gap=gap)
         self._times = SampleTimes()
         self._lags = FeedLags()
         self._forget_seconds = forget_seconds
         self._most = most
+        self._tick = tick
         self._entries: dict[str, SymbolEntry] = {}
         self._newcomers: set[str] = set()
         self._step_back, self._settled_at = 0.0, -math.inf
@@ -150,6 +154,8 @@ class SymbolTable:
             row = entry.row
             if state is not None and entry.native == UNTOLD and state.source == entry.source:
                 entry.native = state.native
+            if state is not None:
+                self._adopt_regime(entry, state)
             last = float(self._windows.last_timestamp[row])
             if state is not None and state.lag_ms is not None and (feed := state.feed or state.source) is not None:
                 self._lags.adopt(feed, state.lag_ms)
@@ -158,6 +164,21 @@ class SymbolTable:
             if last > redis_now:
                 self._times.after[row], self._windows.last_timestamp[row] = -math.inf, 0.0
         self._newcomers.difference_update(newcomers)
+
+    def continue_regimes(self, stored: Mapping[str, PhysicsState]) -> None:
+        """Go on with the regimes of these states, which another process has written last, instead of our own: what
+        its clients see is then no change. The rule is applied to the newest samples."""
+        entries = [self._entries[symbol] for symbol in stored if symbol in self._entries]
+        states_of = [state for symbol, state in stored.items() if symbol in self._entries]
+        there = [entry for entry, state in zip(entries, states_of, strict=True) if self._adopt_regime(entry, state)]
+        there = [entry for entry in there if entry.texts is not None]
+        rows = _rows(there)
+        self._windows.keep_regime(rows, compute(self._windows, rows).regime, self._times.feed_time[rows])
+        kept = zip(there, self._windows.regime[rows].tolist(), self._windows.regime_since[rows].tolist(), strict=True)
+        for entry, code, since in kept:
+            assert entry.texts is not None
+            state, update = entry.texts
+            entry.texts = states.with_regime(state, code, since), states.with_regime(update, code, since)
 
     def clock_stepped(self, step: float, redis_now: float, now: float) -> None:
         """Redis's clock was set by `step` seconds. Every sample stays as old as it is, so its time by that clock
@@ -305,6 +326,20 @@ class SymbolTable:
         self._times.begin(entry.row)
         self._newcomers.add(symbol)
 
+    def _adopt_regime(self, entry: SymbolEntry, state: PhysicsState) -> bool:
+        """Let the window go on with the regime of a stored state, if that is of a sample of the same source which
+        lies within the window, or so little after it. Returns whether it does."""
+        row = entry.row
+        if state.regime == WAIT or state.source != entry.source or state.market_time is None:
+            return False
+        newest = self._windows.feed_time[row]
+        off = abs(from_iso(state.market_time) - newest)  # nan where an older checkpoint did not say it
+        if not off <= self._tick * self._windows.samples[row]:
+            return False
+        since = math.nan if state.regime_since is None else from_iso(state.regime_since)
+        self._windows.regime[row], self._windows.regime_since[row] = REGIMES.index(state.regime), since
+        return True
+
     def _having_states(self) -> list[SymbolEntry]:
         return [entry for entry in self._entries.values() if entry.texts is not None]
 
@@ -395,7 +430,10 @@ class SymbolTable:
         self._windows.feed_time[rows] = samples.timestamp
         lags = self._lags.usual_ms(samples.feed_or_source, redis_now - samples.timestamp)
         vectors = compute(self._windows, rows)
-        for entry, texts in zip(entries, states.texts(symbols, vectors, samples, timestamp, lags), strict=True):
+        self._windows.keep_regime(rows, vectors.regime, samples.timestamp)
+        since = self._windows.regime_since[rows]
+        each = states.texts(symbols, vectors, samples, timestamp, lags, since)
+        for entry, texts in zip(entries, each, strict=True):
             entry.texts, entry.sampled_at = texts, now
 
     def _is_new_refusal(self, refusal: RefusedSnapshot, row: RawSample | InvalidMessage) -> bool:

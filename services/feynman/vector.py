@@ -6,6 +6,7 @@ V̄ and N̄ its means of what is known (an unknown V, N or r is nan); σ the roo
 """
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from services.feynman.regime import RegimeArray, regime
 from services.feynman.windows import BINS, TOLERANCE, FloatArray, IntArray, Rows, Statistics, Windows
 
 ALPHA_LEAST, ALPHA_MOST = 0.5, 10.0
+
+HALF_QUANTILE = 2.705543454095404 / 2
+"""Half the quantile of 90 % of χ² with one degree of freedom."""
 
 CHUNK_ROWS = 512
 """So many vectors are computed together, so that their data stay in a core's cache."""
@@ -29,7 +33,7 @@ class Vectors:
     entropy: FloatArray  # [0, 1]
     nash_dist: FloatArray  # [0, 1]
     alpha_coefficient: FloatArray  # [0.5, 10]
-    regime: RegimeArray  # an index into REGIMES
+    regime: RegimeArray  # an index into REGIMES; the one that the windows keep is the one before
     samples: IntArray  # 0 … W
     nonzero: IntArray  # m, the returns that are not 0
     void: IntArray  # bits, in the order of PILLARS: those whose 0 is no measurement
@@ -46,12 +50,12 @@ def compute(windows: Windows, rows: Rows) -> Vectors:
 def _compute(windows: Windows, rows: Rows) -> Vectors:
     w = windows.statistics(rows)
     m = mass(w.price, w.highest, w.lowest, w.volume, w.mean_volume)
-    alpha = np.full(len(rows), WAIT_ALPHA)
+    alpha, low, high = (np.full(len(rows), WAIT_ALPHA) for _ in range(3))
     enough = w.nonzero >= WAIT_RETURNS
     if enough.any():
         k = order_statistics(w.nonzero[enough])
         alpha[enough] = tail_index(windows.largest_returns(rows[enough], k + 1), k)
-    before = np.zeros(len(rows), np.int8)
+        low[enough], high[enough] = interval(alpha[enough], k)
     return Vectors(
         mass=m,
         momentum=momentum(m, np.nan_to_num(w.log_return, nan=0.0), w.sigma),
@@ -59,7 +63,7 @@ def _compute(windows: Windows, rows: Rows) -> Vectors:
         entropy=entropy(w.returns_by_bin),
         nash_dist=nash_dist(w.volume_by_price, w.price, w.highest, w.lowest),
         alpha_coefficient=alpha,
-        regime=regime(before, alpha, alpha, alpha, w.nonzero, enough),
+        regime=regime(windows.regime[rows], alpha, low, high, w.nonzero, enough),
         samples=w.samples,
         nonzero=w.nonzero,
         void=void(w),
@@ -152,6 +156,28 @@ def tail_index(largest: FloatArray, k: IntArray) -> FloatArray:
 def order_statistics(nonzero: IntArray) -> IntArray:
     """k = max(10, ⌈m / 20⌉): of how many of the largest x = abs(r) the tail index is made."""
     return np.maximum(10, -(-nonzero // 20))
+
+
+def interval(alpha: FloatArray, k: IntArray) -> tuple[FloatArray, FloatArray]:
+    """The 90 % interval of Hill's α: where its likelihood is at least that of α by exp(−1.353), half the quantile of
+    χ² with one degree of freedom. Its ends are α s, with k (s − 1 − ln s) = 1.353; held within [0.5, 10]."""
+    low, high = _shares_of_alpha(int(k.max(initial=0)))[:, k]
+    return np.clip(alpha * low, ALPHA_LEAST, ALPHA_MOST), np.clip(alpha * high, ALPHA_LEAST, ALPHA_MOST)
+
+
+@lru_cache(maxsize=16)
+def _shares_of_alpha(most: int) -> FloatArray:
+    """Both s for each k up to `most`, of shape (2, most + 1), by halving."""
+    drop = HALF_QUANTILE / np.maximum(np.arange(most + 1), 1)
+    shares = []
+    for far in (0.0, 8.0):
+        inside, outside = np.ones(most + 1), np.full(most + 1, far)
+        for _halving in range(56):
+            middle = (inside + outside) / 2
+            within = middle - 1 - np.log(middle) < drop
+            inside, outside = np.where(within, middle, inside), np.where(within, outside, middle)
+        shares.append(inside)
+    return np.array(shares)
 
 
 def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

@@ -83,6 +83,11 @@ class PhysicsStateAnswer(_Answer):
     samples: int = Field(0, ge=0, description="samples in the window")
     nonzero: int = Field(0, ge=0, description="returns in it that are not zero; below 64 the regime is WAIT")
     source: str = Field("", description="simulate, replay, live, a feed's own word, or fallback")
+    regime_since: str = Field(
+        "",
+        description="since when the regime is this one: the time of a sample as its feed wrote it",
+        json_schema_extra={"format": "date-time"},
+    )
     timestamp: str = Field(
         "",
         description="time of the newest sample, UTC; never later than Redis's clock when it was first seen",

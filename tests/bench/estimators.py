@@ -22,6 +22,10 @@ from tests.bench.laws import Floats, Law
 
 SEED = 20
 WINDOW = 1000
+HOUR = 2 * WINDOW + 3600
+"""Seconds: one window to fill it, one to forget how it began, and an hour."""
+MOVING = {50: 1.0, 20: 0.4, 10: 0.2}
+"""The share of the seconds with a move that makes k of a window what it is named by, nearly."""
 
 
 class Simulation:
@@ -209,46 +213,42 @@ class Simulation:
             *(("stable(1.7)", laws.stable(1.7)), ("Cauchy", laws.student(1))),
         ]
         rows, shares = [], []
-        for k, moving in ((50, 1.0), (20, 0.4), (10, 0.2)):
-            found = [self.kept(law, moving) for _name, law in pareto]
+        for k, moving in MOVING.items():
+            found = [regimes.kept(self.moving(law, HOUR, moving), WINDOW)[:, WINDOW:] for _name, law in pareto]
             hours = found[0].shape[1] * found[0].shape[2] / 3600
             counts = np.array([regimes.changes(codes) for codes in found]).T
             for rule, each in zip(regimes.NAMES, counts, strict=True):
                 rows.append((rule, k, *(each / hours), int(each.min()), f"{hours:.0f}"))
             shares += [_shares(name, k, codes) for (name, _law), codes in zip(pareto, found, strict=True)]
-        shares += [_shares(name, 50, self.kept(law)) for name, law in others]
+        for name, law in others:
+            shares.append(_shares(name, 50, regimes.kept(self.moving(law, HOUR), WINDOW)[:, WINDOW:]))
         heads = ("changes an hour by rule", "k", *(name for name, _law in pareto), "fewest changes", "hours")
         table("A regime's changes, where the law never changes, W = 1,000", heads, rows)
         heads = ("law", "k", "rule", "changes an hour", *(f"{name}, %" for name in REGIMES[1:]))
         table("The regime by α alone and as it is kept", heads, [row for rows in shares for row in rows])
 
-    def kept(self, law: Law, moving: float = 1.0) -> regimes.Codes:
-        """The regimes by each rule at every second of an hour, in windows that have begun 1,000 seconds before.
-        `moving`: the share of the seconds with a move."""
-        shape = (max(4, self._replications * 3 // 20), 2 * WINDOW + 3600)
-        returns = law(self._generator, shape)
-        if moving < 1.0:
-            returns = returns * (self._generator.random(shape) < moving)
-        return regimes.kept(returns, WINDOW)[:, WINDOW:]
-
     def delays(self) -> None:
         """How late a regime tells that the law has changed: t(3) to Cauchy's, and back."""
         rows = []
-        shape = (max(4, self._replications // 4), 2 * WINDOW)
-        student = laws.student(3)
-        for scale in (1.0, 0.3):
-            parts = [
-                student(self._generator, (shape[0], 2 * WINDOW)),
-                scale * laws.student(1)(self._generator, shape),
-            ]
-            returns = np.concatenate([*parts, student(self._generator, (shape[0], 4 * WINDOW))], axis=1)
-            codes = regimes.kept(returns, WINDOW)
-            there = regimes.delays(codes, WINDOW + 1, regimes.CRITICAL)
-            back = regimes.delays(codes, 3 * WINDOW + 1, regimes.GAUSSIAN)
-            for rule, late, times, home in zip(regimes.NAMES, there, there / there[0], back, strict=True):
-                rows.append((rule, f"{scale:g}", *(f"{x:.0f}" for x in late), *times, *(f"{x:.0f}" for x in home)))
-        heads = ("rule", "scale", "to `Critical`, s", "90 %", "times α alone's", "90 %", "back, s", "90 %")
+        student, cauchy = laws.student(3), laws.student(1)
+        for k, moving in MOVING.items():
+            for scale in (1.0, 0.3):
+                parts = [self.moving(law, 2 * WINDOW, moving) for law in (student, cauchy)]
+                parts = [parts[0], scale * parts[1], self.moving(student, 4 * WINDOW, moving)]
+                codes = regimes.kept(np.concatenate(parts, axis=1), WINDOW)
+                there = regimes.delays(codes, WINDOW + 1, regimes.CRITICAL)
+                back = regimes.delays(codes, 3 * WINDOW + 1, regimes.GAUSSIAN)
+                for rule, late, times, home in zip(regimes.NAMES, there, there / there[0], back, strict=True):
+                    seconds = [f"{x:.0f}" for x in (*late, *home)]
+                    rows.append((rule, k, f"{scale:g}", *seconds[:2], *times, *seconds[2:]))
+        heads = ("rule", "k", "scale", "to `Critical`, s", "90 %", "times α alone's", "90 %", "back, s", "90 %")
         table("From t(3) to Cauchy's law and back, W = 1,000", heads, rows)
+
+    def moving(self, law: Law, samples: int, share: float = 1.0) -> Floats:
+        """Returns of so many seconds, of which a share have a move."""
+        shape = (max(4, self._replications * 3 // 20), samples)
+        returns = law(self._generator, shape)
+        return returns if share == 1.0 else returns * (self._generator.random(shape) < share)
 
     def entropy(self) -> None:
         """Of known laws, against what it is of the law itself."""

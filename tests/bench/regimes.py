@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.feynman.regime import REGIMES, plain, regime
-from services.feynman.vector import order_statistics, tail_index
+from services.feynman.vector import interval, order_statistics, tail_index
 from services.feynman.windows.largest_returns import LargestReturns
 from tests.bench.laws import Floats
 
@@ -19,9 +19,6 @@ Whole = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
 
 CRITICAL, GAUSSIAN = REGIMES.index("Critical"), REGIMES.index("Gaussian")
-
-NORMAL_95 = 1.6448536
-"""The normal law's quantile of 95 %, for an interval of 90 %."""
 
 
 class Reading(NamedTuple):
@@ -44,34 +41,13 @@ def readings(returns: Floats, window: int) -> Iterator[Reading]:
     for sample in range(window, samples + 1):
         k = order_statistics(m)
         alpha = tail_index(largest.largest(rows, k + 1, ring), k)
-        low, high = SHARES_OF_ALPHA[:, k]
-        yield Reading(alpha, alpha * low, alpha * high, m, k)
+        yield Reading(alpha, *interval(alpha, k), m, k)
         if sample < samples:
             column = np.full(number, sample % window)
             leaving, entering = ring[rows, column], x[:, sample]
             ring[rows, column] = entering
             largest.replace(rows, column, leaving, entering)
             m = m + (entering > 0) - (leaving > 0)
-
-
-def shares_of_alpha(most: int) -> Floats:
-    """The 90 % likelihood-ratio interval of Hill's α, as shares of it for each k up to `most`: shape (2, most + 1).
-
-    They are the two s with k (s − 1 − ln s) = z² / 2.
-    """
-    k = np.maximum(np.arange(most + 1), 1)
-    shares = []
-    for inner, outer in ((1.0, 1e-9), (1.0, 20.0)):
-        near, far = np.full(most + 1, inner), np.full(most + 1, outer)
-        for _halving in range(60):
-            middle = (near + far) / 2
-            within = k * (middle - 1 - np.log(middle)) < NORMAL_95**2 / 2
-            near, far = np.where(within, middle, near), np.where(within, far, middle)
-        shares.append(near)
-    return np.array(shares)
-
-
-SHARES_OF_ALPHA = shares_of_alpha(100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +64,7 @@ class Rule:
 
 
 PLAIN = "α alone"
-OURS = "a third of the way to `high`; `low`"
+OURS = "a fifth of the way to `high`; `low`"
 RULES = (
     Rule(PLAIN),
     Rule("held for 60 s", held=(60, 60)),
@@ -102,6 +78,7 @@ RULES = (
     Rule("`high`; `low`", interval=(1.0, 1.0)),
     Rule("α; `low`", interval=(0.0, 1.0)),
     Rule("half of the way to `high`; `low`", interval=(0.5, 1.0)),
+    Rule("a third of the way to `high`; `low`", interval=(1 / 3, 1.0)),
 )
 NAMES = (*(rule.name for rule in RULES), OURS)
 """The rules that are compared, each with what makes a regime heavier; and lighter. The last is feynman's."""

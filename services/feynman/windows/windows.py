@@ -34,14 +34,15 @@ FLOATS = (
     "last_timestamp",
     "feed_time",
     "last_price",
+    "regime_since",
     *(f"{kept}_{counter}" for kept in ("session", "fell_from") for counter in COUNTERS),
 )
-WHOLE = ("samples", "newest", "taken", "session", "score_volume", "score_trades", "tick_notes")
+WHOLE = ("samples", "newest", "taken", "session", "score_volume", "score_trades", "tick_notes", "regime")
 NEWEST = (*FLOATS, *WHOLE, "noted_until")
 SAVED = (*RINGS, *NEWEST)
 """The attributes that a checkpoint contains; everything else is derived from them."""
 DERIVED = ("known", "nonzero", "unknown_volumes", "unknown_trades", "all_noted_until")
-EMPTY = {"log_return": np.nan, "newest": -1, "last_timestamp": -np.inf, "feed_time": np.nan}
+EMPTY = {"log_return": np.nan, "newest": -1, "last_timestamp": -np.inf, "feed_time": np.nan, "regime_since": np.nan}
 """The values of an empty window that are not 0."""
 
 LASTING = [word for word in NOTES if word not in OF_A_TICK]
@@ -132,6 +133,8 @@ class Windows(RowArrays):
         noted_until: shape (capacity, words): a word of LASTING is true while `taken` is below it.
         all_noted_until: the greatest of a row's `noted_until`.
         tick_notes: the bits of the words that are true of the newest sample alone.
+        regime: the code of the regime after the newest sample, as `keep_regime` was told; 0 in a new window.
+        regime_since: the time of the sample since which that is so, by its feed; nan where it is not known.
     """
 
     def __init__(self, length: int = 1000, *, gap: float = 60.0, capacity: int = 64) -> None:
@@ -150,7 +153,8 @@ class Windows(RowArrays):
         self.session_volume, self.session_trades = np.zeros(capacity), np.zeros(capacity)
         self.feed_time = np.zeros(capacity)
         self.unknown_volumes, self.unknown_trades = (np.zeros(capacity, np.int64) for _ in range(2))
-        self.taken, self.session, self.tick_notes = (np.zeros(capacity, np.int64) for _ in range(3))
+        self.taken, self.session, self.tick_notes, self.regime = (np.zeros(capacity, np.int64) for _ in range(4))
+        self.regime_since = np.zeros(capacity)
         self.score_volume, self.score_trades = (np.zeros(capacity, np.int64) for _ in range(2))
         self.fell_from_volume, self.fell_from_trades = np.zeros(capacity), np.zeros(capacity)
         self.noted_until, self.all_noted_until = (
@@ -297,6 +301,12 @@ class Windows(RowArrays):
         said[(rescaled & joined) | self._jumped(rows, r)] |= BITS["jump"]
         self._note(rows, said | _named(v.cause, "no_volume") | _named(n.cause, "no_trades"))
         return np.array([np.bincount(each.cause, minlength=len(CAUSES)) for each in (v, n)])
+
+    def keep_regime(self, rows: Rows, regime: npt.NDArray[np.int8], time: FloatArray) -> None:
+        """Remember these codes, each of a regime after the newest sample, which its feed made at `time`."""
+        begun = (regime != self.regime[rows]) | np.isnan(self.regime_since[rows])
+        self.regime[rows] = regime
+        self.regime_since[rows[begun]] = time[begun]
 
     def statistics(self, rows: Rows) -> Statistics:
         """The statistics of these windows, in the order of `rows`."""

@@ -1,7 +1,6 @@
 """A regime is kept until the evidence is against it."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -52,9 +51,9 @@ def test_a_new_window_begins_with_the_plain_rule(alpha: float, name: str) -> Non
     assert after(WAIT, read(alpha, nonzero=63)) == WAIT
 
 
-def test_it_becomes_heavier_where_a_third_of_the_way_up_is_not_above_the_threshold() -> None:
-    # 1.8 + 0.6 / 3 = 2, and 1.8 + 0.75 / 3 = 2.05: α has been below 2 in both.
-    assert kept([read(2.5), read(1.8, 1.4, 2.55), read(1.8, 1.4, 2.4)]) == [GAUSSIAN, GAUSSIAN, LEVY_STABLE]
+def test_it_becomes_heavier_where_a_fifth_of_the_way_up_is_not_above_the_threshold() -> None:
+    # 1.875 + 0.75 / 5 = 2.025 and 1.875 + 0.625 / 5 = 2: α is below 2 in both.
+    assert kept([read(2.5), read(1.875, 1.4, 2.625), read(1.875, 1.4, 2.5)]) == [GAUSSIAN, GAUSSIAN, LEVY_STABLE]
     assert after(GAUSSIAN, read(1.2, 1.0, 1.5)) == CRITICAL, "two at once"
     assert after(GAUSSIAN, read(1.2, 1.0, 10.0)) == GAUSSIAN, "an interval that is open is no evidence"
 
@@ -113,7 +112,7 @@ def test_where_the_law_never_changes_it_hardly_does(alpha: float) -> None:
     codes = regimes.kept(laws.pareto(alpha)(np.random.default_rng(3), (60, 4600)), 1000)
     plainly, ours = (regimes.changes(codes)[regimes.NAMES.index(name)] / 60 for name in (regimes.PLAIN, regimes.OURS))
     assert plainly > 15
-    assert ours < 2.5  # 1.2 to 1.4 by docs/estimators.md
+    assert ours < 2.5  # 1.3 to 1.6 by docs/estimators.md
 
 
 def test_it_tells_a_change_of_law_hardly_later() -> None:
@@ -124,10 +123,3 @@ def test_it_tells_a_change_of_law_hardly_later() -> None:
     plainly, ours = (late[regimes.NAMES.index(name)] for name in (regimes.PLAIN, regimes.OURS))
     assert (plainly <= ours).all()
     assert (ours < 1.5 * plainly).all()
-
-
-def test_the_shares_of_the_interval_are_those_of_the_likelihood() -> None:
-    for k in (10, 50):
-        for share in regimes.SHARES_OF_ALPHA[:, k].tolist():
-            assert 2 * k * (share - 1 - math.log(share)) == pytest.approx(regimes.NORMAL_95**2, rel=1e-9)
-    assert all(one < other for one, other in pairwise(regimes.SHARES_OF_ALPHA[0, 1:].tolist()))

@@ -28,6 +28,7 @@ _entries = st.fixed_dictionaries(
         "nonzero": whole,
         "source": _sources,
         "timestamp": st.floats(0, LATEST_SECONDS),
+        "since": st.floats(0, LATEST_SECONDS),
         "ahead": st.just(0.0) | st.floats(0, 60),
         "late": st.just(0) | st.integers(1000, 10**7),
         "version": st.builds(Version, whole, whole),
@@ -40,7 +41,7 @@ _entries = st.fixed_dictionaries(
 )
 
 
-Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, list[int]]
+Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, list[int], FloatArray]
 
 
 def columns(entries: list[dict[str, Any]]) -> Arguments:
@@ -73,17 +74,18 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         native=[entry.get("native") for entry in entries],
     )
     lags = [entry["late"] for entry in entries]
-    return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags
+    return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags, column("since")
 
 
 def as_object(entry: dict[str, Any]) -> PhysicsState:
-    apart = ("symbol", "code", "timestamp", "ahead", "late", "noted", "other_notes", "void")
+    apart = ("symbol", "code", "since", "timestamp", "ahead", "late", "noted", "other_notes", "void")
     left = {name: value for name, value in entry.items() if name not in apart}
     timestamp = iso_millis(entry["timestamp"])
     feed_time = iso_millis(min(entry["timestamp"] + entry["ahead"], LATEST_SECONDS))
     return PhysicsState(
         **left,
         regime=REGIMES[entry["code"]],
+        regime_since=iso_millis(entry["since"]),
         timestamp=timestamp,
         feed_time=None if feed_time == timestamp else feed_time,
         lag_ms=entry["late"] or None,
@@ -107,16 +109,16 @@ def test_a_text_and_its_ending_are_the_states_and_the_updates_own_bytes(
 
 @given(st.lists(_entries, min_size=1, max_size=5), st.floats(0, LATEST_SECONDS))
 def test_a_text_at_another_time_differs_in_that_alone(entries: list[dict[str, Any]], timestamp: float) -> None:
-    symbols, vectors, samples, old, lags = columns(entries)
+    symbols, vectors, samples, old, lags, since = columns(entries)
     new = np.full(len(entries), timestamp)
-    before, after = (list(texts(symbols, vectors, samples, each, lags)) for each in (old, new))
+    before, after = (list(texts(symbols, vectors, samples, each, lags, since)) for each in (old, new))
     for pair, time, expected in zip(before, times(new, samples.timestamp), after, strict=True):
         assert (at(pair[0], time), at(pair[1], time)) == expected
 
 
 @given(st.lists(st.floats(0, LATEST_SECONDS) | st.integers(0, 10**13).map(lambda n: n / 2000), min_size=1))
 def test_times_are_rounded_as_everywhere(moments: list[float]) -> None:
-    entry: dict[str, Any] = dict.fromkeys((*PILLARS, "alpha_coefficient", "price"), 1.0)
+    entry: dict[str, Any] = dict.fromkeys((*PILLARS, "alpha_coefficient", "price", "since"), 1.0)
     entry |= {"symbol": "SPY", "source": "live", "code": 0, "samples": 1, "nonzero": 0, "ahead": 0.0, "late": 0}
     for moment, (state, _update) in zip(
         moments, texts(*columns([entry | {"timestamp": moment} for moment in moments])), strict=True

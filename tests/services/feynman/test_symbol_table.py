@@ -1,14 +1,18 @@
 """What the table makes of raw snapshots: samples, refusals, versions, writes."""
 
 import math
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
-from cottage.clock import iso_millis
+from cottage.clock import from_iso, iso_millis
 from cottage.errors import InvalidMessage
 from cottage.keys import in_shard
 from cottage.state import PhysicsState
@@ -870,3 +874,112 @@ def test_a_restored_window_goes_on_with_the_feed_that_comes() -> None:
     assert (state(again, "SPY").samples, state(again, "SPY").feed) == (6, "SIM-1")
     take(again, "SPY", second(6, feed=b"SIM-2"))
     assert state(again, "SPY").samples == 1
+
+
+# --- The regime, which is kept ---
+
+
+def heavy(number: int, seed: int = 12) -> list[Sample]:
+    """Samples a second apart whose returns have the tail index 1.75, so that α is near both thresholds."""
+    generator = random.Random(seed)
+    price, samples = 100.0, []
+    for i in range(number):
+        price *= math.exp(1e-5 * generator.paretovariate(1.75) * generator.choice((1, -1)))
+        samples.append(Sample(NOW - 2000 + i, price, 0.0, 0.0))
+    return samples
+
+
+def test_a_regime_is_kept_from_sample_to_sample() -> None:
+    table, samples = table_of("SPY", window=100), heavy(700)
+    expected = reference.kept_regimes(samples, window=100)
+    alone = [reference.vector(samples[: i + 1][-101:], window=100).regime for i in range(300, 700)]
+    since = samples[0].timestamp
+    for i, sample in enumerate(samples):
+        found = told(table, sample)
+        assert found.regime == expected[i]
+        since = since if i == 0 or expected[i] == expected[i - 1] else sample.timestamp
+        assert found.regime_since == iso_millis(since)
+    changes = [sum(one != other for one, other in pairwise(each)) for each in (expected[300:], alone)]
+    assert 0 < changes[0] < changes[1] / 3
+
+
+def test_a_regime_lasts_beyond_a_restart() -> None:
+    table, samples = table_of("SPY", window=100), heavy(600)
+    expected = reference.kept_regimes(samples, window=100)
+    # In the middle of a stretch that a window which begins anew would read otherwise.
+    cut = next(
+        i
+        for i in range(300, 599)
+        if expected[i] == expected[i + 1] != reference.vector(samples[: i + 2][-101:], window=100).regime
+    )
+    feed(table, "SPY", samples[: cut + 1])
+    before = state(table, "SPY")
+    again = SymbolTable(100, 60.0, 3600.0)
+    again.restore(table.saved(["SPY"]))
+    after = told(again, samples[cut + 1])
+    assert (after.regime, after.regime_since) == (before.regime, before.regime_since)
+
+
+def undecided() -> tuple[SymbolTable, PhysicsState]:
+    """A table whose α of SPY keeps whatever regime there is, and the state."""
+    table = table_of("SPY", window=100)
+    for sample in heavy(400):
+        found = told(table, sample)
+        alpha = found.alpha_coefficient
+        low, high = reference.interval(alpha, 10)
+        if found.samples == 100 and low <= 1.5 and alpha + (high - alpha) / 5 > 2.0:
+            return table, found
+    raise AssertionError("there is none")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "change", "is_adopted"),
+    [
+        *[(seconds, {}, abs(seconds) <= 100.0) for seconds in (0.0, -100.0, 100.0, -101.0, 101.0)],
+        (0.0, {"source": "replay"}, False),
+        (0.0, {"timestamp": None}, False),
+        (0.0, {"regime": "WAIT"}, False),
+        (0.0, {"regime_since": None}, True),
+    ],
+)
+def test_who_takes_the_lease_goes_on_with_the_regime_of_the_stored_state(
+    seconds: float, change: dict[str, Any], is_adopted: bool
+) -> None:
+    table, own = undecided()
+    sampled_at = from_iso(own.timestamp or "")
+    other = "Gaussian" if own.regime == "Critical" else "Critical"
+    stored = replace(
+        own, regime=other, regime_since=iso_millis(NOW - 7200.0), timestamp=iso_millis(sampled_at + seconds)
+    )
+    table.continue_regimes({"SPY": replace(stored, **change), "QQQ": stored})
+    found = state(table, "SPY")
+    assert found.update("SPY") == next(write.update for write in table.writes())
+    since = iso_millis(sampled_at) if "regime_since" in change else stored.regime_since
+    adopted = replace(own, regime=other, regime_since=since)
+    assert found == (adopted if is_adopted else own)
+
+
+def test_a_stored_regime_goes_on_only_as_far_as_the_newest_sample_allows() -> None:
+    table = table_of("SPY")
+    for sample in ordinary(300):
+        own = told(table, sample)
+    assert (own.regime, own.alpha_coefficient > 4) == ("Gaussian", True)
+    table.continue_regimes({"SPY": replace(own, regime="Critical", regime_since=iso_millis(NOW - 7200.0))})
+    found = state(table, "SPY")
+    assert (found.regime, found.regime_since) == ("Gaussian", own.timestamp)
+
+
+def test_a_new_symbol_from_a_checkpoint_adopts_the_stored_regime() -> None:
+    table, own = undecided()
+    other = "Gaussian" if own.regime == "Critical" else "Critical"
+    stored = replace(own, regime=other, regime_since=iso_millis(NOW - 7200.0))
+    for from_checkpoint, regime in ((True, other), (False, "WAIT")):
+        again = SymbolTable(100, 60.0, 3600.0)
+        if from_checkpoint:
+            again.restore(table.saved(["SPY"]))
+        again.add(["SPY"])
+        again.adopt(again.newcomers(), {"SPY": stored}, NOW, 0.0)
+        # The sample that the window has already, so that α is the same.
+        taken = raw(own.price, from_iso(own.timestamp or ""), 0.0, 0.0)
+        assert take(again, "SPY", taken) == (["SPY"], [])
+        assert state(again, "SPY").regime == regime

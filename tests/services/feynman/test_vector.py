@@ -234,6 +234,16 @@ def test_the_tail_index_is_held_within_its_range() -> None:
     assert alpha_of([1.05] * 10 + [1] * 54).alpha_coefficient == 10
 
 
+@pytest.mark.parametrize("k", [10, 11, 50, 250])
+def test_the_interval_ends_where_the_likelihood_has_fallen_by_half_of_chi_square(k: int) -> None:
+    # ln L(a) = k ln a − a k / α, so that ln L(α) − ln L(α s) = k (s − 1 − ln s).
+    for end in vector.interval(np.array([2.0]), np.array([k])):
+        share = end[0] / 2.0
+        assert 2 * k * (share - 1 - math.log(share)) == pytest.approx(1.6448536**2, rel=1e-6)
+    low, high = vector.interval(np.array([0.5, 10.0]), np.array([k, k]))
+    assert (low[0], high[1]) == (0.5, 10.0)
+
+
 # Against the reference
 
 
