@@ -31,6 +31,7 @@ STATE_EXAMPLE: dict[str, Any] = {
     "samples": 1000,
     "nonzero": 812,
     "source": "live",
+    "regime_since": "2025-12-21T10:47:13.000Z",
     "timestamp": "2025-12-21T12:00:00.000Z",
     "feed_time": "2025-12-21T12:00:00.250Z",
     "lag_ms": 1200,

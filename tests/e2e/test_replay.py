@@ -165,7 +165,7 @@ async def _agree_everywhere(running: Suite, client: Client, symbol: str) -> None
 
 def _from_the_file(
     recording: Recording, mapping: dict[str, float], updates: list[dict[str, Any]]
-) -> Iterator[reference.Vector]:
+) -> list[reference.Vector]:
     """The reference's vector at the time of each update, from the trades up to then."""
     trades = [
         Trade(
@@ -176,6 +176,7 @@ def _from_the_file(
     ]
     start = round(mapping["recorded_from"] * 1e6)
     samples: list[reference.Sample] = []
+    vectors: list[reference.Vector] = []
     volume, taken = 0.0, 0
     for update in updates:
         timestamp = datetime.fromisoformat(update["timestamp"]).timestamp()
@@ -188,7 +189,9 @@ def _from_the_file(
         newest = trades[taken - 1]
         assert newest.price == update["data"]["price"]
         samples.append(reference.Sample(timestamp, newest.price, volume, taken))
-        yield reference.vector(samples)
+        vectors.append(reference.vector(samples))
+    regimes = reference.kept_regimes(samples)
+    return [vector._replace(regime=kept) for vector, kept in zip(vectors, regimes, strict=True)]
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
