@@ -8,6 +8,7 @@ import signal
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from cottage.cancellation import background
-from cottage.clock import Clock, SystemClock
+from cottage.clock import Clock, SystemClock, iso_millis
 from cottage.errors import RedisError
 from cottage.redis import Client, connect
 from cottage.snapshot import MarketSnapshot
@@ -26,6 +27,8 @@ from cottage.version import Version
 from deploy.redis_server import RunningServer, Server, free_port, start
 from services.feynman.service import FeynmanService
 from services.feynman.settings import FeynmanSettings
+from services.feynman.symbol_table import StateWrite
+from services.feynman.writer import Writer
 from tests import reference
 from tests.integration.feynman import FAST, Channel, feed, process, states_when
 from tests.one_kind import on_one_kind
@@ -188,6 +191,10 @@ async def held_epoch(client: Client) -> int | None:
 
 def count(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"cottage_feynman_{name}", labels) or 0.0
+
+
+def _more_than(name: str, before: float) -> bool:
+    return count(name) > before
 
 
 async def ticks(more: int) -> None:
@@ -484,6 +491,32 @@ async def test_the_successor_of_a_killed_writer_writes_at_once(redis_url: str, c
             assert (await second.logged("lease_discarded"))["reason"] == "its process has ended"
             assert await second.stop() == 0
     assert "standby" not in {line["event"] for line in second.logs}
+
+
+async def test_who_takes_the_lease_goes_on_with_the_regime_that_was_written(redis_url: str, client: Client) -> None:
+    """Its own would be `Gaussian`, as α is above 2; but the interval reaches below 1.5, so `Critical` is kept."""
+    moves = [(-1) ** i * 1e-4 * math.sqrt(79 / (1 + i * 37 % 79)) for i in range(80)]
+    prices = [100.0 * math.exp(total) for total in itertools.accumulate(moves)]
+    async with feynman(redis_url, tick_seconds=0.01) as standby:
+        async with Writer(redis_url, shard="0/1", lease_seconds=60.0) as rival:
+            await eventually(rival.acquire)
+            began = await client.now() - 200.0
+            for i, price in enumerate(prices):
+                sampled = count("samples_total")
+                await MarketSnapshots(client).write([MarketSnapshot("SPY", price, began + i, 0.0, 0.0, "replay")])
+                await eventually(partial(_more_than, "samples_total", sampled))
+            assert standby.status()["role"] == "standby"
+            since, newest = iso_millis(began - 5000.0), iso_millis(began + 79.0)
+            told = PhysicsState(0.0, 0.0, 0.0, 0.0, 0.0, "Critical", 1.4, source="replay", regime_since=since)
+            told = replace(told, timestamp=newest, version=Version(rival.epoch or 0, 1))
+            await rival.write([StateWrite("SPY", told.to_bytes(), None)])
+        found = await newer(client, "SPY", told.version, epoch=True)
+        assert (found.regime, found.regime_since, found.timestamp) == ("Critical", since, newest)
+        assert found.alpha_coefficient > 2.0
+        written = MarketSnapshot("SPY", prices[-1] * 1.00001, began + 80.0, 0.0, 0.0, "replay")
+        await MarketSnapshots(client).write([written])
+        found = await seen(client, "SPY", price=written.price)
+        assert (found.regime, found.regime_since) == ("Critical", since)
 
 
 async def test_a_suspended_writer_that_wakes_writes_nothing(redis_server: RunningServer, client: Client) -> None:
