@@ -42,20 +42,18 @@ def texts(
     Windows.
     """
     pillars = (vectors.mass, vectors.momentum, vectors.friction, vectors.entropy, vectors.nash_dist)
-    quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
-    begun = zip(samples.source, regime_since.tolist(), strict=True)
     rows = zip(
         *(symbols, times(timestamp, samples.timestamp)),
         *map(_numbers, pillars),
-        *(vectors.regime.tolist(), _numbers(vectors.alpha_coefficient)),
-        *(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist()),
-        [f'"source":{quoted[source]},"regime_since":"{_time(since)}"' for source, since in begun],
+        *(vectors.regime.tolist(), map(_time, regime_since.tolist()), _numbers(vectors.alpha_coefficient)),
+        *(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist(), samples.source),
         *(_remarks(vectors, samples, lags), samples.feed),
         strict=True,
     )
+    quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
     feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
-    for name, time, mass, momentum, friction, entropy, nash, code, alpha, price, n, m, source, said, feed in rows:
-        rest = f'"price":{price},"samples":{n},"nonzero":{m},{source}'
+    for name, time, mass, momentum, friction, entropy, nash, code, since, alpha, p, n, m, source, said, feed in rows:
+        rest = f'"price":{p},"samples":{n},"nonzero":{m},"source":{quoted[source]},"regime_since":"{since}"'
         values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
         regime = _REGIMES[code]
         state = f'{{{values},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{said}{feeds[feed]}'
