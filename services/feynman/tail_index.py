@@ -1,0 +1,296 @@
+"""The tail index α of moves that are whole numbers of ticks, and its 90 % interval: by maximum likelihood.
+
+The physics vector uses it. A move is the difference of two rounded prices, so a move of j ticks is known to within a
+tick either way, with triangular weight. If moves exceed y with a probability in proportion to y^−a,
+
+    P(j | ≥ L) = (G(j−1) − 2 G(j) + G(j+1)) / (G(L−1) − G(L)),   G(y) = y^(1−a) / (a−1)   (−ln y at a = 1),  L ≥ 2.
+
+ℓ(a) is the sum of the logarithms over the n moves at or above a threshold, which `at_threshold` and `at_own_thresholds`
+choose. It is concave, so it has one maximum at most. α is the a that makes Λ(a) = (1 − 1/n) ℓ(a n/(n−1)) greatest
+within [0.5, 10], and the interval is where Λ is less than 1.353 J/H below that: half the quantile of χ² with one degree
+of freedom, H = −ℓ'' and J the variance of ℓ', which is less than H where two thresholds are mixed (as for a composite
+likelihood: Chandler and Bate (2007), Biometrika 94). The factors of n make α unbiased, and the interval right, where
+ticks are too fine to matter: Λ is then the likelihood of the n − 1 ratios to the threshold, and α is Hill's. Hill
+(1975), Ann. Statist. 3(5).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.feynman.windows import BoolArray, FloatArray, IntArray
+
+ALPHA_LEAST, ALPHA_MOST = 0.5, 10.0
+
+LEAST_MOVES = 10
+"""With fewer moves of two ticks or more α is not known: it and the interval's upper end are the bound."""
+
+DROP = 2.705543454095404 / 2
+"""Half the 0.9 quantile of χ² with one degree of freedom."""
+
+BESIDE_ONE = 2e-6
+"""The likelihood is not evaluated closer to a = 1, where it is a difference of poles. Newton's step from there is as
+exact as any."""
+
+LEAST_FALL, LEAST_INFORMATION = 1e-9, 1e-12
+"""ℓ is not known to fall, or to be bent, where it does so by less."""
+
+CONVERGED = 3e-6
+"""A relative step so small is the last: what Newton's leaves is of the order of its square."""
+
+
+@dataclass(frozen=True, slots=True)
+class TailIndex:
+    """Arrays of shape (n,) within [0.5, 10]: low ≤ alpha ≤ high."""
+
+    alpha: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Exceedances:
+    """The weighted moves of each row that its likelihood is made of, in ticks, and the thresholds they exceed.
+
+    Levels are 2 or more, and whole numbers where they are ticks; where a weight is 0 they are of no account. The
+    weights of a row's moves have the same sum as those of its thresholds. Where they mix the thresholds L and L + 1
+    by w and 1 − w, those for the variance of the slope mix them by w² and 1 − w²: what is at L alone counts less.
+    """
+
+    moves: FloatArray  # (n, q)
+    thresholds: FloatArray  # (n, t)
+    weights: "Weights"
+    for_variance: "Weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    moves: FloatArray  # (n, q)
+    thresholds: FloatArray  # (n, t)
+
+
+def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedances:
+    """The exceedances of a threshold that all moves of a row share.
+
+    `largest` of shape (n, ≥ k + 1): each row's largest moves in descending order, of which the first k + 1 are right.
+    The threshold is L, the last of them, and 2 at least. `ties`: how many moves the row has that are L.
+
+    Where ties make the moves at or above L more than k + 1, the likelihoods of the thresholds L and L + 1 are mixed
+    so that the weights add up to k + 1. Where there are fewer than k + 1 moves of 2 or more, it is made of those.
+    """
+    last = np.take_along_axis(largest, k[:, np.newaxis], axis=1)
+    level = np.maximum(last, 2.0)
+    among = (np.arange(largest.shape[1]) <= k[:, np.newaxis]) & (largest >= 2.0)
+    # Of the ties as many are among the k + 1 largest as their weights add up to.
+    number = np.count_nonzero(among, axis=1)
+    above = np.count_nonzero(among & (largest > level), axis=1)
+    at_level = np.where(last[:, 0] >= 2.0, np.maximum(ties, number - above), number - above)
+    weight = np.divide(number - above, at_level, where=at_level > 0, out=np.ones(len(k)))
+    at_last = largest == level
+
+    def weights(listed: FloatArray, of_level: FloatArray) -> Weights:
+        """`listed`: of each of the ties that are among the k + 1 largest; `of_level`: of L against L + 1."""
+        return Weights(
+            np.where(at_last, listed[:, np.newaxis], 1.0) * among,
+            np.stack([of_level * (above + at_level), (1.0 - of_level) * above], axis=1),
+        )
+
+    return Exceedances(
+        np.maximum(largest, 2.0),
+        np.concatenate([level, level + 1.0], axis=1),
+        weights(np.ones(len(k)), weight),
+        weights(weight, weight**2),
+    )
+
+
+def at_own_thresholds(moves: FloatArray, scale: FloatArray, k: IntArray) -> Exceedances:
+    """The exceedances of a threshold in returns, which is another number of ticks for each move.
+
+    `moves` of shape (n, W), in any order, 0 for none; `scale` of that shape: each move's price by the window's. The
+    threshold λ_i of a move is λ scale_i, and 2 at least, where λ is the greatest for which Σ held(1 + x_i − λ_i, 0, 1)
+    is k + 1. Between whole numbers a threshold is a mixture of both. With a scale of 1 it is that of `at_threshold`.
+    """
+    large = moves >= 2.0
+    number = np.count_nonzero(large, axis=1)
+    common = np.where(number > k, _common_threshold(moves, scale, large, k + 1), 0.0)
+    own = np.maximum(common[:, np.newaxis] * scale, 2.0)
+    level = np.floor(own)
+    at_level, above = large & (moves >= level), large & (moves >= level + 1.0)
+
+    def weights(of_level: FloatArray) -> Weights:
+        lower, upper = at_level * of_level, above * (1.0 - of_level)
+        return Weights(lower + upper, np.concatenate([lower, upper], axis=1))
+
+    weight = 1.0 - (own - level)
+    return Exceedances(
+        np.maximum(moves, 2.0),
+        np.concatenate([level, level + 1.0], axis=1),
+        weights(weight),
+        weights(weight**2),
+    )
+
+
+def _common_threshold(moves: FloatArray, scale: FloatArray, large: BoolArray, number: IntArray) -> FloatArray:
+    """The greatest λ at which Σ held(1 + x_i − λ scale_i, 0, 1) over the `large` moves is `number`; they are as many."""
+    # A move's part of the sum falls from 1 at x / scale to 0 at (x + 1) / scale.
+    begins, ends = (np.where(large, (moves + more) / scale, 0.0) for more in (0.0, 1.0))
+    slope = np.where(large, scale, 0.0)
+    turns = np.concatenate([begins, ends], axis=1)
+    order = np.argsort(-turns, axis=1)
+    turns = np.take_along_axis(turns, order, axis=1)
+    # From the right: the sum is 0 beyond the greatest end, and rises towards lower λ.
+    steeper = np.cumsum(np.take_along_axis(np.concatenate([-slope, slope], axis=1), order, axis=1), axis=1)
+    sums = np.cumsum(steeper[:, :-1] * -np.diff(turns, axis=1), axis=1)
+    place = np.argmax(sums >= number[:, np.newaxis] - 1e-9, axis=1)[:, np.newaxis]
+    beyond = np.take_along_axis(sums, place, axis=1) - number[:, np.newaxis]
+    lower, rise = (np.take_along_axis(a, p, axis=1) for a, p in ((turns, place + 1), (steeper, place)))
+    common: FloatArray = (lower + np.maximum(beyond, 0.0) / rise)[:, 0]
+    return common
+
+
+def estimate(exceedances: Exceedances, moves: IntArray, start: FloatArray) -> TailIndex:
+    """α and its interval for each row.
+
+    `moves`: how many the row has of two ticks or more. `start`, within [0.5, 10]: where α is sought first, such as
+    the last α.
+    """
+    likelihood = _Likelihood(exceedances)
+    number = np.maximum(likelihood.number, 2.0)
+    alpha, low, high = (a * (1.0 - 1.0 / number) for a in _fitted(likelihood, start, number / (number - 1.0)))
+    few = moves < LEAST_MOVES
+    alpha = np.where(few, ALPHA_MOST, np.clip(alpha, ALPHA_LEAST, ALPHA_MOST))
+    # A single move has Λ = 0, whatever a is.
+    low = np.where(likelihood.number > 1.0, np.clip(low, ALPHA_LEAST, alpha), ALPHA_LEAST)
+    high = np.where(few, ALPHA_MOST, np.clip(high, alpha, ALPHA_MOST))
+    return TailIndex(alpha, low, high)
+
+
+def _fitted(likelihood: "_Likelihood", start: FloatArray, stretch: FloatArray) -> tuple[FloatArray, ...]:
+    """Where ℓ is greatest, and the ends of the interval, all times `stretch`: n / (n − 1)."""
+    rows = np.arange(len(start))
+    least, most = ALPHA_LEAST * stretch, ALPHA_MOST * stretch
+
+    def towards_maximum(rows: IntArray, a: FloatArray) -> tuple[FloatArray, BoolArray]:
+        slope, curvature = likelihood.slope_and_curvature(rows, a)
+        # a ℓ'(a) is nearly a straight line: it is one where ticks are too fine to matter.
+        return a - a * slope / np.minimum(slope + a * curvature, -LEAST_INFORMATION), slope > 0
+
+    best = _root(towards_maximum, start * stretch, least, most)
+    near = _beside_one(best)
+    value, slope = likelihood.value_and_slope(rows, near)
+    greatest = value + (best - near) * slope / 2.0
+    information, variance = likelihood.information(rows, near)
+    drop = DROP * stretch * variance / information
+    spread = np.sqrt(2.0 * drop / information) / (3.0 * best)
+
+    def end(sign: float, lower: FloatArray, upper: FloatArray) -> FloatArray:
+        def towards_end(rows: IntArray, a: FloatArray) -> tuple[FloatArray, BoolArray]:
+            value, slope = likelihood.value_and_slope(rows, a)
+            # The root of the fall is nearly a straight line over the cube root of a: Wilson and Hilferty (1931).
+            fall = np.sqrt(np.maximum(2.0 * (greatest[rows] - value), LEAST_FALL))
+            missing = np.sqrt(2.0 * drop[rows]) - fall
+            # Where nothing has fallen this is the maximum, from where the other bound is the way out.
+            gain = np.where(fall**2 > LEAST_FALL, 3.0 * np.cbrt(a) ** 2 * np.abs(slope) / fall, LEAST_FALL)
+            return np.maximum(np.cbrt(a) + sign * missing / gain, 0.0) ** 3, missing * sign > 0
+
+        guess = best * np.maximum(1.0 + sign * spread, 0.1) ** 3
+        return _root(towards_end, np.clip(guess, lower, upper), lower, upper)
+
+    return best, end(-1.0, least, best), end(1.0, best, most)
+
+
+class _Likelihood:
+    """ℓ(a) of each row, with b = 1 − a. Each part is written so that nothing cancels, for moves of any size.
+
+    Its methods give values of these `rows` at `a`, of their shape, none of which is 1.
+    """
+
+    def __init__(self, exceedances: Exceedances) -> None:
+        moves, thresholds = exceedances.moves, exceedances.thresholds
+        self._weights, self._for_variance = exceedances.weights, exceedances.for_variance
+        self.number: FloatArray = self._weights.thresholds.sum(axis=1)
+        # (1 ∓ 1/j)^b = exp(b (mean ∓ half)).
+        self._mean, self._half = 0.5 * np.log1p(-1.0 / moves**2), np.arctanh(1.0 / moves)
+        self._below = np.log1p(-1.0 / thresholds)
+        self._logs: FloatArray = self._sum(self._weights, slice(None), np.log(moves), np.log(thresholds))
+
+    def value_and_slope(self, rows: IntArray, a: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """ℓ and ℓ'."""
+        b = (1.0 - a)[:, np.newaxis]
+        m, first, _ = self._of_moves(rows, b, curvature=False)
+        power, below, _ = self._of_thresholds(rows, b)
+        value = self._sum(self._weights, rows, np.log(m / -b), np.log(power / -b))
+        logs = self._logs[rows]
+        return value + b[:, 0] * logs, -(self._sum(self._weights, rows, first, below) + logs)
+
+    def slope_and_curvature(self, rows: IntArray, a: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """ℓ' and ℓ''."""
+        b = (1.0 - a)[:, np.newaxis]
+        (_, *moves), (_, *thresholds) = self._of_moves(rows, b), self._of_thresholds(rows, b)
+        slope, curvature = (self._sum(self._weights, rows, *pair) for pair in zip(moves, thresholds, strict=True))
+        return -(slope + self._logs[rows]), curvature
+
+    def information(self, rows: IntArray, a: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """−ℓ'', and what the variance of ℓ' is estimated by."""
+        b = (1.0 - a)[:, np.newaxis]
+        of_moves, of_thresholds = self._of_moves(rows, b)[2], self._of_thresholds(rows, b)[2]
+        information, variance = (
+            np.maximum(-self._sum(weights, rows, of_moves, of_thresholds), LEAST_INFORMATION)
+            for weights in (self._weights, self._for_variance)
+        )
+        return information, variance
+
+    def _of_moves(
+        self, rows: IntArray, b: FloatArray, *, curvature: bool = True
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """M = ((1 − 1/j)^b + (1 + 1/j)^b − 2) / 2, (ln M)', and (ln M)'' where it is asked for, by b."""
+        mean, half = self._mean[rows], self._half[rows] * np.sign(b)
+        to_mean, to_half = np.expm1(b * mean), np.expm1(b * half)
+        less_one = to_half * to_half / (2.0 + 2.0 * to_half)  # cosh − 1
+        sinh = to_half - less_one
+        cosh = less_one + 1.0
+        m = to_mean * cosh + less_one
+        by_m = (to_mean + 1.0) / m
+        first = by_m * (mean * cosh + half * sinh)
+        if not curvature:
+            return m, first, first
+        return m, first, by_m * ((mean * mean + half * half) * cosh + 2.0 * mean * half * sinh) - first * first
+
+    def _of_thresholds(self, rows: IntArray, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """E = (1 − 1/L)^b − 1 by 2, (ln E)' and (ln E)''."""
+        below = self._below[rows]
+        power = np.expm1(b * below)
+        first = below * (1.0 + power) / power
+        return power / 2.0, first, first * (below - first)
+
+    def _sum(
+        self, weights: Weights, rows: IntArray | slice, of_moves: FloatArray, of_thresholds: FloatArray
+    ) -> FloatArray:
+        moves, thresholds = weights.moves[rows], weights.thresholds[rows]
+        total: FloatArray = np.einsum("ij,ij->i", moves, of_moves) - np.einsum("ij,ij->i", thresholds, of_thresholds)
+        return total
+
+
+Step = Callable[[IntArray, FloatArray], tuple[FloatArray, BoolArray]]
+"""Newton's next a for these rows, from `a`; and whether the root is above it."""
+
+
+def _root(step: Step, start: FloatArray, least: FloatArray, most: FloatArray) -> FloatArray:
+    """The root of each row between two bounds, or the bound it is beyond."""
+    found, lower, upper = start.copy(), least.copy(), most.copy()
+    rows = np.arange(len(start))
+    while len(rows):
+        a = _beside_one(found[rows])
+        following, above = step(rows, a)
+        lower[rows], upper[rows] = np.where(above, a, lower[rows]), np.where(above, upper[rows], a)
+        low, high = lower[rows], upper[rows]
+        # An end that was evaluated is not the root; a bound may be.
+        astray = ((following <= low) & (low > least[rows])) | ((following >= high) & (high < most[rows]))
+        found[rows] = np.where(astray & (high - low > CONVERGED * a), np.sqrt(low * high), np.clip(following, low, high))
+        rows = rows[np.abs(found[rows] - a) > CONVERGED * a]
+    return found
+
+
+def _beside_one(a: FloatArray) -> FloatArray:
+    return np.where(np.abs(a - 1.0) < BESIDE_ONE, 1.0 + np.copysign(BESIDE_ONE, a - 1.0), a)
