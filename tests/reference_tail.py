@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 LEAST, MOST = Decimal("0.5"), Decimal(10)
@@ -77,7 +78,7 @@ def common_threshold(large: Sequence[tuple[int, Fraction]], number: int) -> Frac
         return sum((max(Fraction(0), min(Fraction(1), 1 + x - threshold * s)) for x, s in large), Fraction(0))
 
     turns = sorted({(x + more) / s for x, s in large for more in (0, 1)}, reverse=True)
-    for above, below in zip(turns, turns[1:], strict=False):
+    for above, below in pairwise(turns):
         if effective(below) >= number:
             slope = (effective(below) - effective(above)) / (above - below)
             return below + (effective(below) - number) / slope
@@ -114,7 +115,9 @@ def log_likelihood(exceedances: Exceedances, a: Decimal) -> Decimal:
         return -logarithm(y) if a == 1 else ((1 - a) * logarithm(y)).exp() / (a - 1)
 
     moves = (decimal(weight) * (g(x - 1) - 2 * g(x) + g(x + 1)).ln() for x, weight in exceedances.moves.items())
-    thresholds = (decimal(weight) * (g(level - 1) - g(level)).ln() for level, weight in exceedances.thresholds.items())
+    thresholds = (
+        decimal(weight) * (g(level - 1) - g(level)).ln() for level, weight in exceedances.thresholds.items()
+    )
     return sum(moves, Decimal(0)) - sum(thresholds, Decimal(0))
 
 

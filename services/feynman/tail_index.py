@@ -5,13 +5,13 @@ tick either way, with triangular weight. If moves exceed y with a probability in
 
     P(j | ≥ L) = (G(j−1) − 2 G(j) + G(j+1)) / (G(L−1) − G(L)),   G(y) = y^(1−a) / (a−1)   (−ln y at a = 1),  L ≥ 2.
 
-ℓ(a) is the sum of the logarithms over the n moves at or above a threshold, which `at_threshold` and `at_own_thresholds`
-choose. It is concave, so it has one maximum at most. α is the a that makes Λ(a) = (1 − 1/n) ℓ(a n/(n−1)) greatest
-within [0.5, 10], and the interval is where Λ is less than 1.353 J/H below that: half the quantile of χ² with one degree
-of freedom, H = −ℓ'' and J the variance of ℓ', which is less than H where two thresholds are mixed (as for a composite
-likelihood: Chandler and Bate (2007), Biometrika 94). The factors of n make α unbiased, and the interval right, where
-ticks are too fine to matter: Λ is then the likelihood of the n − 1 ratios to the threshold, and α is Hill's. Hill
-(1975), Ann. Statist. 3(5).
+ℓ(a) is the sum of the logarithms over the n moves at or above a threshold, which `at_threshold` and
+`at_own_thresholds` choose. It is concave, so it has one maximum at most. α is the a that makes
+Λ(a) = (1 − 1/n) ℓ(a n/(n−1)) greatest within [0.5, 10], and the interval is where Λ is less than 1.353 J/H below that:
+half the 0.9 quantile of χ² with one degree of freedom, H = −ℓ'' and J the variance of ℓ', both at the maximum.
+J is less than H where two thresholds are mixed, as in any composite likelihood: Chandler and Bate (2007), Biometrika
+94. The factors of n make α unbiased, and the interval right, where ticks are too fine to matter: Λ is then the
+likelihood of the n − 1 ratios to the threshold, and α is Hill's. Hill (1975), Ann. Statist. 3(5).
 """
 
 from collections.abc import Callable
@@ -32,6 +32,9 @@ DROP = 2.705543454095404 / 2
 BESIDE_ONE = 2e-6
 """The likelihood is not evaluated closer to a = 1, where it is a difference of poles. Newton's step from there is as
 exact as any."""
+
+COMMON = 0.05
+"""Logarithms of prices that differ by less from the middle of a window's are as good as its middle."""
 
 LEAST_FALL, LEAST_INFORMATION = 1e-9, 1e-12
 """ℓ is not known to fall, or to be bent, where it does so by less."""
@@ -104,19 +107,38 @@ def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedance
     )
 
 
+def own_scale(before: FloatArray, after: FloatArray, lowest: FloatArray, highest: FloatArray) -> FloatArray:
+    """The scale of each move for `at_own_thresholds`, of shape (n, W): its price by the middle of its window's.
+
+    `before` and `after` of that shape: the prices that it lies between; `lowest` and `highest` of shape (n,). The
+    price of a move is the one that makes its return its size by the price. As far as it is within 5 % of the middle
+    the scale is 1, and beyond that nearer to it by 5 %: so it is 1 throughout where prices differ by less than 10 %.
+    """
+    change = after - before
+    moved = change != 0
+    price = np.divide(change, np.log(after / before), where=moved, out=before.copy())
+    away = np.log(price / np.sqrt(lowest * highest)[:, np.newaxis])
+    scale: FloatArray = np.exp(away - np.clip(away, -COMMON, COMMON))
+    return scale
+
+
 def at_own_thresholds(moves: FloatArray, scale: FloatArray, k: IntArray) -> Exceedances:
     """The exceedances of a threshold in returns, which is another number of ticks for each move.
 
-    `moves` of shape (n, W), in any order, 0 for none; `scale` of that shape: each move's price by the window's. The
-    threshold λ_i of a move is λ scale_i, and 2 at least, where λ is the greatest for which Σ held(1 + x_i − λ_i, 0, 1)
+    `moves` of shape (n, W), in any order, 0 for none; `scale` of that shape, by `own_scale`. The threshold λ_i of a
+    move is λ scale_i, and 2 at least, where λ is the greatest for which the sum of 1 + x_i − λ_i, held within 0 and 1,
     is k + 1. Between whole numbers a threshold is a mixture of both. With a scale of 1 it is that of `at_threshold`.
     """
     large = moves >= 2.0
-    number = np.count_nonzero(large, axis=1)
-    common = np.where(number > k, _common_threshold(moves, scale, large, k + 1), 0.0)
+    common = np.zeros(len(k))
+    enough = np.count_nonzero(large, axis=1) > k
+    common[enough] = _common_threshold(moves[enough], scale[enough], large[enough], k[enough] + 1)
     own = np.maximum(common[:, np.newaxis] * scale, 2.0)
+    exceeding = large & (moves >= np.floor(own))
+    first = np.argsort(~exceeding, axis=1, kind="stable")[:, : max(1, int(exceeding.sum(axis=1).max(initial=0)))]
+    moves, own, exceeding = (np.take_along_axis(array, first, axis=1) for array in (moves, own, exceeding))
     level = np.floor(own)
-    at_level, above = large & (moves >= level), large & (moves >= level + 1.0)
+    at_level, above = exceeding, exceeding & (moves >= level + 1.0)
 
     def weights(of_level: FloatArray) -> Weights:
         lower, upper = at_level * of_level, above * (1.0 - of_level)
@@ -132,7 +154,8 @@ def at_own_thresholds(moves: FloatArray, scale: FloatArray, k: IntArray) -> Exce
 
 
 def _common_threshold(moves: FloatArray, scale: FloatArray, large: BoolArray, number: IntArray) -> FloatArray:
-    """The greatest λ at which Σ held(1 + x_i − λ scale_i, 0, 1) over the `large` moves is `number`; they are as many."""
+    """The greatest λ at which the sum over the `large` moves of 1 + x_i − λ scale_i, held within 0 and 1, is `number`;
+    there are as many."""
     # A move's part of the sum falls from 1 at x / scale to 0 at (x + 1) / scale.
     begins, ends = (np.where(large, (moves + more) / scale, 0.0) for more in (0.0, 1.0))
     slope = np.where(large, scale, 0.0)
@@ -168,24 +191,20 @@ def estimate(exceedances: Exceedances, moves: IntArray, start: FloatArray) -> Ta
 
 def _fitted(likelihood: "_Likelihood", start: FloatArray, stretch: FloatArray) -> tuple[FloatArray, ...]:
     """Where ℓ is greatest, and the ends of the interval, all times `stretch`: n / (n − 1)."""
-    rows = np.arange(len(start))
     least, most = ALPHA_LEAST * stretch, ALPHA_MOST * stretch
 
-    def towards_maximum(rows: IntArray, a: FloatArray) -> tuple[FloatArray, BoolArray]:
+    def towards_maximum(rows: Which, a: FloatArray) -> tuple[FloatArray, BoolArray]:
         slope, curvature = likelihood.slope_and_curvature(rows, a)
         # a ℓ'(a) is nearly a straight line: it is one where ticks are too fine to matter.
         return a - a * slope / np.minimum(slope + a * curvature, -LEAST_INFORMATION), slope > 0
 
     best = _root(towards_maximum, start * stretch, least, most)
-    near = _beside_one(best)
-    value, slope = likelihood.value_and_slope(rows, near)
-    greatest = value + (best - near) * slope / 2.0
-    information, variance = likelihood.information(rows, near)
+    greatest, information, variance = likelihood.at_maximum(best)
     drop = DROP * stretch * variance / information
     spread = np.sqrt(2.0 * drop / information) / (3.0 * best)
 
     def end(sign: float, lower: FloatArray, upper: FloatArray) -> FloatArray:
-        def towards_end(rows: IntArray, a: FloatArray) -> tuple[FloatArray, BoolArray]:
+        def towards_end(rows: Which, a: FloatArray) -> tuple[FloatArray, BoolArray]:
             value, slope = likelihood.value_and_slope(rows, a)
             # The root of the fall is nearly a straight line over the cube root of a: Wilson and Hilferty (1931).
             fall = np.sqrt(np.maximum(2.0 * (greatest[rows] - value), LEAST_FALL))
@@ -198,6 +217,10 @@ def _fitted(likelihood: "_Likelihood", start: FloatArray, stretch: FloatArray) -
         return _root(towards_end, np.clip(guess, lower, upper), lower, upper)
 
     return best, end(-1.0, least, best), end(1.0, best, most)
+
+
+Which = IntArray | slice
+"""Which rows of a likelihood: their indices, or a slice, which copies nothing, of all."""
 
 
 class _Likelihood:
@@ -215,37 +238,41 @@ class _Likelihood:
         self._below = np.log1p(-1.0 / thresholds)
         self._logs: FloatArray = self._sum(self._weights, slice(None), np.log(moves), np.log(thresholds))
 
-    def value_and_slope(self, rows: IntArray, a: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def value_and_slope(self, rows: Which, a: FloatArray) -> tuple[FloatArray, FloatArray]:
         """ℓ and ℓ'."""
         b = (1.0 - a)[:, np.newaxis]
         m, first, _ = self._of_moves(rows, b, curvature=False)
         power, below, _ = self._of_thresholds(rows, b)
-        value = self._sum(self._weights, rows, np.log(m / -b), np.log(power / -b))
-        logs = self._logs[rows]
-        return value + b[:, 0] * logs, -(self._sum(self._weights, rows, first, below) + logs)
+        return self._value(rows, b, m, power), -self._sum(self._weights, rows, first, below) - self._logs[rows]
 
-    def slope_and_curvature(self, rows: IntArray, a: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def slope_and_curvature(self, rows: Which, a: FloatArray) -> tuple[FloatArray, FloatArray]:
         """ℓ' and ℓ''."""
         b = (1.0 - a)[:, np.newaxis]
-        (_, *moves), (_, *thresholds) = self._of_moves(rows, b), self._of_thresholds(rows, b)
-        slope, curvature = (self._sum(self._weights, rows, *pair) for pair in zip(moves, thresholds, strict=True))
-        return -(slope + self._logs[rows]), curvature
+        _, first, second = self._of_moves(rows, b)
+        _, below, below_second = self._of_thresholds(rows, b)
+        slope = self._sum(self._weights, rows, first, below)
+        return -slope - self._logs[rows], self._sum(self._weights, rows, second, below_second)
 
-    def information(self, rows: IntArray, a: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """−ℓ'', and what the variance of ℓ' is estimated by."""
-        b = (1.0 - a)[:, np.newaxis]
-        of_moves, of_thresholds = self._of_moves(rows, b)[2], self._of_thresholds(rows, b)[2]
+    def at_maximum(self, a: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """ℓ, −ℓ'' and what the variance of ℓ' is estimated by, of all rows at their maximum."""
+        rows, b = slice(None), (1.0 - _beside_one(a))[:, np.newaxis]
+        m, _, second = self._of_moves(rows, b)
+        power, _, below_second = self._of_thresholds(rows, b)
         information, variance = (
-            np.maximum(-self._sum(weights, rows, of_moves, of_thresholds), LEAST_INFORMATION)
+            np.maximum(-self._sum(weights, rows, second, below_second), LEAST_INFORMATION)
             for weights in (self._weights, self._for_variance)
         )
-        return information, variance
+        # Beside a maximum ℓ is lower by less than its last digit.
+        return self._value(rows, b, m, power), information, variance
+
+    def _value(self, rows: Which, b: FloatArray, m: FloatArray, power: FloatArray) -> FloatArray:
+        return self._sum(self._weights, rows, np.log(m / -b), np.log(power / -b)) + b[:, 0] * self._logs[rows]
 
     def _of_moves(
-        self, rows: IntArray, b: FloatArray, *, curvature: bool = True
+        self, rows: Which, b: FloatArray, *, curvature: bool = True
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """M = ((1 − 1/j)^b + (1 + 1/j)^b − 2) / 2, (ln M)', and (ln M)'' where it is asked for, by b."""
-        mean, half = self._mean[rows], self._half[rows] * np.sign(b)
+        mean, half = self._mean[rows], self._half[rows]
         to_mean, to_half = np.expm1(b * mean), np.expm1(b * half)
         less_one = to_half * to_half / (2.0 + 2.0 * to_half)  # cosh − 1
         sinh = to_half - less_one
@@ -257,38 +284,38 @@ class _Likelihood:
             return m, first, first
         return m, first, by_m * ((mean * mean + half * half) * cosh + 2.0 * mean * half * sinh) - first * first
 
-    def _of_thresholds(self, rows: IntArray, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """E = (1 − 1/L)^b − 1 by 2, (ln E)' and (ln E)''."""
+    def _of_thresholds(self, rows: Which, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """((1 − 1/L)^b − 1) / 2, its logarithm's first derivative and its second."""
         below = self._below[rows]
         power = np.expm1(b * below)
         first = below * (1.0 + power) / power
         return power / 2.0, first, first * (below - first)
 
-    def _sum(
-        self, weights: Weights, rows: IntArray | slice, of_moves: FloatArray, of_thresholds: FloatArray
-    ) -> FloatArray:
+    def _sum(self, weights: Weights, rows: Which, of_moves: FloatArray, of_thresholds: FloatArray) -> FloatArray:
         moves, thresholds = weights.moves[rows], weights.thresholds[rows]
         total: FloatArray = np.einsum("ij,ij->i", moves, of_moves) - np.einsum("ij,ij->i", thresholds, of_thresholds)
         return total
 
 
-Step = Callable[[IntArray, FloatArray], tuple[FloatArray, BoolArray]]
+Step = Callable[[Which, FloatArray], tuple[FloatArray, BoolArray]]
 """Newton's next a for these rows, from `a`; and whether the root is above it."""
 
 
 def _root(step: Step, start: FloatArray, least: FloatArray, most: FloatArray) -> FloatArray:
     """The root of each row between two bounds, or the bound it is beyond."""
     found, lower, upper = start.copy(), least.copy(), most.copy()
-    rows = np.arange(len(start))
-    while len(rows):
+    rows: Which = slice(None)
+    while len(found[rows]):
         a = _beside_one(found[rows])
         following, above = step(rows, a)
         lower[rows], upper[rows] = np.where(above, a, lower[rows]), np.where(above, upper[rows], a)
         low, high = lower[rows], upper[rows]
         # An end that was evaluated is not the root; a bound may be.
         astray = ((following <= low) & (low > least[rows])) | ((following >= high) & (high < most[rows]))
-        found[rows] = np.where(astray & (high - low > CONVERGED * a), np.sqrt(low * high), np.clip(following, low, high))
-        rows = rows[np.abs(found[rows] - a) > CONVERGED * a]
+        found[rows] = np.where(
+            astray & (high - low > CONVERGED * a), np.sqrt(low * high), np.clip(following, low, high)
+        )
+        rows = np.arange(len(found))[rows][np.abs(found[rows] - a) > CONVERGED * a]
     return found
 
 

@@ -12,9 +12,8 @@ import numpy as np
 
 from cottage.state import WAIT_ALPHA, WAIT_RETURNS
 from services.feynman.regime import RegimeArray, regime
+from services.feynman.tail_index import ALPHA_LEAST, ALPHA_MOST
 from services.feynman.windows import BINS, TOLERANCE, FloatArray, IntArray, Rows, Statistics, Windows
-
-ALPHA_LEAST, ALPHA_MOST = 0.5, 10.0
 
 HALF_QUANTILE = 2.705543454095404 / 2
 """Half the quantile of 90 % of χ² with one degree of freedom."""

@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from services.feynman.regime import REGIMES
+from services.feynman.tail_index import LEAST_MOVES
 from services.feynman.vector import Vectors, compute, tail_index
 from services.feynman.windows import BINS, Windows
-from tests.bench import laws, regimes
+from tests.bench import laws, regimes, ticks
 from tests.bench.chart import Axis, Line, chart
 from tests.bench.laws import Floats, Law
 
 SEED = 20
-WINDOW = 1000
+WINDOW, K = 1000, 50
 HOUR = 2 * WINDOW + 3600
 """Seconds: one window to fill it, one to forget how it began, and an hour."""
 MOVING = {50: 1.0, 20: 0.4, 10: 0.2}
@@ -41,6 +42,9 @@ class Simulation:
             self.order_statistics,
             self.regimes_right,
             self.grid,
+            self.ticks,
+            self.coverage,
+            self.steps,
             self.sparse,
             self.dependence,
             self.flicker,
@@ -163,6 +167,69 @@ class Simulation:
         table("Prices on a tick grid", ("law", "σ in ticks", "mean m", "mean α", "α reads 10"), rows)
         axes = Axis("σ of a return, in ticks", log=True), Axis("mean α", least=0.0, most=10.0)
         self.draw("grid", "α where prices move by whole ticks (m ≤ 1,000)", *axes, lines)
+
+    def ticks(self) -> None:
+        """Estimators of α for moves in whole ticks, on the same rounded paths."""
+        cases: dict[str, tuple[Law, float | None]] = {
+            "Pareto(2)": (laws.pareto(2), 2.0),
+            "t(2)": (laws.student(2), 2.0),
+            "t(3)": (laws.student(3), 3.0),
+            "t(4)": (laws.student(4), 4.0),
+            "stable(1.5)": (laws.stable(1.5), 1.5),
+            "stable(1.7)": (laws.stable(1.7), 1.7),
+            "normal": (laws.normal, None),
+        }
+        tables: dict[str, list[list[object]]] = {"mean": [], "root mean square error": [], "covered": []}
+        for name, (law, true) in cases.items():
+            for sigma in (0.2, 0.35, 0.5, 1.0, 2.0, 5.0, 30.0):
+                x, exact = ticks.rounded(self._generator, law, sigma, (self._replications, WINDOW))
+                moves = ticks.moves_of(self._generator, x)
+                unrounded = ticks.hill(ticks.largest_of(exact, K + 1), np.full(len(exact), K))
+                enough = moves.number >= LEAST_MOVES
+                found = [estimator(moves) for estimator in ticks.ESTIMATORS.values()] + [unrounded]
+                head = [name, f"{sigma:g}", f"{100 * enough.mean():.0f} %"]
+                tables["mean"].append([*head, *(average(e.alpha[enough]) for e in found)])
+                if true is not None:
+                    errors = (math.sqrt(average((e.alpha[enough] - true) ** 2)) for e in found)
+                    tables["root mean square error"].append([*head, *errors])
+                    covered = (average(e.covers(true)[enough]) for e in found)
+                    tables["covered"].append([*head, *(f"{100 * share:.0f} %" for share in covered)])
+        heads = ("law", "scale in ticks", "windows with 10 moves ≥ 2", *ticks.ESTIMATORS, "Hill, unrounded")
+        for what, rows in tables.items():
+            table(f"α of prices in ticks, W = 1,000, windows with 10 moves of 2 ticks or more: {what}", heads, rows)
+
+    def coverage(self) -> None:
+        """How often the interval holds the index of Pareto's law, over windows with enough moves."""
+        rows = []
+        for window in (200, 500, 1000, 5000):
+            for alpha in (1.5, 2.0, 3.0):
+                shares = []
+                for sigma in (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 5.0, 30.0):
+                    number = max(20, min(self._replications, self._replications * WINDOW // window))
+                    x, _ = ticks.rounded(self._generator, laws.pareto(alpha), sigma, (number, window))
+                    moves = ticks.moves_of(self._generator, x)
+                    enough = moves.number >= LEAST_MOVES
+                    share = average(ticks.whole_tick(moves).covers(alpha)[enough])
+                    of_all = "" if enough.all() else f" of {100 * enough.mean():.0f} %"
+                    shares.append(f"{100 * share:.1f} %{of_all}")
+                rows.append((f"{window:,}", alpha, *shares))
+        heads = ("W", "Pareto's α", *(f"scale {s} ticks" for s in (0.35, 0.5, 0.7, 1, 1.4, 2, 5, 30)))
+        table("Coverage of the 90 % interval, of those windows that have 10 moves of 2 ticks or more", heads, rows)
+
+    def steps(self) -> None:
+        """By how much one sample moves α, as a window slides for an hour, against the width of its interval."""
+        number = max(2, self._replications // 200)
+        rows = []
+        for name, law in {"Pareto(2)": laws.pareto(2), "t(4)": laws.student(4), "normal": laws.normal}.items():
+            for sigma in (0.35, 0.5, 1.0, 5.0, 30.0):
+                x, _ = ticks.rounded(self._generator, law, sigma, (number, WINDOW + 3600))
+                alpha, width = ticks.steps(x, WINDOW)
+                step = np.abs(np.diff(alpha, axis=1))
+                of_width = step / np.maximum(np.maximum(width[:, 1:], width[:, :-1]), 1e-9)
+                far, farthest = np.quantile(step, 0.999), step.max()
+                rows.append((name, f"{sigma:g}", alpha.mean(), alpha.std(), far, farthest, of_width.max()))
+        heads = ("law", "scale in ticks", "mean α", "std. deviation", "99.9 % of steps", "largest", "by interval")
+        table("Steps of α from one sample to the next", heads, rows)
 
     def sparse(self) -> None:
         """Where not every second has a trade."""
@@ -302,6 +369,11 @@ def filled(returns: Floats) -> tuple[Windows, np.ndarray]:
 def vectors_of(returns: Floats) -> Vectors:
     windows, rows = filled(returns)
     return compute(windows, rows)
+
+
+def average(values: np.ndarray) -> float:
+    """The mean, nan of none."""
+    return float(values.mean()) if len(values) else math.nan
 
 
 def binned(cdf: Callable[[float], float]) -> float:

@@ -1,0 +1,226 @@
+"""The kernel is the definition that tests/reference_tail.py writes down, and keeps what is promised of it."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.feynman import tail_index
+from services.feynman.tail_index import TailIndex, at_own_thresholds, at_threshold, estimate
+from services.feynman.vector import order_statistics
+from tests import reference_tail
+from tests.bench import laws
+from tests.bench.laws import Law
+
+EXACT = 1e-9
+
+
+def fitted(windows: Sequence[Sequence[int]], start: float = 2.5) -> TailIndex:
+    """Of windows of one length, each with the largest moves and ties that LargestReturns would have."""
+    moves = np.array(windows, np.float64)
+    k = order_statistics(np.count_nonzero(moves, axis=1))
+    most = int(k.max()) + 1
+    padded = np.pad(moves, [(0, 0), (0, max(0, most - moves.shape[1]))])
+    largest = -np.sort(-padded, axis=1)[:, :most]
+    level = np.maximum(np.take_along_axis(largest, k[:, np.newaxis], axis=1), 2.0)
+    ties = np.count_nonzero(moves == level, axis=1)
+    return estimate(at_threshold(largest, k, ties), np.count_nonzero(moves >= 2, axis=1), np.full(len(moves), start))
+
+
+def row(found: TailIndex, place: int = 0) -> reference_tail.TailIndex:
+    return reference_tail.TailIndex(*(float(a[place]) for a in (found.alpha, found.low, found.high)))
+
+
+def ticks(law: Law, scale: float, window: int = 1000, number: int = 1, seed: int = 3) -> np.ndarray:
+    """Absolute moves of rounded paths, shape (number, window)."""
+    generator = np.random.default_rng(seed)
+    path = np.cumsum(scale * np.clip(law(generator, (number, window)), -1e9, 1e9), axis=1)
+    start = generator.random((number, 1))
+    return np.abs(np.diff(np.rint(start + path), axis=1, prepend=np.rint(start)))
+
+
+def whole(moves: np.ndarray) -> list[int]:
+    return [int(x) for x in moves]
+
+
+# Against the definition
+
+
+@pytest.mark.parametrize(
+    ("law", "scale", "window"),
+    [
+        (laws.pareto(2), 0.35, 1000),
+        (laws.pareto(2), 1, 500),
+        (laws.pareto(1), 0.4, 300),
+        (laws.pareto(1), 8, 200),  # held at 0.5, or near 1
+        (laws.student(4), 0.5, 1000),
+        (laws.student(3), 30, 300),
+        (laws.normal, 1, 1000),
+        (laws.normal, 0.5, 1000),
+    ],
+)
+def test_it_is_the_definition_on_rounded_paths(law: Law, scale: float, window: int) -> None:
+    moves = ticks(law, scale, window)[0]
+    assert row(fitted([whole(moves)])) == pytest.approx(reference_tail.tail_index(whole(moves)), rel=EXACT)
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        [2] * 60 + [1] * 100,  # no maximum
+        [3] * 60 + [1] * 20 + [2] * 30,
+        [20] * 300,
+        [5] * 11,
+        [2] * 10 + [3],
+        [2] * 5,  # too few
+        [2, 2, 2, 900],
+        [2] + [1] * 90,
+        [1] * 100,
+        [0] * 100,
+        [100] * 30 + [1] * 970,  # below the least α
+        [10**6] * 12,
+        [10**9 + i for i in range(40)],
+        [2**40, *range(2, 60)],
+    ],
+)
+def test_it_is_the_definition_where_a_window_is_odd(moves: list[int]) -> None:
+    assert row(fitted([moves])) == pytest.approx(reference_tail.tail_index(moves), rel=EXACT)
+
+
+def test_it_is_the_definition_where_a_root_is_1() -> None:
+    # Evaluated at 1 itself the likelihood is 0 / 0, and nearby a difference of great numbers.
+    moves = np.array([[2.0] * 11])
+    likelihood = tail_index._Likelihood(at_threshold(moves, np.array([10]), np.array([11])))
+    rows = np.array([0])
+    values = [float(likelihood.value_and_slope(rows, np.array([a]))[0][0]) for a in (1 - 2e-6, 1 + 2e-6)]
+    exact = 11 * math.log((math.log(2) * 2 - math.log(3)) / math.log(2))  # G = −ln y: P(2 | ≥ 2)
+    assert sum(values) / 2 == pytest.approx(exact, rel=1e-9)
+
+
+windows = st.lists(st.integers(0, 8) | st.integers(0, 60), min_size=64, max_size=160)
+
+
+@settings(max_examples=12)
+@given(windows)
+def test_it_is_the_definition_in_any_window(moves: list[int]) -> None:
+    assert row(fitted([moves])) == pytest.approx(reference_tail.tail_index(moves), rel=EXACT)
+
+
+@settings(max_examples=8)
+@given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from([1, 0.75, 1.125, 2])), min_size=64, max_size=120))
+def test_thresholds_of_their_own_are_the_definition(moves: list[tuple[int, float]]) -> None:
+    x, scale = (np.array([row]) for row in zip(*moves, strict=True))
+    k = order_statistics(np.count_nonzero(x, axis=1))
+    found = estimate(at_own_thresholds(x, scale, k), np.count_nonzero(x >= 2, axis=1), np.array([2.5]))
+    exact = reference_tail.tail_index([m for m, _ in moves], [Fraction(s) for _, s in moves])
+    assert row(found) == pytest.approx(exact, rel=EXACT)
+
+
+# What is promised
+
+
+@given(st.lists(st.integers(0, 3) | st.integers(0, 10**12), min_size=1, max_size=120), st.floats(0.5, 10))
+def test_any_window_has_an_interval_around_its_index(moves: list[int], start: float) -> None:
+    found = row(fitted([moves], start))
+    assert 0.5 <= found.low <= found.alpha <= found.high <= 10
+    if sum(1 for x in moves if x >= 2) < 10:
+        assert (found.alpha, found.high) == (10, 10)
+
+
+@given(windows, st.randoms())
+def test_order_and_start_are_of_no_account(moves: list[int], random) -> None:  # type: ignore[no-untyped-def]
+    shuffled = random.sample(moves, len(moves))
+    assert row(fitted([shuffled], random.uniform(0.5, 10))) == pytest.approx(row(fitted([moves])), rel=EXACT)
+
+
+@given(windows)
+def test_a_scale_of_1_is_the_common_threshold(moves: list[int]) -> None:
+    x = np.array([moves], np.float64)
+    k = order_statistics(np.count_nonzero(x, axis=1))
+    own = estimate(at_own_thresholds(x, np.ones_like(x), k), np.count_nonzero(x >= 2, axis=1), np.array([2.5]))
+    assert row(own) == pytest.approx(row(fitted([moves])), rel=EXACT)
+
+
+@pytest.mark.parametrize("window", [100, 1000])
+def test_of_fine_ticks_it_is_hill_s(window: int) -> None:
+    moves = ticks(laws.pareto(1.7), 1e6, window, number=20)
+    k = max(10, window // 20)
+    x = -np.sort(-moves, axis=1)[:, : k + 1]
+    hill = k / np.log(x[:, :k] / x[:, k:]).sum(axis=1)
+    found = fitted([whole(m) for m in moves])
+    assert found.alpha == pytest.approx(hill, rel=1e-5)
+    # Λ is then the likelihood of k exponentials, whose sum is k / α.
+    for end in (found.low, found.high):
+        held = (end > 0.5) & (end < 10)
+        fall = k * (np.log(end / hill) - end / hill + 1)
+        assert fall[held] == pytest.approx(-2.705543454095404 / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.35, 0.5, 1, 3, 30])
+@pytest.mark.parametrize("law", [laws.pareto(1.5), laws.student(4), laws.normal], ids=["Pareto", "t", "normal"])
+def test_one_move_more_changes_it_by_less_than_its_interval(law: Law, scale: float) -> None:
+    moves = ticks(law, scale)[0]
+    largest = np.unique(np.sort(moves)[-80:])
+    without = [whole(np.where(np.arange(len(moves)) == np.argmax(moves == x), 0.0, moves)) for x in largest]
+    before, after = fitted([whole(moves)]), fitted(without)
+    step = np.abs(after.alpha - before.alpha)
+    assert np.all(step <= np.maximum(before.high - before.low, after.high - after.low) + 1e-9)
+
+
+def test_a_price_of_its_own_counts_where_prices_differ_by_more_than_a_tenth() -> None:
+    prices = np.array([[100.0, 104.0, 100.0, 109.0], [100.0, 100.0, 50.0, 52.0], [400.0, 300.0, 200.0, 100.0]])
+    before, after = prices[:, :-1], prices[:, 1:]
+    scale = tail_index.own_scale(before, after, prices.min(axis=1), prices.max(axis=1))
+    assert scale[0].tolist() == [1, 1, 1]
+    # Of 100 to 50 the return is ln 2, which is 50 by 72.13; the middle of 50 and 100 is 70.71.
+    expected = [
+        math.exp(math.log(math.sqrt(2)) - 0.05),
+        1.0,
+        math.exp(math.log(2 / math.log(1.04) / 70.71067811865476) + 0.05),
+    ]
+    assert scale[1] == pytest.approx(expected, rel=1e-12)
+    assert scale[2, 0] > 1 > scale[2, 2]
+
+
+@pytest.mark.parametrize("law", [laws.pareto(2), laws.normal], ids=["Pareto", "normal"])
+def test_where_a_price_halves_it_is_near_hill_s_of_the_returns(law: Law) -> None:
+    generator = np.random.default_rng(8)
+    log_returns = 2e-4 * np.clip(law(generator, (200, 1000)), -20, 20)
+    log_returns[:, 500] = -math.log(2)
+    path = 2e5 * np.exp(np.cumsum(np.pad(log_returns, [(0, 0), (1, 0)]), axis=1))
+    prices = np.rint(path)
+    before, after = prices[:, :-1], prices[:, 1:]
+    moves, k = np.abs(after - before), np.full(200, 50)
+    scale = tail_index.own_scale(before, after, prices.min(axis=1), prices.max(axis=1))
+    own = estimate(at_own_thresholds(moves, scale, k), np.count_nonzero(moves >= 2, axis=1), np.full(200, 2.5)).alpha
+    common = fitted([whole(m) for m in moves]).alpha
+    x = -np.sort(-np.abs(log_returns), axis=1)[:, :51]
+    hill = 50 / np.log(x[:, :50] / x[:, 50:]).sum(axis=1)
+    assert np.mean(np.abs(own - hill)) < 0.6 * np.mean(np.abs(common - hill))
+
+
+def test_the_likelihood_is_concave_so_there_is_one_maximum() -> None:
+    # A sum of concave terms is concave: ln P(j | ≥ L) is, of each j ≥ L.
+    levels = np.unique(np.rint(np.geomspace(2, 1e6, 60)))
+    a = np.linspace(0.45, 24.01, 400)
+    for level in levels:
+        j = np.unique(np.concatenate([level + np.arange(4), np.rint(level * np.geomspace(1, 1e6, 20))]))
+        moves, one = np.repeat(j, len(a))[:, np.newaxis], np.ones((len(j) * len(a), 1))
+        weights = tail_index.Weights(one, one)
+        likelihood = tail_index._Likelihood(tail_index.Exceedances(moves, level * one, weights, weights))
+        _, curvature = likelihood.slope_and_curvature(np.arange(len(moves)), np.tile(a, len(j)))
+        assert curvature.max() < 0, level
+
+
+# What it is worth: more of this is printed by tests/bench/estimators.py
+
+
+@pytest.mark.parametrize(("scale", "mean"), [(0.35, 2.05), (1, 2.02), (30, 2.04)])
+def test_its_interval_covers_pareto_s_index(scale: float, mean: float) -> None:
+    found = fitted([whole(m) for m in ticks(laws.pareto(2), scale, number=400)])
+    assert abs(found.alpha.mean() - mean) < 0.08
+    assert abs(np.mean((found.low <= 2) & (found.high >= 2)) - 0.9) < 0.05
