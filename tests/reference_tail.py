@@ -25,50 +25,48 @@ class TailIndex(NamedTuple):
 
 
 class Exceedances(NamedTuple):
-    """Weights of the levels that moves have, and of the levels that they exceed."""
+    """The moves, each with its weight, and the weights of the levels that they exceed."""
 
-    moves: Mapping[int, Fraction]
+    moves: Sequence[tuple[int, Fraction]]
     thresholds: Mapping[int, Fraction]
 
     @property
     def number(self) -> Fraction:
-        return sum(self.thresholds.values(), Fraction(0))
+        return sum((weight for _, weight in self.moves), Fraction(0))
+
+    @property
+    def squares(self) -> Fraction:
+        return sum((weight**2 for _, weight in self.moves), Fraction(0))
 
 
 def tail_index(moves: Sequence[int], scale: Sequence[Fraction] | None = None) -> TailIndex:
     """α, α_low and α_high of absolute moves in ticks, 0 included. `scale`: each move's price by the window's."""
-    large = sum(1 for x in moves if x >= 2)
-    mixed, for_variance = at_threshold(moves, scale or [Fraction(1)] * len(moves))
+    exceedances = at_threshold(moves, scale or [Fraction(1)] * len(moves))
     with localcontext() as context:
         context.prec = 50
-        alpha, low, high = fitted(mixed, for_variance) if mixed.number > 1 else (MOST, LEAST, MOST)
-    if large < 10:
+        alpha, low, high = fitted(exceedances) if exceedances.number > 1 else (MOST, LEAST, MOST)
+    if sum(1 for x in moves if x >= 2) < 10:
         alpha = high = MOST
     return TailIndex(float(alpha), float(min(low, alpha)), float(max(high, alpha)))
 
 
-def at_threshold(moves: Sequence[int], scale: Sequence[Fraction]) -> tuple[Exceedances, Exceedances]:
-    """Of each move what is at or above its own threshold: λ times its scale, a mixture of the two levels around it.
-
-    The second of the two is mixed by squares, for the variance of the likelihood's slope.
-    """
+def at_threshold(moves: Sequence[int], scale: Sequence[Fraction]) -> Exceedances:
+    """The moves at or above their own threshold: λ times their scale, a mixture of the two levels around it."""
     k = max(10, math.ceil(sum(1 for x in moves if x) / 20))
     large = [(x, s) for x, s in zip(moves, scale, strict=True) if x >= 2]
     common = common_threshold(large, k + 1) if len(large) > k else Fraction(2)
-    mixed = []
-    for power in (1, 2):
-        at: defaultdict[int, Fraction] = defaultdict(Fraction)
-        exceeded: defaultdict[int, Fraction] = defaultdict(Fraction)
-        for x, s in large:
-            threshold = max(Fraction(2), common * s)
-            level = math.floor(threshold)
-            lower = (1 - (threshold - level)) ** power
-            for one, weight in ((level, lower), (level + 1, 1 - lower)):
-                if x >= one and weight > 0:
-                    at[x] += weight
-                    exceeded[one] += weight
-        mixed.append(Exceedances(at, exceeded))
-    return mixed[0], mixed[1]
+    weighted = []
+    exceeded: defaultdict[int, Fraction] = defaultdict(Fraction)
+    for x, s in large:
+        threshold = max(Fraction(2), common * s)
+        level = math.floor(threshold)
+        mixed = ((level, 1 - (threshold - level)), (level + 1, threshold - level))
+        for one, weight in mixed:
+            if x >= one and weight > 0:
+                exceeded[one] += weight
+        if x >= level:
+            weighted.append((x, sum((weight for one, weight in mixed if x >= one), Fraction(0))))
+    return Exceedances(weighted, exceeded)
 
 
 def common_threshold(large: Sequence[tuple[int, Fraction]], number: int) -> Fraction:
@@ -85,27 +83,19 @@ def common_threshold(large: Sequence[tuple[int, Fraction]], number: int) -> Frac
     raise ValueError(f"fewer than {number} moves")
 
 
-def fitted(mixed: Exceedances, for_variance: Exceedances) -> tuple[Decimal, Decimal, Decimal]:
-    """Where Λ is greatest within the bounds, and where it is DROP times J / H below that."""
-    n = decimal(mixed.number)
+def fitted(exceedances: Exceedances) -> tuple[Decimal, Decimal, Decimal]:
+    """Where Λ is greatest within the bounds, and where it is DROP Σ ω² / n below that."""
+    n = decimal(exceedances.number)
 
     @cache
     def fit(a: Decimal) -> Decimal:
-        return (1 - 1 / n) * log_likelihood(mixed, a * n / (n - 1))
+        return (1 - 1 / n) * log_likelihood(exceedances, a * n / (n - 1))
 
     alpha = greatest(fit, LEAST, MOST)
-    at = alpha * n / (n - 1)
-    least = fit(alpha) - DROP * information(for_variance, at) / information(mixed, at)
+    least = fit(alpha) - DROP * decimal(exceedances.squares) / n
     low = LEAST if fit(LEAST) >= least else bisected(lambda a: fit(a) < least, LEAST, alpha)
     high = MOST if fit(MOST) >= least else bisected(lambda a: fit(a) >= least, alpha, MOST)
     return alpha, low, high
-
-
-def information(exceedances: Exceedances, a: Decimal) -> Decimal:
-    """−ℓ''(a), as a difference of the second order, whose own error is of the order of h²."""
-    h = Decimal("1e-12")
-    below, here, above = (log_likelihood(exceedances, a + step) for step in (-h, Decimal(0), h))
-    return (2 * here - below - above) / h**2
 
 
 def log_likelihood(exceedances: Exceedances, a: Decimal) -> Decimal:
@@ -114,7 +104,11 @@ def log_likelihood(exceedances: Exceedances, a: Decimal) -> Decimal:
     def g(y: int) -> Decimal:
         return -logarithm(y) if a == 1 else ((1 - a) * logarithm(y)).exp() / (a - 1)
 
-    moves = (decimal(weight) * (g(x - 1) - 2 * g(x) + g(x + 1)).ln() for x, weight in exceedances.moves.items())
+    @cache
+    def of_move(x: int) -> Decimal:
+        return (g(x - 1) - 2 * g(x) + g(x + 1)).ln()
+
+    moves = (decimal(weight) * of_move(x) for x, weight in exceedances.moves)
     thresholds = (
         decimal(weight) * (g(level - 1) - g(level)).ln() for level, weight in exceedances.thresholds.items()
     )

@@ -5,13 +5,13 @@ tick either way, with triangular weight. If moves exceed y with a probability in
 
     P(j | ≥ L) = (G(j−1) − 2 G(j) + G(j+1)) / (G(L−1) − G(L)),   G(y) = y^(1−a) / (a−1)   (−ln y at a = 1),  L ≥ 2.
 
-ℓ(a) is the sum of the logarithms over the n moves at or above a threshold, which `at_threshold` and
-`at_own_thresholds` choose. It is concave, so it has one maximum at most. α is the a that makes
-Λ(a) = (1 − 1/n) ℓ(a n/(n−1)) greatest within [0.5, 10], and the interval is where Λ is less than 1.353 J/H below that:
-half the 0.9 quantile of χ² with one degree of freedom, H = −ℓ'' and J the variance of ℓ', both at the maximum.
-J is less than H where two thresholds are mixed, as in any composite likelihood: Chandler and Bate (2007), Biometrika
-94. The factors of n make α unbiased, and the interval right, where ticks are too fine to matter: Λ is then the
-likelihood of the n − 1 ratios to the threshold, and α is Hill's. Hill (1975), Ann. Statist. 3(5).
+ℓ(a) is the sum of the logarithms over the moves at or above a threshold, which `at_threshold` and `at_own_thresholds`
+choose, each with a weight ω of 1 or, where two thresholds are mixed, less. It is concave, so it has one maximum at
+most. With n = Σ ω, α is the a that makes Λ(a) = (1 − 1/n) ℓ(a n/(n−1)) greatest within [0.5, 10], and the interval is
+where Λ is less than 1.353 Σ ω² / n below that: half the 0.9 quantile of χ² with one degree of freedom, for moves of
+which there are n² / Σ ω² in effect (Kish 1965, Survey Sampling). The factors of n make α unbiased, and the interval
+right, where ticks are too fine to matter: Λ is then the likelihood of the n − 1 ratios to the threshold, and α is
+Hill's. Hill (1975), Ann. Statist. 3(5).
 """
 
 from collections.abc import Callable
@@ -57,20 +57,14 @@ class Exceedances:
     """The weighted moves of each row that its likelihood is made of, in ticks, and the thresholds they exceed.
 
     Levels are 2 or more, and whole numbers where they are ticks; where a weight is 0 they are of no account. The
-    weights of a row's moves have the same sum as those of its thresholds. Where they mix the thresholds L and L + 1
-    by w and 1 − w, those for the variance of the slope mix them by w² and 1 − w²: what is at L alone counts less.
+    weights of a row's moves have the same sum as those of its thresholds.
     """
 
     moves: FloatArray  # (n, q)
+    move_weights: FloatArray  # (n, q)
     thresholds: FloatArray  # (n, t)
-    weights: "Weights"
-    for_variance: "Weights"
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    moves: FloatArray  # (n, q)
-    thresholds: FloatArray  # (n, t)
+    threshold_weights: FloatArray  # (n, t)
+    squares: FloatArray  # (n,): the sum of the squares of the moves' weights
 
 
 def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedances:
@@ -90,20 +84,12 @@ def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedance
     above = np.count_nonzero(among & (largest > level), axis=1)
     at_level = np.where(last[:, 0] >= 2.0, np.maximum(ties, number - above), number - above)
     weight = np.divide(number - above, at_level, where=at_level > 0, out=np.ones(len(k)))
-    at_last = largest == level
-
-    def weights(listed: FloatArray, of_level: FloatArray) -> Weights:
-        """`listed`: of each of the ties that are among the k + 1 largest; `of_level`: of L against L + 1."""
-        return Weights(
-            np.where(at_last, listed[:, np.newaxis], 1.0) * among,
-            np.stack([of_level * (above + at_level), (1.0 - of_level) * above], axis=1),
-        )
-
     return Exceedances(
         np.maximum(largest, 2.0),
+        among.astype(np.float64),
         np.concatenate([level, level + 1.0], axis=1),
-        weights(np.ones(len(k)), weight),
-        weights(weight, weight**2),
+        np.stack([weight * (above + at_level), (1.0 - weight) * above], axis=1),
+        weight * (number - above) + above,
     )
 
 
@@ -126,8 +112,9 @@ def at_own_thresholds(moves: FloatArray, scale: FloatArray, k: IntArray) -> Exce
     """The exceedances of a threshold in returns, which is another number of ticks for each move.
 
     `moves` of shape (n, W), in any order, 0 for none; `scale` of that shape, by `own_scale`. The threshold λ_i of a
-    move is λ scale_i, and 2 at least, where λ is the greatest for which the sum of 1 + x_i − λ_i, held within 0 and 1,
-    is k + 1. Between whole numbers a threshold is a mixture of both. With a scale of 1 it is that of `at_threshold`.
+    move is λ scale_i, and 2 at least, where λ is the greatest for which the sum of 1 + x_i − λ_i, each held within 0
+    and 1, is k + 1. Between whole numbers a threshold is a mixture of both. With a scale of 1 it is that of
+    `at_threshold`.
     """
     large = moves >= 2.0
     common = np.zeros(len(k))
@@ -138,24 +125,21 @@ def at_own_thresholds(moves: FloatArray, scale: FloatArray, k: IntArray) -> Exce
     first = np.argsort(~exceeding, axis=1, kind="stable")[:, : max(1, int(exceeding.sum(axis=1).max(initial=0)))]
     moves, own, exceeding = (np.take_along_axis(array, first, axis=1) for array in (moves, own, exceeding))
     level = np.floor(own)
-    at_level, above = exceeding, exceeding & (moves >= level + 1.0)
-
-    def weights(of_level: FloatArray) -> Weights:
-        lower, upper = at_level * of_level, above * (1.0 - of_level)
-        return Weights(lower + upper, np.concatenate([lower, upper], axis=1))
-
-    weight = 1.0 - (own - level)
+    at_level = np.where(exceeding, 1.0 - (own - level), 0.0)
+    above = np.where(exceeding & (moves >= level + 1.0), own - level, 0.0)
+    weights = at_level + above
     return Exceedances(
         np.maximum(moves, 2.0),
+        weights,
         np.concatenate([level, level + 1.0], axis=1),
-        weights(weight),
-        weights(weight**2),
+        np.concatenate([at_level, above], axis=1),
+        np.square(weights).sum(axis=1),
     )
 
 
 def _common_threshold(moves: FloatArray, scale: FloatArray, large: BoolArray, number: IntArray) -> FloatArray:
-    """The greatest λ at which the sum over the `large` moves of 1 + x_i − λ scale_i, held within 0 and 1, is `number`;
-    there are as many."""
+    """The greatest λ at which the sum over the `large` moves of 1 + x_i − λ scale_i, each held within 0 and 1, is
+    `number`; there are as many."""
     # A move's part of the sum falls from 1 at x / scale to 0 at (x + 1) / scale.
     begins, ends = (np.where(large, (moves + more) / scale, 0.0) for more in (0.0, 1.0))
     slope = np.where(large, scale, 0.0)
@@ -180,7 +164,8 @@ def estimate(exceedances: Exceedances, moves: IntArray, start: FloatArray) -> Ta
     """
     likelihood = _Likelihood(exceedances)
     number = np.maximum(likelihood.number, 2.0)
-    alpha, low, high = (a * (1.0 - 1.0 / number) for a in _fitted(likelihood, start, number / (number - 1.0)))
+    drop = DROP * exceedances.squares / (number - 1.0)
+    alpha, low, high = (a * (1.0 - 1.0 / number) for a in _fitted(likelihood, start, number / (number - 1.0), drop))
     few = moves < LEAST_MOVES
     alpha = np.where(few, ALPHA_MOST, np.clip(alpha, ALPHA_LEAST, ALPHA_MOST))
     # A single move has Λ = 0, whatever a is.
@@ -189,23 +174,27 @@ def estimate(exceedances: Exceedances, moves: IntArray, start: FloatArray) -> Ta
     return TailIndex(alpha, low, high)
 
 
-def _fitted(likelihood: "_Likelihood", start: FloatArray, stretch: FloatArray) -> tuple[FloatArray, ...]:
-    """Where ℓ is greatest, and the ends of the interval, all times `stretch`: n / (n − 1)."""
+def _fitted(
+    likelihood: "_Likelihood", start: FloatArray, stretch: FloatArray, drop: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Where ℓ is greatest, and where it is `drop` below that on either side, all times `stretch`: n / (n − 1)."""
     least, most = ALPHA_LEAST * stretch, ALPHA_MOST * stretch
+    last = np.zeros((4, len(start)))
 
     def towards_maximum(rows: Which, a: FloatArray) -> tuple[FloatArray, BoolArray]:
-        slope, curvature = likelihood.slope_and_curvature(rows, a)
+        value, slope, curvature = likelihood.at(rows, a)
+        last[:, rows] = a, value, slope, curvature
         # a ℓ'(a) is nearly a straight line: it is one where ticks are too fine to matter.
         return a - a * slope / np.minimum(slope + a * curvature, -LEAST_INFORMATION), slope > 0
 
     best = _root(towards_maximum, start * stretch, least, most)
-    greatest, information, variance = likelihood.at_maximum(best)
-    drop = DROP * stretch * variance / information
-    spread = np.sqrt(2.0 * drop / information) / (3.0 * best)
+    a, value, slope, curvature = last
+    greatest = value + (best - a) * (slope + (best - a) * curvature / 2.0)
+    spread = np.sqrt(2.0 * drop / np.maximum(-curvature, LEAST_INFORMATION)) / (3.0 * best)
 
     def end(sign: float, lower: FloatArray, upper: FloatArray) -> FloatArray:
         def towards_end(rows: Which, a: FloatArray) -> tuple[FloatArray, BoolArray]:
-            value, slope = likelihood.value_and_slope(rows, a)
+            value, slope, _ = likelihood.at(rows, a, curvature=False)
             # The root of the fall is nearly a straight line over the cube root of a: Wilson and Hilferty (1931).
             fall = np.sqrt(np.maximum(2.0 * (greatest[rows] - value), LEAST_FALL))
             missing = np.sqrt(2.0 * drop[rows]) - fall
@@ -231,46 +220,29 @@ class _Likelihood:
 
     def __init__(self, exceedances: Exceedances) -> None:
         moves, thresholds = exceedances.moves, exceedances.thresholds
-        self._weights, self._for_variance = exceedances.weights, exceedances.for_variance
-        self.number: FloatArray = self._weights.thresholds.sum(axis=1)
+        self._weights = exceedances.move_weights, exceedances.threshold_weights
+        self.number: FloatArray = exceedances.threshold_weights.sum(axis=1)
         # (1 ∓ 1/j)^b = exp(b (mean ∓ half)).
         self._mean, self._half = 0.5 * np.log1p(-1.0 / moves**2), np.arctanh(1.0 / moves)
         self._below = np.log1p(-1.0 / thresholds)
-        self._logs: FloatArray = self._sum(self._weights, slice(None), np.log(moves), np.log(thresholds))
+        self._logs: FloatArray = self._sum(slice(None), np.log(moves), np.log(thresholds))
 
-    def value_and_slope(self, rows: Which, a: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """ℓ and ℓ'."""
+    def at(self, rows: Which, a: FloatArray, *, curvature: bool = True) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """ℓ, ℓ' and ℓ'' of these rows at `a`, of their shape and never 1; ℓ'' only where it is asked for."""
         b = (1.0 - a)[:, np.newaxis]
-        m, first, _ = self._of_moves(rows, b, curvature=False)
-        power, below, _ = self._of_thresholds(rows, b)
-        return self._value(rows, b, m, power), -self._sum(self._weights, rows, first, below) - self._logs[rows]
-
-    def slope_and_curvature(self, rows: Which, a: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """ℓ' and ℓ''."""
-        b = (1.0 - a)[:, np.newaxis]
-        _, first, second = self._of_moves(rows, b)
-        _, below, below_second = self._of_thresholds(rows, b)
-        slope = self._sum(self._weights, rows, first, below)
-        return -slope - self._logs[rows], self._sum(self._weights, rows, second, below_second)
-
-    def at_maximum(self, a: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """ℓ, −ℓ'' and what the variance of ℓ' is estimated by, of all rows at their maximum."""
-        rows, b = slice(None), (1.0 - _beside_one(a))[:, np.newaxis]
-        m, _, second = self._of_moves(rows, b)
-        power, _, below_second = self._of_thresholds(rows, b)
-        information, variance = (
-            np.maximum(-self._sum(weights, rows, second, below_second), LEAST_INFORMATION)
-            for weights in (self._weights, self._for_variance)
+        m, first, second = self._of_moves(rows, b, curvature)
+        # ((1 − 1/L)^b − 1) / 2, and its logarithm's derivatives.
+        below = self._below[rows]
+        power = np.expm1(b * below)
+        of_threshold = below * (1.0 + power) / power
+        logs = self._logs[rows]
+        return (
+            self._sum(rows, np.log(m / -b), np.log(power / (-2.0 * b))) + b[:, 0] * logs,
+            -self._sum(rows, first, of_threshold) - logs,
+            self._sum(rows, second, of_threshold * (below - of_threshold)) if curvature else second,
         )
-        # Beside a maximum ℓ is lower by less than its last digit.
-        return self._value(rows, b, m, power), information, variance
 
-    def _value(self, rows: Which, b: FloatArray, m: FloatArray, power: FloatArray) -> FloatArray:
-        return self._sum(self._weights, rows, np.log(m / -b), np.log(power / -b)) + b[:, 0] * self._logs[rows]
-
-    def _of_moves(
-        self, rows: Which, b: FloatArray, *, curvature: bool = True
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _of_moves(self, rows: Which, b: FloatArray, curvature: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
         """M = ((1 − 1/j)^b + (1 + 1/j)^b − 2) / 2, (ln M)', and (ln M)'' where it is asked for, by b."""
         mean, half = self._mean[rows], self._half[rows]
         to_mean, to_half = np.expm1(b * mean), np.expm1(b * half)
@@ -284,15 +256,9 @@ class _Likelihood:
             return m, first, first
         return m, first, by_m * ((mean * mean + half * half) * cosh + 2.0 * mean * half * sinh) - first * first
 
-    def _of_thresholds(self, rows: Which, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """((1 − 1/L)^b − 1) / 2, its logarithm's first derivative and its second."""
-        below = self._below[rows]
-        power = np.expm1(b * below)
-        first = below * (1.0 + power) / power
-        return power / 2.0, first, first * (below - first)
-
-    def _sum(self, weights: Weights, rows: Which, of_moves: FloatArray, of_thresholds: FloatArray) -> FloatArray:
-        moves, thresholds = weights.moves[rows], weights.thresholds[rows]
+    def _sum(self, rows: Which, of_moves: FloatArray, of_thresholds: FloatArray) -> FloatArray:
+        """What there is of the moves, less what there is of the thresholds, by their weights."""
+        moves, thresholds = (weights[rows] for weights in self._weights)
         total: FloatArray = np.einsum("ij,ij->i", moves, of_moves) - np.einsum("ij,ij->i", thresholds, of_thresholds)
         return total
 

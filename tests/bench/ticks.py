@@ -89,9 +89,9 @@ def _half_tick(exceedances: Exceedances, a: Floats) -> Floats:
     below = exceedances.moves - 0.5
     moves = np.log(-np.expm1(-a * np.log1p(1.0 / below))) - a * np.log(below)
     thresholds = -a * np.log(exceedances.thresholds - 0.5)
-    total: Floats = (exceedances.weights.moves * moves).sum(axis=1) - (
-        exceedances.weights.thresholds * thresholds
-    ).sum(axis=1)
+    total: Floats = (exceedances.move_weights * moves).sum(axis=1) - (exceedances.threshold_weights * thresholds).sum(
+        axis=1
+    )
     return total
 
 

@@ -95,8 +95,7 @@ def test_it_is_the_definition_where_a_root_is_1() -> None:
     # Evaluated at 1 itself the likelihood is 0 / 0, and nearby a difference of great numbers.
     moves = np.array([[2.0] * 11])
     likelihood = tail_index._Likelihood(at_threshold(moves, np.array([10]), np.array([11])))
-    rows = np.array([0])
-    values = [float(likelihood.value_and_slope(rows, np.array([a]))[0][0]) for a in (1 - 2e-6, 1 + 2e-6)]
+    values = [float(likelihood.at(slice(None), np.array([a]))[0][0]) for a in (1 - 2e-6, 1 + 2e-6)]
     exact = 11 * math.log((math.log(2) * 2 - math.log(3)) / math.log(2))  # G = −ln y: P(2 | ≥ 2)
     assert sum(values) / 2 == pytest.approx(exact, rel=1e-9)
 
@@ -210,9 +209,8 @@ def test_the_likelihood_is_concave_so_there_is_one_maximum() -> None:
     for level in levels:
         j = np.unique(np.concatenate([level + np.arange(4), np.rint(level * np.geomspace(1, 1e6, 20))]))
         moves, one = np.repeat(j, len(a))[:, np.newaxis], np.ones((len(j) * len(a), 1))
-        weights = tail_index.Weights(one, one)
-        likelihood = tail_index._Likelihood(tail_index.Exceedances(moves, level * one, weights, weights))
-        _, curvature = likelihood.slope_and_curvature(np.arange(len(moves)), np.tile(a, len(j)))
+        likelihood = tail_index._Likelihood(tail_index.Exceedances(moves, one, level * one, one, one[:, 0]))
+        _, _, curvature = likelihood.at(slice(None), np.tile(a, len(j)))
         assert curvature.max() < 0, level
 
 
