@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.feynman.regime import REGIMES
-from tests.bench import laws
+from tests.bench import laws, ticks
 from tests.bench.estimators import binned, normal_cdf, uniform_cdf, vectors_of
 from tests.bench.laws import Law
 
@@ -60,6 +60,31 @@ def test_on_a_coarse_grid_it_can_only_say_10() -> None:
     assert np.mean(alphas == 10) > 0.95
 
 
+def test_of_a_coarse_grid_only_the_whole_tick_is_right() -> None:
+    generator = np.random.default_rng(4)
+    x, exact = ticks.rounded(generator, laws.pareto(2), 0.35, (NUMBER, WINDOW))
+    moves = ticks.moves_of(generator, x)
+    found = {name: estimator(moves) for name, estimator in ticks.ESTIMATORS.items()}
+    means = {name: float(estimate.alpha.mean()) for name, estimate in found.items()}
+    assert means["whole tick"] == pytest.approx(2.0, abs=0.06)
+    assert means["half tick"] > 2.1
+    assert means["spread ties"] < 1.7
+    covered = {name: float(estimate.covers(2.0).mean()) for name, estimate in found.items()}
+    assert covered["whole tick"] == pytest.approx(0.9, abs=0.05)
+    assert covered["spread ties"] < 0.75
+    unrounded = ticks.hill(ticks.largest_of(exact, K + 1), np.full(NUMBER, K))
+    assert found["Hill"].alpha.std() > 1.4 * found["whole tick"].alpha.std() > 1.4 * unrounded.alpha.std()
+
+
+def test_where_ticks_are_fine_all_estimators_are_one() -> None:
+    generator = np.random.default_rng(5)
+    moves = ticks.moves_of(generator, ticks.rounded(generator, laws.pareto(2), 1e4, (50, WINDOW))[0])
+    hill = ticks.hill_on_ticks(moves).alpha
+    for estimator in (ticks.whole_tick, ticks.half_tick, ticks.spread_ties):
+        assert estimator(moves).alpha == pytest.approx(hill, rel=0.03)
+    assert ticks.rank_regression(moves).alpha == pytest.approx(hill, rel=0.5)
+
+
 def test_entropies_of_known_laws() -> None:
     for law, exact in ((laws.uniform, binned(uniform_cdf)), (laws.normal, binned(normal_cdf))):
         found = vectors_of(drawn(law)).entropy
@@ -90,7 +115,7 @@ def test_the_program_prints_its_tables_and_draws(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.estimators", *arguments], check=True, capture_output=True, text=True
     )
-    assert done.stdout.count("| --- |") >= 9
+    assert done.stdout.count("| --- |") >= 14
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {
         "pareto.svg",
         "tails.svg",

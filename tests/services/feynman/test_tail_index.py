@@ -159,6 +159,15 @@ def test_of_fine_ticks_it_is_hill_s(window: int) -> None:
         assert fall[held] == pytest.approx(-2.705543454095404 / 2, rel=1e-4)
 
 
+def test_returns_without_a_grid_go_through_it_as_very_many_ticks() -> None:
+    x = -np.sort(-np.abs(laws.student(3)(np.random.default_rng(2), (30, 1000))), axis=1)[:, :51]
+    k = np.full(30, 50)
+    found = estimate(at_threshold(x * 2.0**60, k, np.ones(30, np.int64)), np.full(30, 1000), np.full(30, 2.5))
+    assert found.alpha == pytest.approx(50 / np.log(x[:, :50] / x[:, 50:]).sum(axis=1), rel=EXACT)
+    fall = 50 * (np.log(found.low / found.alpha) - found.low / found.alpha + 1)
+    assert fall == pytest.approx(-2.705543454095404 / 2, rel=1e-7)
+
+
 @pytest.mark.parametrize("scale", [0.35, 0.5, 1, 3, 30])
 @pytest.mark.parametrize("law", [laws.pareto(1.5), laws.student(4), laws.normal], ids=["Pareto", "t", "normal"])
 def test_one_move_more_changes_it_by_less_than_its_interval(law: Law, scale: float) -> None:
