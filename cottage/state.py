@@ -23,7 +23,7 @@ WAIT_RETURNS = 64
 """Non-zero returns that a window needs before its tail index means anything."""
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
-_EXTRAS = ("price", "samples", "nonzero", "source", "regime_since")
+_EXTRAS = ("alpha_low", "alpha_high", "price", "samples", "nonzero", "source", "regime_since")
 _REMARKS = ("lag_ms", "notes", "void", "native")
 STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "timestamp", "feed_time", *_REMARKS, "feed")
 """The fields of a stored state, but for its version."""
@@ -53,7 +53,11 @@ class PhysicsState:
     """`WAIT` until there are 64 returns that are not zero, then `Gaussian` (the variance is finite), `Lévy Stable`
     (in doubt) or `Critical` (it is not), each kept until the evidence is against it."""
     alpha_coefficient: float
-    """0.5 to 10: the tail index of the returns (Hill's estimate); the smaller, the more extreme moves."""
+    """0.5 to 10: the tail index of the returns; the smaller, the more extreme moves."""
+    alpha_low: float | None = None
+    """From here to `alpha_high`, at most 10, reaches the 90 % interval of the exponent of a Pareto law fitted to the
+    largest 5 % of the returns, taken for independent; 10 stands for no upper end."""
+    alpha_high: float | None = None
     price: float | None = None
     """The price of the newest sample, in the market's currency."""
     samples: int | None = None
@@ -125,6 +129,8 @@ class PhysicsState:
             **{name: fields.number(stored, name) for name in PILLARS},
             regime=fields.one_of(stored, "regime", REGIMES),
             alpha_coefficient=fields.number(stored, "alpha_coefficient"),
+            alpha_low=fields.optional_number(stored, "alpha_low"),
+            alpha_high=fields.optional_number(stored, "alpha_high"),
             price=fields.optional_number(stored, "price"),
             samples=fields.optional_count(stored, "samples"),
             nonzero=fields.optional_count(stored, "nonzero"),

@@ -5,10 +5,14 @@ as fractions, so that no overflow, cancellation or order of summation of its own
 definition; logarithms and roots are floats, summed with `fsum`.
 """
 
+import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
+
+from tests import reference_tail
+from tests.reference_tick import Found, Price, TickGrid, nearest_tick
 
 TOLERANCE = Fraction(1, 10**9)
 
@@ -23,6 +27,8 @@ class Sample(NamedTuple):
     trades: float | None
     session: int = 0
     """The mark of the session; 0 if none is stated."""
+    tick: float | None = None
+    """The tick that is stated."""
 
 
 class Increment(NamedTuple):
@@ -36,6 +42,9 @@ class Increment(NamedTuple):
     """What is to be said of it as long as it is in the window."""
     of_the_tick: frozenset[str] = frozenset()
     """What is to be said of it while it is the newest."""
+    before: float | None = None
+    """The price that its return is since."""
+    stated_tick: float | None = None
 
 
 class Vector(NamedTuple):
@@ -47,6 +56,8 @@ class Vector(NamedTuple):
     entropy: float
     nash_dist: float
     alpha_coefficient: float
+    alpha_low: float
+    alpha_high: float
     regime: str
     samples: int
     nonzero: int
@@ -153,7 +164,9 @@ def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000)
         if is_jump(log_return, result[len(result) - window + 1 :] if len(result) >= window else result):
             said.add("jump")
         of_the_tick = said & {"no_volume", "no_trades"}
-        result.append(Increment(now.price, v, n, log_return, frozenset(said - of_the_tick), frozenset(of_the_tick)))
+        before_it = None if log_return is None else before.price
+        words = frozenset(said - of_the_tick), frozenset(of_the_tick)
+        result.append(Increment(now.price, v, n, log_return, *words, before_it, now.tick))
     return result
 
 
@@ -167,26 +180,40 @@ def is_jump(log_return: float | None, others: Sequence[Increment]) -> bool:
 
 def vector(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> Vector:
     """The vector after the newest of `samples` (one at least, timestamps rising), over the last `window`."""
-    return vector_of_increments(increments(samples, gap, window)[-window:])
+    return vector_of_increments(increments(samples, gap, window), window)
 
 
-def vector_of_increments(last: Sequence[Increment]) -> Vector:
-    """The vector over these increments of a window, one at least."""
-    m = sum(1 for i in last if i.log_return)
-    alpha = tail_index(last) if m >= 64 else 2.5
+def vector_of_increments(every: Sequence[Increment], window: int = 1000) -> Vector:
+    """The vector over the last `window` of these increments, one at least, which are all that there ever were."""
+    last = every[-window:]
+    grid = grids(every, window)[-1]()
+    said = tail(last, grid)
+    disobeyed = {"off_tick"} if grid.disobeyed else set()
     return Vector(
         mass=float(mass(last)),
         momentum=momentum(last),
         friction=float(friction(last)),
         entropy=entropy(last),
         nash_dist=float(nash_dist(last)),
-        alpha_coefficient=alpha,
-        regime=regime(alpha, m),
+        alpha_coefficient=said.alpha,
+        alpha_low=said.low,
+        alpha_high=said.high,
+        regime=regimes([said])[0],
         samples=len(last),
-        nonzero=m,
+        nonzero=said.nonzero,
         void=void(last),
-        notes=frozenset().union(last[-1].of_the_tick, *(i.words for i in last)),
+        notes=frozenset().union(last[-1].of_the_tick, disobeyed, *(i.words for i in last)),
     )
+
+
+def grids(every: Sequence[Increment], window: int) -> list[Callable[[], Found]]:
+    """For each of these increments, what finds the grid of the window that it is the newest of."""
+    grid = TickGrid(window)
+    found = []
+    for i in every:
+        grid.see(Price(i.price, i.before), i.stated_tick)
+        found.append(copy.copy(grid).found)
+    return found
 
 
 def void(window: Sequence[Increment]) -> frozenset[str]:
@@ -319,19 +346,24 @@ def nash_dist(window: Sequence[Increment]) -> Fraction:
     return min(distances)
 
 
-def tail_index(window: Sequence[Increment]) -> float:
-    """Hill's estimator on the non-zero x = abs(r), at least 64 of them."""
-    x = sorted((abs(r) for r in returns(window) if r != 0), reverse=True)
-    k = max(10, math.ceil(len(x) / 20))
-    total = math.fsum(math.log(x[i] / x[k]) for i in range(k))
-    if total == 0:
-        return 10.0
-    return min(10.0, max(0.5, k / total))
+def moves_of(window: Sequence[Increment], tick: Fraction | None) -> tuple[list[int], list[Fraction] | None]:
+    """The moves in ticks, and the scale of each; None where that is 1. `tick`: None where there is no grid."""
+    if tick is None:
+        return [int(abs(r) * 2.0**60) for r in returns(window)], None
+    pairs = [(i.before, i.price) for i in window if i.before is not None]
+    moves = [abs(nearest_tick(after, tick) - nearest_tick(before, tick)) for before, after in pairs]
+    lowest, span = low_and_range(window)
+    if lowest + span <= float(lowest) * math.exp(0.1):
+        return moves, None
+    middle = math.sqrt(float(lowest)) * math.sqrt(float(lowest + span))
+    return moves, [own_scale(*pair, middle) for pair in pairs]
 
 
-def regime(alpha: float, nonzero: int) -> str:
-    """What the tail index means, where it is all that is known."""
-    return "WAIT" if nonzero < 64 else plain_regime(alpha)
+def own_scale(before: float, after: float, middle: float) -> Fraction:
+    """The price of a move by the middle of its window's; as far as it is within 5 % of it, 1."""
+    price = before if after == before else (after - before) / math.log(after / before)
+    away = math.log(price / middle)
+    return Fraction(math.exp(away - min(0.05, max(-0.05, away))))
 
 
 def plain_regime(alpha: float) -> str:
@@ -357,31 +389,18 @@ class Tail(NamedTuple):
 def kept_regimes(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> list[str]:
     """The regime after each of `samples`, over the last `window` each."""
     every = increments(samples, gap, window)
-    return regimes(tail(every[max(0, end - window) : end]) for end in range(1, len(every) + 1))
+    found = grids(every, window)
+    return regimes(tail(every[max(0, end - window) : end], found[end - 1]()) for end in range(1, len(every) + 1))
 
 
-def tail(window: Sequence[Increment]) -> Tail:
-    """What a window says of its tail."""
+def tail(window: Sequence[Increment], grid: Found) -> Tail:
+    """What a window with this grid says of its tail."""
     m = sum(1 for i in window if i.log_return)
     if m < 64:
-        return Tail(2.5, 2.5, 2.5, m)
-    alpha = tail_index(window)
-    return Tail(alpha, *interval(alpha, max(10, math.ceil(m / 20))), m)
-
-
-def interval(alpha: float, k: int) -> tuple[float, float]:
-    """Where k (s − 1 − ln s) = 1.3528 for α s, half the quantile of 90 % of χ² with one degree of freedom."""
-    ends = []
-    for outside in (1e-9, 1e3):
-        inside = 1.0
-        for _halving in range(200):
-            middle = (inside + outside) / 2
-            if k * (middle - 1 - math.log(middle)) < 2.705543454095404 / 2:
-                inside = middle
-            else:
-                outside = middle
-        ends.append(min(10.0, max(0.5, alpha * inside)))
-    return ends[0], ends[1]
+        return Tail(2.5, 0.5, 10.0, m)
+    moves, scale = moves_of(window, grid.tick)
+    found = reference_tail.tail_index(moves, scale, m)
+    return Tail(*found, m, telling=sum(1 for x in moves if x >= 2) >= 10)
 
 
 def regimes(tails: Iterable[Tail]) -> list[str]:

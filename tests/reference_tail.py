@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -39,20 +39,32 @@ class Exceedances(NamedTuple):
         return sum((weight**2 for _, weight in self.moves), Fraction(0))
 
 
-def tail_index(moves: Sequence[int], scale: Sequence[Fraction] | None = None) -> TailIndex:
-    """α, α_low and α_high of absolute moves in ticks, 0 included. `scale`: each move's price by the window's."""
-    exceedances = at_threshold(moves, scale or [Fraction(1)] * len(moves))
-    with localcontext() as context:
-        context.prec = 50
-        alpha, low, high = fitted(exceedances) if exceedances.number > 1 else (MOST, LEAST, MOST)
+def tail_index(
+    moves: Sequence[int], scale: Sequence[Fraction] | None = None, nonzero: int | None = None
+) -> TailIndex:
+    """α, α_low and α_high of absolute moves in ticks, 0 included. `scale`: each move's price by the window's.
+    `nonzero`: m, where it is not the number of moves that are not 0."""
+    m = sum(1 for x in moves if x) if nonzero is None else nonzero
+    exceedances = at_threshold(moves, scale or [Fraction(1)] * len(moves), max(10, math.ceil(m / 20)))
+    alpha, low, high = fit_of(tuple(sorted(exceedances.moves)), tuple(sorted(exceedances.thresholds.items())))
     if sum(1 for x in moves if x >= 2) < 10:
         alpha = high = MOST
     return TailIndex(float(alpha), float(min(low, alpha)), float(max(high, alpha)))
 
 
-def at_threshold(moves: Sequence[int], scale: Sequence[Fraction]) -> Exceedances:
+@lru_cache(maxsize=4096)
+def fit_of(
+    moves: tuple[tuple[int, Fraction], ...], thresholds: tuple[tuple[int, Fraction], ...]
+) -> tuple[Decimal, Decimal, Decimal]:
+    exceedances = Exceedances(moves, dict(thresholds))
+    with localcontext() as context:
+        # G(x−1) − 2 G(x) + G(x+1) is of the order of 1/x², and ℓ is flat where it is greatest.
+        context.prec = 50 + 2 * len(str(max((x for x, _ in moves), default=2)))
+        return fitted(exceedances) if exceedances.number > 1 else (MOST, LEAST, MOST)
+
+
+def at_threshold(moves: Sequence[int], scale: Sequence[Fraction], k: int) -> Exceedances:
     """The moves at or above their own threshold: λ times their scale, a mixture of the two levels around it."""
-    k = max(10, math.ceil(sum(1 for x in moves if x) / 20))
     large = [(x, s) for x, s in zip(moves, scale, strict=True) if x >= 2]
     common = common_threshold(large, k + 1) if len(large) > k else Fraction(2)
     weighted = []
@@ -118,7 +130,7 @@ def log_likelihood(exceedances: Exceedances, a: Decimal) -> Decimal:
 @cache
 def logarithm(y: int) -> Decimal:
     with localcontext() as context:
-        context.prec = 60
+        context.prec = 100
         return Decimal(y).ln()
 
 

@@ -51,8 +51,8 @@ def obeys(price: float, tick: Fraction) -> bool:
 
 
 def nearest_tick(price: float, tick: Fraction) -> int:
-    """Half a tick goes up."""
-    return floor(Fraction(price) / tick * (1 + Fraction(1, 2 * 10 ** (DIGITS - 1))) + Fraction(1, 2))
+    """Half a tick goes up, to 13 digits."""
+    return floor(Fraction(price) / tick * (1 + Fraction(1, 10**13)) + Fraction(1, 2))
 
 
 def on_grid(prices: Sequence[int], grid: int) -> int:
@@ -60,13 +60,18 @@ def on_grid(prices: Sequence[int], grid: int) -> int:
     return sum(price % grid == 0 for price in prices)
 
 
+def mostly(lie: Iterable[bool], at_most: Fraction) -> bool:
+    """Whether at most so many do not lie on a grid; no more of them are looked at than must be."""
+    return next((False for missed, _ in enumerate((one for one in lie if not one), 1) if missed > at_most), True)
+
+
 def vote(prices: Sequence[int], moves: Sequence[Sequence[int]]) -> int:
     """The coarsest grid on which at least 3/4 of the prices lie, and both prices of at least 1/16 of the moves."""
     return next(
         grid
         for grid in reversed(GRIDS)
-        if 4 * on_grid(prices, grid) >= 3 * len(prices)
-        and 16 * sum(one % grid == 0 == other % grid for one, other in moves) >= len(moves)
+        if mostly((price % grid == 0 for price in prices), Fraction(len(prices), 4))
+        and mostly((one % grid == 0 == other % grid for one, other in moves), Fraction(15 * len(moves), 16))
     )
 
 
@@ -83,6 +88,10 @@ class TickGrid:
         self.scale = 1
 
     def take(self, price: Price, stated: float | None = None) -> Found:
+        self.see(price, stated)
+        return self.found()
+
+    def see(self, price: Price, stated: float | None = None) -> None:
         self.prices = [*self.prices, price][-self.window :]
         self.stated = stated or self.stated
         scale = 2 if any(each.mid for each in self.prices) else 1
@@ -96,7 +105,6 @@ class TickGrid:
             self.against = 0 if elected == self.grid else self.against + 1
             if self.grid is None or self.against == 60:
                 self.grid, self.against = elected, 0
-        return self.found()
 
     def read(self, prices: Iterable[float]) -> list[int]:
         return [read(price * self.scale) for price in prices]

@@ -29,6 +29,7 @@ from cottage.notes import NOTES
 from cottage.version import FARTHEST_AHEAD_SECONDS
 from services.feynman.regime import REGIMES
 from services.feynman.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE
+from services.feynman.windows.tick_grid import NONE as NO_GRID_YET
 
 FORMAT = "curiosity cottage windows"
 FORMAT_1 = "curiosity cottage windows 1"
@@ -94,8 +95,9 @@ _NEW_IN_3 = {
 }
 
 
-def _regime_apart(read_3: ReadMember) -> ReadMember:
-    """Migrate version 3 to 4, which holds the regimes. They begin anew, with the plain rule."""
+def _regime_and_grid_apart(read_3: ReadMember) -> ReadMember:
+    """Migrate version 3 to 4, which holds regimes and grids of prices. These begin anew, with the plain rule and a
+    vote."""
 
     def read_4(name: str) -> bytes:
         part, _, array = name.rpartition("/")
@@ -107,7 +109,14 @@ def _regime_apart(read_3: ReadMember) -> ReadMember:
     return read_4
 
 
-_NEW_IN_4 = {"regime": 0, "regime_since": np.nan}
+_NEW_IN_4 = {
+    "regime": 0,
+    "regime_since": np.nan,
+    "grid": NO_GRID_YET,
+    "against_grid": 0,
+    "mid_until": 0,
+    "stated_tick": 0.0,
+}
 
 
 def _as_npy(array: npt.NDArray[Any]) -> bytes:
@@ -116,7 +125,7 @@ def _as_npy(array: npt.NDArray[Any]) -> bytes:
     return content.getvalue()
 
 
-MIGRATIONS = (_version_apart, _unknown_apart, _regime_apart)
+MIGRATIONS = (_version_apart, _unknown_apart, _regime_and_grid_apart)
 """Migrations from version 1 to 2, from 2 to 3, and so on: each returns the members as the next version has them. Who
 changes the format adds a migration, and a file of the version before to the tests."""
 VERSION = len(MIGRATIONS) + 1
@@ -310,6 +319,8 @@ def check(part: CheckpointPart, window: int) -> None:
         _require(not (arrays[name] < 0).any(), name)  # nan is unknown
     _require(bool((arrays["tick_notes"] < 2 ** len(NOTES)).all()), "tick_notes")
     _require(bool((arrays["regime"] < len(REGIMES)).all()), "regime")
+    _require(bool((arrays["grid"] <= NO_GRID_YET).all()), "grid")
+    _require(bool(np.isfinite(arrays["stated_tick"]).all()), "stated_tick")
     _require(bool((np.abs(np.nan_to_num(arrays["log_return"], nan=0.0)) < LARGEST_RETURN).all()), "log_return")
 
 

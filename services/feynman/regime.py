@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cottage.state import CRITICAL, GAUSSIAN, LEVY_STABLE, WAIT, WAIT_RETURNS
+from services.feynman.tail_index import TailIndex
 from services.feynman.windows import BoolArray, FloatArray, IntArray
 
 RegimeArray = npt.NDArray[np.int8]
@@ -28,22 +29,20 @@ def plain(alpha: FloatArray) -> RegimeArray:
 
 def regime(
     before: RegimeArray | IntArray,
-    alpha: FloatArray,
-    low: FloatArray,
-    high: FloatArray,
+    tail: TailIndex,
     nonzero: IntArray,
     telling: BoolArray,
 ) -> RegimeArray:
     """The regime after a sample, as an index into REGIMES. All arguments have one entry per symbol.
 
-    `before`: the regime after the sample before, WAIT in a new window. `low` ≤ `alpha` ≤ `high`: the tail index and
-    its 90 % interval. `telling`: whether enough moves of the window can speak of a tail; where not, the regime is
-    kept. It is WAIT where m < 64, and `plain` after WAIT. Else it becomes lighter where all of the interval lies
-    above a threshold, and heavier where α and a fifth of the way to `high` do not.
+    `before`: the regime after the sample before, WAIT in a new window. `telling`: whether enough moves of the window
+    can speak of a tail; where not, the regime is kept. It is WAIT where m < 64, and `plain` after WAIT. Else it
+    becomes lighter where all of the tail index's interval lies above a threshold, and heavier where α and a fifth of
+    the way to the interval's upper end do not.
 
     Applied to the same sample again, it gives the same.
     """
-    by_alpha = plain(alpha)
-    kept = np.clip(before, plain(low), plain(alpha + (high - alpha) / 5))
+    by_alpha = plain(tail.alpha)
+    kept = np.clip(before, plain(tail.low), plain(tail.alpha + (tail.high - tail.alpha) / 5))
     after = np.where(telling, np.where(before == 0, by_alpha, kept), before)
     return np.where(nonzero < WAIT_RETURNS, 0, after).astype(np.int8)

@@ -45,16 +45,19 @@ def texts(
     rows = zip(
         *(symbols, times(timestamp, samples.timestamp)),
         *map(_numbers, pillars),
-        *(vectors.regime.tolist(), map(_time, regime_since.tolist()), _numbers(vectors.alpha_coefficient)),
+        *(vectors.regime.tolist(), map(_time, regime_since.tolist())),
+        *map(_numbers, (vectors.alpha_coefficient, vectors.alpha_low, vectors.alpha_high)),
         *(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist(), samples.source),
         *(_remarks(vectors, samples, lags), samples.feed),
         strict=True,
     )
     quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
     feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
-    for name, time, mass, momentum, friction, entropy, nash, code, since, alpha, p, n, m, source, said, feed in rows:
+    for name, time, mass, momentum, friction, entropy, nash, *tail, p, n, m, source, said, feed in rows:
+        code, since, alpha, low, high = tail
         rest = f'"price":{p},"samples":{n},"nonzero":{m},"source":{quoted[source]},"regime_since":"{since}"'
         values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
+        rest = f'"alpha_low":{low},"alpha_high":{high},{rest}'
         regime = _REGIMES[code]
         state = f'{{{values},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{said}{feeds[feed]}'
         update = (

@@ -36,6 +36,9 @@ exact as any."""
 COMMON = 0.05
 """Logarithms of prices that differ by less from the middle of a window's are as good as its middle."""
 
+COLUMNS = 64
+"""Arrays of moves have a multiple of so many columns."""
+
 LEAST_FALL, LEAST_INFORMATION = 1e-9, 1e-12
 """ℓ is not known to fall, or to be bent, where it does so by less."""
 
@@ -65,6 +68,7 @@ class Exceedances:
     thresholds: FloatArray  # (n, t)
     threshold_weights: FloatArray  # (n, t)
     squares: FloatArray  # (n,): the sum of the squares of the moves' weights
+    common: FloatArray  # (n,): the threshold L, or λ, as it is for a scale of 1
 
 
 def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedances:
@@ -90,20 +94,21 @@ def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedance
         np.concatenate([level, level + 1.0], axis=1),
         np.stack([weight * (above + at_level), (1.0 - weight) * above], axis=1),
         weight * (number - above) + above,
+        level[:, 0],
     )
 
 
-def own_scale(before: FloatArray, after: FloatArray, lowest: FloatArray, highest: FloatArray) -> FloatArray:
+def own_scale(before: FloatArray, after: FloatArray, middle: FloatArray) -> FloatArray:
     """The scale of each move for `at_own_thresholds`, of shape (n, W): its price by the middle of its window's.
 
-    `before` and `after` of that shape: the prices that it lies between; `lowest` and `highest` of shape (n,). The
-    price of a move is the one that makes its return its size by the price. As far as it is within 5 % of the middle
-    the scale is 1, and beyond that nearer to it by 5 %: so it is 1 throughout where prices differ by less than 10 %.
+    `before` and `after` of that shape: the prices that it lies between; `middle` of shape (n,): √(hi · lo). The price
+    of a move is the one that makes its return its size by the price. As far as it is within 5 % of the middle the
+    scale is 1, and beyond that nearer to it by 5 %: so it is 1 throughout where prices differ by less than 10 %.
     """
     change = after - before
     moved = change != 0
     price = np.divide(change, np.log(after / before), where=moved, out=before.copy())
-    away = np.log(price / np.sqrt(lowest * highest)[:, np.newaxis])
+    away = np.log(price / middle[:, np.newaxis])
     scale: FloatArray = np.exp(away - np.clip(away, -COMMON, COMMON))
     return scale
 
@@ -122,7 +127,9 @@ def at_own_thresholds(moves: FloatArray, scale: FloatArray, k: IntArray) -> Exce
     common[enough] = _common_threshold(moves[enough], scale[enough], large[enough], k[enough] + 1)
     own = np.maximum(common[:, np.newaxis] * scale, 2.0)
     exceeding = large & (moves >= np.floor(own))
-    first = np.argsort(~exceeding, axis=1, kind="stable")[:, : max(1, int(exceeding.sum(axis=1).max(initial=0)))]
+    # Sums over so many columns do not depend on how many other rows need.
+    width = -(-max(1, int(exceeding.sum(axis=1).max(initial=0))) // COLUMNS) * COLUMNS
+    first = np.argsort(~exceeding, axis=1, kind="stable")[:, :width]
     moves, own, exceeding = (np.take_along_axis(array, first, axis=1) for array in (moves, own, exceeding))
     level = np.floor(own)
     at_level = np.where(exceeding, 1.0 - (own - level), 0.0)
@@ -134,6 +141,7 @@ def at_own_thresholds(moves: FloatArray, scale: FloatArray, k: IntArray) -> Exce
         np.concatenate([level, level + 1.0], axis=1),
         np.concatenate([at_level, above], axis=1),
         np.square(weights).sum(axis=1),
+        common,
     )
 
 
@@ -156,16 +164,12 @@ def _common_threshold(moves: FloatArray, scale: FloatArray, large: BoolArray, nu
     return common
 
 
-def estimate(exceedances: Exceedances, moves: IntArray, start: FloatArray) -> TailIndex:
-    """α and its interval for each row.
-
-    `moves`: how many the row has of two ticks or more. `start`, within [0.5, 10]: where α is sought first, such as
-    the last α.
-    """
+def estimate(exceedances: Exceedances, moves: IntArray) -> TailIndex:
+    """α and its interval for each row. `moves`: how many the row has of two ticks or more."""
     likelihood = _Likelihood(exceedances)
     number = np.maximum(likelihood.number, 2.0)
     drop = DROP * exceedances.squares / (number - 1.0)
-    alpha, low, high = (a * (1.0 - 1.0 / number) for a in _fitted(likelihood, start, number / (number - 1.0), drop))
+    alpha, low, high = (a * (1.0 - 1.0 / number) for a in _fitted(likelihood, number / (number - 1.0), drop))
     few = moves < LEAST_MOVES
     alpha = np.where(few, ALPHA_MOST, np.clip(alpha, ALPHA_LEAST, ALPHA_MOST))
     # A single move has Λ = 0, whatever a is.
@@ -175,11 +179,11 @@ def estimate(exceedances: Exceedances, moves: IntArray, start: FloatArray) -> Ta
 
 
 def _fitted(
-    likelihood: "_Likelihood", start: FloatArray, stretch: FloatArray, drop: FloatArray
+    likelihood: "_Likelihood", stretch: FloatArray, drop: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Where ℓ is greatest, and where it is `drop` below that on either side, all times `stretch`: n / (n − 1)."""
     least, most = ALPHA_LEAST * stretch, ALPHA_MOST * stretch
-    last = np.zeros((4, len(start)))
+    last = np.zeros((4, len(drop)))
 
     def towards_maximum(rows: Which, a: FloatArray) -> tuple[FloatArray, BoolArray]:
         value, slope, curvature = likelihood.at(rows, a)
@@ -187,7 +191,7 @@ def _fitted(
         # a ℓ'(a) is nearly a straight line: it is one where ticks are too fine to matter.
         return a - a * slope / np.minimum(slope + a * curvature, -LEAST_INFORMATION), slope > 0
 
-    best = _root(towards_maximum, start * stretch, least, most)
+    best = _root(towards_maximum, np.clip(likelihood.near_maximum, least, most), least, most)
     a, value, slope, curvature = last
     greatest = value + (best - a) * (slope + (best - a) * curvature / 2.0)
     spread = np.sqrt(2.0 * drop / np.maximum(-curvature, LEAST_INFORMATION)) / (3.0 * best)
@@ -226,6 +230,9 @@ class _Likelihood:
         self._mean, self._half = 0.5 * np.log1p(-1.0 / moves**2), np.arctanh(1.0 / moves)
         self._below = np.log1p(-1.0 / thresholds)
         self._logs: FloatArray = self._sum(slice(None), np.log(moves), np.log(thresholds))
+        # Hill's, with thresholds in the middle of what rounding may have taken to them.
+        logs = np.maximum(self._sum(slice(None), np.log(moves), np.log(thresholds - 0.5)), LEAST_FALL)
+        self.near_maximum: FloatArray = self.number / logs
 
     def at(self, rows: Which, a: FloatArray, *, curvature: bool = True) -> tuple[FloatArray, FloatArray, FloatArray]:
         """ℓ, ℓ' and ℓ'' of these rows at `a`, of their shape and never 1; ℓ'' only where it is asked for."""
@@ -276,11 +283,12 @@ def _root(step: Step, start: FloatArray, least: FloatArray, most: FloatArray) ->
         following, above = step(rows, a)
         lower[rows], upper[rows] = np.where(above, a, lower[rows]), np.where(above, upper[rows], a)
         low, high = lower[rows], upper[rows]
-        # An end that was evaluated is not the root; a bound may be.
+        # An end that was evaluated is not the root, unless it is as near as can be; a bound may be.
+        near = np.abs(following - a) <= CONVERGED * a
         astray = ((following <= low) & (low > least[rows])) | ((following >= high) & (high < most[rows]))
-        found[rows] = np.where(
-            astray & (high - low > CONVERGED * a), np.sqrt(low * high), np.clip(following, low, high)
-        )
+        halved = ~near & astray & (high - low > CONVERGED * a)
+        within = np.clip(following, np.where(near, least[rows], low), np.where(near, most[rows], high))
+        found[rows] = np.where(halved, np.sqrt(low * high), within)
         rows = np.arange(len(found))[rows][np.abs(found[rows] - a) > CONVERGED * a]
     return found
 

@@ -6,17 +6,12 @@ V̄ and N̄ its means of what is known (an unknown V, N or r is nan); σ the roo
 """
 
 from dataclasses import dataclass, fields
-from functools import lru_cache
 
 import numpy as np
 
-from cottage.state import WAIT_ALPHA, WAIT_RETURNS
 from services.feynman.regime import RegimeArray, regime
-from services.feynman.tail_index import ALPHA_LEAST, ALPHA_MOST
+from services.feynman.tails import middle, tails
 from services.feynman.windows import BINS, TOLERANCE, FloatArray, IntArray, Rows, Statistics, Windows
-
-HALF_QUANTILE = 2.705543454095404 / 2
-"""Half the quantile of 90 % of χ² with one degree of freedom."""
 
 CHUNK_ROWS = 512
 """So many vectors are computed together, so that their data stay in a core's cache."""
@@ -32,6 +27,8 @@ class Vectors:
     entropy: FloatArray  # [0, 1]
     nash_dist: FloatArray  # [0, 1]
     alpha_coefficient: FloatArray  # [0.5, 10]
+    alpha_low: FloatArray  # [0.5, alpha_coefficient]
+    alpha_high: FloatArray  # [alpha_coefficient, 10]
     regime: RegimeArray  # an index into REGIMES; the one that the windows keep is the one before
     samples: IntArray  # 0 … W
     nonzero: IntArray  # m, the returns that are not 0
@@ -39,34 +36,53 @@ class Vectors:
     notes: IntArray  # bits of the words of cottage.notes
 
 
+@dataclass(frozen=True, slots=True)
+class _Pillars:
+    """What is computed of each window by itself, in chunks: of Vectors all but the tail and the regime."""
+
+    mass: FloatArray
+    momentum: FloatArray
+    friction: FloatArray
+    entropy: FloatArray
+    nash_dist: FloatArray
+    samples: IntArray
+    nonzero: IntArray
+    void: IntArray
+    notes: IntArray
+    middle: FloatArray  # as in tails.py
+
+
 def compute(windows: Windows, rows: Rows) -> Vectors:
     """The vectors of `rows`, in that order. A row without a sample has pillars of 0 and the regime WAIT."""
     starts = range(0, max(len(rows), 1), CHUNK_ROWS)  # no rows make one chunk too, an empty one
-    parts = [_compute(windows, rows[start : start + CHUNK_ROWS]) for start in starts]
-    return Vectors(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Vectors)))
+    parts = [_pillars(windows, rows[start : start + CHUNK_ROWS]) for start in starts]
+    pillars = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Pillars)
+    }
+    tail, telling = tails(windows, rows, pillars["nonzero"], pillars.pop("middle"))
+    return Vectors(
+        **pillars,
+        alpha_coefficient=tail.alpha,
+        alpha_low=tail.low,
+        alpha_high=tail.high,
+        regime=regime(windows.regime[rows], tail, pillars["nonzero"], telling),
+    )
 
 
-def _compute(windows: Windows, rows: Rows) -> Vectors:
+def _pillars(windows: Windows, rows: Rows) -> _Pillars:
     w = windows.statistics(rows)
     m = mass(w.price, w.highest, w.lowest, w.volume, w.mean_volume)
-    alpha, low, high = (np.full(len(rows), WAIT_ALPHA) for _ in range(3))
-    enough = w.nonzero >= WAIT_RETURNS
-    if enough.any():
-        k = order_statistics(w.nonzero[enough])
-        alpha[enough] = tail_index(windows.largest_returns(rows[enough], k + 1), k)
-        low[enough], high[enough] = interval(alpha[enough], k)
-    return Vectors(
+    return _Pillars(
         mass=m,
         momentum=momentum(m, np.nan_to_num(w.log_return, nan=0.0), w.sigma),
         friction=friction(w.volume, w.trades, w.mean_volume, w.mean_trades),
         entropy=entropy(w.returns_by_bin),
         nash_dist=nash_dist(w.volume_by_price, w.price, w.highest, w.lowest),
-        alpha_coefficient=alpha,
-        regime=regime(windows.regime[rows], alpha, low, high, w.nonzero, enough),
         samples=w.samples,
         nonzero=w.nonzero,
         void=void(w),
         notes=w.notes,
+        middle=middle(w),
     )
 
 
@@ -136,47 +152,6 @@ def nash_dist(weight: FloatArray, p: FloatArray, hi: FloatArray, lo: FloatArray)
     # Of two as near, one on either side, the lower is the mode: the distance is the same.
     distance[~heaviest] = np.inf
     return np.where(hi > lo, distance.min(axis=1) / BINS, 0.0)
-
-
-def tail_index(largest: FloatArray, k: IntArray) -> FloatArray:
-    """Hill's α = k / Σ_{i≤k} ln(x_i / x_{k+1}); held within [0.5, 10]; 10 where the sum is 0.
-
-    `largest` of shape (n, k_max + 1): the largest x = abs(r) of each window in descending order, the first k + 1 of
-    them above 0. k = max(10, ⌈m / 20⌉) of shape (n,). Hill (1975), Ann. Statist. 3(5).
-    """
-    threshold = np.take_along_axis(largest, k[:, np.newaxis], axis=1)  # x_{k+1}, counted from 1
-    # Beyond a row's own k the ratios are at most 1: held there, they add nothing to its sum.
-    total = np.log(np.maximum(largest / threshold, 1.0)).sum(axis=1)
-    estimate = np.divide(k, total, where=total > 0, out=np.full(len(k), ALPHA_MOST))
-    alpha: FloatArray = np.clip(estimate, ALPHA_LEAST, ALPHA_MOST)
-    return alpha
-
-
-def order_statistics(nonzero: IntArray) -> IntArray:
-    """k = max(10, ⌈m / 20⌉): of how many of the largest x = abs(r) the tail index is made."""
-    return np.maximum(10, -(-nonzero // 20))
-
-
-def interval(alpha: FloatArray, k: IntArray) -> tuple[FloatArray, FloatArray]:
-    """The 90 % interval of Hill's α: where its likelihood is at least that of α by exp(−1.353), half the quantile of
-    χ² with one degree of freedom. Its ends are α s, with k (s − 1 − ln s) = 1.353; held within [0.5, 10]."""
-    low, high = _shares_of_alpha(int(k.max(initial=0)))[:, k]
-    return np.clip(alpha * low, ALPHA_LEAST, ALPHA_MOST), np.clip(alpha * high, ALPHA_LEAST, ALPHA_MOST)
-
-
-@lru_cache(maxsize=16)
-def _shares_of_alpha(most: int) -> FloatArray:
-    """Both s for each k up to `most`, of shape (2, most + 1), by halving."""
-    drop = HALF_QUANTILE / np.maximum(np.arange(most + 1), 1)
-    shares = []
-    for far in (0.0, 8.0):
-        inside, outside = np.ones(most + 1), np.full(most + 1, far)
-        for _halving in range(56):
-            middle = (inside + outside) / 2
-            within = middle - 1 - np.log(middle) < drop
-            inside, outside = np.where(within, middle, inside), np.where(within, outside, middle)
-        shares.append(inside)
-    return np.array(shares)
 
 
 def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

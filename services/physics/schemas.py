@@ -27,6 +27,8 @@ STATE_EXAMPLE: dict[str, Any] = {
     "nash_dist": 0.05,
     "regime": "Gaussian",
     "alpha_coefficient": 2.8,
+    "alpha_low": 2.3,
+    "alpha_high": 3.6,
     "price": 450.32,
     "samples": 1000,
     "nonzero": 812,
@@ -78,8 +80,10 @@ class PhysicsStateAnswer(_Answer):
     entropy: float = Field(ge=0, le=1)
     nash_dist: float = Field(ge=0, le=1)
     regime: Regime
-    alpha_coefficient: float
+    alpha_coefficient: float = Field(ge=0.5, le=10)
     # What only FeynmanService writes is left out of a state that somebody else wrote.
+    alpha_low: float = Field(0.5, ge=0.5, le=10, description="from here the 90 % interval of α")
+    alpha_high: float = Field(10.0, ge=0.5, le=10, description="to here; 10 is no upper end")
     price: float = Field(0.0, json_schema_extra={"description": "of the newest sample"})
     samples: int = Field(0, ge=0, description="samples in the window")
     nonzero: int = Field(0, ge=0, description="returns in it that are not zero; below 64 the regime is WAIT")

@@ -15,7 +15,7 @@ import numpy as np
 
 from services.feynman.regime import REGIMES
 from services.feynman.tail_index import LEAST_MOVES
-from services.feynman.vector import Vectors, compute, tail_index
+from services.feynman.vector import Vectors, compute
 from services.feynman.windows import BINS, Windows
 from tests.bench import laws, regimes, ticks
 from tests.bench.chart import Axis, Line, chart
@@ -118,7 +118,7 @@ class Simulation:
             errors = []
             for share in shares:
                 k = np.full(len(x), round(share * WINDOW))
-                errors.append(float(np.sqrt(np.mean((tail_index(x[:, : k[0] + 1], k) - true) ** 2)) / true))
+                errors.append(float(np.sqrt(np.mean((ticks.hill(x[:, : k[0] + 1], k).alpha - true) ** 2)) / true))
             rows.append((name, *(f"{100 * error:.0f} %" for error in errors)))
             lines.append(Line(name, [(100 * s, 100 * e) for s, e in zip(shares, errors, strict=True)]))
         heads = ("root mean square error of α", *(f"k = {100 * share:g} %" for share in shares))

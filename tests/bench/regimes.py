@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from services.feynman.regime import REGIMES, plain, regime
-from services.feynman.vector import interval, order_statistics, tail_index
-from services.feynman.windows.largest_returns import LargestReturns
+from services.feynman.tail_index import TailIndex
+from services.feynman.tails import order_statistics
+from services.feynman.windows.largest_moves import LargestMoves
 from tests.bench.laws import Floats
+from tests.bench.ticks import hill, hill_interval
 
 Whole = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
@@ -36,12 +38,12 @@ def readings(returns: Floats, window: int) -> Iterator[Reading]:
     x = np.abs(returns)
     ring = x[:, :window].copy()
     number, samples = x.shape
-    rows, largest = np.arange(number), LargestReturns(window, number)
+    rows, largest = np.arange(number), LargestMoves(window, number)
     m = np.count_nonzero(ring, axis=1)
     for sample in range(window, samples + 1):
         k = order_statistics(m)
-        alpha = tail_index(largest.largest(rows, k + 1, ring), k)
-        yield Reading(alpha, *interval(alpha, k), m, k)
+        alpha = hill(largest.largest(rows, k + 1, ring.__getitem__)[0], k).alpha
+        yield Reading(alpha, *hill_interval(alpha, k), m, k)
         if sample < samples:
             column = np.full(number, sample % window)
             leaving, entering = ring[rows, column], x[:, sample]
@@ -117,7 +119,7 @@ def kept(returns: Floats, window: int) -> Codes:
     codes[:, 0] = ours
     for sample, reading in enumerate(each, 1):
         alpha, low, high, m, _k = reading
-        ours = regime(ours, alpha, low, high, m, np.ones(number, np.bool_))
+        ours = regime(ours, TailIndex(alpha, low, high), m, np.ones(number, np.bool_))
         codes[:-1, sample], codes[-1, sample] = others.take(reading), ours
     return codes
 

@@ -6,15 +6,14 @@ given index.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from services.feynman.tail_index import ALPHA_LEAST, ALPHA_MOST, DROP, Exceedances, TailIndex, at_threshold, estimate
-from services.feynman.vector import order_statistics
+from services.feynman.tails import order_statistics
 from tests.bench.laws import Floats, Law
-
-START = 2.5
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def largest_of(x: Floats, number: int) -> Floats:
 
 def fit(moves: Moves) -> TailIndex:
     """By the production code."""
-    return estimate(at_threshold(moves.largest, moves.k, moves.ties), moves.number, np.full(len(moves.k), START))
+    return estimate(at_threshold(moves.largest, moves.k, moves.ties), moves.number)
 
 
 def whole_tick(moves: Moves) -> Estimate:
@@ -107,6 +106,28 @@ def hill(largest: Floats, k: np.ndarray) -> Estimate:
     alpha = np.clip(k / np.maximum(sums, 1e-9), ALPHA_LEAST, ALPHA_MOST)
     # The sum is one of k exponentials.
     return Estimate(alpha, lambda true: k * (true / alpha - 1.0 - np.log(true / alpha)) <= DROP)
+
+
+def hill_interval(alpha: Floats, k: np.ndarray) -> tuple[Floats, Floats]:
+    """The 90 % interval of Hill's α: where its likelihood is at least that of α by exp(−1.353), half the quantile of
+    χ² with one degree of freedom. Its ends are α s, with k (s − 1 − ln s) = 1.353; held within [0.5, 10]."""
+    low, high = _shares_of_alpha(int(k.max(initial=0)))[:, k]
+    return np.clip(alpha * low, ALPHA_LEAST, ALPHA_MOST), np.clip(alpha * high, ALPHA_LEAST, ALPHA_MOST)
+
+
+@lru_cache(maxsize=16)
+def _shares_of_alpha(most: int) -> Floats:
+    """Both s for each k up to `most`, of shape (2, most + 1), by halving."""
+    drop = DROP / np.maximum(np.arange(most + 1), 1)
+    shares = []
+    for far in (0.0, 8.0):
+        inside, outside = np.ones(most + 1), np.full(most + 1, far)
+        for _halving in range(56):
+            middle = (inside + outside) / 2
+            within = middle - 1 - np.log(middle) < drop
+            inside, outside = np.where(within, middle, inside), np.where(within, outside, middle)
+        shares.append(inside)
+    return np.array(shares)
 
 
 def hill_on_ticks(moves: Moves) -> Estimate:

@@ -31,6 +31,8 @@ def states() -> st.SearchStrategy[PhysicsState]:
         nash_dist=numbers,
         regime=st.sampled_from(sorted(REGIMES)),
         alpha_coefficient=numbers,
+        alpha_low=st.none() | numbers,
+        alpha_high=st.none() | numbers,
         price=st.none() | numbers,
         samples=st.none() | whole,
         nonzero=st.none() | whole,

@@ -30,6 +30,8 @@ FULL = PhysicsState(
     nash_dist=0.05,
     regime="Lévy Stable",
     alpha_coefficient=1.8,
+    alpha_low=1.5,
+    alpha_high=2.3,
     price=450.32,
     samples=1000,
     nonzero=812,
@@ -43,7 +45,7 @@ FIELDS = orjson.loads(FULL.to_bytes())
 def test_a_state_has_the_documented_fields_and_names() -> None:
     assert FULL.to_bytes() == (
         '{"mass":0.42,"momentum":1.23,"friction":0.15,"entropy":0.08,"nash_dist":0.05,'
-        '"regime":"Lévy Stable","alpha_coefficient":1.8,'
+        '"regime":"Lévy Stable","alpha_coefficient":1.8,"alpha_low":1.5,"alpha_high":2.3,'
         '"price":450.32,"samples":1000,"nonzero":812,"source":"live","timestamp":"2025-12-21T12:00:00.000Z",'
         '"epoch":1766318400000,"seq":4711}'.encode()
     )
@@ -53,7 +55,7 @@ def test_its_update_is_the_documented_message() -> None:
     assert FULL.update("SPY") == (
         '{"event":"PHYSICS_UPDATE","symbol":"SPY","timestamp":"2025-12-21T12:00:00.000Z",'
         '"data":{"alpha":1.8,"regime":"Lévy Stable","mass":0.42,"momentum":1.23,"friction":0.15,"entropy":0.08,'
-        '"nash_dist":0.05,"price":450.32,"samples":1000,"nonzero":812,"source":"live"},'
+        '"nash_dist":0.05,"alpha_low":1.5,"alpha_high":2.3,"price":450.32,"samples":1000,"nonzero":812,"source":"live"},'
         '"epoch":1766318400000,"seq":4711}'.encode()
     )
 

@@ -8,7 +8,8 @@ know how the statistics are kept up to date while windows slide, without reading
     block_sums.py        highest and lowest price; sums of volume, trades and squared returns
     return_histogram.py  the returns, counted by size
     volume_profile.py    the volume by price
-    largest_returns.py   the largest absolute returns
+    largest_moves.py     the largest moves in ticks
+    kept_tails.py        the tail indices that were made of them
     tick_grid.py         the tick of the prices
     shortlist.py         lists of chosen values, for both kinds of returns
     bins.py, arrays.py   what they share

@@ -9,7 +9,7 @@ from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, Row
 class Shortlist(RowArrays):
     """For each row a list of up to `size` values, in no order, each with its column in the window.
 
-    ReturnHistogram and LargestReturns use it. They decide what is listed, and what to do when a row's list is full.
+    ReturnHistogram and LargestMoves use it. They decide what is listed, and what to do when a row's list is full.
 
     Attributes:
         length: shape (capacity,), how many values a row's list has.

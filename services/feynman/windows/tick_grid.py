@@ -47,6 +47,9 @@ OBEY_SHARE = 0.5
 """So many of the prices must obey a stated tick."""
 TOLERANCE = 0.5 * 10.0 ** (1 - DIGITS)
 """A price obeys a stated tick if the nearest multiple is off by at most this share of it: the same to 12 digits."""
+HALF_UP = 1e-13
+"""A price is rounded up if it is less than half a tick above a multiple by no more than this share of it: so a float
+that stands for half a tick, or was computed from a return, is."""
 MID_SCALE = 2.0
 """In a window with a mid, prices are multiplied by this before they vote, and the tick is divided by it."""
 FAR_TICKS = 1000
@@ -125,9 +128,9 @@ def roundness(price: FloatArray) -> npt.NDArray[np.uint8]:
 
 
 def nearest_tick(price: FloatArray, tick: FloatArray) -> FloatArray:
-    """The whole number of ticks that is nearest to each price; half a tick, to 12 digits, goes up."""
+    """The whole number of ticks that is nearest to each price; half a tick, to 13 digits, goes up."""
     ticks = price / tick
-    ticks *= 1.0 + TOLERANCE
+    ticks *= 1.0 + HALF_UP
     ticks += 0.5
     return np.floor(ticks, out=ticks)
 
@@ -232,7 +235,8 @@ class TickGrid(RowArrays):
         self._far_tick[rows] = np.nan
         for part in chunks(len(rows), self._window):
             self._read(rows[part], rings)
-        self._count(rows, rings, anew=np.zeros(len(rows), np.bool_))
+        # What a checkpoint from before there were grids does not know is found at once.
+        self._count(rows, rings, anew=(self.grid[rows] == NONE) & (rings.nonzero[rows] >= WAIT_RETURNS))
         self._find(rows, rings)
 
     def replace(

@@ -23,8 +23,10 @@ from services.feynman.windows.counters import (
     Difference,
     difference,
 )
-from services.feynman.windows.largest_returns import LargestReturns
+from services.feynman.windows.kept_tails import KeptTails
+from services.feynman.windows.largest_moves import LargestMoves, moves
 from services.feynman.windows.return_histogram import ReturnHistogram
+from services.feynman.windows.tick_grid import NONE as NO_GRID_YET
 from services.feynman.windows.tick_grid import PriceAndReturn, Rings, SaidOfPrice, TickGrid
 from services.feynman.windows.volume_profile import VolumeProfile
 
@@ -35,14 +37,23 @@ FLOATS = (
     "feed_time",
     "last_price",
     "regime_since",
+    "stated_tick",
     *(f"{kept}_{counter}" for kept in ("session", "fell_from") for counter in COUNTERS),
 )
-WHOLE = ("samples", "newest", "taken", "session", "score_volume", "score_trades", "tick_notes", "regime")
+WHOLE = (
+    *("samples", "newest", "taken", "session", "score_volume", "score_trades", "tick_notes", "regime"),
+    *("grid", "against_grid", "mid_until"),
+)
 NEWEST = (*FLOATS, *WHOLE, "noted_until")
 SAVED = (*RINGS, *NEWEST)
 """The attributes that a checkpoint contains; everything else is derived from them."""
 DERIVED = ("known", "nonzero", "unknown_volumes", "unknown_trades", "all_noted_until")
-EMPTY = {"log_return": np.nan, "newest": -1, "last_timestamp": -np.inf, "feed_time": np.nan, "regime_since": np.nan}
+EMPTY = {
+    **dict.fromkeys(("log_return", "feed_time", "regime_since"), np.nan),
+    "newest": -1,
+    "last_timestamp": -np.inf,
+    "grid": NO_GRID_YET,
+}
 """The values of an empty window that are not 0."""
 
 LASTING = [word for word in NOTES if word not in OF_A_TICK]
@@ -112,7 +123,7 @@ class Windows(RowArrays):
     V and N are unknown (nan) where `counters.py` says so, and left out of all sums. Unused columns are filled so that
     sums and extremes over a whole row need no mask: with the first sample's price, V = N = 0 and no return.
 
-    What `statistics` and `largest_returns` need of a whole window is kept up to date beside the rings, so that a tick
+    What `statistics` and `largest_moves` need of a whole window is kept up to date beside the rings, so that a tick
     need not read them. `derive` computes all of it from the rings.
 
     The caller knows which symbol has which row. A call must not name a row twice.
@@ -135,6 +146,8 @@ class Windows(RowArrays):
         tick_notes: the bits of the words that are true of the newest sample alone.
         regime: the code of the regime after the newest sample, as `keep_regime` was told; 0 in a new window.
         regime_since: the time of the sample since which that is so, by its feed; nan where it is not known.
+        grid, against_grid, mid_until, stated_tick: the TickGrid's `grid`, `against`, `mid_until` and `stated`.
+        tails: the tail indices that were computed last.
     """
 
     def __init__(self, length: int = 1000, *, gap: float = 60.0, capacity: int = 64) -> None:
@@ -163,7 +176,8 @@ class Windows(RowArrays):
         )
         self._sums = BlockSums(length, capacity)
         self._returns = ReturnHistogram(length, capacity)
-        self._largest = LargestReturns(length, capacity)
+        self._largest = LargestMoves(length, capacity)
+        self.tails = KeptTails(capacity)
         self._profile = VolumeProfile(length, capacity)
         self._grid = TickGrid(length, capacity)
         self._used = 0
@@ -184,6 +198,22 @@ class Windows(RowArrays):
     @property
     def log_return(self) -> FloatArray:
         return self._log_return[:, : self.length]
+
+    @property
+    def grid(self) -> IntArray:
+        return self._grid.grid
+
+    @property
+    def against_grid(self) -> IntArray:
+        return self._grid.against
+
+    @property
+    def mid_until(self) -> IntArray:
+        return self._grid.mid_until
+
+    @property
+    def stated_tick(self) -> FloatArray:
+        return self._grid.stated
 
     @property
     def capacity(self) -> int:
@@ -218,6 +248,7 @@ class Windows(RowArrays):
             getattr(self, name)[rows] = EMPTY.get(name, 0)
         self._sums.begin(rows, np.zeros(np.size(rows)))
         self._grid.clear(rows)
+        self.tails.clear(rows)
         self._forget(rows)
 
     def derive(self, rows: Rows) -> None:
@@ -335,13 +366,23 @@ class Windows(RowArrays):
             notes=self._notes(rows) | self._grid.disobeyed[rows] * BITS["off_tick"],
         )
 
-    def largest_returns(self, rows: Rows, number: IntArray) -> FloatArray:
-        """The largest absolute returns of each window in descending order.
+    def moves(self, rows: Rows) -> FloatArray:
+        """The moves x of these windows in ticks, shape (n, W): 0 where there is none of two ticks or more. Where
+        prices have no grid they are returns, in a unit of 2^-60."""
+        return moves(self.price[rows], self.log_return[rows], self._grid.tick[rows, np.newaxis])
+
+    def largest_moves(self, rows: Rows, number: IntArray) -> tuple[FloatArray, IntArray]:
+        """The largest moves of each window in descending order, and how many are as large as the last one needed.
 
         `number` has the shape of `rows`: for each window, how many are needed. The first so many columns of the
-        result are right; the caller must know that so many returns are not 0.
+        result are right: 0 where there are not so many of two ticks or more.
         """
-        return self._largest.largest(rows, number, self.log_return[:, : self.samples[rows].max(initial=0)])
+        return self._largest.largest(rows, number, self.moves)
+
+    def telling_moves(self, rows: Rows) -> IntArray:
+        """How many moves of two ticks or more each window has. `largest_moves` must have been asked for these rows
+        since they were derived."""
+        return self._largest.number[rows]
 
     def _replace(
         self, rows: Rows, price: FloatArray, v: FloatArray, n: FloatArray, r: FloatArray, said: SaidOfPrice
@@ -357,17 +398,29 @@ class Windows(RowArrays):
         self.samples[rows] = np.minimum(self.samples[rows] + 1, self.length)
         self.taken[rows] += 1
 
-        x, old_x = (np.nan_to_num(np.abs(each), nan=0.0) for each in (r, old_r))
         self.known[rows] += (~np.isnan(r)).astype(np.int64) - ~np.isnan(old_r)
-        self.nonzero[rows] += (x > 0).astype(np.int64) - (old_x > 0)
+        self.nonzero[rows] += (np.abs(r) > 0).astype(np.int64) - (np.abs(old_r) > 0)
         self.unknown_volumes[rows] += np.isnan(v).astype(np.int64) - np.isnan(old_v)
         self.unknown_trades[rows] += np.isnan(n).astype(np.int64) - np.isnan(old_n)
         self._sums.read(rows, column, *self._rings())
         self._returns.replace(rows, column, old_r, r)
-        self._largest.replace(rows, column, old_x, x)
         self._profile.replace(rows, column, (old_price, old_v, full), (price, v))
-        samples = PriceAndReturn(old_price, old_r), PriceAndReturn(price, r)
+        self._move(rows, column, (PriceAndReturn(old_price, old_r), PriceAndReturn(price, r)), said)
+
+    def _move(
+        self, rows: Rows, column: IntArray, samples: tuple[PriceAndReturn, PriceAndReturn], said: SaidOfPrice
+    ) -> None:
+        """Update the grid, and the largest moves on it. `samples`: those that leave, and those that enter."""
+        before = self._grid.tick[rows]
         self._grid.replace(rows, column, *samples, said, self._prices_and_returns())
+        tick = self._grid.tick[rows]
+        leaving, entering = (moves(*sample, tick) for sample in samples)
+        self._largest.replace(rows, column, leaving, entering)
+        self.tails.replace(rows, leaving, entering)
+        other = rows[(tick != before) & ~(np.isnan(tick) & np.isnan(before))]
+        if len(other):  # all of its moves are other ones
+            self._largest.forget(other)
+            self.tails.forget(other)
 
     def _begun(self, rows: Rows, session: IntArray) -> BoolArray:
         """Where another session is stated than the one that was stated last, which is then remembered."""
@@ -420,7 +473,7 @@ class Windows(RowArrays):
         return notes
 
     def _forget(self, rows: int | Rows) -> None:
-        for kept in (self._returns, self._largest, self._profile):
+        for kept in (self._returns, self._largest, self._profile, self.tails):
             kept.forget(rows)
 
     def _prices_and_returns(self) -> Rings:

@@ -11,7 +11,7 @@ from services.feynman.vector import Vectors
 from tests import reference
 from tests.reference import Increment
 
-PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist", "alpha_coefficient")
+PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist", "alpha_coefficient", "alpha_low", "alpha_high")
 
 
 def nth(vectors: Vectors, index: int) -> reference.Vector:

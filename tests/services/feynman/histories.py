@@ -14,8 +14,8 @@ from tests.reference import Sample, Vector
 
 def feed(windows: Windows, rows: Sequence[int], samples: Sequence[Sample]) -> None:
     """One sample to each of the rows, in one call."""
-    timestamp, price, volume, trades, session = np.array(samples, dtype=np.float64).T  # None becomes nan
-    windows.append(np.array(rows), price, volume, trades, timestamp, session.astype(np.int64))
+    timestamp, price, volume, trades, session, tick = np.array(samples, dtype=np.float64).T  # None becomes nan
+    windows.append(np.array(rows), price, volume, trades, timestamp, session.astype(np.int64), tick=tick)
 
 
 def windows_of(*histories: Sequence[Sample], length: int = 1000, gap: float = 60.0) -> tuple[Windows, Rows]:
@@ -86,7 +86,7 @@ def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sa
     steps = draw(st.lists(step, min_size=min_size, max_size=max_size))
     start, tick = draw(st.sampled_from([(450.0, 0.01), (5000.0, 0.25), (1e-8, 1e-12), (1e9, 0.01), (1.0, None)]))
     jump = draw(st.integers(0, len(steps) - 1)) if kind == "one jump" else None
-    falls_out = draw(_FALLS_OUT)
+    falls_out, stated = draw(_FALLS_OUT), draw(st.sampled_from([None, None, tick, 0.02]))
     place, timestamp, volume, trades = 0, 1.7e9, 0.0, 0.0
     samples = []
     for i, (move, seconds, traded, number, session) in enumerate(steps):
@@ -96,7 +96,8 @@ def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sa
         trades = _counted(trades, *number)
         # A price beyond what the grid allows turns back: prices are above 0.
         price = start * math.exp(place / 1000) if tick is None else start + tick * (abs(place + 9000) - 9000)
-        samples.append(Sample(timestamp, price, _reported(volume, traded[0]), _reported(trades, number[0]), session))
+        counters = _reported(volume, traded[0]), _reported(trades, number[0])
+        samples.append(Sample(timestamp, price, *counters, session, stated))
     return samples
 
 

@@ -32,9 +32,10 @@ def compared(history: Sequence[Sample], length: int, every: int) -> int:
             # More than the window holds: V, N and r of its oldest sample are against the one before it, and whether
             # its r is a jump depends on the window that it came into.
             last = history[max(0, i - 2 * length - 1) : i]
-            window = reference.increments(last, window=length)[-length:]
-            if decided(window):
-                assert_agree(nth(compute(windows, np.array([row])), 0), reference.vector_of_increments(window))
+            increments = reference.increments(last, window=length)
+            if decided(increments[-length:]):
+                expected = reference.vector_of_increments(increments, length)
+                assert_agree(nth(compute(windows, np.array([row])), 0), expected)
                 number += 1
     return number
 

@@ -1,13 +1,15 @@
 """A regime is kept until the evidence is against it."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.feynman.regime import REGIMES, plain, regime
+from services.feynman.regime import REGIMES, RegimeArray, plain, regime
+from services.feynman.tail_index import TailIndex
 from tests import reference
 from tests.bench import laws, regimes
 from tests.reference import Tail
@@ -16,8 +18,12 @@ WAIT, CRITICAL, LEVY_STABLE, GAUSSIAN = range(4)
 
 
 def after(before: int, tail: Tail) -> int:
-    alpha, low, high, nonzero, telling = (np.array([value]) for value in tail)
-    return int(regime(np.array([before], np.int8), alpha, low, high, nonzero, telling)[0])
+    return int(together(np.array([before], np.int8), [tail])[0])
+
+
+def together(before: RegimeArray, tails: Sequence[Tail]) -> RegimeArray:
+    alpha, low, high, nonzero, telling = (np.array(column) for column in zip(*tails, strict=True))
+    return regime(before, TailIndex(alpha, low, high), nonzero, telling)
 
 
 def kept(tails: list[Tail]) -> list[int]:
@@ -72,7 +78,8 @@ def test_too_few_moves_keep_it() -> None:
 
 def test_no_symbol_at_all() -> None:
     none = np.array([])
-    assert regime(none.astype(np.int8), none, none, none, none.astype(np.int64), none.astype(np.bool_)).shape == (0,)
+    tail = TailIndex(none, none, none)
+    assert regime(none.astype(np.int8), tail, none.astype(np.int64), none.astype(np.bool_)).shape == (0,)
 
 
 @st.composite
@@ -102,9 +109,9 @@ def test_a_change_is_towards_alpha_and_final(before: int, tail: Tail) -> None:
 @given(st.lists(tails(), min_size=1, max_size=8))
 def test_symbols_do_not_touch_each_other(several: list[Tail]) -> None:
     before = np.arange(len(several), dtype=np.int8) % 4
-    columns = [np.array(column) for column in zip(*several, strict=True)]
-    together = regime(before, *columns).tolist()
-    assert together == [after(int(code), tail) for code, tail in zip(before, several, strict=True)]
+    assert together(before, several).tolist() == [
+        after(int(code), tail) for code, tail in zip(before, several, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("alpha", [1.5, 1.75, 2.0])

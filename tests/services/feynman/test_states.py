@@ -17,12 +17,13 @@ from services.feynman.vector import Vectors
 from services.feynman.windows import FloatArray
 from tests.cottage.strategies import numbers, whole
 
+TAIL = ("alpha_coefficient", "alpha_low", "alpha_high")
 _symbols = st.from_regex(r"[A-Z0-9][A-Z0-9._-]{0,31}", fullmatch=True)
 _sources = st.text(st.characters(codec="utf-8"), max_size=32)
 _entries = st.fixed_dictionaries(
     {
         "symbol": _symbols,
-        **dict.fromkeys((*PILLARS, "alpha_coefficient", "price"), numbers),
+        **dict.fromkeys((*PILLARS, *TAIL, "price"), numbers),
         "code": st.integers(0, len(REGIMES) - 1),
         "samples": whole,
         "nonzero": whole,
@@ -49,7 +50,7 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         return np.array([entry[name] for entry in entries], kind)
 
     vectors = Vectors(
-        **{name: column(name) for name in (*PILLARS, "alpha_coefficient")},
+        **{name: column(name) for name in (*PILLARS, *TAIL)},
         regime=column("code", np.int8),
         samples=column("samples", np.int64),
         nonzero=column("nonzero", np.int64),
@@ -118,7 +119,7 @@ def test_a_text_at_another_time_differs_in_that_alone(entries: list[dict[str, An
 
 @given(st.lists(st.floats(0, LATEST_SECONDS) | st.integers(0, 10**13).map(lambda n: n / 2000), min_size=1))
 def test_times_are_rounded_as_everywhere(moments: list[float]) -> None:
-    entry: dict[str, Any] = dict.fromkeys((*PILLARS, "alpha_coefficient", "price", "since"), 1.0)
+    entry: dict[str, Any] = dict.fromkeys((*PILLARS, *TAIL, "price", "since"), 1.0)
     entry |= {"symbol": "SPY", "source": "live", "code": 0, "samples": 1, "nonzero": 0, "ahead": 0.0, "late": 0}
     for moment, (state, _update) in zip(
         moments, texts(*columns([entry | {"timestamp": moment} for moment in moments])), strict=True

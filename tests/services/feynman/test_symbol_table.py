@@ -926,7 +926,9 @@ def undecided() -> tuple[SymbolTable, PhysicsState]:
     for sample in heavy(400):
         found = told(table, sample)
         alpha = found.alpha_coefficient
-        low, high = reference.interval(alpha, 10)
+        assert found.alpha_low is not None
+        assert found.alpha_high is not None
+        low, high = found.alpha_low, found.alpha_high
         if found.samples == 100 and low <= 1.5 and alpha + (high - alpha) / 5 > 2.0:
             return table, found
     raise AssertionError("there is none")

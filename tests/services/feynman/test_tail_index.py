@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.feynman import tail_index
 from services.feynman.tail_index import TailIndex, at_own_thresholds, at_threshold, estimate
-from services.feynman.vector import order_statistics
+from services.feynman.tails import order_statistics
 from tests import reference_tail
 from tests.bench import laws
 from tests.bench.laws import Law
@@ -19,8 +19,8 @@ from tests.bench.laws import Law
 EXACT = 1e-9
 
 
-def fitted(windows: Sequence[Sequence[int]], start: float = 2.5) -> TailIndex:
-    """Of windows of one length, each with the largest moves and ties that LargestReturns would have."""
+def fitted(windows: Sequence[Sequence[int]]) -> TailIndex:
+    """Of windows of one length, each with the largest moves and ties that LargestMoves would have."""
     moves = np.array(windows, np.float64)
     k = order_statistics(np.count_nonzero(moves, axis=1))
     most = int(k.max()) + 1
@@ -28,7 +28,7 @@ def fitted(windows: Sequence[Sequence[int]], start: float = 2.5) -> TailIndex:
     largest = -np.sort(-padded, axis=1)[:, :most]
     level = np.maximum(np.take_along_axis(largest, k[:, np.newaxis], axis=1), 2.0)
     ties = np.count_nonzero(moves == level, axis=1)
-    return estimate(at_threshold(largest, k, ties), np.count_nonzero(moves >= 2, axis=1), np.full(len(moves), start))
+    return estimate(at_threshold(largest, k, ties), np.count_nonzero(moves >= 2, axis=1))
 
 
 def row(found: TailIndex, place: int = 0) -> reference_tail.TailIndex:
@@ -114,7 +114,7 @@ def test_it_is_the_definition_in_any_window(moves: list[int]) -> None:
 def test_thresholds_of_their_own_are_the_definition(moves: list[tuple[int, float]]) -> None:
     x, scale = (np.array([row]) for row in zip(*moves, strict=True))
     k = order_statistics(np.count_nonzero(x, axis=1))
-    found = estimate(at_own_thresholds(x, scale, k), np.count_nonzero(x >= 2, axis=1), np.array([2.5]))
+    found = estimate(at_own_thresholds(x, scale, k), np.count_nonzero(x >= 2, axis=1))
     exact = reference_tail.tail_index([m for m, _ in moves], [Fraction(s) for _, s in moves])
     assert row(found) == pytest.approx(exact, rel=EXACT)
 
@@ -122,25 +122,25 @@ def test_thresholds_of_their_own_are_the_definition(moves: list[tuple[int, float
 # What is promised
 
 
-@given(st.lists(st.integers(0, 3) | st.integers(0, 10**12), min_size=1, max_size=120), st.floats(0.5, 10))
-def test_any_window_has_an_interval_around_its_index(moves: list[int], start: float) -> None:
-    found = row(fitted([moves], start))
+@given(st.lists(st.integers(0, 3) | st.integers(0, 10**12), min_size=1, max_size=120))
+def test_any_window_has_an_interval_around_its_index(moves: list[int]) -> None:
+    found = row(fitted([moves]))
     assert 0.5 <= found.low <= found.alpha <= found.high <= 10
     if sum(1 for x in moves if x >= 2) < 10:
         assert (found.alpha, found.high) == (10, 10)
 
 
 @given(windows, st.randoms())
-def test_order_and_start_are_of_no_account(moves: list[int], random) -> None:  # type: ignore[no-untyped-def]
+def test_order_is_of_no_account(moves: list[int], random) -> None:  # type: ignore[no-untyped-def]
     shuffled = random.sample(moves, len(moves))
-    assert row(fitted([shuffled], random.uniform(0.5, 10))) == pytest.approx(row(fitted([moves])), rel=EXACT)
+    assert row(fitted([shuffled])) == pytest.approx(row(fitted([moves])), rel=EXACT)
 
 
 @given(windows)
 def test_a_scale_of_1_is_the_common_threshold(moves: list[int]) -> None:
     x = np.array([moves], np.float64)
     k = order_statistics(np.count_nonzero(x, axis=1))
-    own = estimate(at_own_thresholds(x, np.ones_like(x), k), np.count_nonzero(x >= 2, axis=1), np.array([2.5]))
+    own = estimate(at_own_thresholds(x, np.ones_like(x), k), np.count_nonzero(x >= 2, axis=1))
     assert row(own) == pytest.approx(row(fitted([moves])), rel=EXACT)
 
 
@@ -162,7 +162,7 @@ def test_of_fine_ticks_it_is_hill_s(window: int) -> None:
 def test_returns_without_a_grid_go_through_it_as_very_many_ticks() -> None:
     x = -np.sort(-np.abs(laws.student(3)(np.random.default_rng(2), (30, 1000))), axis=1)[:, :51]
     k = np.full(30, 50)
-    found = estimate(at_threshold(x * 2.0**60, k, np.ones(30, np.int64)), np.full(30, 1000), np.full(30, 2.5))
+    found = estimate(at_threshold(x * 2.0**60, k, np.ones(30, np.int64)), np.full(30, 1000))
     assert found.alpha == pytest.approx(50 / np.log(x[:, :50] / x[:, 50:]).sum(axis=1), rel=EXACT)
     fall = 50 * (np.log(found.low / found.alpha) - found.low / found.alpha + 1)
     assert fall == pytest.approx(-2.705543454095404 / 2, rel=1e-7)
@@ -182,7 +182,7 @@ def test_one_move_more_changes_it_by_less_than_its_interval(law: Law, scale: flo
 def test_a_price_of_its_own_counts_where_prices_differ_by_more_than_a_tenth() -> None:
     prices = np.array([[100.0, 104.0, 100.0, 109.0], [100.0, 100.0, 50.0, 52.0], [400.0, 300.0, 200.0, 100.0]])
     before, after = prices[:, :-1], prices[:, 1:]
-    scale = tail_index.own_scale(before, after, prices.min(axis=1), prices.max(axis=1))
+    scale = tail_index.own_scale(before, after, np.sqrt(prices.min(axis=1) * prices.max(axis=1)))
     assert scale[0].tolist() == [1, 1, 1]
     # Of 100 to 50 the return is ln 2, which is 50 by 72.13; the middle of 50 and 100 is 70.71.
     expected = [
@@ -203,8 +203,8 @@ def test_where_a_price_halves_it_is_near_hill_s_of_the_returns(law: Law) -> None
     prices = np.rint(path)
     before, after = prices[:, :-1], prices[:, 1:]
     moves, k = np.abs(after - before), np.full(200, 50)
-    scale = tail_index.own_scale(before, after, prices.min(axis=1), prices.max(axis=1))
-    own = estimate(at_own_thresholds(moves, scale, k), np.count_nonzero(moves >= 2, axis=1), np.full(200, 2.5)).alpha
+    scale = tail_index.own_scale(before, after, np.sqrt(prices.min(axis=1) * prices.max(axis=1)))
+    own = estimate(at_own_thresholds(moves, scale, k), np.count_nonzero(moves >= 2, axis=1)).alpha
     common = fitted([whole(m) for m in moves]).alpha
     x = -np.sort(-np.abs(log_returns), axis=1)[:, :51]
     hill = 50 / np.log(x[:, :50] / x[:, 50:]).sum(axis=1)
@@ -218,7 +218,9 @@ def test_the_likelihood_is_concave_so_there_is_one_maximum() -> None:
     for level in levels:
         j = np.unique(np.concatenate([level + np.arange(4), np.rint(level * np.geomspace(1, 1e6, 20))]))
         moves, one = np.repeat(j, len(a))[:, np.newaxis], np.ones((len(j) * len(a), 1))
-        likelihood = tail_index._Likelihood(tail_index.Exceedances(moves, one, level * one, one, one[:, 0]))
+        likelihood = tail_index._Likelihood(
+            tail_index.Exceedances(moves, one, level * one, one, one[:, 0], one[:, 0])
+        )
         _, _, curvature = likelihood.at(slice(None), np.tile(a, len(j)))
         assert curvature.max() < 0, level
 

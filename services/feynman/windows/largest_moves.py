@@ -1,21 +1,45 @@
-"""The largest absolute returns, x = abs(r), of every window.
+"""The largest moves, x in ticks, of every window: those of two ticks or more, which alone can speak of a tail.
 
 Each row has a list of all x above a floor, which is chosen so that somewhat more of them exceed it than are needed.
 As windows slide, few samples are large enough to change the list. When too few are left above the floor, the row is
-searched again for a lower floor.
+searched again for a lower floor; where it is 0, all of two ticks or more are listed.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
 from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, RowArrays, Rows, chunks
 from services.feynman.windows.shortlist import Shortlist
+from services.feynman.windows.tick_grid import ticks_moved
+
+LEAST_TICKS = 2.0
+NO_GRID = 2.0**60
+"""Where prices have no grid, moves are abs(r) in so fine a unit that each is of many ticks."""
+
+MovesOf = Callable[[Rows], FloatArray]
+"""Returns the moves of these rows' whole windows, shape (n, W), as `moves` does."""
 
 
-class LargestReturns(RowArrays):
-    """The largest x of every row, updated as windows slide. `Windows` uses it."""
+def moves(price: FloatArray, log_return: FloatArray, tick: FloatArray) -> FloatArray:
+    """x of samples: their moves in ticks, 0 where there is none of two ticks or more. `tick`: nan without a grid."""
+    x = ticks_moved(price, log_return, tick)
+    without = np.isnan(tick)
+    if without.any():
+        x = np.where(without, np.abs(log_return) * NO_GRID, x)
+    return np.where(x >= LEAST_TICKS, x, 0.0)  # a comparison with nan is false
+
+
+class LargestMoves(RowArrays):
+    """The largest x of every row, updated as windows slide. `Windows` uses it.
+
+    Attributes, of shape (capacity,):
+        number: how many moves of two ticks or more a row has, since it was last searched.
+    """
 
     def __init__(self, window: int, capacity: int) -> None:
         self._window = window
+        self.number: IntArray = np.zeros(capacity, np.int64)
         self._list_up_to(max(10, -(-window // 20)) + 1, capacity)
 
     def _list_up_to(self, most: int, capacity: int) -> None:
@@ -26,7 +50,8 @@ class LargestReturns(RowArrays):
         self._floor: FloatArray = np.full(capacity, np.nan)
         """The floor of each row; nan for a row that must be searched again."""
         self._at_floor: IntArray = np.zeros(capacity, np.int64)
-        """How many x equal the floor. On a tick grid they can be most of the window, so they are not listed."""
+        """How many x equal the floor, where it is not 0. On a tick grid they can be most of the window, so they are
+        not listed."""
 
     def forget(self, rows: int | Rows | BoolArray) -> None:
         """Have these rows searched again when they are next asked for."""
@@ -40,33 +65,38 @@ class LargestReturns(RowArrays):
         room = self._above.add(rows[into], column[into], entering[into])
         self.forget(rows[into][~room])
         self._at_floor[rows] += (entering == floor).astype(np.int64) - (leaving == floor)
+        self.number[rows] += (entering > 0).astype(np.int64) - (leaving > 0)
 
-    def largest(self, rows: Rows, needed: IntArray, log_return: FloatArray) -> FloatArray:
-        """Each row's largest x in descending order, shape (n, `most`), of which the first `needed` are right.
+    def largest(self, rows: Rows, needed: IntArray, moves_of: MovesOf) -> tuple[FloatArray, IntArray]:
+        """Each row's largest x in descending order, shape (n, `most`), of which the first `needed` are right: 0 where
+        there are not so many. Also how many x of the row are as large as the last one needed, where that is not 0.
 
         Lists become longer when more are needed than ever before; at first `most` is a twentieth of a window.
-        `log_return`: the windows' returns, shape (capacity, ≤ W), at least `needed` of which are not 0.
         """
         if len(rows) and needed.max() > self.most:
             self._list_up_to(int(needed.max()), len(self._floor))
-        enough = self._above.length[rows] + self._at_floor[rows] >= needed
-        anew = rows[~enough | np.isnan(self._floor[rows])]
-        for part in chunks(len(anew), log_return.shape[1]):
-            self._search(anew[part], log_return)
-        return np.concatenate(
-            [np.empty((0, self.most))] + [self._largest(rows[part]) for part in chunks(len(rows), self._above.size)]
-        )
+        floor = self._floor[rows]
+        enough = (floor == 0) | (self._above.length[rows] + self._at_floor[rows] >= needed)
+        anew = rows[~enough | np.isnan(floor)]
+        for part in chunks(len(anew), self._window):
+            self._search(anew[part], moves_of(anew[part]))
+        parts = [self._largest(rows[part], needed[part]) for part in chunks(len(rows), self._above.size)]
+        largest = np.concatenate([np.empty((0, self.most)), *(part for part, _ in parts)])
+        return largest, np.concatenate([np.empty(0, np.int64), *(ties for _, ties in parts)])
 
-    def _largest(self, rows: Rows) -> FloatArray:
+    def _largest(self, rows: Rows, needed: IntArray) -> tuple[FloatArray, IntArray]:
         # The values above the floor, followed by the floor itself as often as needed.
         listed = np.arange(self._above.size) < self._above.length[rows, np.newaxis]
-        value = np.where(listed, self._above.value[rows], self._floor[rows, np.newaxis])
+        floor = self._floor[rows, np.newaxis]
+        value = np.where(listed, self._above.value[rows], floor)
         value.sort(axis=1)
         descending: FloatArray = value[:, ::-1][:, : self.most]
-        return descending
+        last = np.take_along_axis(descending, needed[:, np.newaxis] - 1, axis=1)
+        listed_ties = np.count_nonzero(value == last, axis=1)
+        return descending, np.where((last == floor)[:, 0], self._at_floor[rows], listed_ties)
 
-    def _search(self, rows: Rows, log_return: FloatArray) -> None:
-        x = np.fmax(np.abs(log_return[rows]), 0.0)  # nan is no return
+    def _search(self, rows: Rows, x: FloatArray) -> None:
+        self.number[rows] = np.count_nonzero(x, axis=1)
         quarter = x.shape[1] // 4
         room = np.zeros(len(rows), np.bool_)
         if quarter > 2 * self._sought:
