@@ -346,10 +346,34 @@ def nash_dist(window: Sequence[Increment]) -> Fraction:
     return min(distances)
 
 
-def moves_of(window: Sequence[Increment], tick: Fraction | None) -> tuple[list[int], list[Fraction] | None]:
-    """The moves in ticks, and the scale of each; None where that is 1. `tick`: None where there is no grid."""
-    if tick is None:
-        return [int(abs(r) * 2.0**60) for r in returns(window)], None
+def hill(x: Sequence[float]) -> tuple[float, float, float]:
+    """Hill's α of these absolute returns, and where f(a) = k ln a − a Σ ln(x_i / x_{k+1}) is near its greatest.
+
+    Of those that are x_{k+1} only so many count that there are k + 1 in all, each for a part.
+    """
+    k = max(10, math.ceil(len(x) / 20))
+    threshold = sorted(x, reverse=True)[k]
+    above, ties = [each for each in x if each > threshold], x.count(threshold)
+    total = math.fsum(math.log(each / threshold) for each in above)
+    alpha = 10.0 if total == 0 else min(10.0, max(0.5, k / total))
+    squares = len(above) + (k + 1 - len(above)) ** 2 / ties
+    least = k * math.log(alpha) - alpha * total - 2.705543454095404 / 2 * squares / (k + 1)
+
+    def end(outside: float) -> float:
+        inside = alpha
+        for _halving in range(100):
+            middle = (inside + outside) / 2
+            if k * math.log(middle) - middle * total >= least:
+                inside = middle
+            else:
+                outside = middle
+        return inside
+
+    return alpha, end(0.5), end(10.0)
+
+
+def moves_of(window: Sequence[Increment], tick: Fraction) -> tuple[list[int], list[Fraction] | None]:
+    """The moves in ticks, and the scale of each; None where that is 1."""
     pairs = [(i.before, i.price) for i in window if i.before is not None]
     moves = [abs(nearest_tick(after, tick) - nearest_tick(before, tick)) for before, after in pairs]
     lowest, span = low_and_range(window)
@@ -388,9 +412,14 @@ class Tail(NamedTuple):
 
 def kept_regimes(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> list[str]:
     """The regime after each of `samples`, over the last `window` each."""
+    return regimes(tails(samples, window, gap))
+
+
+def tails(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> list[Tail]:
+    """What the last `window` of samples say of their tail, after each of them."""
     every = increments(samples, gap, window)
     found = grids(every, window)
-    return regimes(tail(every[max(0, end - window) : end], found[end - 1]()) for end in range(1, len(every) + 1))
+    return [tail(every[max(0, end - window) : end], found[end - 1]()) for end in range(1, len(every) + 1)]
 
 
 def tail(window: Sequence[Increment], grid: Found) -> Tail:
@@ -398,6 +427,8 @@ def tail(window: Sequence[Increment], grid: Found) -> Tail:
     m = sum(1 for i in window if i.log_return)
     if m < 64:
         return Tail(2.5, 0.5, 10.0, m)
+    if grid.tick is None:
+        return Tail(*hill([abs(r) for r in returns(window) if r]), m)
     moves, scale = moves_of(window, grid.tick)
     found = reference_tail.tail_index(moves, scale, m)
     return Tail(*found, m, telling=sum(1 for x in moves if x >= 2) >= 10)

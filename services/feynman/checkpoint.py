@@ -28,8 +28,7 @@ from cottage.formats import NewerFormat, migrated
 from cottage.notes import NOTES
 from cottage.version import FARTHEST_AHEAD_SECONDS
 from services.feynman.regime import REGIMES
-from services.feynman.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE
-from services.feynman.windows.tick_grid import NONE as NO_GRID_YET
+from services.feynman.windows import FLOATS, LASTING, NO_GRID_YET, RINGS, SAVED, WHOLE
 
 FORMAT = "curiosity cottage windows"
 FORMAT_1 = "curiosity cottage windows 1"

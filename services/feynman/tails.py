@@ -33,7 +33,7 @@ def order_statistics(nonzero: IntArray) -> IntArray:
 
 def middle(w: Statistics) -> FloatArray:
     """√(hi · lo) of each window in which a tick is not the same return throughout; 0 for the others."""
-    wide = ~np.isnan(w.tick) & (w.lowest * WIDE < w.highest)
+    wide = ~np.isnan(w.tick) & (w.lowest < w.highest / WIDE)
     return np.where(wide, np.sqrt(w.lowest) * np.sqrt(w.highest), 0.0)
 
 

@@ -18,6 +18,7 @@ know how the statistics are kept up to date while windows slide, without reading
 from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, RowArrays, Rows
 from services.feynman.windows.bins import BINS, TOLERANCE
 from services.feynman.windows.counters import CAUSES
+from services.feynman.windows.tick_grid import NONE as NO_GRID_YET
 from services.feynman.windows.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE, Statistics, Windows
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "CAUSES",
     "FLOATS",
     "LASTING",
+    "NO_GRID_YET",
     "RINGS",
     "SAVED",
     "TOLERANCE",

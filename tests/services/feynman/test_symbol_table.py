@@ -891,8 +891,8 @@ def heavy(number: int, seed: int = 12) -> list[Sample]:
 
 def test_a_regime_is_kept_from_sample_to_sample() -> None:
     table, samples = table_of("SPY", window=100), heavy(700)
-    expected = reference.kept_regimes(samples, window=100)
-    alone = [reference.vector(samples[: i + 1][-101:], window=100).regime for i in range(300, 700)]
+    tails = reference.tails(samples, window=100)
+    expected, alone = reference.regimes(tails), [reference.regimes([tail])[0] for tail in tails[300:]]
     since = samples[0].timestamp
     for i, sample in enumerate(samples):
         found = told(table, sample)
@@ -905,13 +905,10 @@ def test_a_regime_is_kept_from_sample_to_sample() -> None:
 
 def test_a_regime_lasts_beyond_a_restart() -> None:
     table, samples = table_of("SPY", window=100), heavy(600)
-    expected = reference.kept_regimes(samples, window=100)
+    tails = reference.tails(samples, window=100)
+    expected = reference.regimes(tails)
     # In the middle of a stretch that a window which begins anew would read otherwise.
-    cut = next(
-        i
-        for i in range(300, 599)
-        if expected[i] == expected[i + 1] != reference.vector(samples[: i + 2][-101:], window=100).regime
-    )
+    cut = next(i for i in range(300, 599) if expected[i] == expected[i + 1] != reference.regimes([tails[i + 1]])[0])
     feed(table, "SPY", samples[: cut + 1])
     before = state(table, "SPY")
     again = SymbolTable(100, 60.0, 3600.0)
