@@ -180,13 +180,12 @@ def is_jump(log_return: float | None, others: Sequence[Increment]) -> bool:
 
 def vector(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> Vector:
     """The vector after the newest of `samples` (one at least, timestamps rising), over the last `window`."""
-    return vector_of_increments(increments(samples, gap, window), window)
+    every = increments(samples, gap, window)
+    return vector_of_increments(every[-window:], grids(every, window)[-1]())
 
 
-def vector_of_increments(every: Sequence[Increment], window: int = 1000) -> Vector:
-    """The vector over the last `window` of these increments, one at least, which are all that there ever were."""
-    last = every[-window:]
-    grid = grids(every, window)[-1]()
+def vector_of_increments(last: Sequence[Increment], grid: Found) -> Vector:
+    """The vector over these increments of a window with this grid, one at least."""
     said = tail(last, grid)
     disobeyed = {"off_tick"} if grid.disobeyed else set()
     return Vector(

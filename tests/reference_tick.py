@@ -3,6 +3,7 @@
 It is slow, and meant to be read beside docs/estimators.md and services/feynman/windows/tick_grid.py.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -55,24 +56,25 @@ def nearest_tick(price: float, tick: Fraction) -> int:
     return floor(Fraction(price) / tick * (1 + Fraction(1, 10**13)) + Fraction(1, 2))
 
 
-def on_grid(prices: Sequence[int], grid: int) -> int:
-    """How many of the prices lie on it."""
-    return sum(price % grid == 0 for price in prices)
+@cache
+def grids_of(*prices: int) -> frozenset[int]:
+    """The grids on which all of these prices lie."""
+    return frozenset(grid for grid in GRIDS if not any(price % grid for price in prices))
 
 
-def mostly(lie: Iterable[bool], at_most: Fraction) -> bool:
-    """Whether at most so many do not lie on a grid; no more of them are looked at than must be."""
-    return next((False for missed, _ in enumerate((one for one in lie if not one), 1) if missed > at_most), True)
+def on_grids(several: Iterable[Sequence[int]]) -> Counter[int]:
+    """How many of these prices, or moves from one price to another, lie on each grid."""
+    number: Counter[int] = Counter()
+    for prices, times in Counter(map(tuple, several)).items():
+        for grid in grids_of(*prices):
+            number[grid] += times
+    return number
 
 
 def vote(prices: Sequence[int], moves: Sequence[Sequence[int]]) -> int:
     """The coarsest grid on which at least 3/4 of the prices lie, and both prices of at least 1/16 of the moves."""
-    return next(
-        grid
-        for grid in reversed(GRIDS)
-        if mostly((price % grid == 0 for price in prices), Fraction(len(prices), 4))
-        and mostly((one % grid == 0 == other % grid for one, other in moves), Fraction(15 * len(moves), 16))
-    )
+    on, between = on_grids([price] for price in prices), on_grids(moves)
+    return max(grid for grid in GRIDS if 4 * on[grid] >= 3 * len(prices) and 16 * between[grid] >= len(moves))
 
 
 class TickGrid:
@@ -117,7 +119,8 @@ class TickGrid:
     def found(self) -> Found:
         tick, on, obey = None, 0, 0
         if self.grid is not None:
-            tick, on = self.grid * UNIT, on_grid(self.read(each.price for each in self.prices), self.grid)
+            prices = self.read(each.price for each in self.prices)
+            tick, on = self.grid * UNIT, sum(price % self.grid == 0 for price in prices)
         if self.stated is not None:
             obey = sum(obeys(each.price * self.scale, Fraction(self.stated)) for each in self.prices)
             if 2 * obey >= len(self.prices):

@@ -227,7 +227,7 @@ class _Likelihood:
         self._weights = exceedances.move_weights, exceedances.threshold_weights
         self.number: FloatArray = exceedances.threshold_weights.sum(axis=1)
         # (1 ∓ 1/j)^b = exp(b (mean ∓ half)).
-        self._mean, self._half = 0.5 * np.log1p(-1.0 / moves**2), np.arctanh(1.0 / moves)
+        self._mean, self._half = 0.5 * np.log1p(-np.square(1.0 / moves)), np.arctanh(1.0 / moves)
         self._below = np.log1p(-1.0 / thresholds)
         self._logs: FloatArray = self._sum(slice(None), np.log(moves), np.log(thresholds))
         # Hill's, with thresholds in the middle of what rounding may have taken to them.

@@ -342,12 +342,12 @@ STABLE = (1.1, 1.3, 1.5, 1.7, 1.8, 1.9, 1.95)
 
 
 def filled(returns: Floats) -> tuple[Windows, np.ndarray]:
-    """Full windows with these returns, one row each, of shape (n, W)."""
+    """Full windows with these returns, one row each, of shape (n, W), of prices that have no grid."""
     number, window = returns.shape
     windows = Windows(window, capacity=number)
     rows = np.array([windows.add() for _ in range(number)])
     ones = np.ones(number)
-    price = np.full(returns.shape, 100.0)
+    price = np.full(returns.shape, 100.0 * np.pi)
     windows.restore(
         rows,
         {
@@ -358,7 +358,7 @@ def filled(returns: Floats) -> tuple[Windows, np.ndarray]:
             "samples": np.full(number, window),
             "newest": np.full(number, window - 1),
             "last_timestamp": ones,
-            "last_price": 100.0 * ones,
+            "last_price": price[:, -1],
             "session_volume": ones,
             "session_trades": ones,
         },

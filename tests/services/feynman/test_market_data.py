@@ -26,17 +26,15 @@ def compared(history: Sequence[Sample], length: int, every: int) -> int:
     """Slide through all of it, and compare every so often; how many vectors were compared."""
     windows, number = Windows(length), 0
     row = windows.add()
+    increments = reference.increments(history, window=length)
+    grids = reference.grids(increments, length)
     for i, sample in enumerate(history, 1):
         feed(windows, [row], [sample])
-        if i % every == 0 or i == len(history):
-            # More than the window holds: V, N and r of its oldest sample are against the one before it, and whether
-            # its r is a jump depends on the window that it came into.
-            last = history[max(0, i - 2 * length - 1) : i]
-            increments = reference.increments(last, window=length)
-            if decided(increments[-length:]):
-                expected = reference.vector_of_increments(increments, length)
-                assert_agree(nth(compute(windows, np.array([row])), 0), expected)
-                number += 1
+        last = increments[max(0, i - length) : i]
+        if (i % every == 0 or i == len(history)) and decided(last):
+            expected = reference.vector_of_increments(last, grids[i - 1]())
+            assert_agree(nth(compute(windows, np.array([row])), 0), expected)
+            number += 1
     return number
 
 
