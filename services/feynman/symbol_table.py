@@ -100,6 +100,8 @@ class SymbolTable:
         """The symbols of which a sample was refused at the last tick since another writer has them; both in words."""
         self.refused: dict[str, tuple[InvalidMessage, ...]] = {}
         """The symbols whose snapshot was refused at the last tick, with what is wrong with each field."""
+        self.doubtful: dict[str, list[InvalidMessage]] = {}
+        """The symbols whose snapshot was used at the last tick without some fields, and what is wrong with each."""
         self.unfilled: Collection[str] = ()
         """The symbols whose hash was there at the last search and had none of the fields that are read."""
 
@@ -263,7 +265,13 @@ class SymbolTable:
                 snapshots.append(row)
             entry.absent_since = None
 
-        samples, invalid = parse(snapshots, math.inf, redis_now)  # `_timely` judges how far ahead they are
+        self.doubtful = {}
+
+        def doubt(i: int, error: InvalidMessage) -> None:
+            self.doubtful.setdefault(symbols[i], []).append(error)
+
+        # `_timely` judges how far ahead they are.
+        samples, invalid = parse(snapshots, math.inf, redis_now, doubt)
         if any(samples.native):
             pairs = zip(samples.native, samples.index.tolist(), strict=True)
             samples.native[:] = [None if native == symbols[i] else native for native, i in pairs]

@@ -32,10 +32,16 @@ def raw(
     feed: bytes | None = None,
     rival: bytes | None = None,
     native: bytes | None = None,
+    event_time: object = None,
+    interval: object = None,
+    tick: object = None,
 ) -> Row:
     """SAMPLE_FIELDS as Redis gives them."""
-    numbers = (None if value is None else str(value).encode() for value in (price, timestamp, volume, trades))
-    return (*numbers, source, session, notes, feed, rival, native)
+    numbers, market = (
+        tuple(None if value is None else str(value).encode() for value in values)
+        for values in ((price, timestamp, volume, trades), (event_time, interval, tick))
+    )
+    return (*numbers, source, session, notes, feed, rival, native, *market)
 
 
 def table_of(*symbols: str, window: int = 1000, forget: float = 3600.0) -> SymbolTable:
@@ -870,3 +876,13 @@ def test_a_restored_window_goes_on_with_the_feed_that_comes() -> None:
     assert (state(again, "SPY").samples, state(again, "SPY").feed) == (6, "SIM-1")
     take(again, "SPY", second(6, feed=b"SIM-2"))
     assert state(again, "SPY").samples == 1
+
+
+def test_what_the_market_says_of_itself_and_is_doubtful_is_left_out_and_the_sample_is_taken() -> None:
+    table = table_of("SPY")
+    assert take(table, "SPY", raw(tick=0, interval=60)) == (["SPY"], [])
+    assert {name: [str(error) for error in errors] for name, errors in table.doubtful.items()} == {
+        "SPY": ["tick: 0.0 is not above 0"]
+    }
+    assert take(table, "SPY", raw(timestamp=NOW + 1, tick=0.01)) == (["SPY"], [])
+    assert table.doubtful == {}
