@@ -21,7 +21,9 @@ _LONGEST_PADDED = 1024
 
 REPORTED_FIELDS = ("price", "timestamp", "volume", "trades", "source", "session", "notes")
 """What a feed reports of a sample."""
-SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed", "rival", "native")
+MARKET_FIELDS = ("event_time", "interval", "tick")
+"""What a feed may say of its market: its own time, the length of a bar, the grid of its prices."""
+SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed", "rival", "native", *MARKET_FIELDS)
 """What the physics reads of a snapshot: also who has written it, who else would like to, and its venue's spelling."""
 RawSample = Sequence[str | bytes | None]
 """The SAMPLE_FIELDS of a hash, None where there is none."""
@@ -29,8 +31,8 @@ RawSample = Sequence[str | bytes | None]
 STAMP_FIELDS = ("price", "timestamp", "volume", "trades")
 """From these numbers are computed. By these, its stamp, a stranger's write of a hash is told from its owner's."""
 OPTIONAL_FIELDS = ("bid", "ask", "open", "high", "low")
-_MOVING_FIELDS = (*STAMP_FIELDS, "bid", "ask")
-_STANDING_FIELDS = ("source", "session", "notes", "open", "high", "low", "native")
+_MOVING_FIELDS = (*STAMP_FIELDS, "bid", "ask", "event_time")
+_STANDING_FIELDS = ("source", "session", "notes", "open", "high", "low", "native", "interval", "tick")
 
 EXACT_BELOW = 2.0**53
 """Up to here a float holds every whole number."""
@@ -97,6 +99,12 @@ class MarketSnapshot:
     """What the feed has to say of this sample, in words of cottage/notes.py or its own."""
     native: str | None = None
     """The symbol as the venue spells it, where that differs; two of one symbol are never mixed."""
+    event_time: float | None = None
+    """The market's own time, in seconds since 1970, by which returns are spaced; None where it is `timestamp`."""
+    interval: float | None = None
+    """How many seconds a bar lasts, above 0, of a feed whose samples are bars."""
+    tick: float | None = None
+    """The step of the grid on which prices lie, above 0."""
 
     def named(self) -> "MarketSnapshot":
         """The same, with a symbol made of `symbol` where that is a venue's spelling. Raises InvalidName."""
@@ -116,18 +124,20 @@ class MarketSnapshot:
         """The fields of the hash that change from sample to sample, those that are known, price and timestamp first;
         quotes that are doubtful are left out."""
         bid, ask = sound_quotes(self.price, self.bid, self.ask, on_doubt)
-        values = self.price, self.timestamp, self.volume, self.trades, bid, ask
+        values = self.price, self.timestamp, self.volume, self.trades, bid, ask, self.event_time
         return {name: value for name, value in zip(_MOVING_FIELDS, values, strict=True) if value is not None}
 
     @property
     def standing(self) -> tuple[str | float | tuple[str, ...] | None, ...]:
         """The values of the other fields, which mostly stay."""
-        return self.source, self.session, self.notes, self.open, self.high, self.low, self.native
+        ranges = self.open, self.high, self.low
+        return self.source, self.session, self.notes, *ranges, self.native, self.interval, self.tick
 
     def to_hash(self, on_doubt: OnDoubt = _ignore) -> dict[str, str | float]:
         """The fields of the hash, those that are known; quotes that are doubtful are left out."""
         said = " ".join(self.notes) or None
-        values = self.source, self.session, said, self.open, self.high, self.low, self.native
+        ranges = self.open, self.high, self.low
+        values = self.source, self.session, said, *ranges, self.native, self.interval, self.tick
         standing = zip(_STANDING_FIELDS, values, strict=True)
         return self.moving(on_doubt) | {name: value for name, value in standing if value is not None}
 
@@ -137,12 +147,13 @@ class MarketSnapshot:
     ) -> "MarketSnapshot":
         """Check what a feed wrote. `now` is Redis's clock, in seconds since 1970.
 
-        Raises InvalidSnapshot, which tells of all fields at fault. Quotes that are no numbers or doubtful, and
-        counters that are too great, are left out, since the price is good without them.
+        Raises InvalidSnapshot, which tells of all fields at fault. Quotes and MARKET_FIELDS that are no numbers or
+        doubtful, and counters that are too great, are left out, since the price is good without them.
         """
         sample = parse_sample([fields.get(name) for name in SAMPLE_FIELDS], now)
+        market = {name: optional(fields.get(name), name, on_doubt) for name in MARKET_FIELDS}
         counters = {name: _finite(getattr(sample, name), name, on_doubt) for name in ("volume", "trades")}
-        quotes = {name: _quote(fields.get(name), name, on_doubt) for name in OPTIONAL_FIELDS}
+        quotes = {name: optional(fields.get(name), name, on_doubt) for name in OPTIONAL_FIELDS}
         quotes["bid"], quotes["ask"] = sound_quotes(sample.price, quotes["bid"], quotes["ask"], on_doubt)
         return cls(
             keys.symbol(symbol),
@@ -154,6 +165,7 @@ class MarketSnapshot:
             native=None if sample.native == symbol else sample.native,
             **counters,
             **quotes,
+            **market,
         )
 
 
@@ -176,6 +188,12 @@ class Sample(NamedTuple):
     """Until when somebody else would like to write the symbol, in seconds since 1970, by Redis's clock; else 0."""
     native: str | None
     """The symbol as the feed says that its venue spells it."""
+    event_time: float
+    """The market's own time; `timestamp` where that is not stated."""
+    interval: float
+    """How many seconds a bar lasts; nan where that is not stated, as of `tick`."""
+    tick: float
+    """The step of the grid of prices."""
 
 
 class InvalidSnapshot(InvalidMessage):
@@ -198,12 +216,15 @@ def parse_sample(row: RawSample, now: float) -> Sample:
 
 def read_sample(row: RawSample, now: float) -> Sample:
     """The same, but raises InvalidMessage for the first field at fault, for callers that ask for all `faults`."""
-    price, timestamp, volume, trades, source, session, words, feed, rival, native = row
+    price, timestamp, volume, trades, source, session, words, feed, rival, native, *market = row
     value, moment = _price(price), _timestamp(timestamp, now)
     counters = _count(volume, "volume"), _count(trades, "trades")
     mark, said, who = parse_session(session), notes.parse(words), parse_feed(feed)
-    last = parse_until(rival), parse_native(native)
-    return Sample(value, moment, *counters, parse_source(source), mark, said, who, *last)
+    named, by, spelling = parse_source(source), parse_until(rival), parse_native(native)
+    time, *rest = map(optional, market, MARKET_FIELDS)
+    interval, tick = (math.nan if number is None else number for number in rest)
+    event_time = moment if time is None else time
+    return Sample(value, moment, *counters, named, mark, said, who, by, spelling, event_time, interval, tick)
 
 
 def faults(row: RawSample, now: float) -> list[InvalidMessage]:
@@ -337,14 +358,27 @@ def _finite(value: float, name: str, on_doubt: OnDoubt) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _quote(text: str | None, name: str, on_doubt: OnDoubt) -> float | None:
+def optional(text: str | bytes | None, name: str, on_doubt: OnDoubt = _ignore) -> float | None:
+    """The number of one of OPTIONAL_FIELDS or MARKET_FIELDS; None where it is missing, or left out as doubtful."""
     if text is None:
         return None
     try:
-        value = _number(text, name)
-        if value > 0:
-            return value
-        raise InvalidMessage(name, f"{value!r} is not above 0")
+        return _event_time(text) if name == "event_time" else _above_zero(text, name)
     except InvalidMessage as error:
-        on_doubt(error)
+        on_doubt(error.with_traceback(None))
         return None
+
+
+def _event_time(text: str | bytes) -> float:
+    moment = _number(text, "event_time", not_a_time)
+    if not 0 <= moment <= LATEST_SECONDS:
+        where = f"{moment!r} does not lie between 1970 and 9999"
+        raise InvalidMessage("event_time", where + too_far(moment, math.inf))
+    return moment
+
+
+def _above_zero(text: str | bytes, name: str) -> float:
+    value = _number(text, name)
+    if value <= 0:
+        raise InvalidMessage(name, f"{value!r} is not above 0")
+    return value

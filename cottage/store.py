@@ -24,6 +24,7 @@ from cottage.ownership import WriteRefusal, WriteRefusals
 from cottage.process_name import is_dead, process_name
 from cottage.redis import BATCH, Client
 from cottage.snapshot import (
+    MARKET_FIELDS,
     OPTIONAL_FIELDS,
     REPORTED_FIELDS,
     SAMPLE_FIELDS,
@@ -189,7 +190,7 @@ _STAMP = slice(len(STAMP_FIELDS))
 _FEED = SAMPLE_FIELDS.index("feed")
 _Fields = dict[str, str | float]
 """The fields of a snapshot's hash that are known."""
-_WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS, "native")
+_WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS, "native", *MARKET_FIELDS)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """A reading, the result of a reader: a state, its freshness, and where it comes from."""
 
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -52,7 +53,8 @@ class Readings:
         """A pandas.DataFrame with a row for each of `states`, indexed by `symbol`.
 
         Columns: the fields of PhysicsState, `timestamp` as a datetime in UTC; its version as `epoch` and `seq`;
-        `status` and `cause` of its Freshness, `age` in seconds; `origin`. What is not known is None, NaN or NaT.
+        `status` and `cause` of its Freshness, `age` in seconds; `origin`. What is not known is None, NaN or NaT, and
+        so are the pillars in `void`.
         Raises MissingExtra without pandas.
         """
         try:
@@ -60,7 +62,13 @@ class Readings:
         except ModuleNotFoundError as error:
             raise MissingExtra("to_pandas() needs pandas: pip install 'curiosity-cottage[pandas]'") from error
         rows = [
-            {**each.state.as_dict(), **asdict(each.freshness), "origin": each.origin} for each in self.states.values()
+            {
+                **each.state.as_dict(),
+                **dict.fromkeys(each.state.void, math.nan),
+                **asdict(each.freshness),
+                "origin": each.origin,
+            }
+            for each in self.states.values()
         ]
         index = pandas.Index(list(self.states), name="symbol", dtype=object)
         frame = pandas.DataFrame(rows, index=index, columns=list(COLUMNS))

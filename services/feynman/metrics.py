@@ -22,6 +22,11 @@ REFUSED = Counter(
     "Invalid snapshots that were dropped, by each field at fault.",
     ["reason"],
 )
+FIELDS_LEFT_OUT = Counter(
+    "cottage_feynman_snapshot_fields_left_out_total",
+    "Fields that were left out of snapshots that are used, by field.",
+    ["field"],
+)
 REFUSED_SYMBOLS = Gauge("cottage_feynman_refused_symbols", "Symbols whose snapshot is refused now.")
 REFUSED_NAMES = Gauge("cottage_feynman_refused_names", "Keys of snapshots whose names are no symbols.")
 CLOCK_STEPS = Counter("cottage_feynman_clock_steps_total", "Times that Redis's clock was found to be set.")

@@ -1,6 +1,7 @@
 """What feynman refuses now: snapshots, with every field at fault, and keys whose names are no symbols.
 
-The service has one of these. It counts what is refused, says it in the log by the rule of
+Fields that are left out of snapshots that are used are counted and said too. The service has one of these. It counts
+what is refused, says it in the log by the rule of
 common/refusal_tally.py, and tells of it in /status and, by FEED_REFUSALS, on the page. What is right again, or gone,
 is told of no more.
 """
@@ -16,6 +17,7 @@ from common.refusal_tally import GATHERED_SECONDS, RefusalTally
 from cottage import keys
 from cottage.clock import Clock
 from cottage.errors import InvalidMessage
+from cottage.log import Throttled
 from cottage.messages import feed_refusals
 from services.feynman import metrics
 from services.feynman.admission import NAMED
@@ -41,6 +43,9 @@ class Refusals:
         """The first names that are no symbols, with what to use instead, as of the last search."""
         self._digests: set[int] = set()
         """Hashes of all of them; a name itself may be very long."""
+        self._left_out: dict[str, list[str]] = {}
+        """The symbols of whose snapshot a field was left out at the last tick, with what is wrong with each."""
+        self._throttled = Throttled(log, monotonic=clock.monotonic)
         self._found_names: dict[str, str] = {}
         self._found_digests: set[int] = set()
         """The same of the search that is under way."""
@@ -63,6 +68,17 @@ class Refusals:
         elif now - self._refused_at >= GATHERED_SECONDS:
             self._refused_at = math.inf
             log.info("snapshots_accepted")
+
+    def fields(self, doubtful: Mapping[str, Sequence[InvalidMessage]]) -> None:
+        """Take note of the fields that a tick left out of snapshots that were used: each once while it stays so."""
+        before, self._left_out = self._left_out, {symbol: list(map(str, each)) for symbol, each in doubtful.items()}
+        for symbol, errors in doubtful.items():
+            for error in errors:
+                if str(error) not in before.get(symbol, ()):
+                    metrics.FIELDS_LEFT_OUT.labels(error.reason).inc()
+                    self._throttled.warning(
+                        "field_left_out", error.reason, symbol=symbol, field=error.reason, error=error.detail
+                    )
 
     def summarise(self, *, last: bool = False) -> None:
         """Tell how many were refused lately, if that is due. `last`: nothing comes after it."""

@@ -5,9 +5,11 @@ of the cost of one after the other. If anything among them is unusual, `read_sam
 `faults` says what is wrong.
 """
 
+import contextlib
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -16,16 +18,19 @@ import numpy.typing as npt
 import orjson
 
 from cottage import notes
+from cottage.clock import LATEST_SECONDS
 from cottage.errors import InvalidMessage
 from cottage.snapshot import (
     EXACT_BELOW,
     LONGEST_NUMBER,
+    MARKET_FIELDS,
     NUMERALS,
     InvalidSnapshot,
     RawSample,
     Sample,
     faults,
     latest,
+    optional,
     parse_feed,
     parse_native,
     parse_session,
@@ -42,6 +47,13 @@ _NUMERALS_COMMA_AND_BLANKS = NUMERALS + b", \t\r\n"
 Column = Sequence[str | bytes | None]
 Numbers = tuple[FloatArray, ...]
 T = TypeVar("T")
+OnDoubt = Callable[[int, InvalidMessage], None]
+"""A callback for each field that is left out while its sample is used: the sample's index, and an error whose reason
+is the field's name."""
+
+
+def _ignore(_index: int, _error: InvalidMessage) -> None:
+    """The default for `on_doubt`, which does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,12 @@ class SampleColumns:
     """Until when somebody else would like to write the symbol, by Redis's clock; 0 if nobody."""
     native: list[str | None]
     """The symbol as its venue spells it, where the feed says so."""
+    event_time: FloatArray
+    """The market's own time; `timestamp` where the feed states none."""
+    interval: FloatArray
+    """How many seconds a bar lasts; nan where that is not stated."""
+    tick: FloatArray
+    """The step of the grid of prices; nan where that is not stated."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -81,29 +99,19 @@ class SampleColumns:
         """The samples at these positions, which are ascending."""
         if len(which) == len(self):
             return self
-        return SampleColumns(
-            self.index[which],
-            self.price[which],
-            self.timestamp[which],
-            self.volume[which],
-            self.trades[which],
-            self.session[which],
-            self.notes[which],
-            [self.source[i] for i in which.tolist()],
-            [self.other_notes[i] for i in which.tolist()],
-            [self.feed[i] for i in which.tolist()],
-            self.rival_until[which],
-            [self.native[i] for i in which.tolist()],
-        )
+        places = which.tolist()
+        columns = (getattr(self, field.name) for field in fields(self))
+        chosen: list[Any] = [[each[i] for i in places] if isinstance(each, list) else each[which] for each in columns]
+        return SampleColumns(*chosen)
 
 
 def parse(
-    snapshots: Sequence[RawSample], now: float, told_at: float | None = None
+    snapshots: Sequence[RawSample], now: float, told_at: float | None = None, on_doubt: OnDoubt = _ignore
 ) -> tuple[SampleColumns, list[tuple[int, InvalidSnapshot]]]:
     """The valid samples, and the indices of the invalid snapshots with their errors.
 
     `now`: Redis's clock, infinite for a caller that judges itself how far ahead they are. `told_at`: the same clock
-    for what is told of the invalid ones, if that is another.
+    for what is told of the invalid ones, if that is another. `on_doubt` gets each of MARKET_FIELDS that is left out.
     """
     parts: list[SampleColumns] = []
     refused: list[tuple[int, InvalidSnapshot]] = []
@@ -119,7 +127,8 @@ def parse(
             ]
             columns = list(zip(*[snapshots[i] for i in index.tolist()], strict=True))
         if len(index):
-            found: list[Any] = [index, *numbers, *_said(*columns[4:])]
+            market = _market(columns[-len(MARKET_FIELDS) :], numbers[1], index, on_doubt)
+            found: list[Any] = [index, *numbers, *_said(*columns[4 : -len(MARKET_FIELDS)]), *market]
             parts.append(SampleColumns(*found))
     return _joined(parts), refused
 
@@ -157,7 +166,7 @@ def _one_by_one(chunk: Sequence[RawSample], start: int, now: float) -> tuple[Int
 def _said(
     source: Column, session: Column, words: Column, feed: Column, rival: Column, native: Column
 ) -> tuple[Any, ...]:
-    """The columns of SampleColumns from `session` on. Every source is valid."""
+    """The columns of SampleColumns from `session` to `native`. Every source is valid."""
     return (
         _each_number(session, _mark, np.int64),
         _each_number(words, lambda text: notes.parse(text)[0], np.int64),
@@ -169,6 +178,24 @@ def _said(
     )
 
 
+def _market(columns: Sequence[Column], timestamp: FloatArray, index: IntArray, on_doubt: OnDoubt) -> Numbers:
+    """Event time, interval and tick of the valid samples, which have these timestamps and indices."""
+
+    def read(column: Column, name: str) -> FloatArray:
+        if column.count(None) == len(column):  # as usual
+            return np.full(len(column), np.nan)
+        with contextlib.suppress(ValueError, TypeError):
+            numbers = _counts(column)
+            sound = (numbers >= 0) & (numbers <= LATEST_SECONDS) if name == "event_time" else numbers > 0
+            if (np.isnan(numbers) | (sound & np.isfinite(numbers))).all():
+                return numbers
+        places = zip(index.tolist(), column, strict=True)
+        return np.array([optional(text, name, partial(on_doubt, i)) for i, text in places], np.float64)  # None is nan
+
+    event_time, interval, tick = (read(column, name) for column, name in zip(columns, MARKET_FIELDS, strict=True))
+    return np.where(np.isnan(event_time), timestamp, event_time), interval, tick
+
+
 def _mark(text: str | bytes | None) -> int:
     mark = parse_session(text)
     return 0 if mark is None else zlib.crc32(mark.encode()) or 1
@@ -177,7 +204,10 @@ def _mark(text: str | bytes | None) -> int:
 def _joined(parts: Sequence[SampleColumns]) -> SampleColumns:
     """The rows of all parts, one after the other."""
     none, whole = np.empty(0), np.empty(0, np.int64)
-    parts = [SampleColumns(whole, none, none, none, none, whole, whole, [], [], [], none, []), *parts]
+    parts = [
+        SampleColumns(whole, none, none, none, none, whole, whole, [], [], [], none, [], none, none, none),
+        *parts,
+    ]
     columns: list[list[Any]] = [[getattr(part, field.name) for part in parts] for field in fields(SampleColumns)]
     joined: list[Any] = [
         list(chain(*each)) if isinstance(each[0], list) else np.concatenate(each) for each in columns

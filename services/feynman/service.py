@@ -192,6 +192,7 @@ class FeynmanService:
         sampled, refused = self._symbol_table.take(zip(symbols, rows, strict=True), redis_now, asked)
         metrics.SAMPLES.inc(len(sampled))
         self._refusals.snapshots(refused, self._symbol_table.refused)
+        self._refusals.fields(self._symbol_table.doubtful)
         contests = {symbol: WriteRefusal("contest", both) for symbol, both in self._symbol_table.contests.items()}
         metrics.REFUSED.labels("source").inc(len(contests))
         self._contests.take((), contests, 0.0)

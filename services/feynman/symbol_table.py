@@ -104,6 +104,8 @@ class SymbolTable:
         """The symbols of which a sample was refused at the last tick since another writer has them; both in words."""
         self.refused: dict[str, tuple[InvalidMessage, ...]] = {}
         """The symbols whose snapshot was refused at the last tick, with what is wrong with each field."""
+        self.doubtful: dict[str, list[InvalidMessage]] = {}
+        """The symbols whose snapshot was used at the last tick without some fields, and what is wrong with each."""
         self.unfilled: Collection[str] = ()
         """The symbols whose hash was there at the last search and had none of the fields that are read."""
 
@@ -284,7 +286,13 @@ class SymbolTable:
                 snapshots.append(row)
             entry.absent_since = None
 
-        samples, invalid = parse(snapshots, math.inf, redis_now)  # `_timely` judges how far ahead they are
+        self.doubtful = {}
+
+        def doubt(i: int, error: InvalidMessage) -> None:
+            self.doubtful.setdefault(symbols[i], []).append(error)
+
+        # `_timely` judges how far ahead they are.
+        samples, invalid = parse(snapshots, math.inf, redis_now, doubt)
         if any(samples.native):
             pairs = zip(samples.native, samples.index.tolist(), strict=True)
             samples.native[:] = [None if native == symbols[i] else native for native, i in pairs]
@@ -424,7 +432,7 @@ class SymbolTable:
         new = ~self._times.held(rows, samples.timestamp)
         timestamp = self._times.hold(rows, samples.timestamp, redis_now, now)
         taken = samples.where(np.flatnonzero(new))
-        columns = (taken.price, taken.volume, taken.trades, timestamp[new], taken.session, taken.notes)
+        columns = (taken.price, taken.volume, taken.trades, timestamp[new], taken.session, taken.notes, taken.tick)
         metrics.count_unknown(self._windows.append(rows[new], *columns))
         self._windows.last_timestamp[rows] = timestamp
         self._windows.feed_time[rows] = samples.timestamp

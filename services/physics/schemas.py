@@ -144,6 +144,11 @@ class MarketSnapshotAnswer(_Answer):
     high: float = 0.0
     low: float = 0.0
     session: str = Field(default="", description="the feed's mark of the session")
+    event_time: float = Field(
+        default=0.0, description="the market's own time, as `timestamp`; left out where the feed states none"
+    )
+    interval: float = Field(default=0.0, gt=0, description="how many seconds a bar of this feed lasts")
+    tick: float = Field(default=0.0, gt=0, description="the step of the grid on which its prices lie")
     notes: str = Field(default="", description="the feed's words about this sample, with blanks between")
     native: str = Field(default="", description="the symbol as its venue spells it; left out where it is the same")
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cottage.clock import LATEST_SECONDS
 from cottage.errors import InvalidMessage, InvalidName
 from cottage.notes import BITS, NOTES
 from cottage.snapshot import SAMPLE_FIELDS, InvalidSnapshot, MarketSnapshot, Sample, parse_sample, sound_quotes
@@ -57,6 +58,10 @@ _words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size
         _ranges,
         st.none() | _words,
         _notes.map(lambda words: tuple(sorted(words, key=[*NOTES, "a_word_of_the_feed"].index))),
+        st.none(),
+        st.none() | st.floats(0, LATEST_SECONDS),
+        _ranges,
+        _ranges,
     )
 )
 def test_what_was_written_is_read_to_the_last_bit(snapshot: MarketSnapshot) -> None:
@@ -174,6 +179,9 @@ def test_a_sample_is_read_from_bytes_as_from_text() -> None:
         "REPLAY",
         "1766318400500 host:1:x TWO",
         "BRK/B",
+        "1381143600.25",
+        "60",
+        "0.25",
     )
     sample = Sample(
         450.32,
@@ -186,6 +194,9 @@ def test_a_sample_is_read_from_bytes_as_from_text() -> None:
         "REPLAY",
         NOW + 0.5,
         "BRK/B",
+        1381143600.25,
+        60.0,
+        0.25,
     )
     assert parse_sample(row, NOW) == sample
     assert parse_sample([None if text is None else text.encode() for text in row], NOW) == sample
@@ -193,17 +204,17 @@ def test_a_sample_is_read_from_bytes_as_from_text() -> None:
 
 @pytest.mark.parametrize("told", [b"", b"soon x", b"-1 x", b"1e9 x", b"9" * 1000, "٣ x".encode(), b" 1 x"])
 def test_a_rival_that_cannot_be_read_is_none(told: bytes) -> None:
-    assert parse_sample((b"1", b"1", *[None] * 6, told, None), NOW).rival_until == 0.0
+    assert parse_sample((b"1", b"1", *[None] * 6, told, *[None] * 4), NOW).rival_until == 0.0
 
 
 @pytest.mark.parametrize("feed", [b"", b"myfeed", b"MY FEED", b"F" * 1000, b"\xff"])
 def test_a_feed_that_is_no_id_is_none(feed: bytes) -> None:
-    assert parse_sample((b"1", b"1", *[None] * 5, feed, None, None), NOW).feed is None
+    assert parse_sample((b"1", b"1", *[None] * 5, feed, *[None] * 5), NOW).feed is None
 
 
 def test_a_source_that_is_no_text_is_refused() -> None:
     with pytest.raises(InvalidMessage) as refusal:
-        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00", *[None] * 5), NOW)
+        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00", *[None] * 8), NOW)
     assert refusal.value.reason == "source"
 
 
@@ -286,10 +297,31 @@ def test_a_session_s_mark_that_is_none_is_left_out(mark: str) -> None:
     assert MarketSnapshot.from_hash("SPY", {**GOOD, "session": "2025-12-21"}, NOW).session == "2025-12-21"
 
 
-@pytest.mark.parametrize("field", ["bid", "ask", "open", "high", "low"])
+@pytest.mark.parametrize("field", ["bid", "ask", "open", "high", "low", "interval", "tick"])
 @pytest.mark.parametrize("text", ["-5", "0", "nan", "x"])
-def test_a_price_beside_the_price_is_above_0_or_left_out(field: str, text: str) -> None:
+def test_a_number_beside_the_price_is_above_0_or_left_out(field: str, text: str) -> None:
     doubts: list[InvalidMessage] = []
     snapshot = MarketSnapshot.from_hash("SPY", {**GOOD, field: text}, NOW, doubts.append)
     assert (snapshot.price, getattr(snapshot, field)) == (450.32, None)
     assert [doubt.reason for doubt in doubts] == [field]
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("-1", "between 1970 and 9999"),
+        ("1381143600250", "it looks like milliseconds: divide by 1,000"),
+        ("2013-10-07T11:00:00Z", "write the seconds since 1970, 1381143600"),
+        ("1e999", "not finite"),
+    ],
+)
+def test_an_event_time_that_is_none_is_left_out_and_said(text: str, advice: str) -> None:
+    doubts: list[InvalidMessage] = []
+    snapshot = MarketSnapshot.from_hash("SPY", {**GOOD, "event_time": text}, NOW, doubts.append)
+    assert (snapshot.price, snapshot.event_time) == (450.32, None)
+    assert [(doubt.reason, advice in doubt.detail) for doubt in doubts] == [("event_time", True)], doubts
+
+
+def test_an_event_time_may_be_of_any_year() -> None:
+    assert MarketSnapshot.from_hash("SPY", {**GOOD, "event_time": "0"}, NOW).event_time == 0.0
+    assert MarketSnapshot.from_hash("SPY", {**GOOD, "event_time": str(NOW + 1e9)}, NOW).event_time == NOW + 1e9

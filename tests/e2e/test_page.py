@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import io
+import itertools
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,8 +14,12 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from rich.console import Console
 
 from cottage import keys
+from cottage.cli.table import render
+from cottage.cli.view import View
+from cottage.client.state_client import StateClient
 from cottage.clock import iso_millis
 from cottage.messages import Heartbeat, feed_refusals
 from cottage.redis import Client, connect
@@ -460,6 +467,33 @@ async def test_a_void_pillar_is_a_dash_and_the_notes_say_why(page: Page, feynman
         await feynman.write("SPY", mass=0.5)
         await shows(spy.locator(".notes"), "")
         await shows(spy.locator(".mass .number"), "0.50")
+
+
+async def prices(client: Client, symbol: str) -> None:
+    """A feed that has a price and nothing else."""
+    for number in itertools.count():
+        fields: dict[Any, Any] = {"price": 450.0 + number % 3, "timestamp": await client.now(), "source": "mine"}
+        await client.hset(keys.market_snapshot(symbol), mapping=fields)
+        await asyncio.sleep(0.1)
+
+
+async def test_a_market_without_volume_has_dashes_on_page_and_terminal(
+    page: Page, suite: Suite, page_redis: RunningServer
+) -> None:
+    await (await suite.start("feynman", {"FEYNMAN_TICK_SECONDS": "0.1", "FEYNMAN_DISCOVERY_SECONDS": "0.2"})).ready()
+    async with connect(page_redis.url) as client, StateClient.connect(suite.ws_url) as watching:
+        feed = asyncio.create_task(prices(client, "FX"))
+        try:
+            measured = re.compile(r"^0\.\d\d$")
+            numbers = ["–", "–", "–", measured, measured]  # mass, momentum and friction need volume
+            await expect(row(page, "FX").locator(".pillar .number")).to_have_text(numbers, timeout=PATIENCE_MS)
+            await shows(row(page, "FX").locator(".notes"), "no volume, no trades")
+            shown = io.StringIO()
+            Console(file=shown, width=200).print(render(View(watching, ("FX",)), 200))
+            assert shown.getvalue().count("–") == 3
+            assert watching.states["FX"].data["void"] == ["mass", "momentum", "friction"]
+        finally:
+            feed.cancel()
 
 
 async def test_a_feed_that_is_late_by_nature_is_named(page: Page, feynman: Feynman) -> None:

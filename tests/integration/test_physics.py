@@ -200,11 +200,14 @@ async def test_doubtful_fields_of_a_snapshot_are_left_out_and_counted(
     def count(field: str) -> float:
         return REGISTRY.get_sample_value("cottage_physics_snapshot_fields_left_out_total", {"field": field}) or 0.0
 
-    before = {field: count(field) for field in ("bid", "ask", "volume")}
+    before = {field: count(field) for field in ("bid", "ask", "volume", "tick")}
     hostile: dict[Any, Any] = {
         "bid": 0.01,
         "ask": 200_000,
         "volume": "9007199254740993",
+        "tick": "0",
+        "event_time": 1381143600.25,
+        "interval": 60.0,
         "notes": "auction",
         "session": "today",
     }
@@ -215,9 +218,10 @@ async def test_doubtful_fields_of_a_snapshot_are_left_out_and_counted(
         "source": "mine",
     }
     await client.hset(keys.market_snapshot("SPY"), mapping={**good, **hostile})
-    left = {"symbol": "SPY", "notes": "auction", "session": "today", **good}
+    market = {"event_time": 1381143600.25, "interval": 60.0}
+    left = {"symbol": "SPY", "notes": "auction", "session": "today", **market, **good}
     assert (await http.get("/v1/market/SPY")).json() == left
-    assert {field: count(field) - before[field] for field in before} == {"bid": 1, "ask": 1, "volume": 1}
+    assert {field: count(field) - before[field] for field in before} == dict.fromkeys(before, 1)
 
 
 async def test_a_snapshot_that_cannot_be_trusted(http: httpx.AsyncClient, client: Client) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -253,6 +254,7 @@ async def test_whatever_the_feed_no_longer_gives_is_gone(client: Client) -> None
     """Or the volume of the sample before would be taken for this one's."""
     snapshots = MarketSnapshots(client)
     known = MarketSnapshot("SPY", 1.0, 1.0, 10.0, 2.0, bid=0.9, ask=1.1, session="one", notes=("auction",))
+    known = replace(known, event_time=1381143600.25, interval=60.0, tick=0.25)
     await snapshots.write([known])
     assert await snapshots.get("SPY") == known
     for at in (2.0, 3.0):
@@ -312,8 +314,19 @@ async def test_samples_come_in_the_order_asked_for(client: Client) -> None:
     assert text.reason == "type"
     prices = [float(row[0] or b"nan") for row in rows[2:] if isinstance(row, tuple)]
     assert prices == [each.price for each in reversed(many)]
-    assert first == (b"1234.0", b"7.0", None, None, b"replay", *[None] * 5)
+    assert first == (b"1234.0", b"7.0", None, None, b"replay", *[None] * 8)
     assert await snapshots.symbols() == sorted(["TEXT", *(each.symbol for each in many)])
+
+
+async def test_each_snapshot_has_its_event_time(client: Client) -> None:
+    snapshots = MarketSnapshots(client)
+    for second in (1.0, 2.0):
+        await snapshots.write([MarketSnapshot("SPY", 1.0, second, event_time=second + 0.5, tick=0.01)])
+        (row,) = await snapshots.samples(["SPY"])
+        assert isinstance(row, tuple)
+        said = dict(zip(SAMPLE_FIELDS, row, strict=True))
+        told = said["event_time"], said["tick"], said["interval"]
+        assert told == (str(second + 0.5).encode(), b"0.01", None)
 
 
 @pytest.mark.parametrize("field", ["price", "timestamp", "volume", "trades"])

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -59,6 +60,14 @@ def test_a_table_has_a_row_for_each_symbol() -> None:
     assert pandas.isna(qqq["age"])
     assert pandas.isna(qqq["timestamp"])
     assert (table["mass"] >= 0.0).all()  # numbers are numbers
+
+
+def test_a_pillar_that_means_nothing_is_no_number_in_a_table() -> None:
+    held = replace(state(1_766_318_400.0), mass=0.0, momentum=0.0, void=("mass",))
+    pandas = pytest.importorskip("pandas")
+    table = Readings({"SPY": Reading(held, assess(0.5, None, 0.5), "redis")}, (), complete=True).to_pandas()
+    assert pandas.isna(table.mass["SPY"])
+    assert (table.momentum["SPY"], table.void["SPY"]) == (0.0, ("mass",))
 
 
 def test_a_table_of_none_has_its_columns() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 
 from common.refusal_tally import GATHERED_SECONDS, MOST_LINES
 from cottage.clock import SystemClock
@@ -118,3 +119,30 @@ def test_clients_are_told_while_there_are_any_and_once_that_there_are_none() -> 
         said.search(*names)
         told.append(said.refusals.message("0/1", "T", 0) is not None)
     assert told == [False, True, True, True, False]
+
+
+def test_a_field_that_is_left_out_is_counted_once_while_it_stays_so_and_said_now_and_then() -> None:
+    said, tick = Said(), InvalidMessage("tick", "0.0 is not above 0")
+
+    def left_out(**doubtful: Sequence[InvalidMessage]) -> list[dict[str, Any]]:
+        with structlog.testing.capture_logs() as lines:
+            said.refusals.fields(doubtful)
+        return [dict(line) for line in lines]
+
+    def counted() -> float:
+        name = "cottage_feynman_snapshot_fields_left_out_total"
+        return REGISTRY.get_sample_value(name, {"field": "tick"}) or 0.0
+
+    before = counted()
+    (line,) = left_out(SPY=[tick])
+    assert (line["event"], line["symbol"], line["field"]) == ("field_left_out", "SPY", "tick")
+    assert line["error"] == "0.0 is not above 0"
+    assert left_out(SPY=[InvalidMessage("tick", "0.0 is not above 0")]) == []
+    assert counted() == before + 1
+    assert left_out(SPY=[InvalidMessage("tick", "-1.0 is not above 0")], QQQ=[tick]) == []
+    assert counted() == before + 3
+    assert left_out() == []
+    said.now += 10.0
+    (line,) = left_out(SPY=[tick])
+    assert (line["symbol"], line["times"]) == ("SPY", 3)
+    assert counted() == before + 4

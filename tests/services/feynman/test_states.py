@@ -73,6 +73,9 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         feed=[entry.get("feed") for entry in entries],
         rival_until=none,
         native=[entry.get("native") for entry in entries],
+        event_time=feed_time,
+        interval=np.full(len(entries), np.nan),
+        tick=np.full(len(entries), np.nan),
     )
     lags = [entry["late"] for entry in entries]
     return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags, column("since")

@@ -36,10 +36,16 @@ def raw(
     feed: bytes | None = None,
     rival: bytes | None = None,
     native: bytes | None = None,
+    event_time: object = None,
+    interval: object = None,
+    tick: object = None,
 ) -> Row:
     """SAMPLE_FIELDS as Redis gives them."""
-    numbers = (None if value is None else str(value).encode() for value in (price, timestamp, volume, trades))
-    return (*numbers, source, session, notes, feed, rival, native)
+    numbers, market = (
+        tuple(None if value is None else str(value).encode() for value in values)
+        for values in ((price, timestamp, volume, trades), (event_time, interval, tick))
+    )
+    return (*numbers, source, session, notes, feed, rival, native, *market)
 
 
 def table_of(*symbols: str, window: int = 1000, forget: float = 3600.0) -> SymbolTable:
@@ -581,9 +587,9 @@ def ordinary(number: int, start: float = 0.0) -> list[Sample]:
     ]
 
 
-def told(table: SymbolTable, sample: Sample, symbol: str = "SPY", **fields: bytes) -> PhysicsState:
+def told(table: SymbolTable, sample: Sample, symbol: str = "SPY", **fields: object) -> PhysicsState:
     """The state after one more sample; None is a field that is missing."""
-    row = raw(sample.price, sample.timestamp, sample.volume, sample.trades, **fields)
+    row = raw(sample.price, sample.timestamp, sample.volume, sample.trades, **fields)  # type: ignore[arg-type]
     assert take(table, symbol, row) == ([symbol], [])
     return state(table, symbol)
 
@@ -876,6 +882,26 @@ def test_a_restored_window_goes_on_with_the_feed_that_comes() -> None:
     assert state(again, "SPY").samples == 1
 
 
+# --- The tick of the prices ---
+
+
+def test_a_tick_that_a_snapshot_states_wins_unless_prices_do_not_obey_it() -> None:
+    generator, place, samples = random.Random(5), 500_000, []
+    for i in range(120):
+        place += 2 * round(generator.paretovariate(2) * generator.choice((1, -1)))  # an even number of hundredths
+        samples.append(Sample(NOW - 200 + i, place / 100, 0.0, 0.0))
+    found = {}
+    for tick in (None, 0.01, 0.03):
+        table = table_of("SPY", window=100)
+        for sample in samples:
+            found[tick] = told(table, sample, tick=tick)
+        stated = [sample._replace(tick=tick) for sample in samples]
+        assert_vector(found[tick], reference.vector(stated, window=100))
+    assert found[None].alpha_coefficient != found[0.01].alpha_coefficient
+    assert found[None].alpha_coefficient == found[0.03].alpha_coefficient
+    assert [tick for tick, state in found.items() if "off_tick" in state.notes] == [0.03]
+
+
 # --- The regime, which is kept ---
 
 
@@ -982,3 +1008,13 @@ def test_a_new_symbol_from_a_checkpoint_adopts_the_stored_regime() -> None:
         taken = raw(own.price, from_iso(own.timestamp or ""), 0.0, 0.0)
         assert take(again, "SPY", taken) == (["SPY"], [])
         assert state(again, "SPY").regime == regime
+
+
+def test_what_the_market_says_of_itself_and_is_doubtful_is_left_out_and_the_sample_is_taken() -> None:
+    table = table_of("SPY")
+    assert take(table, "SPY", raw(tick=0, interval=60)) == (["SPY"], [])
+    assert {name: [str(error) for error in errors] for name, errors in table.doubtful.items()} == {
+        "SPY": ["tick: 0.0 is not above 0"]
+    }
+    assert take(table, "SPY", raw(timestamp=NOW + 1, tick=0.01)) == (["SPY"], [])
+    assert table.doubtful == {}
