@@ -19,10 +19,12 @@ PHYSICS_WRITER = "physics:writer:"
 PHYSICS_RETIRE = "physics:retire"  # a list of symbols that feynman is asked to forget
 PHYSICS_RETIRED = "physics:retired"  # a sorted set of those that it has forgotten, by when
 MARKET_SNAPSHOT = "market:snapshot:"
+MARKET_FILL = "market:fill:"
 MARKET_FEED = "market:feed:"
 AGENT_STATE = "agent:state:"
 
 SNAPSHOT_TTL_SECONDS = 60  # a snapshot that is not written again expires
+FILL_TTL_SECONDS = 60  # samples that a snapshot alone does not hand over; who missed them for so long has a hole
 FEED_TTL_SECONDS = 5  # a feed renews it every second; gone after five missed
 RETIRED_TTL_SECONDS = 86_400  # longer than any process or checkpoint remembers a symbol without a snapshot
 MOST_RETIRED = 100_000  # the last so many are remembered
@@ -145,6 +147,11 @@ def physics_writer(shard_index: int) -> str:
 @lru_cache(_SYMBOLS)
 def market_snapshot(name: str) -> str:
     return MARKET_SNAPSHOT + symbol(name)
+
+
+@lru_cache(_SYMBOLS)
+def market_fill(name: str) -> str:
+    return MARKET_FILL + symbol(name)
 
 
 def market_feed(feed_id: str) -> str:

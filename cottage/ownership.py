@@ -68,6 +68,10 @@ class WriteRefusals:
         """Since when there is each; infinite for one that was said."""
         self._throttled = Throttled(log, monotonic=now)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether this symbol or ID was refused last."""
+        return name in self._refused
+
     @property
     def names(self) -> list[str]:
         """The symbols or IDs that were refused last."""

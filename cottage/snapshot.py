@@ -23,8 +23,9 @@ REPORTED_FIELDS = ("price", "timestamp", "volume", "trades", "source", "session"
 """What a feed reports of a sample."""
 MARKET_FIELDS = ("event_time", "interval", "tick")
 """What a feed may say of its market: its own time, the length of a bar, the grid of its prices."""
-SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed", "rival", "native", *MARKET_FIELDS)
-"""What the physics reads of a snapshot: also who has written it, who else would like to, and its venue's spelling."""
+SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed", "rival", "native", *MARKET_FIELDS, "fill")
+"""What the physics reads of a snapshot: also who has written it, who else would like to, its venue's spelling, and
+the number of its sample in `market:fill:{SYMBOL}`."""
 RawSample = Sequence[str | bytes | None]
 """The SAMPLE_FIELDS of a hash, None where there is none."""
 
@@ -38,6 +39,8 @@ EXACT_BELOW = 2.0**53
 """Up to here a float holds every whole number."""
 FAR = 5.0
 """A quote is far from a price if one is more than so many times the other."""
+MOST_FILL = 1000
+"""So many samples are handed over at most with one snapshot: a window of the default length holds no more."""
 LONGEST_MARK = 32
 """Characters of a session's mark, or of a source."""
 
@@ -105,6 +108,16 @@ class MarketSnapshot:
     """How many seconds a bar lasts, above 0, of a feed whose samples are bars."""
     tick: float | None = None
     """The step of the grid on which prices lie, above 0."""
+    fill: "tuple[MarketSnapshot, ...] | None" = None
+    """Of a feed that samples by event time and may run faster than its readers: the samples between the snapshot
+    before and this one, in order, MOST_FILL at most. None of any other feed."""
+
+    def following(self, earlier: "MarketSnapshot | None") -> "MarketSnapshot":
+        """The same, if it replaces `earlier`, if there is one, before anybody has read that."""
+        if self.fill is None or earlier is None or earlier.fill is None:
+            return self
+        fill = (*earlier.fill, replace(earlier, fill=None), *self.fill)
+        return replace(self, fill=fill[-MOST_FILL:])
 
     def named(self) -> "MarketSnapshot":
         """The same, with a symbol made of `symbol` where that is a venue's spelling. Raises InvalidName."""
@@ -166,6 +179,7 @@ class MarketSnapshot:
             **counters,
             **quotes,
             **market,
+            fill=None,
         )
 
 
@@ -194,6 +208,8 @@ class Sample(NamedTuple):
     """How many seconds a bar lasts; nan where that is not stated, as of `tick`."""
     tick: float
     """The step of the grid of prices."""
+    fill: int
+    """The number of the sample in `market:fill:{SYMBOL}`, one more than that of the one before; 0 for none."""
 
 
 class InvalidSnapshot(InvalidMessage):
@@ -216,15 +232,15 @@ def parse_sample(row: RawSample, now: float) -> Sample:
 
 def read_sample(row: RawSample, now: float) -> Sample:
     """The same, but raises InvalidMessage for the first field at fault, for callers that ask for all `faults`."""
-    price, timestamp, volume, trades, source, session, words, feed, rival, native, *market = row
+    price, timestamp, volume, trades, source, session, words, feed, rival, native, *market, fill = row
     value, moment = _price(price), _timestamp(timestamp, now)
     counters = _count(volume, "volume"), _count(trades, "trades")
     mark, said, who = parse_session(session), notes.parse(words), parse_feed(feed)
     named, by, spelling = parse_source(source), parse_until(rival), parse_native(native)
     time, *rest = map(optional, market, MARKET_FIELDS)
     interval, tick = (math.nan if number is None else number for number in rest)
-    event_time = moment if time is None else time
-    return Sample(value, moment, *counters, named, mark, said, who, by, spelling, event_time, interval, tick)
+    market_says = moment if time is None else time, interval, tick
+    return Sample(value, moment, *counters, named, mark, said, who, by, spelling, *market_says, parse_fill(fill))
 
 
 def faults(row: RawSample, now: float) -> list[InvalidMessage]:
@@ -291,6 +307,11 @@ def parse_native(native: str | bytes | None) -> str | None:
 def _native(native: bytes) -> str | None:
     text = native.decode(errors="replace")
     return text if len(text) <= keys.LONGEST_NATIVE and text.isprintable() else None
+
+
+def parse_fill(number: str | bytes | None) -> int:
+    """Parse the number of a sample in `market:fill:{SYMBOL}`; 0 if there is none."""
+    return int(number) if number and number.isdigit() and number.isascii() and len(number) <= 16 else 0
 
 
 def parse_until(told: str | bytes | None) -> float:

@@ -5,9 +5,10 @@ was asked for alone; from several it is left out, and `on_bad` is called with it
 """
 
 import contextlib
-from collections import Counter
+import secrets
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -22,9 +23,10 @@ from cottage.fields import load_object
 from cottage.messages import TradeSignal, agent_update
 from cottage.ownership import WriteRefusal, WriteRefusals
 from cottage.process_name import is_dead, process_name
-from cottage.redis import BATCH, Client
+from cottage.redis import BATCH, Client, Command
 from cottage.snapshot import (
     MARKET_FIELDS,
+    MOST_FILL,
     OPTIONAL_FIELDS,
     REPORTED_FIELDS,
     SAMPLE_FIELDS,
@@ -113,10 +115,14 @@ async def existing(client: Client, key: Callable[[str], str], names: Sequence[st
     return found
 
 
+def _is_of_type(reply: object) -> bool:
+    """Whether this is Redis's error about a key's type."""
+    return isinstance(reply, RedisError) and str(reply).startswith("WRONGTYPE")
+
+
 def _refusal(key: str, wanted: str, error: RedisError) -> InvalidMessage | RedisError:
     """The InvalidMessage("type") for an error about this key's type; any other error as it is."""
-    about_type = str(error).startswith("WRONGTYPE")
-    return InvalidMessage("type", f"{key} is no {wanted}") if about_type else error
+    return InvalidMessage("type", f"{key} is no {wanted}") if _is_of_type(error) else error
 
 
 @contextlib.contextmanager
@@ -190,7 +196,29 @@ _STAMP = slice(len(STAMP_FIELDS))
 _FEED = SAMPLE_FIELDS.index("feed")
 _Fields = dict[str, str | float]
 """The fields of a snapshot's hash that are known."""
-_WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS, "native", *MARKET_FIELDS)
+_WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS, "native", *MARKET_FIELDS, "fill")
+FILL_SECONDS = 10.0
+"""The samples of so long are left in `market:fill:{SYMBOL}`, for readers that stood still."""
+FILL_SLACK = 64
+"""So many more are read than are wanted, since others may have been added since the snapshot was read."""
+
+
+@dataclass(slots=True)
+class _Fill:
+    """What MarketSnapshots has handed over of a symbol in `market:fill:{SYMBOL}`."""
+
+    number: int = field(default_factory=lambda: secrets.randbelow(2**52))
+    """That of the newest sample. They begin anywhere, so that those of two writers do not follow one another."""
+    recent: deque[tuple[float, int]] = field(default_factory=deque)
+    """How many samples were handed over lately, with the monotonic time."""
+
+    def kept(self, added: int, now: float) -> int:
+        """How many samples are left in the list, with so many more: twice as many as are ours, since those of a writer
+        that was then refused may be among them."""
+        self.recent.append((now, added))
+        while now - self.recent[0][0] > FILL_SECONDS:
+            self.recent.popleft()
+        return min(2 * sum(number for _at, number in self.recent) + 16, 2 * MOST_FILL)
 
 
 @dataclass(slots=True)
@@ -202,6 +230,8 @@ class _Written:
     at: float
     whole_at: float
     """When all fields were written."""
+    fill: _Fill | None = None
+    """What was handed over of it, if anything was."""
 
     @property
     def stamp(self) -> str:
@@ -248,13 +278,18 @@ class MarketSnapshots(_Structure):
     async def write(self, snapshots: Sequence[MarketSnapshot]) -> dict[str, WriteRefusal]:
         """Write snapshots, each completely or not at all; of several of one symbol the last. A field that is not
         reported any more is removed. A symbol that is spelled as its venue does is written as `symbol_of` makes it.
+        The samples of a snapshot that has a `fill`, and its own, are first added to the list `market:fill:{SYMBOL}`.
 
         Returns the symbols that were not written, each with its reason: another feed has them, or another spelling of
         the same symbol was written before. Raises RedisError."""
         newest, refused = self._by_symbol(snapshots)
         for part in batches(list(newest.values()), WRITTEN_TOGETHER):
             now = monotonic()
-            known = {each.symbol: _Written(each, self._moving(each), now, now) for each in part}
+            fills = await self._hand_over(part, now)
+            known = {
+                each.symbol: _Written(each, self._moving(each, fill), now, now, fill)
+                for each, fill in zip(part, fills, strict=True)
+            }
             others = await self._write([self._told(symbol, wanted) for symbol, wanted in known.items()], known)
             self._written.update((symbol, each) for symbol, each in known.items() if symbol not in others)
             refused |= others
@@ -271,7 +306,7 @@ class MarketSnapshots(_Structure):
         for each in snapshots:
             held = self._written.get(each.symbol)
             if held is not None and held.snapshot.native == each.native:  # as nearly always
-                newest[each.symbol] = each
+                newest[each.symbol] = each.following(newest.get(each.symbol))
                 continue
             try:
                 named = each.named()
@@ -281,7 +316,7 @@ class MarketSnapshots(_Structure):
             held = self._written.get(named.symbol)
             first = newest.get(named.symbol) if held is None else held.snapshot
             if first is None or first.native == named.native:
-                newest[named.symbol] = named
+                newest[named.symbol] = named.following(newest.get(named.symbol))
             else:
                 refused[named.symbol] = WriteRefusal("native", f"{named.spelling} beside {first.spelling}")
         return newest, refused
@@ -309,8 +344,48 @@ class MarketSnapshots(_Structure):
             await release.each([([keys.market_snapshot(symbol)], [process_name(), self._feed]) for symbol in part])
         self._written.clear()
 
-    def _moving(self, snapshot: MarketSnapshot) -> _Fields:
+    async def _hand_over(self, snapshots: Sequence[MarketSnapshot], now: float) -> list[_Fill | None]:
+        """Add the samples of these snapshots to their lists, before the hashes tell of them; returns for each what was
+        handed over by now, if anything was. Where a hash is then not written, since another writer has the symbol,
+        nobody takes them: they are found by their numbers."""
+        fills: list[_Fill | None] = []
+        commands: list[Command] = []
+        for each in snapshots:
+            if each.fill is None or each.symbol in self.refusals:
+                fills.append(None)
+                continue
+            held, samples = self._written.get(each.symbol), (*each.fill, each)
+            fill = (held and held.fill) or _Fill()
+            kept = fill.kept(len(samples), now)
+            if held is None:  # another writer may have the symbol, whose samples are not ours to remove
+                kept = 2 * MOST_FILL
+            numbered, key = enumerate(samples, fill.number + 1), keys.market_fill(each.symbol)
+            commands += [
+                ("RPUSH", key, *(_element(sample, number) for number, sample in numbered)),
+                ("LTRIM", key, -kept, -1),
+                ("EXPIRE", key, keys.FILL_TTL_SECONDS),
+            ]
+            fill.number += len(samples)
+            fills.append(fill)
+        if commands:
+            await self._push(commands)
+        return fills
+
+    async def _push(self, commands: Sequence[Command]) -> None:
+        """Send these commands to lists of ours; a key of another type is deleted, for it has no other use."""
+        replies = await self._client.bulk(commands, raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, RedisError) and not _is_of_type(reply):
+                raise reply
+        if of_type := {
+            str(key) for (_name, key, *_), reply in zip(commands, replies, strict=True) if _is_of_type(reply)
+        }:
+            await self._client.bulk(("DEL", key) for key in of_type)
+
+    def _moving(self, snapshot: MarketSnapshot, fill: _Fill | None) -> _Fields:
         moving = snapshot.moving(self._doubt)
+        if fill is not None:
+            moving["fill"] = fill.number
         for name in STAMP_FIELDS:  # as text once, for it is needed again
             if name in moving:
                 moving[name] = str(moving[name])
@@ -476,9 +551,31 @@ class MarketSnapshots(_Structure):
             elif not isinstance(sample, InvalidMessage):
                 samples[place] = (*sample[:_FEED], None, *sample[_FEED + 1 :])
 
+    async def fills(self, wanted: Mapping[str, int]) -> dict[str, list[bytes]]:
+        """The newest elements of the lists `market:fill:{SYMBOL}`, in order: of each symbol so many at least, as far
+        as there are. The newest may be newer than a snapshot that was read before. A key of another type is none."""
+        asked = [
+            ("LRANGE", keys.market_fill(symbol), -2 * min(number, MOST_FILL) - FILL_SLACK, -1)
+            for symbol, number in wanted.items()
+        ]
+        replies = await self._client.bulk(asked, raise_on_error=False) if asked else []
+        found = {}
+        for symbol, reply in zip(wanted, replies, strict=True):
+            if not isinstance(reply, RedisError):
+                found[symbol] = reply
+            elif isinstance(refusal := _refusal(keys.market_fill(symbol), "list", reply), RedisError):
+                raise refusal
+        return found
+
     async def symbols(self, on_bad: OnBad = _ignore) -> list[str]:
         """All that have a snapshot now."""
         return await scan(self._client, keys.MARKET_SNAPSHOT, on_bad)
+
+
+def _element(sample: MarketSnapshot, number: int) -> bytes:
+    """A sample in `market:fill:{SYMBOL}`: its fields that move and its session, as those of a hash, in JSON."""
+    session = {} if sample.session is None else {"session": sample.session}
+    return orjson.dumps({"fill": number, **sample.moving(), **session})
 
 
 def _overwritten(samples: Sequence[Any], seen: Sequence[bytes | None]) -> list[int]:

@@ -32,6 +32,7 @@ from cottage.snapshot import (
     latest,
     optional,
     parse_feed,
+    parse_fill,
     parse_native,
     parse_session,
     parse_source,
@@ -86,6 +87,8 @@ class SampleColumns:
     """How many seconds a bar lasts; nan where that is not stated."""
     tick: FloatArray
     """The step of the grid of prices; nan where that is not stated."""
+    fill: IntArray
+    """The number of the sample in `market:fill:{SYMBOL}`; 0 for none."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -127,8 +130,10 @@ def parse(
             ]
             columns = list(zip(*[snapshots[i] for i in index.tolist()], strict=True))
         if len(index):
-            market = _market(columns[-len(MARKET_FIELDS) :], numbers[1], index, on_doubt)
-            found: list[Any] = [index, *numbers, *_said(*columns[4 : -len(MARKET_FIELDS)]), *market]
+            *said, fill = columns[4:]
+            market = _market(said[-len(MARKET_FIELDS) :], numbers[1], index, on_doubt)
+            found: list[Any] = [index, *numbers, *_said(*said[: -len(MARKET_FIELDS)]), *market]
+            found.append(_each_number(fill, parse_fill, np.int64))
             parts.append(SampleColumns(*found))
     return _joined(parts), refused
 
@@ -205,7 +210,7 @@ def _joined(parts: Sequence[SampleColumns]) -> SampleColumns:
     """The rows of all parts, one after the other."""
     none, whole = np.empty(0), np.empty(0, np.int64)
     parts = [
-        SampleColumns(whole, none, none, none, none, whole, whole, [], [], [], none, [], none, none, none),
+        SampleColumns(whole, none, none, none, none, whole, whole, [], [], [], none, [], none, none, none, whole),
         *parts,
     ]
     columns: list[list[Any]] = [[getattr(part, field.name) for part in parts] for field in fields(SampleColumns)]

@@ -7,7 +7,8 @@ from cottage.snapshot import MarketSnapshot
 
 
 class ConflatingQueue:
-    """A queue that holds the newest snapshot of each symbol: a newer one replaces one that still waits (conflation).
+    """A queue that holds the newest snapshot of each symbol: a newer one replaces one that still waits (conflation),
+    which it takes along where the feed samples by event time (`MarketSnapshot.fill`).
 
     The source puts snapshots into it and never waits; the writer takes them, and may have to wait for Redis. So the
     backlog is never larger than the number of symbols, however long Redis is away.
@@ -26,17 +27,13 @@ class ConflatingQueue:
     def put(self, snapshots: Sequence[MarketSnapshot]) -> int:
         """Add snapshots that have just happened; returns how many waiting ones they replace."""
         before = len(self._waiting)
-        self._waiting.update(_by_name(snapshots))
-        if snapshots:
-            self._changed.set()
+        self._add(snapshots)
         return before + len(snapshots) - len(self._waiting)
 
     def put_back(self, snapshots: Sequence[MarketSnapshot]) -> int:
         """Put back snapshots that could not be written; returns how many are dropped because a newer one waits."""
-        newer = self._waiting
-        self._waiting = _by_name(snapshots) | newer
-        if self._waiting:
-            self._changed.set()
+        newer, self._waiting = self._waiting, {}
+        self._add([*snapshots, *newer.values()])
         return len(snapshots) + len(newer) - len(self._waiting)
 
     async def take(self) -> list[MarketSnapshot]:
@@ -53,6 +50,9 @@ class ConflatingQueue:
         self.closed = True
         self._changed.set()
 
-
-def _by_name(snapshots: Sequence[MarketSnapshot]) -> dict[tuple[str, str | None], MarketSnapshot]:
-    return {(snapshot.symbol, snapshot.native): snapshot for snapshot in snapshots}
+    def _add(self, snapshots: Sequence[MarketSnapshot]) -> None:
+        for snapshot in snapshots:
+            name = snapshot.symbol, snapshot.native
+            self._waiting[name] = snapshot.following(self._waiting.get(name))
+        if snapshots:
+            self._changed.set()

@@ -1,22 +1,29 @@
-"""Replays the rows of a recording in real time: those that are due by now become one snapshot per symbol.
+"""Replays the rows of a recording in real time: sampled by their own time, they become snapshots as they happen.
 
-The source Replayed uses it. The first usable row happens at `started`. Times are whole milliseconds, rounded up, so
-that a message with milliseconds says exactly which rows a snapshot holds: those of its symbol with
+The source Replayed uses it. A sample of a symbol is its newest row at the end of each second of recorded time in
+which it has one, whatever the speed, so that returns are the same at any; below a speed of 1, at the end of each of
+our seconds. It is there as soon as the next row of the recording lies beyond that end.
+
+The first usable row happens at `started`. Times are whole milliseconds, rounded up, so that a message with
+milliseconds says which rows a snapshot may hold: those of its symbol with
 
     recorded time ≤ recorded_from + (timestamp − started_at) · speed
 
-no more and no fewer. A bar counts at its own timestamp, with its close. Whether that is the bar's start or its end
-makes no difference: the first bar is mapped to now either way.
+Of these it holds those up to its `event_time`, which is its newest row's, no more and no fewer; rows that follow
+within the same millisecond may belong to the next sample. A bar counts at its own timestamp, with its close. Whether
+that is the bar's start or its end makes no difference: the first bar is mapped to now either way.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cottage.files.rows import Row
-from cottage.snapshot import MarketSnapshot
+from cottage.snapshot import MOST_FILL, MarketSnapshot
 
 SOURCE = "replay"
+SECOND = 1_000_000  # microseconds
 
 
 @dataclass(slots=True)
@@ -52,7 +59,14 @@ class Replay:
         self.recorded_from = None if self._next is None else self._next.time
         """Recorded time of the first row; None where there is none."""
         self._totals: dict[str, _Totals] = {}
+        self._spacing = max(1, round(SECOND * min(1.0, speed)))
+        """The microseconds of recorded time between the ends of two samples."""
+        self._sampled = 0
+        """The number of the sample to which the newest rows belong."""
         self._newest: dict[str, Row] = {}
+        """The newest row of each symbol in that sample."""
+        self._samples: dict[str, deque[MarketSnapshot]] = {}
+        """The samples that are complete, since the last call of `until`."""
 
     def begin(self, started: int) -> None:
         """Start the replay: the first row happens at `started`, in milliseconds since 1970."""
@@ -74,21 +88,38 @@ class Replay:
         return math.inf if self._next is None else self._at(self._next)
 
     def until(self, now: int) -> list[MarketSnapshot]:
-        """Snapshots of the symbols that traded since the last call and up to `now` (milliseconds), inclusive.
+        """Snapshots of the symbols with a new sample since the last call and up to `now` (milliseconds), inclusive;
+        each with the samples before it.
 
         It reads all rows up to then, however many: a part of them would not be the market of any moment.
         """
         while self._next is not None and self._at(self._next) <= now:
             self._fold(self._next)
             self._next = next(self._rows, None)
-        newest, self._newest = self._newest, {}
-        return [self._snapshot(row) for row in newest.values()]
+        if self._next is None or self._number(self._next) != self._sampled:
+            self._complete()
+        samples, self._samples = self._samples, {}
+        return [replace(newest, fill=tuple(fill)) for *fill, newest in samples.values()]
 
     def _at(self, row: Row) -> int:
         assert self.recorded_from is not None
         return self.started + math.ceil((row.time - self.recorded_from) / (1000 * self.speed))
 
+    def _number(self, row: Row) -> int:
+        """Which sample a row belongs to: a row at the very end of one belongs to that."""
+        return -(-row.time // self._spacing)
+
+    def _complete(self) -> None:
+        """Make samples of the newest rows."""
+        for symbol, row in self._newest.items():
+            samples = self._samples.setdefault(symbol, deque(maxlen=MOST_FILL + 1))
+            samples.append(self._snapshot(row))
+        self._newest.clear()
+
     def _fold(self, row: Row) -> None:
+        if (number := self._number(row)) != self._sampled:
+            self._complete()
+            self._sampled = number
         totals = self._totals.get(row.symbol)
         if totals is None:
             totals = self._totals[row.symbol] = _Totals(row.open, row.high, row.low)
@@ -116,4 +147,5 @@ class Replay:
             high=totals.high,
             low=totals.low,
             native=row.native,
+            event_time=row.time / SECOND,
         )

@@ -18,7 +18,7 @@ from cottage.events import Event
 from cottage.messages import TradeSignal, parse_state_update, parse_trade_signal
 from cottage.process_name import process_name
 from cottage.redis import Client, connect, subscribe
-from cottage.snapshot import SAMPLE_FIELDS, MarketSnapshot
+from cottage.snapshot import MOST_FILL, SAMPLE_FIELDS, MarketSnapshot
 from cottage.state import PhysicsState
 from cottage.store import (
     AgentStates,
@@ -314,7 +314,7 @@ async def test_samples_come_in_the_order_asked_for(client: Client) -> None:
     assert text.reason == "type"
     prices = [float(row[0] or b"nan") for row in rows[2:] if isinstance(row, tuple)]
     assert prices == [each.price for each in reversed(many)]
-    assert first == (b"1234.0", b"7.0", None, None, b"replay", *[None] * 8)
+    assert first == (b"1234.0", b"7.0", None, None, b"replay", *[None] * 9)
     assert await snapshots.symbols() == sorted(["TEXT", *(each.symbol for each in many)])
 
 
@@ -375,6 +375,108 @@ async def test_a_snapshot_that_redis_did_not_take_is_written_whole_next_time(own
 
 
 # --- market:feed:{ID} ---
+
+
+def sampled(*prices: float, session: str = "one") -> MarketSnapshot:
+    """A snapshot of the last price, and of the others as the samples before it; each a second of event time later."""
+    *fill, newest = [
+        MarketSnapshot("SPY", price, 1000.0 + price, price, source="replay", session=session, event_time=price)
+        for price in prices
+    ]
+    return replace(newest, fill=tuple(fill))
+
+
+async def number_of(client: Client) -> int:
+    """The number of the snapshot's sample."""
+    (row,) = await MarketSnapshots(client).samples(["SPY"])
+    assert isinstance(row, tuple)
+    return int(dict(zip(SAMPLE_FIELDS, row, strict=True))["fill"] or b"0")
+
+
+async def handed_over(client: Client, wanted: int = 1000) -> list[tuple[int, float]]:
+    """Which samples can be taken: their numbers, counted from that of the snapshot, and their event times."""
+    found = await MarketSnapshots(client).fills({"SPY": wanted})
+    elements = [orjson.loads(element) for element in found["SPY"]]
+    newest = await number_of(client)
+    return [(element["fill"] - newest, element["event_time"]) for element in elements]
+
+
+async def test_samples_that_one_snapshot_cannot_hold_are_handed_over_in_order(client: Client) -> None:
+    snapshots = MarketSnapshots(client, "REPLAY")
+    await snapshots.write([sampled(1), MarketSnapshot("QQQ", 1.0, 1.0)])
+    await snapshots.write([sampled(2, 3, 4)])
+    assert await handed_over(client) == [(-3, 1.0), (-2, 2.0), (-1, 3.0), (0, 4.0)]
+    first, *_others = await client.lrange("market:fill:SPY", 0, -1)
+    assert orjson.loads(first).keys() == {"fill", "price", "timestamp", "volume", "event_time", "session"}
+    assert 0 < await client.ttl("market:fill:SPY") <= 60
+    assert await client.exists("market:fill:QQQ") == 0
+    assert await snapshots.fills({"QQQ": 3}) == {"QQQ": []}
+    assert await snapshots.get("SPY") == replace(sampled(4), fill=None)
+
+
+async def test_several_snapshots_of_one_symbol_in_one_write_are_samples_too(client: Client) -> None:
+    await MarketSnapshots(client).write([sampled(1), sampled(2, 3), sampled(4)])
+    assert [at for _number, at in await handed_over(client)] == [1.0, 2.0, 3.0, 4.0]
+
+
+async def test_what_is_handed_over_is_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("cottage.store.monotonic", lambda: now)
+    snapshots = MarketSnapshots(client)
+    for second in range(30):
+        now += 1.0
+        await snapshots.write([sampled(2 * second, 2 * second + 1)])
+    assert await client.llen("market:fill:SPY") == 2 * 22 + 16, "more than the samples of ten seconds"
+    for first in range(0, 4 * MOST_FILL, MOST_FILL):
+        await snapshots.write([sampled(*range(first, first + MOST_FILL))])
+    assert await client.llen("market:fill:SPY") == 2 * MOST_FILL
+    newest = await number_of(client)
+    (found,) = (await snapshots.fills({"SPY": 10})).values()
+    assert [orjson.loads(element)["fill"] for element in found[-11:]] == list(range(newest - 10, newest + 1))
+
+
+async def test_samples_of_two_writers_do_not_follow_one_another(client: Client) -> None:
+    """So nobody takes what a writer handed over that was then refused, or what was handed over to its predecessor."""
+    ours, theirs = MarketSnapshots(client, "OURS"), MarketSnapshots(client, "THEIRS")
+    await ours.write([sampled(1)])
+    refused = await theirs.write([sampled(70, 71)])
+    assert refused["SPY"].reason == "owned"
+    await theirs.write([sampled(72, 73)])
+    await ours.write([sampled(2, 3)])
+    found = await handed_over(client)
+    assert [pair for pair in found if abs(pair[0]) < 10] == [(-2, 1.0), (-1, 2.0), (0, 3.0)]
+    assert [at for _number, at in found] == [1.0, 70.0, 71.0, 2.0, 3.0], "a writer that was refused adds nothing"
+    await ours.release()
+    await theirs.write([sampled(74, 75)])
+    await theirs.write([sampled(76)])
+    assert [at for number, at in await handed_over(client) if abs(number) < 10] == [76.0]
+
+
+async def test_a_key_of_another_type_is_replaced(client: Client) -> None:
+    snapshots = MarketSnapshots(client)
+    await client.set("market:fill:SPY", "x")
+    assert await MarketSnapshots(client).fills({"SPY": 1}) == {}
+    assert await snapshots.write([sampled(1, 2)]) == {}
+    await snapshots.write([sampled(3, 4)])
+    assert await handed_over(client) == [(-1, 3.0), (0, 4.0)]
+
+
+async def test_samples_that_redis_did_not_take_are_handed_over_once(own_redis: OwnRedis) -> None:
+    async with connect(own_redis.url, timeout=0.5) as client:
+        snapshots = MarketSnapshots(client)
+        await snapshots.write([sampled(1)])
+        own_redis.suspend()
+        with pytest.raises(RedisError):
+            await snapshots.write([sampled(2, 3)])
+        own_redis.resume()
+        await snapshots.write([sampled(2, 3)])
+        await snapshots.write([sampled(4)])
+        followed = itertools.takewhile(
+            lambda pair: pair[0] == pair[1][0],
+            zip(itertools.count(0, -1), reversed(await handed_over(client)), strict=False),
+        )
+        times = [at for _number, (_found, at) in followed]
+        assert sorted(set(times)) in ([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0])
 
 
 async def test_a_feed_is_alive_for_five_seconds(client: Client) -> None:

@@ -39,11 +39,12 @@ def raw(
     event_time: object = None,
     interval: object = None,
     tick: object = None,
+    fill: object = None,
 ) -> Row:
     """SAMPLE_FIELDS as Redis gives them."""
     numbers, market = (
         tuple(None if value is None else str(value).encode() for value in values)
-        for values in ((price, timestamp, volume, trades), (event_time, interval, tick))
+        for values in ((price, timestamp, volume, trades), (event_time, interval, tick, fill))
     )
     return (*numbers, source, session, notes, feed, rival, native, *market)
 

@@ -1,6 +1,7 @@
 import asyncio
+from dataclasses import replace
 
-from cottage.snapshot import MarketSnapshot
+from cottage.snapshot import MOST_FILL, MarketSnapshot
 from services.market.conflating_queue import ConflatingQueue
 
 
@@ -24,6 +25,33 @@ async def test_what_comes_back_does_not_replace_what_is_newer() -> None:
     queue.put([snapshot("SPY", 3)])
     assert queue.put_back(failed) == 1
     assert {s.symbol: s.price for s in await queue.take()} == {"SPY": 3, "QQQ": 2}
+
+
+def prices(snapshot: MarketSnapshot) -> list[float]:
+    return [each.price for each in (*(snapshot.fill or ()), snapshot)]
+
+
+def sampled(*at: float) -> MarketSnapshot:
+    """A snapshot of the last price, which brings those before it along."""
+    return replace(snapshot("SPY", at[-1]), fill=tuple(snapshot("SPY", price) for price in at[:-1]))
+
+
+async def test_what_is_sampled_by_event_time_is_taken_along_in_order() -> None:
+    queue = ConflatingQueue()
+    assert queue.put([sampled(1, 2)]) == 0
+    assert queue.put([sampled(3)]) == 1
+    failed = await queue.take()
+    assert [prices(each) for each in failed] == [[1, 2, 3]]
+    queue.put([sampled(4, 5)])
+    assert queue.put_back(failed) == 1
+    (taken,) = await queue.take()
+    assert prices(taken) == [1, 2, 3, 4, 5]
+    assert [each.fill for each in taken.fill or ()] == [None] * 4
+    queue.put([sampled(*range(1, MOST_FILL + 1))])
+    queue.put([sampled(2000.0)])
+    queue.put([sampled(3000.0)])
+    (taken,) = await queue.take()
+    assert prices(taken) == [*range(2, MOST_FILL + 1), 2000, 3000], "the oldest go"
 
 
 async def test_taking_waits_for_something() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cottage.files.rows import Row
-from cottage.snapshot import MarketSnapshot
+from cottage.snapshot import MOST_FILL, MarketSnapshot
 from services.market.replay import Replay
 
 RECORDED = 1_378_202_400_000_000  # microseconds: 2013-09-03T10:00:00Z
@@ -29,10 +30,44 @@ def at(seconds: float) -> int:
     return STARTED + round(seconds * 1000)
 
 
+def samples(snapshots: Sequence[MarketSnapshot]) -> list[MarketSnapshot]:
+    """Of each snapshot those before it, and then itself."""
+    return [
+        sample
+        for snapshot in snapshots
+        for sample in (*(snapshot.fill or ()), dataclasses.replace(snapshot, fill=None))
+    ]
+
+
+def last_of_each_second(rows: Sequence[Row]) -> list[tuple[str, float, float, float, int]]:
+    """Symbol, time, price, volume and trades of each sample, in order of time for each symbol."""
+    found = []
+    for symbol in sorted({row.symbol for row in rows}):
+        own = [row for row in rows if row.symbol == symbol]
+        for i, row in enumerate(own):
+            if i + 1 == len(own) or math.ceil(own[i + 1].time / 1_000_000) > math.ceil(row.time / 1_000_000):
+                volume = sum(earlier.volume for earlier in own[: i + 1])
+                found.append((symbol, row.time / 1_000_000, row.price, volume, i + 1))
+    return found
+
+
 def test_the_first_row_happens_at_once() -> None:
     (snapshot,) = replay([trade(0, price=1644.75, size=2), trade(1)]).until(STARTED)
     assert snapshot == MarketSnapshot(
-        "ES", 1644.75, STARTED / 1000, 2.0, 1, "replay", None, None, 1644.75, 1644.75, 1644.75, str(STARTED)
+        "ES",
+        1644.75,
+        STARTED / 1000,
+        2.0,
+        1,
+        "replay",
+        None,
+        None,
+        1644.75,
+        1644.75,
+        1644.75,
+        str(STARTED),
+        event_time=RECORDED / 1_000_000,
+        fill=(),
     )
 
 
@@ -117,7 +152,7 @@ def test_what_rows_raise_is_raised() -> None:
     speed=st.sampled_from([0.001, 0.1, 0.3, 1.0, 7.0, 10.0, 600.0, 100_000.0]),
     symbols=st.integers(1, 3),
 )
-def test_a_snapshot_holds_exactly_the_rows_up_to_its_timestamp(
+def test_a_snapshot_holds_exactly_the_rows_up_to_its_event_time(
     gaps: list[int], looks: list[int], speed: float, symbols: int
 ) -> None:
     rows, time = [], RECORDED
@@ -131,9 +166,66 @@ def test_a_snapshot_holds_exactly_the_rows_up_to_its_timestamp(
         for snapshot in begun.until(now):
             assert newest[snapshot.symbol] < snapshot.timestamp <= now / 1000
             newest[snapshot.symbol] = snapshot.timestamp
-            # As anybody can who reads recorded_from, started_at and speed; half a microsecond for the floats.
-            elapsed = (round(snapshot.timestamp * 1000) - STARTED) * 1000 * speed
-            held = [r for r in rows if r.symbol == snapshot.symbol and r.time - rows[0].time <= elapsed + 0.5]
+            assert snapshot.event_time is not None
+            own = [row for row in rows if row.symbol == snapshot.symbol]
+            held = [row for row in own if row.time / 1_000_000 <= snapshot.event_time]
             assert snapshot.price == held[-1].price
             assert snapshot.trades == len(held)
             assert snapshot.volume == sum(row.volume for row in held)
+            # As anybody can who reads recorded_from, started_at and speed; half a microsecond for the floats.
+            elapsed = (round(snapshot.timestamp * 1000) - STARTED) * 1000 * speed
+            assert held[-1].time - rows[0].time <= elapsed + 0.5
+            # What else has happened by then is of a later sample, and has happened in the same millisecond.
+            later = [r for r in own if held[-1].time < r.time and r.time - rows[0].time <= elapsed - 0.5]
+            spacing = min(speed, 1.0) * 1_000_000
+            assert all(math.ceil(row.time / spacing) > math.ceil(held[-1].time / spacing) for row in later)
+            assert all(row.time - held[-1].time <= 1000 * speed for row in later)
+
+
+@given(
+    gaps=st.lists(st.integers(0, 3_000_000), min_size=1, max_size=60),
+    looks=st.lists(st.integers(0, 2_000), min_size=1, max_size=40),
+    speed=st.sampled_from([1.0, 7.0, 10.0, 60.0, 100_000.0]),
+    symbols=st.integers(1, 3),
+)
+def test_the_samples_are_the_last_row_of_each_second_at_any_speed(
+    gaps: list[int], looks: list[int], speed: float, symbols: int
+) -> None:
+    rows, time = [], RECORDED
+    for i, gap in enumerate(gaps):
+        time += gap
+        rows.append(trade(0, symbol=f"S{i % symbols}", price=1.0 + i, size=2.0**-i)._replace(time=time))
+    begun, now, snapshots = replay(rows, speed), STARTED, []
+    for look in (*looks, 1_000_000):
+        now += look
+        snapshots += begun.until(now)
+    found = [(each.symbol, each.event_time, each.price, each.volume, each.trades) for each in samples(snapshots)]
+    assert sorted(found) == last_of_each_second(rows)
+    times = [(each.symbol, each.timestamp) for each in samples(snapshots)]
+    assert sorted(times) == sorted(times, key=lambda pair: pair[0]), "in order of time, each symbol for itself"
+
+
+def test_a_second_that_is_not_over_is_no_sample_yet() -> None:
+    begun = replay([trade(0.5, price=10), trade(0.9, price=11), trade(1, price=12), trade(1.2, price=13)], speed=1.0)
+    assert begun.until(at(0.4)) == []
+    (snapshot,) = begun.until(at(0.5))
+    assert (snapshot.price, snapshot.event_time, snapshot.fill) == (12.0, RECORDED / 1e6 + 1, ())
+    assert [each.price for each in begun.until(at(0.7))] == [13.0], "the recording is over"
+
+
+def test_a_snapshot_brings_the_samples_before_it_and_no_more_than_there_is_room_for() -> None:
+    rows = [trade(i, price=1.0 + i) for i in range(2 * MOST_FILL)]
+    begun = replay(rows, speed=60.0)
+    (snapshot,) = begun.until(at(0.2))
+    assert snapshot.fill is not None
+    assert [each.price for each in (*snapshot.fill, snapshot)] == [1.0 + i for i in range(13)]
+    assert {each.session for each in snapshot.fill} == {str(STARTED)}
+    (snapshot,) = begun.until(at(60))
+    assert snapshot.fill is not None
+    assert [each.price for each in (*snapshot.fill, snapshot)] == [row.price for row in rows[-MOST_FILL - 1 :]]
+
+
+def test_in_slow_motion_there_is_a_sample_each_of_our_seconds() -> None:
+    begun = replay([trade(i / 100, price=1.0 + i) for i in range(400)], speed=0.1)
+    prices = [each.price for second in range(5) for each in begun.until(at(second) + 5)]
+    assert prices == [1.0, 11.0, 21.0, 31.0, 41.0]
