@@ -213,8 +213,8 @@ class _Fill:
     """How many samples were handed over lately, with the monotonic time."""
 
     def kept(self, added: int, now: float) -> int:
-        """How many samples are left in the list, with so many more: twice as many as are ours, since those of a writer
-        that was then refused may be among them."""
+        """How many samples are left in the list, with so many more: twice as many as are ours, since those of another
+        writer, that was then refused, may be among them."""
         self.recent.append((now, added))
         while now - self.recent[0][0] > FILL_SECONDS:
             self.recent.popleft()
@@ -345,7 +345,7 @@ class MarketSnapshots(_Structure):
         self._written.clear()
 
     async def _hand_over(self, snapshots: Sequence[MarketSnapshot], now: float) -> list[_Fill | None]:
-        """Add the samples of these snapshots to their lists, before the hashes tell of them; returns for each what was
+        """Add the samples of these snapshots to their lists, before the hashes tell of them. Returns for each what was
         handed over by now, if anything was. Where a hash is then not written, since another writer has the symbol,
         nobody takes them: they are found by their numbers."""
         fills: list[_Fill | None] = []
@@ -377,9 +377,8 @@ class MarketSnapshots(_Structure):
         for reply in replies:
             if isinstance(reply, RedisError) and not _is_of_type(reply):
                 raise reply
-        if of_type := {
-            str(key) for (_name, key, *_), reply in zip(commands, replies, strict=True) if _is_of_type(reply)
-        }:
+        pairs = zip(commands, replies, strict=True)
+        if of_type := {str(key) for (_name, key, *_), reply in pairs if _is_of_type(reply)}:
             await self._client.bulk(("DEL", key) for key in of_type)
 
     def _moving(self, snapshot: MarketSnapshot, fill: _Fill | None) -> _Fields:

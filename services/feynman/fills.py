@@ -1,9 +1,9 @@
 """The samples that a feed hands over in `market:fill:{SYMBOL}`, which may run faster than feynman ticks.
 
-A snapshot's hash holds one sample. Such a feed numbers its samples, adds each to that list, and says in the hash which
-number its newest one has. Nothing is taken out of the list: a standby reads the same one. The symbol table takes those
-that follow the newest sample of a window, in order, before the snapshot itself: each once, whatever is read again, and
-whatever another writer has left there.
+A snapshot's hash holds one sample. Such a feed numbers its samples, adds each to that list, and says in the hash
+which number its newest one has. Nothing is taken out of the list: a standby reads the same one. The symbol table
+takes those that follow the newest sample of a window, in order, before the snapshot itself: each once, whatever is
+read again, and whatever another writer has left there.
 """
 
 import math

@@ -173,7 +173,7 @@ def _said(
 ) -> tuple[Any, ...]:
     """The columns of SampleColumns from `session` to `native`. Every source is valid."""
     return (
-        _each_number(session, _mark, np.int64),
+        _each_number(session, session_number, np.int64),
         _each_number(words, lambda text: notes.parse(text)[0], np.int64),
         _each(source, parse_source),
         _each(words, lambda text: notes.parse(text)[1]),
@@ -201,7 +201,8 @@ def _market(columns: Sequence[Column], timestamp: FloatArray, index: IntArray, o
     return np.where(np.isnan(event_time), timestamp, event_time), interval, tick
 
 
-def _mark(text: str | bytes | None) -> int:
+def session_number(text: str | bytes | None) -> int:
+    """The number that stands for a session's mark; 0 for none."""
     mark = parse_session(text)
     return 0 if mark is None else zlib.crc32(mark.encode()) or 1
 
