@@ -7,6 +7,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+import orjson
+
 from cottage import keys, notes
 from cottage.clock import FUTURE_SECONDS, LATEST_SECONDS
 from cottage.errors import InvalidMessage, InvalidName
@@ -139,6 +141,12 @@ class MarketSnapshot:
         bid, ask = sound_quotes(self.price, self.bid, self.ask, on_doubt)
         values = self.price, self.timestamp, self.volume, self.trades, bid, ask, self.event_time
         return {name: value for name, value in zip(_MOVING_FIELDS, values, strict=True) if value is not None}
+
+    def element(self, number: int) -> bytes:
+        """This sample, by its number, as it is handed over in `market:fill:{SYMBOL}`: in JSON, the fields that change
+        from sample to sample and the session, named as in the hash."""
+        session = {} if self.session is None else {"session": self.session}
+        return orjson.dumps({"fill": number, **self.moving(), **session})
 
     @property
     def standing(self) -> tuple[str | float | tuple[str, ...] | None, ...]:

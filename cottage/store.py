@@ -345,9 +345,9 @@ class MarketSnapshots(_Structure):
         self._written.clear()
 
     async def _hand_over(self, snapshots: Sequence[MarketSnapshot], now: float) -> list[_Fill | None]:
-        """Add the samples of these snapshots to their lists, before the hashes tell of them. Returns for each what was
-        handed over by now, if anything was. Where a hash is then not written, since another writer has the symbol,
-        nobody takes them: they are found by their numbers."""
+        """Add the samples of these snapshots to their lists, before the hashes tell of them. Returns for each what
+        was handed over by now, if anything was. Where a hash is then not written, since another writer has the
+        symbol, nobody takes them: they are found by their numbers."""
         fills: list[_Fill | None] = []
         commands: list[Command] = []
         for each in snapshots:
@@ -361,7 +361,7 @@ class MarketSnapshots(_Structure):
                 kept = 2 * MOST_FILL
             numbered, key = enumerate(samples, fill.number + 1), keys.market_fill(each.symbol)
             commands += [
-                ("RPUSH", key, *(_element(sample, number) for number, sample in numbered)),
+                ("RPUSH", key, *(sample.element(number) for number, sample in numbered)),
                 ("LTRIM", key, -kept, -1),
                 ("EXPIRE", key, keys.FILL_TTL_SECONDS),
             ]
@@ -569,12 +569,6 @@ class MarketSnapshots(_Structure):
     async def symbols(self, on_bad: OnBad = _ignore) -> list[str]:
         """All that have a snapshot now."""
         return await scan(self._client, keys.MARKET_SNAPSHOT, on_bad)
-
-
-def _element(sample: MarketSnapshot, number: int) -> bytes:
-    """A sample in `market:fill:{SYMBOL}`: its fields that move and its session, as those of a hash, in JSON."""
-    session = {} if sample.session is None else {"session": sample.session}
-    return orjson.dumps({"fill": number, **sample.moving(), **session})
 
 
 def _overwritten(samples: Sequence[Any], seen: Sequence[bytes | None]) -> list[int]:

@@ -109,6 +109,7 @@ def _regime_and_grid_apart(read_3: ReadMember) -> ReadMember:
 
 
 _NEW_IN_4 = {
+    "event_time": np.nan,
     "regime": 0,
     "regime_since": np.nan,
     "grid": NO_GRID_YET,
@@ -312,7 +313,15 @@ def check(part: CheckpointPart, window: int) -> None:
     for name in ("price", "last_price"):
         _require(bool(np.isfinite(arrays[name]).all() and (arrays[name] > 0).all()), name)
     _require(bool(np.isfinite(arrays["last_timestamp"]).all()), "last_timestamp")
-    for name in ("volume", "trades", "feed_time", "regime_since", "fell_from_volume", "fell_from_trades"):
+    for name in (
+        "volume",
+        "trades",
+        "feed_time",
+        "event_time",
+        "regime_since",
+        "fell_from_volume",
+        "fell_from_trades",
+    ):
         _require(not np.isinf(arrays[name]).any(), name)
     for name in ("volume", "trades", *FLOATS, *WHOLE, "noted_until"):
         _require(not (arrays[name] < 0).any(), name)  # nan is unknown

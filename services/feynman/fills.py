@@ -9,7 +9,7 @@ read again, and whatever another writer has left there.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,26 @@ from services.feynman.sample_columns import SampleColumns, session_number
 from services.feynman.windows import IntArray
 
 
-class FillSample(NamedTuple):
-    """A sample of a list; a snapshot is one too."""
+class Place(NamedTuple):
+    """Where a sample is among others."""
 
     number: int
+    """0 if it has none, or that is not known."""
+    event_time: float
+    session: int
+    """As in SampleColumns."""
+
+    def follows(self, other: "Place") -> bool:
+        """Whether it may follow the other one: it is later, or of another session."""
+        other_session = self.session != other.session and 0 not in (self.session, other.session)
+        return self.event_time > other.event_time or other_session
+
+
+class FillSample(NamedTuple):
+    """A sample of a list."""
+
+    number: int
+    timestamp: float
     event_time: float
     session: int
     """As in SampleColumns."""
@@ -32,10 +48,6 @@ class FillSample(NamedTuple):
     volume: float
     """nan where it is missing, as `trades`."""
     trades: float
-
-    def follows(self, time: float, session: int) -> bool:
-        """Whether it may follow a sample of that event time and session: it is later, or of another session."""
-        return self.event_time > time or (0 not in (session, self.session) and session != self.session)
 
 
 def missed(number: int, newest: int) -> int:
@@ -45,13 +57,11 @@ def missed(number: int, newest: int) -> int:
     return between if newest and 0 <= between < MOST_FILL else MOST_FILL
 
 
-def following(
-    elements: Sequence[bytes], snapshot: FillSample, newest: FillSample, on_doubt: OnDoubt
-) -> list[FillSample]:
+def following(elements: Sequence[bytes], snapshot: Place, newest: Place, on_doubt: OnDoubt) -> list[FillSample]:
     """The samples of a list between the `newest` one of a window and the snapshot's, in order.
 
-    They are numbered without a hole up to the snapshot's; each follows the one before, and the snapshot's follows the
-    last. `on_doubt` gets an error for each that is left out since it cannot be read.
+    They are numbered without a hole up to the snapshot's; each follows the one before by its time, and the snapshot's
+    follows the last. `on_doubt` gets an error for each that is left out since it cannot be read.
     """
     expected, found = snapshot.number - 1, []
     for element in reversed(elements):
@@ -64,10 +74,11 @@ def following(
                 found.append(_sample(value))
         except InvalidMessage as error:
             on_doubt(InvalidMessage("fill", str(error)))
-    time, session, chosen = newest.event_time, newest.session, []
+    last, chosen = newest, []
     for sample in reversed(found):
-        if sample.follows(time, session) and snapshot.follows(sample.event_time, sample.session):
-            time, session = sample.event_time, sample.session or session
+        place = Place(sample.number, sample.event_time, sample.session or last.session)
+        if place.follows(last) and snapshot.follows(place):
+            last = place
             chosen.append(sample)
     return chosen
 
@@ -79,25 +90,18 @@ def rounds(
     second, and so on; with their positions in `samples`. `found`: by position, ascending."""
     for turn in range(max(map(len, found.values()), default=0)):
         which = [i for i, each in found.items() if turn < len(each)]
-        columns = zip(*(found[i][turn] for i in which), strict=True)
-        _number, event_time, session, price, volume, trades = (np.array(column) for column in columns)
+        columns = dict(zip(FillSample._fields, zip(*(found[i][turn] for i in which), strict=True), strict=True))
+        del columns["number"]
         positions = np.array(which)
-        yield (
-            positions,
-            replace(
-                samples.where(positions),
-                price=price,
-                volume=volume,
-                trades=trades,
-                session=session,
-                event_time=event_time,
-            ),
-        )
+        numbers: dict[str, Any] = {name: np.array(column) for name, column in columns.items()}
+        yield positions, replace(samples.where(positions), **numbers)
 
 
 def _sample(value: fields.Fields) -> FillSample:
     """Check a sample of a list. Raises InvalidMessage."""
-    price, time = fields.number(value, "price"), fields.number(value, "event_time")
+    price, timestamp = fields.number(value, "price"), fields.number(value, "timestamp")
+    time = fields.optional_number(value, "event_time")
+    time = timestamp if time is None else time
     volume, trades = (fields.optional_number(value, name) for name in ("volume", "trades"))
     if not price > 0:
         raise InvalidMessage("price", f"{price!r} is not above 0")
@@ -108,4 +112,4 @@ def _sample(value: fields.Fields) -> FillSample:
             raise InvalidMessage("volume", f"{count!r} is negative")
     session = session_number(fields.optional_text(value, "session"))
     known = (math.nan if count is None else count for count in (volume, trades))
-    return FillSample(value["fill"], time, session, price, *known)
+    return FillSample(value["fill"], timestamp, time, session, price, *known)

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -16,12 +17,13 @@ from cottage.clock import AHEAD_SECONDS, from_iso
 from cottage.errors import InvalidMessage
 from cottage.freshness import USUAL
 from cottage.plain_numbers import too_far
-from cottage.snapshot import RawSample, faults, latest
+from cottage.snapshot import SAMPLE_FIELDS, RawSample, faults, latest, parse_fill
 from cottage.state import WAIT, PhysicsState
 from cottage.version import Version
 from services.feynman import metrics, states
 from services.feynman.checkpoint import CheckpointPart
 from services.feynman.feed_lags import FeedLags
+from services.feynman.fills import FillSample, Place, following, missed, rounds
 from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns, parse
 from services.feynman.sample_times import SampleTimes
@@ -34,6 +36,8 @@ T = TypeVar("T")
 UNTOLD = "*"
 
 AHEAD = "ahead of Redis's clock"
+
+_FILL = SAMPLE_FIELDS.index("fill")
 
 TWO_WRITERS = notes.BITS["two_writers"]
 
@@ -70,6 +74,8 @@ class SymbolEntry:
     """Of the newest sample; UNTOLD for a window from a checkpoint, which does not say it."""
     native: str | None = None
     """Likewise."""
+    fill: int = 0
+    """The newest sample's number in `market:fill:{SYMBOL}`; 0 if it has none, or that is not known."""
     sampled_at: float = -math.inf
     """When that was taken, by the monotonic clock."""
     refused: int | None = None
@@ -175,7 +181,9 @@ class SymbolTable:
         there = [entry for entry, state in zip(entries, states_of, strict=True) if self._adopt_regime(entry, state)]
         there = [entry for entry in there if entry.texts is not None]
         rows = _rows(there)
-        self._windows.keep_regime(rows, compute(self._windows, rows).regime, self._times.feed_time[rows])
+        stated = self._windows.event_time[rows]
+        event_time = np.where(np.isnan(stated), self._times.feed_time[rows], stated)
+        self._windows.keep_regime(rows, compute(self._windows, rows).regime, event_time)
         kept = zip(there, self._windows.regime[rows].tolist(), self._windows.regime_since[rows].tolist(), strict=True)
         for entry, code, since in kept:
             assert entry.texts is not None
@@ -258,14 +266,30 @@ class SymbolTable:
         """Whether a symbol of the table has a sample of after that time, in seconds since 1970."""
         return bool(self._windows.last_timestamp[self._entries[symbol].row] > time)
 
+    def missed(self, rows: Iterable[tuple[str, RawSample | InvalidMessage]]) -> dict[str, int]:
+        """The symbols whose feeds have handed over samples between the window's newest and the snapshot's, and how
+        many: they are to be read from `market:fill:{SYMBOL}`. `rows` as of `take`."""
+        wanted = {}
+        for symbol, row in rows:
+            if isinstance(row, InvalidMessage) or row[_FILL] is None:
+                continue
+            number, newest = parse_fill(row[_FILL]), self._entries[symbol].fill
+            if number not in (0, newest, newest + 1):
+                wanted[symbol] = missed(number, newest)
+        return wanted
+
     def take(
-        self, rows: Iterable[tuple[str, RawSample | InvalidMessage]], redis_now: float, now: float
+        self,
+        rows: Iterable[tuple[str, RawSample | InvalidMessage]],
+        redis_now: float,
+        now: float,
+        fills: Mapping[str, Sequence[bytes]] | None = None,
     ) -> tuple[list[str], list[RefusedSnapshot]]:
         """Sample the snapshots whose time has advanced, and compute their vectors.
 
         `rows`: each symbol once, with its raw SAMPLE_FIELDS or the error of reading them. `redis_now`: Redis's clock
-        after they were read, at the monotonic time `now`. Returns the symbols with a new state, and what is refused
-        and was not before.
+        after they were read, at the monotonic time `now`. `fills`: what was read for those that `missed` returns.
+        Returns the symbols with a new state, and what is refused and was not before.
         """
         symbols: list[str] = []
         entries: list[SymbolEntry] = []
@@ -287,12 +311,8 @@ class SymbolTable:
             entry.absent_since = None
 
         self.doubtful = {}
-
-        def doubt(i: int, error: InvalidMessage) -> None:
-            self.doubtful.setdefault(symbols[i], []).append(error)
-
         # `_timely` judges how far ahead they are.
-        samples, invalid = parse(snapshots, math.inf, redis_now, doubt)
+        samples, invalid = parse(snapshots, math.inf, redis_now, lambda i, error: self._doubt(symbols[i], error))
         if any(samples.native):
             pairs = zip(samples.native, samples.index.tolist(), strict=True)
             samples.native[:] = [None if native == symbols[i] else native for native, i in pairs]
@@ -303,7 +323,7 @@ class SymbolTable:
         sampled = _at(symbols, samples.index)
         if sampled:
             self._note_rivals(sampled, samples, redis_now, now)
-            self._sample(sampled, _at(entries, samples.index), samples, redis_now, now)
+            self._sample(sampled, _at(entries, samples.index), samples, redis_now, now, fills or {})
         return sampled, [refusal for row, refusal in refused if self._is_new_refusal(refusal, row)]
 
     def version(self, epoch: int, seq: int, symbols: Iterable[str], database: int = 0) -> None:
@@ -333,6 +353,9 @@ class SymbolTable:
         entry = self._entries[symbol] = SymbolEntry(self._windows.add(), source=source, feed=feed, native=native)
         self._times.begin(entry.row)
         self._newcomers.add(symbol)
+
+    def _doubt(self, symbol: str, error: InvalidMessage) -> None:
+        self.doubtful.setdefault(symbol, []).append(error)
 
     def _adopt_regime(self, entry: SymbolEntry, state: PhysicsState) -> bool:
         """Let the window go on with the regime of a stored state, if that is of a sample of the same source which
@@ -426,23 +449,57 @@ class SymbolTable:
         samples: SampleColumns,
         redis_now: float,
         now: float,
+        fills: Mapping[str, Sequence[bytes]],
     ) -> None:
-        """Append the samples to the windows that do not have them yet, and compute the new states."""
+        """Append the samples to the windows that do not have them yet, each after those that its feed has handed over
+        before it, and compute the new states."""
         rows = _rows(entries)
         new = ~self._times.held(rows, samples.timestamp)
         timestamp = self._times.hold(rows, samples.timestamp, redis_now, now)
-        taken = samples.where(np.flatnonzero(new))
-        columns = (taken.price, taken.volume, taken.trades, timestamp[new], taken.session, taken.notes, taken.tick)
-        metrics.count_unknown(self._windows.append(rows[new], *columns))
+        taken = np.flatnonzero(new)
+        found = self._following(symbols, entries, samples, taken, fills)
+        for which, earlier in rounds(samples, found):
+            metrics.SAMPLES.inc(len(which))
+            self._append(rows[which], earlier, earlier.timestamp)
+        self._append(rows[taken], samples.where(taken), timestamp[taken])
         self._windows.last_timestamp[rows] = timestamp
         self._windows.feed_time[rows] = samples.timestamp
         lags = self._lags.usual_ms(samples.feed_or_source, redis_now - samples.timestamp)
         vectors = compute(self._windows, rows)
-        self._windows.keep_regime(rows, vectors.regime, samples.timestamp)
+        self._windows.keep_regime(rows, vectors.regime, samples.event_time)
         since = self._windows.regime_since[rows]
         each = states.texts(symbols, vectors, samples, timestamp, lags, since)
         for entry, texts in zip(entries, each, strict=True):
             entry.texts, entry.sampled_at = texts, now
+
+    def _following(
+        self,
+        symbols: Sequence[str],
+        entries: Sequence[SymbolEntry],
+        samples: SampleColumns,
+        taken: IntArray,
+        fills: Mapping[str, Sequence[bytes]],
+    ) -> dict[int, list[FillSample]]:
+        """The samples that were handed over before those at the positions `taken`, by position."""
+        found = {}
+        for i in taken[samples.fill[taken] > 0].tolist():
+            entry, row, number = entries[i], entries[i].row, int(samples.fill[i])
+            if elements := fills.get(symbols[i]):
+                last = float(self._windows.event_time[row])
+                time = float(self._windows.last_timestamp[row]) if math.isnan(last) else last
+                found[i] = following(
+                    elements,
+                    Place(number, float(samples.event_time[i]), int(samples.session[i])),
+                    Place(entry.fill, time, int(self._windows.session[row])),
+                    partial(self._doubt, symbols[i]),
+                )
+            entry.fill = number
+        return found
+
+    def _append(self, rows: Rows, samples: SampleColumns, timestamp: FloatArray) -> None:
+        columns = samples.price, samples.volume, samples.trades, timestamp, samples.session, samples.notes
+        stated = np.where(samples.event_time == samples.timestamp, np.nan, samples.event_time)
+        metrics.count_unknown(self._windows.append(rows, *columns, tick=samples.tick, event_time=stated))
 
     def _is_new_refusal(self, refusal: RefusedSnapshot, row: RawSample | InvalidMessage) -> bool:
         """Whether this invalid snapshot differs from the symbol's last invalid one, or other fields are at fault."""

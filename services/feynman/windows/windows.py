@@ -35,6 +35,7 @@ COUNTERS = ("volume", "trades")
 FLOATS = (
     "last_timestamp",
     "feed_time",
+    "event_time",
     "last_price",
     "regime_since",
     "stated_tick",
@@ -49,7 +50,7 @@ SAVED = (*RINGS, *NEWEST)
 """The attributes that a checkpoint contains; everything else is derived from them."""
 DERIVED = ("known", "nonzero", "unknown_volumes", "unknown_trades", "all_noted_until")
 EMPTY = {
-    **dict.fromkeys(("log_return", "feed_time", "regime_since"), np.nan),
+    **dict.fromkeys(("log_return", "feed_time", "event_time", "regime_since"), np.nan),
     "newest": -1,
     "last_timestamp": -np.inf,
     "grid": NO_GRID_YET,
@@ -135,6 +136,7 @@ class Windows(RowArrays):
         newest: the newest sample's column, −1 before the first.
         last_timestamp, last_price: the newest sample's, in epoch seconds; −inf and 0 before the first.
         feed_time: the newest sample's time as its snapshot has it, nan where that is not known.
+        event_time: the newest sample's, in epoch seconds; nan where none was stated.
         session_volume, session_trades: the newest sample's counters; nan where missing, inf where too great.
         session: a number that stands for the newest mark of a session that was stated; 0 if none was.
         score_volume, score_trades, fell_from_volume, fell_from_trades: the counters' CounterState.
@@ -145,7 +147,7 @@ class Windows(RowArrays):
         all_noted_until: the greatest of a row's `noted_until`.
         tick_notes: the bits of the words that are true of the newest sample alone.
         regime: the code of the regime after the newest sample, as `keep_regime` was told; 0 in a new window.
-        regime_since: the time of the sample since which that is so, by its feed; nan where it is not known.
+        regime_since: the event time of the sample since which that is so; nan where it is not known.
         grid, against_grid, mid_until, stated_tick: the TickGrid's `grid`, `against`, `mid_until` and `stated`.
         tails: the tail indices that were computed last.
     """
@@ -164,7 +166,7 @@ class Windows(RowArrays):
         self.samples, self.newest, self.known, self.nonzero = (np.zeros(capacity, np.int64) for _ in range(4))
         self.last_timestamp, self.last_price = np.zeros(capacity), np.zeros(capacity)
         self.session_volume, self.session_trades = np.zeros(capacity), np.zeros(capacity)
-        self.feed_time = np.zeros(capacity)
+        self.feed_time, self.event_time = np.zeros(capacity), np.zeros(capacity)
         self.unknown_volumes, self.unknown_trades = (np.zeros(capacity, np.int64) for _ in range(2))
         self.taken, self.session, self.tick_notes, self.regime = (np.zeros(capacity, np.int64) for _ in range(4))
         self.regime_since = np.zeros(capacity)
@@ -296,6 +298,7 @@ class Windows(RowArrays):
         session: IntArray | None = None,
         notes: IntArray | None = None,
         tick: FloatArray | None = None,
+        event_time: FloatArray | None = None,
     ) -> IntArray:
         """Add one sample to each of `rows`; in a full window it replaces the oldest. Returns how many V and N have
         each of CAUSES, shape (2, causes).
@@ -303,14 +306,15 @@ class Windows(RowArrays):
         All arrays have the shape of `rows`. `price` is above 0, `timestamp` is in seconds since 1970 and later than
         the row's newest. `volume` and `trades` are counters, at least 0; nan where missing, inf where too great.
         `session`: numbers for the stated marks of the session, 0 for none; `notes`: bits of words that the feed says;
-        `tick`: the step of the price grid, nan where it is not stated.
+        `tick`: the step of the price grid; `event_time`: the market's own time; nan where these are not stated.
         """
         first = self.samples[rows] == 0
         self._price[rows[first]] = price[first, np.newaxis]
         self._sums.begin(rows[first], price[first])
 
         # A change of price over a gap, such as a night, is not a return of one tick, and a flow is not one tick's.
-        gap = ~first & (timestamp - self.last_timestamp[rows] > self.gap)
+        apart = self._apart(rows, timestamp, event_time)
+        gap = ~first & ((apart > self.gap) | (apart < 0))
         anew = np.zeros(len(rows), np.bool_) if session is None else self._begun(rows, session)
         v, n = (
             self._difference(rows, *each, (first, gap, anew)) for each in zip(COUNTERS, (volume, trades), strict=True)
@@ -334,7 +338,7 @@ class Windows(RowArrays):
         return np.array([np.bincount(each.cause, minlength=len(CAUSES)) for each in (v, n)])
 
     def keep_regime(self, rows: Rows, regime: npt.NDArray[np.int8], time: FloatArray) -> None:
-        """Remember these codes, each of a regime after the newest sample, which its feed made at `time`."""
+        """Remember these codes, each of a regime after the newest sample, of which this is the event time."""
         begun = (regime != self.regime[rows]) | np.isnan(self.regime_since[rows])
         self.regime[rows] = regime
         self.regime_since[rows[begun]] = time[begun]
@@ -421,6 +425,15 @@ class Windows(RowArrays):
         if len(other):  # all of its moves are other ones
             self._largest.forget(other)
             self.tails.forget(other)
+
+    def _apart(self, rows: Rows, timestamp: FloatArray, event_time: FloatArray | None) -> FloatArray:
+        """How many seconds of event time lie between these samples and the rows' newest, before they are added: those
+        between the timestamps where it is not stated of both. Below 0 where the market's time has begun anew."""
+        apart = timestamp - self.last_timestamp[rows]
+        stated = np.full(len(rows), np.nan) if event_time is None else event_time
+        of_market = stated - self.event_time[rows]
+        self.event_time[rows] = stated
+        return np.where(np.isnan(of_market), apart, of_market)
 
     def _begun(self, rows: Rows, session: IntArray) -> BoolArray:
         """Where another session is stated than the one that was stated last, which is then remembered."""

@@ -1,0 +1,156 @@
+"""What a feed hands over beyond one snapshot is taken once, in order, so that numbers do not depend on its speed."""
+
+import math
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from cottage.files.rows import Row as TradeRow
+from cottage.snapshot import MOST_FILL, SAMPLE_FIELDS, MarketSnapshot
+from cottage.state import PILLARS
+from services.feynman.symbol_table import SymbolTable
+from services.market.replay import Replay
+from tests.services.feynman.test_symbol_table import NOW, Row, state, table_of
+
+
+class Lists:
+    """What a feed writes: the newest snapshot, and the lists `market:fill:{SYMBOL}`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self.elements: dict[str, list[bytes]] = {}
+        self.read: list[dict[str, int]] = []
+        """What `missed` asked for at each tick."""
+
+    def write(self, snapshots: Sequence[MarketSnapshot]) -> None:
+        for each in snapshots:
+            elements = self.elements.setdefault(each.symbol, [])
+            for sample in (*(each.fill or ()), each):
+                elements.append(sample.element(4711 + len(elements)))
+            fields = {**each.to_hash(), "fill": 4710 + len(elements)}
+            texts = (fields.get(name) for name in SAMPLE_FIELDS)
+            self.rows[each.symbol] = tuple(None if text is None else str(text).encode() for text in texts)
+
+    def tick(self, table: SymbolTable, now: float) -> list[str]:
+        rows = [(symbol, self.rows[symbol]) for symbol in table if symbol in self.rows]
+        self.read.append(table.missed(rows))
+        fills = {symbol: self.elements[symbol][-2 * number - 64 :] for symbol, number in self.read[-1].items()}
+        return table.take(rows, now, now, fills)[0]
+
+
+def sigma(table: SymbolTable, symbol: str) -> float:
+    return float(table._windows.statistics(np.array([table._entries[symbol].row])).sigma[0])
+
+
+def recording(seconds: int, halt: float = 0.0, seed: int = 7) -> list[TradeRow]:
+    """Trades of two symbols, some seven a second, from 7 October 2013 on; after half of it, a halt."""
+    generator, rows, price = random.Random(seed), [], {"ES": 1680.0, "NQ": 3200.0}
+    start, end = 1_381_143_600_000_000, 1_381_143_600_000_000 + seconds * 1_000_000
+    time = start
+    while (time := time + round(generator.expovariate(7) * 1e6)) < end:
+        symbol = generator.choice(["ES", "NQ"])
+        price[symbol] += 0.25 * round(generator.gauss(0, 1.5))
+        at, p = time + (round(halt * 1e6) if time > (start + end) / 2 else 0), price[symbol]
+        rows.append(TradeRow(at, symbol, p, generator.randint(1, 9), 1, p, p, p, None, None))
+    return rows
+
+
+def replayed(
+    rows: Sequence[TradeRow], speed: float, tick: float = 1.0, window: int = 1000
+) -> tuple[SymbolTable, Lists]:
+    """A table that has seen a recording at this speed: the feed writes five times a second, and a tick comes late by
+    up to half a second."""
+    table, lists, replay, late = table_of("ES", "NQ", window=window), Lists(), Replay(rows, speed), random.Random(3)
+    replay.begin(round(NOW * 1000))
+    writes = 0
+    while not replay.finished:
+        for _ in range(round(tick / 0.2)):
+            lists.write(replay.until(round(NOW * 1000) + 200 * writes))
+            writes += 1
+        lists.tick(table, NOW + 0.2 * writes + 0.5 * late.random())
+    return table, lists
+
+
+@pytest.mark.parametrize(("window", "speeds"), [(1000, (2.5, 10.0, 60.0)), (150, (60.0, 1000.0, 100_000.0))])
+def test_a_recording_gives_the_same_numbers_at_any_speed(window: int, speeds: tuple[float, ...]) -> None:
+    rows, told = recording(1200), (*PILLARS, "alpha_coefficient", "samples", "nonzero", "price")
+    as_recorded, _lists = replayed(rows, 1.0, window=window)
+    for speed in speeds:
+        table, lists = replayed(rows, speed, window=window)
+        for symbol in ("ES", "NQ"):
+            one, other = state(as_recorded, symbol), state(table, symbol)
+            assert (one.regime, one.notes, one.void) == (other.regime, other.notes, other.void)
+            # Where a feed had more samples than it hands over, the same ones have other places in the ring.
+            expected = pytest.approx([getattr(one, name) for name in told], rel=1e-12)
+            assert [getattr(other, name) for name in told] == expected, (speed, symbol)
+            assert sigma(table, symbol) == pytest.approx(sigma(as_recorded, symbol), rel=1e-12)
+        assert sum(max(each.values(), default=0) for each in lists.read) >= 800, "nearly all were handed over so"
+
+
+def test_at_its_own_speed_a_recording_needs_no_list_but_where_a_tick_is_late() -> None:
+    _table, lists = replayed(recording(100), 1.0)
+    assert sum(bool(tick) for tick in lists.read[1:]) < 60
+
+
+def test_a_halt_of_minutes_is_a_gap_at_any_speed_and_a_fast_second_is_none() -> None:
+    for speed in (10.0, 60.0):
+        table, _lists = replayed(recording(400, halt=300.0), speed)
+        windows, row = table._windows, table._entries["ES"].row
+        returns = windows.log_return[row, : windows.samples[row]]
+        assert np.isnan(returns).sum() == 2, "the first sample has none, and the one after the halt"
+        assert "gap" in state(table, "ES").notes
+        table, _lists = replayed(recording(400), speed)
+        assert "gap" not in state(table, "ES").notes
+
+
+def test_a_recording_that_begins_anew_has_no_return_across() -> None:
+    table, lists = table_of("ES"), Lists()
+    for turn in range(3):
+        replay = Replay([row for row in recording(100) if row.symbol == "ES"], 60.0)
+        replay.begin(round(NOW * 1000) + 3000 * turn)
+        for write in range(15):
+            lists.write(replay.until(round(NOW * 1000) + 3000 * turn + 200 * write))
+    lists.tick(table, NOW + 9)
+    windows, row = table._windows, table._entries["ES"].row
+    one = len({math.ceil(each.time / 1e6) for each in recording(100) if each.symbol == "ES"})
+    assert windows.samples[row] == 3 * one
+    assert np.isnan(windows.log_return[row, : 3 * one]).sum() == 3
+    assert {"gap", "session"} <= set(state(table, "ES").notes)
+    assert lists.read[0] == {"ES": MOST_FILL}
+
+
+def test_samples_are_taken_once_whatever_is_read_again() -> None:
+    table, lists = table_of("ES"), Lists()
+    replay = Replay([row for row in recording(100) if row.symbol == "ES"], 60.0)
+    replay.begin(round(NOW * 1000))
+    taken = []
+    for write in range(9):
+        lists.write(replay.until(round(NOW * 1000) + 200 * write))
+        lists.tick(table, NOW + 0.2 * write)
+        lists.tick(table, NOW + 0.2 * write)
+        taken.append(int(table._windows.samples[table._entries["ES"].row]))
+        assert taken[-1] == len(lists.elements.get("ES", ()))
+    restored = table_of("ES")
+    restored.remove(["ES"])
+    restored.restore(table.saved(["ES"]))
+    lists.tick(restored, NOW + 2)
+    assert restored._windows.samples[restored._entries["ES"].row] == taken[-1], (
+        "its newest sample's number is not known"
+    )
+    lists.write(replay.until(round(NOW * 1000) + 1900))
+    for each in (table, restored):
+        lists.tick(each, NOW + 2)
+        assert each._windows.samples[each._entries["ES"].row] == len(lists.elements["ES"]) > taken[-1]
+
+
+def test_a_sample_that_cannot_be_read_is_left_out_and_said() -> None:
+    table, lists = table_of("ES"), Lists()
+    fill = tuple(MarketSnapshot("ES", 100.0 + i, NOW, event_time=1000.0 + i) for i in range(4))
+    lists.write([MarketSnapshot("ES", 104.0, NOW, event_time=1004.0, fill=fill)])
+    lists.elements["ES"][1:3] = [b'{"fill":4712,"price":0,"timestamp":1}', b"{"]
+    assert lists.tick(table, NOW) == ["ES"]
+    assert table._windows.samples[table._entries["ES"].row] == 2
+    assert {error.reason for error in table.doubtful["ES"]} == {"fill"}
+    assert str(table.doubtful["ES"][0]).startswith("fill: json")
