@@ -197,7 +197,7 @@ _FEED = SAMPLE_FIELDS.index("feed")
 _Fields = dict[str, str | float]
 """The fields of a snapshot's hash that are known."""
 _WRITTEN = (*REPORTED_FIELDS, *OPTIONAL_FIELDS, "native", *MARKET_FIELDS, "fill")
-FILL_SECONDS = 10.0
+FILL_SECONDS = 5.0
 """The samples of so long are left in `market:fill:{SYMBOL}`, for readers that stood still."""
 FILL_SLACK = 64
 """So many more are read than are wanted, since others may have been added since the snapshot was read."""
@@ -213,12 +213,12 @@ class _Fill:
     """How many samples were handed over lately, with the monotonic time."""
 
     def kept(self, added: int, now: float) -> int:
-        """How many samples are left in the list, with so many more: twice as many as are ours, since those of another
-        writer, that was then refused, may be among them."""
+        """How many samples are left in the list, with so many more; a few of another writer, that was then refused,
+        may be among them."""
         self.recent.append((now, added))
         while now - self.recent[0][0] > FILL_SECONDS:
             self.recent.popleft()
-        return min(2 * sum(number for _at, number in self.recent) + 16, 2 * MOST_FILL)
+        return min(sum(number for _at, number in self.recent) + 16, 2 * MOST_FILL)
 
 
 @dataclass(slots=True)

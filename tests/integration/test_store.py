@@ -426,7 +426,7 @@ async def test_what_is_handed_over_is_bounded(client: Client, monkeypatch: pytes
     for second in range(30):
         now += 1.0
         await snapshots.write([sampled(2 * second, 2 * second + 1)])
-    assert await client.llen("market:fill:SPY") == 2 * 22 + 16, "more than the samples of ten seconds"
+    assert await client.llen("market:fill:SPY") == 12 + 16, "those of five seconds, and some more"
     for first in range(0, 4 * MOST_FILL, MOST_FILL):
         await snapshots.write([sampled(*range(first, first + MOST_FILL))])
     assert await client.llen("market:fill:SPY") == 2 * MOST_FILL
