@@ -11,11 +11,12 @@ milliseconds says which rows a snapshot may hold: those of its symbol with
 
 Of these it holds those up to its `event_time`, which is its newest row's, no more and no fewer; rows that follow
 within the same millisecond may belong to the next sample. A bar counts at its own timestamp, with its close. Whether
-that is the bar's start or its end makes no difference: the first bar is mapped to now either way.
+that is the bar's start or its end makes no difference: the first bar is mapped to now either way. A bar lasts as long
+as the commonest time between two bars of a symbol so far.
 """
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ from cottage.snapshot import MOST_FILL, MarketSnapshot
 
 SOURCE = "replay"
 SECOND = 1_000_000  # microseconds
+MOST_LENGTHS = 1000  # so many are told apart
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ class _Totals:
     open: float
     high: float
     low: float
+    time: int
+    """That of the newest row."""
     volume: float = 0.0
     trades: int | None = 0
     """None if they are bars, which do not tell it."""
@@ -63,6 +67,10 @@ class Replay:
         """The microseconds of recorded time between the ends of two samples."""
         self._sampled = 0
         """The number of the sample to which the newest rows belong."""
+        self._lengths: Counter[int] = Counter()
+        """How often so many microseconds lay between two bars of a symbol."""
+        self._length: int | None = None
+        """The commonest of them."""
         self._newest: dict[str, Row] = {}
         """The newest row of each symbol in that sample."""
         self._samples: dict[str, deque[MarketSnapshot]] = {}
@@ -122,7 +130,10 @@ class Replay:
             self._sampled = number
         totals = self._totals.get(row.symbol)
         if totals is None:
-            totals = self._totals[row.symbol] = _Totals(row.open, row.high, row.low)
+            totals = self._totals[row.symbol] = _Totals(row.open, row.high, row.low, row.time)
+        elif row.trades is None and row.time > totals.time:
+            self._follow(row.time - totals.time)
+        totals.time = row.time
         totals.high = max(totals.high, row.high)
         totals.low = min(totals.low, row.low)
         totals.volume += row.volume
@@ -130,6 +141,15 @@ class Replay:
         self._newest[row.symbol] = row
         self.recorded = row.time
         self.folded += 1
+
+    def _follow(self, length: int) -> None:
+        """A bar came so many microseconds after the one before."""
+        if length not in self._lengths and len(self._lengths) >= MOST_LENGTHS:
+            return
+        self._lengths[length] += 1
+        held = self._length
+        if held is None or (self._lengths[length], -length) > (self._lengths[held], -held):
+            self._length = length
 
     def _snapshot(self, row: Row) -> MarketSnapshot:
         totals = self._totals[row.symbol]
@@ -148,4 +168,5 @@ class Replay:
             low=totals.low,
             native=row.native,
             event_time=row.time / SECOND,
+            interval=None if self._length is None else self._length / SECOND,
         )

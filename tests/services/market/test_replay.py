@@ -114,6 +114,14 @@ def test_a_bar_is_its_close() -> None:
     assert (second.open, second.high, second.low) == (10.0, 12.5, 9.0)
 
 
+def test_a_bar_lasts_as_long_as_most_of_them() -> None:
+    minutes = [0, 3, 4, 6, 7, 8, 9, 700, 701]
+    bars = [Row(RECORDED + each * 60_000_000, "ES", 1.0, 5.0, None, 1.0, 1.0, 1.0, None, None) for each in minutes]
+    begun = replay(bars, speed=60.0)
+    assert [each.interval for minute in minutes for each in begun.until(at(minute))] == [None, 180.0, *[60.0] * 7]
+    assert [each.interval for each in samples(replay([trade(0), trade(1), trade(2)]).until(at(5)))] == [None] * 3
+
+
 def test_quotes_are_the_newest_row_s() -> None:
     begun = replay([trade(0)._replace(bid=9.5, ask=10.5), trade(1)._replace(bid=9.6), trade(2)])
     quotes = [(s.bid, s.ask) for i in range(3) for s in begun.until(at(i))]
