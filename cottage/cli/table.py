@@ -15,7 +15,7 @@ from rich.text import Text
 from cottage.cli.view import SymbolRow, View, words
 from cottage.client.replica import Phase
 from cottage.fields import finite
-from cottage.state import CRITICAL, LEVY_STABLE, PILLARS, WAIT, WAIT_RETURNS
+from cottage.state import ALPHA_MOST, CRITICAL, LEVY_STABLE, PILLARS, WAIT, WAIT_RETURNS
 
 GAP = 2
 """The characters between two columns, of which one belongs to the box."""
@@ -97,22 +97,39 @@ def _freshness(row: SymbolRow) -> Text:
     return Text(_printable(text), LABELS[row.freshness])
 
 
+def _waits(row: SymbolRow) -> bool:
+    """Whether the window has too few returns for a tail index."""
+    nonzero = _field(row, "nonzero")
+    return _field(row, "regime") == WAIT and not (finite(nonzero) and nonzero >= WAIT_RETURNS)
+
+
 def _regime(row: SymbolRow) -> Text:
     regime, nonzero = _field(row, "regime"), _field(row, "nonzero")
     text = _printable(regime)
-    if regime == WAIT and finite(nonzero):
+    if _waits(row) and finite(nonzero):
         text = f"{WAIT} {nonzero} of {WAIT_RETURNS}"
     return Text(text, REGIMES.get(text.partition(" ")[0] if regime == WAIT else text, ""))
 
 
 def _age(row: SymbolRow) -> Text:
-    age = row.age
-    if age is None:
+    return Text("" if row.age is None else _duration(row.age, ".1f"))
+
+
+def _held(row: SymbolRow) -> Text:
+    """How long the regime has held at the newest sample, by the clock of the feed."""
+    state = row.state
+    if state is None or state.regime_since is None or _field(row, "regime") == WAIT:
         return Text("")
+    sampled = state.time if state.feed_time is None else state.feed_time
+    return Text("" if sampled is None else _duration(max(0.0, sampled - state.regime_since), ".0f"))
+
+
+def _duration(seconds: float, form: str) -> str:
+    """`form`: of seconds, below 100 of them."""
     for limit, unit, name in ((100.0, 1.0, "s"), (6000.0, 60.0, "min"), (172_800.0, 3600.0, "h")):
-        if age < limit:
-            return Text(f"{age:.1f} s" if name == "s" else f"{age // unit:.0f} {name}")
-    return Text(f"{age // 86_400:.0f} d")
+        if seconds < limit:
+            return f"{seconds:{form}} s" if name == "s" else f"{seconds // unit:.0f} {name}"
+    return f"{seconds // 86_400:.0f} d"
 
 
 def _price(row: SymbolRow) -> Text:
@@ -135,6 +152,19 @@ def _number(name: str, form: str = ".2f") -> Callable[[SymbolRow], Text]:
         return Text(f"{round(value, 2) + 0.0:{form}}" if finite(value) else "")  # + 0.0: no "-0.00"
 
     return text
+
+
+def _alpha(row: SymbolRow) -> Text:
+    """The tail index; a dash where it is its bound, and only what it is not below is known."""
+    bound = finite(_field(row, "alpha_low")) and _field(row, "alpha") == ALPHA_MOST
+    return Text("–") if bound else _number("alpha")(row)
+
+
+def _interval(row: SymbolRow) -> Text:
+    low, high = _field(row, "alpha_low"), _field(row, "alpha_high")
+    if _waits(row) or not (finite(low) and finite(high)):
+        return Text("")
+    return Text(f"{low:.2f}–{high:.2f}" if high < ALPHA_MOST else f"≥ {low:.2f}")
 
 
 def _field(row: SymbolRow, name: str) -> Any:
@@ -160,8 +190,10 @@ COLUMNS = [
     Column("age", 7, _age),
     Column("freshness", 21, _freshness, justify="left"),
     Column("regime", 13, _regime, justify="left"),
-    Column("α", 5, _number("alpha")),
+    Column("α", 5, _alpha),
+    Column("90 %", 9, _interval),
     *(Column(name, max(len(name), 7), _number(name, "+.2f" if name == "momentum" else ".2f")) for name in PILLARS),
     Column("source", 10, lambda row: Text(_printable(_field(row, "source"))), justify="left"),
+    Column("held", 7, _held),
     Column("notes", 24, _notes, justify="left"),
 ]

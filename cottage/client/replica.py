@@ -45,8 +45,9 @@ class ReplicaState:
 
     symbol: str
     data: Mapping[str, Any]
-    """The published values: `alpha`, `regime`, the five pillars, `price`, …; `notes` are words about what they stand
-    on, and the pillars in `void` are 0 but mean nothing."""
+    """The published values: `alpha`, `regime`, the five pillars, `price`, …; `alpha_low` and `alpha_high` are the 90 %
+    interval of `alpha`, without an upper end where that is 10; `notes` are words about what the values stand on, and
+    the pillars in `void` are 0 but mean nothing."""
     version: Version | None
     time: float | None
     """The time of the sample in seconds since 1970; None if the update does not tell it."""
@@ -58,6 +59,8 @@ class ReplicaState:
     """By how many seconds samples of its feed are usually late."""
     source: str | None = None
     """The feed of the sample, such as `live`, `replay` or `simulate`."""
+    regime_since: float | None = None
+    """Since when the regime holds: the time of a sample as its feed wrote it, in seconds since 1970."""
 
 
 @dataclass(slots=True)
@@ -256,9 +259,10 @@ class StateReplica:
             self._remove(name)  # as after a REMOVED
             self.missing.discard(name)
         self._lower.forget(name)
-        time, feed_time = (None if stamp is None else from_iso(stamp) for stamp in map(update.get, _TIMES))
+        stamps = (*map(update.get, _TIMES), data.get("regime_since"))
+        time, feed_time, since = (None if stamp is None else from_iso(stamp) for stamp in stamps)
         lag, source = (optional_count(data, "lag_ms") or 0) / 1000, optional_text(data, "source")
-        self.states[name] = ReplicaState(name, data, newness, time, skipped, feed_time, lag, source)
+        self.states[name] = ReplicaState(name, data, newness, time, skipped, feed_time, lag, source, since)
         self._learn_age(name, now)
         age = self.age(name, now)
         if age is not None and age < self.thresholds.silent:

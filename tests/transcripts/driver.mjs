@@ -159,6 +159,8 @@ function says() {
     age: of((state) => (client.age(state) === null ? null : client.age(state) / 1000)),
     notes: of(({ notes }) => notes),
     void: of((state) => state.void),
+    interval: of(({ alphaLow, alphaHigh }) => [alphaLow, alphaHigh]),
+    regime_since: of(({ regimeSince }) => regimeSince && regimeSince / 1000),
     missing: [...client.missing].sort(),
     phase: client.phase,
     problem: client.problem,

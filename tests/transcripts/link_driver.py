@@ -21,7 +21,7 @@ from services.broadcaster import bridge_link, metrics
 from services.broadcaster.bridge_link import BridgeLink
 from services.broadcaster.link_status import LinkStatus
 from tests.common.fanout.wires import FakeWire
-from tests.transcripts.python_driver import Drawn, FakeServer, SleepingTimes, settle
+from tests.transcripts.python_driver import Drawn, FakeServer, SleepingTimes, settle, stands_on
 from tests.transcripts.transcript import Transcript, said, with_ids
 
 
@@ -110,8 +110,7 @@ class LinkDriver:
             "freshness": {name: client.freshness(name, now) for name in client.states},
             "cause": {name: "server_down" if cause == "bridge_down" else cause for name, cause in causes.items()},
             "age": {name: client.age(name, now) for name in client.states},
-            "notes": {name: state.data.get("notes", []) for name, state in client.states.items()},
-            "void": {name: state.data.get("void", []) for name, state in client.states.items()},
+            **stands_on(client.states),
             "phase": "connected" if self.link.problem is None else "reconnecting" if self._linked else "connecting",
             "requests": requests,
             "connections": len(self.server.dialled),

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -18,9 +18,24 @@ from websockets.http11 import Response
 from cottage.backoff import Backoff
 from cottage.client import state_client
 from cottage.client.dial import OPEN_SECONDS
+from cottage.client.replica import ReplicaState
 from cottage.client.state_client import StateClient
 from tests.support import library_events
 from tests.transcripts.transcript import BEAT_SECONDS, Times, Transcript, said, with_ids
+
+
+def stands_on(states: Mapping[str, ReplicaState]) -> dict[str, Any]:
+    """What the numbers of each symbol stand on, as `expect` has it."""
+
+    def of(value: Callable[[ReplicaState], Any]) -> dict[str, Any]:
+        return {name: value(state) for name, state in states.items()}
+
+    return {
+        "notes": of(lambda state: state.data.get("notes", [])),
+        "void": of(lambda state: state.data.get("void", [])),
+        "interval": of(lambda state: [state.data.get("alpha_low"), state.data.get("alpha_high")]),
+        "regime_since": of(lambda state: state.regime_since),
+    }
 
 
 class SleepingTimes(Times):
@@ -202,8 +217,7 @@ class PythonDriver:
             "freshness": {name: client.freshness(name) for name in client.states},
             "cause": {name: client.cause(name) for name in client.states},
             "age": {name: client.age(name) for name in client.states},
-            "notes": {name: state.data.get("notes", []) for name, state in client.states.items()},
-            "void": {name: state.data.get("void", []) for name, state in client.states.items()},
+            **stands_on(client.states),
             "missing": sorted(client.missing),
             "phase": str(client.phase),
             "requests": requests,

@@ -186,9 +186,22 @@ export type StateFields = {
      */
     regime: string;
     /**
+     * Since when it holds: the time of a sample as its feed wrote it, in milliseconds
+     * since 1970. By the same clock the newest sample is of `feedTime ?? time`.
+     */
+    regimeSince: number | null;
+    /**
      * The tail index.
      */
     alpha: number | null;
+    /**
+     * The lower end of its 90 % interval, never above `alpha`.
+     */
+    alphaLow: number | null;
+    /**
+     * The upper end, never below `alpha`. 10, the bound of `alpha`, means that there is none.
+     */
+    alphaHigh: number | null;
     /**
      * From 0 to 1.
      */

@@ -95,7 +95,11 @@ const BURST = 5000;
  * @property {number | null} feedTime The same as its feed wrote it, where that differs from `time`.
  * @property {number} lag By how many milliseconds samples of this feed are usually late.
  * @property {string} regime `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there are too few returns.
+ * @property {number | null} regimeSince Since when it holds: the time of a sample as its feed wrote it, in milliseconds
+ *   since 1970. By the same clock the newest sample is of `feedTime ?? time`.
  * @property {number | null} alpha The tail index.
+ * @property {number | null} alphaLow The lower end of its 90 % interval, never above `alpha`.
+ * @property {number | null} alphaHigh The upper end, never below `alpha`. 10, the bound of `alpha`, means that there is none.
  * @property {number | null} mass From 0 to 1.
  * @property {number | null} momentum In standard deviations, times mass.
  * @property {number | null} friction From 0 to 1.
@@ -910,7 +914,10 @@ function parse(update) {
     lag: number(data.lag_ms) ?? 0,
     ...versionOf(update),
     regime: text(data.regime) ?? "",
+    regimeSince: number(Date.parse(text(data.regime_since) ?? "")),
     alpha: number(data.alpha),
+    alphaLow: number(data.alpha_low),
+    alphaHigh: number(data.alpha_high),
     mass: number(data.mass),
     momentum: number(data.momentum),
     friction: number(data.friction),

@@ -5,6 +5,7 @@ import { bar, element, quantity, setText, signedBar } from "./cells.js";
 
 export const WAIT = "WAIT";
 const WAIT_RETURNS = 64; // the tail index needs so many returns that are not zero
+const ALPHA_MOST = 10; // the bound of α; an interval that reaches it has no upper end
 const AROUND = 8; // extra rows above and below the visible ones, for scrolling faster than one frame
 
 /**
@@ -17,12 +18,15 @@ const AROUND = 8; // extra rows above and below the visible ones, for scrolling 
 const PILLARS = /** @type {const} */ (["mass", "momentum", "friction", "entropy", "nash"]);
 const PUBLISHED = { mass: "mass", momentum: "momentum", friction: "friction", entropy: "entropy", nash: "nash_dist" };
 
-/** @type {Record<string, string>} */
-const TAILS = {
-  Gaussian: "finite variance",
-  "Lévy Stable": "infinite variance",
-  Critical: "extreme moves",
-  [WAIT]: "not measured yet",
+/**
+ * What is meant by each regime.
+ * @type {Record<string, string>}
+ */
+const MEANINGS = {
+  Gaussian: "variance finite",
+  "Lévy Stable": "variance in doubt",
+  Critical: "variance not finite",
+  [WAIT]: "too few large moves",
 };
 
 /**
@@ -69,9 +73,11 @@ class Row {
     const age = cell("age");
     const regime = cell("regime");
     const badge = element("span", "badge", regime);
+    const held = element("time", "held", regime);
     const progress = bar(regime, "progress");
+    const meaning = element("span", "meaning", regime);
     const alpha = cell("alpha");
-    const tail = { value: quantity(alpha, hundredths), meaning: element("span", "meaning", alpha) };
+    const tail = { number: element("span", "number", alpha), interval: element("span", "interval", alpha) };
     const pillars = PILLARS.map((name) => {
       const into = cell(`pillar ${name}`);
       const signed = name === "momentum";
@@ -87,7 +93,9 @@ class Row {
       price,
       regime,
       badge,
+      held,
       progress,
+      meaning,
       tail,
       pillars,
       samples,
@@ -131,15 +139,51 @@ class Row {
   }
 
   /** @param {State} state */
-  #showRegime({ regime, nonzero, alpha }) {
+  #showRegime(state) {
+    const { regime, regimeSince, nonzero } = state;
     const cells = this.#cells;
-    const waiting = regime === WAIT && nonzero !== null;
+    const waiting = isWaiting(state);
     if (cells.regime.dataset.regime !== regime) cells.regime.dataset.regime = regime;
-    setText(cells.badge, waiting ? `${WAIT} ${nonzero} of ${WAIT_RETURNS}` : regime);
-    cells.progress(waiting ? nonzero / WAIT_RETURNS : 0);
-    cells.tail.value(alpha);
-    setText(cells.tail.meaning, TAILS[regime] ?? "");
+    cells.regime.classList.toggle("waiting", waiting);
+    setText(cells.badge, waiting && nonzero !== null ? `${WAIT} ${nonzero} of ${WAIT_RETURNS}` : regime);
+    cells.progress((nonzero ?? 0) / WAIT_RETURNS);
+    setText(cells.meaning, MEANINGS[regime] ?? "");
+    const since = waiting || regimeSince === null ? "" : new Date(regimeSince).toISOString();
+    if (cells.held.dateTime !== since) {
+      cells.held.dateTime = since;
+      cells.held.title = since && `since ${since}`;
+    }
+    setText(cells.held, since && heldText(state));
+    const [number, interval] = tailTexts(state);
+    setText(cells.tail.number, number);
+    setText(cells.tail.interval, interval);
   }
+}
+
+/** @param {State} state Whether it has too few returns for a tail index. */
+function isWaiting({ regime, nonzero }) {
+  return regime === WAIT && (nonzero ?? 0) < WAIT_RETURNS;
+}
+
+/** @param {State} state How long its regime has held at its sample, by the clock of its feed. */
+function heldText({ regimeSince, feedTime, time }) {
+  const sampled = feedTime ?? time;
+  return sampled === null || regimeSince === null ? "" : `for ${duration(Math.max(0, sampled - regimeSince))}`;
+}
+
+/**
+ * The tail index and its interval. Where α is its bound there is no estimate, but there is what it is not below.
+ * @param {State} state
+ * @returns {[number: string, interval: string]}
+ */
+function tailTexts(state) {
+  const { alpha, alphaLow, alphaHigh } = state;
+  const number = alpha === null ? "–" : hundredths(alpha);
+  if (isWaiting(state)) return [number, "not measured yet"];
+  if (alpha === null || alphaLow === null || alphaHigh === null) return [number, ""];
+  if (alphaHigh < ALPHA_MOST) return [number, `${hundredths(alphaLow)}–${hundredths(alphaHigh)}`];
+  const least = `≥ ${hundredths(alphaLow)}`;
+  return alpha < ALPHA_MOST ? [number, least] : [least, "no upper end"];
 }
 
 const ROW_HEIGHT = 38.5; // in px, used until there is a row to measure
