@@ -19,7 +19,7 @@ from cottage.version import Version, check_epoch
 MAX_BYTES = 64 * 1024
 MAX_OPENED = 128
 """The deepest nesting of a PHYSICS_UPDATE: it is put into SNAPSHOTs, and JSON parsers have a limit."""
-_NUMBERS = ("alpha", *PILLARS, "price", "samples", "nonzero")
+_NUMBERS = ("alpha", "alpha_low", "alpha_high", *PILLARS, "price", "samples", "nonzero")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def _physics_update(message: dict[str, Any], payload: bytes, now: float | None) 
     data = fields.mapping(message, "data")
     for key in _NUMBERS:
         value = data.get(key, 0)
-        # fields.finite(), written out: nine calls would be a third of what a message costs
+        # fields.finite(), written out: eleven calls would be a third of what a message costs
         if not (type(value) is int or (type(value) is float and isfinite(value))):
             raise InvalidMessage("number", f"data.{key} is not a finite number")
     alpha = data.get("alpha")
@@ -175,6 +175,8 @@ def _physics_update(message: dict[str, Any], payload: bytes, now: float | None) 
         fields.words(data, name)
     if "native" in data:
         fields.optional_text(data, "native")
+    if "regime_since" in data:
+        fields.optional_time(data, "regime_since")
     lag = (fields.optional_count(data, "lag_ms") or 0) / 1000
     return PhysicsUpdate(symbol, version, time, regime, alpha, source, payload, feed_time, lag)
 

@@ -43,8 +43,16 @@ exit status:
 
 WATCH = f"""\
 On a terminal it shows a table that is redrawn twice a second, so ages grow even if nothing
-arrives. Stale and expired rows are coloured, and say which hop is broken. Elsewhere (a pipe, a
-file) it prints JSON lines, as with --json:
+arrives. Stale and expired rows are coloured, and say which hop is broken. A dash is a number
+that means nothing now.
+
+  regime   Gaussian: the variance is finite; Lévy Stable: in doubt; Critical: not finite.
+           WAIT: too little to tell. It is kept until the evidence is against it, and the way
+           back to a lighter one takes about a window (16 minutes at 1,000 samples).
+  α 90 %   the interval of the tail index α; ≥: it has no upper end
+  held     how long the regime has held
+
+Elsewhere (a pipe, a file) it prints JSON lines, as with --json:
 
   {{"symbol":"SPY","state":{{"regime":"Gaussian",…}},"freshness":"live","cause":null,"age":0.412}}
 

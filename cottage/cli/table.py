@@ -191,7 +191,7 @@ COLUMNS = [
     Column("freshness", 21, _freshness, justify="left"),
     Column("regime", 13, _regime, justify="left"),
     Column("α", 5, _alpha),
-    Column("90 %", 9, _interval),
+    Column("α 90 %", 9, _interval),
     *(Column(name, max(len(name), 7), _number(name, "+.2f" if name == "momentum" else ".2f")) for name in PILLARS),
     Column("source", 10, lambda row: Text(_printable(_field(row, "source"))), justify="left"),
     Column("held", 7, _held),

@@ -8,7 +8,7 @@ from rich.live import Live
 from cottage.cli.table import render
 from cottage.cli.view import View
 
-WIDE = 200
+WIDE = 210
 """The width of the table where it is printed into a file: all columns fit."""
 
 

@@ -45,9 +45,9 @@ class ReplicaState:
 
     symbol: str
     data: Mapping[str, Any]
-    """The published values: `alpha`, `regime`, the five pillars, `price`, …; `alpha_low` and `alpha_high` are the 90 %
-    interval of `alpha`, without an upper end where that is 10; `notes` are words about what the values stand on, and
-    the pillars in `void` are 0 but mean nothing."""
+    """The published values: `alpha`, `regime`, the five pillars, `price`, …; `alpha_low` to `alpha_high` is the 90 %
+    interval of `alpha`, which has no upper end where that is 10; `notes` are words about what the values stand on,
+    and the pillars in `void` are 0 but mean nothing."""
     version: Version | None
     time: float | None
     """The time of the sample in seconds since 1970; None if the update does not tell it."""

@@ -49,6 +49,7 @@ UPDATE: dict[str, Any] = {
     "epoch": 1766318400000,
     "seq": 4711,
 }
+NUMBERS = (*PILLARS, "alpha_low", "alpha_high", "price", "samples", "nonzero")
 HEARTBEAT: dict[str, Any] = {
     "event": "HEARTBEAT",
     "source": "feynman",
@@ -121,14 +122,14 @@ def test_what_a_state_announces_is_an_update_of_it(state: PhysicsState) -> None:
         *cases(["symbol"], (None, "", "spy", "A/B", 7, ["SPY"], "S" * 33), "symbol"),
         *cases(["data"], (None, [], "data", 1), "type"),
         *cases(["data.alpha"], (None, "2.8", True, [], {}), "number"),
-        *cases([f"data.{name}" for name in (*PILLARS, "price", "samples", "nonzero")], ("1", None, True), "number"),
+        *cases([f"data.{name}" for name in NUMBERS], ("1", None, True), "number"),
         *cases(["data.regime"], (None, "gaussian", 1, ["Gaussian"], {}), "regime"),
         *cases(["timestamp"], ("yesterday", 1766318400, "2025-12-21T12:00:00", []), "timestamp"),
         *cases(["epoch", "seq"], (None, -1, 1.0, "1", True, []), "version"),
         ("epoch", 2**53 - 1, "epoch"),
         ("epoch", 2**53, "version"),
         ("epoch", int((NOW + 2 * 86_400) * 1000) + 1, "epoch"),
-        *cases(["feed_time"], ("yesterday", 1766318400, []), "timestamp"),
+        *cases(["feed_time", "data.regime_since"], ("yesterday", 1766318400, []), "timestamp"),
         *cases(["data.lag_ms"], (-1, 1.5, "900"), "number"),
         *cases(["data.notes"], ("jump", [1], {}), "notes"),
         *cases(["data.void"], ("mass", [None], 7), "void"),

@@ -187,7 +187,8 @@ async def test_a_row_shows_all_of_a_state(page: Page, feynman: Feynman) -> None:
         await shows(spy.locator(".price"), "450.32")
         await is_fresh(page, "SPY", "live")
         await shows(spy.locator(".badge"), "Gaussian")
-        await shows(spy.locator(".alpha"), "2.80finite variance")
+        await shows(spy.locator(".meaning"), "variance finite")
+        await shows(spy.locator(".alpha"), "2.80")
         texts = await spy.locator(".pillar .number").all_text_contents()
         assert texts == ["0.42", "−1.23", "0.15", "0.08", "0.05"]
         await shows(spy.locator(".samples"), "1,234")
@@ -242,9 +243,49 @@ async def test_wait_tells_how_far_it_has_come(page: Page, feynman: Feynman) -> N
         await shows(badge, "WAIT 23 of 64")
         fill = row(page, "SPY").locator(".progress .fill")
         assert await fill.evaluate("element => element.style.transform") == "scaleX(0.359)"
-        await shows(row(page, "SPY").locator(".meaning"), "not measured yet")
+        await shows(row(page, "SPY").locator(".alpha"), "2.50not measured")
         await feynman.write("SPY", nonzero=64)
         await shows(badge, "Gaussian")
+        await expect(row(page, "SPY").locator(".progress")).to_be_hidden()
+
+
+async def test_a_row_tells_how_sure_alpha_is_and_how_long_its_regime_has_held(page: Page, feynman: Feynman) -> None:
+    now = time.time()
+    spy = row(page, "SPY")
+    alpha, held = spy.locator(".alpha"), spy.locator(".held")
+    async with feynman.beats():
+        await feynman.write("SPY")  # as an older Feynman writes it
+        await shows(alpha, "2.80")
+        await shows(spy.locator(".regime"), "Gaussianvariance finite")
+
+        sample: dict[str, Any] = {"timestamp": iso_millis(now), "regime_since": iso_millis(now - 47 * 60)}
+        await feynman.write("SPY", alpha_coefficient=3.2, alpha_low=2.4, alpha_high=4.9, **sample)
+        await shows(alpha, "3.202.40–4.90")
+        await shows(held, "47 min")
+        await expect(held).to_have_attribute("title", f"since {sample['regime_since']}")
+        await expect(held).to_have_attribute("datetime", sample["regime_since"])
+
+        # The same in a market's own time, which is an hour away from Redis's.
+        feed_time = iso_millis(now + 3600)
+        sample = {"feed_time": feed_time, "regime_since": iso_millis(now + 3540), "regime": "Lévy Stable"}
+        await feynman.write("SPY", alpha_coefficient=4.67, alpha_low=1.8, alpha_high=10.0, **sample)
+        await shows(alpha, "4.67≥ 1.80")
+        await shows(spy.locator(".regime"), "Lévy Stable60 svariance in doubt")
+
+        await feynman.write("SPY", alpha_coefficient=10.0, alpha_low=2.71, alpha_high=10.0)
+        await shows(alpha, "≥ 2.71no upper end")
+        await shows(held, "")
+        await feynman.write("SPY", alpha_coefficient=1.2, alpha_low=1.0, alpha_high=1.4, regime="Critical")
+        await shows(spy.locator(".meaning"), "variance not finite")
+
+
+async def test_a_window_of_many_small_moves_waits_for_large_ones(page: Page, feynman: Feynman) -> None:
+    waits: dict[str, Any] = {"regime": "WAIT", "nonzero": 812}
+    bound: dict[str, Any] = {"alpha_coefficient": 10.0, "alpha_low": 2.7, "alpha_high": 10.0}
+    async with feynman.beats():
+        await feynman.write("SPY", **waits, **bound)
+        await shows(row(page, "SPY").locator(".regime"), "WAITtoo few large moves")
+        await shows(row(page, "SPY").locator(".alpha"), "≥ 2.70no upper end")
         await expect(row(page, "SPY").locator(".progress")).to_be_hidden()
 
 
@@ -638,6 +679,14 @@ async def test_on_a_narrow_screen_only_the_table_scrolls_sideways(
         width = "document.documentElement.scrollWidth"
         assert await page.evaluate(width) == 390
         assert await page.evaluate("document.getElementById('scroller').scrollWidth") > 390
+        over = """() => {
+            const symbol = document.querySelector("tbody th");
+            const bar = document.querySelector(".mass .bar");
+            scroller.scrollLeft += bar.getBoundingClientRect().left - symbol.getBoundingClientRect().left;
+            const { left, top } = bar.getBoundingClientRect();
+            return document.elementFromPoint(left + 1, top + 1) === symbol;
+        }"""
+        assert await page.evaluate(over), "a bar that is scrolled away is not seen over the symbol"
         background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert background == {"light": "rgb(244, 245, 247)", "dark": "rgb(16, 21, 28)"}[scheme]
 
@@ -645,13 +694,24 @@ async def test_on_a_narrow_screen_only_the_table_scrolls_sideways(
 async def test_at_1300_pixels_no_column_is_out_of_sight(page: Page, feynman: Feynman) -> None:
     await page.set_viewport_size({"width": 1300 - SCROLL_BAR, "height": 900})
     async with feynman.beats():
-        await feynman.write("SPY", notes=("jump", "no_volume"))
+        since = iso_millis(time.time() - 99 * 60)
+        long: dict[str, Any] = {"regime_since": since, "alpha_low": 1.51, "alpha_high": 9.99}
+        await feynman.write("SPY", notes=("jump", "no_volume"), regime="Lévy Stable", **long)
+        await feynman.write("OPEN", regime="Critical", alpha_coefficient=10.0, alpha_low=2.7, alpha_high=10.0)
         await feynman.write("QQQ", regime="WAIT", nonzero=12)
         await is_fresh(page, "SPY", "live")
+        await expect(page.locator(ROWS)).to_have_count(3)
         widths = await page.evaluate("[scroller.scrollWidth, scroller.clientWidth]")
         assert widths[0] == widths[1]
-        cut = "[...document.querySelectorAll('th, td')].filter(cell => cell.scrollWidth > cell.clientWidth)"
-        assert await page.evaluate(f"{cut}.map(cell => cell.textContent)") == []
+        cut = """[...document.querySelectorAll("th, td")].filter(cell => {
+            const text = document.createRange();
+            text.selectNodeContents(cell);
+            const edge = cell.getBoundingClientRect().right - parseFloat(getComputedStyle(cell).paddingRight);
+            return cell.scrollWidth > cell.clientWidth || text.getBoundingClientRect().right > edge + 0.1;
+        }).map(cell => cell.textContent)"""
+        assert await page.evaluate(cut) == []
+        rows = "[...document.querySelectorAll('tr[data-symbol]')].map(row => row.offsetHeight)"
+        assert len(set(await page.evaluate(rows))) == 1, "equally high, or scrolling would jump"
 
 
 @asynccontextmanager

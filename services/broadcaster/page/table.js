@@ -168,7 +168,7 @@ function isWaiting({ regime, nonzero }) {
 /** @param {State} state How long its regime has held at its sample, by the clock of its feed. */
 function heldText({ regimeSince, feedTime, time }) {
   const sampled = feedTime ?? time;
-  return sampled === null || regimeSince === null ? "" : `for ${duration(Math.max(0, sampled - regimeSince))}`;
+  return sampled === null || regimeSince === null ? "" : duration(Math.max(0, sampled - regimeSince));
 }
 
 /**
@@ -179,7 +179,7 @@ function heldText({ regimeSince, feedTime, time }) {
 function tailTexts(state) {
   const { alpha, alphaLow, alphaHigh } = state;
   const number = alpha === null ? "–" : hundredths(alpha);
-  if (isWaiting(state)) return [number, "not measured yet"];
+  if (isWaiting(state)) return [number, "not measured"];
   if (alpha === null || alphaLow === null || alphaHigh === null) return [number, ""];
   if (alphaHigh < ALPHA_MOST) return [number, `${hundredths(alphaLow)}–${hundredths(alphaHigh)}`];
   const least = `≥ ${hundredths(alphaLow)}`;

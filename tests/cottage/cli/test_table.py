@@ -141,6 +141,50 @@ def test_what_means_nothing_is_a_dash_and_notes_say_what_the_numbers_stand_on(wa
     assert head.split()[-1] == "notes"
 
 
+@pytest.mark.parametrize(
+    ("told", "alpha", "interval"),
+    [
+        ({"alpha": 3.2}, "3.20", None),  # an older feynman's
+        ({"alpha": 10.0}, "10.00", None),
+        ({"alpha": 3.2, "alpha_low": 2.4, "alpha_high": 4.9}, "3.20", "2.40–4.90"),
+        ({"alpha": 4.67, "alpha_low": 2.9, "alpha_high": 10.0}, "4.67", "≥ 2.90"),
+        ({"alpha": 10.0, "alpha_low": 2.71, "alpha_high": 10.0}, "–", "≥ 2.71"),
+        ({"alpha": 10, "alpha_low": 2, "alpha_high": 10, "regime": "WAIT", "nonzero": 64}, "–", "≥ 2.00"),
+        ({"alpha": 2.5, "alpha_low": 0.5, "alpha_high": 10.0, "regime": "WAIT", "nonzero": 63}, "2.50", None),
+        ({"alpha": 3.2, "alpha_low": "2", "alpha_high": None}, "3.20", None),
+    ],
+)
+def test_alpha_and_its_interval(watched: Watched, told: dict[str, Any], alpha: str, interval: str | None) -> None:
+    watched.holds("SPY", **told)
+    head, row = watched.shown()[2], watched.shown()[4]
+    assert row[: head.index("α") + 1].split()[-1] == alpha
+    assert row[head.index("α") + 1 : head.index("90 %") + len("90 %")].strip() == (interval or "")
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds", "held"),
+    [
+        ({}, None, ""),  # an older feynman's
+        ({}, 99.6, "100 s"),
+        ({}, 2820.0, "47 min"),
+        ({}, -3.0, "0 s"),
+        ({"regime": "WAIT"}, 47.0, ""),
+    ],
+)
+@pytest.mark.parametrize("market", [None, NOW - 86_400])
+def test_how_long_a_regime_has_held(
+    watched: Watched, told: dict[str, Any], seconds: float | None, held: str, market: float | None
+) -> None:
+    """By the clock of the feed: a recording's is years away."""
+    sampled = NOW - 0.5 if market is None else market
+    since = {} if seconds is None else {"regime_since": iso_millis(sampled - seconds)}
+    message = orjson.loads(update("SPY", 1, 1, **told, **since))
+    times = {"timestamp": iso_millis(NOW - 0.5)} | ({} if market is None else {"feed_time": iso_millis(market)})
+    watched.hears(orjson.dumps({**message, **times}))
+    head, row = watched.shown()[2], watched.shown()[4]
+    assert row[head.index("source") + len("source") : head.index("held") + len("held")].strip() == held
+
+
 @pytest.mark.parametrize("bad", [5, "mass", [1], None, {"mass": 1}])
 def test_void_and_notes_of_another_kind_are_passed_over(watched: Watched, bad: object) -> None:
     watched.holds("SPY", void=bad, notes=bad)
@@ -156,10 +200,13 @@ def test_regimes(watched: Watched) -> None:
     watched.holds("A", regime="WAIT", nonzero=23)
     watched.holds("B", regime="WAIT")
     watched.holds("C", regime="Lévy Stable", alpha=1.5)
+    watched.holds("D", regime="WAIT", nonzero=812)  # too few large moves
     shown = watched.shown()
     assert "WAIT 23 of 64" in shown[4]
     assert " of 64" not in shown[5]
     assert "Lévy Stable     1.50" in shown[6]
+    assert "WAIT" in shown[7]
+    assert " of 64" not in shown[7]
 
 
 def test_those_asked_for_come_in_their_order_with_what_is_missing() -> None:
@@ -179,7 +226,7 @@ def test_what_came_from_elsewhere_commands_no_terminal(watched: Watched) -> None
     assert not any(bad in text for bad in ("\x1b", "\x07", "\u202e"))
 
 
-@pytest.mark.parametrize("width", [24, 43, 60, 80, 100, 133, 134, 135, 136, 200])
+@pytest.mark.parametrize("width", [24, 43, 60, 80, 100, 133, 134, 135, 136, 147, 148, 200])
 @pytest.mark.parametrize("height", [3, 6, 10, 24])
 def test_it_never_exceeds_the_terminal(watched: Watched, width: int, height: int) -> None:
     for number in range(9):
@@ -191,7 +238,7 @@ def test_it_never_exceeds_the_terminal(watched: Watched, width: int, height: int
     assert len(rows) == min(9, max(1, height - 5))
     told = shown[-1]
     assert told.startswith(f"and {9 - len(rows)} more") == (len(rows) < 9)
-    assert ("source" in shown[2]) == (width >= 137), "columns are left out whole"
+    assert ("source" in shown[2]) == (width >= 148), "columns are left out whole"
 
 
 def test_before_there_is_anything() -> None:

@@ -90,7 +90,7 @@ def table_rows(screen: list[str]) -> dict[str, list[str]]:
 async def test_a_table_shows_states_and_how_far_they_may_be_trusted(client: Client, url: str) -> None:
     await put(client, "SPY", price=1234.5)
     await put(client, "WAITS", regime="WAIT", nonzero=23)
-    async with terminal([*WATCH, "--url", url]) as shown:
+    async with terminal([*WATCH, "--url", url], columns=150) as shown:
         screen = await shown.shows("connected", url, "2 symbols: 2 live", "SPY", "23 of 64")
         rows = table_rows(screen)
         assert rows["SPY"][1] == "1,234.50"
@@ -140,11 +140,11 @@ async def test_a_long_table_is_cut_to_the_terminal(client: Client, url: str) -> 
     for number in range(30):
         await put(client, f"S{number:02}")
     async with terminal([*WATCH, "--url", url], columns=80, lines=12) as shown:
-        screen = await shown.shows("30 symbols", "and 23 more; a wider terminal shows mass, momentum")
+        screen = await shown.shows("30 symbols", "and 23 more; a wider terminal shows α 90 %, mass")
         assert len(screen) == 12
         assert max(map(len, screen)) <= 80
         assert list(table_rows(screen))[:-1] == [f"S0{number}" for number in range(7)]
-        shown.resize(140, 40)
+        shown.resize(150, 40)
         await shown.shows("S29", "nash_dist", "source", without="more")
 
 

@@ -125,6 +125,8 @@ def test_the_programs_of_the_documentation_compile_as_printed(user: Path, node_m
 MISTAKES = {
     'market.addEventListener("state", ({ state }) => state.price);': "'state' is possibly 'undefined'",
     'market.addEventListener("state", ({ state }) => state?.prize);': "'prize' does not exist on type 'State'",
+    'market.addEventListener("state", ({ state }) => state?.alphaHigh.toFixed(2));': "'state.alphaHigh' is possibly",
+    'market.addEventListener("state", ({ state }) => state?.regimeSince.at(0));': "'at' does not exist on type",
     'market.addEventListener("agent", ({ message }) => message.name);': "not exist on type 'AgentUpdate'",
     'market.addEventListener("refusal", ({ message }) => message);': "not exist on type 'RefusalEvent'",
     'market.addEventListener("stte", ({ symbol }) => symbol);': "'symbol' does not exist on type 'Event'",
