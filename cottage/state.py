@@ -19,8 +19,8 @@ LEVY_STABLE = "Lévy Stable"
 GAUSSIAN = "Gaussian"
 REGIMES = frozenset({WAIT, CRITICAL, LEVY_STABLE, GAUSSIAN})
 WAIT_ALPHA = 2.5
-ALPHA_MOST = 10.0
-"""The bound of the tail index. An interval that reaches it has no upper end."""
+ALPHA_LEAST, ALPHA_MOST = 0.5, 10.0
+"""The bounds of the tail index. An interval that reaches the upper one has no upper end."""
 WAIT_RETURNS = 64
 """Non-zero returns that a window needs before its tail index means anything."""
 

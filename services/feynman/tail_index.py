@@ -19,9 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cottage.state import ALPHA_LEAST, ALPHA_MOST
 from services.feynman.windows import BoolArray, FloatArray, IntArray
-
-ALPHA_LEAST, ALPHA_MOST = 0.5, 10.0
 
 LEAST_MOVES = 10
 """With fewer moves of two ticks or more α is not known: it and the interval's upper end are the bound."""

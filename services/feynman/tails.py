@@ -5,10 +5,8 @@ The physics vector uses it. `tail_index.py` has the formulas, docs/estimators.md
 
 import numpy as np
 
-from cottage.state import WAIT_ALPHA, WAIT_RETURNS
+from cottage.state import ALPHA_LEAST, ALPHA_MOST, WAIT_ALPHA, WAIT_RETURNS
 from services.feynman.tail_index import (
-    ALPHA_LEAST,
-    ALPHA_MOST,
     LEAST_MOVES,
     TailIndex,
     at_own_thresholds,

@@ -79,11 +79,13 @@ class PhysicsStateAnswer(_Answer):
     friction: float = Field(ge=0, le=1)
     entropy: float = Field(ge=0, le=1)
     nash_dist: float = Field(ge=0, le=1)
-    regime: Regime
-    alpha_coefficient: float = Field(ge=0.5, le=10)
+    regime: Regime = Field(
+        description="Gaussian: variance finite; Lévy Stable: in doubt; Critical: not finite; WAIT: too little to tell"
+    )
+    alpha_coefficient: float = Field(ge=0.5, le=10, description="the tail index α; 10 is its bound, no measurement")
     # What only FeynmanService writes is left out of a state that somebody else wrote.
-    alpha_low: float = Field(0.5, ge=0.5, le=10, description="from here the 90 % interval of α")
-    alpha_high: float = Field(10.0, ge=0.5, le=10, description="to here; 10 is no upper end")
+    alpha_low: float = Field(0.5, ge=0.5, le=10, description="the lower end of α's 90 % interval")
+    alpha_high: float = Field(10.0, ge=0.5, le=10, description="its upper end; at 10 it has none")
     price: float = Field(0.0, json_schema_extra={"description": "of the newest sample"})
     samples: int = Field(0, ge=0, description="samples in the window")
     nonzero: int = Field(0, ge=0, description="returns in it that are not zero; below 64 the regime is WAIT")

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.feynman.tail_index import ALPHA_LEAST, ALPHA_MOST, DROP, Exceedances, TailIndex, at_threshold, estimate
+from cottage.state import ALPHA_LEAST, ALPHA_MOST
+from services.feynman.tail_index import DROP, Exceedances, TailIndex, at_threshold, estimate
 from services.feynman.tails import order_statistics
 from tests.bench.laws import Floats, Law
 

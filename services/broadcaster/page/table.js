@@ -46,6 +46,7 @@ const NOTES = {
   no_trades: "no number of trades now",
   mid: "the price is the middle of bid and ask",
   auction: "the price is an auction's",
+  off_tick: "fewer than half of the prices lie on the tick that the feed states, which is not used",
 };
 
 /** One row of the table, which shows the state of one symbol. */
