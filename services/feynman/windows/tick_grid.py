@@ -1,4 +1,4 @@
-"""The tick of every window: the step of the grid on which its prices lie, found by a vote of the prices.
+"""The tick grid of every window: the grid on which its prices lie, found by a vote of the prices.
 
 The vote's result is the coarsest of {1, 2, 2.5, 5} · 10ⁿ on which three quarters of the window's prices lie, and
 between whose prices a sixteenth of its moves lead. A price that stands still lies on any grid, so the second part
