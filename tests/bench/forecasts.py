@@ -174,7 +174,16 @@ def describe(described: Sequence[tuple[Series, Origins]]) -> None:
         shares = (f"{100 * share:.0f} %" for share in (*heavy[1:], 1.0 - heavy.sum()))
         rows.append((series.name, *series.spans, number, number - first, *came, f"{low:.1f} … {high:.1f}", *shares))
     spans = ("W", "next window", "span before, earlier by")
-    heads = ("series", *spans, "next windows", "forecast", "beyond 5σ", "beyond 3σ", "α, 5–95 %", *REGIMES[1:])
+    heads = (
+        "series",
+        *spans,
+        "next windows",
+        "forecast of them",
+        "beyond 5σ",
+        "beyond 3σ",
+        "α, 5–95 %",
+        *REGIMES[1:],
+    )
     table("What is forecast, and from which readings", heads, rows)
 
 
@@ -184,7 +193,7 @@ def main() -> None:
     add("files", nargs="*", type=Path, help="recordings: CSV files as the market service replays them")
     add("--packages", action="store_true", help="the series in arch and backtesting, which pip downloads")
     add(
-        "--planted", action="store_true", help="a simulated series whose tail changes: something is to be found there"
+        "--planted", action="store_true", help="a simulated series whose tail changes, where something is to be found"
     )
     add("--window", type=int, help="samples in each window; without it 240 to 500, by what a sample is")
     add("--shuffles", type=int, default=20, help="how often each series is shuffled")
@@ -193,9 +202,11 @@ def main() -> None:
     series += (shipped() if given.packages else []) + ([planted()] if given.planted else [])
     if not series:
         parser.error("name recordings, or --packages, or --planted")
+    if given.shuffles < 1:
+        parser.error("--shuffles: at least 1")
+    if given.window is not None and given.window < WAIT_RETURNS:
+        parser.error(f"--window: at least {WAIT_RETURNS}, there is no α below")
     if given.window is not None:
-        if given.window < WAIT_RETURNS:
-            parser.error(f"--window: there is no α below {WAIT_RETURNS} samples")
         series = [replace(each, spans=each.spans._replace(window=given.window)) for each in series]
     done = [study(each, given.shuffles) for each in series]
     describe([(each, origins) for each, (_study, origins) in zip(series, done, strict=True)])
