@@ -171,7 +171,7 @@ def describe(described: Sequence[tuple[Series, Origins]]) -> None:
         came = [np.count_nonzero(origins.following > by * origins.sigma[:, np.newaxis]) for by in (5.0, 3.0)]
         low, high = np.quantile(np.exp(origins.readings["α"]), (0.05, 0.95))
         heavy = origins.readings["regime"].mean(axis=0)
-        shares = (f"{100 * share:.0f} %" for share in (*heavy[1:], 1.0 - heavy.sum()))
+        shares = (f"{100 * share:.0f} %" for share in (*heavy, 1.0 - heavy.sum()))
         rows.append((series.name, *series.spans, number, number - first, *came, f"{low:.1f} … {high:.1f}", *shares))
     spans = ("W", "next window", "span before, earlier by")
     heads = (
@@ -182,7 +182,7 @@ def describe(described: Sequence[tuple[Series, Origins]]) -> None:
         "beyond 5σ",
         "beyond 3σ",
         "α, 5–95 %",
-        *REGIMES[1:],
+        *REGIMES,
     )
     table("What is forecast, and from which readings", heads, rows)
 

@@ -125,3 +125,5 @@ def test_the_program_prints_its_tables(tmp_path: Path) -> None:
     begins = ["| --- |", "| X, seconds |", "| — shuffled |", "| α beyond both |"]
     assert [sum(line.startswith(begin) for line in lines) for begin in begins] == [5, 4, 3, 1]
     assert "too few" in done.stdout
+    tables = [table for table in done.stdout.split("\n\n") if table.startswith("|")]
+    assert [len({line.count("|") for line in table.splitlines() if line}) for table in tables] == [1] * 5
