@@ -116,12 +116,8 @@ def _age(row: SymbolRow) -> Text:
 
 
 def _held(row: SymbolRow) -> Text:
-    """How long the regime has held at the newest sample, by the clock of the feed."""
-    state = row.state
-    if state is None or state.regime_since is None or _field(row, "regime") == WAIT:
-        return Text("")
-    sampled = state.time if state.feed_time is None else state.feed_time
-    return Text("" if sampled is None else _duration(max(0.0, sampled - state.regime_since), ".0f"))
+    held = None if row.state is None else row.state.regime_held
+    return Text("" if held is None or _field(row, "regime") == WAIT else _duration(held, ".0f"))
 
 
 def _duration(seconds: float, form: str) -> str:

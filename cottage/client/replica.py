@@ -23,6 +23,7 @@ from cottage.sample_age import SampleAge
 from cottage.version import Version
 
 _TIMES = ("timestamp", "feed_time")
+_MARKET_TIMES = ("regime_since", "event_time")
 MOST_NAMED = 20
 """The most refused symbols that a log line names."""
 
@@ -60,7 +61,16 @@ class ReplicaState:
     source: str | None = None
     """The feed of the sample, such as `live`, `replay` or `simulate`."""
     regime_since: float | None = None
-    """Since when the regime holds: the time of a sample as its feed wrote it, in seconds since 1970."""
+    """Since when the regime holds, by the market's own time, in seconds since 1970."""
+    event_time: float | None = None
+    """The market's own time of the sample, where its feed states that."""
+
+    @property
+    def regime_held(self) -> float | None:
+        """The seconds for which the regime has held at the sample, by the market's own time; None if not known."""
+        known = (time for time in (self.event_time, self.feed_time, self.time) if time is not None)
+        sampled = next(known, None)
+        return None if sampled is None or self.regime_since is None else max(0.0, sampled - self.regime_since)
 
 
 @dataclass(slots=True)
@@ -259,10 +269,10 @@ class StateReplica:
             self._remove(name)  # as after a REMOVED
             self.missing.discard(name)
         self._lower.forget(name)
-        stamps = (*map(update.get, _TIMES), data.get("regime_since"))
-        time, feed_time, since = (None if stamp is None else from_iso(stamp) for stamp in stamps)
+        stamps = (*map(update.get, _TIMES), *map(data.get, _MARKET_TIMES))
+        time, feed_time, since, event = (None if stamp is None else from_iso(stamp) for stamp in stamps)
         lag, source = (optional_count(data, "lag_ms") or 0) / 1000, optional_text(data, "source")
-        self.states[name] = ReplicaState(name, data, newness, time, skipped, feed_time, lag, source, since)
+        self.states[name] = ReplicaState(name, data, newness, time, skipped, feed_time, lag, source, since, event)
         self._learn_age(name, now)
         age = self.age(name, now)
         if age is not None and age < self.thresholds.silent:

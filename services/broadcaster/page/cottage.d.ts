@@ -178,6 +178,10 @@ export type StateFields = {
      */
     feedTime: number | null;
     /**
+     * The market's own time of it, where its feed states that.
+     */
+    eventTime: number | null;
+    /**
      * By how many milliseconds samples of this feed are usually late.
      */
     lag: number;
@@ -186,8 +190,8 @@ export type StateFields = {
      */
     regime: string;
     /**
-     * Since when it holds: the time of a sample as its feed wrote it, in milliseconds
-     * since 1970. By the same clock the newest sample is of `feedTime ?? time`.
+     * Since when it holds, by the market's own time, in milliseconds since 1970. By the
+     * same clock the newest sample is of `eventTime ?? feedTime ?? time`.
      */
     regimeSince: number | null;
     /**

@@ -93,10 +93,11 @@ const BURST = 5000;
  * @property {string} symbol
  * @property {number | null} time Of the newest sample, in milliseconds since 1970.
  * @property {number | null} feedTime The same as its feed wrote it, where that differs from `time`.
+ * @property {number | null} eventTime The market's own time of it, where its feed states that.
  * @property {number} lag By how many milliseconds samples of this feed are usually late.
  * @property {string} regime `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there are too few returns.
- * @property {number | null} regimeSince Since when it holds: the time of a sample as its feed wrote it, in milliseconds
- *   since 1970. By the same clock the newest sample is of `feedTime ?? time`.
+ * @property {number | null} regimeSince Since when it holds, by the market's own time, in milliseconds since 1970. By the
+ *   same clock the newest sample is of `eventTime ?? feedTime ?? time`.
  * @property {number | null} alpha The tail index.
  * @property {number | null} alphaLow The lower end of its 90 % interval, never above `alpha`.
  * @property {number | null} alphaHigh The upper end, never below `alpha`. 10, the bound of `alpha`, means that there is none.
@@ -911,6 +912,7 @@ function parse(update) {
     symbol,
     time: number(Date.parse(update.timestamp ?? "")),
     feedTime: number(Date.parse(update.feed_time ?? "")),
+    eventTime: number(Date.parse(text(data.event_time) ?? "")),
     lag: number(data.lag_ms) ?? 0,
     ...versionOf(update),
     regime: text(data.regime) ?? "",

@@ -166,9 +166,9 @@ function isWaiting({ regime, nonzero }) {
   return regime === WAIT && (nonzero ?? 0) < WAIT_RETURNS;
 }
 
-/** @param {State} state How long its regime has held at its sample, by the clock of its feed. */
-function heldText({ regimeSince, feedTime, time }) {
-  const sampled = feedTime ?? time;
+/** @param {State} state How long its regime has held at its sample, by the market's own time. */
+function heldText({ regimeSince, eventTime, feedTime, time }) {
+  const sampled = eventTime ?? feedTime ?? time;
   return sampled === null || regimeSince === null ? "" : duration(Math.max(0, sampled - regimeSince));
 }
 

@@ -171,15 +171,23 @@ def test_alpha_and_its_interval(watched: Watched, told: dict[str, Any], alpha: s
         ({"regime": "WAIT"}, 47.0, ""),
     ],
 )
-@pytest.mark.parametrize("market", [None, NOW - 86_400])
+@pytest.mark.parametrize(
+    ("feed", "market"), [(None, None), (NOW - 60, None), (None, NOW - 1e8), (NOW - 60, NOW - 1e8)]
+)
 def test_how_long_a_regime_has_held(
-    watched: Watched, told: dict[str, Any], seconds: float | None, held: str, market: float | None
+    watched: Watched,
+    told: dict[str, Any],
+    seconds: float | None,
+    held: str,
+    feed: float | None,
+    market: float | None,
 ) -> None:
-    """By the clock of the feed: a recording's is years away."""
-    sampled = NOW - 0.5 if market is None else market
-    since = {} if seconds is None else {"regime_since": iso_millis(sampled - seconds)}
-    message = orjson.loads(update("SPY", 1, 1, **told, **since))
-    times = {"timestamp": iso_millis(NOW - 0.5)} | ({} if market is None else {"feed_time": iso_millis(market)})
+    """By the market's own time: a recording's is years away."""
+    sampled = market or feed or NOW - 0.5
+    data = {} if seconds is None else {"regime_since": iso_millis(sampled - seconds)}
+    data |= {} if market is None else {"event_time": iso_millis(market)}
+    message = orjson.loads(update("SPY", 1, 1, **told, **data))
+    times = {"timestamp": iso_millis(NOW - 0.5)} | ({} if feed is None else {"feed_time": iso_millis(feed)})
     watched.hears(orjson.dumps({**message, **times}))
     head, row = watched.shown()[2], watched.shown()[4]
     assert row[head.index("source") + len("source") : head.index("held") + len("held")].strip() == held
