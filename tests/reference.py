@@ -29,6 +29,8 @@ class Sample(NamedTuple):
     """The mark of the session; 0 if none is stated."""
     tick: float | None = None
     """The tick that is stated."""
+    states_break: bool = False
+    """Whether its `notes` have the word `break`."""
 
 
 class Increment(NamedTuple):
@@ -45,6 +47,11 @@ class Increment(NamedTuple):
     before: float | None = None
     """The price that its return is since."""
     stated_tick: float | None = None
+
+    @property
+    def breaks(self) -> bool:
+        """Whether prices from here on cannot be compared with those before."""
+        return "break" in self.words
 
 
 class Vector(NamedTuple):
@@ -145,8 +152,11 @@ def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000)
     result: list[Increment] = []
     session = 0
     for now, before in zip(samples, [samples[0], *samples], strict=False):
-        apart = now.timestamp - before.timestamp > gap
+        gapped = now.timestamp - before.timestamp > gap
         anew = 0 not in (now.session, session) and now.session != session
+        breaks = now.states_break and not (result and before.states_break)
+        breaks |= (gapped or anew) and is_split(now.price, before.price)
+        apart = gapped or (breaks and bool(result))
         session = now.session or session
         scores = volume.score, trades.score
         v, why_v = volume.difference(now.volume, before.volume, apart, anew)
@@ -158,16 +168,27 @@ def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000)
             result[from_which:] = [
                 i._replace(volume=None) if counter is volume else i._replace(trades=None) for i in result[from_which:]
             ]
-        said = {why for why in (why_v, why_n) if why} | ({"gap"} if apart else set())
-        if result and max(now.price, before.price) / 1.8 >= min(now.price, before.price):
-            said.add("break" if apart else "jump")
+        # For the counters a break is like a gap, and has its own word.
+        said = {why for why in (why_v, why_n) if why and why != "gap"} | ({"gap"} if gapped else set())
+        nearly_double = bool(result) and max(now.price, before.price) / 1.8 >= min(now.price, before.price)
+        if breaks:
+            said.add("break")
+        elif nearly_double:
+            said.add("jump")
         if is_jump(log_return, result[len(result) - window + 1 :] if len(result) >= window else result):
             said.add("jump")
-        of_the_tick = said & {"no_volume", "no_trades"}
         before_it = None if log_return is None else before.price
-        words = frozenset(said - of_the_tick), frozenset(of_the_tick)
+        of_the_tick = said & {"no_volume", "no_trades"} | ({"break"} if now.states_break else set())
+        words = frozenset(said - {"no_volume", "no_trades"}), frozenset(of_the_tick)
         result.append(Increment(now.price, v, n, log_return, *words, before_it, now.tick))
     return result
+
+
+def is_split(price: float, before: float) -> bool:
+    """Whether a ratio of prices is within half a per cent of a split's."""
+    ratio = Fraction(max(price, before)) / Fraction(min(price, before))
+    usual = [Fraction(n) for n in (2, 3, 4, 5, 8, 10, 15, 20)] + [Fraction(n + 1, n) for n in (2, 3, 4)]
+    return any(abs(ratio / split - 1) <= Fraction(1, 200) + TOLERANCE for split in usual)
 
 
 def is_jump(log_return: float | None, others: Sequence[Increment]) -> bool:
@@ -248,9 +269,14 @@ def root_mean_square(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum([x * x for x in values]) / len(values)) if values else 0.0
 
 
+def since_break(window: Sequence[Increment]) -> Sequence[Increment]:
+    """Those whose prices can be compared with the newest: all, or those since the newest break."""
+    return window[max((place for place, i in enumerate(window) if i.breaks), default=0) :]
+
+
 def low_and_range(window: Sequence[Increment]) -> tuple[Fraction, Fraction]:
     """lo and hi − lo."""
-    prices = [Fraction(i.price) for i in window]
+    prices = [Fraction(i.price) for i in since_break(window)]
     return min(prices), max(prices) - min(prices)
 
 
@@ -312,14 +338,14 @@ def entropy(window: Sequence[Increment]) -> float:
 def price_positions(window: Sequence[Increment]) -> list[Fraction]:
     """Where each price lies among the 32 bins, the 1e-9 included; whole numbers are the edges."""
     lo, span = low_and_range(window)
-    return [(Fraction(i.price) - lo) / span * 32 + TOLERANCE for i in window]
+    return [(Fraction(i.price) - lo) / span * 32 + TOLERANCE for i in since_break(window)]
 
 
 def volume_by_price(window: Sequence[Increment]) -> list[Fraction]:
     """The weight of each of the 32 bins."""
-    weights = [Fraction(i.volume or 0) for i in window]
+    weights = [Fraction(i.volume or 0) for i in since_break(window)]
     if sum(weights) == 0:
-        weights = [Fraction(1)] * len(window)
+        weights = [Fraction(1)] * len(weights)
     profile = [Fraction(0)] * 32
     for position, weight in zip(price_positions(window), weights, strict=True):
         profile[held(math.floor(position))] += weight
@@ -375,10 +401,10 @@ def moves_of(window: Sequence[Increment], tick: Fraction) -> tuple[list[int], li
     """The moves in ticks, and the scale of each; None where that is 1."""
     pairs = [(i.before, i.price) for i in window if i.before is not None]
     moves = [abs(nearest_tick(after, tick) - nearest_tick(before, tick)) for before, after in pairs]
-    lowest, span = low_and_range(window)
-    if lowest + span <= float(lowest) * math.exp(0.1):
+    lowest, highest = min(i.price for i in window), max(i.price for i in window)
+    if highest <= lowest * math.exp(0.1):
         return moves, None
-    middle = math.sqrt(float(lowest)) * math.sqrt(float(lowest + span))
+    middle = math.sqrt(lowest) * math.sqrt(highest)
     return moves, [own_scale(*pair, middle) for pair in pairs]
 
 

@@ -30,9 +30,9 @@ def order_statistics(nonzero: IntArray) -> IntArray:
 
 
 def middle(w: Statistics) -> FloatArray:
-    """√(hi · lo) of each window in which a tick is not the same return throughout; 0 for the others."""
-    wide = ~np.isnan(w.tick) & (w.lowest < w.highest / WIDE)
-    return np.where(wide, np.sqrt(w.lowest) * np.sqrt(w.highest), 0.0)
+    """√(highest · lowest price) of windows in which a tick is not the same return throughout; 0 for the others."""
+    wide = ~np.isnan(w.tick) & (w.trough < w.peak / WIDE)
+    return np.where(wide, np.sqrt(w.trough) * np.sqrt(w.peak), 0.0)
 
 
 def tails(windows: Windows, rows: Rows, nonzero: IntArray, middle: FloatArray) -> tuple[TailIndex, BoolArray]:

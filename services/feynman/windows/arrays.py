@@ -48,3 +48,10 @@ def chunks(number: int, width: int) -> Iterator[slice]:
     """Slices of `number` rows of `width` elements each, of some CHUNK_ELEMENTS."""
     step = max(1, CHUNK_ELEMENTS // max(width, 1))
     return (slice(start, start + step) for start in range(0, number, step))
+
+
+def newest_columns(newest: IntArray, number: IntArray, length: int) -> BoolArray:
+    """Which of the `length` columns of some rings hold the `number` newest samples, shape (n, `length`). `newest`:
+    the newest sample's column; both of shape (n,)."""
+    age = (newest[:, np.newaxis] - np.arange(length)) % length
+    return np.asarray(age < number[:, np.newaxis])

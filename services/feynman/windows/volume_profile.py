@@ -7,7 +7,16 @@ changes, all edges of the bins change too, and the row is summed again.
 import numpy as np
 import numpy.typing as npt
 
-from services.feynman.windows.arrays import HEADROOM, BoolArray, FloatArray, IntArray, RowArrays, Rows, chunks
+from services.feynman.windows.arrays import (
+    HEADROOM,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    RowArrays,
+    Rows,
+    chunks,
+    newest_columns,
+)
 from services.feynman.windows.bins import BINS, TOLERANCE, histogram
 
 SHRUNK = 8.0
@@ -20,7 +29,7 @@ def price_bins(price: FloatArray, lo: FloatArray, hi: FloatArray) -> npt.NDArray
     position /= hi - lo
     position *= BINS
     position += TOLERANCE
-    return np.minimum(position, BINS - 1.0, out=position).astype(np.intp)
+    return np.clip(position, 0.0, BINS - 1.0, out=position).astype(np.intp)
 
 
 class VolumeProfile(RowArrays):
@@ -48,11 +57,11 @@ class VolumeProfile(RowArrays):
         leaving: tuple[FloatArray, FloatArray, BoolArray],
         entering: tuple[FloatArray, FloatArray],
     ) -> None:
-        """In each row, a sample leaves a column (price, volume, whether there was one) and another enters it."""
+        """In each row, a sample leaves a column (price, volume, whether the profile has it) and another enters it."""
         # Rounding errors would accumulate over days, so each row is summed again once per window length.
         self.forget(rows[column == rows % self._window])
-        price, volume, full = leaving
-        self._update(rows, price, volume, -1.0, full)
+        price, volume, there = leaving
+        self._update(rows, price, volume, -1.0, there)
         price, volume = entering
         self._update(rows, price, volume, 1.0, np.ones(len(rows), np.bool_))
 
@@ -62,12 +71,14 @@ class VolumeProfile(RowArrays):
         lo: FloatArray,
         hi: FloatArray,
         total: FloatArray,
+        number: IntArray,
         window: tuple[FloatArray, FloatArray, IntArray],
     ) -> FloatArray:
-        """The weight of each bin, shape (n, BINS): volume, or samples where the window has no volume.
+        """The weight of each bin, shape (n, BINS): volume, or samples where there is no volume.
 
-        0 where hi = lo. lo, hi, total: shape (n,): the extremes and the volume of each window. `window`: price and
-        volume of shape (capacity, W), samples of shape (capacity,).
+        0 where hi = lo. The profile is that of the `number` newest samples of each window; lo, hi, total: their
+        extremes and their volume. All of shape (n,). `window`: price and volume of shape (capacity, W), and the
+        column of the newest sample, of shape (capacity,).
         """
         self._most[rows] = np.maximum(self._most[rows], total)
         moved = (self._lo[rows] != lo) | (self._hi[rows] != hi) | (total * SHRUNK < self._most[rows])
@@ -75,7 +86,7 @@ class VolumeProfile(RowArrays):
         self._lo[rows[anew]], self._hi[rows[anew]], self._most[rows[anew]] = lo[anew], hi[anew], total[anew]
         self._alike[rows[anew]] = total[anew] == 0
         for part in chunks(int(np.count_nonzero(anew)), self._window):
-            self._sum(rows[anew][part], *window)
+            self._sum(rows[anew][part], number[anew][part], *window)
         return np.where((hi > lo)[:, np.newaxis], self._weight[rows], 0.0)
 
     def _update(self, rows: Rows, price: FloatArray, volume: FloatArray, sign: float, where: BoolArray) -> None:
@@ -87,11 +98,13 @@ class VolumeProfile(RowArrays):
         weight = np.fmax(volume[where] * HEADROOM, 0.0)  # an unknown volume, nan, weighs nothing
         self._weight[rows, bins] += sign * np.where(self._alike[rows], 1.0, weight)
 
-    def _sum(self, rows: Rows, price: FloatArray, volume: FloatArray, samples: IntArray) -> None:
-        bins = price_bins(price[rows], self._lo[rows, np.newaxis], self._hi[rows, np.newaxis])
+    def _sum(self, rows: Rows, number: IntArray, price: FloatArray, volume: FloatArray, newest: IntArray) -> None:
+        with np.errstate(over="ignore"):  # a price of before a break may be anywhere
+            bins = price_bins(price[rows], self._lo[rows, np.newaxis], self._hi[rows, np.newaxis])
         weight = volume[rows]
         weight *= HEADROOM
         np.fmax(weight, 0.0, out=weight)
-        alike = self._alike[rows]
-        weight[alike] = np.arange(price.shape[1]) < samples[rows[alike], np.newaxis]  # columns in use
+        weight[self._alike[rows]] = 1.0
+        few = number < price.shape[1]
+        weight[few] *= newest_columns(newest[rows[few]], number[few], self._window)[:, : price.shape[1]]
         self._weight[rows] = histogram(bins, BINS, weight)

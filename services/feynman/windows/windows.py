@@ -10,6 +10,7 @@ import numpy.typing as npt
 from cottage.notes import BITS, NOTES, OF_A_TICK
 from services.feynman.windows.arrays import HEADROOM, BoolArray, FloatArray, IntArray, RowArrays, Rows, chunks
 from services.feynman.windows.block_sums import BLOCK, BlockSums, padded
+from services.feynman.windows.breaks import SinceBreak, is_split
 from services.feynman.windows.counters import (
     CAUSES,
     CORRECTION,
@@ -61,14 +62,15 @@ LASTING = [word for word in NOTES if word not in OF_A_TICK]
 """The words of NOTES that are true while a sample is in the window, one for each column of `noted_until`."""
 LASTING_BITS = np.array([BITS[word] for word in LASTING])
 TICK_BITS = sum(BITS[word] for word in OF_A_TICK)
+BREAK, BREAK_COLUMN = BITS["break"], LASTING.index("break")
 
 JUMP = 20.0
 """A return is a jump if it is above so many times the root mean square of the window's other returns."""
 JUMP_RETURNS = 20
 """So many other returns a window must have for that."""
-BREAK = 1.8
-"""Two prices cannot be compared if one is so many times the other, that is nearly double. In one tick this is a jump,
-of whatever size the window's other returns are: another jump may be among them."""
+JUMP_RATIO = 1.8
+"""So is any by which one price is so many times the other, that is nearly double, whatever the window's other returns
+are: another jump may be among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,11 @@ class Statistics:
     log_return: FloatArray
     """Return since the sample before it; nan if there is none."""
     highest: FloatArray
-    """The highest price in the window."""
+    """The highest price in the window, since its newest break if it has one; `lowest` likewise."""
     lowest: FloatArray
-    """The lowest price in the window."""
+    peak: FloatArray
+    """The highest price in all of the window; `trough` is the lowest."""
+    trough: FloatArray
     mean_volume: FloatArray
     """The mean of the volumes in the window that are known; 0 if none is."""
     mean_trades: FloatArray
@@ -104,8 +108,8 @@ class Statistics:
     """Shape (n, 32): how many returns are in each of 32 bins of σ/4 from −4σ. The outermost bins hold all that is
     beyond them. 0 where σ is 0."""
     volume_by_price: FloatArray
-    """Shape (n, 32): the volume in each of 32 bins from the lowest to the highest price; the number of samples if the
-    window has no volume. 0 if both prices are the same."""
+    """Shape (n, 32): the volume in each of 32 bins from the lowest to the highest price; the number of samples if
+    there is no volume. Since the newest break too. 0 if both prices are the same."""
     tick: FloatArray
     """The step of the grid on which its prices lie; nan where there is none, or it is not known yet."""
     snapped: IntArray
@@ -181,6 +185,7 @@ class Windows(RowArrays):
         self._largest = LargestMoves(length, capacity)
         self.tails = KeptTails(capacity)
         self._profile = VolumeProfile(length, capacity)
+        self._since_break = SinceBreak(capacity)
         self._grid = TickGrid(length, capacity)
         self._used = 0
         self._free: set[int] = set()
@@ -263,6 +268,9 @@ class Windows(RowArrays):
             self.unknown_trades[rows[part]] = np.count_nonzero(np.isnan(self.trades[rows[part]]), axis=1)
         self.all_noted_until[rows] = self.noted_until[rows].max(axis=1)
         self._sums.read_all(rows, *self._rings())
+        broken = rows[self._broken(rows)]
+        at = broken, self.newest[broken], self._comparable(broken)
+        self._since_break.derive(*at, self.price, self.volume)
         self._grid.derive(rows, self._prices_and_returns(), self.taken[rows])
         self._forget(rows)
 
@@ -316,15 +324,18 @@ class Windows(RowArrays):
         apart = self._apart(rows, timestamp, event_time)
         gap = ~first & ((apart > self.gap) | (apart < 0))
         anew = np.zeros(len(rows), np.bool_) if session is None else self._begun(rows, session)
+        said = np.zeros(len(rows), np.int64) if notes is None else notes.copy()
+        breaks = self._breaks(rows, price, gap | anew, said)
+        apart = gap | (breaks & ~first)
         v, n = (
-            self._difference(rows, *each, (first, gap, anew)) for each in zip(COUNTERS, (volume, trades), strict=True)
+            self._difference(rows, *each, (first, apart, anew))
+            for each in zip(COUNTERS, (volume, trades), strict=True)
         )
-        joined = ~first & ~gap
+        joined = ~first & ~apart
         last = self.last_price[rows]
-        rescaled = ~first & (np.maximum(price, last) / BREAK >= np.minimum(price, last))
+        nearly_double = ~first & (np.maximum(price, last) / JUMP_RATIO >= np.minimum(price, last))
         r = np.full(len(rows), np.nan)
         r[joined] = _log_ratio(price[joined], last[joined])
-        said = np.zeros(len(rows), np.int64) if notes is None else notes.copy()
         stated = np.full(len(rows), np.nan) if tick is None else tick
         of_price = SaidOfPrice(stated, (said & BITS["mid"]) != 0, self.taken[rows] + 1)
         self._replace(rows, price, v.increase, n.increase, r, of_price)
@@ -332,9 +343,9 @@ class Windows(RowArrays):
         self.last_timestamp[rows] = timestamp
         self.last_price[rows] = price
         said[gap] |= BITS["gap"]
-        said[rescaled & gap] |= BITS["break"]
-        said[(rescaled & joined) | self._jumped(rows, r)] |= BITS["jump"]
-        self._note(rows, said | _named(v.cause, "no_volume") | _named(n.cause, "no_trades"))
+        said[(nearly_double & ~breaks) | self._jumped(rows, r)] |= BITS["jump"]
+        self._note(rows, said | _named(v.cause, "no_volume") | _named(n.cause, "no_trades"), breaks)
+        self._carry_on_since_breaks(rows, price, v.increase, breaks)
         return np.array([np.bincount(each.cause, minlength=len(CAUSES)) for each in (v, n)])
 
     def keep_regime(self, rows: Rows, regime: npt.NDArray[np.int8], time: FloatArray) -> None:
@@ -345,12 +356,16 @@ class Windows(RowArrays):
 
     def statistics(self, rows: Rows) -> Statistics:
         """The statistics of these windows, in the order of `rows`."""
-        samples, newest, sums = self.samples[rows], self.newest[rows], self._sums
+        samples, newest, sums, since = self.samples[rows], self.newest[rows], self._sums, self._since_break
         used = int(samples.max(initial=0))  # columns
         highest, lowest = sums.highest[rows].max(axis=1), sums.lowest[rows].min(axis=1)
         volume = sums.volume[rows].sum(axis=1)
+        comparable, in_profile = self._comparable(rows), volume.copy()
+        peak, trough, broken = highest.copy(), lowest.copy(), np.flatnonzero(comparable < samples)
+        for whole, kept in ((highest, since.highest), (lowest, since.lowest), (in_profile, since.volume)):
+            whole[broken] = kept[rows[broken]]
         sigma = np.sqrt(sums.squares[rows].sum(axis=1) / np.maximum(self.known[rows], 1))
-        rings = self.price[:, :used], self.volume[:, :used], self.samples
+        rings = self.price[:, :used], self.volume[:, :used], self.newest
         return Statistics(
             samples=samples,
             nonzero=self.nonzero[rows],
@@ -360,11 +375,13 @@ class Windows(RowArrays):
             log_return=self.log_return[rows, newest],
             highest=highest,
             lowest=lowest,
+            peak=peak,
+            trough=trough,
             mean_volume=volume / np.maximum(samples - self.unknown_volumes[rows], 1),
             mean_trades=sums.trades[rows].sum(axis=1) / np.maximum(samples - self.unknown_trades[rows], 1),
             sigma=sigma,
             returns_by_bin=self._returns.counts(rows, sigma, self.log_return[:, :used]),
-            volume_by_price=self._profile.weights(rows, lowest, highest, volume, rings),
+            volume_by_price=self._profile.weights(rows, lowest, highest, in_profile, comparable, rings),
             tick=self._grid.tick[rows],
             snapped=self._grid.snapped[rows],
             notes=self._notes(rows) | self._grid.disobeyed[rows] * BITS["off_tick"],
@@ -392,7 +409,7 @@ class Windows(RowArrays):
         self, rows: Rows, price: FloatArray, v: FloatArray, n: FloatArray, r: FloatArray, said: SaidOfPrice
     ) -> None:
         """Put the newest sample into the column of the one that leaves, and update all that is derived."""
-        full = self.samples[rows] == self.length
+        in_profile = self._comparable(rows) == self.length
         column = (self.newest[rows] + 1) % self.length
         at = rows, column
         old_price, old_v, old_n, old_r = (ring[at] for ring in self._rings())
@@ -408,7 +425,7 @@ class Windows(RowArrays):
         self.unknown_trades[rows] += np.isnan(n).astype(np.int64) - np.isnan(old_n)
         self._sums.read(rows, column, *self._rings())
         self._returns.replace(rows, column, old_r, r)
-        self._profile.replace(rows, column, (old_price, old_v, full), (price, v))
+        self._profile.replace(rows, column, (old_price, old_v, in_profile), (price, v))
         self._move(rows, column, (PriceAndReturn(old_price, old_r), PriceAndReturn(price, r)), said)
 
     def _move(
@@ -441,6 +458,31 @@ class Windows(RowArrays):
         self.session[rows] = np.where(session == 0, before, session)
         return np.asarray((session != 0) & (before != 0) & (session != before))
 
+    def _breaks(self, rows: Rows, price: FloatArray, apart: BoolArray, said: IntArray) -> BoolArray:
+        """Where prices cannot be compared with those before: where the feed begins to say so, and where a gap or the
+        end of a session (`apart`) lies between and the ratio is a split's."""
+        breaks = np.asarray((said & ~self.tick_notes[rows] & BREAK) != 0)
+        breaks[apart] |= is_split(price[apart], self.last_price[rows[apart]])
+        return breaks
+
+    def _carry_on_since_breaks(self, rows: Rows, price: FloatArray, v: FloatArray, breaks: BoolArray) -> None:
+        """Take these newest samples into what is kept since breaks. `breaks`: which of them are some."""
+        if breaks.any():
+            self._since_break.begin(rows[breaks], price[breaks])
+            self._profile.forget(rows[breaks])
+        broken = np.flatnonzero(self._broken(rows))
+        self._since_break.add(rows[broken], price[broken], v[broken])
+
+    def _broken(self, rows: Rows) -> BoolArray:
+        """Which of these windows have a break."""
+        return np.asarray(self.noted_until[rows, BREAK_COLUMN] > self.taken[rows])
+
+    def _comparable(self, rows: Rows) -> IntArray:
+        """How many of each window's samples have prices that can be compared: all, or those since its newest break,
+        which is noted until so many samples have followed as a window holds."""
+        since = self.taken[rows] - self.noted_until[rows, BREAK_COLUMN] + self.length + 1
+        return np.asarray(np.minimum(self.samples[rows], since))
+
     def _difference(
         self, rows: Rows, name: str, value: FloatArray, flags: tuple[BoolArray, BoolArray, BoolArray]
     ) -> Difference:
@@ -471,9 +513,10 @@ class Windows(RowArrays):
         jumped[jumped] = (square * others)[jumped] > JUMP**2 * np.maximum(total - square[jumped], 0.0)
         return jumped
 
-    def _note(self, rows: Rows, bits: IntArray) -> None:
-        """Remember what is true of the newest samples."""
-        self.tick_notes[rows] = bits & TICK_BITS
+    def _note(self, rows: Rows, bits: IntArray, breaks: BoolArray) -> None:
+        """Remember what is true of the newest samples. A break that the feed goes on to state is still the same."""
+        self.tick_notes[rows] = bits & (TICK_BITS | BREAK)
+        bits = np.where(breaks, bits | BREAK, bits & ~BREAK)
         for place, bit in enumerate(LASTING_BITS if (bits & ~TICK_BITS).any() else ()):
             noted = rows[(bits & bit) != 0]
             self.noted_until[noted, place] = self.all_noted_until[noted] = self.taken[noted] + self.length

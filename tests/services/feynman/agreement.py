@@ -31,7 +31,7 @@ def decided(window: Sequence[Increment]) -> bool:
     returns = reference.return_positions(window) if reference.sigma(window) > 0 else []
     prices: list[Fraction] = []
     if reference.low_and_range(window)[1] > 0:
-        each_price_once = list({increment.price: increment for increment in window}.values())
+        each_price_once = list({increment.price: increment for increment in reference.since_break(window)}.values())
         prices = reference.price_positions(each_price_once)
         profile = reference.volume_by_price(window)
         limit = max(profile) * (1 - reference.TOLERANCE)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from cottage.notes import BITS
 from cottage.state import PhysicsState
 from services.feynman.windows import Rows, Windows
 from tests.reference import Sample, Vector
@@ -14,8 +15,9 @@ from tests.reference import Sample, Vector
 
 def feed(windows: Windows, rows: Sequence[int], samples: Sequence[Sample]) -> None:
     """One sample to each of the rows, in one call."""
-    timestamp, price, volume, trades, session, tick = np.array(samples, dtype=np.float64).T  # None becomes nan
-    windows.append(np.array(rows), price, volume, trades, timestamp, session.astype(np.int64), tick=tick)
+    timestamp, price, volume, trades, session, tick, breaks = np.array(samples, dtype=np.float64).T  # None: nan
+    counters, said = (volume, trades), breaks.astype(np.int64) * BITS["break"]
+    windows.append(np.array(rows), price, *counters, timestamp, session.astype(np.int64), said, tick)
 
 
 def windows_of(*histories: Sequence[Sample], length: int = 1000, gap: float = 60.0) -> tuple[Windows, Rows]:
@@ -53,7 +55,14 @@ _TURNOVER = st.tuples(
 )
 #: Markets whose volume is a rolling figure: how much of it falls out at each sample.
 _FALLS_OUT = st.sampled_from([0.0] * 9 + [1.0])
-_SESSIONS = st.sampled_from([0] * 9 + [7, 7, 8])
+_SESSIONS = [0] * 9 + [7, 7, 8]
+#: The mark of the session, by how much all prices are multiplied from a sample on, whether the feed states a break.
+_COMPARABLE = st.sampled_from(
+    [(session, 1.0, False) for session in 3 * _SESSIONS]
+    + [(8, 0.5, False), (7, 2.0, False), (0, 4 / 3, False), (8, 0.8, False), (7, 20.0, False)]
+    + [(8, 1.2, False), (0, 0.3, False), (7, 0.3, False)]
+    + [(0, 1.0, True), (0, 1.0, True), (0, 0.5, True)]
+)
 _MOVES = {
     "constant": st.just(0),
     "one jump": st.just(0),  # the jump is put in afterwards
@@ -82,22 +91,23 @@ def _reported(counter: float, happens: str) -> float | None:
 def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sample]:
     """Samples of one symbol: prices on a tick grid or off it, of 1e-8 to 1e9, gaps, and all that counters do."""
     kind = draw(st.sampled_from(sorted(_MOVES)))
-    step = st.tuples(_MOVES[kind], _SECONDS, _TURNOVER, _TURNOVER, _SESSIONS)
+    step = st.tuples(_MOVES[kind], _SECONDS, _TURNOVER, _TURNOVER, _COMPARABLE)
     steps = draw(st.lists(step, min_size=min_size, max_size=max_size))
     start, tick = draw(st.sampled_from([(450.0, 0.01), (5000.0, 0.25), (1e-8, 1e-12), (1e9, 0.01), (1.0, None)]))
     jump = draw(st.integers(0, len(steps) - 1)) if kind == "one jump" else None
-    falls_out, stated = draw(_FALLS_OUT), draw(st.sampled_from([None, None, tick, 0.02]))
+    falls_out, stated_tick = draw(_FALLS_OUT), draw(st.sampled_from([None, None, tick, 0.02]))
     place, timestamp, volume, trades = 0, 1.7e9, 0.0, 0.0
-    samples = []
-    for i, (move, seconds, traded, number, session) in enumerate(steps):
+    scale, samples = 1.0, []
+    for i, (move, seconds, traded, number, (session, split, stated)) in enumerate(steps):
         place += 17 if i == jump else move
         timestamp += seconds
         volume = max(0.0, _counted(volume, *traded) - falls_out)
         trades = _counted(trades, *number)
         # A price beyond what the grid allows turns back: prices are above 0.
         price = start * math.exp(place / 1000) if tick is None else start + tick * (abs(place + 9000) - 9000)
+        scale *= split
         counters = _reported(volume, traded[0]), _reported(trades, number[0])
-        samples.append(Sample(timestamp, price, *counters, session, stated))
+        samples.append(Sample(timestamp, price * scale, *counters, session, stated_tick, stated))
     return samples
 
 

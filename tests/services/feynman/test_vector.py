@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cottage import state
+from cottage.notes import BITS
 from services.feynman import vector
 from services.feynman.tails import order_statistics
 from services.feynman.vector import Vectors, compute
@@ -406,7 +407,9 @@ def test_what_is_kept_while_windows_slide_is_what_follows_from_the_rings(length:
         volume += generator.integers(0, 5, 9) * np.where(rows == 7, 1e12 * (step < 400) + 0.1, rows != 2)
         timestamp += generator.choice([1.0] * 30 + [61.0])
         taken = rows[generator.random(9) < 0.9]
-        windows.append(taken, price[taken], volume[taken], volume[taken] // 3, np.full(len(taken), timestamp))
+        breaks = BITS["break"] * (generator.random(len(taken)) < 0.005)
+        counters, moment = (volume[taken], volume[taken] // 3), np.full(len(taken), timestamp)
+        windows.append(taken, price[taken], *counters, moment, notes=breaks)
         if step == 500:
             windows.clear(rows[3])
         if step % 7 == 0 or step > 870:

@@ -40,7 +40,8 @@ class Market:
     def weights(self) -> Floats:
         lo, hi = self.extremes()
         total = (self.volume * HEADROOM).sum(axis=1)
-        return self.profile.weights(self.rows, lo, hi, total, (self.price, self.volume, self.samples))
+        window = self.price, self.volume, self.samples - 1
+        return self.profile.weights(self.rows, lo, hi, total, self.samples, window)
 
     def anew(self, row: int) -> Floats:
         lo, hi = (each[row : row + 1] for each in self.extremes())
