@@ -1,11 +1,16 @@
 """The benchmarks that need a server run, here at a tiny size, and print what they promise."""
 
+import gzip
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+
+from cottage.state import PILLARS
 
 
 def printed(module: str, *arguments: str) -> list[str]:
@@ -36,6 +41,23 @@ def test_tick() -> None:
 def test_checkpoint() -> None:
     lines = printed("checkpoint", "--symbols", "20", "--window", "50", "--spread", "0.5")
     assert lines[0].startswith("20 symbols × 50 samples")
+
+
+def test_pillars(tmp_path: Path) -> None:
+    trades = tmp_path / "trades.csv.gz"
+    moment = datetime(2025, 12, 21, tzinfo=UTC)
+    with gzip.open(trades, "wt") as file:
+        file.write("timestamp,symbol,price,size\n")
+        for number in range(240):
+            at = moment + timedelta(seconds=number // 2)
+            file.write(f"{at.isoformat()},SPY,{100 + number % 7 / 4},{1 + number % 3}\n")
+    lines = printed("pillars", str(trades), "--sigmas", "1", "--paths", "2", "--samples", "120", "--window", "60")
+    assert "trades.csv.gz, 60 readings" in lines
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    fields = [[row for row in rows if row[0] == name] for name in (*PILLARS, "alpha_coefficient")]
+    assert [len(row) for of_field in fields for row in of_field] == [12, 13] * 6
+    friction = fields[PILLARS.index("friction")][1]
+    assert friction[-1] == "0.0 %", "it knows no price"
 
 
 def starting(lines: list[str], *words: str) -> list[str]:
