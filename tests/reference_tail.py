@@ -29,6 +29,8 @@ class Exceedances(NamedTuple):
 
     moves: Sequence[tuple[int, Fraction]]
     thresholds: Mapping[int, Fraction]
+    beyond: Fraction
+    """How many moves are above a threshold, by its weight."""
 
     @property
     def number(self) -> Fraction:
@@ -46,7 +48,8 @@ def tail_index(
     `nonzero`: m, where it is not the number of moves that are not 0."""
     m = sum(1 for x in moves if x) if nonzero is None else nonzero
     exceedances = at_threshold(moves, scale or [Fraction(1)] * len(moves), max(10, math.ceil(m / 20)))
-    alpha, low, high = fit_of(tuple(sorted(exceedances.moves)), tuple(sorted(exceedances.thresholds.items())))
+    thresholds = tuple(sorted(exceedances.thresholds.items()))
+    alpha, low, high = fit_of(tuple(sorted(exceedances.moves)), thresholds, exceedances.beyond)
     if sum(1 for x in moves if x >= 2) < 10:
         alpha = high = MOST
     return TailIndex(float(alpha), float(min(low, alpha)), float(max(high, alpha)))
@@ -54,9 +57,9 @@ def tail_index(
 
 @lru_cache(maxsize=4096)
 def fit_of(
-    moves: tuple[tuple[int, Fraction], ...], thresholds: tuple[tuple[int, Fraction], ...]
+    moves: tuple[tuple[int, Fraction], ...], thresholds: tuple[tuple[int, Fraction], ...], beyond: Fraction
 ) -> tuple[Decimal, Decimal, Decimal]:
-    exceedances = Exceedances(moves, dict(thresholds))
+    exceedances = Exceedances(moves, dict(thresholds), beyond)
     with localcontext() as context:
         # G(x−1) − 2 G(x) + G(x+1) is of the order of 1/x², and ℓ is flat where it is greatest.
         context.prec = 50 + 2 * len(str(max((x for x, _ in moves), default=2)))
@@ -69,6 +72,7 @@ def at_threshold(moves: Sequence[int], scale: Sequence[Fraction], k: int) -> Exc
     common = common_threshold(large, k + 1) if len(large) > k else Fraction(2)
     weighted = []
     exceeded: defaultdict[int, Fraction] = defaultdict(Fraction)
+    beyond = Fraction(0)
     for x, s in large:
         threshold = max(Fraction(2), common * s)
         level = math.floor(threshold)
@@ -76,9 +80,10 @@ def at_threshold(moves: Sequence[int], scale: Sequence[Fraction], k: int) -> Exc
         for one, weight in mixed:
             if x >= one and weight > 0:
                 exceeded[one] += weight
+                beyond += weight if x > one else 0
         if x >= level:
             weighted.append((x, sum((weight for one, weight in mixed if x >= one), Fraction(0))))
-    return Exceedances(weighted, exceeded)
+    return Exceedances(weighted, exceeded, beyond)
 
 
 def common_threshold(large: Sequence[tuple[int, Fraction]], number: int) -> Fraction:
@@ -96,7 +101,7 @@ def common_threshold(large: Sequence[tuple[int, Fraction]], number: int) -> Frac
 
 
 def fitted(exceedances: Exceedances) -> tuple[Decimal, Decimal, Decimal]:
-    """Where Λ is greatest within the bounds, and where it is DROP Σ ω² / n below that."""
+    """Where Λ is greatest within the bounds, and where it is d Σ ω² / n below that, d by the side."""
     n = decimal(exceedances.number)
 
     @cache
@@ -104,9 +109,10 @@ def fitted(exceedances: Exceedances) -> tuple[Decimal, Decimal, Decimal]:
         return (1 - 1 / n) * log_likelihood(exceedances, a * n / (n - 1))
 
     alpha = greatest(fit, LEAST, MOST)
-    least = fit(alpha) - DROP * decimal(exceedances.squares) / n
-    low = LEAST if fit(LEAST) >= least else bisected(lambda a: fit(a) < least, LEAST, alpha)
-    high = MOST if fit(MOST) >= least else bisected(lambda a: fit(a) >= least, alpha, MOST)
+    few = (Decimal(10).ln() - DROP) * (-decimal(exceedances.beyond)).exp()
+    of_low, of_high = (fit(alpha) - drop * decimal(exceedances.squares) / n for drop in (DROP + few, DROP))
+    low = LEAST if fit(LEAST) >= of_low else bisected(lambda a: fit(a) < of_low, LEAST, alpha)
+    high = MOST if fit(MOST) >= of_high else bisected(lambda a: fit(a) >= of_high, alpha, MOST)
     return alpha, low, high
 
 

@@ -8,12 +8,15 @@ tick either way, with triangular weight. If moves exceed y with a probability in
 ℓ(a) is the sum of the logarithms over the moves at or above a threshold, which `at_threshold` and `at_own_thresholds`
 choose, each with a weight ω of 1 or, where two thresholds are mixed, less. It is concave, so it has one maximum at
 most. With n = Σ ω, α is the a that makes Λ(a) = (1 − 1/n) ℓ(a n/(n−1)) greatest within [0.5, 10], and the interval is
-where Λ is less than 1.353 Σ ω² / n below that: half the 0.9 quantile of χ² with one degree of freedom, for moves of
-which there are n² / Σ ω² in effect (Kish 1965, Survey Sampling). The factors of n make α unbiased, and the interval
-right, where ticks are too fine to matter: Λ is then the likelihood of the n − 1 ratios to the threshold, and α is
-Hill's. Hill (1975), Ann. Statist. 3(5).
+where Λ is less than d Σ ω² / n below that. Upwards d is 1.353: half the 0.9 quantile of χ² with one degree of
+freedom, for moves of which there are n² / Σ ω² in effect (Kish 1965, Survey Sampling). Downwards it is more where
+hardly any move lies above the threshold, y of them: 1.353 + (ln 10 − 1.353) e^−y. With none the likelihood at the
+lower end is then a tenth: what leaves 5 % if half of the chance of what was seen counts as more extreme. The factors
+of n make α unbiased, and the interval right, where ticks are too fine to matter: Λ is then the likelihood of the
+n − 1 ratios to the threshold, and α is Hill's. Hill (1975), Ann. Statist. 3(5).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +30,9 @@ LEAST_MOVES = 10
 
 DROP = 2.705543454095404 / 2
 """Half the 0.9 quantile of χ² with one degree of freedom."""
+
+MORE_WITHOUT_MOVES_ABOVE = math.log(10.0) - DROP
+"""By how much further the likelihood falls to the lower end where all moves are as large as the threshold."""
 
 BESIDE_ONE = 2e-6
 """The likelihood is not evaluated closer to a = 1, where it is a difference of poles. Newton's step from there is as
@@ -68,6 +74,7 @@ class Exceedances:
     threshold_weights: FloatArray  # (n, t)
     squares: FloatArray  # (n,): the sum of the squares of the moves' weights
     common: FloatArray  # (n,): the threshold L, or λ, as it is for a scale of 1
+    beyond: FloatArray  # (n,): how many moves are above a threshold, by its weight
 
 
 def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedances:
@@ -87,6 +94,7 @@ def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedance
     above = np.count_nonzero(among & (largest > level), axis=1)
     at_level = np.where(last[:, 0] >= 2.0, np.maximum(ties, number - above), number - above)
     weight = np.divide(number - above, at_level, where=at_level > 0, out=np.ones(len(k)))
+    farther = np.count_nonzero(among & (largest > level + 1.0), axis=1)
     return Exceedances(
         np.maximum(largest, 2.0),
         among.astype(np.float64),
@@ -94,6 +102,7 @@ def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedance
         np.stack([weight * (above + at_level), (1.0 - weight) * above], axis=1),
         weight * (number - above) + above,
         level[:, 0],
+        weight * above + (1.0 - weight) * farther,
     )
 
 
@@ -131,8 +140,8 @@ def at_own_thresholds(moves: FloatArray, scale: FloatArray, k: IntArray) -> Exce
     first = np.argsort(~exceeding, axis=1, kind="stable")[:, :width]
     moves, own, exceeding = (np.take_along_axis(array, first, axis=1) for array in (moves, own, exceeding))
     level = np.floor(own)
-    at_level = np.where(exceeding, 1.0 - (own - level), 0.0)
-    above = np.where(exceeding & (moves >= level + 1.0), own - level, 0.0)
+    at_level, share = (np.where(exceeding, part, 0.0) for part in (1.0 - (own - level), own - level))
+    above = np.where(moves >= level + 1.0, share, 0.0)
     weights = at_level + above
     return Exceedances(
         np.maximum(moves, 2.0),
@@ -141,6 +150,8 @@ def at_own_thresholds(moves: FloatArray, scale: FloatArray, k: IntArray) -> Exce
         np.concatenate([at_level, above], axis=1),
         np.square(weights).sum(axis=1),
         common,
+        np.where(moves >= level + 1.0, at_level, 0.0).sum(axis=1)
+        + np.where(moves >= level + 2.0, share, 0.0).sum(axis=1),
     )
 
 
@@ -167,8 +178,10 @@ def estimate(exceedances: Exceedances, moves: IntArray) -> TailIndex:
     """α and its interval for each row. `moves`: how many the row has of two ticks or more."""
     likelihood = _Likelihood(exceedances)
     number = np.maximum(likelihood.number, 2.0)
-    drop = DROP * exceedances.squares / (number - 1.0)
-    alpha, low, high = (a * (1.0 - 1.0 / number) for a in _fitted(likelihood, number / (number - 1.0), drop))
+    # Of ℓ, of which Λ is a part.
+    less = exceedances.squares / (number - 1.0)
+    drops = (DROP + MORE_WITHOUT_MOVES_ABOVE * np.exp(-exceedances.beyond)) * less, DROP * less
+    alpha, low, high = (a * (1.0 - 1.0 / number) for a in _fitted(likelihood, number / (number - 1.0), drops))
     few = moves < LEAST_MOVES
     alpha = np.where(few, ALPHA_MOST, np.clip(alpha, ALPHA_LEAST, ALPHA_MOST))
     # A single move has Λ = 0, whatever a is.
@@ -178,11 +191,11 @@ def estimate(exceedances: Exceedances, moves: IntArray) -> TailIndex:
 
 
 def _fitted(
-    likelihood: "_Likelihood", stretch: FloatArray, drop: FloatArray
+    likelihood: "_Likelihood", stretch: FloatArray, drops: tuple[FloatArray, FloatArray]
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Where ℓ is greatest, and where it is `drop` below that on either side, all times `stretch`: n / (n − 1)."""
+    """Where ℓ is greatest, and where it is by `drops` below that on either side, all times `stretch`: n / (n − 1)."""
     least, most = ALPHA_LEAST * stretch, ALPHA_MOST * stretch
-    last = np.zeros((4, len(drop)))
+    last = np.zeros((4, len(stretch)))
 
     def towards_maximum(rows: Which, a: FloatArray) -> tuple[FloatArray, BoolArray]:
         value, slope, curvature = likelihood.at(rows, a)
@@ -193,9 +206,8 @@ def _fitted(
     best = _root(towards_maximum, np.clip(likelihood.near_maximum, least, most), least, most)
     a, value, slope, curvature = last
     greatest = value + (best - a) * (slope + (best - a) * curvature / 2.0)
-    spread = np.sqrt(2.0 * drop / np.maximum(-curvature, LEAST_INFORMATION)) / (3.0 * best)
 
-    def end(sign: float, lower: FloatArray, upper: FloatArray) -> FloatArray:
+    def end(sign: float, drop: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
         def towards_end(rows: Which, a: FloatArray) -> tuple[FloatArray, BoolArray]:
             value, slope, _ = likelihood.at(rows, a, curvature=False)
             # The root of the fall is nearly a straight line over the cube root of a: Wilson and Hilferty (1931).
@@ -205,10 +217,11 @@ def _fitted(
             gain = np.where(fall**2 > LEAST_FALL, 3.0 * np.cbrt(a) ** 2 * np.abs(slope) / fall, LEAST_FALL)
             return np.maximum(np.cbrt(a) + sign * missing / gain, 0.0) ** 3, missing * sign > 0
 
+        spread = np.sqrt(2.0 * drop / np.maximum(-curvature, LEAST_INFORMATION)) / (3.0 * best)
         guess = best * np.maximum(1.0 + sign * spread, 0.1) ** 3
         return _root(towards_end, np.clip(guess, lower, upper), lower, upper)
 
-    return best, end(-1.0, least, best), end(1.0, best, most)
+    return best, end(-1.0, drops[0], least, best), end(1.0, drops[1], best, most)
 
 
 Which = IntArray | slice

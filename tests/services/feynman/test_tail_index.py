@@ -19,7 +19,7 @@ from tests.bench.laws import Law
 EXACT = 1e-9
 
 
-def fitted(windows: Sequence[Sequence[int]]) -> TailIndex:
+def fitted(windows: Sequence[Sequence[int]] | np.ndarray) -> TailIndex:
     """Of windows of one length, each with the largest moves and ties that LargestMoves would have."""
     moves = np.array(windows, np.float64)
     k = order_statistics(np.count_nonzero(moves, axis=1))
@@ -219,7 +219,7 @@ def test_the_likelihood_is_concave_so_there_is_one_maximum() -> None:
         j = np.unique(np.concatenate([level + np.arange(4), np.rint(level * np.geomspace(1, 1e6, 20))]))
         moves, one = np.repeat(j, len(a))[:, np.newaxis], np.ones((len(j) * len(a), 1))
         likelihood = tail_index._Likelihood(
-            tail_index.Exceedances(moves, one, level * one, one, one[:, 0], one[:, 0])
+            tail_index.Exceedances(moves, one, level * one, one, one[:, 0], one[:, 0], one[:, 0])
         )
         _, _, curvature = likelihood.at(slice(None), np.tile(a, len(j)))
         assert curvature.max() < 0, level
@@ -233,3 +233,47 @@ def test_its_interval_covers_pareto_s_index(scale: float, mean: float) -> None:
     found = fitted([whole(m) for m in ticks(laws.pareto(2), scale, number=400)])
     assert abs(found.alpha.mean() - mean) < 0.08
     assert abs(np.mean((found.low <= 2) & (found.high >= 2)) - 0.9) < 0.05
+
+
+def test_where_all_moves_are_as_large_as_the_threshold_the_likelihood_at_the_lower_end_is_a_tenth() -> None:
+    found = row(fitted([[2] * 10 + [1] * 90]))
+    assert (found.alpha, found.high) == (10, 10)
+    a = found.low * 10 / 9
+    g1, g2, g3 = (y ** (1 - a) for y in (1, 2, 3))
+    assert 9 * math.log((g1 - 2 * g2 + g3) / (g1 - g2)) == pytest.approx(-math.log(10), abs=0.01)
+
+
+def covered(index: float, scale: float, window: int, number: int) -> tuple[float, float]:
+    """In which share of the windows with ten moves of two ticks the interval holds Pareto's index, and 3 errors."""
+    moves = ticks(laws.pareto(index), scale, window, number)
+    moves = moves[np.count_nonzero(moves >= 2, axis=1) >= tail_index.LEAST_MOVES]
+    found = fitted(moves)
+    return float(np.mean((found.low <= index) & (found.high >= index))), 3 * math.sqrt(0.09 / len(moves))
+
+
+def test_its_interval_covers_pareto_s_index_where_few_moves_are_larger_than_two_ticks() -> None:
+    # In every third window there are ten of two ticks at all, and two larger.
+    share, chance = covered(3, 0.35, 500, 6000)
+    assert 0.88 - chance < share < 0.92 + chance
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", [200, 500, 1000, 5000])
+@pytest.mark.parametrize("index", [1.5, 2, 3])
+def test_its_interval_covers_pareto_s_index_in_88_to_92_of_100_windows(index: float, window: int) -> None:
+    for scale in (0.35, 0.5, 0.7, 1, 3, 30):
+        if (index, scale, window) == (3, 0.35, 200):
+            continue  # no window has ten moves of two ticks
+        share, chance = covered(index, scale, window, 1500 if window == 5000 else 3000)
+        assert 0.88 - chance < share < 0.92 + chance, scale
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("index", "scale", "window"), [(3.5, 0.7, 200), (4, 0.5, 1000), (5, 0.7, 1000), (4, 0.35, 5000)]
+)
+def test_its_interval_covers_at_least_88_of_100_where_a_window_has_one_or_two_larger_moves(
+    index: float, scale: float, window: int
+) -> None:
+    share, chance = covered(index, scale, window, 1000 if window == 5000 else 3000)
+    assert 0.88 - chance < share < 0.97
