@@ -174,12 +174,16 @@ def _common_threshold(moves: FloatArray, scale: FloatArray, large: BoolArray, nu
     return common
 
 
-def estimate(exceedances: Exceedances, moves: IntArray) -> TailIndex:
-    """α and its interval for each row. `moves`: how many the row has of two ticks or more."""
+def estimate(exceedances: Exceedances, moves: IntArray, widening: float = 1.0) -> TailIndex:
+    """α and its interval for each row.
+
+    `moves`: how many the row has of two ticks or more. `widening`: by how much wider the interval is, for moves that
+    tell less than as many independent ones. Λ falls by its square more, as if so many moves stood for one.
+    """
     likelihood = _Likelihood(exceedances)
     number = np.maximum(likelihood.number, 2.0)
     # Of ℓ, of which Λ is a part.
-    less = exceedances.squares / (number - 1.0)
+    less = widening**2 * exceedances.squares / (number - 1.0)
     drops = (DROP + MORE_WITHOUT_MOVES_ABOVE * np.exp(-exceedances.beyond)) * less, DROP * less
     alpha, low, high = (a * (1.0 - 1.0 / number) for a in _fitted(likelihood, number / (number - 1.0), drops))
     few = moves < LEAST_MOVES

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from services.feynman.regime import REGIMES
-from services.feynman.tail_index import LEAST_MOVES
 from services.feynman.vector import Vectors, compute
 from services.feynman.windows import BINS, Windows
-from tests.bench import laws, regimes, ticks
+from tests.bench import alpha, laws, recorded, regimes, ticks
 from tests.bench.chart import Axis, Line, chart
 from tests.bench.laws import Floats, Law
+from tests.bench.tables import table
 
 SEED = 20
-WINDOW, K = 1000, 50
+WINDOW = 1000
 HOUR = 2 * WINDOW + 3600
 """Seconds: one window to fill it, one to forget how it began, and an hour."""
 MOVING = {50: 1.0, 20: 0.4, 10: 0.2}
@@ -30,30 +30,19 @@ MOVING = {50: 1.0, 20: 0.4, 10: 0.2}
 
 
 class Simulation:
-    def __init__(self, replications: int, folder: Path | None) -> None:
+    def __init__(self, replications: int, folder: Path | None, recording: Path | None = None) -> None:
         self._replications = replications
         self._folder = folder
+        self._recording = recording
         self._generator = np.random.default_rng(SEED)
 
-    def run(self) -> None:
-        steps = (
-            self.pareto,
-            self.tails,
-            self.order_statistics,
-            self.regimes_right,
-            self.grid,
-            self.ticks,
-            self.coverage,
-            self.steps,
-            self.sparse,
-            self.dependence,
-            self.flicker,
-            self.delays,
-            self.entropy,
-        )
-        for number, step in enumerate(steps, 1):
-            print(f"\r{number} of {len(steps)}: {step.__name__} …      ", end="", file=sys.stderr, flush=True)
-            step()
+    def run(self, only: Sequence[str] = ()) -> None:
+        """All steps, or those named in `only`, each from the same seed."""
+        chosen = [step for step in STEPS if step.__name__ in only or not only]
+        for number, step in enumerate(chosen, 1):
+            print(f"\r{number} of {len(chosen)}: {step.__name__} …      ", end="", file=sys.stderr, flush=True)
+            self._generator = np.random.default_rng(SEED)
+            step(self)
         print(file=sys.stderr)
 
     def drawn(self, law: Law, window: int = WINDOW) -> Floats:
@@ -150,86 +139,25 @@ class Simulation:
         axes = Axis("returns in the window", log=True), Axis("regime is right, %", least=0.0, most=100.0)
         self.draw("regimes", "How often the regime is right", *axes, lines)
 
-    def grid(self) -> None:
-        """Prices on a tick grid: few sizes of returns, and many ties."""
-        sigmas = (0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
-        rows, lines = [], []
-        for name, law in {"normal": laws.normal, "t(3)": laws.student(3), "stable(1.7)": laws.stable(1.7)}.items():
-            points = []
-            for sigma in sigmas:
-                v = vectors_of(laws.on_grid(self.drawn(law), sigma))
-                known = v.nonzero >= 64
-                mean = float(v.alpha_coefficient[known].mean()) if known.any() else math.nan
-                clamped = float(np.mean(v.alpha_coefficient[known] == 10.0)) if known.any() else math.nan
-                rows.append((name, f"{sigma:g}", v.nonzero.mean(), mean, f"{100 * clamped:.0f} %"))
-                points += [(sigma, mean)] if known.any() else []
-            lines.append(Line(name, points))
-        table("Prices on a tick grid", ("law", "σ in ticks", "mean m", "mean α", "α reads 10"), rows)
-        axes = Axis("σ of a return, in ticks", log=True), Axis("mean α", least=0.0, most=10.0)
-        self.draw("grid", "α where prices move by whole ticks (m ≤ 1,000)", *axes, lines)
+    def errors(self) -> None:
+        alpha.errors(self._generator, self._replications, self.draw)
 
-    def ticks(self) -> None:
-        """Estimators of α for moves in whole ticks, on the same rounded paths."""
-        cases: dict[str, tuple[Law, float | None]] = {
-            "Pareto(2)": (laws.pareto(2), 2.0),
-            "t(2)": (laws.student(2), 2.0),
-            "t(3)": (laws.student(3), 3.0),
-            "t(4)": (laws.student(4), 4.0),
-            "stable(1.5)": (laws.stable(1.5), 1.5),
-            "stable(1.7)": (laws.stable(1.7), 1.7),
-            "normal": (laws.normal, None),
-        }
-        tables: dict[str, list[list[object]]] = {"mean": [], "root mean square error": [], "covered": []}
-        for name, (law, true) in cases.items():
-            for sigma in (0.2, 0.35, 0.5, 1.0, 2.0, 5.0, 30.0):
-                x, exact = ticks.rounded(self._generator, law, sigma, (self._replications, WINDOW))
-                moves = ticks.moves_of(self._generator, x)
-                unrounded = ticks.hill(ticks.largest_of(exact, K + 1), np.full(len(exact), K))
-                enough = moves.number >= LEAST_MOVES
-                found = [estimator(moves) for estimator in ticks.ESTIMATORS.values()] + [unrounded]
-                head = [name, f"{sigma:g}", f"{100 * enough.mean():.0f} %"]
-                tables["mean"].append([*head, *(average(e.alpha[enough]) for e in found)])
-                if true is not None:
-                    errors = (math.sqrt(average((e.alpha[enough] - true) ** 2)) for e in found)
-                    tables["root mean square error"].append([*head, *errors])
-                    covered = (average(e.covers(true)[enough]) for e in found)
-                    tables["covered"].append([*head, *(f"{100 * share:.0f} %" for share in covered)])
-        heads = ("law", "scale in ticks", "windows with 10 moves ≥ 2", *ticks.ESTIMATORS, "Hill, unrounded")
-        for what, rows in tables.items():
-            table(f"α of prices in ticks, W = 1,000, windows with 10 moves of 2 ticks or more: {what}", heads, rows)
+    def alternatives(self) -> None:
+        alpha.alternatives(self._generator, self._replications)
 
     def coverage(self) -> None:
-        """How often the interval holds the index of Pareto's law, over windows with enough moves."""
-        rows = []
-        for window in (200, 500, 1000, 5000):
-            for alpha in (1.5, 2.0, 3.0):
-                shares = []
-                for sigma in (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 5.0, 30.0):
-                    number = max(20, min(self._replications, self._replications * WINDOW // window))
-                    x, _ = ticks.rounded(self._generator, laws.pareto(alpha), sigma, (number, window))
-                    moves = ticks.moves_of(self._generator, x)
-                    enough = moves.number >= LEAST_MOVES
-                    share = average(ticks.whole_tick(moves).covers(alpha)[enough])
-                    of_all = "" if enough.all() else f" of {100 * enough.mean():.0f} %"
-                    shares.append(f"{100 * share:.1f} %{of_all}")
-                rows.append((f"{window:,}", alpha, *shares))
-        heads = ("W", "Pareto's α", *(f"scale {s} ticks" for s in (0.35, 0.5, 0.7, 1, 1.4, 2, 5, 30)))
-        table("Coverage of the 90 % interval, of those windows that have 10 moves of 2 ticks or more", heads, rows)
+        alpha.coverage(self._generator, self._replications)
 
     def steps(self) -> None:
-        """By how much one sample moves α, as a window slides for an hour, against the width of its interval."""
-        number = max(2, self._replications // 200)
-        rows = []
-        for name, law in {"Pareto(2)": laws.pareto(2), "t(4)": laws.student(4), "normal": laws.normal}.items():
-            for sigma in (0.35, 0.5, 1.0, 5.0, 30.0):
-                x, _ = ticks.rounded(self._generator, law, sigma, (number, WINDOW + 3600))
-                alpha, width = ticks.steps(x, WINDOW)
-                step = np.abs(np.diff(alpha, axis=1))
-                of_width = step / np.maximum(np.maximum(width[:, 1:], width[:, :-1]), 1e-9)
-                far, farthest = np.quantile(step, 0.999), step.max()
-                rows.append((name, f"{sigma:g}", alpha.mean(), alpha.std(), far, farthest, of_width.max()))
-        heads = ("law", "scale in ticks", "mean α", "std. deviation", "99.9 % of steps", "largest", "by interval")
-        table("Steps of α from one sample to the next", heads, rows)
+        alpha.steps(self._generator, self._replications)
+
+    def memory(self) -> None:
+        alpha.memory(self._generator, self._replications)
+
+    def recorded(self) -> None:
+        """Only where a recording is given."""
+        if self._recording is not None:
+            recorded.recorded(self._generator, self._recording, self.draw)
 
     def sparse(self) -> None:
         """Where not every second has a trade."""
@@ -338,6 +266,12 @@ class Simulation:
             (self._folder / f"{name}.svg").write_text(chart(title, x, y, lines))
 
 
+STEPS = (
+    *(Simulation.pareto, Simulation.tails, Simulation.order_statistics, Simulation.regimes_right),
+    *(Simulation.errors, Simulation.alternatives, Simulation.coverage, Simulation.steps, Simulation.memory),
+    *(Simulation.recorded, Simulation.sparse, Simulation.dependence),
+    *(Simulation.flicker, Simulation.delays, Simulation.entropy),
+)
 STABLE = (1.1, 1.3, 1.5, 1.7, 1.8, 1.9, 1.95)
 
 
@@ -371,11 +305,6 @@ def vectors_of(returns: Floats) -> Vectors:
     return compute(windows, rows)
 
 
-def average(values: np.ndarray) -> float:
-    """The mean, nan of none."""
-    return float(values.mean()) if len(values) else math.nan
-
-
 def binned(cdf: Callable[[float], float]) -> float:
     """Entropy of a law of σ = 1 over the kernel's bins, as a part of ln 32."""
     edges = [-math.inf, *((i - 16) / 4 for i in range(1, BINS)), math.inf]
@@ -402,25 +331,18 @@ def _shares(law: str, k: int, codes: regimes.Codes) -> list[tuple[object, ...]]:
     return rows
 
 
-def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """As Markdown, to be read as it is."""
-    print(f"\n{title}\n")
-    print(_row(heads))
-    print(_row(["---"] * len(heads)))
-    for row in rows:
-        print(_row([f"{value:.2f}" if isinstance(value, float) else str(value) for value in row]), flush=True)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make estimators", description=__doc__)
     parser.add_argument("--replications", type=int, default=2000, help="windows drawn of each law")
     parser.add_argument("--plots", type=Path, help="write the plots as SVG into this folder")
+    parser.add_argument(
+        "--recording", type=Path, help="a CSV file of trades, whose α is put beside that of simulations"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=[step.__name__ for step in STEPS], default=(), help="these tables alone"
+    )
     given = parser.parse_args()
-    Simulation(given.replications, given.plots).run()
+    Simulation(given.replications, given.plots, given.recording).run(given.only)
 
 
 if __name__ == "__main__":

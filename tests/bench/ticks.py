@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cottage.state import ALPHA_LEAST, ALPHA_MOST
+from cottage.state import ALPHA_LEAST, ALPHA_MOST, WAIT_ALPHA, WAIT_RETURNS
 from services.feynman.tail_index import DROP, Exceedances, TailIndex, at_threshold, estimate
 from services.feynman.tails import order_statistics
 from tests.bench.laws import Floats, Law
@@ -39,9 +39,16 @@ class Estimate(NamedTuple):
 
 def rounded(generator: np.random.Generator, law: Law, sigma: float, shape: tuple[int, int]) -> tuple[Floats, Floats]:
     """Absolute moves, in ticks, of paths whose moves are `sigma` times a law's; and the same without rounding."""
-    exact = sigma * np.clip(law(generator, shape), -1e9, 1e9)
-    start = generator.random((shape[0], 1))
-    return np.abs(np.diff(np.rint(start + np.cumsum(exact, axis=1)), axis=1, prepend=np.rint(start))), np.abs(exact)
+    exact = sigma * law(generator, shape)
+    return of_path(generator, exact), np.abs(exact)
+
+
+def of_path(generator: np.random.Generator, exact: Floats) -> Floats:
+    """Absolute moves, in ticks, of paths that are rounded to a grid, from a price anywhere between two of its levels.
+    `exact`: the moves of the paths, in ticks."""
+    start = generator.random((len(exact), 1))
+    path = start + np.cumsum(np.clip(exact, -1e9, 1e9), axis=1)
+    return np.abs(np.diff(np.rint(path), axis=1, prepend=np.rint(start)))
 
 
 def moves_of(generator: np.random.Generator, moves: Floats) -> Moves:
@@ -57,9 +64,9 @@ def largest_of(x: Floats, number: int) -> Floats:
     return descending
 
 
-def fit(moves: Moves) -> TailIndex:
+def fit(moves: Moves, widening: float = 1.0) -> TailIndex:
     """By the production code."""
-    return estimate(at_threshold(moves.largest, moves.k, moves.ties), moves.number)
+    return estimate(at_threshold(moves.largest, moves.k, moves.ties), moves.number, widening)
 
 
 def whole_tick(moves: Moves) -> Estimate:
@@ -157,13 +164,24 @@ ESTIMATORS: dict[str, Callable[[Moves], Estimate]] = {
 }
 
 
-def steps(moves: Floats, window: int) -> tuple[Floats, Floats]:
-    """α by ours and its interval's width in every window along each path: shape (paths, length − window + 1)."""
+class Readings(NamedTuple):
+    """What an hour of samples reads, each of shape (paths, windows)."""
+
+    old: Floats
+    new: Floats
+    low: Floats
+    high: Floats
+
+
+def readings(moves: Floats, window: int, stride: int = 1) -> Readings:
+    """α in every window along each path, a window every `stride` samples; WAIT's where fewer than 64 are not 0."""
     generator = np.random.default_rng(0)
-    alpha, width = [], []
+    rows = []
     for path in moves:
-        windows = np.lib.stride_tricks.sliding_window_view(path, window)
-        found = fit(moves_of(generator, windows))
-        alpha.append(found.alpha)
-        width.append(found.high - found.low)
-    return np.array(alpha), np.array(width)
+        windows = np.lib.stride_tricks.sliding_window_view(path, window)[::stride]
+        of_each = moves_of(generator, windows)
+        waiting = np.count_nonzero(windows, axis=1) < WAIT_RETURNS
+        found = fit(of_each)
+        each = (hill_on_ticks(of_each).alpha, found.alpha, found.low, found.high)
+        rows.append([np.where(waiting, WAIT_ALPHA, values) for values in each])
+    return Readings(*np.array(rows).transpose(1, 0, 2))

@@ -115,11 +115,13 @@ def test_the_program_prints_its_tables_and_draws(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.estimators", *arguments], check=True, capture_output=True, text=True
     )
-    assert done.stdout.count("| --- |") >= 14
+    assert done.stdout.count("| --- |") >= 40
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {
         "pareto.svg",
         "tails.svg",
         "order-statistics.svg",
         "regimes.svg",
         "grid.svg",
+        "error.svg",
+        "coverage.svg",
     }
