@@ -29,6 +29,9 @@ class FeynmanSettings(RedisSettings):
     )
     forget_seconds: Seconds = Field(3600.0, description="seconds without a snapshot until a symbol is forgotten")
     gap_seconds: Seconds = Field(60.0, description="samples more than so many seconds apart give no return")
+    interval_widening: Annotated[float, Field(ge=1, le=10)] = Field(
+        1.0, description="alpha_low and alpha_high lie so many times as far apart: 1.5 for volatility that clusters"
+    )
     checkpoint_dir: str = Field("", description="folder of the checkpoints; none: a restart loses the windows")
     checkpoint_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         60.0, description="a killed process loses at most the samples of so many seconds"

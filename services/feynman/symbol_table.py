@@ -92,10 +92,17 @@ class SymbolTable:
     """The entries of all symbols by name, and their windows. The service and the checkpointer share one."""
 
     def __init__(
-        self, window: int, gap: float, forget_seconds: float, most: int = sys.maxsize, tick: float = 1.0
+        self,
+        window: int,
+        gap: float,
+        forget_seconds: float,
+        most: int = sys.maxsize,
+        tick: float = 1.0,
+        widening: float = 1.0,
     ) -> None:
-        """`most`: how many symbols it has places for. `tick`: seconds between samples, at least."""
-        self._windows = Windows(window, gap=gap)
+        """`most`: how many symbols it has places for. `tick`: seconds between samples, at least. `widening`: by how
+        much wider α's interval is."""
+        self._windows = Windows(window, gap=gap, widening=widening)
         self._times = SampleTimes()
         self._lags = FeedLags()
         self._forget_seconds = forget_seconds

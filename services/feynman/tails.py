@@ -58,7 +58,7 @@ def _shared(windows: Windows, rows: Rows, k: IntArray, _middle: FloatArray) -> t
     """The tail indices of windows whose moves share a threshold, and that."""
     moves, ties = windows.largest_moves(rows, k + 1)
     exceedances = at_threshold(moves, k, ties)
-    tail = estimate(exceedances, windows.telling_moves(rows))
+    tail = estimate(exceedances, windows.telling_moves(rows), windows.tails.widening)
     return tail, exceedances.common
 
 
@@ -68,7 +68,7 @@ def _wide(windows: Windows, rows: Rows, k: IntArray, middle: FloatArray) -> tupl
     after, moves = windows.price[rows], windows.moves(rows)
     before = after * np.exp(-np.nan_to_num(windows.log_return[rows], nan=0.0))
     exceedances = at_own_thresholds(moves, own_scale(before, after, middle), k)
-    tail = estimate(exceedances, windows.telling_moves(rows))
+    tail = estimate(exceedances, windows.telling_moves(rows), windows.tails.widening)
     cheapest = after.min(axis=1, keepdims=True)
     scale = own_scale(cheapest, cheapest, middle)[:, 0]
     return tail, np.maximum(np.floor(exceedances.common * scale), 2.0)

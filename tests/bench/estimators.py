@@ -276,12 +276,14 @@ STABLE = (1.1, 1.3, 1.5, 1.7, 1.8, 1.9, 1.95)
 
 
 def filled(returns: Floats) -> tuple[Windows, np.ndarray]:
-    """Full windows with these returns, one row each, of shape (n, W), of prices that have no grid."""
+    """Full windows of prices with these returns, one row each, of shape (n, W). Where a row has returns above a tenth
+    all of it are scaled down, so that the prices are such as a market has; no estimator asks for their scale."""
     number, window = returns.shape
+    returns = returns / np.maximum(1.0, 10.0 * np.abs(returns).max(axis=1, keepdims=True))
     windows = Windows(window, capacity=number)
     rows = np.array([windows.add() for _ in range(number)])
     ones = np.ones(number)
-    price = np.full(returns.shape, 100.0 * np.pi)
+    price = 450.0 * np.exp(np.cumsum(returns, axis=1))
     windows.restore(
         rows,
         {

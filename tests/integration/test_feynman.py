@@ -281,6 +281,24 @@ async def test_states_are_the_vectors_of_what_was_written(redis_url: str, client
     assert state.regime != "WAIT"
 
 
+async def test_the_interval_of_alpha_is_as_wide_as_is_set(redis_url: str, client: Client) -> None:
+    intervals = []
+    heavy = [100 + (-1) ** i * 2 / (1 + i * 37 % 67) for i in range(67)]
+    for widening in (1.0, 1.5):
+        symbol = f"W{widening * 10:.0f}"
+        async with feynman(redis_url, tick_seconds=0.01, window=66, symbols=(symbol,), interval_widening=widening):
+            start_time = await client.now() - 200
+            for i, price in enumerate(heavy):
+                await MarketSnapshots(client).write([MarketSnapshot(symbol, price, start_time + i)])
+                state = await seen(client, symbol, price=price)
+        assert state.alpha_low is not None
+        assert state.alpha_high is not None
+        intervals.append((state.alpha_coefficient, state.alpha_low, state.alpha_high))
+    (alpha, low, high), (same, lower, higher) = intervals
+    assert same == alpha
+    assert 0.5 < lower < low < alpha < high < higher
+
+
 async def test_what_the_numbers_stand_on_is_in_the_state_and_in_its_message(redis_url: str, client: Client) -> None:
     key = "market:snapshot:SPY"
     async with Channel(redis_url) as channel, feynman(redis_url, tick_seconds=0.01):

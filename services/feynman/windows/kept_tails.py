@@ -16,9 +16,11 @@ class KeptTails(RowArrays):
 
     Attributes, all of shape (capacity,):
         alpha, low, high: the tail index and its interval.
+        widening: by how much wider that interval is to be than of independent moves; a number, for all rows.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, widening: float) -> None:
+        self.widening = widening
         self.alpha, self.low, self.high = (np.full(capacity, EMPTY_ALPHA) for _ in range(3))
         self._changed = np.ones(capacity, np.bool_)
         self._k: IntArray = np.zeros(capacity, np.int64)

@@ -156,11 +156,12 @@ class Windows(RowArrays):
         tails: the tail indices that were computed last.
     """
 
-    def __init__(self, length: int = 1000, *, gap: float = 60.0, capacity: int = 64) -> None:
+    def __init__(self, length: int = 1000, *, gap: float = 60.0, capacity: int = 64, widening: float = 1.0) -> None:
         """`length`: samples in a window (W). `gap`: samples further apart, in seconds, give no return. `capacity`:
-        for how many symbols there is room at first. Raises ValueError for a number that is not above 0."""
-        if not (length > 0 and gap > 0 and capacity > 0):
-            raise ValueError(f"must be above 0: {length=}, {gap=}, {capacity=}")
+        for how many symbols there is room at first. `widening`: of the interval of the tail index, as `estimate` has
+        it. Raises ValueError for a number that is not above 0."""
+        if not (length > 0 and gap > 0 and capacity > 0 and widening > 0):
+            raise ValueError(f"must be above 0: {length=}, {gap=}, {capacity=}, {widening=}")
         self.length = length
         self.gap = gap
         # Whole blocks, so that each is contiguous in memory. The columns behind the window's last one are unused.
@@ -183,7 +184,7 @@ class Windows(RowArrays):
         self._sums = BlockSums(length, capacity)
         self._returns = ReturnHistogram(length, capacity)
         self._largest = LargestMoves(length, capacity)
-        self.tails = KeptTails(capacity)
+        self.tails = KeptTails(capacity, widening)
         self._profile = VolumeProfile(length, capacity)
         self._since_break = SinceBreak(capacity)
         self._grid = TickGrid(length, capacity)

@@ -35,6 +35,7 @@ def test_the_environment_and_flags_set_them(monkeypatch: pytest.MonkeyPatch) -> 
         ("--heartbeat-seconds", "-1", "FEYNMAN_HEARTBEAT_SECONDS"),
         ("--forget-seconds", "0", "FEYNMAN_FORGET_SECONDS"),
         ("--gap-seconds", "0", "FEYNMAN_GAP_SECONDS"),
+        ("--interval-widening", "0.9", "FEYNMAN_INTERVAL_WIDENING"),
     ],
 )
 def test_a_bad_value_is_one_line_that_names_it(

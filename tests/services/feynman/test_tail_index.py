@@ -19,7 +19,7 @@ from tests.bench.laws import Law
 EXACT = 1e-9
 
 
-def fitted(windows: Sequence[Sequence[int]] | np.ndarray) -> TailIndex:
+def fitted(windows: Sequence[Sequence[int]] | np.ndarray, widening: float = 1.0) -> TailIndex:
     """Of windows of one length, each with the largest moves and ties that LargestMoves would have."""
     moves = np.array(windows, np.float64)
     k = order_statistics(np.count_nonzero(moves, axis=1))
@@ -28,7 +28,7 @@ def fitted(windows: Sequence[Sequence[int]] | np.ndarray) -> TailIndex:
     largest = -np.sort(-padded, axis=1)[:, :most]
     level = np.maximum(np.take_along_axis(largest, k[:, np.newaxis], axis=1), 2.0)
     ties = np.count_nonzero(moves == level, axis=1)
-    return estimate(at_threshold(largest, k, ties), np.count_nonzero(moves >= 2, axis=1))
+    return estimate(at_threshold(largest, k, ties), np.count_nonzero(moves >= 2, axis=1), widening)
 
 
 def row(found: TailIndex, place: int = 0) -> reference_tail.TailIndex:
@@ -166,6 +166,17 @@ def test_returns_without_a_grid_go_through_it_as_very_many_ticks() -> None:
     assert found.alpha == pytest.approx(50 / np.log(x[:, :50] / x[:, 50:]).sum(axis=1), rel=EXACT)
     fall = 50 * (np.log(found.low / found.alpha) - found.low / found.alpha + 1)
     assert fall == pytest.approx(-2.705543454095404 / 2, rel=1e-7)
+
+
+def test_a_wider_interval_is_where_the_likelihood_has_fallen_by_the_square_of_it() -> None:
+    moves = ticks(laws.pareto(1.7), 1e6, number=20)
+    one, wider = fitted(moves), fitted(moves, 1.5)
+    assert np.array_equal(wider.alpha, one.alpha)
+    for end in (wider.low, wider.high):
+        fall = 50 * (np.log(end / one.alpha) - end / one.alpha + 1)
+        assert fall == pytest.approx(-(1.5**2) * 2.705543454095404 / 2, rel=1e-4)
+    # By as much wider, in logarithms.
+    assert np.log(wider.high / wider.low) == pytest.approx(1.5 * np.log(one.high / one.low), rel=0.01)
 
 
 @pytest.mark.parametrize("scale", [0.35, 0.5, 1, 3, 30])

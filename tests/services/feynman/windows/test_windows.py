@@ -147,7 +147,9 @@ def test_only_one_array_is_there_twice_while_they_grow() -> None:
     assert most < after + ring.nbytes
 
 
-@pytest.mark.parametrize("wrong", [{"length": 0}, {"gap": 0.0}, {"gap": math.nan}, {"capacity": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"length": 0}, {"gap": 0.0}, {"gap": math.nan}, {"capacity": 0}, {"widening": 0.0}]
+)
 def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
         Windows(**wrong)  # type: ignore[arg-type]
