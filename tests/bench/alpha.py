@@ -259,6 +259,20 @@ def _coverage(generator: np.random.Generator, index: float, scale: float, window
     return percent(float(np.mean(held)), 1) + (f" of {percent(telling)}" if telling < 0.995 else "")
 
 
+def light(generator: np.random.Generator, replications: int) -> None:
+    """What all windows of a normal law read, which has no tail index: not 2 or less, and on a coarse grid no end."""
+    rows = []
+    for window in (200, 1000, 5000):
+        for scale in SCALES:
+            x, _ = ticks.rounded(generator, laws.normal, scale, (min(replications, 2_000_000 // window), window))
+            found = ticks.fit(ticks.moves_of(generator, x))
+            shares = (np.mean(found.alpha <= 2.0), np.mean(found.high >= ALPHA_MOST))
+            low = map(float, np.quantile(found.low, (0.05, 0.5, 0.95)))
+            rows.append((f"{window:,}", f"{scale:g}", *(percent(float(s), 1) for s in shares), *low))
+    heads = ("n", "scale", "α ≤ 2", "`high` is 10", "`low`: 5 %", "median", "95 %")
+    table("α of the normal law, in all windows", heads, rows)
+
+
 def steps(generator: np.random.Generator, replications: int) -> None:
     """By how much one sample moves α, as a window slides for an hour, against the width of its interval."""
     number = max(2, replications // 200)

@@ -148,6 +148,9 @@ class Simulation:
     def coverage(self) -> None:
         alpha.coverage(self._generator, self._replications)
 
+    def light(self) -> None:
+        alpha.light(self._generator, self._replications)
+
     def steps(self) -> None:
         alpha.steps(self._generator, self._replications)
 
@@ -268,8 +271,8 @@ class Simulation:
 
 STEPS = (
     *(Simulation.pareto, Simulation.tails, Simulation.order_statistics, Simulation.regimes_right),
-    *(Simulation.errors, Simulation.alternatives, Simulation.coverage, Simulation.steps, Simulation.memory),
-    *(Simulation.recorded, Simulation.sparse, Simulation.dependence),
+    *(Simulation.errors, Simulation.alternatives, Simulation.coverage, Simulation.light),
+    *(Simulation.steps, Simulation.memory, Simulation.recorded, Simulation.sparse, Simulation.dependence),
     *(Simulation.flicker, Simulation.delays, Simulation.entropy),
 )
 STABLE = (1.1, 1.3, 1.5, 1.7, 1.8, 1.9, 1.95)

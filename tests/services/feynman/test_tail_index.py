@@ -268,6 +268,15 @@ def test_its_interval_covers_pareto_s_index_where_few_moves_are_larger_than_two_
     assert 0.88 - chance < share < 0.92 + chance
 
 
+@pytest.mark.parametrize("window", [200, 1000])
+def test_a_normal_law_is_not_heavy_on_any_grid_and_has_no_end_at_half_a_tick(window: int) -> None:
+    for scale in (0.2, 0.35, 0.5, 0.7, 1, 3, 30):
+        found = fitted(ticks(laws.normal, scale, window, 300))
+        assert np.mean(found.alpha <= 2) <= 0.01
+        if scale <= 0.5:
+            assert np.mean(found.high == 10) > 0.85
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("window", [200, 500, 1000, 5000])
 @pytest.mark.parametrize("index", [1.5, 2, 3])
