@@ -61,14 +61,16 @@ def chart(title: str, x: Axis, y: Axis, lines: Sequence[Line]) -> str:
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, x.label, "middle"))
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(f'<g transform="rotate(-90 16 {middle})">{_text(16, middle, y.label, "middle")}</g>')
-    left = float(LEFT)
+    left, below = float(LEFT), 46
     for index, line in enumerate(lines):
         colour = COLOURS[index % len(COLOURS)]
         parts += _drawn(line, colour, across, up)
-        parts.append(
-            f'<path d="M{left:.0f} 50h22" {_stroke(line, colour)}/>{_text(left + 28, 54, line.name, "start")}'
-        )
-        left += 28 + 7.2 * len(line.name) + 24
+        width = 28 + 7.2 * len(line.name)
+        if left + width > WIDTH:
+            left, below = float(LEFT), below + 18
+        name = _text(left + 28, below + 4, line.name, "start")
+        parts.append(f'<path d="M{left:.0f} {below}h22" {_stroke(line, colour)}/>{name}')
+        left += width + 24
     body = "\n".join(parts)
     size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"><style>{STYLE}</style>\n{body}\n</svg>\n'

@@ -91,6 +91,6 @@ def _plot(symbol: str, read: ticks.Readings, window: int, draw: Draw) -> None:
     minutes = range(0, read.old.shape[1], 30)
     lines = [
         Line(name, [((window + second) / 60, float(values[0, second])) for second in minutes])
-        for name, values in (("α", read.new), ("alpha_low", read.low), ("α by Hill, as before", read.old))
+        for name, values in (("α", read.new), ("alpha_low", read.low), ("α, old", read.old))
     ]
     draw("recorded", f"α of {symbol}, n = {window:,}", Axis("minutes"), Axis("α", least=0.0, most=10.0), lines)

@@ -52,3 +52,10 @@ def test_error_bars_and_one_point_alone_stay_inside() -> None:
 def test_what_cannot_be_drawn_is_refused(draw: Callable[[], object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         draw()
+
+
+def test_names_that_do_not_fit_beside_each_other_stand_in_two_rows() -> None:
+    svg = parsed(*(Line(f"a rather long name, number {i}", [(0, 0), (1, i)]) for i in range(4)))
+    found = [text for text in svg.iter(f"{SVG}text") if str(text.text).startswith("a rather")]
+    assert len({text.attrib["y"] for text in found}) == 2
+    assert all(float(text.attrib["x"]) + 7.2 * len(str(text.text)) <= 720 for text in found)
