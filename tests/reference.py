@@ -374,7 +374,8 @@ def nash_dist(window: Sequence[Increment]) -> Fraction:
 def hill(x: Sequence[float]) -> tuple[float, float, float]:
     """Hill's α of these absolute returns, and where f(a) = k ln a − a Σ ln(x_i / x_{k+1}) is near its greatest.
 
-    Of those that are x_{k+1} only so many count that there are k + 1 in all, each for a part.
+    Of those that are x_{k+1} only so many count that there are k + 1 in all, each for a part. Downwards f may fall
+    further where hardly any are above.
     """
     k = max(10, math.ceil(len(x) / 20))
     threshold = sorted(x, reverse=True)[k]
@@ -382,10 +383,11 @@ def hill(x: Sequence[float]) -> tuple[float, float, float]:
     total = math.fsum(math.log(each / threshold) for each in above)
     alpha = 10.0 if total == 0 else min(10.0, max(0.5, k / total))
     squares = len(above) + (k + 1 - len(above)) ** 2 / ties
-    least = k * math.log(alpha) - alpha * total - 2.705543454095404 / 2 * squares / (k + 1)
+    drop = 2.705543454095404 / 2
+    few = (math.log(10) - drop) * math.exp(-len(above))
 
-    def end(outside: float) -> float:
-        inside = alpha
+    def end(outside: float, drop: float) -> float:
+        least, inside = k * math.log(alpha) - alpha * total - drop * squares / (k + 1), alpha
         for _halving in range(100):
             middle = (inside + outside) / 2
             if k * math.log(middle) - middle * total >= least:
@@ -394,7 +396,7 @@ def hill(x: Sequence[float]) -> tuple[float, float, float]:
                 outside = middle
         return inside
 
-    return alpha, end(0.5), end(10.0)
+    return alpha, end(0.5, drop + few), end(10.0, drop)
 
 
 def moves_of(window: Sequence[Increment], tick: Fraction) -> tuple[list[int], list[Fraction] | None]:
