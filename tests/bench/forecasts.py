@@ -14,11 +14,11 @@ import numpy as np
 
 from cottage.state import WAIT_RETURNS
 from services.feynman.regime import REGIMES
-from tests.bench.estimators import table
 from tests.bench.laws import Floats
 from tests.bench.origins import Origins, observed
 from tests.bench.out_of_sample import UNKNOWN, Skill, forecasts, skill
 from tests.bench.series import Series, planted, recorded, shipped
+from tests.bench.tables import table
 from tests.bench.telling import say
 
 SEED = 16
