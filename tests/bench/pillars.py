@@ -21,8 +21,8 @@ import numpy as np
 from cottage.state import PILLARS
 from services.feynman.vector import Vectors, compute
 from services.feynman.windows import Windows
-from tests.bench.estimators import table
 from tests.bench.laws import Floats
+from tests.bench.tables import table
 
 SEED = 15
 WINDOW = 1000
