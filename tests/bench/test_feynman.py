@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cottage.state import PILLARS
 from services.feynman.vector import compute
 from services.feynman.windows import Windows
 from tests.bench import plain
 from tests.bench.market import Market
-from tests.services.feynman.agreement import PILLARS
 
 
-def test_what_it_is_compared_with_computes_the_same() -> None:
+def test_what_it_is_compared_with_computes_the_same_pillars_and_a_tail_index_within_its_interval() -> None:
     market, window = Market(6), 100
     windows = Windows(window, capacity=6)
     rows = np.array([windows.add() for _ in range(6)])
@@ -24,8 +24,9 @@ def test_what_it_is_compared_with_computes_the_same() -> None:
         for row in rows:
             rings = (windows.price, windows.volume, windows.trades, windows.log_return)
             in_time = [np.roll(ring[row], -1 - windows.newest[row]) for ring in rings]
-            kernel = [getattr(vectors, name)[row] for name in PILLARS]
-            assert plain.vector(*in_time) == pytest.approx(kernel, rel=1e-9, abs=1e-14)
+            *pillars, hill = plain.vector(*in_time)
+            assert pillars == pytest.approx([getattr(vectors, name)[row] for name in PILLARS], rel=1e-9, abs=1e-14)
+            assert vectors.alpha_low[row] < hill < vectors.alpha_high[row]
 
 
 def test_its_rally_is_one_and_its_histories_fill_the_windows() -> None:
