@@ -173,6 +173,8 @@ def _physics_update(message: dict[str, Any], payload: bytes, now: float | None) 
     regime, source = fields.one_of(data, "regime", REGIMES), fields.optional_text(data, "source")
     for name in ("notes", "void"):
         fields.words(data, name)
+    if "event_time" in data:
+        fields.optional_time(data, "event_time")
     if "native" in data:
         fields.optional_text(data, "native")
     if "regime_since" in data:

@@ -25,7 +25,7 @@ WAIT_RETURNS = 64
 """Non-zero returns that a window needs before its tail index means anything."""
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
-_EXTRAS = ("alpha_low", "alpha_high", "price", "samples", "nonzero", "source", "regime_since")
+_EXTRAS = ("alpha_low", "alpha_high", "price", "samples", "nonzero", "source", "regime_since", "event_time")
 _REMARKS = ("lag_ms", "notes", "void", "native")
 STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "timestamp", "feed_time", *_REMARKS, "feed")
 """The fields of a stored state, but for its version."""
@@ -69,7 +69,9 @@ class PhysicsState:
     source: str | None = None
     """The feed of the samples: `simulate`, `replay`, `live` or a feed's own name; `fallback` for a fallback."""
     regime_since: str | None = None
-    """Since when the regime is this one: the time of a sample, as its feed wrote it."""
+    """Since when the regime is this one: the event time of a sample."""
+    event_time: str | None = None
+    """The market's own time of the newest sample, where its feed states it; None where it is that of the feed."""
     timestamp: str | None = None
     """The time of the newest sample, ISO 8601 text in UTC; not later than Redis's clock when feynman first saw it."""
     feed_time: str | None = None
@@ -138,6 +140,7 @@ class PhysicsState:
             nonzero=fields.optional_count(stored, "nonzero"),
             source=fields.optional_text(stored, "source"),
             regime_since=fields.optional_time(stored, "regime_since"),
+            event_time=fields.optional_time(stored, "event_time"),
             lag_ms=fields.optional_count(stored, "lag_ms"),
             notes=fields.words(stored, "notes"),
             void=fields.words(stored, "void"),

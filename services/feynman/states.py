@@ -45,7 +45,7 @@ def texts(
     rows = zip(
         *(symbols, times(timestamp, samples.timestamp)),
         *map(_numbers, pillars),
-        *(vectors.regime.tolist(), map(_time, regime_since.tolist())),
+        *(vectors.regime.tolist(), _market_times(regime_since, samples)),
         *map(_numbers, (vectors.alpha_coefficient, vectors.alpha_low, vectors.alpha_high)),
         *(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist(), samples.source),
         *(_remarks(vectors, samples, lags), samples.feed),
@@ -55,7 +55,7 @@ def texts(
     feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
     for name, time, mass, momentum, friction, entropy, nash, *tail, p, n, m, source, said, feed in rows:
         code, since, alpha, low, high = tail
-        rest = f'"price":{p},"samples":{n},"nonzero":{m},"source":{quoted[source]},"regime_since":"{since}"'
+        rest = f'"price":{p},"samples":{n},"nonzero":{m},"source":{quoted[source]},{since}'
         values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
         rest = f'"alpha_low":{low},"alpha_high":{high},{rest}'
         regime = _REGIMES[code]
@@ -72,6 +72,15 @@ def times(timestamp: FloatArray, feed_time: FloatArray) -> list[str]:
     fields = _time_fields("timestamp", timestamp)
     other = np.flatnonzero(_millis(timestamp) != _millis(feed_time))
     for i, field in zip(other.tolist(), _time_fields("feed_time", feed_time[other]), strict=True):
+        fields[i] += f",{field}"
+    return fields
+
+
+def _market_times(regime_since: FloatArray, samples: SampleColumns) -> list[str]:
+    """The fields `regime_since`, and `event_time` where the feed states it."""
+    fields = [f'"regime_since":"{_time(since)}"' for since in regime_since.tolist()]
+    stated = np.flatnonzero(samples.event_time != samples.timestamp)
+    for i, field in zip(stated.tolist(), _time_fields("event_time", samples.event_time[stated]), strict=True):
         fields[i] += f",{field}"
     return fields
 

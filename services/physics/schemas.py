@@ -34,6 +34,7 @@ STATE_EXAMPLE: dict[str, Any] = {
     "nonzero": 812,
     "source": "live",
     "regime_since": "2025-12-21T10:47:13.000Z",
+    "event_time": "2025-12-21T12:00:00.100Z",
     "timestamp": "2025-12-21T12:00:00.000Z",
     "feed_time": "2025-12-21T12:00:00.250Z",
     "lag_ms": 1200,
@@ -92,7 +93,12 @@ class PhysicsStateAnswer(_Answer):
     source: str = Field("", description="simulate, replay, live, a feed's own word, or fallback")
     regime_since: str = Field(
         "",
-        description="since when the regime is this one: the time of a sample as its feed wrote it",
+        description="since when the regime is this one: the event time of a sample",
+        json_schema_extra={"format": "date-time"},
+    )
+    event_time: str = Field(
+        "",
+        description="the market's own time of the newest sample; left out where it is the feed's",
         json_schema_extra={"format": "date-time"},
     )
     timestamp: str = Field(

@@ -38,6 +38,7 @@ def states() -> st.SearchStrategy[PhysicsState]:
         nonzero=st.none() | whole,
         source=st.none() | st.text(st.characters(codec="utf-8")),
         regime_since=st.none() | timestamps,
+        event_time=st.none() | timestamps,
         timestamp=st.none() | timestamps,
         feed_time=st.none() | timestamps,
         lag_ms=st.none() | whole,

@@ -129,7 +129,7 @@ def test_what_a_state_announces_is_an_update_of_it(state: PhysicsState) -> None:
         ("epoch", 2**53 - 1, "epoch"),
         ("epoch", 2**53, "version"),
         ("epoch", int((NOW + 2 * 86_400) * 1000) + 1, "epoch"),
-        *cases(["feed_time", "data.regime_since"], ("yesterday", 1766318400, []), "timestamp"),
+        *cases(["feed_time", "data.regime_since", "data.event_time"], ("yesterday", 1766318400, []), "timestamp"),
         *cases(["data.lag_ms"], (-1, 1.5, "900"), "number"),
         *cases(["data.notes"], ("jump", [1], {}), "notes"),
         *cases(["data.void"], ("mass", [None], 7), "void"),

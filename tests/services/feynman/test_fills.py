@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from cottage.clock import iso_millis
 from cottage.files.rows import Row as TradeRow
 from cottage.snapshot import MOST_FILL, SAMPLE_FIELDS, MarketSnapshot
 from cottage.state import PILLARS
@@ -154,3 +155,14 @@ def test_a_sample_that_cannot_be_read_is_left_out_and_said() -> None:
     assert table._windows.samples[table._entries["ES"].row] == 2
     assert {error.reason for error in table.doubtful["ES"]} == {"fill"}
     assert str(table.doubtful["ES"][0]).startswith("fill: json")
+
+
+def test_a_state_tells_the_market_s_own_time_and_since_when_its_regime_holds_by_it() -> None:
+    rows = recording(400)
+    table, _lists = replayed(rows, 60.0)
+    found = state(table, "ES")
+    assert found.event_time == iso_millis(max(row.time for row in rows if row.symbol == "ES") / 1e6)
+    assert found.regime_since is not None
+    assert iso_millis(rows[0].time / 1e6) < found.regime_since < found.event_time
+    assert found.timestamp is not None
+    assert found.timestamp > iso_millis(NOW)

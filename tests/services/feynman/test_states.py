@@ -30,6 +30,7 @@ _entries = st.fixed_dictionaries(
         "source": _sources,
         "timestamp": st.floats(0, LATEST_SECONDS),
         "since": st.floats(0, LATEST_SECONDS),
+        "event_time": st.none() | st.floats(0, LATEST_SECONDS),
         "ahead": st.just(0.0) | st.floats(0, 60),
         "late": st.just(0) | st.integers(1000, 10**7),
         "version": st.builds(Version, whole, whole),
@@ -60,6 +61,7 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
     none = np.zeros(len(entries))
     sources = [entry["source"] for entry in entries]
     feed_time = np.minimum(column("timestamp") + column("ahead"), LATEST_SECONDS)
+    event_time = column("event_time")  # nan for None
     samples = SampleColumns(
         np.arange(len(entries)),
         column("price"),
@@ -73,7 +75,7 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         feed=[entry.get("feed") for entry in entries],
         rival_until=none,
         native=[entry.get("native") for entry in entries],
-        event_time=feed_time,
+        event_time=np.where(np.isnan(event_time), feed_time, event_time),
         interval=np.full(len(entries), np.nan),
         tick=np.full(len(entries), np.nan),
         fill=none.astype(np.int64),
@@ -83,14 +85,16 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
 
 
 def as_object(entry: dict[str, Any]) -> PhysicsState:
-    apart = ("symbol", "code", "since", "timestamp", "ahead", "late", "noted", "other_notes", "void")
+    apart = ("symbol", "code", "since", "event_time", "timestamp", "ahead", "late", "noted", "other_notes", "void")
     left = {name: value for name, value in entry.items() if name not in apart}
     timestamp = iso_millis(entry["timestamp"])
-    feed_time = iso_millis(min(entry["timestamp"] + entry["ahead"], LATEST_SECONDS))
+    feeds_own = min(entry["timestamp"] + entry["ahead"], LATEST_SECONDS)
+    feed_time, event_time = iso_millis(feeds_own), entry["event_time"]
     return PhysicsState(
         **left,
         regime=REGIMES[entry["code"]],
         regime_since=iso_millis(entry["since"]),
+        event_time=None if event_time in (None, feeds_own) else iso_millis(event_time),
         timestamp=timestamp,
         feed_time=None if feed_time == timestamp else feed_time,
         lag_ms=entry["late"] or None,
@@ -124,7 +128,16 @@ def test_a_text_at_another_time_differs_in_that_alone(entries: list[dict[str, An
 @given(st.lists(st.floats(0, LATEST_SECONDS) | st.integers(0, 10**13).map(lambda n: n / 2000), min_size=1))
 def test_times_are_rounded_as_everywhere(moments: list[float]) -> None:
     entry: dict[str, Any] = dict.fromkeys((*PILLARS, *TAIL, "price", "since"), 1.0)
-    entry |= {"symbol": "SPY", "source": "live", "code": 0, "samples": 1, "nonzero": 0, "ahead": 0.0, "late": 0}
+    entry |= {
+        "symbol": "SPY",
+        "source": "live",
+        "code": 0,
+        "samples": 1,
+        "nonzero": 0,
+        "ahead": 0.0,
+        "late": 0,
+        "event_time": None,
+    }
     for moment, (state, _update) in zip(
         moments, texts(*columns([entry | {"timestamp": moment} for moment in moments])), strict=True
     ):
