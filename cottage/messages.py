@@ -173,12 +173,11 @@ def _physics_update(message: dict[str, Any], payload: bytes, now: float | None) 
     regime, source = fields.one_of(data, "regime", REGIMES), fields.optional_text(data, "source")
     for name in ("notes", "void"):
         fields.words(data, name)
-    if "event_time" in data:
-        fields.optional_time(data, "event_time")
     if "native" in data:
         fields.optional_text(data, "native")
-    if "regime_since" in data:
-        fields.optional_time(data, "regime_since")
+    for name in ("regime_since", "event_time"):
+        if name in data:
+            fields.optional_time(data, name)
     lag = (fields.optional_count(data, "lag_ms") or 0) / 1000
     return PhysicsUpdate(symbol, version, time, regime, alpha, source, payload, feed_time, lag)
 
