@@ -273,7 +273,10 @@ async def test_a_row_tells_how_sure_alpha_is_and_how_long_its_regime_has_held(pa
         await shows(spy.locator(".regime"), "Lévy Stable60 svariance in doubt")
 
         # A recording's is years away.
-        recorded = {"event_time": "2013-10-07T15:00:00.000Z", "regime_since": "2013-10-07T14:12:30.000Z"}
+        recorded: dict[str, Any] = {
+            "event_time": "2013-10-07T15:00:00.000Z",
+            "regime_since": "2013-10-07T14:12:30.000Z",
+        }
         await feynman.write("SPY", feed_time=feed_time, **recorded)
         await shows(held, "47 min")
 
