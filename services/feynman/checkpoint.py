@@ -96,11 +96,14 @@ _NEW_IN_3 = {
 
 def _regime_and_grid_apart(read_3: ReadMember) -> ReadMember:
     """Migrate version 3 to 4, which holds regimes and grids of prices. These begin anew, with the plain rule and a
-    vote."""
+    vote. What was noted as a break by the rule of then is none: prices went on being compared across it."""
 
     def read_4(name: str) -> bytes:
         part, _, array = name.rpartition("/")
         column = array.removesuffix(".npy")
+        if column == "noted_until":
+            noted_until = np.lib.format.read_array(io.BytesIO(read_3(name)), allow_pickle=False)
+            return _as_npy(np.where(np.arange(noted_until.shape[1]) == LASTING.index("break"), 0, noted_until))
         if column not in _NEW_IN_4:
             return read_3(name)
         return _as_npy(np.full(len(json.loads(read_3(f"{part}/{SYMBOLS}"))["symbols"]), _NEW_IN_4[column]))

@@ -26,7 +26,7 @@ from services.feynman.checkpoint import (
     sweep,
 )
 from services.feynman.vector import Vectors, compute
-from services.feynman.windows import SAVED, Rows, Windows
+from services.feynman.windows import LASTING, SAVED, Rows, Windows
 from tests.reference import Sample
 from tests.services.feynman.agreement import nth
 from tests.services.feynman.histories import feed, windows_of
@@ -123,6 +123,20 @@ def test_older_versions_are_read_to_the_last_bit(path: Path) -> None:
         same = slice(None) if field.name in WITHOUT_VOLUME else [0, 2]
         values, expected = getattr(one, field.name)[same], getattr(other, field.name)[same]
         np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_break_of_version_3_is_none(tmp_path: Path) -> None:
+    written(tmp_path / "w")
+    noted = io.BytesIO()
+    np.save(noted, np.full((1, len(LASTING)), 70))
+    of_version_3 = {
+        "manifest.json": lambda new: json.dumps(json.loads(new) | {"version": 3}).encode(),
+        "0/noted_until.npy": lambda _new: noted.getvalue(),
+    }
+    rewritten(tmp_path / "w", **of_version_3)
+    first, _second = read(tmp_path / "w", SETTINGS, NOW, 3600)
+    words = dict(zip(LASTING, first.arrays["noted_until"][0].tolist(), strict=True))
+    assert words == dict.fromkeys(LASTING, 70) | {"break": 0}
 
 
 def test_of_an_older_version_other_settings_are_refused_too() -> None:
