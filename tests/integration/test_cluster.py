@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from cottage import keys
@@ -85,6 +87,16 @@ async def test_a_symbol_has_one_owner(client: Client) -> None:
     assert await client.hget(keys.market_snapshot("S7"), "source") is None, "nothing of ours is left"
     await one.release()
     assert set(await two.write(many)) == {"S7"}
+
+
+async def test_a_list_of_samples_need_not_be_where_its_snapshot_is(client: Client) -> None:
+    symbols, snapshots = [f"S{number}" for number in range(20)], MarketSnapshots(client)
+    for first in (1.0, 3.0):
+        samples = [[MarketSnapshot(name, 1.0, at, event_time=at) for at in (first, first + 1)] for name in symbols]
+        await snapshots.write([replace(newest, fill=(earlier,)) for earlier, newest in samples])
+    found = await snapshots.fills(dict.fromkeys(symbols, 3))
+    times = [[orjson.loads(element)["event_time"] for element in found[symbol]] for symbol in symbols]
+    assert times == [[1.0, 2.0, 3.0, 4.0]] * 20
 
 
 async def test_an_error_of_one_is_in_its_place(client: Client) -> None:
