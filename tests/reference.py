@@ -9,7 +9,6 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from itertools import pairwise
 from typing import NamedTuple
 
 from tests import reference_tail
@@ -215,7 +214,7 @@ def vector_of_increments(last: Sequence[Increment], grid: Found) -> Vector:
         momentum=momentum(last),
         friction=float(friction(last)),
         entropy=entropy(last),
-        nash_dist=float(nash_dist(last, grid.tick)),
+        nash_dist=float(nash_dist(last)),
         alpha_coefficient=said.alpha,
         alpha_low=said.low,
         alpha_high=said.high,
@@ -353,35 +352,20 @@ def volume_by_price(window: Sequence[Increment]) -> list[Fraction]:
     return profile
 
 
-def density_by_price(window: Sequence[Increment], tick: Fraction | None) -> list[Fraction]:
-    """The weight of each of the 32 bins, by the number of grid prices in it."""
-    prices = grid_prices(low_and_range(window)[1], tick)
-    return [weight / number for weight, number in zip(volume_by_price(window), prices, strict=True)]
-
-
-def grid_prices(span: Fraction, tick: Fraction | None) -> list[int]:
-    """How many prices of the grid each of the 32 bins holds, one at least."""
-    if tick is None:
-        return [1] * 32
-    ticks = math.floor(span / tick + Fraction(1, 2) + TOLERANCE)
-    # That with number j lies in bin ⌊j / ticks · 32 + 1e-9⌋.
-    first = [0, *(math.ceil((index - TOLERANCE) * ticks / 32) for index in range(1, 32)), ticks + 1]
-    return [max(1, after - before) for before, after in pairwise(first)]
-
-
-def nash_dist(window: Sequence[Increment], tick: Fraction | None) -> Fraction:
+def nash_dist(window: Sequence[Increment]) -> Fraction:
     """abs(p − mode) / (hi − lo).
 
-    Of two densest bins as near to p, one on either side, the lower is the mode: the distance is the same.
+    Of two heaviest bins as near to p, one on either side, the lower is the mode: the distance is the same.
     """
     lo, span = low_and_range(window)
     if span == 0:
         return Fraction(0)
     p = Fraction(window[-1].price)
-    density = density_by_price(window, tick)
+    profile = volume_by_price(window)
+    heaviest = max(profile)
     distances = []
-    for index, each in enumerate(density):
-        if each >= max(density) * (1 - TOLERANCE):
+    for index, weight in enumerate(profile):
+        if weight >= heaviest * (1 - TOLERANCE):
             middle = lo + (index + Fraction(1, 2)) / 32 * span
             distances.append(abs(p - middle) / span)
     return min(distances)

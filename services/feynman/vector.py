@@ -77,7 +77,7 @@ def _pillars(windows: Windows, rows: Rows) -> _Pillars:
         momentum=momentum(m, np.nan_to_num(w.log_return, nan=0.0), w.sigma),
         friction=friction(w.volume, w.trades, w.mean_volume, w.mean_trades),
         entropy=entropy(w.returns_by_bin),
-        nash_dist=nash_dist(density(w), w.price, w.highest, w.lowest),
+        nash_dist=nash_dist(w.volume_by_price, w.price, w.highest, w.lowest),
         samples=w.samples,
         nonzero=w.nonzero,
         void=void(w),
@@ -139,32 +139,18 @@ def entropy(count: FloatArray) -> FloatArray:
     return of_most
 
 
-def density(w: Statistics) -> FloatArray:
-    """The volume by price over 32 bins between lo and hi, shape (n, 32), by the number of grid prices in each bin.
-
-    With R = ⌊(hi − lo) / δ + ½ + 1e-9⌋ these are R + 1 prices at equal distances from lo to hi. Without a grid, and
-    where there is none in a bin, its volume is divided by 1.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):  # of a grid that is infinitely fine beside the range
-        ticks = np.floor((w.highest - w.lowest) / w.tick + 0.5 + TOLERANCE)
-        first = np.ceil((np.arange(BINS + 1) - TOLERANCE) * (ticks / BINS)[:, np.newaxis])
-        first[:, 0], first[:, BINS] = 0.0, ticks + 1.0
-        prices = np.diff(first, axis=1)
-    return w.volume_by_price / np.where((prices >= 1.0) & (prices < np.inf), prices, 1.0)  # nan without a grid
-
-
-def nash_dist(density: FloatArray, p: FloatArray, hi: FloatArray, lo: FloatArray) -> FloatArray:
+def nash_dist(weight: FloatArray, p: FloatArray, hi: FloatArray, lo: FloatArray) -> FloatArray:
     """abs(p − mode) / (hi − lo); [0, 1]; 0 where hi = lo.
 
-    How far the price is from where most volume changed hands. `density` as above. The mode is the middle of the
-    densest bin; of several the one nearest p.
+    How far the price is from where most volume changed hands. `weight` of shape (n, 32) is the volume by price. The
+    mode is the middle of the heaviest of 32 bins between lo and hi; of several the one nearest p.
     """
-    densest = density >= density.max(axis=1, keepdims=True) * (1.0 - TOLERANCE)
+    heaviest = weight >= weight.max(axis=1, keepdims=True) * (1.0 - TOLERANCE)
     # In bin widths above lo: the middles are exact there, however narrow the range is for the price's digits.
     middle = np.arange(BINS) + 0.5
     distance = np.abs((ratio(p - lo, hi - lo) * BINS)[:, np.newaxis] - middle)
     # Of two as near, one on either side, the lower is the mode: the distance is the same.
-    distance[~densest] = np.inf
+    distance[~heaviest] = np.inf
     return np.where(hi > lo, distance.min(axis=1) / BINS, 0.0)
 
 

@@ -21,21 +21,21 @@ def nth(vectors: Vectors, index: int) -> reference.Vector:
     return reference.Vector(**values | {"regime": REGIMES[values["regime"]], "void": void, "notes": noted})
 
 
-def decided(window: Sequence[Increment], tick: Fraction | None) -> bool:
+def decided(window: Sequence[Increment]) -> bool:
     """Whether no comparison hangs on a last digit.
 
     Both sides round, by some 1e-14 of a bin or a weight: the returns' σ is summed in another order. What lies
     that close to where floor or the tie rule switches may honestly fall on either side. True edges are 1e-9
-    away from it, which is what the 1e-9 is for, and stay in the test. `tick`: that of the window's grid.
+    away from it, which is what the 1e-9 is for, and stay in the test.
     """
     returns = reference.return_positions(window) if reference.sigma(window) > 0 else []
     prices: list[Fraction] = []
     if reference.low_and_range(window)[1] > 0:
         each_price_once = list({increment.price: increment for increment in reference.since_break(window)}.values())
         prices = reference.price_positions(each_price_once)
-        density = reference.density_by_price(window, tick)
-        limit = max(density) * (1 - reference.TOLERANCE)
-        if any(abs(each - limit) < max(density) * Fraction(1, 10**13) for each in density):
+        profile = reference.volume_by_price(window)
+        limit = max(profile) * (1 - reference.TOLERANCE)
+        if any(abs(weight - limit) < max(profile) * Fraction(1, 10**13) for weight in profile):
             return False
     apart = Fraction(1, 10**12)
     return all(abs(r - round(r)) > apart for r in returns) and all(abs(p - round(p)) > apart for p in prices)

@@ -2,7 +2,7 @@ import copy
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from services.feynman.vector import Vectors, compute
 from services.feynman.windows import Windows
 from services.feynman.windows.bins import BINS, histogram
 from services.feynman.windows.return_histogram import return_bins
-from services.feynman.windows.volume_profile import price_bins
 from tests import reference
 from tests.reference import Sample
 from tests.services.feynman.agreement import PILLARS, assert_agree, decided, nth
@@ -192,32 +191,6 @@ def test_the_mode_is_the_heaviest_bin_and_of_several_the_nearest(first: float, s
     assert vector_of(mode_history(first, second)).nash_dist == abs(18 - mode) / 32
 
 
-@settings(deadline=None, derandomize=True)
-@given(st.integers(1, 2000), st.sampled_from([0.01, 0.25, 1e-8]))
-def test_the_prices_of_a_grid_are_counted_in_the_bins_in_which_they_lie(ticks: int, tick: float) -> None:
-    lo = 100 * tick
-    windows = Windows(3)
-    row = np.array([windows.add()])
-    for second, price in enumerate((lo, lo + ticks * tick)):
-        now = np.array([price]), np.zeros(1), np.zeros(1), np.array([float(second)])
-        windows.append(row, *now, tick=np.array([tick]))
-    found = replace(windows.statistics(row), tick=np.array([tick]), volume_by_price=np.ones((1, BINS)))
-    prices = lo + tick * np.arange(ticks + 1, dtype=np.float64)
-    lying = np.bincount(price_bins(prices, found.lowest, found.highest), minlength=BINS)
-    assert (1 / vector.density(found)[0]).tolist() == pytest.approx(np.maximum(lying, 1))
-    without = replace(found, tick=np.array([np.nan]))
-    assert vector.density(without).tolist() == [[1.0] * BINS]
-
-
-def test_a_bin_that_holds_two_prices_of_the_grid_is_no_mode_for_that() -> None:
-    # 41 prices in 32 bins: nine hold two. At each 10 is traded, and 11 at the one of 12 ticks, alone in bin 9.
-    history, volume = [], 0.0
-    for second, place in enumerate([0, *range(41)]):
-        volume += 11 * (second > 0) if place == 12 else 10 * (second > 0)
-        history.append(Sample(float(second), 100.0 + place / 4, volume, 0.0, tick=0.25))
-    assert vector_of(history).nash_dist == pytest.approx((32 - 9.5) / 32)
-
-
 def test_unit_weights_count_samples_and_not_empty_columns() -> None:
     # Three samples in the lowest bin, two in the highest, 995 columns not yet in use (filled with 2).
     v = vector_of(prices_only(2, 1, 1, 1, 2))
@@ -282,12 +255,12 @@ def check(several: Sequence[Sequence[Sample]], length: int) -> None:
     """Vectors in range for all, and equal to the reference's where that is decided (for one of them at least)."""
     vectors = compute(*windows_of(*several, length=length))
     assert_in_range(vectors)
-    every = [reference.increments(history, window=length) for history in several]
-    expected = [(increments[-length:], reference.grids(increments, length)[-1]()) for increments in every]
-    clear = [index for index, (window, grid) in enumerate(expected) if decided(window, grid.tick)]
+    expected = [reference.increments(history, window=length) for history in several]
+    clear = [index for index, increments in enumerate(expected) if decided(increments[-length:])]
     assume(clear)
     for index in clear:
-        assert_agree(nth(vectors, index), reference.vector_of_increments(*expected[index]))
+        grid = reference.grids(expected[index], length)[-1]()
+        assert_agree(nth(vectors, index), reference.vector_of_increments(expected[index][-length:], grid))
 
 
 @pytest.mark.parametrize("examples", [50, pytest.param(150, marks=pytest.mark.slow)])
