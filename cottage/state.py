@@ -52,8 +52,9 @@ class PhysicsState:
     nash_dist: float
     """0 to 1: how far the price is from where most volume changed hands, as a share of the window's range."""
     regime: str
-    """`WAIT` until there are 64 returns that are not zero, then `Gaussian` (the variance is finite), `Lévy Stable`
-    (in doubt) or `Critical` (it is not), each kept until the evidence is against it."""
+    """`WAIT` until there are 64 returns that are not zero and 10 moves of two ticks or more, then `Gaussian` (the
+    variance is finite), `Lévy Stable` (in doubt) or `Critical` (it is not), each kept until the evidence is against
+    it."""
     alpha_coefficient: float
     """0.5 to 10: the tail index of the returns; the smaller, the more extreme moves."""
     alpha_low: float | None = None

@@ -117,7 +117,7 @@ def _age(row: SymbolRow) -> Text:
 
 def _held(row: SymbolRow) -> Text:
     held = None if row.state is None else row.state.regime_held
-    return Text("" if held is None or _field(row, "regime") == WAIT else _duration(held, ".0f"))
+    return Text("" if held is None or _waits(row) else _duration(held, ".0f"))
 
 
 def _duration(seconds: float, form: str) -> str:

@@ -186,7 +186,7 @@ export type StateFields = {
      */
     lag: number;
     /**
-     * `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there are too few returns.
+     * `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there is too little to tell.
      */
     regime: string;
     /**

@@ -95,7 +95,7 @@ const BURST = 5000;
  * @property {number | null} feedTime The same as its feed wrote it, where that differs from `time`.
  * @property {number | null} eventTime The market's own time of it, where its feed states that.
  * @property {number} lag By how many milliseconds samples of this feed are usually late.
- * @property {string} regime `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there are too few returns.
+ * @property {string} regime `Gaussian`, `Lévy Stable`, `Critical`, or `WAIT` while there is too little to tell.
  * @property {number | null} regimeSince Since when it holds, by the market's own time, in milliseconds since 1970. By the
  *   same clock the newest sample is of `eventTime ?? feedTime ?? time`.
  * @property {number | null} alpha The tail index.

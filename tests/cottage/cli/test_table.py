@@ -169,6 +169,7 @@ def test_alpha_and_its_interval(watched: Watched, told: dict[str, Any], alpha: s
         ({}, 2820.0, "47 min"),
         ({}, -3.0, "0 s"),
         ({"regime": "WAIT"}, 47.0, ""),
+        ({"regime": "WAIT", "nonzero": 812}, 47.0, "47 s"),  # too few large moves
     ],
 )
 @pytest.mark.parametrize(
