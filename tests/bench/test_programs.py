@@ -89,3 +89,10 @@ def test_fanout(part: str) -> None:
     small = ["--seconds", "0.5", "--clients", "20", "--idle", "50", "--minutes", "0"]
     lines = printed("fanout", *small, "--only", part)
     assert FANOUT[part](lines), lines
+
+
+def test_steps() -> None:
+    lines = printed("steps", "--windows", "2", "--gaps", "3")
+    markets = [line for line in lines if line.startswith("| normal, ")]
+    assert len(markets) == (4 + 3) * 5
+    assert len(starting(lines, "mean RMSE of ")) == 2 * 5
