@@ -54,7 +54,9 @@ def run(name: str, service: Service, settings: ServiceSettings) -> None:
 def _say_misspelt(settings: ServiceSettings) -> None:
     """Log each environment variable that was probably meant as a setting, and is none: nobody would miss it."""
     for each in settings.misspelt(os.environ):
-        log.warning("unknown_setting", variable=each.variable, nearest=each.nearest, note="it is ignored")
+        instead = settings.gone.get(each.variable.upper())
+        nearest, more = (each.nearest, "") if instead is None else (None, f": {instead}")
+        log.warning("unknown_setting", variable=each.variable, nearest=nearest, note=f"it is ignored{more}")
     for variable in settings.set_aside(os.environ):
         log.debug("setting_left_aside", variable=variable, reason="a container platform's link, no setting")
 

@@ -181,6 +181,8 @@ class ServiceSettings(BaseSettings):
 
     below: ClassVar[tuple[Below, ...]] = ()
     """What must hold between settings of this class."""
+    gone: ClassVar[Mapping[str, str]] = {}
+    """Environment variables that earlier versions read, and what holds instead of each."""
 
     ops_host: Host = Field("127.0.0.1", description="address that the ops port listens on")
     ops_port: Port = Field(0, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")

@@ -25,11 +25,11 @@ WAIT_RETURNS = 64
 """Non-zero returns that a window needs before its tail index means anything."""
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
+_TIMES = ("timestamp", "feed_time")
 _EXTRAS = ("alpha_low", "alpha_high", "price", "samples", "nonzero", "source", "regime_since", "event_time")
 _REMARKS = ("lag_ms", "notes", "void", "native")
-STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "timestamp", "feed_time", *_REMARKS, "feed")
+STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "step", "holes", *_TIMES, *_REMARKS, "feed")
 """The fields of a stored state, but for its version."""
-_TIMES = ("timestamp", "feed_time")
 _ANNOUNCED = (*PILLARS, *_EXTRAS, *_REMARKS)
 
 
@@ -73,6 +73,10 @@ class PhysicsState:
     """Since when the regime is this one: the event time of a sample."""
     event_time: str | None = None
     """The market's own time of the newest sample, where its feed states it; None where it is that of the feed."""
+    step: float | None = None
+    """How long a step is, in seconds: a return spans three at most."""
+    holes: int | None = None
+    """Number of samples in the window that have no return, since more than three steps lie before them."""
     timestamp: str | None = None
     """The time of the newest sample, ISO 8601 text in UTC; not later than Redis's clock when feynman first saw it."""
     feed_time: str | None = None
@@ -142,6 +146,8 @@ class PhysicsState:
             source=fields.optional_text(stored, "source"),
             regime_since=fields.optional_time(stored, "regime_since"),
             event_time=fields.optional_time(stored, "event_time"),
+            step=fields.optional_number(stored, "step"),
+            holes=fields.optional_count(stored, "holes"),
             lag_ms=fields.optional_count(stored, "lag_ms"),
             notes=fields.words(stored, "notes"),
             void=fields.words(stored, "void"),

@@ -31,6 +31,10 @@ class Sample(NamedTuple):
     """The tick that is stated."""
     states_break: bool = False
     """Whether its `notes` have the word `break`."""
+    event_time: float | None = None
+    """The market's own time, where that is stated."""
+    interval: float | None = None
+    """How many seconds a bar lasts, where that is stated."""
 
 
 class Increment(NamedTuple):
@@ -47,6 +51,10 @@ class Increment(NamedTuple):
     before: float | None = None
     """The price that its return is since."""
     stated_tick: float | None = None
+    step: float = 1.0
+    """How long a step is then, in seconds."""
+    hole: bool = False
+    """Whether it is not the first and has no return."""
 
     @property
     def breaks(self) -> bool:
@@ -71,6 +79,8 @@ class Vector(NamedTuple):
     void: frozenset[str]
     """The pillars whose 0 is no measurement."""
     notes: frozenset[str]
+    step: float = 1.0
+    holes: int = 0
 
 
 def log_ratio(price: float, previous: float) -> float:
@@ -95,11 +105,13 @@ class Counter:
         """Whether the value before the newest was a mistake."""
 
     def difference(
-        self, value: float | None, previous: float | None, gap: bool, session: bool
+        self, value: float | None, previous: float | None, hole: bool, gap: bool, session: bool
     ) -> tuple[float | None, str | None]:
         """What was traded since the sample before, or None and why it is unknown."""
         self.taken_back = False
         fell_from = self.fell_from
+        if hole and value is not None and previous is not None and value < previous / 2:
+            gap = True
         if session:
             self.score = 0
         if session or gap or (value is not None and value >= fell_from):
@@ -146,22 +158,50 @@ class Counter:
         return increase, cause
 
 
-def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000) -> list[Increment]:
+class Spacing:
+    """How far samples lie apart, and how long a step is, from sample to sample."""
+
+    def __init__(self) -> None:
+        self.median = 2.0
+        self.step = 1.0
+        self.samples = 0
+
+    def after(self, now: Sample, before: Sample) -> float:
+        """How many seconds `now` lies behind the sample before it; 0 for the first one."""
+        if now.event_time is not None and before.event_time is not None:
+            apart = now.event_time - before.event_time
+        else:
+            apart = now.timestamp - before.timestamp
+        factor = 2 ** (1 / 8) if self.samples < 64 else 2 ** (1 / 64)
+        self.median = max(2.0, self.median * factor if apart > self.median else self.median / factor)
+        if self.median / 2 >= 1.5 * self.step or self.median / 2 <= self.step / 1.5:
+            self.step = float(math.floor(self.median / 2 + 0.5))
+        if now.interval is not None:
+            self.step = now.interval
+            self.median = 2 * now.interval
+        self.samples += 1
+        return apart
+
+
+def increments(samples: Sequence[Sample], window: int = 1000) -> list[Increment]:
     """V_i, N_i and r_i of every sample, and what is to be said of it."""
+    spacing = Spacing()
     volume, trades = Counter("volume"), Counter("trades")
     result: list[Increment] = []
     session = 0
     for now, before in zip(samples, [samples[0], *samples], strict=False):
-        gapped = now.timestamp - before.timestamp > gap
+        seconds = spacing.after(now, before)
+        hole = seconds < 0 or seconds >= 3.5 * spacing.step
+        gap = seconds < 0 or seconds > 60 * spacing.step
         anew = 0 not in (now.session, session) and now.session != session
         breaks = now.states_break and not (result and before.states_break)
-        breaks |= (gapped or anew) and is_split(now.price, before.price)
-        apart = gapped or (breaks and bool(result))
+        breaks |= (gap or anew) and is_split(now.price, before.price)
+        apart = gap or (breaks and bool(result))
         session = now.session or session
         scores = volume.score, trades.score
-        v, why_v = volume.difference(now.volume, before.volume, apart, anew)
-        n, why_n = trades.difference(now.trades, before.trades, apart, anew)
-        log_return = log_ratio(now.price, before.price) if result and not apart else None
+        v, why_v = volume.difference(now.volume, before.volume, hole, apart, anew)
+        n, why_n = trades.difference(now.trades, before.trades, hole, apart, anew)
+        log_return = log_ratio(now.price, before.price) if result and not (hole or breaks) else None
         # A value that was a mistake told nothing, and a counter that turns out to be a rolling figure never did.
         for counter, score in zip((volume, trades), scores, strict=True):
             from_which = 0 if score < 40 <= counter.score else len(result) - counter.taken_back
@@ -169,7 +209,7 @@ def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000)
                 i._replace(volume=None) if counter is volume else i._replace(trades=None) for i in result[from_which:]
             ]
         # For the counters a break is like a gap, and has its own word.
-        said = {why for why in (why_v, why_n) if why and why != "gap"} | ({"gap"} if gapped else set())
+        said = {why for why in (why_v, why_n) if why and why != "gap"} | ({"gap"} if gap else set())
         nearly_double = bool(result) and max(now.price, before.price) / 1.8 >= min(now.price, before.price)
         if breaks:
             said.add("break")
@@ -180,7 +220,19 @@ def increments(samples: Sequence[Sample], gap: float = 60.0, window: int = 1000)
         before_it = None if log_return is None else before.price
         of_the_tick = said & {"no_volume", "no_trades"} | ({"break"} if now.states_break else set())
         words = frozenset(said - {"no_volume", "no_trades"}), frozenset(of_the_tick)
-        result.append(Increment(now.price, v, n, log_return, *words, before_it, now.tick))
+        result.append(
+            Increment(
+                now.price,
+                v,
+                n,
+                log_return,
+                *words,
+                before_it,
+                now.tick,
+                spacing.step,
+                bool(result) and log_return is None,
+            )
+        )
     return result
 
 
@@ -199,9 +251,9 @@ def is_jump(log_return: float | None, others: Sequence[Increment]) -> bool:
     return len(r) >= 20 and abs(log_return) > 20 * root_mean_square(r)
 
 
-def vector(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> Vector:
+def vector(samples: Sequence[Sample], window: int = 1000) -> Vector:
     """The vector after the newest of `samples` (one at least, timestamps rising), over the last `window`."""
-    every = increments(samples, gap, window)
+    every = increments(samples, window)
     return vector_of_increments(every[-window:], grids(every, window)[-1]())
 
 
@@ -223,6 +275,8 @@ def vector_of_increments(last: Sequence[Increment], grid: Found) -> Vector:
         nonzero=said.nonzero,
         void=void(last),
         notes=frozenset().union(last[-1].of_the_tick, disobeyed, *(i.words for i in last)),
+        step=last[-1].step,
+        holes=sum(i.hole for i in last),
     )
 
 
@@ -437,14 +491,14 @@ class Tail(NamedTuple):
     """Whether enough of its moves can speak of a tail."""
 
 
-def kept_regimes(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> list[str]:
+def kept_regimes(samples: Sequence[Sample], window: int = 1000) -> list[str]:
     """The regime after each of `samples`, over the last `window` each."""
-    return regimes(tails(samples, window, gap))
+    return regimes(tails(samples, window))
 
 
-def tails(samples: Sequence[Sample], window: int = 1000, gap: float = 60.0) -> list[Tail]:
+def tails(samples: Sequence[Sample], window: int = 1000) -> list[Tail]:
     """What the last `window` of samples say of their tail, after each of them."""
-    every = increments(samples, gap, window)
+    every = increments(samples, window)
     found = grids(every, window)
     return [tail(every[max(0, end - window) : end], found[end - 1]()) for end in range(1, len(every) + 1)]
 

@@ -109,7 +109,6 @@ def test_empty_is_unset_for_every_setting(each: str, empty: str) -> None:
             {"FEYNMAN_LEASE_SECONDS": "0.5", "FEYNMAN_HEARTBEAT_SECONDS": "0.3"},
             ("FEYNMAN_LEASE_SECONDS", "FEYNMAN_HEARTBEAT_SECONDS"),
         ),
-        ("feynman", {"FEYNMAN_GAP_SECONDS": "0.5"}, ("FEYNMAN_GAP_SECONDS", "FEYNMAN_TICK_SECONDS")),
         ("feynman", {"FEYNMAN_FORGET_SECONDS": "0.9"}, ("FEYNMAN_FORGET_SECONDS", "FEYNMAN_TICK_SECONDS")),
         ("feynman", {"FEYNMAN_FORGET_SECONDS": "4"}, ("FEYNMAN_FORGET_SECONDS", "FEYNMAN_DISCOVERY_SECONDS")),
         ("market", {"MARKET_SOURCE": "replay"}, ("MARKET_FILE", "replay")),
@@ -170,6 +169,7 @@ async def test_a_process_names_each_unknown_variable_once_and_starts() -> None:
         "FEYNMAN_WINDOW_SIZE": "500",
         "REDIS_URI": "redis://somewhere",
         "LOG_LEVL": "debug",
+        "FEYNMAN_GAP_SECONDS": "300",
         "MARKET_SEEDS": "the market says that one",
         "FEYNMAN_PORT": "tcp://10.0.0.2:9102",
         "FEYNMAN_SERVICE_HOST": "10.0.0.2",
@@ -183,7 +183,11 @@ async def test_a_process_names_each_unknown_variable_once_and_starts() -> None:
             ("FEYNMAN_WINDOW_SIZE", "FEYNMAN_WINDOW", "warning"),
             ("REDIS_URI", "REDIS_URL", "warning"),
             ("LOG_LEVL", "LOG_LEVEL", "warning"),
+            ("FEYNMAN_GAP_SECONDS", None, "warning"),
         ]
+        assert said[-1]["note"].startswith(
+            "it is ignored: a return spans at most three steps, see docs/estimators.md"
+        )
 
 
 async def test_a_link_of_the_platform_is_left_aside_and_an_empty_host_is_local() -> None:

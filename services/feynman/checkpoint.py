@@ -28,7 +28,7 @@ from cottage.formats import NewerFormat, migrated
 from cottage.notes import NOTES
 from cottage.version import FARTHEST_AHEAD_SECONDS
 from services.feynman.regime import REGIMES
-from services.feynman.windows import FLOATS, LASTING, NO_GRID_YET, RINGS, SAVED, WHOLE
+from services.feynman.windows import FLOATS, LASTING, LEAST_SPACING, LEAST_STEP, NO_GRID_YET, RINGS, SAVED, WHOLE
 
 FORMAT = "curiosity cottage windows"
 FORMAT_1 = "curiosity cottage windows 1"
@@ -94,9 +94,10 @@ _NEW_IN_3 = {
 }
 
 
-def _regime_and_grid_apart(read_3: ReadMember) -> ReadMember:
-    """Migrate version 3 to 4, which holds regimes and grids of prices. These begin anew, with the plain rule and a
-    vote. What was noted as a break by the rule of then is none: prices went on being compared across it."""
+def _regime_grid_and_step_apart(read_3: ReadMember) -> ReadMember:
+    """Migrate version 3 to 4, which holds regimes, grids of prices and steps. These begin anew, with the plain rule,
+    a vote and a second. What was noted as a break by the rule of then is none: prices went on being compared across
+    it."""
 
     def read_4(name: str) -> bytes:
         part, _, array = name.rpartition("/")
@@ -113,6 +114,9 @@ def _regime_and_grid_apart(read_3: ReadMember) -> ReadMember:
 
 _NEW_IN_4 = {
     "event_time": np.nan,
+    "waited": 0.0,
+    "spacing": LEAST_SPACING,
+    "step": LEAST_STEP,
     "regime": 0,
     "regime_since": np.nan,
     "grid": NO_GRID_YET,
@@ -128,7 +132,7 @@ def _as_npy(array: npt.NDArray[Any]) -> bytes:
     return content.getvalue()
 
 
-MIGRATIONS = (_version_apart, _unknown_apart, _regime_and_grid_apart)
+MIGRATIONS = (_version_apart, _unknown_apart, _regime_grid_and_step_apart)
 """Migrations from version 1 to 2, from 2 to 3, and so on: each returns the members as the next version has them. Who
 changes the format adds a migration, and a file of the version before to the tests."""
 VERSION = len(MIGRATIONS) + 1
@@ -315,7 +319,9 @@ def check(part: CheckpointPart, window: int) -> None:
     _require(bool((newest == samples - 1)[samples < window].all()), "newest")
     for name in ("price", "last_price"):
         _require(bool(np.isfinite(arrays[name]).all() and (arrays[name] > 0).all()), name)
-    _require(bool(np.isfinite(arrays["last_timestamp"]).all()), "last_timestamp")
+    for name in ("last_timestamp", "waited", "spacing", "step"):
+        _require(bool(np.isfinite(arrays[name]).all()), name)
+    _require(bool((arrays["step"] > 0).all()), "step")
     for name in (
         "volume",
         "trades",

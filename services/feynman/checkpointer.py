@@ -32,7 +32,7 @@ PART_SYMBOLS = 256
 SPREAD = 10.0
 """Seconds over which the parts of one checkpoint are spread; a sixth of the interval at most."""
 
-SAMPLED_WITH = ("window", "gap_seconds", "tick_seconds", "shard")
+SAMPLED_WITH = ("window", "tick_seconds", "shard")
 """Settings that must be the same when a checkpoint is loaded as when it was saved."""
 
 RETRY_SECONDS = 5.0

@@ -54,8 +54,8 @@ class FeynmanService:
         self._settings = settings
         self._clock = clock
         self._symbol_table = SymbolTable(
-            *(settings.window, settings.gap_seconds, settings.forget_seconds),
-            *(settings.max_symbols, settings.tick_seconds, settings.interval_widening),
+            *(settings.window, settings.forget_seconds, settings.max_symbols),
+            *(settings.tick_seconds, settings.interval_widening),
         )
         self._admission = SymbolAdmission(self._symbol_table, keys.shard(settings.shard), settings.symbols)
         self._checkpointer = Checkpointer(settings, self._symbol_table, clock)
@@ -192,7 +192,6 @@ class FeynmanService:
         redis_now, asked = await self._ask_time(client)
         self._symbol_table.adopt(newcomers, stored, redis_now, asked)
         sampled, refused = self._symbol_table.take(zip(symbols, rows, strict=True), redis_now, asked, fills)
-        metrics.SAMPLES.inc(len(sampled))
         self._refusals.snapshots(refused, self._symbol_table.refused)
         self._refusals.fields(self._symbol_table.doubtful)
         contests = {symbol: WriteRefusal("contest", both) for symbol, both in self._symbol_table.contests.items()}

@@ -1,5 +1,6 @@
 """Settings of feynman, FEYNMAN_…"""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -28,7 +29,6 @@ class FeynmanSettings(RedisSettings):
         5.0, description="a standby takes over when the lease was not renewed for so many seconds"
     )
     forget_seconds: Seconds = Field(3600.0, description="seconds without a snapshot until a symbol is forgotten")
-    gap_seconds: Seconds = Field(60.0, description="samples more than so many seconds apart give no return")
     interval_widening: Annotated[float, Field(ge=1, le=10)] = Field(
         1.0, description="alpha_low and alpha_high lie so many times as far apart: 1.5 for volatility that clusters"
     )
@@ -38,8 +38,11 @@ class FeynmanSettings(RedisSettings):
     )
     ops_port: Port = Field(9102, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
 
+    gone: ClassVar[Mapping[str, str]] = {
+        "FEYNMAN_GAP_SECONDS": "a return spans at most three steps, see docs/estimators.md, Irregular trading"
+    }
+
     below: ClassVar[tuple[Below, ...]] = (
-        Below("tick_seconds", "gap_seconds", "otherwise no sample would ever give a return", or_equal=True),
         Below("tick_seconds", "forget_seconds", "otherwise each symbol would be forgotten between two ticks"),
         Below("discovery_seconds", "forget_seconds", "otherwise a symbol would be forgotten before it is looked for"),
     )

@@ -48,18 +48,20 @@ def texts(
         *(vectors.regime.tolist(), _market_times(regime_since, samples)),
         *map(_numbers, (vectors.alpha_coefficient, vectors.alpha_low, vectors.alpha_high)),
         *(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist(), samples.source),
+        *(_numbers(vectors.step), vectors.holes.tolist()),
         *(_remarks(vectors, samples, lags), samples.feed),
         strict=True,
     )
     quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
     feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
-    for name, time, mass, momentum, friction, entropy, nash, *tail, p, n, m, source, said, feed in rows:
+    for name, time, mass, momentum, friction, entropy, nash, *tail, p, n, m, source, step, holes, said, feed in rows:
         code, since, alpha, low, high = tail
         rest = f'"price":{p},"samples":{n},"nonzero":{m},"source":{quoted[source]},{since}'
         values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
         rest = f'"alpha_low":{low},"alpha_high":{high},{rest}'
         regime = _REGIMES[code]
-        state = f'{{{values},"regime":{regime},"alpha_coefficient":{alpha},{rest},{time}{said}{feeds[feed]}'
+        spaced = f'"step":{step},"holes":{holes}'
+        state = f'{{{values},"regime":{regime},"alpha_coefficient":{alpha},{rest},{spaced},{time}{said}{feeds[feed]}'
         update = (
             f'{{"event":"PHYSICS_UPDATE","symbol":"{name}",{time},'
             f'"data":{{"alpha":{alpha},"regime":{regime},{values},{rest}{said}}}'

@@ -94,7 +94,6 @@ class SymbolTable:
     def __init__(
         self,
         window: int,
-        gap: float,
         forget_seconds: float,
         most: int = sys.maxsize,
         tick: float = 1.0,
@@ -102,7 +101,7 @@ class SymbolTable:
     ) -> None:
         """`most`: how many symbols it has places for. `tick`: seconds between samples, at least. `widening`: by how
         much wider α's interval is."""
-        self._windows = Windows(window, gap=gap, widening=widening)
+        self._windows = Windows(window, widening=widening)
         self._times = SampleTimes()
         self._lags = FeedLags()
         self._forget_seconds = forget_seconds
@@ -459,14 +458,14 @@ class SymbolTable:
         fills: Mapping[str, Sequence[bytes]],
     ) -> None:
         """Append the samples to the windows that do not have them yet, each after those that its feed has handed over
-        before it, and compute the new states."""
+        before it, and compute the new states. A snapshot before which nothing was traded is no sample: its state has
+        the same numbers as the one before, as of its time."""
         rows = _rows(entries)
         new = ~self._times.held(rows, samples.timestamp)
         timestamp = self._times.hold(rows, samples.timestamp, redis_now, now)
         taken = np.flatnonzero(new)
         found = self._following(symbols, entries, samples, taken, fills)
         for which, earlier in rounds(samples, found):
-            metrics.SAMPLES.inc(len(which))
             self._append(rows[which], earlier, earlier.timestamp)
         self._append(rows[taken], samples.where(taken), timestamp[taken])
         self._windows.last_timestamp[rows] = timestamp
@@ -504,9 +503,17 @@ class SymbolTable:
         return found
 
     def _append(self, rows: Rows, samples: SampleColumns, timestamp: FloatArray) -> None:
-        columns = samples.price, samples.volume, samples.trades, timestamp, samples.session, samples.notes
-        stated = np.where(samples.event_time == samples.timestamp, np.nan, samples.event_time)
-        metrics.count_unknown(self._windows.append(rows, *columns, tick=samples.tick, event_time=stated))
+        """Append these to the windows, but for those before which nothing was traded."""
+        said = samples.price, samples.volume, samples.trades, samples.session, samples.notes
+        untraded = self._windows.nothing_traded(rows, *said)
+        self._windows.wait(rows[untraded], timestamp[untraded])
+        which = np.flatnonzero(~untraded)
+        taken = samples.where(which)
+        metrics.SAMPLES.inc(len(which))
+        columns = taken.price, taken.volume, taken.trades, timestamp[which], taken.session, taken.notes
+        stated = np.where(taken.event_time == taken.timestamp, np.nan, taken.event_time)
+        market = {"tick": taken.tick, "event_time": stated, "interval": taken.interval}
+        metrics.count_unknown(self._windows.append(rows[which], *columns, **market))
 
     def _is_new_refusal(self, refusal: RefusedSnapshot, row: RawSample | InvalidMessage) -> bool:
         """Whether this invalid snapshot differs from the symbol's last invalid one, or other fields are at fault."""

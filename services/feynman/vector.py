@@ -32,6 +32,8 @@ class Vectors:
     regime: RegimeArray  # an index into REGIMES; the one that the windows keep is the one before
     samples: IntArray  # 0 … W
     nonzero: IntArray  # m, the returns that are not 0
+    step: FloatArray  # seconds, above 0
+    holes: IntArray  # the samples that have no return
     void: IntArray  # bits, in the order of PILLARS: those whose 0 is no measurement
     notes: IntArray  # bits of the words of cottage.notes
 
@@ -47,6 +49,8 @@ class _Pillars:
     nash_dist: FloatArray
     samples: IntArray
     nonzero: IntArray
+    step: FloatArray
+    holes: IntArray
     void: IntArray
     notes: IntArray
     middle: FloatArray  # as in tails.py
@@ -80,6 +84,8 @@ def _pillars(windows: Windows, rows: Rows) -> _Pillars:
         nash_dist=nash_dist(w.volume_by_price, w.price, w.highest, w.lowest),
         samples=w.samples,
         nonzero=w.nonzero,
+        step=w.step,
+        holes=w.holes,
         void=void(w),
         notes=w.notes,
         middle=middle(w),

@@ -35,6 +35,8 @@ STATE_EXAMPLE: dict[str, Any] = {
     "source": "live",
     "regime_since": "2025-12-21T10:47:13.000Z",
     "event_time": "2025-12-21T12:00:00.100Z",
+    "step": 1.0,
+    "holes": 3,
     "timestamp": "2025-12-21T12:00:00.000Z",
     "feed_time": "2025-12-21T12:00:00.250Z",
     "lag_ms": 1200,
@@ -100,6 +102,10 @@ class PhysicsStateAnswer(_Answer):
         "",
         description="the market's own time of the newest sample; left out where it is the feed's",
         json_schema_extra={"format": "date-time"},
+    )
+    step: float = Field(1.0, gt=0, description="seconds; a return spans three steps at most")
+    holes: int = Field(
+        0, ge=0, description="samples in the window without a return: more than three steps lie before"
     )
     timestamp: str = Field(
         "",

@@ -26,7 +26,7 @@ from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import SymbolTable
 from tests.bench.market import Market
 
-GAP, FORGET = 60.0, 3600.0
+FORGET = 3600.0
 
 Figures = dict[str, float]
 
@@ -54,7 +54,7 @@ class TimedSymbolTable(SymbolTable):
 
 def filled(symbols: int, window: int) -> TimedSymbolTable:
     """A symbol table of full windows."""
-    table, market = TimedSymbolTable(window, GAP, FORGET), Market(symbols)
+    table, market = TimedSymbolTable(window, FORGET), Market(symbols)
     for rows in np.array_split(np.arange(symbols), max(1, symbols // PART_SYMBOLS)):
         table.restore(CheckpointPart([f"S{i}" for i in rows], ["live"] * len(rows), market.history(rows, window)))
     return table
@@ -75,7 +75,7 @@ async def save(folder: str, symbols: int, window: int, spread: float) -> Figures
 
 
 async def load(folder: str, window: int) -> Figures:
-    table = TimedSymbolTable(window, GAP, FORGET)
+    table = TimedSymbolTable(window, FORGET)
     checkpointer = Checkpointer(FeynmanSettings(checkpoint_dir=folder, window=window), table, SystemClock())
     before = _now()
     await checkpointer.load()

@@ -39,6 +39,8 @@ def states() -> st.SearchStrategy[PhysicsState]:
         source=st.none() | st.text(st.characters(codec="utf-8")),
         regime_since=st.none() | timestamps,
         event_time=st.none() | timestamps,
+        step=st.none() | numbers,
+        holes=st.none() | whole,
         timestamp=st.none() | timestamps,
         feed_time=st.none() | timestamps,
         lag_ms=st.none() | whole,

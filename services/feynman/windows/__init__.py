@@ -4,6 +4,7 @@
 know how the statistics are kept up to date while windows slide, without reading a whole window:
 
     windows.py           the samples, and what each one that enters or leaves changes
+    steps.py             how long a step is, and between which samples there is a return
     counters.py          what was traded since the sample before, and why that is unknown
     block_sums.py        highest and lowest price; sums of volume, trades and squared returns
     return_histogram.py  the returns, counted by size
@@ -18,6 +19,7 @@ know how the statistics are kept up to date while windows slide, without reading
 from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, RowArrays, Rows
 from services.feynman.windows.bins import BINS, TOLERANCE
 from services.feynman.windows.counters import CAUSES
+from services.feynman.windows.steps import LEAST_SPACING, LEAST_STEP
 from services.feynman.windows.tick_grid import NONE as NO_GRID_YET
 from services.feynman.windows.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE, Statistics, Windows
 
@@ -26,6 +28,8 @@ __all__ = [
     "CAUSES",
     "FLOATS",
     "LASTING",
+    "LEAST_SPACING",
+    "LEAST_STEP",
     "NO_GRID_YET",
     "RINGS",
     "SAVED",

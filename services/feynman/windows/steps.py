@@ -16,6 +16,8 @@ GAP = 60
 
 LEAST_STEP = 1.0
 LEAST_SPACING = 2 * LEAST_STEP
+LONGEST_STEP = 1e9
+"""No bar lasts so long."""
 STICKY = 1.5
 """A step becomes another one when half the spacing is so many times the step, or the step so many times that."""
 YOUNG = 64

@@ -27,6 +27,7 @@ from services.feynman.windows.counters import (
 from services.feynman.windows.kept_tails import KeptTails
 from services.feynman.windows.largest_moves import LargestMoves, moves
 from services.feynman.windows.return_histogram import ReturnHistogram
+from services.feynman.windows.steps import GAP, LEAST_SPACING, LEAST_STEP, LONGEST_STEP, YOUNG, followed, is_hole
 from services.feynman.windows.tick_grid import NONE as NO_GRID_YET
 from services.feynman.windows.tick_grid import PriceAndReturn, Rings, SaidOfPrice, TickGrid
 from services.feynman.windows.volume_profile import VolumeProfile
@@ -36,10 +37,13 @@ COUNTERS = ("volume", "trades")
 FLOATS = (
     "last_timestamp",
     "feed_time",
-    "event_time",
     "last_price",
     "regime_since",
     "stated_tick",
+    "event_time",
+    "waited",
+    "spacing",
+    "step",
     *(f"{kept}_{counter}" for kept in ("session", "fell_from") for counter in COUNTERS),
 )
 WHOLE = (
@@ -55,6 +59,8 @@ EMPTY = {
     "newest": -1,
     "last_timestamp": -np.inf,
     "grid": NO_GRID_YET,
+    "spacing": LEAST_SPACING,
+    "step": LEAST_STEP,
 }
 """The values of an empty window that are not 0."""
 
@@ -84,6 +90,10 @@ class Statistics:
     """How many samples the window holds, 0 … W."""
     nonzero: IntArray
     """How many of its returns are not 0."""
+    holes: IntArray
+    """How many of its samples have no return, but for the first sample of a new window."""
+    step: FloatArray
+    """How long a step is, in seconds."""
     price: FloatArray
     """The price of the newest sample; the next three are of that sample too."""
     volume: FloatArray
@@ -138,9 +148,12 @@ class Windows(RowArrays):
         log_return: shape (capacity, W): r = ln(p_i / p_{i-1}), nan where there is none.
         samples: how many samples the window holds, 0 … W.
         newest: the newest sample's column, −1 before the first.
-        last_timestamp, last_price: the newest sample's, in epoch seconds; −inf and 0 before the first.
-        feed_time: the newest sample's time as its snapshot has it, nan where that is not known.
+        last_timestamp: the newest snapshot's, in epoch seconds; −inf before the first.
+        last_price: the newest sample's; 0 before the first.
         event_time: the newest sample's, in epoch seconds; nan where none was stated.
+        waited: how many seconds before last_timestamp that sample was.
+        spacing, step: seconds of event time between samples, as in steps.py.
+        feed_time: the newest sample's time as its snapshot has it, nan where that is not known.
         session_volume, session_trades: the newest sample's counters; nan where missing, inf where too great.
         session: a number that stands for the newest mark of a session that was stated; 0 if none was.
         score_volume, score_trades, fell_from_volume, fell_from_trades: the counters' CounterState.
@@ -156,14 +169,12 @@ class Windows(RowArrays):
         tails: the tail indices that were computed last.
     """
 
-    def __init__(self, length: int = 1000, *, gap: float = 60.0, capacity: int = 64, widening: float = 1.0) -> None:
-        """`length`: samples in a window (W). `gap`: samples further apart, in seconds, give no return. `capacity`:
-        for how many symbols there is room at first. `widening`: of the interval of the tail index, as `estimate` has
-        it. Raises ValueError for a number that is not above 0."""
-        if not (length > 0 and gap > 0 and capacity > 0 and widening > 0):
-            raise ValueError(f"must be above 0: {length=}, {gap=}, {capacity=}, {widening=}")
+    def __init__(self, length: int = 1000, *, capacity: int = 64, widening: float = 1.0) -> None:
+        """`length`: samples in a window (W). `capacity`: for how many symbols there is room at first. `widening`: of
+        the interval of the tail index, as `estimate` has it. Raises ValueError for a number that is not above 0."""
+        if not (length > 0 and capacity > 0 and widening > 0):
+            raise ValueError(f"must be above 0: {length=}, {capacity=}, {widening=}")
         self.length = length
-        self.gap = gap
         # Whole blocks, so that each is contiguous in memory. The columns behind the window's last one are unused.
         shape = (capacity, padded(length))
         # The kernel allocates a zeroed page when it is first written to, so rows in reserve cost no memory.
@@ -171,7 +182,8 @@ class Windows(RowArrays):
         self.samples, self.newest, self.known, self.nonzero = (np.zeros(capacity, np.int64) for _ in range(4))
         self.last_timestamp, self.last_price = np.zeros(capacity), np.zeros(capacity)
         self.session_volume, self.session_trades = np.zeros(capacity), np.zeros(capacity)
-        self.feed_time, self.event_time = np.zeros(capacity), np.zeros(capacity)
+        self.feed_time, self.event_time, self.waited = (np.zeros(capacity) for _ in range(3))
+        self.spacing, self.step = np.zeros(capacity), np.zeros(capacity)
         self.unknown_volumes, self.unknown_trades = (np.zeros(capacity, np.int64) for _ in range(2))
         self.taken, self.session, self.tick_notes, self.regime = (np.zeros(capacity, np.int64) for _ in range(4))
         self.regime_since = np.zeros(capacity)
@@ -308,6 +320,7 @@ class Windows(RowArrays):
         notes: IntArray | None = None,
         tick: FloatArray | None = None,
         event_time: FloatArray | None = None,
+        interval: FloatArray | None = None,
     ) -> IntArray:
         """Add one sample to each of `rows`; in a full window it replaces the oldest. Returns how many V and N have
         each of CAUSES, shape (2, causes).
@@ -315,24 +328,21 @@ class Windows(RowArrays):
         All arrays have the shape of `rows`. `price` is above 0, `timestamp` is in seconds since 1970 and later than
         the row's newest. `volume` and `trades` are counters, at least 0; nan where missing, inf where too great.
         `session`: numbers for the stated marks of the session, 0 for none; `notes`: bits of words that the feed says;
-        `tick`: the step of the price grid; `event_time`: the market's own time; nan where these are not stated.
+        `tick`, `event_time`, `interval`: the step of the price grid, the market's own time and the length of a bar,
+        nan where they are not stated.
         """
         first = self.samples[rows] == 0
         self._price[rows[first]] = price[first, np.newaxis]
         self._sums.begin(rows[first], price[first])
 
-        # A change of price over a gap, such as a night, is not a return of one tick, and a flow is not one tick's.
-        apart = self._apart(rows, timestamp, event_time)
-        gap = ~first & ((apart > self.gap) | (apart < 0))
+        # A change of price over a hole is not a return of some steps, and a flow over a night is not one tick's.
+        hole, gap = self._holes(rows, first, timestamp, event_time, interval)
         anew = np.zeros(len(rows), np.bool_) if session is None else self._begun(rows, session)
         said = np.zeros(len(rows), np.int64) if notes is None else notes.copy()
         breaks = self._breaks(rows, price, gap | anew, said)
-        apart = gap | (breaks & ~first)
-        v, n = (
-            self._difference(rows, *each, (first, apart, anew))
-            for each in zip(COUNTERS, (volume, trades), strict=True)
-        )
-        joined = ~first & ~apart
+        flags = first, hole, gap | (breaks & ~first), anew
+        v, n = (self._difference(rows, *each, flags) for each in zip(COUNTERS, (volume, trades), strict=True))
+        joined = ~(first | hole | breaks)
         last = self.last_price[rows]
         nearly_double = ~first & (np.maximum(price, last) / JUMP_RATIO >= np.minimum(price, last))
         r = np.full(len(rows), np.nan)
@@ -341,8 +351,7 @@ class Windows(RowArrays):
         of_price = SaidOfPrice(stated, (said & BITS["mid"]) != 0, self.taken[rows] + 1)
         self._replace(rows, price, v.increase, n.increase, r, of_price)
 
-        self.last_timestamp[rows] = timestamp
-        self.last_price[rows] = price
+        self.last_timestamp[rows], self.last_price[rows] = timestamp, price
         said[gap] |= BITS["gap"]
         said[(nearly_double & ~breaks) | self._jumped(rows, r)] |= BITS["jump"]
         self._note(rows, said | _named(v.cause, "no_volume") | _named(n.cause, "no_trades"), breaks)
@@ -355,6 +364,28 @@ class Windows(RowArrays):
         self.regime[rows] = regime
         self.regime_since[rows[begun]] = time[begun]
 
+    def nothing_traded(
+        self,
+        rows: Rows,
+        price: FloatArray,
+        volume: FloatArray,
+        trades: FloatArray,
+        session: IntArray,
+        notes: IntArray,
+    ) -> BoolArray:
+        """Whose snapshots tell, by their number of trades, that there was none since the newest sample. Arrays as in
+        `append`. A number of 0 does not tell, and a snapshot with something to note is a sample."""
+        before = self.session_volume[rows]
+        same = (trades == self.session_trades[rows]) & (trades > 0) & (price == self.last_price[rows])
+        same &= (volume == before) | (np.isnan(volume) & np.isnan(before))
+        same &= ((session == 0) | (session == self.session[rows])) & (notes == 0)
+        return np.asarray(same)
+
+    def wait(self, rows: Rows, timestamp: FloatArray) -> None:
+        """The newest snapshots of `rows` are those of `timestamp`, which are no samples."""
+        self.waited[rows] += np.maximum(timestamp - self.last_timestamp[rows], 0.0)
+        self.last_timestamp[rows] = timestamp
+
     def statistics(self, rows: Rows) -> Statistics:
         """The statistics of these windows, in the order of `rows`."""
         samples, newest, sums, since = self.samples[rows], self.newest[rows], self._sums, self._since_break
@@ -365,11 +396,14 @@ class Windows(RowArrays):
         peak, trough, broken = highest.copy(), lowest.copy(), np.flatnonzero(comparable < samples)
         for whole, kept in ((highest, since.highest), (lowest, since.lowest), (in_profile, since.volume)):
             whole[broken] = kept[rows[broken]]
+        has_first = (samples < self.length) | (self.taken[rows] == samples)
         sigma = np.sqrt(sums.squares[rows].sum(axis=1) / np.maximum(self.known[rows], 1))
         rings = self.price[:, :used], self.volume[:, :used], self.newest
         return Statistics(
             samples=samples,
             nonzero=self.nonzero[rows],
+            holes=np.maximum(samples - self.known[rows] - has_first, 0),
+            step=self.step[rows],
             price=self.last_price[rows],
             volume=self.volume[rows, newest] * HEADROOM,
             trades=self.trades[rows, newest] * HEADROOM,
@@ -447,7 +481,7 @@ class Windows(RowArrays):
     def _apart(self, rows: Rows, timestamp: FloatArray, event_time: FloatArray | None) -> FloatArray:
         """How many seconds of event time lie between these samples and the rows' newest, before they are added: those
         between the timestamps where it is not stated of both. Below 0 where the market's time has begun anew."""
-        apart = timestamp - self.last_timestamp[rows]
+        apart = timestamp - self.last_timestamp[rows] + self.waited[rows]
         stated = np.full(len(rows), np.nan) if event_time is None else event_time
         of_market = stated - self.event_time[rows]
         self.event_time[rows] = stated
@@ -484,15 +518,35 @@ class Windows(RowArrays):
         since = self.taken[rows] - self.noted_until[rows, BREAK_COLUMN] + self.length + 1
         return np.asarray(np.minimum(self.samples[rows], since))
 
-    def _difference(
-        self, rows: Rows, name: str, value: FloatArray, flags: tuple[BoolArray, BoolArray, BoolArray]
-    ) -> Difference:
+    def _holes(
+        self,
+        rows: Rows,
+        first: BoolArray,
+        timestamp: FloatArray,
+        event_time: FloatArray | None,
+        interval: FloatArray | None,
+    ) -> tuple[BoolArray, BoolArray]:
+        """Whether a hole lies between a sample and the one before it, and whether that is a gap. How long a step is
+        then is remembered."""
+        apart = self._apart(rows, timestamp, event_time)
+        apart[first] = 0.0
+        spacing, step = followed(self.spacing[rows], self.step[rows], apart, self.taken[rows] < YOUNG)
+        if interval is not None:
+            told = ~np.isnan(interval)
+            step[told] = np.minimum(interval[told], LONGEST_STEP)
+            spacing[told] = 2 * step[told]
+        self.spacing[rows], self.step[rows], self.waited[rows] = spacing, step, 0.0
+        back = apart < 0
+        return is_hole(apart, step) | back, (apart > GAP * step) | back
+
+    def _difference(self, rows: Rows, name: str, value: FloatArray, flags: tuple[BoolArray, ...]) -> Difference:
         """What these counters tell, before the samples are added. What turns out to have been told wrongly is
-        forgotten. `flags`: whether a sample is the row's first, comes after a gap, begins a session."""
+        forgotten. `flags`: whether a sample is the row's first, comes after a hole, after a gap, begins a session."""
         session, score, fell_from = (getattr(self, f"{kept}_{name}") for kept in ("session", "score", "fell_from"))
         ring: FloatArray = getattr(self, name)
-        first, gap, begun = flags
+        first, hole, gap, begun = flags
         previous, state = np.where(first, value, session[rows]), CounterState(score[rows], fell_from[rows])
+        gap = gap | (hole & (value < previous / 2))  # a session may have begun within it
         found = difference(value, previous, lambda: ring[rows, self.newest[rows]], state, gap, begun)
 
         rolling, mistaken = rows[(found.state.score >= ROLLS) & (state.score < ROLLS)], rows[found.taken_back]

@@ -15,14 +15,16 @@ from tests.reference import Sample, Vector
 
 def feed(windows: Windows, rows: Sequence[int], samples: Sequence[Sample]) -> None:
     """One sample to each of the rows, in one call."""
-    timestamp, price, volume, trades, session, tick, breaks = np.array(samples, dtype=np.float64).T  # None: nan
-    counters, said = (volume, trades), breaks.astype(np.int64) * BITS["break"]
-    windows.append(np.array(rows), price, *counters, timestamp, session.astype(np.int64), said, tick)
+    columns = np.array(samples, dtype=np.float64).T  # None becomes nan
+    timestamp, price, volume, trades, session, tick, breaks, event_time, interval = columns
+    marks, notes = session.astype(np.int64), breaks.astype(np.int64) * BITS["break"]
+    stated = {"tick": tick, "event_time": event_time, "interval": interval}
+    windows.append(np.array(rows), price, volume, trades, timestamp, marks, notes, **stated)
 
 
-def windows_of(*histories: Sequence[Sample], length: int = 1000, gap: float = 60.0) -> tuple[Windows, Rows]:
+def windows_of(*histories: Sequence[Sample], length: int = 1000) -> tuple[Windows, Rows]:
     """Windows with a row for each history; those still going on at a step are appended together."""
-    windows = Windows(length, gap=gap, capacity=1)
+    windows = Windows(length, capacity=1)
     rows = [windows.add() for _ in histories]
     for step in range(max(map(len, histories))):
         going_on = [row for row in rows if step < len(histories[row])]
@@ -43,8 +45,8 @@ def walk(steps: Sequence[float], start: float = 1.0) -> list[Sample]:
     return prices_only(*prices)
 
 
-#: Seconds to the next sample: within the gap, just on it, just over it, a night.
-_SECONDS = st.sampled_from([0.25, 1.0, 1.0, 1.0, 1.0, 60.0, 60.0001, 63000.0])
+#: Seconds to the next sample: within three steps, just below a hole, just on it, of longer steps, of a gap, a night.
+_SECONDS = st.sampled_from([0.25, 1.0, 1.0, 1.0, 1.0, 3.25, 3.5, 7.0, 15.0, 60.0, 61.0, 63000.0])
 #: What happens to a counter, and what was traded since the sample before, or since a new session began.
 _TURNOVER = st.tuples(
     st.sampled_from(

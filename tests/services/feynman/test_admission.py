@@ -16,7 +16,7 @@ def refuse(name: str, error: InvalidMessage) -> None:
 
 
 def table_of(most: int, *symbols: str) -> SymbolTable:
-    table = SymbolTable(10, 60.0, 3600.0, most)
+    table = SymbolTable(10, 3600.0, most)
     table.add(symbols)
     return table
 
@@ -91,11 +91,11 @@ async def test_the_symbols_that_are_set_have_the_same_bound(client: Client) -> N
 
 @pytest.mark.parametrize("most", [1, 2, 5])
 def test_a_checkpoint_brings_no_more_symbols_than_there_is_room_for(most: int) -> None:
-    full = SymbolTable(10, 60.0, 3600.0)
+    full = SymbolTable(10, 3600.0)
     names = ["A", "B", "C"]
     full.add(names)
     row = [b"100", b"1000", b"1", b"1", b"live", *[None] * 9]
     full.take(((name, row) for name in names), 1000.0, 0.0)
-    table = SymbolTable(10, 60.0, 3600.0, most)
+    table = SymbolTable(10, 3600.0, most)
     assert table.restore(full.saved(names)) == min(most, 3)
     assert list(table) == names[:most]

@@ -31,7 +31,7 @@ from tests.reference import Sample
 from tests.services.feynman.agreement import nth
 from tests.services.feynman.histories import feed, windows_of
 
-SETTINGS: dict[str, Any] = {"window": 50, "gap_seconds": 60.0, "tick_seconds": 1.0, "shard": "0/1"}
+SETTINGS: dict[str, Any] = {"window": 50, "tick_seconds": 1.0, "shard": "0/1"}
 NOW = 1_766_318_400.0
 NAMES = ["SPY", "QQQ", "BTC-USD"]
 
@@ -203,7 +203,6 @@ def test_until_it_is_finished_the_one_before_stands(tmp_path: Path) -> None:
     ("changed", "reason"),
     [
         ({"window": 60}, "it was sampled with window 50, now it is 60"),
-        ({"gap_seconds": 30.0}, "it was sampled with gap_seconds 60.0, now it is 30.0"),
         ({"tick_seconds": 0.5}, "it was sampled with tick_seconds 1.0, now it is 0.5"),
         ({"shard": "0/2"}, "it was sampled with shard 0/1, now it is 0/2"),
     ],

@@ -26,7 +26,7 @@ def settings_for(folder: Path | str, **changed: Any) -> FeynmanSettings:
 
 
 def table_with(symbols: int, samples: int = 5) -> SymbolTable:
-    table = SymbolTable(20, 60.0, 3600.0)
+    table = SymbolTable(20, 3600.0)
     names = [f"S{i}" for i in range(symbols)]
     table.add(names)
     for step in range(samples):
@@ -44,7 +44,7 @@ def samples_of(table: SymbolTable) -> dict[str, int]:
 
 
 async def restored(settings: FeynmanSettings) -> SymbolTable:
-    table = SymbolTable(settings.window, 60.0, 3600.0)
+    table = SymbolTable(settings.window, 3600.0)
     checkpointer = Checkpointer(settings, table, SystemClock())
     await checkpointer.load()
     return table
@@ -297,7 +297,7 @@ async def test_a_stop_while_it_is_loaded(tmp_path: Path, monkeypatch: pytest.Mon
         yield from read(*arguments)
 
     monkeypatch.setattr("services.feynman.checkpointer.read", slowly)
-    checkpointer = Checkpointer(settings, SymbolTable(20, 60.0, 3600.0), SystemClock())
+    checkpointer = Checkpointer(settings, SymbolTable(20, 3600.0), SystemClock())
     task = asyncio.create_task(checkpointer.load())
     await eventually(reading.is_set)
     task.cancel()

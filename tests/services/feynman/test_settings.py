@@ -34,7 +34,6 @@ def test_the_environment_and_flags_set_them(monkeypatch: pytest.MonkeyPatch) -> 
         ("--discovery-seconds", "inf", "FEYNMAN_DISCOVERY_SECONDS"),
         ("--heartbeat-seconds", "-1", "FEYNMAN_HEARTBEAT_SECONDS"),
         ("--forget-seconds", "0", "FEYNMAN_FORGET_SECONDS"),
-        ("--gap-seconds", "0", "FEYNMAN_GAP_SECONDS"),
         ("--interval-widening", "0.9", "FEYNMAN_INTERVAL_WIDENING"),
     ],
 )

@@ -27,6 +27,8 @@ _entries = st.fixed_dictionaries(
         "code": st.integers(0, len(REGIMES) - 1),
         "samples": whole,
         "nonzero": whole,
+        "step": numbers,
+        "holes": whole,
         "source": _sources,
         "timestamp": st.floats(0, LATEST_SECONDS),
         "since": st.floats(0, LATEST_SECONDS),
@@ -55,6 +57,8 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         regime=column("code", np.int8),
         samples=column("samples", np.int64),
         nonzero=column("nonzero", np.int64),
+        step=column("step"),
+        holes=column("holes", np.int64),
         void=np.array([sum(1 << PILLARS.index(name) for name in entry.get("void", ())) for entry in entries]),
         notes=np.array([sum(BITS[word] for word in entry.get("noted", ())) for entry in entries]),
     )
@@ -138,6 +142,7 @@ def test_times_are_rounded_as_everywhere(moments: list[float]) -> None:
         "late": 0,
         "event_time": None,
     }
+    entry |= {"step": 1.0, "holes": 0}
     for moment, (state, _update) in zip(
         moments, texts(*columns([entry | {"timestamp": moment} for moment in moments])), strict=True
     ):

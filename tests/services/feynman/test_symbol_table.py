@@ -29,7 +29,7 @@ def raw(
     price: object = 100.0,
     timestamp: object = NOW,
     volume: object = 10,
-    trades: object = 1,
+    trades: object = 0,
     source: bytes | None = b"live",
     session: bytes | None = None,
     notes: bytes | None = None,
@@ -50,7 +50,7 @@ def raw(
 
 
 def table_of(*symbols: str, window: int = 1000, forget: float = 3600.0) -> SymbolTable:
-    table = SymbolTable(window, 60.0, forget)
+    table = SymbolTable(window, forget)
     table.add(symbols)
     return table
 
@@ -89,10 +89,61 @@ def test_a_state_is_the_vector_of_the_samples_taken() -> None:
 
 
 def test_a_symbol_is_added_once() -> None:
-    table = SymbolTable(10, 60.0, 3600.0)
+    table = SymbolTable(10, 3600.0)
     assert table.add(["SPY", "SPY", "QQQ"]) == ["SPY", "QQQ"]
     assert table.add(["QQQ", "IWM"]) == ["IWM"]
     assert list(table) == ["SPY", "QQQ", "IWM"]
+
+
+def test_where_nothing_was_traded_the_state_has_the_same_numbers_as_of_now() -> None:
+    table, samples = table_of("SPY", window=80), ordinary(30)
+    feed(table, "SPY", samples)
+    before = state(table, "SPY")
+    last = samples[-1]
+    for seconds in (1.0, 2.0):
+        after = told(table, last._replace(timestamp=last.timestamp + seconds))
+        assert after == replace(before, timestamp=iso_millis(last.timestamp + seconds))
+    # The next return spans the two seconds.
+    more = [s._replace(timestamp=s.timestamp + 2) for s in ordinary(31)[30:]]
+    assert_vector(told(table, more[0]), reference.vector([*samples, *more], window=80))
+    assert state(table, "SPY").holes == 0
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_while_nothing_is_traded_makes_no_hole(seconds: float) -> None:
+    table, samples = table_of("SPY"), ordinary(30)
+    feed(table, "SPY", samples)
+    last = samples[-1]
+    told(table, last._replace(timestamp=last.timestamp + 1.0))
+    table.clock_stepped(seconds, NOW + seconds, 0.0)
+    row = raw(101.0, last.timestamp + 2.0 + seconds, (last.volume or 0) + 1, (last.trades or 0) + 1)
+    table.take([("SPY", row)], NOW + seconds, 2.0)
+    found = state(table, "SPY")
+    assert (found.samples, found.holes) == (31, 0)
+
+
+@pytest.mark.parametrize(
+    ("interval", "apart", "holes"), [(3600, 3600.0, 0), (None, 3600.0, 9), (86_400, 3 * 86_400.0, 0)]
+)
+def test_hourly_and_daily_bars_have_returns_if_their_feed_says_what_they_are(
+    interval: int | None, apart: float, holes: int
+) -> None:
+    table = table_of("SPY")
+    for i in range(10):
+        row = raw(100.0 + i, NOW - (10 - i) * apart, 10 * i, i, interval=interval)
+        assert take(table, "SPY", row) == (["SPY"], [])
+    found = state(table, "SPY")
+    assert (found.samples, found.nonzero, found.holes) == (10, 9 - holes, holes)
+    assert found.step == (interval or pytest.approx(2.0, abs=1.1))
+    assert ("gap" in found.notes) == (interval is None)
+
+
+def test_returns_are_spaced_by_the_market_s_own_time_where_the_feed_states_it() -> None:
+    table = table_of("SPY")
+    for i, market in enumerate([0.0, 10.0, 20.0, 320.0, 330.0]):  # at ten times the speed, with a halt
+        row = raw(100.0 + i, NOW - 100 + market / 10, 10 * i, i, event_time=1e9 + market, interval=10)
+        assert take(table, "SPY", row) == (["SPY"], [])
+    assert (state(table, "SPY").nonzero, state(table, "SPY").holes) == (3, 1)
 
 
 def test_a_snapshot_is_sampled_once() -> None:
@@ -465,7 +516,7 @@ def test_a_row_from_ahead_is_no_older_because_the_clock_just_went_back() -> None
 def restarted(watched: Watched, checkpoint: SymbolTable | None = None, clock_stepped: float = 0.0) -> Watched:
     """Another process, which reads the stored states and perhaps a checkpoint; Redis's clock was set meanwhile."""
     stored = {"SPY": watched.state()}
-    again = Watched("SPY", table=SymbolTable(1000, 60.0, 3600.0), now=watched.now + 12_345.0)
+    again = Watched("SPY", table=SymbolTable(1000, 3600.0), now=watched.now + 12_345.0)
     if checkpoint is not None:
         again.table.restore(checkpoint.saved(["SPY"]))
     again.table.add(["SPY"])
@@ -547,7 +598,7 @@ def test_a_checkpoint_of_ahead_without_a_stored_state_blocks_nothing(step: float
     watched = Watched("SPY")
     row = raw(timestamp=NOW)
     watched.takes_row("SPY", row)
-    again = Watched(table=SymbolTable(1000, 60.0, 3600.0))
+    again = Watched(table=SymbolTable(1000, 3600.0))
     again.table.restore(watched.table.saved(["SPY"]))
     again.redis_ahead += step
     again.table.adopt(["SPY"], {}, again.redis_now, again.now)
@@ -851,7 +902,7 @@ def test_a_restored_window_goes_on_with_the_spelling_that_its_state_has(native: 
     for number in (1, 2):
         take(table, "BRK-B", second(number, native=b"BRK/B"))
     stored = {"BRK-B": state(table, "BRK-B")}
-    again = SymbolTable(1000, 60.0, 3600.0)
+    again = SymbolTable(1000, 3600.0)
     again.restore(table.saved(["BRK-B"]))
     again.adopt(again.newcomers(), stored, NOW, 0.0)
     take(again, "BRK-B", second(3, native=native))
@@ -875,7 +926,7 @@ def test_a_restored_window_goes_on_with_the_feed_that_comes() -> None:
     table = table_of("SPY")
     for number in range(5):
         take(table, "SPY", second(number, feed=b"SIM-1"))
-    again = SymbolTable(1000, 60.0, 3600.0)
+    again = SymbolTable(1000, 3600.0)
     again.restore(table.saved(["SPY"]))
     take(again, "SPY", second(5, feed=b"SIM-1"))
     assert (state(again, "SPY").samples, state(again, "SPY").feed) == (6, "SIM-1")
@@ -939,7 +990,7 @@ def test_a_regime_lasts_beyond_a_restart() -> None:
     cut = next(i for i in range(300, 599) if expected[i] == expected[i + 1] != reference.regimes([tails[i + 1]])[0])
     feed(table, "SPY", samples[: cut + 1])
     before = state(table, "SPY")
-    again = SymbolTable(100, 60.0, 3600.0)
+    again = SymbolTable(100, 3600.0)
     again.restore(table.saved(["SPY"]))
     after = told(again, samples[cut + 1])
     assert (after.regime, after.regime_since) == (before.regime, before.regime_since)
@@ -1001,7 +1052,7 @@ def test_a_new_symbol_from_a_checkpoint_adopts_the_stored_regime() -> None:
     other = "Gaussian" if own.regime == "Critical" else "Critical"
     stored = replace(own, regime=other, regime_since=iso_millis(NOW - 7200.0))
     for from_checkpoint, regime in ((True, other), (False, "WAIT")):
-        again = SymbolTable(100, 60.0, 3600.0)
+        again = SymbolTable(100, 3600.0)
         if from_checkpoint:
             again.restore(table.saved(["SPY"]))
         again.add(["SPY"])

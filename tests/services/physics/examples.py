@@ -22,5 +22,5 @@ def state(sampled: float, **changes: Any) -> PhysicsState:
     """One whose newest sample was taken at `sampled`, in seconds since 1970."""
     fields: dict[str, Any] = {name: getattr(PUBLISHED, name) for name in PhysicsState.__slots__}
     version = Version(round(sampled * 1000), 1)
-    known = {"price": 450.32, "samples": 1000, "nonzero": 812, "source": "live", "version": version}
-    return PhysicsState(**{**fields, **known, "timestamp": iso_millis(sampled), **changes})
+    known = {"price": 450.32, "samples": 1000, "nonzero": 812, "source": "live", "step": 1.0, "holes": 3}
+    return PhysicsState(**{**fields, **known, "version": version, "timestamp": iso_millis(sampled), **changes})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cottage.notes import BITS
+from cottage.notes import BITS, words
 from services.feynman.vector import Vectors, compute
 from services.feynman.windows import Windows
 from tests import reference
@@ -37,21 +37,85 @@ def test_what_a_counter_that_fell_would_tell_is_unknown_each_field_for_itself() 
     np.testing.assert_array_equal(in_order(windows, 0, windows.trades), [0, 10, math.nan, math.nan])
 
 
-def test_a_return_joins_samples_that_are_at_most_a_gap_apart() -> None:
-    windows, _ = windows_of(
-        [Sample(0, 100, 0, 0), Sample(60, 110, 0, 0), Sample(120.001, 120, 0, 0), Sample(121, 90, 0, 0)]
+def test_a_return_spans_three_steps_at_most_and_a_hole_is_counted() -> None:
+    windows, rows = windows_of(
+        [Sample(0, 100, 0, 0), Sample(3.4, 110, 0, 0), Sample(6.9, 120, 0, 0), Sample(8, 90, 0, 0)]
     )
     np.testing.assert_allclose(
         in_order(windows, 0, windows.log_return), [math.nan, math.log(1.1), math.nan, math.log(0.75)]
     )
+    assert (windows.statistics(rows).holes.tolist(), windows.statistics(rows).step.tolist()) == ([1], [1.0])
 
 
-def test_the_gap_is_a_parameter() -> None:
-    history = [Sample(0, 100, 0, 0), Sample(3, 110, 0, 0)]
-    windows, _ = windows_of(history, gap=2.9)
-    assert math.isnan(windows.log_return[0, 1])
-    windows, _ = windows_of(history, gap=3)
-    assert windows.log_return[0, 1] == pytest.approx(math.log(1.1))
+def test_the_volume_of_a_hole_is_known_and_that_of_a_gap_is_not() -> None:
+    windows, _ = windows_of([Sample(0, 9, 0, 0), Sample(5, 9, 7, 1), Sample(80, 9, 8, 2), Sample(81, 9, 10, 3)])
+    np.testing.assert_array_equal(in_order(windows, 0, windows.volume), [0, 7, math.nan, 2])
+
+
+def test_a_counter_that_began_anew_within_a_hole_is_a_new_session() -> None:
+    windows, rows = windows_of([Sample(0, 9, 100, 10), Sample(5, 9, 7, 1), Sample(6, 9, 8, 2)])
+    np.testing.assert_array_equal(in_order(windows, 0, windows.volume), [0, math.nan, 1])
+    assert words(int(windows.statistics(rows).notes[0])) == ["session"]
+
+
+@pytest.mark.parametrize("interval", [0.5, 60.0, 3600.0, 86_400.0])
+def test_a_feed_of_bars_states_how_long_a_step_is(interval: float) -> None:
+    times = [0, 1, 2, 5, 9, 10]  # in bars: a hole is what lies more than three apart
+    windows, rows = windows_of(
+        [Sample(1e9 + interval * i, 100.0 + i, 0, 0, interval=interval) for i in times], length=10
+    )
+    assert np.isnan(in_order(windows, 0, windows.log_return)).tolist() == [True, False, False, False, True, False]
+    statistics = windows.statistics(rows)
+    assert (statistics.step.tolist(), statistics.holes.tolist()) == ([interval], [1])
+
+
+def test_durations_are_those_of_the_market_s_own_time_where_it_is_stated() -> None:
+    market = [0.0, 1.0, 2.0, 302.0, 303.0]  # a halt of five minutes, at sixty times the speed
+    windows, _ = windows_of([Sample(1e9 + t / 60, 100.0 + t, 0, 0, event_time=5e8 + t) for t in market])
+    assert np.isnan(in_order(windows, 0, windows.log_return)).tolist() == [True, False, False, True, False]
+    windows, _ = windows_of([Sample(1e9 + 60 * t, 100.0 + t, 0, 0, event_time=5e8 + t) for t in (0, 1, 2)])
+    assert np.isnan(in_order(windows, 0, windows.log_return)).tolist() == [True, False, False]
+
+
+def test_the_next_return_spans_the_time_in_which_nothing_was_traded() -> None:
+    windows, rows = windows_of([Sample(0, 100, 10, 5), Sample(1, 101, 20, 6)])
+    same = np.array([101.0]), np.array([20.0]), np.array([6.0])
+    mark, note = np.array([0]), np.array([0])
+    for second in (2.0, 3.0):
+        assert windows.nothing_traded(rows, *same, mark, note).tolist() == [True]
+        windows.wait(rows, np.array([second]))
+    feed(windows, [0], [Sample(4, 102, 30, 7)])
+    assert windows.samples[0] == 3
+    assert windows.log_return[0, 2] == pytest.approx(math.log(102 / 101))
+    for second in (5.0, 6.0, 7.0):
+        windows.wait(rows, np.array([second]))
+    feed(windows, [0], [Sample(8, 103, 40, 8)])
+    assert np.isnan(windows.log_return[0, 3])
+
+
+@pytest.mark.parametrize(
+    ("price", "volume", "trades", "session", "note"),
+    [
+        (101.0, 20.0, 7.0, 0, 0),  # a trade
+        (102.0, 20.0, 6.0, 0, 0),  # the number is stuck
+        (101.0, 21.0, 6.0, 0, 0),
+        (101.0, math.nan, 6.0, 0, 0),
+        (101.0, 20.0, math.nan, 0, 0),  # no number
+        (101.0, 20.0, 6.0, 9, 0),  # a new session
+        (101.0, 20.0, 6.0, 0, 1),  # something to note
+    ],
+)
+def test_what_tells_anything_new_is_a_sample(
+    price: float, volume: float, trades: float, session: int, note: int
+) -> None:
+    windows, rows = windows_of([Sample(0, 100, 10, 5), Sample(1, 101, 20, 6)])
+    columns = (np.array([value]) for value in (price, volume, trades, session, note))
+    assert windows.nothing_traded(rows, *columns).tolist() == [False]
+
+
+def test_a_number_of_trades_of_0_tells_nothing() -> None:
+    windows, rows = windows_of(prices_only(100, 101))
+    assert windows.nothing_traded(rows, np.array([101.0]), *np.zeros((4, 1)).astype(int)).tolist() == [False]
 
 
 def test_a_return_beyond_the_range_of_a_ratio() -> None:
@@ -147,9 +211,7 @@ def test_only_one_array_is_there_twice_while_they_grow() -> None:
     assert most < after + ring.nbytes
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"length": 0}, {"gap": 0.0}, {"gap": math.nan}, {"capacity": 0}, {"widening": 0.0}]
-)
+@pytest.mark.parametrize("wrong", [{"length": 0}, {"capacity": 0}, {"widening": 0.0}])
 def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
         Windows(**wrong)  # type: ignore[arg-type]
