@@ -162,7 +162,7 @@ def _common_threshold(moves: FloatArray, scale: FloatArray, large: BoolArray, nu
     begins, ends = (np.where(large, (moves + more) / scale, 0.0) for more in (0.0, 1.0))
     slope = np.where(large, scale, 0.0)
     turns = np.concatenate([begins, ends], axis=1)
-    order = np.argsort(-turns, axis=1)
+    order = np.argsort(-turns, axis=1, kind="stable")  # so that sums do not depend on what else is there
     turns = np.take_along_axis(turns, order, axis=1)
     # From the right: the sum is 0 beyond the greatest end, and rises towards lower λ.
     steeper = np.cumsum(np.take_along_axis(np.concatenate([-slope, slope], axis=1), order, axis=1), axis=1)

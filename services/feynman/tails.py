@@ -14,13 +14,13 @@ from services.feynman.tail_index import (
     estimate,
     own_scale,
 )
-from services.feynman.windows import BoolArray, FloatArray, IntArray, Rows, Statistics, Windows
+from services.feynman.windows import BoolArray, FloatArray, IntArray, PricedMoves, Rows, Statistics, Windows
 
 WIDE = np.exp(0.1)
 """Where the highest price of a window is more than so many times its lowest, a tick is not the same return for all
 of its moves."""
 
-SHARED_ROWS, WIDE_ROWS = 1000, 64
+SHARED_ROWS, WIDE_ROWS = 1000, 500
 """So many tail indices are computed together: of rows whose moves share a threshold, and of others."""
 
 
@@ -64,11 +64,29 @@ def _shared(windows: Windows, rows: Rows, k: IntArray, _middle: FloatArray) -> t
 
 def _wide(windows: Windows, rows: Rows, k: IntArray, middle: FloatArray) -> tuple[TailIndex, FloatArray]:
     """The tail indices of windows in which each move has a threshold of its own, and the lowest that one may have."""
-    windows.largest_moves(rows, k + 1)  # counts them
-    after, moves = windows.price[rows], windows.moves(rows)
-    before = after * np.exp(-np.nan_to_num(windows.log_return[rows], nan=0.0))
-    exceedances = at_own_thresholds(moves, own_scale(before, after, middle), k)
-    tail = estimate(exceedances, windows.telling_moves(rows), windows.tails.widening)
-    cheapest = after.min(axis=1, keepdims=True)
+    windows.largest_moves(rows, k + 1)  # lists and counts them
+    moves, floor = windows.large(rows)
+    cheapest = windows.cheapest(rows)[:, np.newaxis]
     scale = own_scale(cheapest, cheapest, middle)[:, 0]
-    return tail, np.maximum(np.floor(exceedances.common * scale), 2.0)
+    tail, least = _at_own(windows, rows, moves, (k, middle, scale))
+    # What is not listed may exceed its own threshold where prices differ that much.
+    short = np.flatnonzero((floor > 0) & (floor + 1.0 > least))
+    if len(short):
+        part = rows[short]
+        again, least[short] = _at_own(windows, part, windows.whole(part), (k[short], middle[short], scale[short]))
+        for column, values in zip(
+            (tail.alpha, tail.low, tail.high), (again.alpha, again.low, again.high), strict=True
+        ):
+            column[short] = values
+    return tail, np.maximum(np.floor(least), 2.0)
+
+
+def _at_own(
+    windows: Windows, rows: Rows, moves: PricedMoves, of_rows: tuple[IntArray, FloatArray, FloatArray]
+) -> tuple[TailIndex, FloatArray]:
+    """The tail indices that these moves of windows have, and the threshold of the cheapest. `of_rows`: k, the middle
+    of prices, and the scale of the cheapest."""
+    k, middle, scale = of_rows
+    exceedances = at_own_thresholds(moves.ticks, own_scale(moves.before, moves.after, middle), k)
+    tail = estimate(exceedances, windows.telling_moves(rows), windows.tails.widening)
+    return tail, exceedances.common * scale

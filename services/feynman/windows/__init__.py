@@ -21,7 +21,7 @@ from services.feynman.windows.bins import BINS, TOLERANCE
 from services.feynman.windows.counters import CAUSES
 from services.feynman.windows.steps import LEAST_SPACING, LEAST_STEP
 from services.feynman.windows.tick_grid import NONE as NO_GRID_YET
-from services.feynman.windows.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE, Statistics, Windows
+from services.feynman.windows.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE, PricedMoves, Statistics, Windows
 
 __all__ = [
     "BINS",
@@ -38,6 +38,7 @@ __all__ = [
     "BoolArray",
     "FloatArray",
     "IntArray",
+    "PricedMoves",
     "RowArrays",
     "Rows",
     "Statistics",

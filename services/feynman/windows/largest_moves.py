@@ -84,6 +84,12 @@ class LargestMoves(RowArrays):
         largest = np.concatenate([np.empty((0, self.most)), *(part for part, _ in parts)])
         return largest, np.concatenate([np.empty(0, np.int64), *(ties for _, ties in parts)])
 
+    def listed(self, rows: Rows) -> tuple[IntArray, BoolArray, FloatArray]:
+        """The columns of all moves of these rows that are above a floor, ascending, of shape (n, columns); which of
+        these are in use; and the floors. `largest` must have been asked for these rows."""
+        columns, used = self._above.columns(rows)
+        return columns, used, self._floor[rows]
+
     def _largest(self, rows: Rows, needed: IntArray) -> tuple[FloatArray, IntArray]:
         # The values above the floor, followed by the floor itself as often as needed.
         listed = np.arange(self._above.size) < self._above.length[rows, np.newaxis]

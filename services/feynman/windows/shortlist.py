@@ -43,6 +43,14 @@ class Shortlist(RowArrays):
         self._column[rows, place] = self._column[rows, last]
         self.length[rows] = last
 
+    def columns(self, rows: Rows) -> tuple[IntArray, BoolArray]:
+        """The columns of these rows' values in ascending order, shape (n, size), and which of them are in use: behind
+        those there is column 0."""
+        used = np.arange(self.size) < self.length[rows, np.newaxis]
+        column = np.where(used, self._column[rows], np.iinfo(np.int32).max)
+        column.sort(axis=1)
+        return np.where(used, column, 0).astype(np.int64), used
+
     def values(self, rows: Rows) -> tuple[Rows, FloatArray]:
         """All values of these rows' lists, one list after the other, and the index into `rows` of each value."""
         length = self.length[rows]

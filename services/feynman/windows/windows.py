@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -126,6 +126,14 @@ class Statistics:
     """How many of its prices do not lie on that grid."""
     notes: IntArray
     """The bits of the words of `cottage.notes` that are true of the window, or of its newest sample."""
+
+
+class PricedMoves(NamedTuple):
+    """Moves in ticks, 0 where there is none of two ticks or more, and the prices that they lie between."""
+
+    before: FloatArray
+    after: FloatArray
+    ticks: FloatArray
 
 
 class Windows(RowArrays):
@@ -427,6 +435,26 @@ class Windows(RowArrays):
         prices have no grid they are returns, in a unit of 2^-60."""
         return moves(self.price[rows], self.log_return[rows], self._grid.tick[rows, np.newaxis])
 
+    def whole(self, rows: Rows) -> PricedMoves:
+        """All moves of these windows, shape (n, W)."""
+        return PricedMoves(*_before_and_after(self.price[rows], self.log_return[rows]), self.moves(rows))
+
+    def large(self, rows: Rows) -> tuple[PricedMoves, FloatArray]:
+        """The moves of these windows above a floor of each, and the floors; 0 where these are all of two ticks or
+        more. `largest_moves` must have been asked for these rows."""
+        columns, used, floor = self._largest.listed(rows)
+        at = rows[:, np.newaxis], columns
+        price, log_return = self.price[at], self.log_return[at]
+        x = moves(price, log_return, self._grid.tick[rows, np.newaxis])
+        return PricedMoves(*_before_and_after(price, log_return), np.where(used, x, 0.0)), floor
+
+    def cheapest(self, rows: Rows) -> FloatArray:
+        """The lowest price of each window, and of the one before its oldest."""
+        oldest = rows, (self.newest[rows] + 1) % self.length
+        before, _ = _before_and_after(self.price[oldest], self.log_return[oldest])
+        lowest: FloatArray = np.minimum(self._sums.lowest[rows].min(axis=1), before)
+        return lowest
+
     def largest_moves(self, rows: Rows, number: IntArray) -> tuple[FloatArray, IntArray]:
         """The largest moves of each window in descending order, and how many are as large as the last one needed.
 
@@ -604,6 +632,12 @@ def _named(cause: CauseArray, missing: str) -> IntArray:
         bits[code] = BITS[word]
     named: IntArray = bits[cause]
     return named
+
+
+def _before_and_after(price: FloatArray, log_return: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The prices between which the moves to `price` lie."""
+    with np.errstate(over="ignore"):
+        return price * np.exp(-np.nan_to_num(log_return, nan=0.0)), price
 
 
 def _log_ratio(price: FloatArray, previous: FloatArray) -> FloatArray:
