@@ -17,7 +17,9 @@ PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist", "alpha_coeffi
 def nth(vectors: Vectors, index: int) -> reference.Vector:
     values = {field.name: getattr(vectors, field.name)[index].item() for field in fields(Vectors)}
     void = frozenset(name for place, name in enumerate(state.PILLARS) if values["void"] >> place & 1)
-    noted = frozenset(notes.words(values["notes"]))
+    noted = frozenset(
+        word for word, bit in notes.BITS.items() if values["notes"] & bit
+    )  # a state tells eight at most
     return reference.Vector(**values | {"regime": REGIMES[values["regime"]], "void": void, "notes": noted})
 
 
