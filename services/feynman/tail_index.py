@@ -129,13 +129,16 @@ def at_own_thresholds(moves: FloatArray, scale: FloatArray, k: IntArray) -> Exce
     and 1, is k + 1. Between whole numbers a threshold is a mixture of both. With a scale of 1 it is that of
     `at_threshold`.
     """
+    more = -moves.shape[1] % COLUMNS
+    moves = np.pad(moves, [(0, 0), (0, more)])
+    scale = np.pad(scale, [(0, 0), (0, more)], constant_values=1.0)
     large = moves >= 2.0
     common = np.zeros(len(k))
     enough = np.count_nonzero(large, axis=1) > k
     common[enough] = _common_threshold(moves[enough], scale[enough], large[enough], k[enough] + 1)
     own = np.maximum(common[:, np.newaxis] * scale, 2.0)
     exceeding = large & (moves >= np.floor(own))
-    # Sums over so many columns do not depend on how many other rows need.
+    # Sums over so many columns do not depend on how many there were, or how many other rows need.
     width = -(-max(1, int(exceeding.sum(axis=1).max(initial=0))) // COLUMNS) * COLUMNS
     first = np.argsort(~exceeding, axis=1, kind="stable")[:, :width]
     moves, own, exceeding = (np.take_along_axis(array, first, axis=1) for array in (moves, own, exceeding))
