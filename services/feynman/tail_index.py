@@ -171,9 +171,11 @@ def _common_threshold(moves: FloatArray, scale: FloatArray, large: BoolArray, nu
     steeper = np.cumsum(np.take_along_axis(np.concatenate([-slope, slope], axis=1), order, axis=1), axis=1)
     sums = np.cumsum(steeper[:, :-1] * -np.diff(turns, axis=1), axis=1)
     place = np.argmax(sums >= number[:, np.newaxis] - 1e-9, axis=1)[:, np.newaxis]
-    beyond = np.take_along_axis(sums, place, axis=1) - number[:, np.newaxis]
-    lower, rise = (np.take_along_axis(a, p, axis=1) for a, p in ((turns, place + 1), (steeper, place)))
-    common: FloatArray = (lower + np.maximum(beyond, 0.0) / rise)[:, 0]
+    # From the turn above it, so that moves below it are of no account.
+    upper, rise, sum_there = (
+        np.take_along_axis(a, place, axis=1) for a in (turns, steeper, np.pad(sums, [(0, 0), (1, 0)]))
+    )
+    common: FloatArray = (upper - (number[:, np.newaxis] - sum_there) / rise)[:, 0]
     return common
 
 
