@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -154,6 +155,16 @@ def test_what_rows_raise_is_raised() -> None:
         Replay((row for _ in range(1) for row in broken()), 1.0)
 
 
+def trades_apart(gaps: Sequence[int], symbols: int) -> list[Row]:
+    """A trade after each of these gaps, in microseconds, of several symbols in turn."""
+    times = itertools.accumulate(gaps, initial=RECORDED)
+    next(times)
+    return [
+        trade(0, symbol=f"S{i % symbols}", price=1.0 + i, size=2.0**-i)._replace(time=time)
+        for i, time in enumerate(times)
+    ]
+
+
 @given(
     gaps=st.lists(st.integers(0, 3_000_000), min_size=1, max_size=60),
     looks=st.lists(st.integers(0, 2_000), min_size=1, max_size=40),
@@ -163,10 +174,7 @@ def test_what_rows_raise_is_raised() -> None:
 def test_a_snapshot_holds_exactly_the_rows_up_to_its_event_time(
     gaps: list[int], looks: list[int], speed: float, symbols: int
 ) -> None:
-    rows, time = [], RECORDED
-    for i, gap in enumerate(gaps):
-        time += gap
-        rows.append(trade(0, symbol=f"S{i % symbols}", price=1.0 + i, size=2.0**-i)._replace(time=time))
+    rows = trades_apart(gaps, symbols)
     begun = replay(rows, speed)
     now, newest = STARTED, dict.fromkeys((row.symbol for row in rows), 0.0)
     for look in looks:
@@ -199,10 +207,7 @@ def test_a_snapshot_holds_exactly_the_rows_up_to_its_event_time(
 def test_the_samples_are_the_last_row_of_each_second_at_any_speed(
     gaps: list[int], looks: list[int], speed: float, symbols: int
 ) -> None:
-    rows, time = [], RECORDED
-    for i, gap in enumerate(gaps):
-        time += gap
-        rows.append(trade(0, symbol=f"S{i % symbols}", price=1.0 + i, size=2.0**-i)._replace(time=time))
+    rows = trades_apart(gaps, symbols)
     begun, now, snapshots = replay(rows, speed), STARTED, []
     for look in (*looks, 1_000_000):
         now += look
