@@ -56,9 +56,9 @@ def texts(
     feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
     for name, time, mass, momentum, friction, entropy, nash, *tail, p, n, m, source, step, holes, said, feed in rows:
         code, since, alpha, low, high = tail
-        rest = f'"price":{p},"samples":{n},"nonzero":{m},"source":{quoted[source]},{since}'
+        interval = f'"alpha_low":{low},"alpha_high":{high}'
+        rest = f'{interval},"price":{p},"samples":{n},"nonzero":{m},"source":{quoted[source]},{since}'
         values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
-        rest = f'"alpha_low":{low},"alpha_high":{high},{rest}'
         regime = _REGIMES[code]
         spaced = f'"step":{step},"holes":{holes}'
         state = f'{{{values},"regime":{regime},"alpha_coefficient":{alpha},{rest},{spaced},{time}{said}{feeds[feed]}'

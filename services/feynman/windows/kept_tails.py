@@ -7,31 +7,23 @@ import numpy as np
 
 from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, RowArrays, Rows
 
-EMPTY_ALPHA = 2.0
-"""Where α is sought first, in a row that has had none."""
-
 
 class KeptTails(RowArrays):
     """`Windows` uses it, and has it told by who computes tail indices.
 
     Attributes, all of shape (capacity,):
-        alpha, low, high: the tail index and its interval.
+        alpha, low, high: the tail index and its interval; 0 in a row that has had none.
         widening: by how much wider that interval is to be than of independent moves; a number, for all rows.
     """
 
     def __init__(self, capacity: int, widening: float) -> None:
         self.widening = widening
-        self.alpha, self.low, self.high = (np.full(capacity, EMPTY_ALPHA) for _ in range(3))
+        self.alpha, self.low, self.high = (np.zeros(capacity) for _ in range(3))
         self._changed = np.ones(capacity, np.bool_)
         self._k: IntArray = np.zeros(capacity, np.int64)
         self._middle: FloatArray = np.zeros(capacity)
         self._least: FloatArray = np.zeros(capacity)
         """The fewest ticks that a move among those of the row's tail index may have."""
-
-    def clear(self, rows: int | Rows) -> None:
-        """Begin `rows` anew."""
-        self.alpha[rows] = EMPTY_ALPHA
-        self.forget(rows)
 
     def forget(self, rows: int | Rows | BoolArray) -> None:
         """All moves of these rows may have changed."""
