@@ -23,7 +23,11 @@ MovesOf = Callable[[Rows], FloatArray]
 
 def moves(price: FloatArray, log_return: FloatArray, tick: FloatArray) -> FloatArray:
     """x of samples: their moves in ticks, 0 where there is none of two ticks or more. `tick`: nan without a grid."""
-    x = ticks_moved(price, log_return, tick)
+    return large_moves(ticks_moved(price, log_return, tick), log_return, tick)
+
+
+def large_moves(x: FloatArray, log_return: FloatArray, tick: FloatArray) -> FloatArray:
+    """`moves` of samples that have moved by x ticks."""
     without = np.isnan(tick)
     if without.any():
         x = np.where(without, np.abs(log_return) * NO_GRID, x)

@@ -247,11 +247,12 @@ class TickGrid(RowArrays):
         entering: PriceAndReturn,
         said: SaidOfPrice,
         rings: Rings,
-    ) -> None:
+    ) -> tuple[FloatArray, FloatArray]:
         """In each row, a sample leaves a column and another, of which the feed says that much, enters it; then they
         vote. Where no sample left the column, the leaving price is of no account, and its return nan.
 
-        The rings have the new sample already. All others are of the shape of `rows`.
+        The rings have the new sample already. All others are of the shape of `rows`. Returns the moves of the samples
+        in ticks, the leaving one's first, by the tick that the row had before.
         """
         changed = self._said(rows, said)
         at, scale, grid = (rows, column), self._scale[rows], self.grid[rows]
@@ -266,12 +267,13 @@ class TickGrid(RowArrays):
             obeyed = (left != NOTHING) & _obeys(_scaled(leaving.price, scale), stated)
             self._obey[rows] += _obeys(_scaled(entering.price, scale), stated).astype(np.int64) - obeyed
         tick = self._far_tick[rows]
-        far = ticks_moved(*entering, tick) > FAR_TICKS
-        self._far[rows] += far.astype(np.int64) - (ticks_moved(*leaving, tick) > FAR_TICKS)
+        left_x, entered_x = ticks_moved(*leaving, tick), ticks_moved(*entering, tick)
+        self._far[rows] += (entered_x > FAR_TICKS).astype(np.int64) - (left_x > FAR_TICKS)
         if changed.any():
             self.derive(rows[changed], rings, said.taken[changed])
         self._vote(rows, rings)
         self._find(rows, rings)
+        return left_x, entered_x
 
     def _said(self, rows: Rows, said: SaidOfPrice) -> BoolArray:
         """Take what the feed says; returns which rows are to be derived anew."""

@@ -25,7 +25,7 @@ from services.feynman.windows.counters import (
     difference,
 )
 from services.feynman.windows.kept_tails import KeptTails
-from services.feynman.windows.largest_moves import LargestMoves, moves
+from services.feynman.windows.largest_moves import LargestMoves, large_moves, moves
 from services.feynman.windows.return_histogram import ReturnHistogram
 from services.feynman.windows.steps import GAP, LEAST_SPACING, LEAST_STEP, LONGEST_STEP, YOUNG, followed, is_hole
 from services.feynman.windows.tick_grid import NONE as NO_GRID_YET
@@ -276,7 +276,6 @@ class Windows(RowArrays):
             getattr(self, name)[rows] = EMPTY.get(name, 0)
         self._sums.begin(rows, np.zeros(np.size(rows)))
         self._grid.clear(rows)
-        self.tails.clear(rows)
         self._forget(rows)
 
     def derive(self, rows: Rows) -> None:
@@ -496,9 +495,10 @@ class Windows(RowArrays):
     ) -> None:
         """Update the grid, and the largest moves on it. `samples`: those that leave, and those that enter."""
         before = self._grid.tick[rows]
-        self._grid.replace(rows, column, *samples, said, self._prices_and_returns())
+        ticks = self._grid.replace(rows, column, *samples, said, self._prices_and_returns())
         tick = self._grid.tick[rows]
-        leaving, entering = (moves(*sample, tick) for sample in samples)
+        pairs = zip(ticks, samples, strict=True)
+        leaving, entering = (large_moves(x, sample.log_return, tick) for x, sample in pairs)
         self._largest.replace(rows, column, leaving, entering)
         self.tails.replace(rows, leaving, entering)
         other = rows[(tick != before) & ~(np.isnan(tick) & np.isnan(before))]
