@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal, Self
 
@@ -34,6 +35,7 @@ LOCAL = "127.0.0.1"  # where servers are started
 OLDEST_MAJOR = 7  # the oldest version that the suite supports
 REDIS_CONF = Path(__file__).resolve().parent.parent / "redis.conf"
 LOG_NAME = "server.log"
+_random_ports = cycle(random.sample(range(20_000, 32_000), 12_000))
 _VERSION = re.compile(r"\bv=((\d+)\.\d+[.\d]*)")
 
 
@@ -91,17 +93,16 @@ def data_folder(root: Path, server: Server) -> Path:
 
 
 def free_port(first: int | None = None, host: str = LOCAL) -> int:
-    """A free TCP port: `first` or the next free one after it; without `first` a random one.
+    """A free TCP port: `first` or the next free one after it; without `first` a random one, each only once, since who
+    asks for several may listen on the first of them much later.
 
     Another process may take it before the caller does; `start` then raises.
     """
     # Not one of the ports that the kernel uses for outgoing connections (from 32768 on Linux, from 49152 on macOS):
     # a client that keeps dialling such a port while its server is down may connect to itself, and then the server
     # cannot get its port back.
-    candidates = (
-        random.sample(range(20_000, 32_000), 200) if first is None else range(first, min(first + 200, 65_536))
-    )
-    for port in candidates:
+    candidates = _random_ports if first is None else range(first, min(first + 200, 65_536))
+    for port in islice(candidates, 200):
         if _is_free(host, port):
             return port
     raise ServerError(f"no free port on {host}" + ("" if first is None else f" from {first} to {first + 199}"))

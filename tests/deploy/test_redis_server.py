@@ -86,6 +86,11 @@ def test_the_next_free_port_is_found_where_the_first_is_taken() -> None:
     assert free_port(first) == first
 
 
+def test_no_random_port_is_named_twice() -> None:
+    ports = [free_port() for _ in range(1_000)]
+    assert len(set(ports)) == len(ports)
+
+
 def test_a_taken_port_is_named_and_its_server_left_alone(own_redis: OwnRedis, tmp_path: Path) -> None:
     with pytest.raises(ServerError, match=f"port {own_redis.port} on 127.0.0.1 is taken"):
         start(own_redis.running.server, tmp_path / "second", own_redis.port)
