@@ -35,15 +35,18 @@ class BadRow(Exception):
 
 
 class Row(NamedTuple):
-    """One trade or bar. A trade's open, high and low are its price; a bar's price is its close."""
+    """One trade, bar or quote. A trade's open, high and low are its price; a bar's price is its close, a quote's its
+    mid."""
 
     time: int
-    """The time in microseconds since 1970, UTC."""
+    """When it is published, in microseconds since 1970, UTC: at its receive time where the file has one, a bar at its
+    end."""
     symbol: str
     price: float
-    volume: float
+    volume: float | None
+    """None where the file tells none."""
     trades: int | None
-    """The number of trades: 1 for a trade; None for a bar, which does not tell it."""
+    """The number of trades or of quote updates; None where the file does not tell it."""
     open: float
     high: float
     low: float
@@ -51,6 +54,14 @@ class Row(NamedTuple):
     ask: float | None
     native: str | None = None
     """The symbol as the file spells it, where that differs."""
+    event_time: int | None = None
+    """The market's own time, in microseconds since 1970, where it is another one than `time`."""
+    sequence: int = 0
+    """The id or sequence number by which rows of one time are in order; 0 where the file has none."""
+    interval: int | None = None
+    """The microseconds that a bar lasts."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of it, in words of cottage/notes.py: `mid`, `auction`."""
 
 
 class Columns:

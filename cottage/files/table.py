@@ -1,0 +1,58 @@
+"""What every kind of file is read as: rows of cells as text, under names or without. Nothing here knows what they mean.
+
+members.py         a path, a folder, a glob or a zip as its single files, decompressed
+text_table.py      CSV and its relatives
+json_table.py      JSON and JSON lines
+columnar_table.py  Parquet and Arrow
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cottage.errors import UnusableSource
+from cottage.files.rows import BadRow
+
+OnBad = Callable[[int, BadRow], None]
+"""A callback for each bad row. It gets the number of the line, counted from 1, and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Something that the file does not say for certain, and how to say otherwise."""
+
+    what: str
+    """What was guessed: `the zone of its times`."""
+    taken: str
+    other: str
+    option: str
+    """What a user writes to have the other: `ZONE=America/New_York`."""
+
+
+class Ambiguous(UnusableSource):
+    """Two readings fit a file. The text shows both, and the option that chooses."""
+
+    def __init__(self, guess: Guess) -> None:
+        super().__init__(f"{guess.what}: {guess.taken}, or {guess.other}? {guess.option} chooses")
+        self.guess = guess
+
+
+class Table(Protocol):
+    """The cells of one file."""
+
+    name: str
+    """The file's name, that within a zip included: `2025.zip/BTCUSDT-1m.csv`."""
+    names: tuple[str, ...] | None
+    """The columns' names as they are spelled, those of several header rows joined by a blank; None without a header."""
+    spelled: str
+    """In a few words how the file is written: `CSV, semicolons, UTF-16, 1 line before the header`."""
+    guesses: list[Guess]
+
+    def rows(self, on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
+        """A pass over the file from its beginning: each row's number (in a text file its line's, counted from 1) and
+        its cells, `""` where there is nothing. A row that cannot be cut into cells goes to `on_bad`. Raises SourceError
+        or UnusableSource where the rest cannot be read."""
+
+    def places(self) -> Iterator[Sequence[Sequence[str]]]:
+        """A few rows each from some places spread over the whole file, in the file's order, where one may jump there
+        (plain files); else nothing. They tell whether a large file is in order of time."""
