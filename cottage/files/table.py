@@ -1,9 +1,12 @@
-"""What every kind of file is read as: rows of cells as text, under names or without. Nothing here knows what they mean.
+"""What every kind of file is read as: rows of cells as text, under names or without, whatever they mean.
 
 members.py         a path, a folder, a glob or a zip as its single files, decompressed
+dialect.py         how a text file spells its table
 text_table.py      CSV and its relatives
 json_table.py      JSON and JSON lines
 columnar_table.py  Parquet and Arrow
+wide_table.py      tables with a column for each symbol, as rows of one symbol each
+tables.py          opens a file as one of these
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,16 +46,19 @@ class Table(Protocol):
     name: str
     """The file's name, that within a zip included: `2025.zip/BTCUSDT-1m.csv`."""
     names: tuple[str, ...] | None
-    """The columns' names as they are spelled, those of several header rows joined by a blank; None without a header."""
+    """The columns' names as they are spelled, those of several header rows joined by a blank; None without header."""
     spelled: str
     """In a few words how the file is written: `CSV, semicolons, UTF-16, 1 line before the header`."""
     guesses: list[Guess]
+    plain_numbers: bool
+    """Whether a program wrote its numbers as numbers (JSON, Parquet): a point in them is a decimal point, and nothing
+    marks thousands."""
 
     def rows(self, on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
         """A pass over the file from its beginning: each row's number (in a text file its line's, counted from 1) and
-        its cells, `""` where there is nothing. A row that cannot be cut into cells goes to `on_bad`. Raises SourceError
-        or UnusableSource where the rest cannot be read."""
+        its cells, `""` where there is nothing. A row that cannot be cut into cells goes to `on_bad`. Raises
+        SourceError or UnusableSource where the rest cannot be read."""
 
     def places(self) -> Iterator[Sequence[Sequence[str]]]:
-        """A few rows each from some places spread over the whole file, in the file's order, where one may jump there
-        (plain files); else nothing. They tell whether a large file is in order of time."""
+        """A few rows each from some places spread over the whole file, in the file's order, where one may jump
+        there (plain files); else nothing. They tell whether a large file is in order of time."""

@@ -1,0 +1,178 @@
+"""CSV and its relatives: each row is one line of the file."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from cottage.errors import SourceError, UnusableSource
+from cottage.files.dialect import LONGEST_LINE, cells_of, dialect_of
+from cottage.files.members import BUFFER_BYTES, Member
+from cottage.files.rows import BadRow
+from cottage.files.table import Guess, OnBad
+
+_PLACES = 24
+_PLACE_BYTES = 16 * 1024
+_SAMPLE = 500
+
+
+class TextTable:
+    """The cells of a text file, line by line: what is wrong with a line costs that line only."""
+
+    plain_numbers = False
+
+    def __init__(self, member: Member) -> None:
+        """Find out how the file is written. Raises UnusableSource, or SourceError where a later try may help."""
+        self.name = member.name
+        self.guesses: list[Guess] = []
+        self._member = member
+        with member.open() as stream:
+            head, whole = _head(stream)
+        try:
+            self.dialect = dialect_of(head, whole)
+        except UnusableSource as error:
+            raise UnusableSource(f"{member.name} {error}") from None
+        self.spelled = self.dialect.spelled
+        header = self.dialect.header
+        self.names = tuple(" ".join(filter(None, each)) for each in zip(*header, strict=True)) if header else None
+        self._names = {cell for cells in header for cell in cells if cell}
+        self._ends: list[str] = []
+        """The last cells of some rows."""
+        ended = head[: head.rfind(self.dialect.line_end.encode()) + 1]
+        self._ends = [cells[-1] for _, cells in islice(self._cut(iter([ended]), lambda *_bad: None), _SAMPLE)]
+
+    def rows(self, on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
+        with self._member.open() as stream:
+            yield from self._cut(_blocks(stream), on_bad)
+
+    def places(self) -> Iterator[Sequence[Sequence[str]]]:
+        with self._member.open() as stream:
+            if not self._member.seekable:
+                return
+            for place in range(0, self._member.size, max(_PLACE_BYTES, self._member.size // _PLACES // 4 * 4)):
+                stream.seek(self.dialect.bom + place)
+                text = stream.read(_PLACE_BYTES).decode(self.dialect.encoding, "replace")
+                if rows := self._few(text.replace("\r\n", "\n").split(self.dialect.line_end)[1:-1]):
+                    yield rows
+
+    def _few(self, lines: Sequence[str]) -> list[Sequence[str]]:
+        rows: list[Sequence[str]] = []
+        for line in lines:
+            try:
+                cells = self._cells(line, 0)
+            except BadRow:
+                continue
+            if cells is not None:
+                rows.append(cells)
+        return rows
+
+    def _cut(self, blocks: Iterator[bytes], on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
+        """The rows of a file that comes in blocks."""
+        delimiter, width, skip = self.dialect.delimiter, self.dialect.width, self.dialect.skip
+        number = 0
+        for lines, is_plain, has_end in self._lines(blocks):
+            for line in lines:
+                number += 1
+                if number <= skip:
+                    continue
+                if is_plain:
+                    cells = line.split(delimiter)
+                    if len(cells) == width and cells[0] not in self._names:
+                        yield number, cells
+                        continue
+                try:
+                    row = self._cells(line, number)
+                    if row is not None and not has_end:
+                        self._check_end(row)
+                except BadRow as error:
+                    on_bad(number, error)
+                    continue
+                if row is not None:
+                    yield number, row
+
+    def _lines(self, blocks: Iterator[bytes]) -> Iterator[tuple[list[str], bool, bool]]:
+        """Lines of the file, some at once; whether they are free of quotes and of what is no text; whether they have
+        an end. Of a line that is too long the beginning, marked by a NUL, so that it is a bad row."""
+        decode = codecs.getincrementaldecoder(self.dialect.encoding)("replace").decode
+        end = self.dialect.line_end
+        rest = ""
+        for block in blocks:
+            text = rest + decode(block)
+            if end == "\n" and "\r" in text:
+                text = text.replace("\r\n", "\n")
+            cut = text.rfind(end)
+            rest = text[cut + 1 :]
+            if len(rest) > LONGEST_LINE:
+                rest = rest[:LONGEST_LINE] + "\0"
+            if cut >= 0:
+                text = text[:cut]
+                yield text.split(end), not ('"' in text or "\0" in text or "\ufffd" in text), True
+        if rest := rest + decode(b"", True):
+            yield [rest], False, False
+
+    def _cells(self, line: str, number: int) -> list[str] | None:
+        """The cells of a line; None where it is no row, but blank, a comment, or the header once more. Raises BadRow,
+        or UnusableSource where a header of other columns begins: files were joined that do not fit."""
+        if "\0" in line or "\ufffd" in line:
+            raise BadRow("encoding", f"no {self.dialect.encoding}, or longer than {LONGEST_LINE} letters")
+        try:
+            cells = cells_of(line, self.dialect.delimiter)
+        except csv.Error as error:
+            raise BadRow("quotes", str(error)) from None
+        if cells and cells[0].lstrip("# ") in self._names:
+            names = tuple(cell.strip("# ") for cell in cells)
+            if names in self.dialect.header:
+                return None
+            if all(name in self._names for name in names if name):
+                raise UnusableSource(
+                    f"{self.name}, line {number}: a header with the columns in another order: two files, to be split"
+                )
+        if not line.strip() or line.startswith("#"):
+            return None
+        if len(cells) != self.dialect.width:
+            raise BadRow("fields", f"{len(cells)} of them, not {self.dialect.width}")
+        return cells
+
+    def _check_end(self, cells: Sequence[str]) -> None:
+        """Raise BadRow if the last line, which has no end, does not end as others do: it is torn."""
+        if len(self._ends) < 20:
+            return
+        last, ends = cells[-1], set(self._ends)
+        if last in ends:
+            return
+        decimals = [len(end.partition(".")[2]) for end in ends]
+        is_short = len(last) < min(map(len, ends)) or len(last.partition(".")[2]) < min(decimals)
+        if len(ends) <= 3 or is_short:
+            raise BadRow("torn", f"the file ends within it: its last cell is {last!r}")
+
+
+def _blocks(stream: "io.BufferedReader[Any]") -> Iterator[bytes]:
+    """The bytes of a stream, those before a break too."""
+    block = bytearray()
+    while True:
+        try:
+            data = stream.read1(BUFFER_BYTES)
+        except SourceError:
+            yield bytes(block)
+            raise
+        block += data
+        if len(block) >= BUFFER_BYTES or not data:
+            yield bytes(block)
+            block.clear()
+        if not data:
+            return
+
+
+def _head(stream: "io.BufferedReader[Any]") -> tuple[bytes, bool]:
+    """The first bytes of a stream, and whether they are all. Raises SourceError if a break leaves none."""
+    blocks = _blocks(stream)
+    head = next(blocks)
+    try:
+        rest = next(blocks, b"")
+    except SourceError:
+        if not head:
+            raise
+        rest = b"..."
+    return head, not rest
