@@ -8,6 +8,8 @@ CHOICES = {
     "stamp": ("open", "close"),
     "conditions": ("all", "tape"),
 }
+DECIMALS = {"decimal-point": ".", "decimal-comma": ","}
+"""Words of FORMAT= that say how numbers are written."""
 ORDERS = ("day-first", "month-first", "oldest-first", "newest-first")
 
 
@@ -17,7 +19,8 @@ class ReadOptions:
 
     format: str = ""
     """The name of a vendor's format (cottage/files/vendors.py), or the columns of a file without a header, in order,
-    comma-separated: `time,open,high,low,close,volume`; `-` for a column that does not matter."""
+    comma-separated: `time,open,high,low,close,volume`; `-` for a column that does not matter. One of DECIMALS may
+    stand among them, or alone."""
     time: str = ""
     """The name of the column that says when a row is published, or `exchange` or `receive`."""
     zone: str = ""
@@ -42,6 +45,16 @@ class ReadOptions:
         for word in filter(None, self.order.split(",")):
             if word not in ORDERS:
                 raise SettingsError(f"ORDER={word} is none of {', '.join(ORDERS)}")
+
+    @property
+    def decimal(self) -> str:
+        """The decimal mark that is stated in `format`, `.` or `,`; else empty."""
+        return next((DECIMALS[word] for word in self.format.split(",") if word in DECIMALS), "")
+
+    @property
+    def layout(self) -> str:
+        """What `format` states besides: a vendor's format, or columns."""
+        return ",".join(word for word in self.format.split(",") if word not in DECIMALS)
 
     @property
     def stated(self) -> dict[str, str]:

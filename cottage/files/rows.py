@@ -84,7 +84,7 @@ class Columns:
         self.are_trades = all(name in self._place for name in TRADE)
         if missing or not (self.are_trades or all(name in self._place for name in BAR)):
             raise UnusableSource(
-                f"its columns are {_shown(','.join(header))}; the first line must name {','.join((*NAMES, *TRADE))} "
+                f"its columns are {shown(','.join(header))}; the first line must name {','.join((*NAMES, *TRADE))} "
                 f"(bid,ask optional) for trades, or {','.join((*NAMES, *BAR))} for bars"
             )
 
@@ -105,9 +105,7 @@ class Columns:
             volume, trades = self._amount(fields, "volume"), None
         bid, ask = sound_quotes(price, self._quote(fields, "bid"), self._quote(fields, "ask"), self._on_doubt)
         if (first := self._spellings.setdefault(symbol, spelling)) != spelling:
-            raise BadRow(
-                "native", f"{_shown(spelling)} and {_shown(first)} are both {symbol}, so this one is left out"
-            )
+            raise BadRow("native", f"{shown(spelling)} and {shown(first)} are both {symbol}, so this one is left out")
         native = None if spelling == symbol else spelling
         return Row(time, symbol, price, volume, trades, opened, high, low, bid, ask, native)
 
@@ -146,9 +144,9 @@ def micros(text: str) -> int:
     try:
         time = _epoch(Decimal(text)) if _is_epoch(text) else _iso(text)
     except (ValueError, OverflowError):
-        raise BadRow("timestamp", f"{_shown(text)} is neither ISO 8601 nor epoch seconds or milliseconds") from None
+        raise BadRow("timestamp", f"{shown(text)} is neither ISO 8601 nor epoch seconds or milliseconds") from None
     if not 0 <= time <= _LATEST:
-        raise BadRow("timestamp", f"{_shown(text)} does not lie between 1970 and 9999")
+        raise BadRow("timestamp", f"{shown(text)} does not lie between 1970 and 9999")
     return time
 
 
@@ -159,7 +157,7 @@ def number(text: str, name: str) -> float:
         raise BadRow(name, not_a_number(text))
     value = float(text)
     if not math.isfinite(value):
-        raise BadRow(name, f"{_shown(text)} is not finite")
+        raise BadRow(name, f"{shown(text)} is not finite")
     return value
 
 
@@ -191,7 +189,7 @@ def _symbol(text: str) -> tuple[str, str]:
         raise BadRow("symbol", str(error)) from None
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """The text in quotes, printable, cut to 60 characters, for error messages."""
     shown = repr(text)
     return shown if len(shown) <= 60 else shown[:57] + "..."
