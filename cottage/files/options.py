@@ -10,7 +10,7 @@ CHOICES = {
 }
 DECIMALS = {"decimal-point": ".", "decimal-comma": ","}
 """Words of FORMAT= that say how numbers are written."""
-ORDERS = ("day-first", "month-first", "oldest-first", "newest-first")
+ORDERS = ("day-first", "month-first", "year-first", "oldest-first", "newest-first")
 
 
 @dataclass(frozen=True, slots=True)
