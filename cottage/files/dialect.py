@@ -8,15 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cottage.errors import UnusableSource
+from cottage.files.lines import LONGEST_LINE, shown, unicode_of
 from cottage.files.stand_in import is_number, is_time
 
-LONGEST_LINE = 64 * 1024
-_BOMS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "pipes", None: "blanks"}
 """What stands between cells; None for any run of blanks."""
 _DECLARED = re.compile(r'"?sep=(.)"?')  # a line for Excel
@@ -54,7 +48,7 @@ def dialect_of(head: bytes, whole: bool) -> Dialect:
     encoding, bom = _encoding(head)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head[bom:], final=whole)
     if len(_CONTROLS.findall(text[:4096])) > len(text[:4096]) / 20:
-        raise UnusableSource(f"is no text, nor a kind of file that is known: it begins with {_shown(text)}")
+        raise UnusableSource(f"is no text, nor a kind of file that is known: it begins with {shown(text)}")
     text = text.replace("\r\n", "\n")
     line_end = "\r" if "\r" in text and "\n" not in text else "\n"
     lines = text.split(line_end)
@@ -84,15 +78,7 @@ def cells_of(line: str, delimiter: str | None) -> list[str]:
 
 def _encoding(head: bytes) -> tuple[str, int]:
     """The codec of a text, and the length of its byte order mark."""
-    for bom, encoding in _BOMS.items():
-        if head.startswith(bom):
-            return encoding, len(bom)
-    even, odd = head[:4096:2], head[1:4096:2]
-    if odd.count(0) > 0.6 * len(odd) and even.count(0) < 0.1 * len(even):
-        return "utf-16-le", 0
-    if even.count(0) > 0.6 * len(even) and odd.count(0) < 0.1 * len(odd):
-        return "utf-16-be", 0
-    return ("cp1252" if _is_single_byte(head) else "utf-8"), 0
+    return unicode_of(head) or ("cp1252" if _is_single_byte(head) else "utf-8", 0)
 
 
 def _is_single_byte(head: bytes) -> bool:
@@ -125,7 +111,7 @@ def _delimiter(lines: Sequence[str], delimiters: Sequence[str | None]) -> tuple[
         fit = clean * number / len(lines) * (0.9 if delimiter is None else 1)
         best = max(best, (round(fit, 2), width, delimiter), key=lambda each: each[:2])
     if best[1] < 2:
-        raise UnusableSource(f"is no table: nothing separates cells in it; its first line is {_shown(lines[0])}")
+        raise UnusableSource(f"is no table: nothing separates cells in it; its first line is {shown(lines[0])}")
     return best[2], best[1]
 
 
@@ -150,7 +136,7 @@ def _header(
     fitting = [(number, row) for number, row in rows if len(row) == width]
     typed = _Typed([row for _, row in fitting[-max(1, len(fitting) // 2) :]])
     if not typed.columns:
-        raise UnusableSource(f"holds no rows of numbers or times: it begins with {_shown(numbered[0][1])}")
+        raise UnusableSource(f"holds no rows of numbers or times: it begins with {shown(numbered[0][1])}")
     first = fitting[0][0]
     headers: list[tuple[str, ...]] = []
     place = 0
@@ -181,8 +167,8 @@ def _other_header(
         cells.pop()
     elif len(cells) > 2 and len(cells) != width and not before[-1].startswith("#"):
         raise UnusableSource(
-            f"has rows of {width} cells, such as {_shown(str(delimiter or ' ').join(row))}, behind a line of "
-            f"{len(cells)}, {_shown(before[-1])}: make both equal, or take that line out"
+            f"has rows of {width} cells, such as {shown(str(delimiter or ' ').join(row))}, behind a line of "
+            f"{len(cells)}, {shown(before[-1])}: make both equal, or take that line out"
         )
     return [tuple(cells)] if len(cells) == width and typed.is_header(cells) else []
 
@@ -246,9 +232,3 @@ def _spelled(
     if before := sum(number <= skip for number, _ in numbered) - len(header):
         words.append(f"{before} {'line' if before == 1 else 'lines'} before {'it' if len(header) == 1 else 'that'}")
     return ", ".join(words)
-
-
-def _shown(text: str) -> str:
-    """The text in quotes, printable, cut to 100 characters."""
-    shown = repr(text[:200])
-    return shown if len(shown) <= 100 else shown[:97] + "..."

@@ -1,15 +1,13 @@
 """CSV and its relatives: each row is one line of the file."""
 
-import codecs
 import csv
-import io
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
 
-from cottage.errors import SourceError, UnusableSource
-from cottage.files.dialect import LONGEST_LINE, cells_of, dialect_of
-from cottage.files.members import BUFFER_BYTES, Member
+from cottage.errors import UnusableSource
+from cottage.files.dialect import cells_of, dialect_of
+from cottage.files.lines import LONGEST_LINE, blocks_of, head_of, lines_of
+from cottage.files.members import Member
 from cottage.files.rows import BadRow
 from cottage.files.table import Guess, OnBad
 
@@ -29,7 +27,7 @@ class TextTable:
         self.guesses: list[Guess] = []
         self._member = member
         with member.open() as stream:
-            head, whole = _head(stream)
+            head, whole = head_of(stream)
         try:
             self.dialect = dialect_of(head, whole)
         except UnusableSource as error:
@@ -45,7 +43,7 @@ class TextTable:
 
     def rows(self, on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
         with self._member.open() as stream:
-            yield from self._cut(_blocks(stream), on_bad)
+            yield from self._cut(blocks_of(stream), on_bad)
 
     def places(self) -> Iterator[Sequence[Sequence[str]]]:
         with self._member.open() as stream:
@@ -72,7 +70,7 @@ class TextTable:
         """The rows of a file that comes in blocks."""
         delimiter, width, skip = self.dialect.delimiter, self.dialect.width, self.dialect.skip
         number = 0
-        for lines, is_plain, has_end in self._lines(blocks):
+        for lines, is_plain, has_end in lines_of(blocks, self.dialect.encoding, self.dialect.line_end):
             for line in lines:
                 number += 1
                 if number <= skip:
@@ -91,26 +89,6 @@ class TextTable:
                     continue
                 if row is not None:
                     yield number, row
-
-    def _lines(self, blocks: Iterator[bytes]) -> Iterator[tuple[list[str], bool, bool]]:
-        """Lines of the file, some at once; whether they are free of quotes and of what is no text; whether they have
-        an end. Of a line that is too long the beginning, marked by a NUL, so that it is a bad row."""
-        decode = codecs.getincrementaldecoder(self.dialect.encoding)("replace").decode
-        end = self.dialect.line_end
-        rest = ""
-        for block in blocks:
-            text = rest + decode(block)
-            if end == "\n" and "\r" in text:
-                text = text.replace("\r\n", "\n")
-            cut = text.rfind(end)
-            rest = text[cut + 1 :]
-            if len(rest) > LONGEST_LINE:
-                rest = rest[:LONGEST_LINE] + "\0"
-            if cut >= 0:
-                text = text[:cut]
-                yield text.split(end), not ('"' in text or "\0" in text or "\ufffd" in text), True
-        if rest := rest + decode(b"", True):
-            yield [rest], False, False
 
     def _cells(self, line: str, number: int) -> list[str] | None:
         """The cells of a line; None where it is no row, but blank, a comment, or the header once more. Raises BadRow,
@@ -146,33 +124,3 @@ class TextTable:
         is_short = len(last) < min(map(len, ends)) or len(last.partition(".")[2]) < min(decimals)
         if len(ends) <= 3 or is_short:
             raise BadRow("torn", f"the file ends within it: its last cell is {last!r}")
-
-
-def _blocks(stream: "io.BufferedReader[Any]") -> Iterator[bytes]:
-    """The bytes of a stream, those before a break too."""
-    block = bytearray()
-    while True:
-        try:
-            data = stream.read1(BUFFER_BYTES)
-        except SourceError:
-            yield bytes(block)
-            raise
-        block += data
-        if len(block) >= BUFFER_BYTES or not data:
-            yield bytes(block)
-            block.clear()
-        if not data:
-            return
-
-
-def _head(stream: "io.BufferedReader[Any]") -> tuple[bytes, bool]:
-    """The first bytes of a stream, and whether they are all. Raises SourceError if a break leaves none."""
-    blocks = _blocks(stream)
-    head = next(blocks)
-    try:
-        rest = next(blocks, b"")
-    except SourceError:
-        if not head:
-            raise
-        rest = b"..."
-    return head, not rest

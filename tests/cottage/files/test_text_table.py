@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cottage.errors import UnusableSource
-from cottage.files.dialect import LONGEST_LINE
+from cottage.files.lines import LONGEST_LINE
 from cottage.files.members import members
 from cottage.files.rows import BadRow
 from cottage.files.text_table import TextTable
