@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from cottage.errors import UnusableSource
 from cottage.files.lines import LONGEST_LINE, shown, unicode_of
-from cottage.files.stand_in import is_number, is_time
+from cottage.files.numbers import is_number
+from cottage.files.times import is_time
 
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "pipes", None: "blanks"}
 """What stands between cells; None for any run of blanks."""

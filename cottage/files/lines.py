@@ -68,8 +68,9 @@ def lines_of(
     end. Of a line that is too long the beginning, marked by a NUL, so that it is a bad row."""
     decode = codecs.getincrementaldecoder(encoding)("replace").decode
     rest = ""
-    for block in blocks:
-        text = rest + decode(block)
+    for number, block in enumerate(blocks):
+        text = decode(block)
+        text = rest + text if number else text.removeprefix("\ufeff")
         if end == "\n" and "\r" in text:
             text = text.replace("\r\n", "\n")
         cut = text.rfind(end)

@@ -136,6 +136,7 @@ def test_letters_deep_in_utf_8(tmp_path: Path) -> None:
 
 def test_no_header(tmp_path: Path) -> None:
     assert Read(tmp_path, ROWS).names is None
+    assert Read(tmp_path, "\ufeff" + ROWS).rows == Read(tmp_path, ROWS.encode("utf-16")).rows == PLAIN
     assert Read(tmp_path, "1735689600,42000.0,1.5").rows == [["1735689600", "42000.0", "1.5"]]
     assert Read(tmp_path, "A comment\n# another\n" + ROWS).lines == [3, 4]
     assert Read(tmp_path, ROWS.splitlines()[0] + "\n2025-01-02 09:30:01,SPY,nan,\n").names is None
