@@ -125,12 +125,16 @@ def excel_reader(cells: Sequence[str]) -> Callable[[str], int]:
 
 def is_modern(text: str) -> bool:
     """Whether a number counts from 1970 to a time after 1990, in any unit."""
+    if NUMERAL.fullmatch(text) is None:
+        return False
     value = float(text.replace(",", "."))
     return any(count.holds(value) and value >= _MODERN * 10.0 ** (6 - count.power) for count in SINCE_1970)
 
 
 def is_excel(text: str, near: date | None = None) -> bool:
     """Whether a number may be days of a spreadsheet, from 1970 to 2100, or near a date."""
+    if NUMERAL.fullmatch(text) is None:
+        return False
     day = float(text.replace(",", ".")) + _EXCEL_ORIGIN
     if near is not None:
         return abs(day - (near.toordinal() - date(1970, 1, 1).toordinal())) < _NEAR_DATE

@@ -1,0 +1,395 @@
+"""Which field each column of a file without names is, told by its numbers. A file that two readings fit is refused.
+
+High and low are told by their range, on all rows looked at; open and close by continuity, since a bar opens where the
+one before it closed; bid and ask by their order; a price among other numbers by how little it moves.
+"""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, permutations
+
+from cottage.errors import UnusableSource
+from cottage.files.columns import OPEN_TO_CLOSE, Roles, words
+from cottage.files.sample import Sample, middle, positive
+from cottage.files.table import Ambiguous, Guess
+from cottage.files.times import is_time
+
+CONTINUITY = 10.0
+"""Open and close are told if |open − previous close| is so many times smaller one way than the other; a price is told
+from a size if it moves so many times less."""
+_NEAR = 0.02
+"""Two prices of one moment differ by less than this share of them."""
+_MAY_BREAK = 1000
+"""One row in so many may break a rule: a bad print does not change what the columns are."""
+_FEWEST = 3
+
+Column = Sequence[float]
+
+
+def roles_by_numbers(sample: Sample, taken: Roles, groups: Sequence[Sequence[int]]) -> Roles:
+    """The fields of the columns that `taken` (time, symbol) does not have. `groups` are the rows of each symbol,
+    oldest first. Raises Ambiguous, or UnusableSource if no reading fits."""
+    used = set(taken.values())
+    numeric = {
+        place: values
+        for place in range(sample.width)
+        if place not in used and (values := sample.numbers(place)) is not None and any(values)
+    }
+    roles = _bars(sample, numeric, groups) or _trades_or_quotes(sample, numeric, groups)
+    if roles is None:
+        raise UnusableSource(
+            f"{sample.name}: no names, and no reading fits its numbers, such as {sample.first_line()}: state its "
+            "columns, FORMAT=time,price,size or FORMAT=time,open,high,low,close,volume"
+        )
+    return taken | roles
+
+
+# ---- bars
+
+
+def _bars(sample: Sample, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]]) -> Roles | None:
+    for first in sorted(numeric):
+        places = range(first, first + 4)
+        if all(place in numeric for place in places) and (ends := _high_and_low(numeric, places)):
+            high, low = ends
+            one, other = (place for place in places if place not in ends)
+            opened, closed = _open_and_close(sample, numeric, groups, one, other)
+            roles = dict(zip(OPEN_TO_CLOSE, (opened, high, low, closed), strict=True))
+            return roles | _volumes(numeric, roles)
+    return None
+
+
+def _high_and_low(numeric: Mapping[int, Column], places: Sequence[int]) -> tuple[int, int] | None:
+    """The places of high and low among four columns; None where they are not the prices of bars."""
+    columns = [numeric[place] for place in places]
+    rows = [row for row in zip(*columns, strict=True) if min(row) > 0]
+    if not rows or middle([max(row) / min(row) for row in rows]) > 3:
+        return None
+    allowed = len(rows) // _MAY_BREAK
+    highs = [at for at in range(4) if sum(row[at] < max(row) for row in rows) <= allowed]
+    lows = [at for at in range(4) if sum(row[at] > min(row) for row in rows) <= allowed]
+    moves = [middle(_moves(column)) for column in columns]
+    if not highs or not lows or (len(rows) > 1 and max(moves) > 20 * min(moves)):
+        return None
+    if len(highs) == 4:  # all four are equal on all rows: any reading gives the same bars, so the usual one is taken
+        return places[1], places[2]
+    low = next((at for at in lows if at not in highs), None)
+    high = next((at for at in highs if at != low), None)
+    return None if low is None or high is None or len(highs) > 1 or len(lows) > 1 else (places[high], places[low])
+
+
+def _moves(column: Column) -> list[float]:
+    return [abs(b - a) for a, b in pairwise(column)]
+
+
+def _open_and_close(
+    sample: Sample, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]], one: int, other: int
+) -> tuple[int, int]:
+    """Which of two columns is the open and which the close. Raises Ambiguous where continuity does not tell."""
+    a, b = numeric[one], numeric[other]
+    if list(a) == list(b):
+        return one, other
+    pairs = [(before, after) for rows in groups for before, after in pairwise(rows)]
+    forth = [abs(a[after] - b[before]) for before, after in pairs]
+    back = [abs(b[after] - a[before]) for before, after in pairs]
+    if len(pairs) >= _FEWEST:
+        for mean in (middle, sum):
+            if mean(forth) * CONTINUITY < mean(back):
+                return one, other
+            if mean(back) * CONTINUITY < mean(forth):
+                return other, one
+            if mean(forth) or mean(back):
+                break
+    raise Ambiguous(
+        Guess(
+            f"{sample.name}: which column of {sample.first_line()} is the open, since it does not follow the close "
+            "before it",
+            f"{sample.label(one)} is the open and {sample.label(other)} the close",
+            "the other way round",
+            f"FORMAT={_spelled(sample, {'open': one, 'close': other})} (all its columns, in their order)",
+        )
+    )
+
+
+def _spelled(sample: Sample, roles: Roles) -> str:
+    """The columns as FORMAT= takes them, `-` for those that are not known."""
+    names = {place: field for field, place in roles.items()}
+    return ",".join(names.get(place, "-") for place in range(sample.width))
+
+
+def _volumes(numeric: Mapping[int, Column], bar: Roles) -> Roles:
+    """What the columns beside a bar's prices are: volume, what was paid for it, number of trades, average price."""
+    last = max(bar.values())
+    after = [place for place in sorted(numeric) if place > last]
+    before = [place for place in sorted(numeric) if place < min(bar.values())]
+    high, low = numeric[bar["high"]], numeric[bar["low"]]
+    roles: Roles = {}
+    if after and _within(numeric[after[0]], low, high):
+        roles["vwap"] = after.pop(0)
+    beside = after or before
+    if not beside:
+        return roles
+    volume = roles["volume"] = beside[0]
+    for place in beside[1:] + (before if after else []):
+        if "quote_volume" not in roles and _within(_ratio(numeric[place], numeric[volume]), low, high):
+            roles["quote_volume"] = place
+        elif "quote_volume" not in roles and _within(_ratio(numeric[volume], numeric[place]), low, high):
+            roles["quote_volume"], roles["volume"] = volume, place
+        elif "trades" not in roles and _are_whole(numeric[place]) and not _are_whole(numeric[volume]):
+            roles["trades"] = place
+    return roles
+
+
+def _ratio(paid: Column, volume: Column) -> list[float]:
+    return [a / b if b > 0 else 0.0 for a, b in zip(paid, volume, strict=True)]
+
+
+def _within(values: Column, low: Column, high: Column) -> bool:
+    """Whether values lie between low and high on all rows that have one; some must."""
+    rows = [(value, a, b) for value, a, b in zip(values, low, high, strict=True) if value > 0]
+    outside = sum(not a * 0.9999 <= value <= b * 1.0001 for value, a, b in rows)
+    return len(rows) >= _FEWEST and outside <= len(rows) / 50
+
+
+def _are_whole(values: Column) -> bool:
+    return all(value == value // 1 for value in values)
+
+
+# ---- trades and quotes
+
+
+def _trades_or_quotes(sample: Sample, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]]) -> Roles | None:
+    ids = [place for place, values in numeric.items() if _is_id(values)]
+    left = {
+        place: values
+        for place, values in numeric.items()
+        if place not in ids and not (_is_side(values) and len(numeric) > len(ids) + 1) and min(values) == min(values)
+    }
+    roles: Roles = {"id": ids[0]} if ids else {}
+    if len(ids) == 3:
+        roles |= {"first_id": ids[1], "last_id": ids[2]}
+    prices = _near_columns(left)
+    if len(prices) == 3:
+        priced = _price_and_quotes(sample, left, prices)
+    elif len(prices) == 2:
+        priced = _bid_and_ask(left, prices)
+    else:
+        priced = _price_and_size(sample, left, groups)
+    if priced is None:
+        return None
+    sizes = [place for place in left if place not in priced.values() and place not in prices]
+    if len(prices) == 3 and sizes:
+        priced["size"] = sizes[0]
+    return roles | priced
+
+
+def _is_id(values: Column) -> bool:
+    """Whether these are numbers that are given one after the other."""
+    steps = [b - a for a, b in pairwise(values)]
+    if len(steps) < _FEWEST or not _are_whole(values) or values[0] == values[-1]:
+        return False
+    sign = 1 if values[-1] > values[0] else -1
+    return all(step * sign > 0 for step in steps)
+
+
+def _is_side(values: Column) -> bool:
+    return set(values) <= {-1.0, 0.0, 1.0, 2.0} and len(set(values)) > 1
+
+
+def _near_columns(numeric: Mapping[int, Column]) -> list[int]:
+    """The first columns in a row, two or three of them, that are prices of the same moment."""
+    places = sorted(numeric)
+    for at, place in enumerate(places):
+        near = [place]
+        for other in places[at + 1 :]:
+            pairs = [(a, b) for a, b in zip(numeric[place], numeric[other], strict=True) if a > 0 and b > 0]
+            if pairs and middle([abs(a - b) / a for a, b in pairs]) < _NEAR and _move_alike(pairs):
+                near.append(other)
+        if 2 <= len(near) <= 3:
+            return near
+    return []
+
+
+def _move_alike(pairs: list[tuple[float, float]]) -> bool:
+    ours, theirs = (middle(_moves([pair[side] for pair in pairs])) for side in (0, 1))
+    return len(pairs) == 1 or max(ours, theirs) <= 20 * min(ours, theirs)
+
+
+def _ordered(lower: Column, upper: Column) -> bool:
+    return sum(a > b for a, b in zip(lower, upper, strict=True)) <= len(lower) // _MAY_BREAK
+
+
+def _bid_and_ask(numeric: Mapping[int, Column], places: Sequence[int]) -> Roles | None:
+    one, other = places
+    for bid, ask in ((one, other), (other, one)):
+        if _ordered(numeric[bid], numeric[ask]):
+            return {"bid": bid, "ask": ask}
+    return None
+
+
+def _price_and_quotes(sample: Sample, numeric: Mapping[int, Column], places: Sequence[int]) -> Roles | None:
+    fits = [
+        {"price": price, "bid": bid, "ask": ask}
+        for price, bid, ask in permutations(places)
+        if _ordered(numeric[bid], numeric[ask]) and numeric[bid] != numeric[ask]
+        if _between(numeric[bid], numeric[price], numeric[ask])
+    ]
+    if len(fits) > 1:
+        taken, other = (_spelled(sample, each) for each in fits[:2])
+        what = f"{sample.name}: which of three prices in {sample.first_line()} is the trade's"
+        raise Ambiguous(Guess(what, taken, other, f"FORMAT={taken} (with time and size in their places)"))
+    return fits[0] if fits else None
+
+
+def _between(lower: Column, values: Column, upper: Column) -> bool:
+    inside = sum(a <= value <= b for a, value, b in zip(lower, values, upper, strict=True))
+    return inside >= 0.9 * len(values)
+
+
+def _price_and_size(sample: Sample, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]]) -> Roles | None:
+    places = sorted(numeric)
+    if not places:
+        return None
+    if len(places) == 1:
+        return {"price": places[0]}
+    unrest = {place: _unrest(numeric[place], groups) for place in places}
+    moving = [place for place in places if unrest[place] > 0] or places
+    price = min(moving, key=unrest.__getitem__)
+    sizes = [place for place in places if place != price]
+    rougher = [place for place in sizes if unrest[place] >= CONTINUITY * unrest[price] or unrest[place] == 0]
+    if len(sizes) > 1:
+        sizes = _without_paid(numeric, price, sizes)
+    if len(sizes) == 1 and (sizes[0] in rougher or len(rougher) == len(places) - 1):
+        return {"price": price, "size": sizes[0]}
+    shown = [sample.label(place) for place in (price, *sizes)]
+    taken = _spelled(sample, {"price": price, "size": sizes[0]})
+    other = _spelled(sample, {"size": price, "price": sizes[0]}) if len(sizes) == 1 else "size is one of the others"
+    what = f"{sample.name}: which of {', '.join(shown)} in {sample.first_line()} is price and which is size"
+    raise Ambiguous(Guess(what, taken, other, f"FORMAT={taken} (with time in its place)"))
+
+
+def _unrest(values: Column, groups: Sequence[Sequence[int]]) -> float:
+    """By what share of itself a column changes from row to row of a symbol, at the median; 0 if it never does."""
+    changes = []
+    for rows in groups:
+        kept = [abs(values[row]) for row in rows]
+        changes += [abs(b - a) / min(a, b) for a, b in pairwise(kept) if a > 0 and b > 0]
+    return middle(positive(changes)) if any(changes) else 0.0
+
+
+def _without_paid(numeric: Mapping[int, Column], price: int, sizes: list[int]) -> list[int]:
+    """The columns without one that is price times another, which is its size."""
+    for size in sizes:
+        for paid in sizes:
+            rows = [
+                abs(p * s - q) <= 1e-3 * abs(q)
+                for p, s, q in zip(numeric[price], numeric[size], numeric[paid], strict=True)
+                if q
+            ]
+            if paid != size and len(rows) >= _FEWEST and sum(rows) >= 0.98 * len(rows):
+                return [size]
+    return sizes
+
+
+# ---- times and symbols
+
+_DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[AaPp][Mm])?")
+_DIGITS = re.compile(r"(?:[01]?\d|2[0-3])[0-5]\d(?:[0-5]\d(?:\d{3})?)?")
+_UNITS = (1e9, 1e6, 1e3, 1.0)
+_FIRST_SECOND = 631_152_000  # 1990
+_MIDNIGHTS = 86_400_000
+_SYMBOL = re.compile(r"[A-Z0-9^][A-Za-z0-9./:_^-]{1,31}")
+_SIDES = words("buy sell true false b s bid ask long short taker maker none")
+
+
+def times_by_numbers(sample: Sample, has_day: bool, named: str | None) -> Roles:
+    """The columns of time, and that of symbols, in a file without names. Raises UnusableSource where there is none.
+    `has_day`: whether the file's name has a date, so that a time of day is enough."""
+    roles = _written_times(sample) or _counted_times(sample) or (_midnight_times(sample) if has_day else {})
+    if not roles:
+        raise UnusableSource(
+            f"{sample.name}: no names, and no column that could be its times, such as in {sample.first_line()}: "
+            "state its columns, FORMAT=time,price,size or FORMAT=time,open,high,low,close,volume"
+        )
+    first_times = min(roles.values()), max(roles.values())
+    for place in range(sample.width):
+        examples = sample.examples(place)
+        if place in roles.values() or not examples or sample.numbers(place) is not None:
+            continue
+        texts = set(examples)
+        likely = place in (0, first_times[0] - 1, first_times[1] + 1) or named in texts
+        if likely and all(_SYMBOL.fullmatch(text) and text.lower() not in _SIDES for text in texts):
+            return roles | {"symbol": place}
+    return roles
+
+
+def _written_times(sample: Sample) -> Roles:
+    """Columns of dates, of times of day, or of both."""
+    kinds: dict[int, str] = {}
+    for place in range(sample.width):
+        examples = sample.examples(place)
+        if examples and all(_CLOCK.fullmatch(text) for text in examples):
+            kinds[place] = "clock"
+        elif examples and all(_DATE.fullmatch(text) for text in examples):
+            kinds[place] = "date"
+        elif examples and sample.numbers(place) is None and all(map(is_time, examples)):
+            kinds[place] = "time"
+    dated = next((place for place, kind in kinds.items() if kind != "clock"), None)
+    if dated is None:
+        return {}
+    for beside in (dated + 1, dated - 1):
+        if kinds.get(beside) == "clock" or (kinds[dated] == "date" and _is_clock(sample, dated, beside)):
+            return {"date": dated, "clock": beside}
+    return {"time": dated}
+
+
+def _is_clock(sample: Sample, date: int, place: int) -> bool:
+    """Whether digits beside a date are a time of day: the same date is on more than one row, then."""
+    if not 0 <= place < sample.width or len(set(sample.columns[date])) > len(sample.rows) / 2:
+        return False
+    return all(_DIGITS.fullmatch(text) for text in sample.examples(place))
+
+
+def _counted_times(sample: Sample) -> Roles:
+    """A column that counts from 1970, in the finest unit of those that fit; and a bar's end behind it."""
+    latest = time.time() + 366 * 86_400
+    for unit in _UNITS:
+        fits = [
+            place
+            for place in range(sample.width)
+            if (values := sample.numbers(place)) is not None
+            and all(_FIRST_SECOND * unit <= value <= latest * unit for value in values[:_LOOKED_AT])
+            and not (unit == 1.0 and _is_id(values) and _by_ones(values) and sample.width > 2)
+        ]
+        if fits:
+            first, *others = fits
+            ends = [place for place in others if _ends(sample, first, place)]
+            return {"time": first} | ({"end": ends[0]} if ends else {})
+    return {}
+
+
+_LOOKED_AT = 1000
+
+
+def _by_ones(values: Column) -> bool:
+    steps = [abs(b - a) for a, b in pairwise(values)]
+    return sum(step == 1 for step in steps) > len(steps) / 2
+
+
+def _ends(sample: Sample, first: int, place: int) -> bool:
+    opens, ends = sample.numbers(first), sample.numbers(place)
+    if opens is None or ends is None:
+        return False
+    spans = [b - a for a, b in zip(opens, ends, strict=True)]
+    return spans[0] > 0 and sum(span == spans[0] for span in spans) >= 0.9 * len(spans)
+
+
+def _midnight_times(sample: Sample) -> Roles:
+    """The first column, if it is a time of day in seconds or milliseconds that goes up."""
+    values = sample.numbers(0)
+    if values is None or not all(0 <= value < _MIDNIGHTS for value in values):
+        return {}
+    rises = sum(b >= a for a, b in pairwise(values))
+    return {"time": 0} if rises >= 0.99 * (len(values) - 1) else {}
