@@ -62,6 +62,8 @@ class Count:
 
     def _finest_exponent(self, cells: Sequence[str]) -> bool:
         """Whether a column's cells in scientific notation, if it has any, have kept their digits."""
+        if "e" not in "".join(cells).lower():
+            return True
         finest = max(
             (len(found[2] or "") - int(found[3]) for cell in cells if (found := _EXPONENT.fullmatch(cell.strip()))),
             default=0,
@@ -103,9 +105,10 @@ EXCEL = "days of a spreadsheet"
 
 
 def excel_reader(cells: Sequence[str]) -> Callable[[str], int]:
-    """A function that reads a spreadsheet's days into local microseconds since 1970. It raises ValueError where a cell's
-    digits do not tell the time to a second, or to a millisecond with more of them."""
-    digits = max((len(cell.strip().replace(",", ".").partition(".")[2]) for cell in cells), default=0)
+    """A function that reads a spreadsheet's days into local microseconds since 1970. It raises ValueError where a
+    cell's digits do not tell the time to a second, or to a millisecond with more of them."""
+    parts = [cell.strip().replace(",", ".").partition(".")[2] for cell in cells]
+    digits = max(map(len, (part for part in parts if part != "0")), default=0)
     within = DAY // 10**digits // 2 + 1 if digits else 0
 
     def read(text: str) -> int:
@@ -113,10 +116,10 @@ def excel_reader(cells: Sequence[str]) -> Callable[[str], int]:
         day = int(whole) + _EXCEL_ORIGIN
         if not 0 <= day < LAST_DAY:
             raise ValueError("does not lie between 1970 and 2100")
-        exact = int(Decimal(f"0.{part or 0}") * DAY)
+        exact = int(int(part or 0) * DAY // 10 ** len(part))
         for snap in _SNAPS:
             nearest = (exact + snap // 2) // snap * snap
-            if abs(nearest - exact) <= within < snap // 2 or nearest == exact:
+            if abs(nearest - exact) <= within < min(snap // 2, SECOND):
                 return day * DAY + nearest
         raise ValueError("has lost its last digits in a spreadsheet: export it as text")
 

@@ -50,7 +50,6 @@ _NAMED = re.compile(
     rf"|(?P<year3>\d{{4}})[-/ ](?P<month3>{_MONTH})[-/ ](?P<day3>\d{{1,2}})",
     re.ASCII,
 )
-_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(\d\d)\2(\d\d)(?!\d)", re.ASCII)
 
 ORDERS = {"month-first": "mdy", "day-first": "dmy", "year-first": "ymd"}
 _WORDS = {order: word for word, order in ORDERS.items()}
@@ -59,7 +58,8 @@ LAST_DAY = date(2100, 1, 1).toordinal() - _ORIGIN
 _PIVOT = 69
 """A year of two digits is of this century below it, as POSIX has it."""
 _MOST_AGAINST = 0.01
-"""So large a share of a column's dates may contradict its order: they are bad rows. More of them refuse the column."""
+"""So large a share of a column's dates may contradict its order: they are bad rows. More of them refuse the
+column."""
 
 
 @lru_cache(4096)
@@ -85,27 +85,13 @@ def day_of(text: str, order: str = "") -> int:
     return since
 
 
-def date_in_name(name: str) -> date | None:
-    """The date that a file's name holds, `2025-01-02` or `20250102`, that of the innermost name first; None if there is
-    none, or several."""
-    for part in reversed(name.split("/")):
-        found = {match.group(1, 3, 4) for match in _IN_NAME.finditer(part)}
-        if len(found) == 1:
-            try:
-                return date(*map(int, found.pop()))
-            except ValueError:
-                return None
-        if found:
-            return None
-    return None
-
-
 class DateOrder:
     """Which of the numbers in a column's dates is the day: settled by all its dates, stated, or guessed."""
 
     def __init__(self, name: str, texts: Collection[str], stated: str = "") -> None:
         """`texts`: the different dates of the column called `name`. `stated`: `dmy`, `mdy`, `ymd` or empty. Raises
-        Ambiguous where nothing settles it, UnusableSource where the dates contradict one another or what is stated."""
+        Ambiguous where nothing settles it, UnusableSource where the dates contradict one another or what is
+        stated."""
         self.order = ""
         self.guess: Guess | None = None
         self._name = name
@@ -117,7 +103,7 @@ class DateOrder:
         orders = [order for order in ("mdy", "dmy", "ymd") if _enough(shorts, order)]
         if stated and stated not in orders:
             raise UnusableSource(
-                f"the dates of the column {name}, such as {shown(shorts[0])}, cannot be read with ORDER={_WORDS[stated]}"
+                f"the dates of the column {name}, such as {shown(shorts[0])}, do not have ORDER={_WORDS[stated]}"
             )
         if not orders:
             raise UnusableSource(
@@ -137,8 +123,8 @@ class DateOrder:
         return _WORDS.get(self.order, "").replace("-", " ")
 
     def day_of(self, text: str) -> int:
-        """The day of a date, counted from 1970. Raises ValueError; Ambiguous where a date is not as far from its other
-        reading as all before, so that the guess makes a difference."""
+        """The day of a date, counted from 1970. Raises ValueError; Ambiguous where a date is not as far from its
+        other reading as all before, so that the guess makes a difference."""
         day = day_of(text, self.order)
         if self._apart:
             self._same_apart(text, day)

@@ -55,8 +55,8 @@ MISSING = frozenset(
         *("18446744073709551615", "-9223372036854775808", "1.7976931348623157e+308"),
     )
 )
-"""Texts, in lower case, that stand for no value: also the largest integers and the largest float, which programs write
-for it."""
+"""Texts, in lower case, that stand for no value: also the largest integers and the largest float, which programs
+write for it."""
 
 _SPACES = " \u00a0\u2009\u202f"
 _GROUPS = f"{_SPACES}'’"
@@ -152,8 +152,8 @@ class NumberStyle:
 
 
 def number_styles(columns: Mapping[str, Sequence[str]], decimal: str = "") -> dict[str, NumberStyle]:
-    """How each column of a file writes its numbers. `decimal` is the decimal mark of the file where something else tells
-    it (JSON; commas between the cells; a user). Raises Ambiguous, or UnusableSource where a column mixes."""
+    """How each column of a file writes its numbers. `decimal` is the decimal mark of the file where something else
+    tells it (JSON; commas between the cells; a user). Raises Ambiguous, or UnusableSource where a column mixes."""
     marks = {name: _mark(name, cells) for name, cells in columns.items()}
     seen = {mark for mark in marks.values() if mark in (".", ",")}
     common = decimal or (seen.pop() if len(seen) == 1 else "")
@@ -192,8 +192,8 @@ def _plainly(style: NumberStyle) -> Callable[[str], float | None]:
             value = float(text if not comma else "" if "." in text else text.replace(",", "."))
         except ValueError:
             value = math.nan
-        # float() takes "1_000", "nan", "inf" and digits of other scripts as well.
-        if not -1e18 < value < 1e18 or "_" in text or not text.isascii():
+        # float() takes "1_000", "nan", "inf", digits of other scripts and some of MISSING as well.
+        if not -9e9 < value < 9e9 or "_" in text or not text.isascii():
             if groups is None or (found := groups.fullmatch(text)) is None:
                 return fully(text)
             value = float(f"{found[1].replace(found[2], '')}.{found[3] or 0}")
@@ -208,7 +208,8 @@ def _bare(text: str) -> str:
 
 
 def _shows(text: str) -> str:
-    """What a cell tells of the decimal mark: `.` or `,`, `either` where it could be both, `none` where it has none."""
+    """What a cell tells of the decimal mark: `.` or `,`, `either` where it could be both, `none` where it has
+    none."""
     point, comma = text.rfind("."), text.rfind(",")
     if point == comma:
         return "none"
@@ -221,8 +222,8 @@ def _shows(text: str) -> str:
 
 
 def _mark(name: str, cells: Sequence[str]) -> str:
-    """The decimal mark that a column shows: `.` or `,`; `either` where each cell that has a mark could be both, `none`
-    where none has one. Raises UnusableSource where the cells contradict one another."""
+    """The decimal mark that a column shows: `.` or `,`; `either` where each cell that has a mark could be both,
+    `none` where none has one. Raises UnusableSource where the cells contradict one another."""
     shows: Counter[str] = Counter()
     first: dict[str, str] = {}
     plain = _all_floats(cells)

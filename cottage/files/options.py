@@ -15,7 +15,8 @@ ORDERS = ("day-first", "month-first", "year-first", "oldest-first", "newest-firs
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """FORMAT= TIME= ZONE= STAMP= PRICE= SIZE= SYMBOL= ORDER= CONDITIONS=. What is empty is found out from the file."""
+    """FORMAT= TIME= ZONE= STAMP= PRICE= SIZE= SYMBOL= ORDER= CONDITIONS=. What is empty is found out from the
+    file."""
 
     format: str = ""
     """The name of a vendor's format (cottage/files/vendors.py), or the columns of a file without a header, in order,

@@ -1,8 +1,7 @@
 """The zones of times in files: how their names are spelled, and local times as moments in UTC.
 
-A local time that the clocks skip in spring is no moment. One that they show twice in autumn is settled by the order of
-the rows around it, or is none either.
-"""
+A local time that the clocks skip in spring is no moment. One that they show twice in autumn is settled by the order
+of the rows around it, or is none either."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -35,7 +34,8 @@ _HOURS = (
     (-8, "PST"),
 )
 _FIXED = {name: hours for hours, names in _HOURS for name in names.split()}
-"""Names of hours from UTC, whatever the date. CST, IST and BST are left out: each is the name of two zones or more."""
+"""Names of hours from UTC, whatever the date. CST, IST and BST are left out: each is the name of two zones or
+more."""
 _RULES = {"ET": "America/New_York", "NEW YORK": "America/New_York", "LONDON": "Europe/London"}
 _ABBREVIATION = re.compile(r"[A-Za-z]{2,5}")
 _NEAR, _FARTHEST_NEAR = 10 * MINUTE, 30 * MINUTE
@@ -52,6 +52,8 @@ class Zone:
         self.rule = rule
         self.fixed = isinstance(rule, timezone)
         """Whether its clocks are never changed."""
+        self.offset = self.offsets(0)[0]
+        """What is to be subtracted from a local time, in microseconds, if they are not."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Zone) and (self.name == other.name or (self.fixed and self.rule == other.rule))
@@ -88,8 +90,14 @@ class LocalClock:
         self._before: int | None = None
         """The local time of the row before, if it was a moment."""
         self._turned = False
-        """Whether the clocks have been set back, or forth where rows are newest first, since the repeated hour began."""
+        """Whether the clocks have been set back, or forth where rows are newest first, since the repeated hour
+        began."""
         self._day_offsets: dict[int, int | None] = {}
+
+    @property
+    def changes(self) -> bool:
+        """Whether a day was read on which the clocks are changed."""
+        return None in self._day_offsets.values()
 
     def follow(self, newest_first: bool, step: float) -> None:
         """Start again, with rows in this order, mostly `step` microseconds apart."""
@@ -104,8 +112,8 @@ class LocalClock:
         return self._day_offsets[day]
 
     def utc(self, local: int) -> int:
-        """The moment of a local time, both in microseconds since 1970. Raises ValueError where there is none, or where
-        one of two cannot be told."""
+        """The moment of a local time, both in microseconds since 1970. Raises ValueError where there is none, or
+        where one of two cannot be told."""
         offset = self.offset_of_day(local // DAY)
         if offset is not None:
             return local - offset
@@ -130,8 +138,8 @@ class LocalClock:
 
 @lru_cache(256)
 def zone_named(text: str, where: str = "ZONE") -> Zone:
-    """The zone of a name: `America/New_York`, `UTC`, `-05:00`, `GMT+0100`, `EST`. Raises UnusableSource, whose text begins
-    with `where`."""
+    """The zone of a name: `America/New_York`, `UTC`, `-05:00`, `GMT+0100`, `EST`. Raises UnusableSource, whose text
+    begins with `where`."""
     bare = text.strip()
     if (offset := _OFFSET.fullmatch(bare)) is not None:
         sign = 1 if offset[1] == "+" else -1

@@ -27,8 +27,7 @@ def moments(*columns: list[str], **more: object) -> list[datetime | None]:
     for cells in zip(*columns, strict=True):
         try:
             found.append(datetime(1970, 1, 1) + timedelta(microseconds=read(cells)))
-        except BadRow as error:
-            assert error.reason == "timestamp"
+        except BadRow:
             found.append(None)
     return found
 
@@ -82,7 +81,8 @@ def test_one_moment_in_many_forms(text: str) -> None:
         ("2025-01-02 24:00", datetime(2025, 1, 3)),
         ("45659.395833", datetime(2025, 1, 2, 9, 30)),
         ("45659.3958346759", datetime(2025, 1, 2, 9, 30, 0, 116_000)),
-        ("45659.5", datetime(2025, 1, 2, 12)),
+        ("45659.50000", datetime(2025, 1, 2, 12)),
+        ("45659.0", datetime(2025, 1, 2)),
     ],
 )
 def test_spellings_to_a_minute_or_so(text: str, moment: datetime) -> None:
@@ -104,7 +104,16 @@ def test_a_date_is_its_midnight_also_without_dashes() -> None:
     "text",
     [
         *("", "now", "nan", "inf", "-1", "-1378202400", "1e999999", "1e20", "2013-13-03", "10:00"),
-        *("1_378_202_400", "1969-12-31", "2101-01-01", "1.7357E+12", "2025-02-30", "2025-01-02 24:01", "13:00 PM"),
+        *(
+            "1_378_202_400",
+            "1969-12-31",
+            "2101-01-01",
+            "1.7357E+12",
+            "45659.40",
+            "2025-02-30",
+            "2025-01-02 24:01",
+            "13:00 PM",
+        ),
     ],
 )
 def test_what_is_no_time(text: str) -> None:
@@ -148,7 +157,7 @@ def test_an_offset_beside_times() -> None:
     ],
 )
 def test_times_of_day_with_the_date_in_the_files_name(cells: list[str], unit: str, moment: datetime) -> None:
-    assert moments(cells, unit=unit, day=date(2025, 1, 2))[0] == moment
+    assert moments(cells, unit=unit, date=date(2025, 1, 2))[0] == moment
     with pytest.raises(UnusableSource, match="no date"):
         reader(cells, unit=unit)
 
@@ -184,3 +193,24 @@ def test_day_and_month() -> None:
     assert [guess.option for guess in one_day.guesses] == ["ORDER=day-first", "ZONE=America/New_York, for example,"]
     with pytest.raises(Ambiguous):
         one_day.read(["3/2/2025 9:30"])
+
+
+def test_numbers_since_midnight_are_of_the_coarsest_unit_and_that_is_told() -> None:
+    guess = reader(["34200212", "34261246"], date=date(2025, 1, 2)).guesses[0]
+    assert (guess.taken, guess.other) == ("milliseconds since midnight", "microseconds since midnight")
+    assert not [
+        each for each in reader(["34200.449096669", "34261.5"], date=date(2025, 1, 2)).guesses if "34" in each.what
+    ]
+
+
+@pytest.mark.parametrize("cells", [["930"], ["34200", "34201"]])
+def test_digits_of_a_time_of_day_that_may_be_seconds_are_refused(cells: list[str]) -> None:
+    with pytest.raises(Ambiguous, match="digits of a time of day, or seconds since midnight"):
+        reader(cells, date=date(2025, 1, 2))
+
+
+def test_digits_of_a_time_of_day_that_may_be_milliseconds_are_told() -> None:
+    found = reader(["153500", "153501"], date=date(2025, 1, 2))
+    assert [guess.other for guess in found.guesses] == ["milliseconds since midnight", "that of the market"]
+    many = reader([f"{15 + minute // 60}{minute % 60:02}00" for minute in range(60)], date=date(2025, 1, 2))
+    assert [guess.other for guess in many.guesses] == ["that of the market"]
