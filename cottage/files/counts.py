@@ -131,7 +131,8 @@ def is_modern(text: str) -> bool:
     if NUMERAL.fullmatch(text) is None:
         return False
     value = float(text.replace(",", "."))
-    return any(count.holds(value) and value >= _MODERN * 10.0 ** (6 - count.power) for count in SINCE_1970)
+    modern = any(count.holds(value) and value >= _MODERN * 10.0 ** (6 - count.power) for count in SINCE_1970)
+    return modern and not text.startswith("0")
 
 
 def is_excel(text: str, near: date | None = None) -> bool:

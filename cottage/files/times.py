@@ -9,10 +9,10 @@ counts.py       numbers that count from 1970, from midnight, or in the days of a
 zones.py        zones, and local times as moments
 """
 
-import datetime
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 
 from cottage.errors import UnusableSource
@@ -63,7 +63,7 @@ class TimeContext:
     """The zone that the vendor documents."""
     zone_from: str = ""
     """Who says so: `HistData's documentation`."""
-    date: datetime.date | None = None
+    day: date | None = None
     """The date in the file's name."""
     unit: str = ""
     """The vendor's unit, one of counts.UNITS."""
@@ -163,13 +163,13 @@ class _Finder:
     # One column
 
     def _numeric(self, column: TimeColumn) -> TimeReader:
-        date = self._context.date
+        day = self._context.day
         # 2025010209 is an hour of 2025 and a second of 2034: only if all are hours.
         if column.mostly(is_digit_date) and (len(column.texts[0]) != 10 or all(map(is_digit_date, column.texts))):
             return self._digits(column)
         if column.mostly(is_modern):
             return self._counted(column, _unit(column))
-        if date is not None and not column.mostly(lambda text: is_excel(text, date)):
+        if day is not None and not column.mostly(lambda text: is_excel(text, day)):
             return self._of_day(column)
         if is_excel_column(column.texts):
             zoned, read = self._zone(), excel_reader(column.cells)
@@ -219,9 +219,9 @@ class _Finder:
 
     def _of_day(self, column: TimeColumn, unit: Count | None = None) -> TimeReader:
         """Times of day, with the date in the file's name."""
-        if self._context.date is None:
+        if self._context.day is None:
             raise _no_date(column)
-        day = self._context.date.isoformat()
+        day = self._context.day.isoformat()
         make, unit_name = self._clock(column, unit)
         wall, zoned = self._wall(column, _zones_of(column))
         at = make(wall)

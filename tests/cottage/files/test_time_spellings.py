@@ -203,4 +203,4 @@ def test_times_of_day_with_the_date_in_the_name(gaps: list[int], start: int, pow
             f"{(time - midnight) * 10 // 10 ** (power + 1) if power >= 0 else (time - midnight) * 1000}"
             for time in times
         ]
-    never_another([cells], times, ReadOptions(), TimeContext(date=day.date()))
+    never_another([cells], times, ReadOptions(), TimeContext(day=day.date()))

@@ -157,7 +157,7 @@ def test_an_offset_beside_times() -> None:
     ],
 )
 def test_times_of_day_with_the_date_in_the_files_name(cells: list[str], unit: str, moment: datetime) -> None:
-    assert moments(cells, unit=unit, date=date(2025, 1, 2))[0] == moment
+    assert moments(cells, unit=unit, day=date(2025, 1, 2))[0] == moment
     with pytest.raises(UnusableSource, match="no date"):
         reader(cells, unit=unit)
 
@@ -196,21 +196,21 @@ def test_day_and_month() -> None:
 
 
 def test_numbers_since_midnight_are_of_the_coarsest_unit_and_that_is_told() -> None:
-    guess = reader(["34200212", "34261246"], date=date(2025, 1, 2)).guesses[0]
+    guess = reader(["34200212", "34261246"], day=date(2025, 1, 2)).guesses[0]
     assert (guess.taken, guess.other) == ("milliseconds since midnight", "microseconds since midnight")
     assert not [
-        each for each in reader(["34200.449096669", "34261.5"], date=date(2025, 1, 2)).guesses if "34" in each.what
+        each for each in reader(["34200.449096669", "34261.5"], day=date(2025, 1, 2)).guesses if "34" in each.what
     ]
 
 
 @pytest.mark.parametrize("cells", [["930"], ["34200", "34201"]])
 def test_digits_of_a_time_of_day_that_may_be_seconds_are_refused(cells: list[str]) -> None:
     with pytest.raises(Ambiguous, match="digits of a time of day, or seconds since midnight"):
-        reader(cells, date=date(2025, 1, 2))
+        reader(cells, day=date(2025, 1, 2))
 
 
 def test_digits_of_a_time_of_day_that_may_be_milliseconds_are_told() -> None:
-    found = reader(["153500", "153501"], date=date(2025, 1, 2))
+    found = reader(["153500", "153501"], day=date(2025, 1, 2))
     assert [guess.other for guess in found.guesses] == ["milliseconds since midnight", "that of the market"]
-    many = reader([f"{15 + minute // 60}{minute % 60:02}00" for minute in range(60)], date=date(2025, 1, 2))
+    many = reader([f"{15 + minute // 60}{minute % 60:02}00" for minute in range(60)], day=date(2025, 1, 2))
     assert [guess.other for guess in many.guesses] == ["that of the market"]
