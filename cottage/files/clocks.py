@@ -7,14 +7,14 @@ from cottage.files.zones import DAY, HOUR, SECOND
 SPELLINGS = (
     r"\d{1,2}:\d{2}(?::\d{2}(?:[.,:]\d{1,9})?)?(?:\s*[AaPp]\.?\s?[Mm]\b\.?)?"
     r"|\d{1,2}[- ]?[AaPp][Mm]\b"
-    r"|\d{6}[.,]\d{1,9}|\d{6,15}|\d{4}|\d{2}(?!\d)"
+    r"|\d{6}[., ]\d{1,9}|\d{6,15}|\d{4}|\d{2}(?!\d)"
 )
 """A pattern of every time of day that clock_of may read."""
 _COLONS = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,:](\d{1,9}))?)?(?:\s*([ap])\.?\s?m\.?)?", re.ASCII | re.IGNORECASE
 )
 _HOUR = re.compile(r"(\d{1,2})()()()[- ]?([ap])m", re.ASCII | re.IGNORECASE)
-_DIGITS = re.compile(r"(\d{2})(?:(\d{2})(?:(\d{2})(?:[.,]?(\d{1,9}))?)?)?()", re.ASCII)
+_DIGITS = re.compile(r"(\d{2})(?:(\d{2})(?:(\d{2})(?:[., ]?(\d{1,9}))?)?)?()", re.ASCII)
 _SHAPES = (_COLONS, _HOUR, _DIGITS)
 
 

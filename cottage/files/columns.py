@@ -24,7 +24,7 @@ _SHARED = {
     "participanttimestamp unix unixtime unixtimestamp epoch epochtime createdtime createdat gmttime utctime "
     "localtime mts ts ticktime quotetime timestampms timestampus timestampns timens timems timeutc datetimeutc "
     "dateutc timestamputc opentimestamp candlebegintime begin timekey dtime datetimeg tradetimestamp snapshottime "
-    "dt periodstart zeitstempel dateheure fechahora horodatage barstart from",
+    "dt periodstart zeitstempel dateheure fechahora horodatage barstart from ticks",
     "date": "date datum fecha data jour giorno dtyyyymmdd yyyymmdd tradedate tradingdate tradingday day dateg "
     "tradedateutc handelstag",
     "clock": "time zeit uhrzeit heure hora ora timeofday hhmmss timestamp timeg tradetime utctime times",
@@ -85,7 +85,7 @@ _BAR = {
     "volumeto quoteqty money quoteamount dollarvolume vol volumenotional",
     "trades": "trades count tradecount numtrades numberoftrades transactions tradescount barcount ntrades "
     "totaltrades notrades nooftrades numberoftransactions tradenum n tradesdone numtransactions",
-    "updates": "tickvol tickvolume tickcount ticks",
+    "updates": "tickvol tickvolume tickcount",
     "up_volume": "up upvolume upvol",
     "down_volume": "down downvolume downvol",
     "finished": "confirm confirmed complete completed isclosed isfinal isfinished closed final finished windowclose",
@@ -160,7 +160,7 @@ def roles_by_name(names: Sequence[str], texts: Collection[int] = ()) -> Roles:
         return _by_letters([each.strip().rpartition(".")[2] for each in names], texts)
     quote_bar = _taken(keys, _QUOTE_BAR)
     bar = _taken(keys, {name: _BAR[name] for name in OPEN_TO_CLOSE})
-    if len(quote_bar) == 8:
+    if len(quote_bar) == 8 and "close" not in bar:
         roles = _taken(keys, _BAR, quote_bar)
     elif all(name in bar for name in OPEN_TO_CLOSE) or _is_close_only(keys, bar):
         roles = _taken(keys, _BAR)

@@ -29,14 +29,14 @@ _NO_SYMBOLS = words(
     "kucoin gate gateio huobi htx bitmex deribit gemini gdax cryptodatadownload cryptofeed cdd alpaca databento "
     "histdata truefx oanda fxcm ib ibkr tws thinkorswim schwab tradestation ninjatrader multicharts quantconnect "
     "lean zipline quandl wiki backtrader freqtrade nautilus refinitiv bloomberg algoseek tickdata lobster taq iex "
-    "nasdaq nyse amex arca cme cboe excel us historical history data dataset price prices trade trades tick ticks "
+    "nasdaq nyse amex arca cme cboe excel historical history data dataset price prices trade trades tick ticks "
     "quote quotes candle candles candlestick candlesticks ohlcv ohlc ohlcvt kline klines bar bars full intraday "
     "daily hourly weekly monthly minute minutes min hour hours day days week month second seconds sec bid ask mid "
     "last adjusted unadjusted adj unadj adjsplitdiv adjsplit split spot futures future um cm message messages "
     "orderbook aggtrades aggs agg export exported csv txt json jsonl parquet feather zip gz utf16 utf8 ascii nt "
     "ms dat xlsx t v1 v2 v3 raw pretty all eqy sample test clean local localtime gmt utc time download output "
-    "result results file market stock stocks equity equities forex fx crypto semicolon decimalcomma sep line de "
-    "fr es en series timeseries chart table tickbidask bidask eod new old copy final american nbbo bbo sip "
+    "result results file market stock stocks equity equities forex fx crypto semicolon decimalcomma sep line "
+    "series timeseries chart table tickbidask bidask eod new old copy final american nbbo bbo sip "
     "updates update snapshot snapshots rth eth session sorted merged combined from to"
 )
 _QUOTE_CURRENCIES = words(
@@ -51,8 +51,10 @@ _DATES = re.compile(
     r"(?<!\d)(?:\d{4}[-._]\d{1,2}[-._]\d{1,2}|\d{1,2}[-._]\d{1,2}[-._]\d{4}|\d{4}[-._]\d{2}|(?:19|20)\d{6}(?:\d{4}(?:\d\d)?)?|"
     r"(?:19|20)\d{4}|(?:19|20)\d\d)(?!\d)"
 )
-_CONTRACT = re.compile(r"[A-Z0-9]{1,4} \d\d-\d\d")
-"""A future as NinjaTrader spells it: `ES 03-25`."""
+_CONTRACT = re.compile(r"[A-Z0-9]{1,4} \d\d-\d\d|\S+ [A-Z]{2} Equity")
+"""A future as NinjaTrader spells it, `ES 03-25`; a share as Bloomberg does, `AAPL US Equity`."""
+_ALONE = re.compile(r"[A-Z]{1,5}")
+"""Capitals alone are a symbol, even if they are a word that otherwise is none: `T`, `ALL`, `LOW`."""
 _SPLIT_LENGTH = re.compile(r"(?<=_)(\d+)_([SMHD])(?=_)")
 """A length as Dukascopy spells it: `EURUSD_Candlestick_1_M_BID`."""
 _DAY = re.compile(r"(?<!\d)(19\d\d|20\d\d)([-._]?)(\d\d)\2(\d\d)(?!\d)")
@@ -83,13 +85,13 @@ def from_name(name: str) -> FromName:
 
 def _from_part(part: str) -> FromName:
     stem = _EXTENSION.sub("", part)
-    if _CONTRACT.fullmatch(stem):
+    if _CONTRACT.fullmatch(stem) or _ALONE.fullmatch(stem):
         return FromName(stem, None, None, ())
     day = _day(stem)
     rest = _SPLIT_LENGTH.sub(r"\1\2", _DATES.sub(" ", stem))
     length = None
     kept: list[tuple[int, str]] = []
-    for match in re.finditer(r"[^\s_,;()\[\]+@-]+", rest):
+    for match in re.finditer(r"@?[^\s_,;()\[\]+@-]+", rest):
         token = match[0].strip(".")
         found = _length(token)
         if found is not None and (kept or not token.isdigit()):
@@ -104,23 +106,29 @@ def _from_part(part: str) -> FromName:
 
 
 def _symbol(kept: list[tuple[int, str]], text: str) -> tuple[str | None, tuple[str, ...]]:
-    words = [token for _, token in kept]
-    if len(words) >= 2:
-        for at, word in enumerate(words[1:], 1):
-            between = text[kept[at - 1][0] + len(words[at - 1]) : kept[at][0]]
-            if between == "-" and re.fullmatch(r"[A-Z]", word) and len(words) == 2:  # a class of shares: BRK-B
-                return f"{words[at - 1]}-{word}", ()
-            if word.upper() in _QUOTE_CURRENCIES and between in ("_", "-") and words[at - 1].isalnum():
-                pair = f"{words[at - 1]}{'/' if between == '_' and word != 'PERP' else between}{word}"
-                if words[at + 1 : at + 2] == [word]:  # ccxt's contracts: BTC_USDT_USDT is BTC/USDT:USDT
-                    pair += f":{word}"
-                return pair.upper(), ()
-    if len(words) == 1:
-        return words[0].upper() if words[0].isascii() else words[0], ()
-    capitals = [word for word in words if word.upper() == word and any(map(str.isalpha, word))]
-    if len(capitals) == 1:
-        return capitals[0], tuple(word for word in words if word != capitals[0])
-    return None, tuple(words)
+    """The symbol among the words that may be one, and the others."""
+    joined: list[str] = []
+    end = -1
+    for start, word in kept:
+        mark = text[end:start] if joined else ""
+        if mark == "-" and (joined[-1] + word).isupper():  # BTC-USDT-SWAP, BRK-B
+            joined[-1] += f"-{word}"
+        elif mark == "_" and word == "PERP":
+            joined[-1] += f"_{word}"
+        elif mark == "_" and "/" in joined[-1] and joined[-1].endswith(f"/{word}"):  # ccxt's contracts: BTC_USDT_USDT
+            joined[-1] += f":{word}"
+        elif mark in ("_", "-") and word.upper() in _QUOTE_CURRENCIES and joined[-1].isalnum():
+            joined[-1] = f"{joined[-1]}/{word}".upper()
+        else:
+            joined.append(word)
+        end = start + len(word)
+    pairs = [word for word in joined if "/" in word]
+    capitals = [word for word in joined if word.upper() == word and any(map(str.isalpha, word))]
+    for likely in (joined, pairs, capitals):
+        if len(likely) == 1:
+            word = likely[0]
+            return word.upper() if word.isascii() else word, tuple(each for each in joined if each != word)
+    return None, tuple(joined)
 
 
 def _length(token: str) -> int | None:

@@ -52,7 +52,7 @@ from cottage.files.row_reader import (
 from cottage.files.rows import BadRow, Row
 from cottage.files.sample import Sample, middle
 from cottage.files.table import Ambiguous, Guess, Table
-from cottage.files.times import TimeContext, TimeReader, time_reader
+from cottage.files.times import TimeContext, TimeReader, is_time, time_reader
 from cottage.files.vendors import NO_MARKET_DATA, Vendor, vendor_named, vendor_of
 
 _PRICES = frozenset((*OPEN_TO_CLOSE, *BID_BARS, *ASK_BARS, "price", "bid", "ask", "adj_close", "vwap"))
@@ -332,6 +332,8 @@ class _Inquiry:
             main = [roles["end"]]
         if not main and "receive" in roles:
             main = [roles.pop("receive")]
+        if not main and (index := self._index()) is not None:
+            main = [index]
         if not main:
             raise UnusableSource(
                 f"{sample.name}: no column is known as the time, such as in {sample.first_line()}: TIME= names it"
@@ -355,6 +357,15 @@ class _Inquiry:
         lags = [(b - a) / 1e6 for a, b in zip(self.stamps, arrived, strict=True) if a is not None and b is not None]
         self.median_lag = middle(lags) if lags else None
         self.parts.times = self._two_times(self.reader, main, receiver, received)
+
+    def _index(self) -> int | None:
+        """The column without a name, as programs write an index, if it holds times."""
+        for place, name in enumerate(self.sample.names or ()):
+            examples = self.sample.examples(place)
+            if _INDEX.fullmatch(name.strip()) and examples and all(map(is_time, examples)):
+                self.roles["time"] = place
+                return place
+        return None
 
     def _choose_time(self) -> None:
         """What TIME= states: a column, or one of two times."""
@@ -748,6 +759,7 @@ _CLOCK = re.compile(
     r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[AaPp][Mm])?|\d{1,6}|\d{6}\.\d+|[012]\d{8}|[012]\d{11}|[012]\d{14}|\d{1,8}"
 )
 """A time of day without a date; numbers up to eight digits may be milliseconds since midnight."""
+_INDEX = re.compile(r"(?i:|unnamed: ?\d+|index|level_0|__index_level_0__|#|x)")
 _EVENTS = {
     "trades": re.compile(r"(?i:trades?(?:[ _]nb)?|t|last|execution|fill)"),
     "quotes": re.compile(r"(?i:quotes?|q|bbo|nbbo)"),

@@ -128,7 +128,7 @@ VENDORS = (
     Vendor("NinjaTrader", file=r"\.(?:Last|Bid|Ask)\.txt$", stamp="close"),
     Vendor("Nautilus", names=words("open high low close volume tsevent tsinit"), stamp="close"),
     Vendor("AlgoSeek", names=words("timestamp eventtype ticker price quantity conditions"), unit="shares",
-           keep=words("TRADE TRADE_NB TRADE NB"), conditions="tapes"),
+           keep=frozenset(("TRADE", "TRADE NB")), conditions="tapes"),
     Vendor("Interactive Brokers", names=words("date open high low close volume average barcount"), stamp="open",
            sentinels=(-1.0,)),
     Vendor("Tardis", names=words("exchange symbol timestamp localtimestamp id side price amount")),
@@ -137,9 +137,12 @@ VENDORS = (
 
 NO_MARKET_DATA = (
     (r"liquidations?(?![a-z])", "liquidations"),
-    (r"fundingrates?(?![a-z])", "funding rates"),
+    (r"funding[_-]?rates?(?![a-z])", "funding rates"),
     (r"open_?interest(?![a-z])|metrics-", "open interest"),
-    (r"(?:mark|index)pricek?lines?|premiumindex", "mark or index prices, at which nothing was traded"),
+    (
+        r"(?:mark|index)[_-]?prices?(?:k?lines?)?(?![a-z])|premiumindex|-mark(?![a-z])",
+        "mark or index prices, at which nothing was traded",
+    ),
 )
 """What files hold whose columns look like trades or bars, by their names in lower case."""
 

@@ -9,14 +9,14 @@ from cottage.files.understanding import Understanding, understand
 
 
 class Cells:
-    """A table of cells that a test writes: one row a line, commas between the cells."""
+    """A table of cells that a test writes: one row a line, `mark` between the cells."""
 
-    def __init__(self, text: str, names: str = "", name: str = "AAPL.csv") -> None:
+    def __init__(self, text: str, names: str = "", name: str = "AAPL.csv", mark: str = ",") -> None:
         self.name = name
-        self.names: tuple[str, ...] | None = tuple(names.split(",")) if names else None
+        self.names: tuple[str, ...] | None = tuple(names.split(mark)) if names else None
         self.spelled = "a test's"
         self.guesses: list[Guess] = []
-        self._rows = [line.split(",") for line in text.split("\n") if line]
+        self._rows = [line.split(mark) for line in text.split("\n") if line]
 
     def rows(self, _on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
         yield from enumerate(self._rows, 1)

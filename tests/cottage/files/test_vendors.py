@@ -1,0 +1,245 @@
+"""The formats of exchanges, brokers, data vendors and backtesters: small files as each of them spells it."""
+# ruff: noqa: E501 — a format is shown as the one line that it is
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import pytest
+
+from tests.cottage.files.understood import Cells, read
+
+ROWS = 40
+START = 1_735_828_200  # 2025-01-02 14:30 UTC, 09:30 in New York
+
+
+class Bar(NamedTuple):
+    """A bar of a made market: `s` are the seconds of its open since 1970."""
+
+    s: int
+    o: float
+    h: float
+    lo: float
+    c: float
+    v: float
+    at: datetime
+
+
+class Trade(NamedTuple):
+    """A trade of a made market, its number and its time to the millisecond."""
+
+    n: int
+    ms: int
+    p: float
+    q: float
+    at: datetime
+
+
+def made_bars(step: int = 60, around: float = 42_000.0) -> list[Bar]:
+    random.seed(7)
+    price, bars = around, []
+    for number in range(ROWS):
+        close = round(price * (1 + random.gauss(0, 5e-4)), 2)
+        high = round(max(price, close) * (1 + random.random() * 3e-4), 2)
+        low = round(min(price, close) * (1 - random.random() * 3e-4), 2)
+        at = START + step * number
+        bars.append(Bar(at, price, high, low, close, round(random.expovariate(0.1) + 0.001, 3),
+                        datetime.fromtimestamp(at, UTC)))  # fmt: skip
+        price = close
+    return bars
+
+
+def made_trades(around: float = 42_000.0) -> list[Trade]:
+    random.seed(8)
+    price, ms, trades = around, START * 1000, []
+    for number in range(ROWS):
+        price = round(price + random.choice((-0.5, 0, 0.5)), 2)
+        ms += random.randrange(1, 900)
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+        trades.append(Trade(5_000_000 + number, ms, price, round(random.expovariate(1) + 0.001, 3), at))
+    return trades
+
+
+BARS, TRADES, SHARES = made_bars(), made_trades(), made_trades(190.0)
+
+
+def half(price: float) -> str:
+    return f"{price:.2f}"
+
+
+BAR_FILES: dict[str, tuple[str, str, Callable[[Bar], str]]] = {
+    "Binance": ("BTCUSDT-1m-2025-01-02.csv", "", lambda b:
+        f"{b.s}000,{b.o},{b.h},{b.lo},{b.c},{b.v},{b.s + 59}999,{b.v * b.c:.4f},7,1,2,0"),
+    "Binance futures": ("BTCUSDT-1m-2025-01.csv", "open_time,open,high,low,close,volume,close_time,quote_volume,count,"
+        "taker_buy_volume,taker_buy_quote_volume,ignore", lambda b:
+        f"{b.s}000,{b.o},{b.h},{b.lo},{b.c},{b.v},{b.s + 59}999,{b.v * b.c:.4f},7,1,2,0"),
+    "OKX, arrays": ("BTC-USDT.json", "", lambda b:
+        f"{b.s}000,{b.o},{b.h},{b.lo},{b.c},{b.v},{b.v},{b.v * b.c:.4f},1"),
+    "OKX, download": ("BTC-USDT-candlesticks-2025-01-02.csv", "instrument_name,open,high,low,close,vol,vol_ccy,"
+        "vol_quote,open_time,confirm", lambda b:
+        f"BTC-USDT,{b.o},{b.h},{b.lo},{b.c},{b.v},{b.v},{b.v * b.c:.4f},{b.s}000,1"),
+    "Bybit, arrays": ("BTCUSDT.json", "", lambda b: f"{b.s}000,{b.o},{b.h},{b.lo},{b.c},{b.v},{b.v * b.c:.4f}"),
+    "Bybit": ("BTCUSDT_1m.csv", "startTime,openPrice,highPrice,lowPrice,closePrice,volume,turnover", lambda b:
+        f"{b.s}000,{b.o},{b.h},{b.lo},{b.c},{b.v},{b.v * b.c:.4f}"),
+    "Coinbase": ("BTC-USD.json", "", lambda b: f"{b.s},{b.lo},{b.h},{b.o},{b.c},{b.v}"),
+    "Coinbase Advanced": ("BTC-USD.json", "start,low,high,open,close,volume", lambda b:
+        f"{b.s},{b.lo},{b.h},{b.o},{b.c},{b.v}"),
+    "Bitfinex": ("BTCUSD.json", "", lambda b: f"{b.s}000,{b.o},{b.c},{b.h},{b.lo},{b.v}"),
+    "KuCoin": ("BTC-USDT.json", "", lambda b: f"{b.s},{b.o},{b.c},{b.h},{b.lo},{b.v},{b.v * b.c:.4f}"),
+    "Gate": ("BTC_USDT.json", "", lambda b: f"{b.s},{b.v * b.c:.4f},{b.c},{b.h},{b.lo},{b.o},{b.v},true"),
+    "Gate, download": ("BTC_USDT-202501.csv", "", lambda b: f"{b.s},{b.v},{b.c},{b.h},{b.lo},{b.o}"),
+    "Huobi": ("btcusdt.json", "id,open,close,low,high,amount,vol,count", lambda b:
+        f"{b.s},{b.o},{b.c},{b.lo},{b.h},{b.v},{b.v * b.c:.4f},7"),
+    "Kraken": ("XBTUSD_1.csv", "", lambda b: f"{b.s},{b.o},{b.h},{b.lo},{b.c},{b.v},7"),
+    "Kraken, arrays": ("XBTUSD.json", "", lambda b:
+        f"{b.s},{b.o},{b.h},{b.lo},{b.c},{(b.h + b.lo) / 2:.2f},{b.v},7"),
+    "Bitstamp": ("BTCUSD.json", "timestamp,open,high,low,close,volume", lambda b:
+        f"{b.s},{b.o},{b.h},{b.lo},{b.c},{b.v}"),
+    "BitMEX": ("XBTUSD.json", "timestamp,symbol,open,high,low,close,trades,volume,vwap,lastSize,turnover,homeNotional,"
+        "foreignNotional", lambda b:
+        f"{b.at:%Y-%m-%dT%H:%M:%S}.000Z,XBTUSD,{b.o},{b.h},{b.lo},{b.c},7,{b.v},{b.c},1,{b.v * b.c:.2f},1,1"),
+    "Deribit": ("BTC-PERPETUAL.json", "ticks,open,high,low,close,volume,cost", lambda b:
+        f"{b.s}000,{b.o},{b.h},{b.lo},{b.c},{b.v},{b.v * b.c:.4f}"),
+    "Binance, websocket": ("x.jsonl", "e,E,s,k.t,k.T,k.s,k.i,k.f,k.L,k.o,k.c,k.h,k.l,k.v,k.n,k.x,k.q,k.V,k.Q,k.B", lambda b:
+        f"kline,{b.s + 60}001,BTCUSDT,{b.s}000,{b.s + 59}999,BTCUSDT,1m,1,2,{b.o},{b.c},{b.h},{b.lo},{b.v},7,true,"
+        f"{b.v * b.c:.2f},1,1,0"),
+    "ccxt": ("BTC_USDT-1m.json", "", lambda b: f"{b.s}000,{b.o},{b.h},{b.lo},{b.c},{b.v}"),
+    "freqtrade": ("BTC_USDT-1m.feather", "date,open,high,low,close,volume", lambda b:
+        f"{b.at:%Y-%m-%dT%H:%M:%S}Z,{b.o},{b.h},{b.lo},{b.c},{b.v}"),
+    "Interactive Brokers": ("AAPL.csv", "date,open,high,low,close,volume,average,barCount", lambda b:
+        f"{b.at - timedelta(hours=5):%Y%m%d  %H:%M:%S} US/Eastern,{b.o},{b.h},{b.lo},{b.c},{b.v},{b.c},7"),
+    "ib_async": ("AAPL.csv", ",date,open,high,low,close,volume,average,barCount", lambda b:
+        f"{(b.s - START) // 60},{b.at - timedelta(hours=5):%Y-%m-%d %H:%M:%S}-05:00,{b.o},{b.h},{b.lo},{b.c},{b.v},{b.c},7"),
+    "TradeStation": ("@ES.txt", "Date,Time,Open,High,Low,Close,Up,Down", lambda b:
+        f"{b.at:%m/%d/%Y},{b.at + timedelta(minutes=1):%H:%M},{b.o},{b.h},{b.lo},{b.c},{b.v / 2},{b.v / 2}"),
+    "NinjaTrader": ("ES 03-25.Last.txt", "", lambda b:
+        f"{b.at + timedelta(minutes=1):%Y%m%d %H%M%S},{b.o},{b.h},{b.lo},{b.c},{b.v}"),
+    "Schwab": ("AAPL.json", "open,high,low,close,volume,datetime", lambda b:
+        f"{b.o},{b.h},{b.lo},{b.c},{b.v},{b.s}000"),
+    "Databento": ("glbx-mdp3-20250102.ohlcv-1m.csv", "ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume,"
+        "symbol", lambda b:
+        f"{b.s}000000000,33,1,5482,{b.o * 1e9:.0f},{b.h * 1e9:.0f},{b.lo * 1e9:.0f},{b.c * 1e9:.0f},{b.v},ESH5"),
+    "Polygon, REST": ("AAPL.json", "v,vw,o,c,h,l,t,n", lambda b: f"{b.v},{b.c},{b.o},{b.c},{b.h},{b.lo},{b.s}000,7"),
+    "Alpaca": ("AAPL.json", "t,o,h,l,c,v,n,vw", lambda b:
+        f"{b.at:%Y-%m-%dT%H:%M:%SZ},{b.o},{b.h},{b.lo},{b.c},{b.v},7,{b.c}"),
+    "FirstRate": ("AAPL_full_1min_adjsplitdiv.txt", "timestamp,open,high,low,close,volume", lambda b:
+        f"{b.at:%Y-%m-%d %H:%M:%S},{b.o},{b.h},{b.lo},{b.c},{b.v}"),
+    "Kibot": ("AAPL.txt", "", lambda b: f"{b.at:%m/%d/%Y},{b.at:%H:%M},{b.o},{b.h},{b.lo},{b.c},{b.v}"),
+    "Refinitiv": ("trth.csv", "#RIC,Domain,Date-Time,GMT Offset,Type,Open,High,Low,Last,Volume,No. Trades,Open Bid,High Bid,"
+        "Low Bid,Close Bid,No. Bids,Open Ask,High Ask,Low Ask,Close Ask,No. Asks", lambda b:
+        f"AAPL.OQ,Market Price,{b.at:%Y-%m-%dT%H:%M:%S}.000000000Z,-5,Intraday 1Min,{b.o},{b.h},{b.lo},{b.c},{b.v},7"
+        ",1,1,1,1,1,1,1,1,1,1"),
+    "Bloomberg": ("AAPL US Equity.csv", "Date,PX_OPEN,PX_HIGH,PX_LOW,PX_LAST,PX_VOLUME", lambda b:
+        f"{b.at:%m/%d/%Y %H:%M},{b.o},{b.h},{b.lo},{b.c},{b.v}"),
+    "AlgoSeek": ("AAPL.csv", "Date,Ticker,TimeBarStart,FirstTradePrice,HighTradePrice,LowTradePrice,LastTradePrice,"
+        "VolumeWeightPrice,Volume,TotalTrades", lambda b:
+        f"{b.at:%Y%m%d},AAPL,{b.at:%H:%M},{b.o},{b.h},{b.lo},{b.c},{b.c},{b.v},7"),
+    "Lean, minutes": ("20250102_spy_minute_trade.csv", "", lambda b:
+        f"{(b.s - START + 34_200) * 1000},{b.o * 1e4:.0f},{b.h * 1e4:.0f},{b.lo * 1e4:.0f},{b.c * 1e4:.0f},{b.v}"),
+    "backtesting.py": ("EURUSD.csv", ",Open,High,Low,Close,Volume", lambda b:
+        f"{b.at:%Y-%m-%d %H:%M:%S},{b.o},{b.h},{b.lo},{b.c},{b.v}"),
+    "Backtrader": ("2006-min-001-ES.txt", "Date,Time,Open,High,Low,Close,Volume,OpenInterest", lambda b:
+        f"{b.at:%Y-%m-%d},{b.at:%H:%M:%S},{b.o},{b.h},{b.lo},{b.c},{b.v},0"),
+    "Nautilus": ("BTCUSDT.parquet", "open,high,low,close,volume,ts_event,ts_init", lambda b:
+        f"{b.o},{b.h},{b.lo},{b.c},{b.v},{b.s + 60}000000000,{b.s + 60}000000000"),
+    "CoinAPI": ("BTC.csv", "time_period_start,time_period_end,time_open,time_close,price_open,price_high,price_low,"
+        "price_close,volume_traded,trades_count", lambda b:
+        f"{b.at:%Y-%m-%dT%H:%M:%S}.0000000Z,{b.at + timedelta(minutes=1):%Y-%m-%dT%H:%M:%S}.0000000Z,"
+        f"{b.at:%Y-%m-%dT%H:%M:%S}.5Z,{b.at:%Y-%m-%dT%H:%M:%S}.9Z,{b.o},{b.h},{b.lo},{b.c},{b.v},7"),
+    "R, quantmod": ("x.csv", ",AAPL.Open,AAPL.High,AAPL.Low,AAPL.Close,AAPL.Volume,AAPL.Adjusted", lambda b:
+        f"{b.at:%Y-%m-%d %H:%M:%S},{b.o},{b.h},{b.lo},{b.c},{b.v},{b.c}"),
+    "of Germany": ("SAP.csv", "Datum,Zeit,Erster,Hoch,Tief,Schlusskurs,Stücke", lambda b:
+        f"{b.at:%Y-%m-%d},{b.at:%H:%M:%S},{b.o},{b.h},{b.lo},{b.c},{b.v}"),
+    "of France": ("AIR.csv", "date,heure,ouv,haut,bas,clôt,vol", lambda b:
+        f"{b.at:%Y-%m-%d},{b.at:%H:%M:%S},{b.o},{b.h},{b.lo},{b.c},{b.v}"),
+    "of Spain": ("SAN.csv", "Fecha,Hora,Último,Apertura,Máximo,Mínimo,Vol.", lambda b:
+        f"{b.at:%Y-%m-%d},{b.at:%H:%M:%S},{b.c},{b.o},{b.h},{b.lo},{b.v}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("vendor", BAR_FILES)
+def test_bars(vendor: str) -> None:
+    name, names, line = BAR_FILES[vendor]
+    found, rows, bad = read(Cells("\n".join(line(bar) for bar in BARS), names, name))
+    assert (found.kind, bad, dict(found.left_out), len(rows)) == ("bars", [], {}, ROWS)
+    assert found.bar_length == 60_000_000
+    for bar, row in zip(BARS, rows, strict=True):
+        assert (row.open, row.high, row.low, row.price) == pytest.approx((bar.o, bar.h, bar.lo, bar.c), rel=1e-12)
+        assert row.volume == pytest.approx(bar.v)
+        assert row.time == (bar.s + 60) * 1_000_000, "published at its end"
+
+
+TRADE_FILES: dict[str, tuple[str, str, Callable[[Trade], str]]] = {
+    "Binance": ("BTCUSDT-trades-2025-01-02.csv", "", lambda t:
+        f"{t.n},{t.p},{t.q},{t.p * t.q:.6f},{t.ms}000,True,True"),
+    "Binance, aggregated": ("BTCUSDT-aggTrades-2025-01-02.csv", "", lambda t:
+        f"{t.n},{t.p},{t.q},{t.n},{t.n},{t.ms},true,true"),
+    "Binance, websocket": ("x.jsonl", "e,E,s,t,p,q,T,m,M", lambda t:
+        f"trade,{t.ms + 3},BTCUSDT,{t.n},{t.p},{t.q},{t.ms},true,true"),
+    "Bybit": ("BTCUSDT2025-01-02.csv.gz", "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,"
+        "homeNotional,foreignNotional", lambda t:
+        f"{t.ms / 1000:.3f},BTCUSDT,Buy,{t.q},{t.p},PlusTick,a-{t.n},1,{t.q},{t.q * t.p}"),
+    "Bybit, spot": ("BTCUSDT_2025-01-02.csv.gz", "id,timestamp,price,volume,side,rpi", lambda t:
+        f"{t.n},{t.ms},{t.p},{t.q},buy,0"),
+    "Bybit, websocket": ("x.jsonl", "T,s,S,v,p,L,i,BT", lambda t: f"{t.ms},BTCUSDT,Buy,{t.q},{t.p},PlusTick,a{t.n},false"),
+    "OKX": ("BTC-USDT-trades-2025-01-02.csv", "instrument_name,trade_id,side,price,size,created_time", lambda t:
+        f"BTC-USDT,{t.n},buy,{t.p},{t.q},{t.ms}"),
+    "OKX, bilingual": ("BTC-USDT-trades-2021-09-01.csv", "trade_id/撮合id,side/交易方向,size/数量,price/价格,created_time/成交时间",
+        lambda t: f"{t.n},buy,{t.q},{t.p},{t.ms}"),
+    "Coinbase": ("BTC-USD.json", "trade_id,side,size,price,time", lambda t:
+        f"{t.n},buy,{t.q},{t.p},{t.at:%Y-%m-%dT%H:%M:%S.%f}Z"),
+    "Kraken": ("XBTUSD.csv", "", lambda t: f"{t.ms / 1000:.3f},{t.p},{t.q}"),
+    "Kraken, arrays": ("XBTUSD.json", "", lambda t: f"{t.p},{t.q},{t.ms / 1000:.3f},b,l,,{t.n}"),
+    "Bitfinex": ("tBTCUSD.json", "", lambda t: f"{t.n},{t.ms},{-t.q if t.n % 2 else t.q},{t.p}"),
+    "KuCoin": ("BTCUSDT-trades.csv", "trade_id,trade_time,price,size,side", lambda t:
+        f"{t.n},{t.ms},{t.p},{t.q},buy"),
+    "Gate": ("BTC_USDT-202501.csv", "", lambda t: f"{t.ms / 1000:.3f},{t.n},{t.p},{t.q},{1 + t.n % 2}"),
+    "Huobi": ("BTCUSDT-trades-2025-01-02.csv", "", lambda t: f"{t.n},{t.ms},{t.p},{t.q},buy"),
+    "Bitstamp": ("BTCUSD.json", "date,tid,price,type,amount", lambda t: f"{t.ms / 1000:.3f},{t.n},{t.p},{t.n % 2},{t.q}"),
+    "BitMEX": ("20250102.csv", "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,"
+        "foreignNotional", lambda t:
+        f"{t.at:%Y-%m-%dD%H:%M:%S.%f}000,XBTUSD,Buy,{t.q},{t.p},PlusTick,a-{t.n},1,1,1"),
+    "Deribit": ("BTC.json", "trade_seq,trade_id,timestamp,tick_direction,price,mark_price,instrument_name,index_price,"
+        "direction,amount", lambda t: f"{t.n},BTC-{t.n},{t.ms},0,{t.p},{t.p + 1},BTC-PERPETUAL,{t.p - 1},buy,{t.q}"),
+    "Tardis": ("bitmex_trades_2025-01-02_XBTUSD.csv", "exchange,symbol,timestamp,local_timestamp,id,side,price,amount",
+        lambda t: f"bitmex,XBTUSD,{t.ms}000,{t.ms}000,{t.n},buy,{t.p},{t.q}"),
+    "freqtrade": ("BTC_USDT-trades.json", "", lambda t: f"{t.ms},{t.n},,buy,{t.p},{t.q},{t.p * t.q}"),
+    "ccxt": ("BTC_USDT-trades.csv", ",timestamp,id,type,side,price,amount,cost,date", lambda t:
+        f"{t.n - 5_000_000},{t.ms},{t.n},,buy,{t.p},{t.q},{t.p * t.q},{t.at:%Y-%m-%d %H:%M:%S.%f}+00:00"),
+    "Databento": ("xnas.trades.csv", "ts_recv,ts_event,rtype,publisher_id,instrument_id,action,side,depth,price,size,flags,"
+        "ts_in_delta,sequence,symbol", lambda t:
+        f"{t.ms}000000,{t.ms}000000,0,1,5482,T,A,0,{t.p * 1e9:.0f},{t.q},0,13000,{t.n},BTC"),
+    "Kibot": ("AAPL.txt", "", lambda t: f"{t.at:%m/%d/%Y},{t.at:%H:%M:%S}.{t.ms % 1000:03},{t.p},{t.q}"),
+    "TickData": ("AAPL.csv", "Date,Time,Price,Volume,Exchange Code,Sales Condition,Correction Indicator,Sequence Number",
+        lambda t: f"{t.at:%m/%d/%Y},{t.at:%H:%M:%S}.{t.ms % 1000:03},{t.p},{t.q},T,@ I,00,{t.n}"),
+    "AlgoSeek": ("AAPL.csv", "Date,Timestamp,EventType,Ticker,Price,Quantity,Exchange,Conditions", lambda t:
+        f"{t.at:%Y%m%d},{t.at:%H:%M:%S}.{t.ms % 1000:03},TRADE NB,AAPL,{t.p},{t.q},NASDAQ,80000001"),
+    "Refinitiv": ("trth.csv", "#RIC,Domain,Date-Time,GMT Offset,Type,Price,Volume,Bid Price,Bid Size,Ask Price,Ask Size,"
+        "Qualifiers", lambda t: f"AAPL.OQ,Market Price,{t.at:%Y-%m-%dT%H:%M:%S.%f}000Z,-5,Trade,{t.p},{t.q},,,,,x"),
+    "Bloomberg": ("AAPL US Equity.csv", "time,type,value,size,condcode", lambda t:
+        f"{t.at:%Y-%m-%d %H:%M:%S.%f},TRADE,{t.p},{t.q},"),
+    "Polygon": ("AAPL.json", "ev,sym,x,i,z,p,s,c,t,q", lambda t: f"T,AAPL,4,{t.n},3,{t.p},{t.q},,{t.ms},{t.n}"),
+    "Finnhub": ("x.jsonl", "p,s,t,v,c", lambda t: f"{t.p},AAPL,{t.ms},{t.q},"),
+    "Nautilus": ("BTCUSDT.parquet", "price,size,aggressor_side,trade_id,ts_event,ts_init", lambda t:
+        f"{t.p},{t.q},1,{t.n},{t.ms}000000,{t.ms}000000"),
+    "hftbacktest": ("btcusdt.csv", "event,exch_timestamp,local_timestamp,side,price,qty", lambda t:
+        f"2,{t.ms}000,{t.ms}000,1,{t.p},{t.q}"),
+    "NinjaTrader": ("ES 03-25.Last.txt", "", lambda t:
+        f"{t.at:%Y%m%d %H%M%S} {t.ms % 1000:03}0000,{t.p},{t.p - 0.5},{t.p + 0.5},{t.q}"),
+    "of France": ("AIR.csv", "Date,Heure,Cours,Quantité", lambda t:
+        f"{t.at:%Y-%m-%d},{t.at:%H:%M:%S}.{t.ms % 1000:03},{t.p},{t.q}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("vendor", TRADE_FILES)
+def test_trades(vendor: str) -> None:
+    name, names, line = TRADE_FILES[vendor]
+    found, rows, bad = read(Cells("\n".join(line(trade) for trade in TRADES), names, name, mark=","),
+                            symbol="BTC")  # fmt: skip
+    assert (found.kind, bad, len(rows)) == ("trades", [], ROWS)
+    for trade, row in zip(TRADES, rows, strict=True):
+        assert row.price == pytest.approx(trade.p, rel=1e-12)
+        assert row.volume == pytest.approx(trade.q)
+        assert row.time == trade.ms * 1000
+        assert row.trades == 1
