@@ -1,0 +1,116 @@
+"""Makes one recording of the rows of several files, each in order of time. recording.py uses it.
+
+Rows of one time come in order of their ids or sequence numbers, those without by the names of their files. Each file
+is opened when its first row is due, so that a folder of many days needs no more than one or two at a time.
+"""
+
+import heapq
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from cottage.clock import iso_millis
+from cottage.errors import UnusableSource
+from cottage.files.order import MEMBER, ROW, SEQUENCE, TIME, Entry
+from cottage.files.rows import Row
+
+
+class Stream(NamedTuple):
+    """The rows of one file, or of several that are sorted together."""
+
+    first: int
+    """No row is earlier, in microseconds since 1970."""
+    start: Callable[[], Iterator[Entry]]
+
+
+def merged(streams: Iterable[Stream]) -> Iterator[Entry]:
+    waiting = sorted(streams, key=lambda stream: stream.first, reverse=True)
+    begun: list[tuple[Entry, Iterator[Entry]]] = []  # a heap
+    while begun or waiting:
+        while waiting and (not begun or waiting[-1].first <= begun[0][0][TIME]):
+            iterator = waiting.pop().start()
+            if (entry := next(iterator, None)) is not None:
+                heapq.heappush(begun, (entry, iterator))
+        if len(begun) == 1:
+            until = waiting[-1].first if waiting else math.inf
+            following, iterator = begun.pop()
+            while following is not None and following[TIME] < until:
+                yield following
+                following = next(iterator, None)
+            if following is not None:
+                begun.append((following, iterator))
+        elif begun:
+            entry, iterator = begun[0]
+            yield entry
+            if (following := next(iterator, None)) is None:
+                heapq.heappop(begun)
+            else:
+                heapq.heapreplace(begun, (following, iterator))
+
+
+class Overlap:
+    """Tells which rows two files both hold, such as a month and one of its days: by their ids, and bars by their times.
+    Files of one symbol whose rows alternate, of which none is in both, are refused: each price would be there twice, or
+    two markets would be taken for one."""
+
+    def __init__(self, name: Callable[[int], str]) -> None:
+        """`name`: that of a member, by its number."""
+        self.twice = 0
+        """How many rows were left out since another file held them too."""
+        self._name = name
+        self._owner: dict[str, int] = {}
+        """Which member the newest row of a symbol came from."""
+        self._left: dict[str, dict[int, int]] = {}
+        """Of the members before it, the times of their newest rows."""
+        self._alike: set[tuple[int, int]] = set()
+        """The pairs of members that were seen to hold the same rows."""
+
+    def once(self, rows: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield each row once. Raises UnusableSource."""
+        now = -1
+        seen: dict[tuple[str, int], Entry] = {}
+        for entry in rows:
+            if entry[TIME] != now:
+                now = entry[TIME]
+                seen.clear()
+            row = entry[ROW]
+            identity = row.symbol, entry[SEQUENCE]
+            other = seen.setdefault(identity, entry)
+            if other[MEMBER] != entry[MEMBER] and (entry[SEQUENCE] or row.interval is not None):
+                self._same(other, entry)
+                continue
+            owner = self._owner.setdefault(row.symbol, entry[MEMBER])
+            if owner != entry[MEMBER]:
+                self._follow(row, owner, entry[MEMBER])
+            yield entry
+
+    def _same(self, one: Entry, other: Entry) -> None:
+        """Both are the same trade or bar; raises UnusableSource if they are not."""
+        if _told(one[ROW]) != _told(other[ROW]):
+            raise UnusableSource(
+                f"{self._name(one[MEMBER])} and {self._name(other[MEMBER])} hold two different rows of "
+                f"{one[ROW].symbol} for {_shown(one[TIME])}: {_told(one[ROW])} and {_told(other[ROW])}: play one of them"
+            )
+        self.twice += 1
+        self._alike.add((one[MEMBER], other[MEMBER]))
+        self._alike.add((other[MEMBER], one[MEMBER]))
+
+    def _follow(self, row: Row, owner: int, member: int) -> None:
+        """Rows of another member follow; raises UnusableSource if some of it came before, and none is in both."""
+        left = self._left.setdefault(row.symbol, {})
+        if member in left and (member, owner) not in self._alike:
+            raise UnusableSource(
+                f"{self._name(member)} and {self._name(owner)} both hold {row.symbol} at {_shown(left[member])}, and "
+                "no id says which of their rows are the same: play one of them, or files that do not overlap"
+            )
+        left[owner] = row.time
+        self._owner[row.symbol] = member
+
+
+def _shown(time: int) -> str:
+    return iso_millis(time / 1e6)
+
+
+def _told(row: Row) -> str:
+    told = {"open": row.open, "high": row.high, "low": row.low, "price": row.price, "volume": row.volume}
+    return ", ".join(f"{name} {value}" for name, value in told.items())
