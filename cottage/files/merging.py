@@ -6,7 +6,7 @@ is opened when its first row is due, so that a folder of many days needs no more
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import NamedTuple
 
 from cottage.clock import iso_millis
@@ -25,33 +25,37 @@ class Stream(NamedTuple):
 
 def merged(streams: Iterable[Stream]) -> Iterator[Entry]:
     waiting = sorted(streams, key=lambda stream: stream.first, reverse=True)
-    begun: list[tuple[Entry, Iterator[Entry]]] = []  # a heap
+    begun: list[tuple[Entry, Iterator[Entry]]] = []  # a heap of what comes next from each
     while begun or waiting:
         while waiting and (not begun or waiting[-1].first <= begun[0][0][TIME]):
-            iterator = waiting.pop().start()
-            if (entry := next(iterator, None)) is not None:
-                heapq.heappush(begun, (entry, iterator))
+            rows = waiting.pop().start()
+            _push(begun, next(rows, None), rows)
         if len(begun) == 1:
-            until = waiting[-1].first if waiting else math.inf
-            following, iterator = begun.pop()
-            while following is not None and following[TIME] < until:
-                yield following
-                following = next(iterator, None)
-            if following is not None:
-                begun.append((following, iterator))
+            entry, rows = begun.pop()
+            _push(begun, (yield from _until(waiting[-1].first if waiting else math.inf, entry, rows)), rows)
         elif begun:
-            entry, iterator = begun[0]
+            entry, rows = heapq.heappop(begun)
             yield entry
-            if (following := next(iterator, None)) is None:
-                heapq.heappop(begun)
-            else:
-                heapq.heapreplace(begun, (following, iterator))
+            _push(begun, next(rows, None), rows)
+
+
+def _push(begun: list[tuple[Entry, Iterator[Entry]]], entry: Entry | None, rows: Iterator[Entry]) -> None:
+    if entry is not None:
+        heapq.heappush(begun, (entry, rows))
+
+
+def _until(time: float, entry: Entry | None, rows: Iterator[Entry]) -> Generator[Entry, None, Entry | None]:
+    """Yield an entry and those after it up to a time; return the first that is not before it."""
+    while entry is not None and entry[TIME] < time:
+        yield entry
+        entry = next(rows, None)
+    return entry
 
 
 class Overlap:
-    """Tells which rows two files both hold, such as a month and one of its days: by their ids, and bars by their times.
-    Files of one symbol whose rows alternate, of which none is in both, are refused: each price would be there twice, or
-    two markets would be taken for one."""
+    """Tells which rows two files both hold, such as a month and one of its days: by their ids, and bars by their
+    times. Files of one symbol whose rows alternate, of which none is in both, are refused: each price would be there
+    twice, or two markets would be taken for one."""
 
     def __init__(self, name: Callable[[int], str]) -> None:
         """`name`: that of a member, by its number."""
@@ -88,8 +92,8 @@ class Overlap:
         """Both are the same trade or bar; raises UnusableSource if they are not."""
         if _told(one[ROW]) != _told(other[ROW]):
             raise UnusableSource(
-                f"{self._name(one[MEMBER])} and {self._name(other[MEMBER])} hold two different rows of "
-                f"{one[ROW].symbol} for {_shown(one[TIME])}: {_told(one[ROW])} and {_told(other[ROW])}: play one of them"
+                f"{self._name(one[MEMBER])} and {self._name(other[MEMBER])} hold different rows of {one[ROW].symbol} "
+                f"for {_shown(one[TIME])}: {_told(one[ROW])}, and {_told(other[ROW])}: play one of them"
             )
         self.twice += 1
         self._alike.add((one[MEMBER], other[MEMBER]))

@@ -10,7 +10,7 @@ CHOICES = {
 }
 DECIMALS = {"decimal-point": ".", "decimal-comma": ","}
 """Words of FORMAT= that say how numbers are written."""
-ORDERS = ("day-first", "month-first", "year-first", "oldest-first", "newest-first")
+ORDERS = ("day-first", "month-first", "year-first", "oldest-first", "newest-first", "sort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class ReadOptions:
     symbol: str = ""
     """The symbol of a file that names none; where it has a column of symbols, the name of that column."""
     order: str = ""
-    """Words of ORDERS, comma-separated: of day and month in a date, and of rows of the same time."""
+    """Words of ORDERS, comma-separated: of day and month in a date; of rows of the same time; `sort` to sort a file that
+    looks sorted and is not."""
     conditions: str = ""
     """Which prints count: `all`, or those that the consolidated tape takes for its last price, `tape`."""
 

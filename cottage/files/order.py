@@ -5,17 +5,22 @@ The key is (time, id or sequence number, place in the file). A file that is told
 places counted backwards: of the rows of one time the last in the file was the first.
 """
 
-import math
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, pairwise
+from typing import Final
 
 from cottage.files.rows import BadRow, Row
 
 Entry = tuple[int, int, int, int, int, Row]
-"""A row with what it is sorted by: its time, its sequence number, the number of its member, its place there (backwards
-where that is newest first); then its line and itself."""
-TIME, SEQUENCE, MEMBER, PLACE, LINE, ROW = range(6)
+"""A row with what it is sorted by: its time, its sequence number, the number of its member, its place there
+(backwards where that is newest first); then its line and itself."""
+TIME: Final = 0
+SEQUENCE: Final = 1
+MEMBER: Final = 2
+PLACE: Final = 3
+LINE: Final = 4
+ROW: Final = 5
 Refuse = Callable[[Entry, BadRow], None]
 """A callback for each row that is left out."""
 
@@ -43,13 +48,13 @@ def reordered(rows: Iterable[Entry], refuse: Refuse) -> Iterator[Entry]:
     """Put rows in order of which none is further than REORDER_ROWS from its place. Others are refused: one for which
     it is too late, and one that so many rows overtook. So one wrong date in the future stops nothing."""
     held: list[Entry] = []
-    newest: tuple[float, ...] | Entry = (-math.inf,)
+    newest: Entry | None = None
     overtaken = 0  # the last of `held`, by so many
     for entry in rows:
         if held and entry > held[-1]:
             held.append(entry)
             overtaken = 0
-        elif entry < newest:
+        elif newest is not None and entry < newest:
             refuse(entry, BadRow("order", "its time goes back too far: ORDER=sort sorts the whole file first"))
             continue
         else:
@@ -74,31 +79,15 @@ def _drop_overtaken(held: list[Entry], overtaken: int, refuse: Refuse) -> None:
         refuse(held.pop(), BadRow("order", f"its time is ahead of the {REORDER_ROWS} rows after it"))
 
 
-def is_ordered(sample: Sequence[Entry]) -> bool:
-    """Whether `reordered` is enough for a file that begins so: it would refuse a row in a thousand at most."""
-    refused: list[Entry] = []
-    for _ in reordered(sample, lambda entry, _error: refused.append(entry)):
-        pass
-    return not are_too_many(len(refused), len(sample))
-
-
 def are_too_many(refused: int, rows: int) -> bool:
     """Whether so many rows out of place show that their file has another order."""
     return refused > rows // 1000 + 1
 
 
-def is_newest_first(times: Iterable[int]) -> bool:
-    """Whether time goes back from row to row more often than it goes on."""
-    balance = 0
-    for before, after in pairwise(times):
-        balance += (after > before) - (after < before)
-    return balance < 0
-
-
 def without_strays(rows: Iterable[Entry], refuse: Refuse) -> Iterator[Entry]:
-    """Leave out the first and the last of rows that are in order where their dates are wild: they lie more than a year
-    from all others, and FAR times as far as any two of those that follow one another. A hundredth at most, or one row,
-    are taken for such. Otherwise a replay would wait from 1970 until today, or for 2099."""
+    """Leave out the first and the last of rows that are in order where their dates are wild: they lie more than a
+    year from all others, and FAR times as far as any two of those that follow one another. A hundredth at most, or
+    one row, are taken for such. Otherwise a replay would wait from 1970 until today, or for 2099."""
     iterator = iter(rows)
     held = list(islice(iterator, _CHUNK))
     for _ in range(_strays([entry[TIME] for entry in held], len(held), 0)):
@@ -126,7 +115,7 @@ def _strays(times: Sequence[int], number: int, widest: int) -> int:
     """How many of the first times are strays; `widest` is the longest time between others than these."""
     for strays in range(min(len(times) - 1, max(1, int(number * _MOST_STRAYS))), 0, -1):
         gap = times[strays] - times[strays - 1]
-        if gap > YEAR and gap > FAR * (others := max(widest, _widest(times[strays:]))) > 0:
+        if gap > YEAR and gap > FAR * max(widest, _widest(times[strays:])) > 0:
             return strays
     return 0
 

@@ -12,9 +12,8 @@ from cottage.files.order import (
     Entry,
     are_too_many,
     entries,
-    is_newest_first,
-    is_ordered,
     reordered,
+    without_strays,
 )
 from cottage.files.rows import BadRow, Row
 from cottage.files.table import OnBad, Table
@@ -29,7 +28,15 @@ _PROGRESS_ROWS = 10_000
 class Pass:
     """One pass over a file; iterate over it for the usable rows of wanted symbols, with their lines."""
 
-    def __init__(self, table: Table, understanding: Understanding, wanted: frozenset[str], on_bad: OnBad) -> None:
+    def __init__(
+        self,
+        table: Table,
+        understanding: Understanding,
+        wanted: frozenset[str],
+        on_bad: OnBad,
+        most: int | None = None,
+    ) -> None:
+        """`most`: no more rows than these are read."""
         self.rows = 0
         """How many rows were read so far, those that cannot be used too."""
         self.filtered = 0
@@ -39,12 +46,13 @@ class Pass:
         self._understanding = understanding
         self._wanted = wanted
         self._on_bad = on_bad
+        self._most = most
 
     def __iter__(self) -> Iterator[tuple[int, Row]]:
         """Raises SourceError or UnusableSource where the rest cannot be read."""
         self._understanding.restart()
         parse, wanted = self._understanding.row, self._wanted
-        for line, cells in self._table.rows(self._torn):
+        for line, cells in islice(self._table.rows(self._torn), self._most):
             self.rows += 1
             try:
                 row = parse(line, cells)
@@ -73,46 +81,47 @@ class Part:
         self.member = member
         self.table = open_table(member, options)
         self.understanding = understand(self.table, options)
-        self.first = self.last = 0
-        """The times of its first and its last row, as far as one can tell without reading it all."""
+        self.first = self.last = -1
+        """The times of its first and its last row, as far as its beginning tells them and some places in it."""
         self.symbols: set[str] = set()
         """The symbols at its beginning."""
         self.is_numbered = False
         """Whether its rows have ids or sequence numbers."""
-        self.newest_first = False
-        self.is_ordered = False
+        self.newest_first = bool(self.understanding.newest_first)
+        self.is_ordered = True
         self._wanted = wanted
-        self._told = options.order.split(",")
+        self._to_be_sorted = "sort" in options.order.split(",")
 
-    def rows(self, on_bad: OnBad) -> Pass:
-        return Pass(self.table, self.understanding, self._wanted, on_bad)
+    def rows(self, on_bad: OnBad, most: int | None = None) -> Pass:
+        return Pass(self.table, self.understanding, self._wanted, on_bad, most)
 
-    def look(self, progress: OnProgress) -> bool:
-        """Read its beginning, and where that does not tell its order, all of it. False if it has no usable row."""
-        sample = list(entries(islice(self.rows(_ignore), SAMPLE_ROWS), 0))
+    def look(self, on_progress: OnProgress) -> None:
+        """Read its beginning, and where that does not tell its order, all of it."""
+        rows = self.rows(_ignore, SAMPLE_ROWS)
+        sample = list(entries(rows, 0))
         if not sample:
-            return False
-        times = [entry[TIME] for entry in sample]
-        self.first, self.last = min(times), max(times)
+            return
+        refused: list[Entry] = []
+        kept = list(reordered(sample, lambda entry, _error: refused.append(entry)))
+        in_order = not are_too_many(len(refused), len(sample))
+        kept = list(without_strays(kept if in_order else sorted(sample), _forget))
+        self.first, self.last = kept[0][TIME], kept[-1][TIME]
         self.symbols = {row.symbol for *_, row in sample}
         self.is_numbered = any(row.sequence for *_, row in sample)
-        told = {"newest-first": True, "oldest-first": False}
-        self.newest_first = next((told[word] for word in self._told if word in told), is_newest_first(times))
-        self.is_ordered = not self.newest_first and "sort" not in self._told and is_ordered(sample)
-        if self.is_ordered and len(sample) == SAMPLE_ROWS:
-            self.is_ordered = self._goes_on(progress)
-        return True
+        self.is_ordered = in_order and not self.newest_first and not self._to_be_sorted
+        if self.is_ordered and rows.rows == SAMPLE_ROWS:
+            self.is_ordered = self._goes_on(on_progress)
 
-    def _goes_on(self, progress: OnProgress) -> bool:
-        """Whether the rest is in order too, as far as some places in it tell; where one cannot jump there, and it may
-        be sorted by symbol, all of it."""
+    def _goes_on(self, on_progress: OnProgress) -> bool:
+        """Whether the rest is in order too, as far as some places in it tell; where one cannot jump there, and it
+        may be sorted by symbol, all of it."""
         middles: list[float] = []
         for times in self._times_at_places():
-            self.last = max(self.last, *times)
             middles.append(median(times))
+            self.last = max(self.last, int(middles[-1]))
         if middles:
             return middles == sorted(middles)
-        return not self._may_be_by_symbol() or self._is_all_ordered(progress)
+        return not self._may_be_by_symbol() or self._is_all_ordered(on_progress)
 
     def _times_at_places(self) -> Iterator[list[int]]:
         for rows in self.table.places():
@@ -128,9 +137,10 @@ class Part:
     def _may_be_by_symbol(self) -> bool:
         """One symbol may be followed by others, unless the file's name has it."""
         name = _letters(self.name)
-        return len(self.symbols) == 1 != len(self._wanted) and not any(_letters(each) in name for each in self.symbols)
+        symbol = next(iter(self.symbols))
+        return len(self.symbols) == 1 != len(self._wanted) and _letters(symbol) not in name
 
-    def _is_all_ordered(self, progress: OnProgress) -> bool:
+    def _is_all_ordered(self, on_progress: OnProgress) -> bool:
         refused: list[Entry] = []
         tried = reordered(entries(self.rows(_ignore), 0), lambda entry, _error: refused.append(entry))
         for rows, entry in enumerate(tried):
@@ -138,11 +148,15 @@ class Part:
                 return False
             self.last = entry[TIME]
             if rows % _PROGRESS_ROWS == 0:
-                progress(f"looking through {self.name}, which may be sorted by symbol", self.member.share)
+                on_progress(f"looking through {self.name}, which may be sorted by symbol", self.member.share)
         return True
 
 
 def _ignore(_line: int, _error: BadRow) -> None:
+    pass
+
+
+def _forget(_entry: Entry, _error: BadRow) -> None:
     pass
 
 

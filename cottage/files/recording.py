@@ -1,4 +1,4 @@
-"""Reads a recorded market: a file, a folder or a zip of files, of any kind, as one stream of rows in order of time."""
+"""Reads a recorded market: a file, a folder or a zip of files of any kind, as one stream of rows in order of time."""
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
@@ -23,11 +23,11 @@ _PROGRESS_ROWS = 10_000
 
 
 class Recording:
-    """One pass over recorded market data; iterate over it for its usable rows, in order of time. The market service's
-    replay reads one, and so does `cottage inspect`.
+    """One pass over recorded market data; iterate over it for its usable rows, in order of time. The market
+    service's replay reads one, and so does `cottage inspect`.
 
-    A row that cannot be used is skipped and counted by its reason. Files in order of time, or nearly, are read as they
-    are, in a few MB; others are sorted first. Of several files each is opened when its first row is due.
+    A row that cannot be used is skipped and counted by its reason. Files in order of time, or nearly, are read as
+    they are, in a few MB; others are sorted first. Of several files each is opened when its first row is due.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class Recording:
         options: ReadOptions | None = None,
         on_progress: OnProgress = lambda _what, _share: None,
     ) -> None:
-        """Open the files and find out what they mean; raises UnusableSource, or SourceError where a later try may help.
-        If `symbols` are given, only their rows are read. `on_progress` is told of work that takes long, here and
-        before the first row."""
+        """Open the files and find out what they mean; raises UnusableSource, or SourceError where a later try may
+        help. If `symbols` are given, only their rows are read. `on_progress` is told of work that takes long, here
+        and before the first row."""
         self.path = path
         self.bad: Counter[str] = Counter()
         """How many rows were skipped, by reason."""
@@ -119,8 +119,8 @@ class Recording:
         self._sorter.close()
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the usable rows in order of time. Raises SourceError or UnusableSource if the rest cannot be read, and
-        MissingExtra where rows must be sorted and are too many for memory."""
+        """Yield the usable rows in order of time. Raises SourceError or UnusableSource if the rest cannot be read,
+        and MissingExtra where rows must be sorted and are too many for memory."""
         return self._iterator
 
     def _played(self) -> Generator[Row]:
@@ -134,20 +134,17 @@ class Recording:
 
     def _streams(self) -> list[Stream]:
         """The rows of each file that is in order; those of all others together."""
-        looked = []
         for number, part in enumerate(self.parts):
             if number:
                 self._on_progress("looking at files", number / len(self.parts))
-            if part.look(self._on_progress):
-                looked.append(part)
+            part.look(self._on_progress)
         self.parts.sort(key=lambda part: (part.first, part.name))
-        looked.sort(key=self.parts.index)
-        check_symbols(looked)
-        together = most_at_once(looked) > MOST_OPEN
-        for part in looked:
+        check_symbols(self.parts)
+        together = most_at_once(self.parts) > MOST_OPEN
+        for part in self.parts:
             part.is_ordered = part.is_ordered and not together
-        streams = [Stream(part.first, partial(self._in_order, part)) for part in looked if part.is_ordered]
-        if unordered := [part for part in looked if not part.is_ordered]:
+        streams = [Stream(part.first, partial(self._in_order, part)) for part in self.parts if part.is_ordered]
+        if unordered := [part for part in self.parts if not part.is_ordered]:
             streams.append(Stream(-1, partial(self._sorted, unordered)))
         return streams
 
@@ -177,4 +174,5 @@ class Recording:
         if len(lines) < MOST_LINES:
             lines.append(line if len(self.parts) == 1 else f"{part.name}:{line}")
         if self._on_bad is not None:
-            self._on_bad(line, error if len(self.parts) == 1 else BadRow(error.reason, f"{part.name}: {error.detail}"))
+            told = error if len(self.parts) == 1 else BadRow(error.reason, f"{part.name}: {error.detail}")
+            self._on_bad(line, told)

@@ -35,8 +35,8 @@ class Sorter:
         self._store: _Store | None = None
 
     def add(self, entry: Entry) -> None:
-        """Raises MissingExtra for more than `most_in_memory` rows where DuckDB is not installed; SourceError where the
-        disk is full."""
+        """Raises MissingExtra for more than `most_in_memory` rows where DuckDB is not installed; SourceError where
+        the disk is full."""
         self._run.append(entry)
         self.rows += 1
         if len(self._run) == _RUN:
@@ -77,7 +77,7 @@ class _Store:
     def __init__(self) -> None:
         try:
             import duckdb
-            import pyarrow
+            import pyarrow  # type: ignore[import-untyped]
         except ImportError as error:
             raise MissingExtra(
                 f"more than {MOST_IN_MEMORY} rows that are not in order of time are sorted by DuckDB: "
@@ -115,7 +115,7 @@ class _Store:
         try:
             batch = self._batch(columns, schema=self._schema)
         except (ValueError, OverflowError) as error:
-            raise UnusableSource(f"numbers beyond 64 bits, and too many rows to be sorted with them: {error}") from error
+            raise UnusableSource(f"numbers beyond 64 bits cannot be sorted with so many rows: {error}") from error
         self._database.register("batch", batch)
         query = "INSERT INTO entries FROM batch" if self._filled else "CREATE TABLE entries AS FROM batch"
         self._do(lambda: self._database.execute(query))
@@ -126,7 +126,7 @@ class _Store:
         self._do(lambda: self._database.execute("FROM entries ORDER BY time, sequence, member, place"))
         while fetched := self._do(lambda: self._database.fetchmany(_FETCHED)):
             for member, place, line, *cells, notes in fetched:
-                row = Row(*cells, tuple(notes.split()))
+                row = Row._make((*cells, tuple(notes.split())))
                 yield row.time, row.sequence, member, place, line, row
 
     def abandon(self) -> None:

@@ -9,16 +9,16 @@ from cottage.files.part import Part
 
 
 def check_zones(parts: Sequence[Part]) -> None:
-    """Raise UnusableSource where the zone of one file's times is taken for UTC, and another's is known: one of them may
-    be hours early."""
+    """Raise UnusableSource where the zone of one file's times is taken for UTC, and another's is known: one of them
+    may be hours early."""
     assumed = [part for part in parts if _is_assumed(part)]
     known = [part for part in parts if not _is_assumed(part)]
     if assumed and known:
         other = known[0].understanding.time
         raise UnusableSource(
-            f"the times of {assumed[0].name} state no zone, and those of {known[0].name} are {other.zone or other.unit}"
-            f"{other.zone_from and f' by {other.zone_from}'}: play one alone, or write ZONE=UTC, or another zone, for "
-            "times that state none"
+            f"the times of {assumed[0].name} state no zone, and those of {known[0].name} are "
+            f"{other.zone or other.unit}{other.zone_from and f' by {other.zone_from}'}: play one alone, or write "
+            "ZONE=UTC, or another zone, for times that state none"
         )
 
 
@@ -57,8 +57,8 @@ def _check_overlap(symbol: str, one: Part, other: Part) -> None:
     told = (one.is_numbered and other.is_numbered) or one.understanding.kind == "bars"
     if not told and len(one.symbols) == len(other.symbols) == 1 and other.first < one.last:
         raise UnusableSource(
-            f"{one.name} and {other.name} both hold {symbol} at {iso_millis(other.first / 1e6)}, and no ids say which "
-            "of their rows are the same: play one of them, or files that do not overlap"
+            f"{one.name} and {other.name} both hold {symbol} at {iso_millis(other.first / 1e6)}, and no ids say "
+            "which of their rows are the same: play one of them, or files that do not overlap"
         )
 
 

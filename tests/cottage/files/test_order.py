@@ -5,17 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cottage.files.order import (
-    LINE,
-    REORDER_ROWS,
-    ROW,
-    TIME,
-    Entry,
-    is_newest_first,
-    is_ordered,
-    reordered,
-    without_strays,
-)
+from cottage.files.order import LINE, REORDER_ROWS, ROW, TIME, Entry, are_too_many, reordered, without_strays
 from tests.cottage.files.entries import DAY, SECOND, Refused, placed, trade
 
 LONG = 4 * REORDER_ROWS
@@ -54,7 +44,6 @@ def test_rows_that_are_late_by_a_few_are_put_in_their_places() -> None:
     times = sorted(seconds(LONG), key=lambda time: time + dice.uniform(0, 500) * SECOND)
     assert times != sorted(times)
     assert through(times)[0] == sorted(times)
-    assert is_ordered(placed([trade(time) for time in times]))
 
 
 def test_a_row_that_is_late_by_too_many_is_refused() -> None:
@@ -115,24 +104,11 @@ def test_a_long_gap_alone_shows_no_wild_date(times: list[int]) -> None:
 
 
 def test_what_is_no_order_at_all() -> None:
-    by_symbol = seconds(LONG // 2) * 2
-    assert not is_ordered(placed([trade(time) for time in by_symbol]))
-    assert is_ordered(placed([trade(time) for time in seconds(LONG)]))
-
-
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [
-        ([], False),
-        ([1], False),
-        ([1, 1, 2], False),
-        ([2, 1], True),
-        ([9, 9, 8, 8, 7, 9, 9, 8, 7], True),
-        ([1, 5, 5, 2, 4, 6], False),
-    ],
-)
-def test_newest_first_by_the_most_steps(times: list[int], expected: bool) -> None:
-    assert is_newest_first(times) == expected
+    refused = Refused()
+    rows = list(reordered(placed([trade(time) for time in seconds(LONG // 2) * 2]), refused))
+    assert are_too_many(len(refused.lines), LONG)
+    assert rows == sorted(rows)
+    assert not are_too_many(1, 20)
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 3)), max_size=200))

@@ -23,14 +23,22 @@ def shuffled() -> list[Entry]:
     return placed(rows)
 
 
+def add(sorter: Sorter, entries: list[Entry]) -> None:
+    for entry in entries:
+        sorter.add(entry)
+
+
+def all_sorted(sorter: Sorter, entries: list[Entry]) -> list[Entry]:
+    add(sorter, entries)
+    return list(sorter.sorted())
+
+
 @pytest.mark.parametrize("most_in_memory", [ROWS, 15_000, 1])
 def test_sorted_in_memory_and_beyond_it(most_in_memory: int) -> None:
     entries = shuffled()
     sorter = Sorter(most_in_memory)
-    for entry in entries:
-        sorter.add(entry)
+    assert all_sorted(sorter, entries) == sorted(entries)
     assert sorter.rows == ROWS
-    assert list(sorter.sorted()) == sorted(entries)
     sorter.close()
 
 
@@ -41,8 +49,7 @@ def test_nothing_to_sort() -> None:
 def test_what_it_stored_is_gone_when_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     sorter = Sorter(1)
-    for entry in shuffled():
-        sorter.add(entry)
+    add(sorter, shuffled())
     assert list(tmp_path.iterdir()) != []
     sorter.close()
     sorter.close()
@@ -51,8 +58,7 @@ def test_what_it_stored_is_gone_when_it_is_closed(tmp_path: Path, monkeypatch: p
 
 def test_an_abandoned_one_ends() -> None:
     sorter = Sorter(1)
-    for entry in shuffled():
-        sorter.add(entry)
+    add(sorter, shuffled())
     rows = sorter.sorted()
     next(rows)
     sorter.abandon()
@@ -64,8 +70,7 @@ def test_without_duckdb_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "duckdb", None)
     sorter = Sorter(1)
     with pytest.raises(MissingExtra, match=r"pip install 'curiosity-cottage\[files\]'"):
-        for entry in shuffled():
-            sorter.add(entry)
+        add(sorter, shuffled())
 
 
 def test_a_disk_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,9 +80,7 @@ def test_a_disk_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))  # as if the disk were full
     try:
         with pytest.raises(SourceError, match="set TMPDIR"):
-            for entry in shuffled() * 5:
-                sorter.add(entry)
-            list(sorter.sorted())
+            all_sorted(sorter, shuffled() * 5)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         sorter.close()
@@ -87,20 +90,14 @@ def test_without_a_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
     sorter = Sorter(1)
     with pytest.raises(SourceError, match="set TMPDIR"):
-        for entry in shuffled():
-            sorter.add(entry)
+        add(sorter, shuffled())
 
 
 def test_ids_beyond_64_bits() -> None:
     entries = placed([trade(i, sequence=2**80 + i % 3) for i in range(15_000)])
-    for most, words in ((20_000, ""), (1, "beyond 64 bits")):
-        sorter = Sorter(most)
-        if words:
-            with pytest.raises(UnusableSource, match=words):
-                for entry in entries:
-                    sorter.add(entry)
-        else:
-            for entry in entries:
-                sorter.add(entry)
-            assert list(sorter.sorted()) == sorted(entries)
-        sorter.close()
+    sorter = Sorter(20_000)
+    assert all_sorted(sorter, entries) == sorted(entries)
+    sorter = Sorter(1)
+    with pytest.raises(UnusableSource, match="beyond 64 bits"):
+        add(sorter, entries)
+    sorter.close()
