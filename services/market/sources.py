@@ -246,7 +246,7 @@ def _symbols(symbols: Sequence[str]) -> dict[str, Any]:
     return {"symbols": list(symbols), "symbol_count": len(symbols)}
 
 
-def _listing(lines: Sequence[int], number: int) -> str:
+def _listing(lines: Sequence[int | str], number: int) -> str:
     return ", ".join(map(str, lines)) + (", …" if number > len(lines) else "")
 
 

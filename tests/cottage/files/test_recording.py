@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cottage.errors import SourceError, UnusableSource
-from cottage.files.dialect import LONGEST_LINE
+from cottage.files.lines import LONGEST_LINE
 from cottage.files.recording import Recording
 from cottage.files.rows import BadRow, Row
 
@@ -75,23 +75,23 @@ def test_plain_text_that_is_called_gz(tmp_path: Path) -> None:
 
 def test_a_bad_row_is_named_by_its_line_and_skipped(tmp_path: Path) -> None:
     lines = [
-        "1,ES,10,1",
+        f"{START + 1},ES,10,1",
         "",
-        "2,ES,ten,1",
-        "3,ES,11",
+        f"{START + 2},ES,ten,1",
+        f"{START + 3},ES,11",
         "yesterday,ES,11,1",
-        "3,es,11,1",
-        "3,ES,-11,1",
-        "3,ES,11,-1",
-        '3,"ES,11,1',
-        "4,ES,12,1",
+        f"{START + 3},es,11,1",
+        f"{START + 3},ES,-11,1",
+        f"{START + 3},ES,11,-1",
+        f'{START + 3},"ES,11,1',
+        *[f"{START + 4},ES,12,1"] * 100,
     ]
     read = Read(written(tmp_path, HEADER + "\n".join(lines) + "\n"))
-    assert read.prices == [10.0, 12.0]
+    assert read.prices == [10.0, *[12.0] * 100]
     reasons = ["price", "fields", "timestamp", "native", "price", "size", "quotes"]
     assert read.complaints == list(zip(range(4, 11), reasons, strict=True))
     assert read.recording.bad == {"price": 2, "fields": 1, "timestamp": 1, "native": 1, "size": 1, "quotes": 1}
-    assert read.recording.rows == 9
+    assert read.recording.rows == 108
 
 
 def test_bytes_that_are_no_text_spoil_their_own_line_only(tmp_path: Path) -> None:
@@ -176,7 +176,8 @@ def test_a_file_that_is_no_recording(tmp_path: Path, content: bytes, words: str)
 
 @pytest.mark.parametrize("damage", ["cut", "changed"])
 def test_gzip_that_is_broken_in_the_middle(tmp_path: Path, damage: str) -> None:
-    whole = gzip.compress((HEADER + "".join(f"{START + i},ES,{10 + i * 7 % 13},1\n" for i in range(100_000))).encode())
+    rows = "".join(f"{START + i},ES,{10 + i * 7 % 13},1\n" for i in range(300_000))
+    whole = gzip.compress((HEADER + rows).encode())
     middle = len(whole) // 2
     broken = whole[:middle] if damage == "cut" else whole[:middle] + b"\xff" * 64 + whole[middle + 64 :]
     recording = Recording(written(tmp_path, broken))

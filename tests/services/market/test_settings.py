@@ -75,16 +75,16 @@ def test_a_recording_is_looked_at_before_anything_starts(monkeypatch: pytest.Mon
     """And everything that is wrong is said at once."""
     assert MarketSettings.refusals() == []
     monkeypatch.setenv("MARKET_SOURCE", "replay")
-    for content, words in ((None, "No such file"), ("time,price\n", "its columns are"), ("", "is empty")):
+    for content, words in ((None, "No such file"), ("time,price\n", "holds no rows"), ("", "is empty")):
         path = tmp_path / "trades.csv"
         if content is not None:
             path.write_text(content)
         monkeypatch.setenv("MARKET_FILE", str(path))
         (line,) = MarketSettings.refusals()
         assert words in line
-        assert str(path) in line
-    path.write_text("timestamp,symbol,price,size\n")
-    assert MarketSettings.refusals() == [], "whether it has rows is found out when it is replayed"
+        assert path.name in line
+    path.write_text("timestamp,symbol,price,size\n1,ES,ten,1\n")
+    assert MarketSettings.refusals() == [], "whether it has usable rows is found out when it is replayed"
     monkeypatch.setenv("MARKET_SPEED", "fast")
     monkeypatch.setenv("MARKET_SEED", "-1")
     assert [line.partition(":")[0] for line in MarketSettings.refusals()] == ["MARKET_SEED", "MARKET_SPEED"]
