@@ -107,6 +107,8 @@ class NumberStyle:
     """By which power of ten a number is multiplied: -9 for prices in billionths."""
     sentinels: frozenset[float] = frozenset()
     """Numbers, as written, that stand for no value in the files of this vendor."""
+    guess: Guess | None = None
+    """What was guessed of the decimal mark."""
     read: Callable[[str], float | None] = field(init=False, repr=False, compare=False)
     """Read a cell: a finite number, or None where it says that there is none. Raises BadRow(name)."""
 
@@ -151,18 +153,20 @@ class NumberStyle:
         return f"{whole or 0}.{body[3] or 0}"
 
 
-def number_styles(columns: Mapping[str, Sequence[str]], decimal: str = "") -> dict[str, NumberStyle]:
-    """How each column of a file writes its numbers. `decimal` is the decimal mark of the file where something else
-    tells it (JSON; commas between the cells; a user). Raises Ambiguous, or UnusableSource where a column mixes."""
+def number_styles(columns: Mapping[str, Sequence[str]], stated: str = "", likely: str = "") -> dict[str, NumberStyle]:
+    """How each column of a file writes its numbers. `stated`: the decimal mark that a user states; `likely`: the one
+    that the kind of file has, where no column shows another. Raises Ambiguous, or UnusableSource where a column
+    mixes."""
     marks = {name: _mark(name, cells) for name, cells in columns.items()}
     seen = {mark for mark in marks.values() if mark in (".", ",")}
-    common = decimal or (seen.pop() if len(seen) == 1 else "")
-    return {name: _style(name, mark, common, columns[name]) for name, mark in marks.items()}
+    common = stated or (seen.pop() if len(seen) == 1 else "" if seen else likely)
+    bare = not common and not seen and any(map(_has_bare_thousands, columns.values()))
+    return {name: _style(name, mark, common, bare, columns[name]) for name, mark in marks.items()}
 
 
-def number_style(name: str, cells: Sequence[str], decimal: str = "") -> NumberStyle:
+def number_style(name: str, cells: Sequence[str], stated: str = "") -> NumberStyle:
     """How one column writes its numbers: number_styles of it alone."""
-    return number_styles({name: cells}, decimal)[name]
+    return number_styles({name: cells}, stated)[name]
 
 
 def scaled(style: NumberStyle, power: int = 0, sentinels: Iterable[float] = ()) -> NumberStyle:
@@ -249,23 +253,27 @@ def _mark(name: str, cells: Sequence[str]) -> str:
     return "either"
 
 
-def _style(name: str, mark: str, common: str, cells: Sequence[str]) -> NumberStyle:
-    """The style of a column that shows `mark`, in a file whose columns have `common` in common."""
+def _style(name: str, mark: str, common: str, bare: bool, cells: Sequence[str]) -> NumberStyle:
+    """The style of a column that shows `mark`, in a file whose columns have `common` in common. `bare`: the file
+    writes thousands without a mark, elsewhere."""
+    decimal, guess = mark if mark in (".", ",") else common, None
     if mark == "either" and not common:
-        text = next(cell for cell in cells if _EITHER.search(cell))
-        fraction = text.strip().replace(",", ".")
-        thousand = text.strip().replace(",", "").replace(".", "")
-        point, comma = (fraction, thousand) if "." in text else (thousand, fraction)
-        raise Ambiguous(
-            Guess(
-                f"{shown(text)} in the column {name}",
-                f"{point}, with a decimal point",
-                f"{comma}, with a decimal comma",
-                "FORMAT=decimal-point or FORMAT=decimal-comma",
-            )
-        )
-    decimal = mark if mark in (".", ",") else common
-    return NumberStyle(name, decimal, grouped=not _contradicted(decimal, cells))
+        text = next(cell for cell in cells if _EITHER.search(cell)).strip()
+        decimal, other = (".", ",") if "." in text else (",", ".")
+        words = {".": "point", ",": "comma"}
+        taken = f"{text.replace(',', '.')}, with a decimal {words[decimal]}"
+        thousand = f"{text.replace(decimal, '')}, with a decimal {words[other]}"
+        options = [f"FORMAT=decimal-{words[each]}" for each in (decimal, other)]
+        what = f"{shown(text)} in the column {name}"
+        if not bare:
+            raise Ambiguous(Guess(what, taken, thousand, " or ".join(options)))
+        guess = Guess(what, f"{taken}: other numbers have no mark for thousands", thousand, options[1])
+    return NumberStyle(name, decimal, grouped=not _contradicted(decimal, cells), guess=guess)
+
+
+def _has_bare_thousands(cells: Sequence[str]) -> bool:
+    """Whether some whole numbers above 999 have no mark for thousands."""
+    return any(len(cell) > 3 and cell.isdigit() and cell[0] != "0" for cell in cells)
 
 
 def _contradicted(decimal: str, cells: Sequence[str]) -> bool:

@@ -51,8 +51,8 @@ class Table(Protocol):
     """In a few words how the file is written: `CSV, semicolons, UTF-16, 1 line before the header`."""
     guesses: list[Guess]
     plain_numbers: bool
-    """Whether a program wrote its numbers as numbers (JSON, Parquet): a point in them is a decimal point, and nothing
-    marks thousands."""
+    """Whether a point in its numbers is a decimal one unless a column shows otherwise: a program wrote them (JSON,
+    Parquet), or commas stand between the cells."""
 
     def rows(self, on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
         """A pass over the file from its beginning: each row's number (in a text file its line's, counted from 1) and

@@ -19,8 +19,6 @@ _SAMPLE = 500
 class TextTable:
     """The cells of a text file, line by line: what is wrong with a line costs that line only."""
 
-    plain_numbers = False
-
     def __init__(self, member: Member) -> None:
         """Find out how the file is written. Raises UnusableSource, or SourceError where a later try may help."""
         self.name = member.name
@@ -33,6 +31,7 @@ class TextTable:
         except UnusableSource as error:
             raise UnusableSource(f"{member.name} {error}") from None
         self.spelled = self.dialect.spelled
+        self.plain_numbers = self.dialect.delimiter == ","
         header = self.dialect.header
         self.names = tuple(" ".join(filter(None, each)) for each in zip(*header, strict=True)) if header else None
         self._names = {cell for cells in header for cell in cells if cell}

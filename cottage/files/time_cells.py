@@ -35,13 +35,16 @@ class TimeColumn:
     cells: Sequence[str]
     texts: Sequence[str]
     """Some of its cells that hold something, stripped, spread over all."""
+    farther: Sequence[str] = ()
+    """Some of its cells from further on in the file."""
 
     @classmethod
-    def of(cls, name: str, cells: Sequence[str]) -> "TimeColumn":
+    def of(cls, name: str, cells: Sequence[str], farther: Sequence[str] = ()) -> "TimeColumn":
         """A column of these cells."""
         some = cells[:: max(1, len(cells) // _SAMPLE)]
         texts = [text for cell in some if (text := cell.strip()) and not is_missing(text)]
-        return cls(name, cells, texts or [text for cell in cells if (text := cell.strip())][:_SAMPLE])
+        texts = texts or [text for cell in cells if (text := cell.strip())][:_SAMPLE]
+        return cls(name, cells, texts, farther)
 
     def mostly(self, fits: Callable[[str], object]) -> bool:
         """Whether more than half of its texts fit."""

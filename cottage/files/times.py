@@ -9,6 +9,7 @@ counts.py       numbers that count from 1970, from midnight, or in the days of a
 zones.py        zones, and local times as moments
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -73,11 +74,14 @@ def time_reader(
     columns: Sequence[tuple[str, Sequence[str]]],
     options: ReadOptions | None = None,
     context: TimeContext | None = None,
+    farther: Sequence[Sequence[str]] = (),
 ) -> TimeReader:
     """Find out how times are written, from a file's first rows: each column's name and cells, of one column or of
-    those that belong together, in any order (date, time of day, fraction of a second, offset or zone). Raises
-    Ambiguous where two readings fit, UnusableSource where none does."""
-    made = [TimeColumn.of(name, cells) for name, cells in columns]
+    those that belong together, in any order (date, time of day, fraction of a second, offset or zone). `farther`:
+    rows of them from further on in the file, where dates may tell day from month. Raises Ambiguous where two
+    readings fit, UnusableSource where none does."""
+    rest = list(zip(*farther, strict=True)) or [()] * len(columns)
+    made = [TimeColumn.of(name, cells, more) for (name, cells), more in zip(columns, rest, strict=True)]
     for column in made:
         if not column.texts:
             raise UnusableSource(f"every cell of its column of times, {column.name}, is empty")
@@ -135,7 +139,7 @@ class _Finder:
         dated, clocked, offset = roles.get("date") or roles.get("moment"), roles.get("clock"), roles.get("offset")
         if dated is None or (clocked is None and "moment" not in roles):
             raise UnusableSource(f"its columns of times, {name}, have no {'times of day' if dated else 'dates'}")
-        matches = [match for text in set(dated.cells) if (match := MOMENT.fullmatch(text.strip()))]
+        matches = _matches(dated)
         zones = _zones_of(clocked) if clocked else [match["zone"] for match in matches]
         if any(zones) or any(column.zone for column in (dated, clocked) if column):
             offset = None
@@ -197,9 +201,9 @@ class _Finder:
         mark = Counter(match["mark"] or "" for match in found).most_common(1)[0][0]
         one_mark = mark != "" and not any(mark in match["date"] for match in found)
         if one_mark:
-            texts = {cell.partition(mark)[0] for cell in column.cells}
+            texts = {cell.partition(mark)[0] for cells in (column.cells, column.farther) for cell in cells}
         else:
-            texts = {match["date"] for cell in column.cells if (match := MOMENT.fullmatch(cell.strip()))}
+            texts = {match["date"] for match in _matches(column)}
         wall, zoned = self._wall(column, [match["zone"] for match in found if match["clock"]], texts)
         at = fast(wall, [text.partition(mark)[2] for text in column.texts]) if one_mark else wall.at
 
@@ -362,6 +366,12 @@ def _unit(column: TimeColumn) -> Count:
             f"its column of times, {column.name}, is partly in {name} and partly in {others[0][0]}: split the file"
         )
     return UNITS[name]
+
+
+def _matches(column: TimeColumn) -> list["re.Match[str]"]:
+    """The dates in a column's different cells."""
+    texts = {*column.cells, *column.farther}
+    return [match for text in texts if (match := MOMENT.fullmatch(text.strip()))]
 
 
 def _padded(texts: Sequence[str]) -> tuple[int, list[str]]:

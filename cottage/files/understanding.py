@@ -139,6 +139,7 @@ class _Inquiry:
 
     def __init__(self, sample: Sample, table: Table, options: ReadOptions) -> None:
         self.sample = sample
+        self.table = table
         self.options = options
         self.guesses = list(table.guesses)
         self.notes: list[str] = []
@@ -396,7 +397,14 @@ class _Inquiry:
             day=self.named.day,
         )  # fmt: skip
         columns = [(self.sample.label(place), self.sample.columns[place]) for place in places]
-        return time_reader(columns, self.options, context)
+        return time_reader(columns, self.options, context, self._farther(places))
+
+    def _farther(self, places: Sequence[int]) -> list[list[str]]:
+        """Some cells of these columns from further on in a large file."""
+        if self.sample.whole:
+            return []
+        rows = (cells for some in self.table.places() for cells in some if len(cells) == self.sample.width)
+        return [[cells[place] for place in places] for cells in rows]
 
     def _read_all(self, reader: TimeReader, places: Sequence[int]) -> list[int | None]:
         return [_or_none(reader.read, [cells[place] for place in places]) for cells in self.sample.rows]
@@ -592,7 +600,9 @@ class _Inquiry:
         """How each number is read, and what a row is made of."""
         used = {name: place for name, place in self.roles.items() if name in _NUMBERS}
         columns = {self.sample.label(place): self.sample.columns[place] for place in used.values()}
-        styles = number_styles(columns, self.options.decimal)
+        likely = "." if self.table.plain_numbers or self.vendor else ""
+        styles = number_styles(columns, self.options.decimal, likely)
+        self.guesses += [style.guess for style in styles.values() if style.guess is not None]
         vendor = self.vendor
         prices = [place for name, place in used.items() if name in _PRICES]
         power = vendor.power if vendor and vendor.power and self._are_whole(prices) else 0

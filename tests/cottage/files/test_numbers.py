@@ -10,9 +10,9 @@ from cottage.files.rows import BadRow
 from cottage.files.table import Ambiguous
 
 
-def read(*cells: str, decimal: str = "") -> list[float | None]:
+def read(*cells: str, stated: str = "") -> list[float | None]:
     """What a column of these cells reads."""
-    style = number_style("price", cells, decimal)
+    style = number_style("price", cells, stated)
     return [style.read(cell) for cell in cells]
 
 
@@ -118,13 +118,13 @@ def test_a_thousand_or_a_fraction_is_settled_by_the_column() -> None:
     assert read("1.234", "1,5") == [1234, 1.5]
     assert read("1.234", "1.234.567") == [1234, 1_234_567]
     assert read("1,234", "1.5") == [1234, 1.5]
-    assert read("1.234", "12", decimal=".") == [1.234, 12]
-    assert read("1.234", "12", decimal=",") == [1234, 12]
+    assert read("1.234", "12", stated=".") == [1.234, 12]
+    assert read("1.234", "12", stated=",") == [1234, 12]
 
 
 @pytest.mark.parametrize("text", ["1.234", "1,234", "-12.345", "$1,234", "1.234K"])
 def test_a_thousand_or_a_fraction_that_nothing_settles_is_refused(text: str) -> None:
-    with pytest.raises(Ambiguous, match="FORMAT=decimal-point or FORMAT=decimal-comma chooses"):
+    with pytest.raises(Ambiguous, match=r"FORMAT=decimal-\w+ or FORMAT=decimal-\w+ chooses"):
         read(text, "5")
     with pytest.raises(BadRow, match="thousand or a fraction"):
         number_style("size", ["5", "6"]).read(text)
@@ -135,6 +135,20 @@ def test_columns_of_a_file_settle_it_for_one_another() -> None:
     assert styles["size"].read("1.234") == 1234
     with pytest.raises(Ambiguous):
         number_styles({"price": ["240,00"], "bid": ["240.00"], "size": ["1.234"]})
+
+
+def test_what_the_kind_of_file_has_counts_where_no_column_shows_another() -> None:
+    assert number_styles({"price": ["1.234"]}, likely=".")["price"].read("1.234") == 1.234
+    styles = number_styles({"price": ["1.234"], "size": ["1,5"]}, likely=".")
+    assert styles["price"].read("1.234") == 1234
+    assert number_styles({"price": ["1.234"]}, stated=",", likely=".")["price"].read("1.234") == 1234
+
+
+def test_thousands_without_a_mark_elsewhere_make_a_fraction_and_that_is_told() -> None:
+    style = number_styles({"price": ["150.123", "150.125"], "size": ["12", "1374"]})["price"]
+    assert style.read("150.125") == 150.125
+    assert style.guess is not None
+    assert style.guess.option == "FORMAT=decimal-comma"
 
 
 def test_many_thousands_beside_whole_numbers_are_no_fractions() -> None:

@@ -214,3 +214,12 @@ def test_digits_of_a_time_of_day_that_may_be_milliseconds_are_told() -> None:
     assert [guess.other for guess in found.guesses] == ["milliseconds since midnight", "that of the market"]
     many = reader([f"{15 + minute // 60}{minute % 60:02}00" for minute in range(60)], day=date(2025, 1, 2))
     assert [guess.other for guess in many.guesses] == ["that of the market"]
+
+
+def test_dates_from_further_on_tell_day_from_month() -> None:
+    first = [("time", ["01/02/2025 09:30", "01/02/2025 09:31"])]
+    assert time_reader(first).guesses[0].what.startswith("the date")
+    settled = time_reader(first, farther=[["15/02/2025 09:30"]])
+    assert settled.read(["01/02/2025 09:30"]) == micros(datetime(2025, 2, 1, 9, 30))
+    with pytest.raises(Ambiguous):
+        time_reader(first, farther=[["02/02/2025 09:30"]])

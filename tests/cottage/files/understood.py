@@ -16,6 +16,7 @@ class Cells:
         self.names: tuple[str, ...] | None = tuple(names.split(mark)) if names else None
         self.spelled = "a test's"
         self.guesses: list[Guess] = []
+        self.plain_numbers = mark == ","
         self._rows = [line.split(mark) for line in text.split("\n") if line]
 
     def rows(self, _on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
