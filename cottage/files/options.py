@@ -35,8 +35,8 @@ class ReadOptions:
     symbol: str = ""
     """The symbol of a file that names none; where it has a column of symbols, the name of that column."""
     order: str = ""
-    """Words of ORDERS, comma-separated: of day and month in a date; of rows of the same time; `sort` to sort a file that
-    looks sorted and is not."""
+    """Words of ORDERS, comma-separated: of day and month in a date; of rows of the same time; `sort` to sort a file
+    that looks sorted and is not."""
     conditions: str = ""
     """Which prints count: `all`, or those that the consolidated tape takes for its last price, `tape`."""
 
