@@ -33,6 +33,7 @@ class TextTable:
         self.spelled = self.dialect.spelled
         self.plain_numbers = self.dialect.delimiter == ","
         header = self.dialect.header
+        self.names: tuple[str, ...] | None
         self.names = tuple(" ".join(filter(None, each)) for each in zip(*header, strict=True)) if header else None
         self._names = {cell for cells in header for cell in cells if cell}
         self._ends: list[str] = []
