@@ -77,7 +77,7 @@ class _Store:
     def __init__(self) -> None:
         try:
             import duckdb
-            import pyarrow  # type: ignore[import-untyped]
+            import pyarrow
         except ImportError as error:
             raise MissingExtra(
                 f"more than {MOST_IN_MEMORY} rows that are not in order of time are sorted by DuckDB: "

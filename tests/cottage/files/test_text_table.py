@@ -116,6 +116,12 @@ def test_a_decimal_comma_is_no_delimiter(tmp_path: Path, line: str) -> None:
     assert read.names is None
 
 
+def test_between_commas_a_point_is_a_decimal_point(tmp_path: Path) -> None:
+    line = "2025-01-02 09:30:00,156.123,156.125\n"
+    assert Read(tmp_path, line).table.plain_numbers
+    assert not Read(tmp_path, line.replace(",", ";")).table.plain_numbers
+
+
 def test_a_comma_stays_the_delimiter_beside_others_in_cells(tmp_path: Path) -> None:
     read = Read(tmp_path, 'ticker,conditions,price\nA,"12,37",1.5\n' + "A,12;37,1.5\n" * 3)
     assert read.rows == [["A", "12,37", "1.5"], *[["A", "12;37", "1.5"]] * 3]
