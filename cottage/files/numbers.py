@@ -98,7 +98,7 @@ class NumberStyle:
     """How one column writes its numbers. `read` reads a cell."""
 
     name: str
-    """The column's name, for messages, and the reason of a BadRow."""
+    """The reason of a BadRow: the name of the column, or of what it holds."""
     decimal: str = ""
     """The decimal mark, `.` or `,`; empty where the column shows none, and `1.234` is then a bad row."""
     grouped: bool = True
@@ -169,9 +169,10 @@ def number_style(name: str, cells: Sequence[str], stated: str = "") -> NumberSty
     return number_styles({name: cells}, stated)[name]
 
 
-def scaled(style: NumberStyle, power: int = 0, sentinels: Iterable[float] = ()) -> NumberStyle:
-    """The same style for numbers that a vendor writes as multiples of a power of ten, or as sentinels."""
-    return replace(style, power=power, sentinels=frozenset(sentinels))
+def style_for(style: NumberStyle, name: str, power: int = 0, sentinels: Iterable[float] = ()) -> NumberStyle:
+    """The same style for what a column holds, such as a `price`: in multiples of a power of ten, and with sentinels,
+    as a vendor has them."""
+    return replace(style, name=name, power=power, sentinels=frozenset(sentinels))
 
 
 def is_number(text: str) -> bool:

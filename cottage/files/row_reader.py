@@ -250,10 +250,18 @@ def quote_reader(parts: Parts) -> ReadRow:
 
 
 def _quotes(parts: Parts, cells: Cells, price: float) -> tuple[float | None, float | None]:
-    """Bid and ask beside a price; a quote that is 0 is none."""
-    if parts.bid is None or parts.ask is None:
+    """Bid and ask beside a price; a quote that is 0 is none. The row is kept where one cannot be used."""
+    if parts.bid is None and parts.ask is None:
         return None, None
-    return sound_quotes(price, parts.bid(cells) or None, parts.ask(cells) or None, parts.doubt)
+    return sound_quotes(price, _quote(parts, parts.bid, cells), _quote(parts, parts.ask, cells), parts.doubt)
+
+
+def _quote(parts: Parts, number: Number | None, cells: Cells) -> float | None:
+    try:
+        return (number(cells) or None) if number is not None else None
+    except BadRow as error:
+        parts.doubt(InvalidMessage(error.reason, error.detail))
+        return None
 
 
 def check_price(price: float) -> None:
@@ -265,7 +273,7 @@ def check_price(price: float) -> None:
 def checked_bar(opened: float, high: float, low: float, close: float) -> tuple[float, float, float, float]:
     """The prices of a bar, its high and low widened where they were rounded. Raises BadRow if they contradict."""
     if low <= 0:
-        raise BadRow("price", f"{low} is not above 0")
+        raise BadRow("low", f"{low} is not above 0")
     top, bottom = max(opened, close), min(opened, close)
     if high < low or top > high * (1 + _ROUNDED) or bottom < low * (1 - _ROUNDED):
         raise BadRow("range", f"open {opened} and close {close} do not lie within low {low} and high {high}")

@@ -34,7 +34,7 @@ from cottage.files.columns import (
     words,
 )
 from cottage.files.layout import roles_by_numbers, times_by_numbers
-from cottage.files.numbers import number_styles, scaled
+from cottage.files.numbers import number_styles, style_for
 from cottage.files.options import ReadOptions
 from cottage.files.row_reader import (
     Bar,
@@ -611,8 +611,8 @@ class _Inquiry:
         readers: dict[str, Number] = {}
         for name, place in used.items():
             style = styles[self.sample.label(place)]
-            if vendor and (vendor.sentinels or power):
-                style = scaled(style, power if name in _PRICES else 0, vendor.sentinels)
+            sentinels = vendor.sentinels if vendor else ()
+            style = style_for(style, name, power if name in _PRICES else 0, sentinels)
             readers[name] = _cell_reader(style.read, place)
         self._fill(readers)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cottage.errors import UnusableSource
-from cottage.files.numbers import is_missing, is_number, number_style, number_styles, scaled
+from cottage.files.numbers import is_missing, is_number, number_style, number_styles, style_for
 from cottage.files.rows import BadRow
 from cottage.files.table import Ambiguous
 
@@ -172,11 +172,11 @@ def test_a_cell_of_another_style_is_a_bad_row_and_no_thousand() -> None:
 
 
 def test_scaled_numbers_and_sentinels() -> None:
-    style = scaled(number_style("price", ["5900000000000", "9999999999"]), -9, [9999999999.0])
+    style = style_for(number_style("Px", ["5900000000000", "9999999999"]), "price", -9, [9999999999.0])
     assert style.read("5900000000001") == 5900.000000001
     assert style.read("9999999999") is None
     assert style.read("-5900000000000") == -5900
-    style = scaled(number_style("price", ["1.5", "2"]), 0, [-1.0])
+    style = style_for(number_style("Px", ["1.5", "2"]), "price", 0, [-1.0])
     assert (style.read("-1"), style.read("1.5")) == (None, 1.5)
 
 
