@@ -106,6 +106,11 @@ _UNIT = re.compile(r"\s*[(\[].*?[)\]]\s*$")
 _CURRENCY_VOLUME = re.compile(r"volume_?([a-z]{2,6})")
 
 
+_OF_PRICES = words(" ".join(aliases for table in (_TRADE, _BAR, _QUOTE_BAR) for aliases in table.values()))
+_OF_PRICES |= words(" ".join(_SHARED[field] for field in ("bid", "ask", "bid_size", "ask_size")))
+_ALIASES = _OF_PRICES | words(" ".join(_SHARED.values()))
+
+
 def key(name: str) -> str:
     """A name as the tables of aliases have it: letters and digits alone, lower case, accents and units left out."""
     name = _UNIT.sub("", _AFTER_SLASH.sub("", name.strip()))
@@ -120,6 +125,16 @@ def keys_of(names: Iterable[str]) -> list[str]:
     nested = [name for name in names if _NESTED.fullmatch(name)]
     inner = len(nested) >= 3 and len({name.rpartition(".")[0] for name in nested}) == 1
     return [key(name.rpartition(".")[2] if inner and name in nested else name) for name in names]
+
+
+def is_field(name: str) -> bool:
+    """Whether a column of this name is a field by itself."""
+    return key(name) in _ALIASES
+
+
+def is_price_or_amount(name: str) -> bool:
+    """Whether a column of this name is a price, a size or a count by itself."""
+    return key(name) in _OF_PRICES
 
 
 def without_symbol(names: Sequence[str]) -> tuple[list[str], str | None]:

@@ -9,6 +9,7 @@ from cottage.files.members import Member
 from cottage.files.options import ReadOptions
 from cottage.files.table import OnBad, Table
 from cottage.files.text_table import TextTable
+from cottage.files.wide_table import long_table
 
 _OTHERS = {
     b"PK\x03\x04": "a zip within another file: unpack it",
@@ -47,6 +48,7 @@ def open_table(member: Member, options: ReadOptions) -> Table:
         table = JsonTable(member)
     else:
         table = TextTable(member)
+    table = long_table(table, options)
     return KeyedTable(table, member.keys) if member.keys and table.names else table
 
 

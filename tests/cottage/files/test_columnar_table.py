@@ -155,10 +155,9 @@ def test_a_file_that_is_no_use(tmp_path: Path, content: bytes, words: str) -> No
 
 
 def test_a_stream_that_is_cut_short(tmp_path: Path) -> None:
-    many = pa.table({"time": range(1000)})
-    table = opened(tmp_path, arrow_stream(many)[:-2000])
+    content = arrow_stream(pa.table({"time": range(1000)}))[:-2000]
     with pytest.raises(UnusableSource, match="cut short"):
-        read(table)
+        read(opened(tmp_path, content))
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
