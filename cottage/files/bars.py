@@ -19,6 +19,18 @@ _MONTHS = {1: (27, 32), 3: (88, 93), 6: (180, 185), 12: (364, 367)}
 _COMMON = 0.02
 """A gap is the length of a bar if it is so large a share of all gaps, and nearly all are multiples of it."""
 _MULTIPLES = 0.98
+_COMMON_SECONDS = 0.3
+"""The share for lengths below a minute: times of trades, to the second, are often a second apart too."""
+_PARTS_OF_A_MINUTE = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
+_USUAL = frozenset(
+    unit * number
+    for unit, numbers in (
+        (1_000_000, _PARTS_OF_A_MINUTE),
+        (HOUR // 60, (*_PARTS_OF_A_MINUTE, 45)),
+        (HOUR, (1, 2, 3, 4, 6, 8, 12)),
+    )
+    for number in numbers
+)
 
 
 class BarLength(NamedTuple):
@@ -55,7 +67,8 @@ def length_by_gaps(groups: Sequence[Sequence[int]], stated: int | None) -> BarLe
         return _days(gaps, usual)
     counted = Counter(gaps)
     for gap in sorted(counted):
-        if counted[gap] >= _COMMON * len(gaps) and _divides(gap, counted, len(gaps)):
+        share = _COMMON if gap >= HOUR // 60 else _COMMON_SECONDS
+        if gap in _USUAL and counted[gap] >= share * len(gaps) and _divides(gap, counted, len(gaps)):
             return (
                 BarLength(stated)
                 if stated and stated < gap and _divides(stated, counted, len(gaps))

@@ -7,7 +7,7 @@ from itertools import islice
 from statistics import median
 
 from cottage.errors import UnusableSource
-from cottage.files.numbers import number_style
+from cottage.files.numbers import is_number, number_style
 from cottage.files.rows import BadRow
 from cottage.files.table import Table
 
@@ -32,6 +32,8 @@ class Sample:
         width = len(table.names) if table.names else _commonest([len(cells) for _, cells in read])
         self.rows = [cells for _, cells in read if len(cells) == width]
         self.width = width
+        self.decimal = "." if table.plain_numbers else ""
+        """The decimal mark, where the file's format tells it."""
         self._numbers: dict[int, list[float] | None] = {}
 
     @cached_property
@@ -67,7 +69,7 @@ class Sample:
             pass
         examples = self.examples(place)
         try:
-            style = number_style(self.label(place), examples)
+            style = number_style(self.label(place), examples, self.decimal)
             unread = sum(_unread(style.read, text) for text in examples)
         except (BadRow, UnusableSource):
             return None
@@ -77,7 +79,7 @@ class Sample:
 
     def texts(self) -> set[int]:
         """The places of columns that hold words."""
-        return {place for place in range(self.width) if self.numbers(place) is None}
+        return {place for place in range(self.width) if not any(map(is_number, self.examples(place)[:20]))}
 
     def first_line(self) -> str:
         """The first row as it is shown in messages."""

@@ -312,6 +312,14 @@ class _Inquiry:
 
     def _kind(self) -> str:
         roles = self.roles.keys()
+        if "close" in roles and self._are_ticks():
+            self.notes.append(
+                "open, high, low and close are the same on every row, at no regular times: these are trades"
+            )
+            self.roles["price"] = self.roles["close"]
+            if "volume" in roles:
+                self.roles["size"] = self.roles["volume"]
+            return "trades"
         if all(name in roles for name in (*BID_BARS, *ASK_BARS)) or "close" in roles:
             return "bars"
         if "price" in roles:
@@ -319,6 +327,18 @@ class _Inquiry:
         if {"bid", "ask"} <= roles:
             return "quotes"
         raise UnusableSource(f"{self.sample.name}: its price is empty on every row looked at")
+
+    def _are_ticks(self) -> bool:
+        """Whether bars are trades that were written in the form of bars."""
+        places = [self.roles[name] for name in OPEN_TO_CLOSE if name in self.roles]
+        if len(places) < 4 or self.options.stamp:
+            return False
+        same = all(len({cells[place] for place in places}) == 1 for cells in self.sample.rows)
+        return same and bars.length_by_gaps(self._gapped(), self._stated_length()) is None
+
+    def _gapped(self) -> list[list[int]]:
+        """The times of each symbol's rows, oldest first."""
+        return [[self.stamps[row] or 0 for row in rows] for rows in self._groups()]
 
     # ---- times and symbols
 
@@ -395,6 +415,7 @@ class _Inquiry:
         context = TimeContext(
             zone=zone, zone_from=f"{self.vendor.name}'s documentation" if zone and self.vendor else "",
             day=self.named.day,
+            unit=self.vendor.unit_of_time if self.vendor else "",
         )  # fmt: skip
         columns = [(self.sample.label(place), self.sample.columns[place]) for place in places]
         return time_reader(columns, self.options, context, self._farther(places))
@@ -548,10 +569,7 @@ class _Inquiry:
     def _bars(self) -> tuple[str, str, bars.BarLength | None]:
         """What is stamped, and from where that is known; the length of a bar. Rows come at the ends of bars."""
         stamped, source = self._stamped()
-        groups = self._groups()
-        length = bars.length_by_gaps(
-            [[self.stamps[row] or 0 for row in rows] for rows in groups], self._stated_length()
-        )
+        length = bars.length_by_gaps(self._gapped(), self._stated_length())
         self.parts.length = length.micros if length else None
         if stamped == "close":
             return stamped, source, length

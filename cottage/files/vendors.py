@@ -30,6 +30,8 @@ class Vendor:
     """The fields of a file without names, in order; `-` for what is of no use."""
     fields: dict[str, str] = field(default_factory=dict)
     """Which key is which field, where its names mean something else than they do elsewhere."""
+    unit_of_time: str = ""
+    """What numbers that are times count, one of counts.UNITS, where that is known."""
     zone: str = ""
     stamp: str = ""
     """What a bar is stamped with, where that is known: `open` or `close`."""
@@ -63,7 +65,9 @@ _LEAN_FIELDS = {
 
 def _lean(what: str, file: str = "", line: str = "") -> Vendor:
     columns = _fields(_LEAN_FIELDS[what])
-    return Vendor("Lean", file=file, line=line, columns=columns, zone=NEW_YORK, stamp="open", power=-4)
+    unit = "milliseconds since midnight" if file else ""
+    return Vendor("Lean", file=file, line=line, columns=columns, unit_of_time=unit, zone=NEW_YORK, stamp="open",
+                  power=-4)  # fmt: skip
 
 
 VENDORS = (
@@ -82,7 +86,8 @@ VENDORS = (
            fields={"timem": "clock", "symroot": "symbol", "trscond": "conditions", "trcorr": "correction",
                    "trseqnum": "sequence"}),
     Vendor("TAQ", file=r"EQY_US_ALL_", zone=NEW_YORK, unit="shares"),
-    Vendor("LOBSTER", file=r"_message_\d+\.csv", columns=_fields("time event id size price side"), zone=NEW_YORK,
+    Vendor("LOBSTER", file=r"_message_\d+\.csv", columns=_fields("time event - size price side"), zone=NEW_YORK,
+           unit_of_time="seconds since midnight",
            power=-4, sentinels=(9999999999.0, -9999999999.0), keep=words("4 5"), unit="shares"),
     Vendor("LOBSTER", file=r"_orderbook_\d+\.csv", no_prices="an order book without its times"),
     _lean("trade ticks", file=_LEAN_NAME + r"(?i:trade_tick|tick_trade)"),

@@ -1,5 +1,7 @@
 """What is understood of whole tables: kind, price, publication, what is left out, and what is refused."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from cottage.errors import UnusableSource
@@ -68,3 +70,136 @@ def test_names_that_tell_no_price_are_refused_with_the_first_row() -> None:
     with pytest.raises(UnusableSource, match=r"none of its columns \(time, magic\).*PRICE="):
         understood(f"{START},5\n", "time,magic")
     assert rows_of(f"{START},5\n", "time,magic", price="magic")[0].price == 5
+
+
+def test_bars_without_a_regular_length_are_published_only_where_their_stamp_is_their_close() -> None:
+    text = "".join(f"{START + at * at * 7},{100 + at},{102 + at},{99 + at},{101 + at},9\n" for at in range(12))
+    with pytest.raises(Ambiguous, match="STAMP=close"):
+        understood(text, "time,open,high,low,close,volume")
+    assert rows_of(text, "time,open,high,low,close,volume", stamp="close")[1].time == (START + 7) * 1_000_000
+
+
+def test_trades_in_the_form_of_bars_are_trades() -> None:
+    text = "".join(
+        f"{START + at * at * 7}.5,{100 + at},{100 + at},{100 + at},{100 + at},{at + 1}\n" for at in range(12)
+    )
+    found, rows, _ = read(Cells(text, "Datetime,Open,High,Low,Close,Volume"))
+    assert found.kind == "trades"
+    assert (rows[1].time, rows[1].price, rows[1].volume) == ((START + 7) * 1_000_000 + 500_000, 101, 2)
+
+
+def test_daily_bars_end_at_midnight_of_their_zone_on_short_days_too() -> None:
+    text = "".join(f"2025-03-{day:02},100,102,99,101,5\n" for day in range(7, 12))
+    rows = rows_of(text, "Date,Open,High,Low,Close,Volume", zone="America/New_York")
+    assert [(row.interval or 0) // 3_600_000_000 for row in rows] == [24, 24, 23, 24, 24]
+    assert [row.interval for row in rows_of(text, "Date,Open,High,Low,Close,Volume")] == [86_400_000_000] * 5
+
+
+def test_weekly_and_monthly_bars_last_a_week_and_a_month() -> None:
+    weeks = "".join(f"2025-01-{day:02},100,102,99,101,5\n" for day in (6, 13, 20, 27))
+    months = "".join(f"2024-{month:02}-01,100,102,99,101,5\n" for month in range(1, 7))
+    assert understood(weeks, "Date,Open,High,Low,Close,Volume").length_name == "1 week"
+    found, rows, _ = read(Cells(months, "Date,Open,High,Low,Close,Volume"))
+    assert found.length_name == "1 month"
+    assert (rows[1].interval or 0) // 86_400_000_000 == 29, "February 2024"
+
+
+def test_an_unfinished_bar_is_left_out_as_the_file_says_or_as_the_clock_does() -> None:
+    finished = "".join(f"{START + 60 * at},100,102,99,101,5,{int(at < 4)}\n" for at in range(5))
+    found, rows, _ = read(Cells(finished, "ts,open,high,low,close,vol,confirm"))
+    assert (len(rows), dict(found.left_out)) == (4, {"unfinished, as the file says": 1})
+    today = datetime.now(UTC).date()
+    days = "".join(f"{today - timedelta(days=at)},100,102,99,101,5\n" for at in (2, 1, 0))
+    found, rows, _ = read(Cells(days, "Date,Open,High,Low,Close,Volume"))
+    assert (len(rows), dict(found.left_out)) == (2, {"unfinished: it ends in the future": 1})
+
+
+def test_rows_without_a_price_are_left_out_and_counted() -> None:
+    text = (
+        "2025-01-02,100,102,99,101,101,5\n2025-01-03,null,null,null,null,null,null\n2025-01-04,100,102,99,101,101,5\n"
+    )
+    found, rows, bad = read(Cells(text, "Date,Open,High,Low,Close,Adj Close,Volume"))
+    assert (len(rows), bad, dict(found.left_out)) == (2, [], {"no price": 1})
+
+
+def test_the_close_is_as_it_was_traded_unless_the_adjusted_one_is_asked_for() -> None:
+    text = "2025-01-02,100,102,98,100,50,5\n2025-01-03,100,102,98,100,50,5\n2025-01-06,50,51,49,50,50,5\n"
+    found, rows, _ = read(Cells(text, "Date,Open,High,Low,Close,Adj Close,Volume"))
+    assert [row.price for row in rows] == [100, 100, 50]
+    assert any("2025-01-06" in note and "PRICE=adj" in note for note in found.notes)
+    adjusted = rows_of(text, "Date,Open,High,Low,Close,Adj Close,Volume", price="adj")
+    assert [(row.price, row.high, row.low) for row in adjusted] == [(50, 51, 49), (50, 51, 49), (50, 51, 49)]
+
+
+def test_odd_lots_count_and_averages_do_not_set_a_price() -> None:
+    text = f"{START},AAPL,100,5,@\n{START + 1},AAPL,101,5,@ TI\n{START + 2},AAPL,90,7,@  W\n{START + 3},AAPL,102,9,@O X\n"
+    text += f"{START + 4},AAPL,101,3,@  M\n"
+    names = "timestamp,symbol,price,size,sale condition"
+    found, rows, _ = read(Cells(text, names))
+    assert [(row.price, row.volume, row.notes) for row in rows] == [
+        (100, 5, ()), (101, 5, ()), (101, 7, ()), (102, 9, ("auction",))
+    ]  # fmt: skip
+    assert found.left_out["conditions: neither price nor volume"] == 1
+    assert [(row.price, row.volume) for row in rows_of(text, names, conditions="tape")] == [
+        (100, 5), (100, 5), (100, 7), (102, 9)
+    ]  # fmt: skip
+    assert [row.price for row in rows_of(text, names, conditions="all")] == [100, 101, 90, 102, 101]
+
+
+def test_cancels_and_corrections_are_left_out_and_what_they_take_back_was_seen() -> None:
+    text = f"A,,07,{START}000000000,100,5,1\nA,,10,{START + 1}000000000,100,5,2\nA,,12,{START + 2}000000000,99,5,3\n"
+    names = "ticker,conditions,correction,participant_timestamp,price,size,sequence_number"
+    found, rows, _ = read(Cells(text, names))
+    assert [row.sequence for row in rows] == [1]
+    assert dict(found.left_out) == {"cancels": 1, "corrections": 1}
+
+
+def test_quote_updates_of_metatrader_are_no_volume() -> None:
+    text = "".join(f"2025.01.02,00:0{at},1.08,1.082,1.079,1.081,{13 + at}\n" for at in range(5))
+    found, rows, _ = read(Cells(text, name="EURUSD1.csv"))
+    assert (found.vendor, found.kind, rows[0].symbol) == ("MetaTrader 4", "bars", "EURUSD")
+    assert (rows[0].trades, rows[0].volume) == (13, None)
+
+
+def test_an_empty_bid_of_metatrader_is_the_bid_before() -> None:
+    text = "2025.01.02,00:00:00.1,1.0800,1.0802,,,6\n2025.01.02,00:00:00.2,,1.0804,,,4\n"
+    text += "2025.01.02,00:00:00.3,1.0801,,,,2\n"
+    found, rows, _ = read(Cells(text, "<DATE>,<TIME>,<BID>,<ASK>,<LAST>,<VOLUME>,<FLAGS>", "EURUSD.csv"))
+    assert [(row.bid, row.ask) for row in rows] == [(1.08, 1.0802), (1.08, 1.0804), (1.0801, 1.0804)]
+    found.restart()
+    assert found.row(2, ["2025.01.02", "00:00:00.2", "", "1.0804", "", "", "4"]) is None, "nothing before it any more"
+
+
+def test_only_executions_of_order_messages_are_trades() -> None:
+    text = "34200.5,1,16,100,5800100,1\n34201.5,4,16,100,5800100,1\n"
+    text += "34202.25,5,17,50,5800000,-1\n34203.5,3,17,50,5799000,1\n"
+    found, rows, _ = read(Cells(text, name="SPY_2025-01-02_34200000_57600000_message_10.csv"))
+    assert (found.vendor, found.kind) == ("LOBSTER", "trades")
+    assert [(row.price, row.volume, row.sequence) for row in rows] == [(580.01, 100, 0), (580.0, 50, 0)]
+    assert rows[0].time == 1_735_828_201_500_000, "09:30:01.5 in New York"
+    assert sum(found.left_out.values()) == 2
+
+
+def test_a_missing_price_of_databento_is_none() -> None:
+    text = f"{START}000000000,1,2,T,5900000000000,3,ESH5\n{START + 1}000000000,1,2,T,9223372036854775807,3,ESH5\n"
+    found, rows, _ = read(Cells(text, "ts_event,publisher_id,instrument_id,action,price,size,symbol"))
+    assert [row.price for row in rows] == [5900]
+    assert dict(found.left_out) == {"no price": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "what"),
+    [
+        (
+            "binance_incremental_book_L2_BTCUSDT.csv",
+            "timestamp,local_timestamp,is_snapshot,side,price,amount",
+            "book",
+        ),
+        ("SPY_2025-01-02_34200000_57600000_orderbook_10.csv", "", "book"),
+        ("bitmex_liquidations_2025-01-02_XBTUSD.csv", "timestamp,id,side,price,amount", "liquidations"),
+        ("BTC_USDT-8h-mark.json", "time,open,high,low,close", "mark"),
+    ],
+)
+def test_what_looks_like_trades_and_is_none_is_refused(name: str, names: str, what: str) -> None:
+    with pytest.raises(UnusableSource, match=what):
+        understood(",".join([str(START), "1", "1", "1", "1", "1"][: len(names.split(","))]), names, name)
