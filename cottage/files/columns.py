@@ -24,17 +24,18 @@ _SHARED = {
     "participanttimestamp unix unixtime unixtimestamp epoch epochtime createdtime createdat gmttime utctime "
     "localtime mts ts ticktime quotetime timestampms timestampus timestampns timens timems timeutc datetimeutc "
     "dateutc timestamputc opentimestamp candlebegintime begin timekey dtime datetimeg tradetimestamp snapshottime "
-    "dt periodstart zeitstempel dateheure fechahora horodatage barstart from ticks",
-    "date": "date datum fecha data jour giorno dtyyyymmdd yyyymmdd tradedate tradingdate tradingday day dateg "
-    "tradedateutc handelstag",
-    "clock": "time zeit uhrzeit heure hora ora timeofday hhmmss timestamp timeg tradetime utctime times",
+    "dt periodstart transactiontime zeitstempel dateheure fechahora horodatage barstart from ticks",
+    "date": "date observationdate 日期 交易日期 datum fecha data jour giorno dtyyyymmdd yyyymmdd tradedate "
+    "tradingdate tradingday day "
+    "dateg tradedateutc handelstag",
+    "clock": "minute time zeit uhrzeit heure hora ora timeofday hhmmss timestamp timeg tradetime utctime times",
     "offset": "gmtoffset utcoffset tzoffset",
     "receive": "localtimestamp tsrecv receipttimestamp receivetime receivetimestamp receivedat receivedtime recvtime "
     "recvts recvtimestamp localts tsinit siptimestamp arrivaltime collectedat capturetime",
     "end": "closetime windowend timeperiodend endtime closetimestamp barend to periodend",
-    "symbol": "symbol ticker sym tickersymbol instrument instrumentname instid productid pair currencypair ric "
-    "contract tradingsymbol symbole simbolo simbol wertpapier product secid tsym tscode code isin market marketid "
-    "stock name asset instrumentid localsymbol rootsymbol item coin",
+    "symbol": "symbol 代码 股票代码 ticker sym tickersymbol instrument instrumentname instid productid pair "
+    "currencypair ric contract tradingsymbol symbole simbolo simbol wertpapier product secid tsym tscode code "
+    "isin market marketid stock name asset instrumentid localsymbol rootsymbol item coin",
     "bid": "bid bidprice bidpx bidpx00 bestbid bestbidprice bp bids0price bid1 bidprice1 bidp bidpx1 bprice geld "
     "bidclose closebid",
     "ask": "ask askprice askpx askpx00 bestask bestaskprice ap asks0price ask1 askprice1 askp askpx1 offer "
@@ -65,24 +66,27 @@ _TRADE = {
     "trades": "tradecount count numtrades",
 }
 _BAR = {
-    "open": "open openprice priceopen pxopen o opened first firsttradeprice openingprice 1open mido midopen "
+    "open": "open 开盘 开盘价 openprice priceopen pxopen o opened first firsttradeprice "
+    "openingprice 1open mido midopen "
     "opentrade eroffnung eroffn eroeffnung erster startkurs anfang ouverture ouv apertura aper abertura openpx",
-    "high": "high highprice pricehigh pxhigh h max maxprice highest hightradeprice 2high midh midhigh hightrade "
-    "hoch hochst hochstkurs hoechst tageshoch haut plushaut maximo maxima massimo max maxi hightradedprice highpx",
-    "low": "low lowprice pricelow pxlow l min minprice lowest lowtradeprice 3low midl midlow lowtrade "
+    "high": "high 最高 最高价 highprice pricehigh pxhigh h max maxprice highest hightradeprice 2high midh midhigh "
+    "hightrade hoch hochst hochstkurs hoechst tageshoch haut plushaut maximo maxima massimo max maxi "
+    "hightradedprice highpx",
+    "low": "low 最低 最低价 lowprice pricelow pxlow l min minprice lowest lowtradeprice 3low midl midlow lowtrade "
     "tief tiefst tiefstkurs tagestief bas plusbas minimo minima min mini lowpx",
-    "close": "close closeprice priceclose pxlast pxclose closelast c closed lasttradeprice 4close midc midclose "
-    "closetrade closingprice schluss schlusskurs zuletzt letzter cloture clot dernier cierre ultimo fechamento "
-    "chiusura settle settlement settleprice last lastprice price kurs closepx ult",
+    "close": "close 收盘 收盘价 closeprice priceclose pxlast pxclose closelast c closed lasttradeprice 4close midc "
+    "midclose closetrade closingprice schluss schlusskurs zuletzt letzter cloture clot dernier cierre ultimo "
+    "fechamento chiusura settle settlement settleprice last lastprice price kurs closepx ult",
     "adj_open": "adjopen adjustedopen openadj",
     "adj_high": "adjhigh adjustedhigh highadj",
     "adj_low": "adjlow adjustedlow lowadj",
     "adj_close": "adjclose adjustedclose closeadj adjusted adjcloseprice adjustedcloseprice adj 5adjustedclose",
-    "volume": "volume vol volumetraded basevolume basevol volumebase pxvolume shares stuck stucke stueck stuecke "
+    "volume": "volume 成交量 vol volumetraded basevolume basevol volumebase pxvolume shares "
+    "stuck stucke stueck stuecke "
     "volumen umsatz quantite cantidad qty quantity size 5volume 6volume totvolume volumefrom totalvolume "
     "tradevolume tradedvolume amount sharevolume dailyvolume realvolume matchedvolume volumeshares",
-    "quote_volume": "quotevolume quotevol quoteassetvolume turnover volumequote volquote volccyquote amount value "
-    "volumeto quoteqty money quoteamount dollarvolume vol volumenotional",
+    "quote_volume": "quotevolume 成交额 quotevol quoteassetvolume turnover volumequote volquote volccyquote amount "
+    "value volumeto quoteqty money quoteamount dollarvolume vol volumenotional",
     "trades": "trades count tradecount numtrades numberoftrades transactions tradescount barcount ntrades "
     "totaltrades notrades nooftrades numberoftransactions tradenum n tradesdone numtransactions",
     "updates": "tickvol tickvolume tickcount",
@@ -161,6 +165,12 @@ def without_symbol(names: Sequence[str]) -> tuple[list[str], str | None]:
     return list(names), None
 
 
+def time_places(names: Sequence[str]) -> list[int]:
+    """The places of columns whose names say that they are times, the likeliest first."""
+    keys = keys_of(names)
+    return [place for alias in _SHARED["time"].split() for place, each in enumerate(keys) if each == alias]
+
+
 def is_book(names: Sequence[str]) -> bool:
     """Whether the columns are those of updates of an order book."""
     return not _BOOK.isdisjoint(keys_of(names))
@@ -170,10 +180,12 @@ def roles_by_name(names: Sequence[str], texts: Collection[int] = ()) -> Roles:
     """The fields that columns of these names are. `texts` are the places of columns that hold words, not numbers;
     they decide where single letters mean this or that. The tables' order decides between several columns."""
     keys = keys_of(names)
-    letters = [name for name in (each.strip().rpartition(".")[2] for each in names) if len(name) == 1]
-    if len(letters) >= 3:
-        return _by_letters([each.strip().rpartition(".")[2] for each in names], texts)
     quote_bar = _taken(keys, _QUOTE_BAR)
+    last_parts = [each.strip().rpartition(".")[2] for each in names]
+    if sum(len(name) == 1 for name in last_parts) >= 3 and len(quote_bar) < 8:
+        return _taken(
+            keys, _SHARED | {"volume": "volume", "finished": _BAR["finished"]}, _by_letters(last_parts, texts)
+        )
     bar = _taken(keys, {name: _BAR[name] for name in OPEN_TO_CLOSE})
     if len(quote_bar) == 8 and "close" not in bar:
         roles = _taken(keys, _BAR, quote_bar)

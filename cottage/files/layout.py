@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise, permutations
 
 from cottage.errors import UnusableSource
-from cottage.files.columns import OPEN_TO_CLOSE, Roles, words
+from cottage.files.columns import BID_BARS, OPEN_TO_CLOSE, Roles, words
 from cottage.files.sample import Sample, middle, positive
 from cottage.files.table import Ambiguous, Guess
 from cottage.files.times import is_time
@@ -23,6 +23,10 @@ _NEAR = 0.02
 _MAY_BREAK = 1000
 """One row in so many may break a rule: a bad print does not change what the columns are."""
 _FEWEST = 3
+_FEWEST_IDS = 10
+"""So many steps up, and none down, are no price's."""
+_CALM = 0.02
+"""A price moves less than this share of itself from trade to trade, at the median."""
 
 Column = Sequence[float]
 
@@ -56,8 +60,23 @@ def _bars(sample: Sample, numeric: Mapping[int, Column], groups: Sequence[Sequen
             one, other = (place for place in places if place not in ends)
             opened, closed = _open_and_close(sample, numeric, groups, one, other)
             roles = dict(zip(OPEN_TO_CLOSE, (opened, high, low, closed), strict=True))
+            if asks := _ask_bars(numeric, roles):
+                return dict(zip(BID_BARS, roles.values(), strict=True)) | asks
             return roles | _volumes(numeric, roles)
     return None
+
+
+def _ask_bars(numeric: Mapping[int, Column], bids: Roles) -> Roles:
+    """The columns of asks' bars behind those of bids, which have the same order; nothing if there are none."""
+    for step in (4, 5):
+        asks = {f"ask_{name}": place + step for name, place in bids.items()}
+        if all(place in numeric for place in asks.values()):
+            ends = _high_and_low(numeric, sorted(asks.values()))
+            closes = numeric[bids["close"]], numeric[asks["ask_close"]]
+            near = middle([abs(b - a) / a for a, b in zip(*closes, strict=True) if a > 0]) < _NEAR
+            if ends == (asks["ask_high"], asks["ask_low"]) and near and _ordered(*closes):
+                return asks
+    return {}
 
 
 def _high_and_low(numeric: Mapping[int, Column], places: Sequence[int]) -> tuple[int, int] | None:
@@ -187,7 +206,7 @@ def _trades_or_quotes(sample: Sample, numeric: Mapping[int, Column], groups: Seq
 def _is_id(values: Column) -> bool:
     """Whether these are numbers that are given one after the other."""
     steps = [b - a for a, b in pairwise(values)]
-    if len(steps) < _FEWEST or not _are_whole(values) or values[0] == values[-1]:
+    if len(steps) < _FEWEST_IDS or not _are_whole(values):
         return False
     sign = 1 if values[-1] > values[0] else -1
     return all(step * sign > 0 for step in steps)
@@ -260,7 +279,7 @@ def _price_and_size(sample: Sample, numeric: Mapping[int, Column], groups: Seque
     rougher = [place for place in sizes if unrest[place] >= CONTINUITY * unrest[price] or unrest[place] == 0]
     if len(sizes) > 1:
         sizes = _without_paid(numeric, price, sizes)
-    if len(sizes) == 1 and (sizes[0] in rougher or len(rougher) == len(places) - 1):
+    if len(sizes) == 1 and sizes[0] in rougher and 0 < unrest[price] < _CALM:
         return {"price": price, "size": sizes[0]}
     shown = [sample.label(place) for place in (price, *sizes)]
     taken = _spelled(sample, {"price": price, "size": sizes[0]})

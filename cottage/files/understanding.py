@@ -30,6 +30,7 @@ from cottage.files.columns import (
     is_book,
     key,
     roles_by_name,
+    time_places,
     without_symbol,
     words,
 )
@@ -57,6 +58,8 @@ from cottage.files.vendors import NO_MARKET_DATA, Vendor, vendor_named, vendor_o
 
 _PRICES = frozenset((*OPEN_TO_CLOSE, *BID_BARS, *ASK_BARS, "price", "bid", "ask", "adj_close", "vwap"))
 _NUMBERS = _PRICES | words("size volume quote_volume trades updates up_volume down_volume first_id last_id")
+_OF_SESSION = words("open high low volume quote_volume trades vwap")
+_FEWEST_OF_SESSION = 10
 _UNFINISHED = words("0 false no n f")
 _READERS: dict[str, Callable[[Parts], ReadRow]] = {
     "trades": trade_reader,
@@ -238,6 +241,7 @@ class _Inquiry:
         elif sample.names is not None:
             names, self.symbol_in_names = without_symbol(sample.names)
             roles = roles_by_name(names, sample.texts())
+            self._refuse_twice(names, roles)
             self._vendor_fields(roles)
         elif vendor and vendor.columns:
             if abs(len(vendor.columns) - sample.width) > 1 and sample.width < len(vendor.columns):
@@ -253,6 +257,21 @@ class _Inquiry:
         self._choose("price", self.options.price if self.options.price != "adj" else "", roles)
         self._choose("size", self.options.size, roles)
         return roles
+
+    def _refuse_twice(self, names: Sequence[str], roles: Roles) -> None:
+        """Two columns of one name, of which one is used, do not tell which."""
+        exact = [name.strip() for name in names]
+        for field_name, place in roles.items():
+            again = [other for other, name in enumerate(exact) if name == exact[place] and other != place]
+            if any(self.sample.columns[other] != self.sample.columns[place] for other in again):
+                raise Ambiguous(
+                    Guess(
+                        f"{self.sample.name} has the column {names[place]} {len(again) + 1} times",
+                        f"column {place + 1} is {field_name}",
+                        f"column {again[0] + 1}",
+                        f"FORMAT= with the names of all {self.sample.width} columns",
+                    )
+                )
 
     def _vendor_fields(self, roles: Roles) -> None:
         """Fields whose columns this vendor calls otherwise than most."""
@@ -312,6 +331,16 @@ class _Inquiry:
 
     def _kind(self) -> str:
         roles = self.roles.keys()
+        if {"bid", "ask"} <= roles and "price" in roles and self._has_no_trades():
+            del self.roles["price"]
+            return "quotes"
+        if "close" in roles and self._are_of_session():
+            self.notes.append(
+                "open, high, low and volume are those of the session so far: only the last price is taken"
+            )
+            self.roles = {name: place for name, place in self.roles.items() if name not in _OF_SESSION}
+            self.roles["price"] = self.roles.pop("close")
+            return "trades"
         if "close" in roles and self._are_ticks():
             self.notes.append(
                 "open, high, low and close are the same on every row, at no regular times: these are trades"
@@ -327,6 +356,22 @@ class _Inquiry:
         if {"bid", "ask"} <= roles:
             return "quotes"
         raise UnusableSource(f"{self.sample.name}: its price is empty on every row looked at")
+
+    def _has_no_trades(self) -> bool:
+        """Whether no row of the sample is a trade, by the vendor's column of events."""
+        place = self.roles.get("event")
+        keep = self.vendor.keep if self.vendor else frozenset()
+        return bool(keep) and place is not None and keep.isdisjoint(self.sample.columns[place])
+
+    def _are_of_session(self) -> bool:
+        """Whether open, high and low are those of the day so far, as a ticker reports them: the open stays."""
+        if "open" not in self.roles or self.sample.names is None:
+            return False
+        opens, closes = self.sample.columns[self.roles["open"]], self.sample.columns[self.roles["close"]]
+        pairs = [pair for rows in self._groups() for pair in pairwise(rows)]
+        stays = sum(opens[a] == opens[b] for a, b in pairs)
+        moves = sum(closes[a] != closes[b] for a, b in pairs)
+        return len(pairs) >= _FEWEST_OF_SESSION and stays > 0.9 * len(pairs) and moves > 0.2 * len(pairs)
 
     def _are_ticks(self) -> bool:
         """Whether bars are trades that were written in the form of bars."""
@@ -346,9 +391,7 @@ class _Inquiry:
         """How its times are read, and which of two decides when a row is published."""
         roles, sample = self.roles, self.sample
         self._choose_time()
-        main = [roles[name] for name in ("date", "clock", "time") if name in roles]
-        if "time" in roles and {"date", "clock"} & roles.keys():
-            main = self._date_and_time(roles)
+        main = self._main_times(roles)
         if not main and "end" in roles:
             main = [roles["end"]]
         if not main and "receive" in roles:
@@ -359,8 +402,10 @@ class _Inquiry:
             raise UnusableSource(
                 f"{sample.name}: no column is known as the time, such as in {sample.first_line()}: TIME= names it"
             )
-        if "offset" in roles and not any(
-            re.search(r"(Z|[+-]\d\d:?\d\d)$", text) for text in sample.examples(main[0])[:5]
+        if (
+            "offset" in roles
+            and not _COUNTED.fullmatch((sample.examples(main[0]) or [""])[0])
+            and not any(re.search(r"(Z|[+-]\d\d:?\d\d)$", text) for text in sample.examples(main[0])[:5])
         ):
             main.append(roles["offset"])
         self.main = tuple(main)
@@ -380,13 +425,18 @@ class _Inquiry:
         self.parts.times = self._two_times(self.reader, main, receiver, received)
 
     def _index(self) -> int | None:
-        """The column without a name, as programs write an index, if it holds times."""
-        for place, name in enumerate(self.sample.names or ()):
+        """The column of times, though its name does not say so: an index without a name, or the only one there is."""
+        timed = []
+        for place in range(self.sample.width):
             examples = self.sample.examples(place)
-            if _INDEX.fullmatch(name.strip()) and examples and all(map(is_time, examples)):
-                self.roles["time"] = place
-                return place
-        return None
+            if place not in self.roles.values() and examples and all(map(is_time, examples)):
+                timed.append(place)
+        names = self.sample.names or ()
+        unnamed = [place for place in timed if names and _INDEX.fullmatch(names[place].strip())]
+        place = unnamed[0] if unnamed else timed[0] if len(timed) == 1 else None
+        if place is not None:
+            self.roles["time"] = place
+        return place
 
     def _choose_time(self) -> None:
         """What TIME= states: a column, or one of two times."""
@@ -399,16 +449,23 @@ class _Inquiry:
                 roles.pop(name, None)
             roles["time"] = place
 
-    def _date_and_time(self, roles: Roles) -> list[int]:
-        """Which columns are the time where there is a date as well as a time: both, if the time has no date in it."""
-        clock, date = roles["time"], roles.get("date")
-        if date is None:
-            return [clock]
-        examples = self.sample.examples(clock)
-        alone = sum(bool(_CLOCK.fullmatch(text)) for text in examples)
-        if examples and alone >= 0.9 * len(examples):
-            return [date, clock]
-        return [clock]
+    def _main_times(self, roles: Roles) -> list[int]:
+        """The columns of the market's own time: one that has a date in it, else a date and a time of day."""
+        named = (
+            time_places(self.sample.names) if self.sample.names and not self.options.time and not self.stated else []
+        )
+        named = [place for place in named if place not in [roles.get(name) for name in ("receive", "end", "date")]]
+        candidates = [roles[name] for name in ("time", "clock") if name in roles] + named
+        dated = [place for place in candidates if not self._is_clock(place) and self.sample.examples(place)]
+        if dated and ("time" not in roles or roles["time"] in dated or "date" not in roles):
+            roles["time"] = dated[0]
+            return dated[:1]
+        return [roles["date"], *candidates[:1]] if "date" in roles else candidates[:1]
+
+    def _is_clock(self, place: int) -> bool:
+        """Whether a column has times of day without a date."""
+        examples = self.sample.examples(place)
+        return sum(bool(_CLOCK.fullmatch(text)) for text in examples) >= 0.9 * len(examples)
 
     def _reader(self, places: Sequence[int]) -> TimeReader:
         zone = self.vendor.zone if self.vendor else ""
@@ -446,7 +503,7 @@ class _Inquiry:
         def both(cells: Cells) -> Times:
             arrived = cells[received]
             happened_cells = [cells[place] for place in places]
-            if not any(cell.strip() for cell in happened_cells):
+            if not any(cell.strip(" 0") for cell in happened_cells):
                 return read_received((arrived,)), None
             happened = read(happened_cells)
             if not arrived.strip() or arrived.strip() == "0":
@@ -766,7 +823,7 @@ class _Inquiry:
     def _kept_events(self, place: int) -> frozenset[str]:
         """The values of a column of events that are of this kind; empty where it is no column of events."""
         values = {cell.strip() for cell in self.sample.columns[place]}
-        if self.vendor and self.vendor.keep:
+        if self.kind == "trades" and self.vendor and self.vendor.keep:
             kept = values & self.vendor.keep or self.vendor.keep
         else:
             kept = {each for each in values if _EVENTS[self.kind].fullmatch(each)}
@@ -787,6 +844,7 @@ _CLOCK = re.compile(
     r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[AaPp][Mm])?|\d{1,6}|\d{6}\.\d+|[012]\d{8}|[012]\d{11}|[012]\d{14}|\d{1,8}"
 )
 """A time of day without a date; numbers up to eight digits may be milliseconds since midnight."""
+_COUNTED = re.compile(r"\d{9,}(?:\.\d*)?")
 _INDEX = re.compile(r"(?i:|unnamed: ?\d+|index|level_0|__index_level_0__|#|x)")
 _EVENTS = {
     "trades": re.compile(r"(?i:trades?(?:[ _]nb)?|t|last|execution|fill)"),

@@ -243,3 +243,64 @@ def test_trades(vendor: str) -> None:
         assert row.volume == pytest.approx(trade.q)
         assert row.time == trade.ms * 1000
         assert row.trades == 1
+
+
+QUOTE_FILES: dict[str, tuple[str, str, Callable[[Trade], str]]] = {
+    "Tardis": ("bitmex_quotes_XBTUSD.csv", "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount",
+        lambda t: f"bitmex,XBTUSD,{t.ms}000,{t.ms}000,1,{t.p + 0.5},{t.p - 0.5},2"),
+    "Tardis, book": ("bitmex_book_snapshot_5_XBTUSD.csv", "exchange,symbol,timestamp,local_timestamp,asks[0].price,asks[0].amount,"
+        "bids[0].price,bids[0].amount,asks[1].price", lambda t:
+        f"bitmex,XBTUSD,{t.ms}000,{t.ms}000,{t.p + 0.5},1,{t.p - 0.5},2,{t.p + 9}"),
+    "Binance": ("BTCUSDT-bookTicker-2024-01-01.csv", "update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,"
+        "transaction_time", lambda t: f"{t.n},{t.p - 0.5},1,{t.p + 0.5},2,{t.ms}"),
+    "BitMEX": ("20250102.csv", "timestamp,symbol,bidSize,bidPrice,askPrice,askSize", lambda t:
+        f"{t.at:%Y-%m-%dD%H:%M:%S.%f}000,XBTUSD,1,{t.p - 0.5},{t.p + 0.5},2"),
+    "Polygon": ("quotes.csv", "ticker,ask_exchange,ask_price,ask_size,bid_exchange,bid_price,bid_size,conditions,indicators,"
+        "participant_timestamp,sequence_number,sip_timestamp,tape,trf_timestamp", lambda t:
+        f"A,4,{t.p + 0.5},1,4,{t.p - 0.5},1,1,,{t.ms}000000,{t.n},{t.ms}000000,1,0"),
+    "Alpaca": ("quotes.jsonl", "T,S,bx,bp,bs,ax,ap,as,c,z,t", lambda t:
+        f"q,AAPL,V,{t.p - 0.5},1,V,{t.p + 0.5},2,R,C,{t.at:%Y-%m-%dT%H:%M:%S.%f}Z"),
+    "Databento": ("mbp-1.csv", "ts_recv,ts_event,rtype,publisher_id,instrument_id,action,side,depth,price,size,flags,"
+        "ts_in_delta,sequence,bid_px_00,ask_px_00,bid_sz_00,ask_sz_00,symbol", lambda t:
+        f"{t.ms}000000,{t.ms}000000,1,1,5,A,B,0,{t.p},1,130,0,{t.n},{t.p - 0.5},{t.p + 0.5},3,4,ESH5"),
+    "TrueFX": ("EURUSD-2025-01.csv", "", lambda t: f"EUR/USD,{t.at:%Y%m%d %H:%M:%S}.{t.ms % 1000:03},{t.p - 0.5},{t.p + 0.5}"),
+    "Dukascopy": ("EURUSD_Ticks_01.01.2025-02.01.2025.csv", "Gmt time,Ask,Bid,AskVolume,BidVolume", lambda t:
+        f"{t.at:%d.%m.%Y %H:%M:%S}.{t.ms % 1000:03},{t.p + 0.5},{t.p - 0.5},1,1"),
+    "pandas": ("audusd-ticks.csv", ",bid,ask", lambda t: f"{t.at:%Y-%m-%d %H:%M:%S.%f},{t.p - 0.5},{t.p + 0.5}"),
+    "without names, ask first": ("EURUSD.csv", "", lambda t: f"{t.ms},{t.p + 0.5},{t.p - 0.5}"),
+    "Lean": ("20250102_spy_quote_tick.csv", "", lambda t:
+        f"{t.ms - START * 1000 + 34_200_000},{(t.p - 0.5) * 1e4:.0f},1,{(t.p + 0.5) * 1e4:.0f},2,P,0,0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("vendor", QUOTE_FILES)
+def test_quotes(vendor: str) -> None:
+    name, names, line = QUOTE_FILES[vendor]
+    found, rows, bad = read(Cells("\n".join(line(trade) for trade in TRADES), names, name))
+    assert (found.kind, bad, len(rows)) == ("quotes", [], ROWS)
+    for trade, row in zip(TRADES, rows, strict=True):
+        assert (row.bid, row.ask, row.price) == (trade.p - 0.5, trade.p + 0.5, trade.p)
+        assert (row.time, row.volume, row.notes) == (trade.ms * 1000, None, ("mid",))
+
+
+TWO_SIDED = {
+    "FXCM": ("EURUSD.csv", "DateTime,BidOpen,BidHigh,BidLow,BidClose,AskOpen,AskHigh,AskLow,AskClose",
+        "{b.at:%m/%d/%Y %H:%M:%S}.000,{b.o},{b.h},{b.lo},{b.c},{a.o},{a.h},{a.lo},{a.c}"),
+    "OANDA": ("EUR_USD.json", "complete,volume,time,bid.o,bid.h,bid.l,bid.c,ask.o,ask.h,ask.l,ask.c",
+        "true,7,{b.at:%Y-%m-%dT%H:%M:%S}.000000000Z,{b.o},{b.h},{b.lo},{b.c},{a.o},{a.h},{a.lo},{a.c}"),
+    "Lean": ("20250102_eurusd_minute_quote.csv", "",
+        "{ms},{b.o},{b.h},{b.lo},{b.c},0,{a.o},{a.h},{a.lo},{a.c},0"),
+    "without names": ("eurusd.csv", "", "{b.s},{b.o},{b.h},{b.lo},{b.c},0,{a.o},{a.h},{a.lo},{a.c},0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("vendor", TWO_SIDED)
+def test_bars_of_bids_and_asks_have_the_mids_of_both(vendor: str) -> None:
+    name, names, line = TWO_SIDED[vendor]
+    asks = [bar._replace(o=bar.o + 1, h=bar.h + 1, lo=bar.lo + 1, c=bar.c + 1) for bar in BARS]
+    text = "\n".join(line.format(b=b, a=a, ms=(b.s - START + 34_200) * 1000) for b, a in zip(BARS, asks, strict=True))
+    found, rows, bad = read(Cells(text, names, name))
+    assert (found.kind, bad, len(rows)) == ("bars", [], ROWS)
+    assert rows[5].price == pytest.approx(BARS[5].c + 0.5)
+    assert (rows[5].bid, rows[5].ask, rows[5].volume) == (BARS[5].c, asks[5].c, None)
+    assert rows[5].time == (BARS[5].s + 60) * 1_000_000
