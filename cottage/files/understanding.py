@@ -433,10 +433,10 @@ class _Inquiry:
                 timed.append(place)
         names = self.sample.names or ()
         unnamed = [place for place in timed if names and _INDEX.fullmatch(names[place].strip())]
-        place = unnamed[0] if unnamed else timed[0] if len(timed) == 1 else None
-        if place is not None:
-            self.roles["time"] = place
-        return place
+        found = unnamed[0] if unnamed else timed[0] if len(timed) == 1 else None
+        if found is not None:
+            self.roles["time"] = found
+        return found
 
     def _choose_time(self) -> None:
         """What TIME= states: a column, or one of two times."""

@@ -132,8 +132,8 @@ def test_the_close_is_as_it_was_traded_unless_the_adjusted_one_is_asked_for() ->
 
 
 def test_odd_lots_count_and_averages_do_not_set_a_price() -> None:
-    text = f"{START},AAPL,100,5,@\n{START + 1},AAPL,101,5,@ TI\n{START + 2},AAPL,90,7,@  W\n{START + 3},AAPL,102,9,@O X\n"
-    text += f"{START + 4},AAPL,101,3,@  M\n"
+    text = f"{START},AAPL,100,5,@\n{START + 1},AAPL,101,5,@ TI\n{START + 2},AAPL,90,7,@  W\n"
+    text += f"{START + 3},AAPL,102,9,@O X\n{START + 4},AAPL,101,3,@  M\n"
     names = "timestamp,symbol,price,size,sale condition"
     found, rows, _ = read(Cells(text, names))
     assert [(row.price, row.volume, row.notes) for row in rows] == [
