@@ -19,6 +19,9 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _MOST_LINES = 500
 """So many lines are looked at."""
 _MOST_HEADERS = 5
+_MOST_LINES_BEFORE = 20
+_LETTER = re.compile(rb"[A-Za-z][\x80-\xff]|[\x80-\xff][A-Za-z]")
+_DIGIT = re.compile(rb"\d")
 _MISSING = {"", "-", "--", "nan", "nat", "null", "none", "na", "n/a", "#n/a", "<na>", "\\n"}
 _LEVELS = {"ticker", "tickers", "symbol", "symbols"}
 """What the first cell of a header line says whose cells are symbols, so that `7203` is a name in it."""
@@ -83,15 +86,15 @@ def _encoding(head: bytes) -> tuple[str, int]:
 
 
 def _is_single_byte(head: bytes) -> bool:
-    """Whether bytes that are no UTF-8 are the file's way to write letters: in its first line, or in many lines. In a
-    few lines they are damage."""
+    """Whether bytes that are no UTF-8 are the file's way to write letters: in words without a digit before the rows,
+    or in many lines. In a few rows they are damage."""
     lines = re.split(rb"[\r\n]+", head)[:-1] or [head]
     plain = damaged = 0
     for number, line in enumerate(lines):
         try:
             plain += not line.decode().isascii()
         except UnicodeDecodeError:
-            if number == 0:
+            if number < _MOST_LINES_BEFORE and _LETTER.search(line) and not _DIGIT.search(line):
                 return True
             damaged += 1
     return damaged > plain and damaged > 2 and damaged > len(lines) / 20
@@ -109,7 +112,7 @@ def _delimiter(lines: Sequence[str], delimiters: Sequence[str | None]) -> tuple[
         width, number = widths.most_common(1)[0]
         cells = [cell for row in rows if len(row) == width for cell in row]
         clean = sum(_is_clean(cell, delimiter) for cell in cells) / len(cells)
-        fit = clean * number / len(lines) * (0.9 if delimiter is None else 1)
+        fit = clean**3 * number / len(lines) * (0.9 if delimiter is None else 1)
         best = max(best, (round(fit, 2), width, delimiter), key=lambda each: each[:2])
     if best[1] < 2:
         raise UnusableSource(f"is no table: nothing separates cells in it; its first line is {shown(lines[0])}")
@@ -123,6 +126,8 @@ def _is_clean(cell: str, delimiter: str | None) -> bool:
 
 
 def _cells_or_none(line: str, delimiter: str | None) -> list[str]:
+    if delimiter is None and "\t" in line:
+        return []
     try:
         return cells_of(line, delimiter)
     except csv.Error:

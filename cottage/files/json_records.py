@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cottage.files.numbers import is_number
+from cottage.files.table import SYMBOL_NAMES
 from cottage.files.times import is_time
 
 Record = dict[str, str] | list[str]
 """A row: cells by name, or in order where they have no names."""
 _FEWEST_COLUMNS = 3
 _MOST_AROUND = 5
-_SYMBOLS = {"symbol", "ticker", "pair", "instid", "instrument", "product_id", "s"}
-"""What a row without names may take over from its envelope: nothing else would be known for what it is."""
 _BETWEEN = re.compile(r"[\s,]*")
 _CONTAINERS = (dict, list)
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
@@ -47,7 +46,7 @@ def records(value: Any, is_message: bool, around: Mapping[str, str] | None = Non
 def _of_list(value: list[Any], is_message: bool, around: Mapping[str, str]) -> Iterator[Record]:
     inner = [each for each in value if isinstance(each, _CONTAINERS)]
     if value and not inner:
-        symbol = next(([cell] for name, cell in around.items() if name.lower() in _SYMBOLS), [])
+        symbol = next(([cell] for name, cell in around.items() if name.lower() in SYMBOL_NAMES), [])
         yield symbol + [_text(each) for each in value]
     elif len(inner) != len(value):
         raise NoRecords("rows and single values stand beside each other in a list")

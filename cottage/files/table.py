@@ -16,6 +16,8 @@ from typing import Protocol
 from cottage.errors import UnusableSource
 from cottage.files.rows import BadRow
 
+SYMBOL_NAMES = frozenset(("symbol", "ticker", "pair", "instid", "instrument", "product_id", "s"))
+"""Names, in small letters, under which folders and envelopes say the symbol of rows that have no names themselves."""
 OnBad = Callable[[int, BadRow], None]
 """A callback for each bad row. It gets the number of the line, counted from 1, and what is wrong with it."""
 

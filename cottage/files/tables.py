@@ -7,7 +7,7 @@ from cottage.files.columnar_table import ColumnarTable, is_columnar
 from cottage.files.json_table import JsonTable, looks_like_json
 from cottage.files.members import Member
 from cottage.files.options import ReadOptions
-from cottage.files.table import OnBad, Table
+from cottage.files.table import SYMBOL_NAMES, OnBad, Table
 from cottage.files.text_table import TextTable
 from cottage.files.wide_table import long_table
 
@@ -49,17 +49,18 @@ def open_table(member: Member, options: ReadOptions) -> Table:
     else:
         table = TextTable(member)
     table = long_table(table, options)
-    return KeyedTable(table, member.keys) if member.keys and table.names else table
+    keys = {name: value for name, value in member.keys.items() if table.names or name.lower() in SYMBOL_NAMES}
+    return KeyedTable(table, keys) if keys else table
 
 
 class KeyedTable:
-    """A table in folders that say more of its rows, such as `symbol=SPY`: they are columns before its own."""
+    """A table in folders that say more of its rows, such as `symbol=SPY`: they are columns before its own. Without
+    names, where a column is known by its numbers, only a symbol can be one."""
 
     def __init__(self, table: Table, keys: Mapping[str, str]) -> None:
-        names = table.names or ()
-        new = {name: value for name, value in keys.items() if name not in names}
+        new = {name: value for name, value in keys.items() if name not in (table.names or ())}
         self.name = table.name
-        self.names: tuple[str, ...] | None = (*new, *names)
+        self.names: tuple[str, ...] | None = (*new, *table.names) if table.names else None
         self.spelled = f"{table.spelled}, folders by {', '.join(keys)}"
         self.guesses = table.guesses
         self.plain_numbers = table.plain_numbers

@@ -132,12 +132,25 @@ def test_latin_1_where_letters_are_written_so(tmp_path: Path) -> None:
     assert read.names == ("Datum", "Kurs", "Stück", "Währung")
     assert read.rows == [["02.01.2025", "240,00", "144", "€"]]
     assert "Latin-1" in read.table.spelled
+    assert Read(tmp_path, "Unser Kurs\n# heute\nDatum;Stück\n02.01.2025;144\n".encode("cp1252")).names == (
+        "Datum",
+        "Stück",
+    )
+    shares = "02.01.2025;Münchener Rück;144\n" * 5
+    assert Read(tmp_path, shares.encode("cp1252")).rows == [["02.01.2025", "Münchener Rück", "144"]] * 5
 
 
 def test_letters_deep_in_utf_8(tmp_path: Path) -> None:
     read = Read(tmp_path, HEADER + ROWS * 10_000 + "2025-01-02 09:30:02,Rück,580.15,200\n")
     assert read.rows[-1][1] == "Rück"
     assert read.lines == list(range(2, 20_003))
+
+
+def test_words_before_a_single_row(tmp_path: Path) -> None:
+    for title in ("Data of SPY, all of it", "Data of SPY; all of it"):
+        read = Read(tmp_path, f"{title}\n3464\t2025-01-02T09:00:00Z\tsell\t141,59\n")
+        assert read.rows == [["3464", "2025-01-02T09:00:00Z", "sell", "141,59"]]
+        assert read.names is None
 
 
 def test_no_header(tmp_path: Path) -> None:
