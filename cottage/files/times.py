@@ -47,7 +47,7 @@ from cottage.files.time_cells import (
 from cottage.files.time_trial import TimeReader as TimeReader
 from cottage.files.time_trial import most_bad, tried
 from cottage.files.walls import CLOCK, MOMENT, At, Wall, fast
-from cottage.files.zones import DAY, UTC_ZONE, LocalClock, Zone, is_zone, zone_named
+from cottage.files.zones import DAY, IN_SUMMER, UTC_ZONE, LocalClock, Zone, is_abbreviation, is_zone, zone_named
 
 _SCALES = {4: 6, 6: 6, 9: 3, 12: 0, 15: -3}
 """Of so many digits of a time of day, the unit, as a power of ten, that would have about as many."""
@@ -320,11 +320,12 @@ class _Finder:
         if order.guess is not None:
             self._guesses.append(order.guess)
         word = Counter(zones).most_common(1)[0][0] if zones else None
-        if word and is_zone(word):
+        if word and is_zone(word) and not (self._zone_option and is_abbreviation(word)):
             zone = zone_named(word)
             same = len({zone_named(each).name for each in zones if each and is_zone(each)}) == 1
             name = zone.name if same else "as each time states"
             rule = None if zone.fixed else zone
+            self._guess_winter(zone if same else None)
             zoned = _Zoned(LocalClock(rule or UTC_ZONE), name, "the times", rule)
             return Wall(order, zoned.local, rule.name if rule else "offset", self._zone_option != ""), zoned
         if word and not self._zone_option:
@@ -342,6 +343,7 @@ class _Finder:
             zone, source = zone_named(self._zone_option), "ZONE="
         elif named is not None and named.zone is not None:
             zone, source = named.zone, f"the column's name, {named.name}"
+            self._guess_winter(zone)
         elif self._context.zone:
             zone, source = zone_named(self._context.zone), self._context.zone_from
         else:
@@ -349,6 +351,13 @@ class _Finder:
             guess = Guess("the zone of its times", "UTC", "that of the market", "ZONE=America/New_York, for example,")
             self._guesses.append(guess)
         return _Zoned(LocalClock(zone), zone.name, source, zone)
+
+    def _guess_winter(self, zone: Zone | None) -> None:
+        """Say that a zone such as EST is taken for what it means."""
+        if zone is not None and zone.name in IN_SUMMER:
+            other = IN_SUMMER[zone.name]
+            taken = f"{zone.name} all the year round"
+            self._guesses.append(Guess("the zone of its times", taken, f"{other}, with its summer", f"ZONE={other}"))
 
 
 def _unit(column: TimeColumn) -> Count:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cottage.errors import UnusableSource
 from cottage.files import clocks, dates
 from cottage.files.dates import DateOrder
-from cottage.files.zones import DAY, LocalClock, Zone, zone_named
+from cottage.files.zones import DAY, LocalClock, Zone, is_abbreviation, zone_named
 
 _ZONE = r"(?P<zone>[A-Za-z+\u2212-].*?)"
 MOMENT = re.compile(
@@ -83,7 +83,10 @@ class Wall:
         return self._local.utc(local)
 
     def _zone(self, word: str) -> Zone | None:
-        """The zone of a word in a cell; None where it merely labels the zone that is stated for the file."""
+        """The zone of a word in a cell; None where a zone is stated for the file, and the word no more than a
+        label."""
+        if self._labels and is_abbreviation(word):
+            return None
         try:
             return zone_named(word)
         except UnusableSource:

@@ -36,6 +36,15 @@ _HOURS = (
 _FIXED = {name: hours for hours, names in _HOURS for name in names.split()}
 """Names of hours from UTC, whatever the date. CST, IST and BST are left out: each is the name of two zones or
 more."""
+IN_SUMMER = {
+    "EST": "America/New_York",
+    "MST": "America/Denver",
+    "PST": "America/Los_Angeles",
+    "CET": "Europe/Berlin",
+    "MEZ": "Europe/Berlin",
+    "EET": "Europe/Athens",
+}
+"""Names of winter's hours, which people write all the year round, and the zone that they may mean by them."""
 _RULES = {"ET": "America/New_York", "NEW YORK": "America/New_York", "LONDON": "Europe/London"}
 _ABBREVIATION = re.compile(r"[A-Za-z]{2,5}")
 _NEAR, _FARTHEST_NEAR = 10 * MINUTE, 30 * MINUTE
@@ -155,6 +164,11 @@ def zone_named(text: str, where: str = "ZONE") -> Zone:
     elif (rule := _rule(_RULES.get(bare.upper(), bare))) is not None:
         return Zone(_RULES.get(bare.upper(), bare), rule)
     raise UnusableSource(f"{where}: {bare[:40]!r} is no zone: write one as America/New_York, UTC or -05:00")
+
+
+def is_abbreviation(text: str) -> bool:
+    """Whether a text abbreviates hours from UTC, such as `EST`."""
+    return _FIXED.get(text.strip().upper(), 0) != 0
 
 
 def is_zone(text: str) -> bool:

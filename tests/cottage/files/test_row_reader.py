@@ -126,7 +126,9 @@ def test_nothing_else_than_a_row_or_a_bad_row(fields: tuple[str, ...]) -> None:
         row = TRADES.row(1, fields)
     except BadRow:
         return
-    assert row is not None
+    if row is None:
+        assert sum(TRADES.left_out.values())
+        return
     assert row.price > 0
     assert row.volume is None or math.isfinite(row.price + row.volume)
 

@@ -122,7 +122,7 @@ def spelled(micros: int, zone: timezone | ZoneInfo) -> datetime:
     return (EPOCH + micros * MICROSECOND).astimezone(zone)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(
     start=starts,
     gaps=steps,
@@ -149,7 +149,7 @@ def test_dates_with_times_of_day(
     never_another([cells], times, ReadOptions(), TimeContext())
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     start=starts,
     gaps=steps,
@@ -175,14 +175,14 @@ def test_dates_beside_times_of_day_in_a_zone(
     never_another(columns[::-1] if clock_first else columns, times, zone, TimeContext())
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(start=starts, gaps=steps, count=st.sampled_from(COUNTS))
 def test_numbers(start: int, gaps: list[int], count: tuple[Callable[[int], str], int]) -> None:
     times = times_of(start, gaps, count[1])
     never_another([[count[0](time) for time in times]], times, ReadOptions(), TimeContext())
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     gaps=st.lists(st.integers(0, 2 * 10**9), max_size=40),
     start=st.integers(0, 40_000_000_000),

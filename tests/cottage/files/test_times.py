@@ -223,3 +223,43 @@ def test_dates_from_further_on_tell_day_from_month() -> None:
     assert settled.read(["01/02/2025 09:30"]) == micros(datetime(2025, 2, 1, 9, 30))
     with pytest.raises(Ambiguous):
         time_reader(first, farther=[["02/02/2025 09:30"]])
+
+
+def test_winter_hours_are_taken_for_what_they_mean_and_that_is_told() -> None:
+    summer = ["2025-07-02 09:30 EST", "2025-07-02 09:31 EST"]
+    assert moments(summer)[0] == datetime(2025, 7, 2, 14, 30)
+    assert [guess.option for guess in reader(summer).guesses] == ["ZONE=America/New_York"]
+    assert [guess.option for guess in reader(["2025-07-02 09:30"], name="time (EST)").guesses] == [
+        "ZONE=America/New_York"
+    ]
+    assert moments(summer, zone="America/New_York")[0] == datetime(2025, 7, 2, 13, 30)
+    both = ["2025-07-02 09:30 EDT", "2025-01-02 09:31 EST", "2025-01-02 09:32 EST"]
+    assert moments(both)[:2] == [datetime(2025, 7, 2, 13, 30), datetime(2025, 1, 2, 14, 31)]
+    assert reader(both).guesses == []
+
+
+def test_a_word_for_several_zones_is_refused_until_one_is_stated() -> None:
+    cells = ["2025-07-02 09:30 CST"]
+    with pytest.raises(UnusableSource, match="'CST', which is the name of several"):
+        reader(cells)
+    assert moments(cells, zone="America/Chicago") == [datetime(2025, 7, 2, 14, 30)]
+
+
+def test_which_zone_counts() -> None:
+    for name, zone, documented, found in (
+        ("Gmt time", "", "America/New_York", "UTC"),
+        ("time (Europe/London)", "", "", "Europe/London"),
+        ("Gmt time", "America/Chicago", "", "America/Chicago"),
+        ("time", "", "America/New_York", "America/New_York"),
+    ):
+        made = time_reader([(name, ["2025-07-02 09:30"])], ReadOptions(zone=zone), TimeContext(zone=documented))
+        assert made.zone == found
+    assert reader(["1735689600"], zone="America/New_York").zone == "UTC"
+
+
+def test_what_a_reader_tells() -> None:
+    minutes = reader(["2025-01-02 09:31", "2025-01-02 09:30"])
+    assert (minutes.resolution, minutes.newest_first, minutes.zone_from) == (60_000_000, True, "")
+    assert reader(["2025-01-02T09:30:00.001Z", "2025-01-02T09:30:00.002Z"]).resolution == 1000
+    assert reader(["2025-01-02", "2025-01-03"]).newest_first is False
+    assert reader(["2025-01-02"]).newest_first is None
