@@ -26,11 +26,14 @@ class Sample:
         self.bad: list[tuple[int, BadRow]] = []
         read = list(islice(table.rows(lambda line, error: self.bad.append((line, error))), MOST_ROWS))
         if not read:
-            raise UnusableSource(f"{table.name} has no row that can be read")
+            why = f", such as line {self.bad[0][0]}: {self.bad[0][1]}" if self.bad else ""
+            raise UnusableSource(f"{table.name} has no row that can be read{why}")
         self.whole = len(read) < MOST_ROWS
         """Whether these are all rows."""
         width = len(table.names) if table.names else _commonest([len(cells) for _, cells in read])
         self.rows = [cells for _, cells in read if len(cells) == width]
+        if not self.rows:
+            raise UnusableSource(f"{table.name} names {width} columns, and its rows have {len(read[0][1])}")
         self.width = width
         self.decimal = "." if table.plain_numbers else ""
         """The decimal mark, where the file's format tells it."""

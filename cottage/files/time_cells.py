@@ -118,7 +118,9 @@ def is_padded_clock(text: str) -> bool:
 def is_of_day(text: str) -> bool:
     """Whether a number is a time of day rather than a time of the 1970s: digits of one, or seconds or
     milliseconds."""
-    return is_padded_clock(text) or (len(text) == 9 and is_clock(text)) or 3600 <= as_float(text) < DAY / 1000
+    if is_padded_clock(text) or (len(text) == 9 and is_clock(text)):
+        return True
+    return NUMERAL.fullmatch(text) is not None and 3600 <= as_float(text) < DAY / 1000
 
 
 def is_midnight(text: str) -> bool:

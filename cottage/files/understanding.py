@@ -460,7 +460,12 @@ class _Inquiry:
         if dated and ("time" not in roles or roles["time"] in dated or "date" not in roles):
             roles["time"] = dated[0]
             return dated[:1]
-        return [roles["date"], *candidates[:1]] if "date" in roles else candidates[:1]
+        date = roles.get("date")
+        if date is None:
+            return candidates[:1]
+        if not candidates and self._is_clock(date) and (index := self._index()) is not None:
+            return [index, date]  # a header that names date and time of day once: its names stand one to the right
+        return [date, *candidates[:1]]
 
     def _is_clock(self, place: int) -> bool:
         """Whether a column has times of day without a date."""
@@ -738,7 +743,9 @@ class _Inquiry:
         if wanted:
             self.parts.adjusted = readers["adj_close"]
             return
-        closes, adjusted = self.sample.numbers(self.roles["close"]) or [], self.sample.numbers(place) or []
+        closes, adjusted = self.sample.numbers(self.roles["close"]), self.sample.numbers(place)
+        if closes is None or adjusted is None:
+            return
         ratios = [
             (b / a, self._day(row))
             for row, (a, b) in enumerate(zip(closes, adjusted, strict=True))

@@ -203,3 +203,14 @@ def test_a_missing_price_of_databento_is_none() -> None:
 def test_what_looks_like_trades_and_is_none_is_refused(name: str, names: str, what: str) -> None:
     with pytest.raises(UnusableSource, match=what):
         understood(",".join([str(START), "1", "1", "1", "1", "1"][: len(names.split(","))]), names, name)
+
+
+def test_a_header_that_names_date_and_time_of_day_once_is_read_by_what_is_below_it() -> None:
+    text = "".join(f"2025-01-02,09:{at:02}:00,100,102,99,101,5\n" for at in range(5))
+    rows = rows_of(text, ",Date,Open,High,Low,Close,Volume")
+    assert rows[1].time == 1_735_776_000_000_000 + (9 * 60 + 2) * MINUTE
+
+
+def test_rows_that_are_wider_than_the_names_are_refused_with_both_widths() -> None:
+    with pytest.raises(UnusableSource, match="names 2 columns, and its rows have 3"):
+        understood("1,2,3\n", "time,price")
