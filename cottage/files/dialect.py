@@ -167,11 +167,12 @@ def _other_header(
     if not before:
         return []
     cells = [cell.strip() for cell in _cells_or_none(before[-1].lstrip("#").strip("\n\r "), delimiter)]
-    if len(cells) == width - 1 and all(cells):
+    is_header = row[0].strip() in ("0", "1") or not any(" " in cell for cell in cells)  # else it is a sentence
+    if len(cells) == width - 1 and all(cells) and is_header:
         cells = [*cells, ""] if not row[-1].strip() else ["", *cells]  # rows that end in a delimiter; R's row names
     elif len(cells) == width + 1 and not cells[-1]:
         cells.pop()
-    elif len(cells) > 2 and len(cells) != width and not before[-1].startswith("#"):
+    elif len(cells) > 2 and len(cells) != width and is_header and not before[-1].startswith("#"):
         raise UnusableSource(
             f"has rows of {width} cells, such as {shown(str(delimiter or ' ').join(row))}, behind a line of "
             f"{len(cells)}, {shown(before[-1])}: make both equal, or take that line out"

@@ -14,6 +14,8 @@ from cottage.files.table import Guess, OnBad
 _PLACES = 24
 _PLACE_BYTES = 16 * 1024
 _SAMPLE = 500
+_MANY = 20
+"""From so many rows on it is known what last cells look like."""
 
 
 class TextTable:
@@ -26,11 +28,17 @@ class TextTable:
         self._member = member
         with member.open() as stream:
             head, whole = head_of(stream)
+            tail = head[-4:]
+            if not whole and member.seekable:
+                stream.seek(member.size - 4)
+                tail = stream.read()
         try:
             self.dialect = dialect_of(head, whole)
         except UnusableSource as error:
             raise UnusableSource(f"{member.name} {error}") from None
         self.spelled = self.dialect.spelled
+        if (whole or member.seekable) and not tail.strip(b"\0").endswith((b"\n", b"\r")):
+            self.spelled += ", the last line without an end"
         self.plain_numbers = self.dialect.delimiter == ","
         header = self.dialect.header
         self.names: tuple[str, ...] | None
@@ -115,12 +123,11 @@ class TextTable:
 
     def _check_end(self, cells: Sequence[str]) -> None:
         """Raise BadRow if the last line, which has no end, does not end as others do: it is torn."""
-        if len(self._ends) < 20:
-            return
         last, ends = cells[-1], set(self._ends)
-        if last in ends:
+        if not ends or last in ends:
             return
+        is_empty = not last.strip()
         decimals = [len(end.partition(".")[2]) for end in ends]
         is_short = len(last) < min(map(len, ends)) or len(last.partition(".")[2]) < min(decimals)
-        if len(ends) <= 3 or is_short:
+        if is_empty or (len(self._ends) >= _MANY and (is_short or len(ends) <= 3)):
             raise BadRow("torn", f"the file ends within it: its last cell is {last!r}")

@@ -80,7 +80,7 @@ NAMES = ("timestamp", "symbol", "price", "size")
             "text, cells between commas, a header",
         ),
         (HEADER + "\n  \n" + ROWS.replace("\n", "\n\n"), "text, cells between commas, a header"),
-        ((HEADER + ROWS)[:-1], "text, cells between commas, a header"),
+        ((HEADER + ROWS)[:-1], "text, cells between commas, a header, the last line without an end"),
         (HEADER + ROWS.replace("\n", "\n" + HEADER, 1), "text, cells between commas, a header"),
     ],
 )
@@ -151,6 +151,8 @@ def test_words_before_a_single_row(tmp_path: Path) -> None:
         read = Read(tmp_path, f"{title}\n3464\t2025-01-02T09:00:00Z\tsell\t141,59\n")
         assert read.rows == [["3464", "2025-01-02T09:00:00Z", "sell", "141,59"]]
         assert read.names is None
+    two_cells = Read(tmp_path, "Data of SPY, all of it\n" + "20250102 090000,1362,119.43\n" * 3)
+    assert (two_cells.names, two_cells.lines) == (None, [2, 3, 4])
 
 
 def test_no_header(tmp_path: Path) -> None:
@@ -229,6 +231,9 @@ def test_a_torn_last_line_costs_itself(tmp_path: Path) -> None:
     assert Read(tmp_path, fixed[:-2]).complaints == [(50, "torn")]
     assert Read(tmp_path, fixed[:-1]).complaints == []
     assert len(Read(tmp_path, HEADER + ROWS[:-2]).rows) == 2
+    assert Read(tmp_path, HEADER + ROWS + "2025-01-02 09:30:02,SPY,580.14,").complaints == [(4, "torn")]
+    long = Read(tmp_path, HEADER + ROWS * 10_000 + ROWS[:-1]).table
+    assert long.spelled == "text, cells between commas, a header, the last line without an end"
 
 
 def test_a_break_comes_after_the_rows_before_it(tmp_path: Path) -> None:
