@@ -49,33 +49,29 @@ def reordered(rows: Iterable[Entry], refuse: Refuse) -> Iterator[Entry]:
     it is too late, and one that so many rows overtook. So one wrong date in the future stops nothing."""
     held: list[Entry] = []
     newest: Entry | None = None
-    overtaken = 0  # the last of `held`, by so many
+    place = 0
     for entry in rows:
-        if held and entry > held[-1]:
-            held.append(entry)
-            overtaken = 0
-        elif newest is not None and entry < newest:
+        place = entry[PLACE]
+        if newest is not None and entry < newest:
             refuse(entry, BadRow("order", "its time goes back too far: ORDER=sort sorts the whole file first"))
             continue
-        else:
+        if held and entry < held[-1]:
             insort(held, entry)
-            overtaken += 1
+        else:
+            held.append(entry)
         if len(held) == 2 * REORDER_ROWS:
-            _drop_overtaken(held, overtaken, refuse)
+            _drop_overtaken(held, place, refuse)
             ready = held[:REORDER_ROWS]
             del held[:REORDER_ROWS]
             newest = ready[-1]
             yield from ready
-    _drop_overtaken(held, overtaken, refuse)
+    _drop_overtaken(held, place, refuse)
     yield from held
 
 
-def _drop_overtaken(held: list[Entry], overtaken: int, refuse: Refuse) -> None:
-    """Leave out the last rows that all REORDER_ROWS after them overtook; `overtaken`: by how many the last was."""
-    if overtaken < REORDER_ROWS:
-        return
-    first_after = sorted(abs(entry[PLACE]) for entry in held)[-REORDER_ROWS]
-    while abs(held[-1][PLACE]) < first_after:
+def _drop_overtaken(held: list[Entry], place: int, refuse: Refuse) -> None:
+    """Leave out the last rows that all REORDER_ROWS after them, up to that of `place`, overtook."""
+    while held and place - held[-1][PLACE] >= REORDER_ROWS:
         refuse(held.pop(), BadRow("order", f"its time is ahead of the {REORDER_ROWS} rows after it"))
 
 

@@ -109,6 +109,11 @@ def test_what_is_no_order_at_all() -> None:
     assert are_too_many(len(refused.lines), LONG)
     assert rows == sorted(rows)
     assert not are_too_many(1, 20)
+    for number in (1, LONG // 2, LONG + 7):  # newest first
+        refused = Refused()
+        rows = list(reordered(placed([trade(time) for time in reversed(seconds(number))]), refused))
+        assert rows == sorted(rows)
+        assert len(rows) + len(refused.lines) == number
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 3)), max_size=200))
