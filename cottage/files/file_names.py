@@ -45,7 +45,7 @@ _QUOTE_CURRENCIES = words(
     "NOK MXN ZAR INR XBT USDE PERP"
 )
 _EXTENSION = re.compile(
-    r"(?:\.(?:csv|tsv|txt|psv|prn|asc|dat|json|jsonl|ndjson|parquet|feather|arrow|ipc|gz|zst|zip|7z|last|bid|ask))+$",
+    r"(?:\.(?:csv|tsv|txt|psv|prn|asc|dat|json|jsonl|ndjson|parquet|feather|arrow|ipc|gz|bz2|xz|zst|zip|7z|last|bid|ask))+$",
     re.IGNORECASE,
 )
 _DATES = re.compile(

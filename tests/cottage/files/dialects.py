@@ -170,7 +170,11 @@ class Dialect:
         times = list(self.two_names) if self.time in IN_TWO else [names["time"]]
         columns = [*([""] if self.index else []), *times]
         shown = {"received": self.has_received, "symbol": self.has_symbol, "number": self.has_number}
-        return [*columns, *(names[each] for each, has in shown.items() if has), *(names[each] for each in FIELDS[self.kind])]
+        return [
+            *columns,
+            *(names[each] for each, has in shown.items() if has),
+            *(names[each] for each in FIELDS[self.kind]),
+        ]
 
     def _cells(self, record: Record) -> tuple[str, ...]:
         write = TIMES[self.time].write
@@ -213,7 +217,9 @@ class Dialect:
 
 
 def _plain(cell: str) -> float | int | str:
-    """A cell as JSON has it: a number where it is one."""
+    """A cell as JSON has it: a number where it is one, and no zeros are lost."""
+    if len(cell) > 1 and cell.startswith("0") and not cell.startswith("0."):
+        return cell
     try:
         return float(cell) if "." in cell else int(cell)
     except ValueError:
