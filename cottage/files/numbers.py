@@ -231,15 +231,16 @@ def _mark(name: str, cells: Sequence[str]) -> str:
     `none` where none has one. Raises UnusableSource where the cells contradict one another."""
     shows: Counter[str] = Counter()
     first: dict[str, str] = {}
-    plain = _all_floats(cells)
+    joined = "\0".join(cells)
+    plain = _all_floats(cells) or ("." not in joined and _all_floats(joined.replace(",", ".").split("\0")))
     for text in cells:
         if not plain and (not _DIGIT.search(text) or is_missing(text)):
             continue
         shown_mark = _shows(text)
         shows[shown_mark] += 1
         first.setdefault(shown_mark, text)
-        if plain and shown_mark == ".":
-            return "."
+        if plain and shown_mark in (".", ","):
+            return shown_mark
     points, commas, both = shows["."], shows[","], shows["either"]
     if min(points, commas) > _MOST_AGAINST * (points + commas):
         raise UnusableSource(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cottage.errors import UnusableSource
 from cottage.files import clocks, dates
 from cottage.files.dates import DateOrder
-from cottage.files.zones import DAY, LocalClock, Zone, is_abbreviation, zone_named
+from cottage.files.zones import DAY, SECOND, LocalClock, Zone, is_abbreviation, zone_named
 
 _ZONE = r"(?P<zone>[A-Za-z+\u2212-].*?)"
 MOMENT = re.compile(
@@ -67,7 +67,21 @@ class Wall:
         if not (digits.isdigit() and digits.isascii() and len(digits) < 10):
             raise ValueError("is no time")
         fraction = int(digits) * _SCALE[len(digits)] if len(digits) <= 6 else int(digits[:6])
-        return self.at(day, head + suffix) + fraction
+        try:
+            return self._dates[day] + self._clocks[head + suffix] + fraction
+        except KeyError:
+            return self._at_second(day, head, suffix) + fraction
+
+    def _at_second(self, day: str, head: str, suffix: str) -> int:
+        """The moment of a second, from that of its minute: most rows are of another second than those before."""
+        second = head[-2:]
+        if not (second.isdigit() and second.isascii() and second < "60"):
+            return self.at(day, head + suffix)
+        minute, micros = f"{head[:-2]}00{suffix}", int(second) * SECOND
+        time = self.at(day, minute) + micros
+        if minute in self._clocks and len(self._clocks) < _MOST_CLOCKS:
+            self._clocks[head + suffix] = self._clocks[minute] + micros
+        return time
 
     def day_of(self, text: str) -> int:
         """The day of a date, counted from 1970. A time of day behind it has to be midnight."""
