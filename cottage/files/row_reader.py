@@ -40,11 +40,11 @@ class Bar(NamedTuple):
 class Parts:
     """The readers of all that a row may hold, and what they count. What a file does not have reads as None."""
 
-    times: Callable[[Cells], Times]
-    """When a row is published, and when it happened if that is another time."""
-    symbol: Callable[[Cells], tuple[str, str | None]]
     left_out: Counter[str]
     doubtful: Counter[str]
+    times: Callable[[Cells], Times] = lambda _cells: (0, None)
+    """When a row is published, and when it happened if that is another time."""
+    symbol: Callable[[Cells], tuple[str, str | None]] = lambda _cells: ("", None)
     price: Number | None = None
     bar: Bar | None = None
     bid_bar: Bar | None = None

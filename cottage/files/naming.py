@@ -1,0 +1,48 @@
+"""Where a file's symbols are from: a column, the names of its columns, its own name, or SYMBOL=."""
+
+from cottage.files.case import Case
+from cottage.files.table import Ambiguous, Guess
+
+
+def find_symbol(case: Case) -> None:
+    """Where symbols are from: the option, a column, the file's name."""
+    roles, stated = case.roles, case.options.symbol
+    names = [name.strip().lower() for name in case.sample.names or ()]
+    if stated and stated.lower() in names:
+        roles["symbol"] = names.index(stated.lower())
+    elif stated:
+        roles.pop("symbol", None)
+        _same_symbol(case, stated, "SYMBOL=")
+        return
+    place = roles.get("symbol")
+    if place is not None and not case.sample.is_empty(place):
+        read = case.symbols.read
+        case.parts.symbol = lambda cells: read(cells[place])
+        case.symbols_from = f"column {case.sample.label(place)}"
+        return
+    roles.pop("symbol", None)
+    if case.symbol_in_names:
+        _same_symbol(case, case.symbol_in_names, "the columns' names")
+        return
+    named, others = case.named.symbol, case.named.others
+    if named is None:
+        likely = others[0] if others else "BTC-USD"
+        maybe = f" (is it one of {', '.join(others)}?)" if others else ""
+        raise Ambiguous(
+            Guess(
+                f"{case.sample.name}: no column and no file's name tells the symbol{maybe}",
+                likely,
+                "any other",
+                f"SYMBOL={likely}",
+            )
+        )
+    _same_symbol(case, named, "the file's name")
+    if others or case.sample.names is not None or case.vendor is None:
+        other = " or ".join(others) or "any other"
+        case.guesses.append(Guess("the symbol, from the file's name", case.symbols.read(named)[0], other, "SYMBOL="))
+
+
+def _same_symbol(case: Case, text: str, source: str) -> None:
+    found = case.symbols.read(text)
+    case.parts.symbol = lambda _cells: found
+    case.symbols_from = source

@@ -1,0 +1,56 @@
+"""When the bars of a file are published: their length, and what their times are."""
+
+from collections import Counter
+from datetime import UTC
+
+from cottage.files import bars
+from cottage.files.case import Case
+from cottage.files.moments import read_all, reader_of, stamps_of_symbols
+from cottage.files.table import Ambiguous, Guess
+
+
+def publish_bars(case: Case) -> tuple[str, str, bars.BarLength | None]:
+    """What is stamped, and from where that is known; the length of a bar. Rows come at the ends of bars."""
+    stamped, source = _stamped(case)
+    length = bars.length_by_gaps(stamps_of_symbols(case), stated_length(case))
+    case.parts.length = length.micros if length else None
+    if stamped == "close":
+        return stamped, source, length
+    if length is None:
+        raise Ambiguous(
+            Guess(
+                f"{case.sample.name}: when a bar ends, since bars have no one length and are stamped with their "
+                f"open, such as {case.sample.first_line()}",
+                "a bar's time is its open",
+                "its close, as of bars by ticks or by volume",
+                "STAMP=close",
+            )
+        )
+    rule = case.reader.rule.rule if case.reader.rule else UTC
+    case.parts.end = bars.end_of(length, rule)
+    if "finished" not in case.roles:
+        case.notes.append("whether the last bar is finished, the file does not say")
+    return stamped, source, length
+
+
+def _stamped(case: Case) -> tuple[str, str]:
+    if case.options.stamp:
+        return case.options.stamp, "STAMP="
+    if "time" not in case.roles and "date" not in case.roles and "end" in case.roles:
+        return "close", f"column {case.sample.label(case.roles['end'])}"
+    if case.vendor and case.vendor.stamp:
+        return case.vendor.stamp, case.vendor.name
+    case.guesses.append(Guess("what a bar's time is", "its open", "its close", "STAMP=close"))
+    return "open", "the safe side"
+
+
+def stated_length(case: Case) -> int | None:
+    """The length by a column of ends, else by the file's name."""
+    place = case.roles.get("end")
+    if place is not None and case.main != (place,):
+        ends = read_all(case, reader_of(case, [place]), [place])
+        spans = [b - a for a, b in zip(case.stamps, ends, strict=True) if a is not None and b is not None and b > a]
+        if spans:
+            span = Counter(spans).most_common(1)[0][0]
+            return span + 1 if span % 1000 else span if span % 1_000_000 == 0 else span + 1000
+    return case.named.length
