@@ -94,7 +94,7 @@ def is_time(text: str) -> bool:
     bare = text.strip()
     if NUMERAL.fullmatch(bare):
         return is_modern(bare) or is_digit_date(bare)
-    return MOMENT.fullmatch(bare) is not None or (":" in bare and CLOCK.fullmatch(bare) is not None)
+    return MOMENT.fullmatch(bare) is not None or _is_time_of_day(bare)
 
 
 class _Zoned(NamedTuple):
@@ -128,7 +128,7 @@ class _Finder:
             return self._numeric(column)
         if column.mostly(MOMENT.fullmatch):
             return self._moments(column)
-        if column.mostly(CLOCK.fullmatch):
+        if column.mostly(_is_time_of_day):
             return self._of_day(column)
         raise _no_times(column)
 
@@ -388,6 +388,11 @@ def _padded(texts: Sequence[str]) -> tuple[int, list[str]]:
     whole = [text.replace(",", ".").partition(".")[0] for text in texts]
     width = clocks.digits_width(max(map(len, whole)))
     return width, [text.zfill(width + len(text) - len(part)) for text, part in zip(texts, whole, strict=True)]
+
+
+def _is_time_of_day(text: str) -> bool:
+    """Whether a text that is no number is a time of day. 2025-01 is none, though 20:25 with an offset is one."""
+    return not text[:4].isdigit() and CLOCK.fullmatch(text) is not None
 
 
 def _zones_of(column: TimeColumn) -> list[str | None]:

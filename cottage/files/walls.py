@@ -14,7 +14,7 @@ _ZONE = r"(?P<zone>[A-Za-z+\u2212-].*?)"
 MOMENT = re.compile(
     r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?"
     rf"(?P<date>{dates.SPELLINGS})"
-    rf"(?:(?P<mark>,?\s+|[TD_,;-])(?P<clock>{clocks.SPELLINGS})\s*{_ZONE}?(?:\s*\(.*\))?)?",
+    rf"(?:(?P<mark>,?\s+|[TD_,;:-])(?P<clock>{clocks.SPELLINGS})\s*{_ZONE}?(?:\s*\(.*\))?)?",
     re.ASCII,
 )
 """A date, or a date and a time of day, with a zone or without."""

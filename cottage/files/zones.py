@@ -17,7 +17,7 @@ DAY = 24 * HOUR
 EPOCH = datetime(1970, 1, 1)
 
 _OFFSET = re.compile(
-    r"(?:UTC|GMT)?\s*([-+\u2212])(\d{1,2})(?::?(\d{2}))?(?::00)?(?:\[.*\])?", re.ASCII | re.IGNORECASE
+    r"(?:UTC|GMT)?\s*([-+\u2212])(\d{1,2})(?::?(\d{2}))?(?::00)?(?:\[.*\]|\s+[A-Z]{2,5})?", re.ASCII | re.IGNORECASE
 )
 _FARTHEST = timedelta(hours=16)
 _HOURS = (

@@ -44,6 +44,8 @@ def moments(*columns: list[str], **more: object) -> list[datetime | None]:
         "2013-09-03T10:00:00.291+00:00[UTC]",
         "2013-09-03 06:00:00.291 US/Eastern",
         "2013-09-03 06:00:00.291 EDT",
+        "2013-09-03 06:00:00.291 -0400 EDT",
+        "03SEP2013:10:00:00.291",
         "03.09.2013 11:00:00.291 GMT+0100",
         "2013.09.03D10:00:00.291",
         "20130903 100000291",
@@ -162,10 +164,15 @@ def test_times_of_day_with_the_date_in_the_files_name(cells: list[str], unit: st
         reader(cells, unit=unit)
 
 
+def test_months_are_no_times_of_day() -> None:
+    with pytest.raises(UnusableSource, match="'2025-01' is no time"):
+        reader(["2025-01", "2025-02"], day=date(2025, 1, 2))
+
+
 def test_which_texts_are_times() -> None:
     for text in ("2025-01-02", "9:30", "1735689600000", "20250102", "02.01.2025 00:00:00.000 GMT+0100"):
         assert is_time(text)
-    for text in ("", "time", "1.5", "1000", "AAPL", "2025-13-45"[:7]):
+    for text in ("", "time", "1.5", "1000", "AAPL", "2025-01", "093000", "2025W01"):
         assert not is_time(text)
 
 
