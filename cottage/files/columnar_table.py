@@ -5,14 +5,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from glob import has_magic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cottage.errors import MissingExtra, UnusableSource
 from cottage.files.members import Member
 from cottage.files.table import Guess, OnBad
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 _PARQUET = b"PAR1"
 _ARROW_FILE = b"ARROW1"
@@ -84,8 +81,8 @@ class ColumnarTable:
                 yield connection.execute(f"SELECT {self._cells} FROM numbered WHERE {where}").fetchall()  # noqa: S608
 
     @contextmanager
-    def _scan(self) -> "Iterator[tuple[DuckDBPyConnection, list[str]]]":
-        """A connection in which the table is called `cells`, and the names of its columns."""
+    def _scan(self) -> Iterator[tuple[Any, list[str]]]:
+        """A connection to DuckDB in which the table is called `cells`, and the names of its columns."""
         try:
             import duckdb
             import pyarrow
@@ -102,7 +99,7 @@ class ColumnarTable:
                 reason = str(error).partition("\n")[0]
                 raise UnusableSource(f"{self.name} is broken, cut short or encrypted ({reason})") from error
 
-    def _parquet(self, connection: "DuckDBPyConnection", files: ExitStack) -> list[str]:
+    def _parquet(self, connection: Any, files: ExitStack) -> list[str]:
         path = self._on_disk(files)
         for view, is_numbered in (("cells", False), ("numbered", True)):
             connection.read_parquet(
@@ -126,7 +123,7 @@ class ColumnarTable:
             copy.flush()
             return copy.name
 
-    def _arrow(self, connection: "DuckDBPyConnection", files: ExitStack) -> list[str]:
+    def _arrow(self, connection: Any, files: ExitStack) -> list[str]:
         import pyarrow
 
         stream = files.enter_context(self._member.open())
