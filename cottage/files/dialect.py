@@ -147,7 +147,9 @@ def _header(
     headers: list[tuple[str, ...]] = []
     place = 0
     while place < len(fitting) and len(headers) < _MOST_HEADERS:
-        cells = fitting[place][1]
+        number, cells = fitting[place]
+        if headers and number > fitting[place - 1][0] + 1 and typed.is_header(cells):
+            headers = []  # what a blank line separates from the header stands before it: Bloomberg's settings
         if not (typed.is_header(cells) if not headers else typed.continues_header(cells, headers)):
             break
         headers.append(tuple(cell.strip() for cell in cells))

@@ -14,6 +14,10 @@ Record = dict[str, str] | list[str]
 """A row: cells by name, or in order where they have no names."""
 _FEWEST_COLUMNS = 3
 _MOST_AROUND = 5
+_WORDS = frozenset(
+    ("DATA", "RESULT", "RESULTS", "ROWS", "ITEMS", "RECORDS", "BARS", "TRADES", "QUOTES", "OHLC", "OHLCV")
+)
+"""Names in capitals that are no symbols."""
 _BETWEEN = re.compile(r"[\s,]*")
 _CONTAINERS = (dict, list)
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
@@ -113,7 +117,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _is_symbol(name: str) -> bool:
-    return name == name.upper() and any(map(str.isalpha, name)) and len(name) > 1
+    return name == name.upper() and any(map(str.isalpha, name)) and len(name) > 1 and name not in _WORDS
 
 
 def _is_table(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """Wide tables, with a column for each symbol or several: as rows of one symbol each."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from cottage.files.times import is_time
 _SAMPLE = 200
 _MARKS = (" ", "_", ".", ":", "-", "/")
 _PAIR = re.compile(r"\('(.*)', '(.*)'\)")  # a name of two levels, as pandas writes it to Parquet
-_SYMBOL = re.compile(r"[^a-z]{1,32}")
+_SYMBOL = re.compile(r"[A-Z0-9^=./:&_ -]{1,32}")
 _NO_SYMBOLS = words("price close volume vol size qty quantity amount bid ask vwap symbol ticker")
 _ZERO = re.compile(r"-.*|[0.,]+")
 
@@ -41,6 +42,8 @@ def long_table(table: Table, options: ReadOptions) -> Table:
         return table
     symbols = _by_field_and_symbol(names, values)
     guesses: list[Guess] = []
+    if symbols and not any(" " in names[place] for place in values):
+        guesses = [_guess(list(symbols))]
     if symbols is None and not options.price and _are_symbols([names[place] for place in values], values, sample):
         symbols = {names[place]: {"close": place} for place in values}
         guesses = [_guess(list(symbols))]
@@ -107,8 +110,9 @@ def _by_field_and_symbol(names: Sequence[str], values: Sequence[int]) -> dict[st
             for place in values:
                 field, symbol = _split(names[place], mark, field_first)
                 symbols.setdefault(symbol, {})[field] = place
-            fields = {field for each in symbols.values() for field in each}
-            are_known = all(any(map(is_price_or_amount, each)) for each in symbols.values())
+            fields = Counter(field for each in symbols.values() for field in each)
+            shared = {field for field, number in fields.items() if number > 1 and is_price_or_amount(field)}
+            are_known = all(shared & each.keys() for each in symbols.values())  # units would share none
             is_whole = "" not in symbols and sum(map(len, symbols.values())) == len(values)
             if (
                 len(symbols) > 1
@@ -142,8 +146,8 @@ def _are_symbols(names: Sequence[str], values: Sequence[int], sample: Sequence[S
 def _guess(symbols: Sequence[str]) -> Guess:
     others = f" and {len(symbols) - 3} others" if len(symbols) > 3 else ""
     return Guess(
-        f"what the columns {', '.join(symbols[:3])}{others} are",
-        "symbols, and the numbers in them prices",
+        f"what {', '.join(symbols[:3])}{others} in the columns' names are",
+        "symbols, each with prices of its own",
         "fields of one symbol",
         "FORMAT=time,price,... (all columns in order)",
     )

@@ -68,6 +68,7 @@ BAR_CELLS = ["2025-01-02T14:30:00Z", "5", "7.0", "4", "6.1", "1000", "12"]
     ("value", "names", "rows"),
     [
         ([BAR, BAR], NAMES, [BAR_CELLS] * 2),
+        ({"DATA": [BAR]}, NAMES, [BAR_CELLS]),
         ({"bars": {"AAPL": [BAR], "MSFT": [BAR]}}, ("symbol", *NAMES), [["AAPL", *BAR_CELLS], ["MSFT", *BAR_CELLS]]),
         ({"bars": {"AAPL": [BAR]}, "next_page_token": None}, ("symbol", *NAMES), [["AAPL", *BAR_CELLS]]),
         ({"trades": [BAR], "symbol": "AAPL", "next_page_token": None}, ("symbol", *NAMES), [["AAPL", *BAR_CELLS]]),

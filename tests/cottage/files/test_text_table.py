@@ -187,6 +187,10 @@ def test_several_header_lines(tmp_path: Path) -> None:
     assert read.names == ("Price Ticker Datetime", "Close 7203.T", "High 7203.T")
     assert read.numbered == [(4, ["2025-01-02 14:30:00+00:00", "5", "6"])]
     assert Read(tmp_path, one.replace("7203.T", "7203")).names == ("Price Ticker Datetime", "Close 7203", "High 7203")
+    settings = (
+        "Security,SPX Index\nStart Date,1/1/2020\nPeriod,D\n\nDate,PX_LAST\n1/2/2020,3257.85\n1/3/2020,3234.85\n"
+    )
+    assert Read(tmp_path, settings).names == ("Date", "PX_LAST")
     units = Read(tmp_path, "time,price,volume\n(UTC),(USD),(BTC)\n1735689600,5,6\n")
     assert units.names == ("time (UTC)", "price (USD)", "volume (BTC)")
 

@@ -33,7 +33,7 @@ def test_a_column_for_each_symbol(tmp_path: Path) -> None:
     table = opened(tmp_path, CLOSES)
     assert table.names == ("Date", "symbol", "close")
     assert read(table) == LONG
-    assert table.guesses[0].what == "what the columns AAPL, MSFT, 7203.T are"
+    assert table.guesses[0].what == "what AAPL, MSFT, 7203.T in the columns' names are"
     assert "columns by symbol" in table.spelled
     assert [list(row) for rows in table.places() for row in rows] == [cells for _, cells in LONG]
 
@@ -72,6 +72,8 @@ def test_what_symbols_look_like(tmp_path: Path, header: str, symbols: list[str])
         "Unix,Open,High,Low,Close,Volume BTC,Volume USDT\n1735689600,5,6,4,5,100,500\n",
         "time,bid_price,ask_price,bid_size,ask_size\n1735689600,5,6,4,5\n",
         "AAPL,MSFT\n5,6\n",
+        "날짜,종가,거래량\n2025-01-02,53400,16630538\n",
+        "time,price_EUR,volume_shares\n1735689600,5,100\n",
         "DATE,SEQ,NUMBER,PRICE\n2025-01-02,5,6,7\n",
     ],
 )
@@ -118,6 +120,7 @@ def test_names_of_field_and_symbol(tmp_path: Path, spell: str) -> None:
     columns = [spell.format(field, symbol) for field in ("close", "volume") for symbol in ("BTC/USDT", "ETH/USDT")]
     table = opened(tmp_path, f"time,{','.join(columns)}\n1735689600,5,6,100,200\n")
     assert table.names == ("time", "symbol", "close", "volume")
+    assert len(table.guesses) == (" " not in spell)
     assert read(table) == [
         (2, ["1735689600", "BTC/USDT", "5", "100"]),
         (2, ["1735689600", "ETH/USDT", "6", "200"]),
