@@ -13,6 +13,8 @@ STATE_UPDATE = "state_update"
 TRADE_SIGNALS = "trade_signals"
 TASK_QUEUE = "queue:tasks"
 STRATEGY_LEADERBOARD = "leaderboard:strategies"
+MARKET_MARK = "market:mark"  # a channel: what a feed that runs in lock-step has written (cottage/lock_step.py)
+MARKET_MARK_TAKEN = "market:mark:taken"  # a channel: a writer has ticked on that
 
 PHYSICS_STATE = "physics:state:"
 PHYSICS_WRITER = "physics:writer:"

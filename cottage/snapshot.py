@@ -144,9 +144,10 @@ class MarketSnapshot:
 
     def element(self, number: int) -> bytes:
         """This sample, by its number, as it is handed over in `market:fill:{SYMBOL}`: in JSON, the fields that change
-        from sample to sample and the session, named as in the hash."""
+        from sample to sample, the session and the notes, named as in the hash."""
         session = {} if self.session is None else {"session": self.session}
-        return orjson.dumps({"fill": number, **self.moving(), **session})
+        said = {"notes": " ".join(self.notes)} if self.notes else {}
+        return orjson.dumps({"fill": number, **self.moving(), **session, **said})
 
     @property
     def standing(self) -> tuple[str | float | tuple[str, ...] | None, ...]:

@@ -5,7 +5,7 @@ held than there are places. A symbol that is known keeps its place. Of new ones 
 state, since they had a place before a restart or with another writer; the others come by their names.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 from common import logs
 from cottage import keys
@@ -28,6 +28,7 @@ class SymbolAdmission:
         self._symbol_table = symbol_table
         self._shard = shard
         self._only = only
+        self._wanted = frozenset(only)
         self.left_out = 0
         """The symbols without a place at the last search."""
 
@@ -49,10 +50,23 @@ class SymbolAdmission:
             if len(found) > 2 * table.room + SCAN_COUNT:
                 await narrow()
         await narrow()
-        if new := table.add(sorted(found)):
-            log.info("symbols_found", symbols=len(new), first=new[:NAMED])
+        self._add(found)
         self._report(left_out, first)
         table.unfilled = await existing(client, keys.market_snapshot, table.absent())
+
+    async def admit(self, client: Client, names: Sequence[str]) -> list[str]:
+        """Those of these symbols that have a place. New ones get one if there is room, and they have a snapshot.
+        Raises RedisError."""
+        table = self._symbol_table
+        mine = (name for name in names if keys.in_shard(name, *self._shard))
+        ours = [name for name in mine if not self._only or name in self._wanted]
+        new = [name for name in ours if name not in table][: table.room]
+        self._add(await existing(client, keys.market_snapshot, new))
+        return [name for name in ours if name in table]
+
+    def _add(self, found: Collection[str]) -> None:
+        if new := self._symbol_table.add(sorted(found)):
+            log.info("symbols_found", symbols=len(new), first=new[:NAMED])
 
     async def _pages(self, client: Client, on_bad: OnBad) -> AsyncIterator[Sequence[str]]:
         if self._only:

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cottage import fields
+from cottage import fields, notes
 from cottage.clock import LATEST_SECONDS
 from cottage.errors import InvalidMessage
-from cottage.snapshot import MOST_FILL, OnDoubt
+from cottage.snapshot import MOST_FILL, SAMPLE_FIELDS, OnDoubt, RawSample, parse_fill
 from services.feynman.sample_columns import SampleColumns, session_number
 from services.feynman.windows import IntArray
+
+_FILL = SAMPLE_FIELDS.index("fill")
 
 
 class Place(NamedTuple):
@@ -48,8 +50,18 @@ class FillSample(NamedTuple):
     volume: float
     """nan where it is missing, as `trades`."""
     trades: float
+    notes: int
+    """The bits of the words of `cottage.notes` that the feed says."""
     lost: bool = False
     """Whether the one before it was handed over, by its number, and is not here."""
+
+
+def numbered(
+    symbols: Sequence[str], rows: Sequence[RawSample | InvalidMessage]
+) -> tuple[list[str], list[RawSample | InvalidMessage]]:
+    """Those of these snapshots whose samples are numbered: it does not matter when they are taken."""
+    places = [i for i, row in enumerate(rows) if not isinstance(row, InvalidMessage) and parse_fill(row[_FILL])]
+    return [symbols[i] for i in places], [rows[i] for i in places]
 
 
 def missed(number: int, newest: int) -> int:
@@ -118,4 +130,5 @@ def _sample(value: fields.Fields) -> FillSample:
             raise InvalidMessage("volume", f"{count!r} is negative")
     session = session_number(fields.optional_text(value, "session"))
     volume, trades = (math.nan if count is None else count for count in (volume, trades))
-    return FillSample(value["fill"], timestamp, time, session, price, volume, trades)
+    said, _others = notes.parse(fields.optional_text(value, "notes"))
+    return FillSample(value["fill"], timestamp, time, session, price, volume, trades, said)

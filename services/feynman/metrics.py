@@ -16,6 +16,8 @@ TICK_SECONDS = Histogram(
 TICK_LATENESS = Histogram(
     "cottage_feynman_tick_lateness_seconds", "Time by which a tick started late.", buckets=_BUCKETS
 )
+MARKS_TAKEN = Counter("cottage_feynman_marks_taken_total", "Ticks on the marks of feeds that run in lock-step.")
+MARKS_DROPPED = Counter("cottage_feynman_marks_dropped_total", "Marks that cannot be read, by reason.", ["reason"])
 SAMPLES = Counter("cottage_feynman_samples_total", "Samples taken into the windows.")
 REFUSED = Counter(
     "cottage_feynman_snapshots_dropped_total",

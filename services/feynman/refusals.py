@@ -8,9 +8,9 @@ is told of no more.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from common import logs
 from common.refusal_tally import GATHERED_SECONDS, RefusalTally
@@ -28,6 +28,8 @@ MOST_NAMES = 100_000
 LONGEST_SHOWN = 40
 """Characters of a bad name that are shown: it may be very long."""
 
+T = TypeVar("T")
+
 log = logs.get_logger()
 
 
@@ -43,7 +45,7 @@ class Refusals:
         """The first names that are no symbols, with what to use instead, as of the last search."""
         self._digests: set[int] = set()
         """Hashes of all of them; a name itself may be very long."""
-        self._left_out: dict[str, list[str]] = {}
+        self._left_out: Mapping[str, list[str]] = {}
         """The symbols of whose snapshot a field was left out at the last tick, with what is wrong with each."""
         self._throttled = Throttled(log, monotonic=clock.monotonic)
         self._found_names: dict[str, str] = {}
@@ -54,10 +56,16 @@ class Refusals:
         self._published = False
         """Whether the last FEED_REFUSALS told of any."""
 
-    def snapshots(self, new: Sequence[RefusedSnapshot], refused: Mapping[str, tuple[InvalidMessage, ...]]) -> None:
-        """Take note of a tick. `new`: what is refused and was not before. `refused`: all that is."""
+    def snapshots(
+        self,
+        new: Sequence[RefusedSnapshot],
+        refused: Mapping[str, tuple[InvalidMessage, ...]],
+        asked: Collection[str] | None = None,
+    ) -> None:
+        """Take note of a tick. `new`: what is refused and was not before. `refused`: all that is, of the symbols that
+        were `asked` for where these are not all."""
         now = self._clock.monotonic()
-        self._faults = refused
+        refused = self._faults = _with_others(refused, self._faults, asked)
         metrics.REFUSED_SYMBOLS.set(len(refused))
         for symbol, faults in new:
             for fault in faults:
@@ -69,9 +77,11 @@ class Refusals:
             self._refused_at = math.inf
             log.info("snapshots_accepted")
 
-    def fields(self, doubtful: Mapping[str, Sequence[InvalidMessage]]) -> None:
-        """Take note of the fields that a tick left out of snapshots that were used: each once while it stays so."""
-        before, self._left_out = self._left_out, {symbol: list(map(str, each)) for symbol, each in doubtful.items()}
+    def fields(self, doubtful: Mapping[str, Sequence[InvalidMessage]], asked: Collection[str] | None = None) -> None:
+        """Take note of the fields that a tick left out of snapshots that were used: each once while it stays so.
+        `asked` as of `snapshots`."""
+        before, now = self._left_out, {symbol: list(map(str, each)) for symbol, each in doubtful.items()}
+        self._left_out = _with_others(now, before, asked)
         for symbol, errors in doubtful.items():
             for error in errors:
                 if str(error) not in before.get(symbol, ()):
@@ -132,3 +142,12 @@ class Refusals:
         metrics.REFUSED.labels(fault.reason).inc()
         if self._tally.take(fault.reason, symbol):
             log.warning("snapshot_dropped", symbol=symbol, reason=fault.reason, error=fault.detail)
+
+
+def _with_others(found: Mapping[str, T], before: Mapping[str, T], asked: Collection[str] | None) -> Mapping[str, T]:
+    """What was found of the symbols that were `asked` for, with what was found of others before; alone if these were
+    all."""
+    if asked is None or not before:
+        return found
+    gone = frozenset(asked)
+    return {symbol: each for symbol, each in before.items() if symbol not in gone} | dict(found)

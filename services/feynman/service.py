@@ -5,13 +5,15 @@ A standby, which has no lease, samples and computes all the same, and writes the
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from common import logs
-from cottage import keys
+from cottage import keys, lock_step
 from cottage.cancellation import background
 from cottage.clock import Clock, Tick, iso_millis, ticks
 from cottage.errors import LeaseLost, RedisError, RedisRefused
+from cottage.lock_step import Mark, Taken
 from cottage.log import Throttled
 from cottage.messages import Heartbeat
 from cottage.ownership import WriteRefusal, WriteRefusals
@@ -24,6 +26,8 @@ from cottage.version import Version
 from services.feynman import metrics
 from services.feynman.admission import SymbolAdmission
 from services.feynman.checkpointer import Checkpointer
+from services.feynman.fills import numbered
+from services.feynman.marks import Marks
 from services.feynman.redis_health import RedisHealth
 from services.feynman.refusals import Refusals
 from services.feynman.retirement import Retirement
@@ -68,6 +72,10 @@ class FeynmanService:
         self._issued_epoch: int | None = None
         """The epoch of the versions that the states in the symbol table have."""
         self._redis_clock = RedisClock()
+        self._marks = Marks()
+        self._one_tick = asyncio.Lock()
+        self._number = -1
+        """That of the newest tick, which is the seq of its states."""
         self._steps = 0
         self._last_step: float | None = None
         self._stepped = False
@@ -89,7 +97,8 @@ class FeynmanService:
             await self._checkpointer.load()
             saving = self._checkpointer.save_periodically()
             async with background(
-                self._discover(client), self._keep_ticking(client), self._send_heartbeats(), saving
+                *(self._discover(client), self._keep_ticking(client), self._keep_step(client)),
+                *(self._send_heartbeats(), saving),
             ):
                 await stopping.wait()
         self._refusals.summarise(last=True)
@@ -166,52 +175,88 @@ class FeynmanService:
                 metrics.TICKS_LATE.inc()
                 late = round(tick.lateness, 4)
                 self._throttled.warning("tick_late", "", tick=tick.number, seconds=late, skipped=tick.skipped)
-            try:
-                await self._work(client, tick)
-            except RedisError as error:
-                metrics.TICKS_FAILED.inc()
-                self._failed("tick", error)
-            else:
-                # A tick without states publishes nothing, so it proves nothing of heartbeats; a standby sends none.
-                beats = self._writer.epoch is not None and not self._tick["written"]
-                self._outage.works("tick", *(() if beats else ("heartbeat",)))
-            metrics.SYMBOLS.set(len(self._symbol_table))
-            metrics.EPOCH.set(self._writer.epoch or 0)
+            async with self._one_tick:
+                await self._attempt(self._tick_of_our_own(client, tick))
+            self._marks.own_tick()
 
-    async def _work(self, client: Client, tick: Tick) -> None:
-        """One tick: read, compute, write. Raises RedisError; what was sampled before is kept."""
-        began = self._clock.monotonic()
+    async def _keep_step(self, client: Client) -> None:
+        """Tick on the marks of feeds that run in lock-step, beside the ticks of our own."""
+
+        async def received(payloads: Sequence[bytes]) -> None:
+            if marks := self._marks.read(payloads, client.database):
+                await self._marks.may_tick()
+                async with self._one_tick:
+                    await self._attempt(self._tick_on(client, marks))
+
+        url, timeout = self._settings.redis_url, self._settings.redis_timeout_seconds
+        await lock_step.listen(url, keys.MARKET_MARK, received, clock=self._clock, timeout=timeout)
+
+    async def _attempt(self, tick: Awaitable[None]) -> None:
+        """Do a tick; where Redis fails, what was sampled before is kept."""
+        try:
+            await tick
+        except RedisError as error:
+            metrics.TICKS_FAILED.inc()
+            self._failed("tick", error)
+        else:
+            # A tick without states publishes nothing, so it proves nothing of heartbeats; a standby sends none.
+            beats = self._writer.epoch is not None and not self._tick["written"]
+            self._outage.works("tick", *(() if beats else ("heartbeat",)))
+        metrics.SYMBOLS.set(len(self._symbol_table))
+        metrics.EPOCH.set(self._writer.epoch or 0)
+
+    async def _tick_of_our_own(self, client: Client, tick: Tick) -> None:
+        """Sample all symbols. Raises RedisError."""
         await self._retirement.turn(client)
-        symbols = list(self._symbol_table)
+        await self._work(client)
+        self._tick["late_ms"] = round(tick.lateness * 1000, 1)
+        report = log.info if tick.number % REPORT_TICKS == 0 else log.debug
+        report("states_written" if self._tick["written"] else "sampled", **self._tick)
+
+    async def _tick_on(self, client: Client, marks: Sequence[Mark]) -> None:
+        """Sample the symbols that these marks name, and say so as their writer. Raises RedisError."""
+        named = dict.fromkeys(symbol for mark in marks for symbol in mark.symbols)
+        if symbols := await self._admission.admit(client, list(named)):
+            await self._work(client, symbols)
+            self._marks.ticked(self._tick["sampled"])
+        if self._writer.epoch is not None:
+            taken = (Taken(mark.feed, mark.number, self._settings.shard).to_bytes(client.database) for mark in marks)
+            await client.bulk(("PUBLISH", keys.MARKET_MARK_TAKEN, message) for message in taken)
+
+    async def _work(self, client: Client, named: Sequence[str] | None = None) -> None:
+        """Read, compute, write: all symbols, or those of the `named` ones whose samples are numbered. Raises
+        RedisError."""
+        began = self._clock.monotonic()
+        self._number += 1
+        symbols = list(self._symbol_table) if named is None else list(named)
         snapshots = MarketSnapshots(client)
         rows = await snapshots.samples(symbols)
+        if named is not None:
+            symbols, rows = numbered(symbols, rows)
         fills = await snapshots.fills(self._symbol_table.missed(zip(symbols, rows, strict=True)))
         newcomers = self._symbol_table.newcomers()
         stored = await PhysicsStates(client).many(newcomers)
         redis_now, asked = await self._ask_time(client)
         self._symbol_table.adopt(newcomers, stored, redis_now, asked)
         sampled, refused = self._symbol_table.take(zip(symbols, rows, strict=True), redis_now, asked, fills)
-        self._refusals.snapshots(refused, self._symbol_table.refused)
-        self._refusals.fields(self._symbol_table.doubtful)
+        self._refusals.snapshots(refused, self._symbol_table.refused, named)
+        self._refusals.fields(self._symbol_table.doubtful, named)
         contests = {symbol: WriteRefusal("contest", both) for symbol, both in self._symbol_table.contests.items()}
         metrics.REFUSED.labels("source").inc(len(contests))
         self._contests.take((), contests, 0.0)
         for symbol in self._symbol_table.forget(began):
             log.info("symbol_forgotten", symbol=symbol, seconds=self._settings.forget_seconds)
 
-        written = await self._write(client, tick.number, sampled, newcomers)
+        written = await self._write(client, sampled, newcomers, partly=named is not None)
         seconds = self._clock.monotonic() - began
         metrics.TICK_SECONDS.observe(seconds)
         self._tick = {
-            "number": tick.number,
+            "number": self._number,
             "symbols": len(symbols),
             "sampled": len(sampled),
             "written": written,
             "ms": round(seconds * 1000, 1),
-            "late_ms": round(tick.lateness * 1000, 1),
         }
-        report = log.info if tick.number % REPORT_TICKS == 0 else log.debug
-        report("states_written" if written else "sampled", **self._tick)
 
     async def _ask_time(self, client: Client) -> tuple[float, float]:
         """Redis's clock, and the monotonic time at which it was asked. If it was set, every sample stays as old as it
@@ -225,8 +270,9 @@ class FeynmanService:
             self._stepped = True
         return answer.time, answer.asked_at
 
-    async def _write(self, client: Client, number: int, sampled: list[str], newcomers: list[str]) -> int:
-        """Write every state if the lease is held or can be acquired. Returns how many were written.
+    async def _write(self, client: Client, sampled: list[str], newcomers: list[str], *, partly: bool) -> int:
+        """Write every state, or `partly` those that were sampled, if the lease is held or can be acquired. Returns
+        how many were written.
 
         `newcomers`: the symbols whose stored states were adopted in this tick.
         """
@@ -237,19 +283,20 @@ class FeynmanService:
             epoch = self._writer.epoch
             if epoch is None:  # the connection was made anew meanwhile
                 continue
-            if epoch != self._issued_epoch:
+            anew = epoch != self._issued_epoch
+            if anew:
                 await self._continue_regimes(client, newcomers)
             # The tick's number is the states' seq, so it grows within the epoch whatever happens to a symbol.
             # Acquiring the lease always gives a new epoch, under which all states get a new version, also
             # those that were computed without a lease.
             self._symbol_table.version(
                 epoch,
-                number,
-                sampled if epoch == self._issued_epoch else list(self._symbol_table),
+                self._number,
+                list(self._symbol_table) if anew else sampled,
                 self._writer.database,
             )
             self._issued_epoch = epoch
-            writes = self._symbol_table.writes()
+            writes = self._symbol_table.writes(sampled if partly and not anew else None)
             try:
                 await self._writer.write(writes)
             except LeaseLost:

@@ -340,9 +340,9 @@ class SymbolTable:
                 entry.payload = state + ending
                 entry.update = update + update_ending
 
-    def writes(self) -> list[StateWrite]:
-        """Every state with a version, and the updates that are still to be published."""
-        entries = self._entries.items()
+    def writes(self, symbols: Iterable[str] | None = None) -> list[StateWrite]:
+        """The states of these symbols, or every one, with a version, and the updates still to be published."""
+        entries = self._entries.items() if symbols is None else ((name, self._entries[name]) for name in symbols)
         return [StateWrite(name, entry.payload, entry.update) for name, entry in entries if entry.payload]
 
     def published(self) -> None:

@@ -20,6 +20,8 @@ class ConflatingQueue:
         self.closed = False
         """Nothing more will be put into it."""
         self._changed = asyncio.Event()
+        self._all_written = asyncio.Event()
+        self._all_written.set()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -45,6 +47,15 @@ class ConflatingQueue:
             self._changed.clear()
         return batch
 
+    def written(self) -> None:
+        """What was taken last is written."""
+        if not self._waiting:
+            self._all_written.set()
+
+    async def all_written(self) -> None:
+        """Wait until all that was put into it is written."""
+        await self._all_written.wait()
+
     def close(self) -> None:
         """Close the queue: nothing more will be put into it."""
         self.closed = True
@@ -56,3 +67,4 @@ class ConflatingQueue:
             self._waiting[name] = snapshot.following(self._waiting.get(name))
         if snapshots:
             self._changed.set()
+            self._all_written.clear()

@@ -1,23 +1,24 @@
-"""Replays the rows of a recording in real time: sampled by their own time, they become snapshots as they happen.
+"""Replays the rows of a recording: sampled by their own time, they become snapshots as they happen.
 
 The source Replayed uses it. A sample of a symbol is its newest row at the end of each second of recorded time in
 which it has one, whatever the speed, so that returns are the same at any; below a speed of 1, at the end of each of
 our seconds. It is there as soon as the next row of the recording lies beyond that end.
 
-The first usable row happens at `started`. Times are whole milliseconds, rounded up, so that a message with
-milliseconds says which rows a snapshot may hold: those of its symbol with
+In real time the first usable row happens at `started`. Times are whole milliseconds, rounded up, so that a message
+with milliseconds says which rows a snapshot may hold: those of its symbol with
 
     recorded time ≤ recorded_from + (timestamp − started_at) · speed
 
-Of these it holds those up to its `event_time`, which is its newest row's, no more and no fewer; rows that follow
-within the same millisecond may belong to the next sample. A bar counts at its own timestamp, with its close. Whether
-that is the bar's start or its end makes no difference: the first bar is mapped to now either way. A bar lasts as long
-as the commonest time between two bars of a symbol so far.
+Of these it holds those up to its newest row's time, no more and no fewer; rows that follow within the same
+millisecond may belong to the next sample. In lock-step a sample happens when it is asked for.
+
+Recorded time is the time of publication: a bar counts at its end. The `event_time` of a snapshot is the market's own
+time of its newest row, where the recording tells it, and always later than that of the symbol's sample before.
 """
 
 import math
-from collections import Counter, deque
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from cottage.files.rows import Row
@@ -25,7 +26,7 @@ from cottage.snapshot import MOST_FILL, MarketSnapshot
 
 SOURCE = "replay"
 SECOND = 1_000_000  # microseconds
-MOST_LENGTHS = 1000  # so many are told apart
+AUCTION = "auction"  # of a sample with a print of one, as cottage.notes has it
 
 
 @dataclass(slots=True)
@@ -35,11 +36,33 @@ class _Totals:
     open: float
     high: float
     low: float
-    time: int
-    """That of the newest row."""
     volume: float = 0.0
-    trades: int | None = 0
-    """None if they are bars, which do not tell it."""
+    trades: int = 0
+    volume_told: bool = True
+    """Whether all rows of the sample that is not complete yet tell their volume; `trades_told` likewise."""
+    trades_told: bool = True
+    auction: bool = False
+    """Whether one of these is of an auction."""
+    event_time: int = 0
+    """That of the newest sample, in microseconds since 1970."""
+
+    def add(self, row: Row) -> None:
+        self.high = max(self.high, row.high)
+        self.low = min(self.low, row.low)
+        if row.volume is None:
+            self.volume_told = False
+        else:
+            self.volume += row.volume
+        if row.trades is None:
+            self.trades_told = False
+        else:
+            self.trades += row.trades
+        self.auction = self.auction or AUCTION in row.notes
+
+    def begin_sample(self) -> None:
+        """The rows from now on are of the next sample."""
+        self.volume_told = self.trades_told = True
+        self.auction = False
 
 
 class Replay:
@@ -49,8 +72,8 @@ class Replay:
     constructor and `until`.
     """
 
-    def __init__(self, rows: Iterable[Row], speed: float) -> None:
-        """Read the first row. Raises what the iterator `rows` raises."""
+    def __init__(self, rows: Iterable[Row], speed: float = math.inf) -> None:
+        """Read the first row. Raises what the iterator `rows` raises. `speed`: infinite in lock-step."""
         self.speed = speed
         self.started = 0
         """Milliseconds since 1970; 0 before `begin`."""
@@ -63,22 +86,21 @@ class Replay:
         self.recorded_from = None if self._next is None else self._next.time
         """Recorded time of the first row; None where there is none."""
         self._totals: dict[str, _Totals] = {}
+        self._session = ""
+        """The mark of this pass."""
         self._spacing = max(1, round(SECOND * min(1.0, speed)))
         """The microseconds of recorded time between the ends of two samples."""
         self._sampled = 0
         """The number of the sample to which the newest rows belong."""
-        self._lengths: Counter[int] = Counter()
-        """How often so many microseconds lay between two bars of a symbol."""
-        self._length: int | None = None
-        """The commonest of them."""
         self._newest: dict[str, Row] = {}
         """The newest row of each symbol in that sample."""
         self._samples: dict[str, deque[MarketSnapshot]] = {}
         """The samples that are complete, since the last call of `until`."""
 
     def begin(self, started: int) -> None:
-        """Start the replay: the first row happens at `started`, in milliseconds since 1970."""
+        """Start the replay, or move it: the first row happens at `started`, in milliseconds since 1970."""
         self.started = started
+        self._session = self._session or str(started)
 
     @property
     def finished(self) -> bool:
@@ -101,7 +123,17 @@ class Replay:
 
         It reads all rows up to then, however many: a part of them would not be the market of any moment.
         """
-        while self._next is not None and self._at(self._next) <= now:
+        return self._take_while(lambda row: self._at(row) <= now)
+
+    def step(self, now: int) -> list[MarketSnapshot]:
+        """In lock-step: the next second of recorded time that has rows, which happens at `now` (milliseconds), or a
+        millisecond after the one before if that is later. Snapshots of the symbols that have rows in it."""
+        self.begin(max(now, self.started + 1))
+        number = None if self._next is None else self._number(self._next)
+        return self._take_while(lambda row: self._number(row) == number)
+
+    def _take_while(self, happens: Callable[[Row], bool]) -> list[MarketSnapshot]:
+        while self._next is not None and happens(self._next):
             self._fold(self._next)
             self._next = next(self._rows, None)
         if self._next is None or self._number(self._next) != self._sampled:
@@ -130,43 +162,35 @@ class Replay:
             self._sampled = number
         totals = self._totals.get(row.symbol)
         if totals is None:
-            totals = self._totals[row.symbol] = _Totals(row.open, row.high, row.low, row.time)
-        elif row.trades is None and row.time > totals.time:
-            self._follow(row.time - totals.time)
-        totals.time = row.time
-        totals.high = max(totals.high, row.high)
-        totals.low = min(totals.low, row.low)
-        totals.volume += row.volume
-        totals.trades = None if row.trades is None or totals.trades is None else totals.trades + row.trades
+            totals = self._totals[row.symbol] = _Totals(row.open, row.high, row.low)
+        totals.add(row)
         self._newest[row.symbol] = row
         self.recorded = row.time
         self.folded += 1
 
-    def _follow(self, length: int) -> None:
-        """A bar came so many microseconds after the one before."""
-        if length not in self._lengths and len(self._lengths) >= MOST_LENGTHS:
-            return
-        self._lengths[length] += 1
-        held = self._length
-        if held is None or (self._lengths[length], -length) > (self._lengths[held], -held):
-            self._length = length
-
     def _snapshot(self, row: Row) -> MarketSnapshot:
+        """The sample of which this is the newest row."""
         totals = self._totals[row.symbol]
-        return MarketSnapshot(
+        event_time = row.time if row.event_time is None else row.event_time
+        totals.event_time = max(event_time, totals.event_time + 1)
+        notes = dict.fromkeys((*row.notes, AUCTION) if totals.auction else row.notes)
+        snapshot = MarketSnapshot(
             symbol=row.symbol,
             price=row.price,
             timestamp=self._at(row) / 1000,
-            volume=totals.volume,
-            trades=totals.trades,
+            volume=totals.volume if totals.volume_told else None,
+            trades=totals.trades if totals.trades_told else None,
             source=SOURCE,
-            session=str(self.started),
+            session=self._session,
             bid=row.bid,
             ask=row.ask,
             open=totals.open,
             high=totals.high,
             low=totals.low,
+            notes=tuple(notes),
             native=row.native,
-            event_time=row.time / SECOND,
-            interval=None if self._length is None else self._length / SECOND,
+            event_time=totals.event_time / SECOND,
+            interval=None if row.interval is None else row.interval / SECOND,
         )
+        totals.begin_sample()
+        return snapshot

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from common.logs import get_logger
@@ -17,6 +18,7 @@ from cottage.store import MarketFeeds, MarketSnapshots
 from cottage.urls import redacted
 from services.market import metrics
 from services.market.conflating_queue import ConflatingQueue
+from services.market.lock_step import LockStep
 from services.market.redis_time import RedisTime
 from services.market.settings import MarketSettings
 from services.market.sources import source_of
@@ -30,9 +32,10 @@ log = get_logger()
 class MarketService:
     """What `python -m services.market` runs: a source, a writer, and a key that says that this feed is alive.
 
-    The source never waits for Redis: a snapshot that could not be written in time is replaced by a newer one. Where
-    the source ends, as a replay does, the service stays and its key says so (`ended_at`): readers tell this from a
-    market that was killed, and a supervisor has nothing to start again.
+    The source never waits for Redis, but for a replay in lock-step (services/market/lock_step.py): a snapshot that
+    could not be written in time is replaced by a newer one. Where the source ends, as a replay does, the service
+    stays and its key says so (`ended_at`): readers tell this from a market that was killed, and a supervisor has
+    nothing to start again.
     """
 
     def __init__(self, settings: MarketSettings, clock: Clock) -> None:
@@ -40,6 +43,7 @@ class MarketService:
         self._clock = RedisTime(clock)
         self._source = source_of(settings, self._clock)
         self._queue = ConflatingQueue()
+        self._lock_step = LockStep(settings.feed_id, self._clock)
         self._ended_at: float | None = None
         """When the source ended, by Redis's clock."""
         self._written = 0
@@ -76,8 +80,10 @@ class MarketService:
     async def _run_source(self, client: Client, feeds: MarketFeeds, snapshots: MarketSnapshots) -> None:
         await self._source.prepare()  # what is wrong with it is said before anything is waited for
         await self._until_redis_answers(client, feeds)
-        async with background(self._announce(client, feeds, snapshots)):
-            await self._source.run(self._emit)
+        url, timeout = self._settings.redis_url, self._settings.redis_timeout_seconds
+        listening = [self._lock_step.listen(url, client, timeout)] if self._settings.in_lock_step else []
+        async with background(self._announce(client, feeds, snapshots), *listening):
+            await self._source.run(self._emit, partial(self._taken, client, snapshots))
             self._ended_at = round(self._clock.time(), 3)
             if not self._settings.exit_at_end:
                 log.info(
@@ -88,6 +94,11 @@ class MarketService:
     def _emit(self, snapshots: Sequence[MarketSnapshot]) -> None:
         metrics.SNAPSHOTS_REPLACED.inc(self._queue.put(snapshots))
         metrics.SNAPSHOTS_WAITING.set(len(self._queue))
+
+    async def _taken(self, client: Client, snapshots: MarketSnapshots, symbols: Sequence[str]) -> bool:
+        """Whether feynman has ticked, within a second, on what was emitted last, which is of these symbols."""
+        await self._queue.all_written()
+        return await self._lock_step.mark(client, [each for each in symbols if each not in snapshots.refusals])
 
     async def _until_redis_answers(self, client: Client, feeds: MarketFeeds) -> None:
         """Wait until Redis takes what is written, so that no part of a replay is lost at the start. While it loads
@@ -130,6 +141,7 @@ class MarketService:
                     metrics.SNAPSHOTS_REFUSED.labels(refusal.reason).inc()
                 metrics.WRITE_SECONDS.observe(self._clock.monotonic() - began)
                 self._outage.works("writing")
+                self._queue.written()
             metrics.SNAPSHOTS_WAITING.set(len(self._queue))
 
     async def _announce(self, client: Client, feeds: MarketFeeds, snapshots: MarketSnapshots) -> None:

@@ -1,15 +1,33 @@
 """Settings of the market service, MARKET_…"""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import Port, RedisSettings, Seconds, Symbols
+from common.settings import Port, RedisSettings, Seconds, Symbols, number
 from cottage import keys
 from cottage.errors import InvalidName
 from cottage.files.recording import Recording
+
+SLOWEST, FASTEST = 0.001, 100_000.0
+IN_LOCK_STEP = ("max", "bars")
+
+
+def _speed(value: object) -> object:
+    if isinstance(value, str):
+        if value.lower() in IN_LOCK_STEP:
+            return value.lower()
+        with contextlib.suppress(ValueError):
+            value = number(value)
+    if isinstance(value, int | float) and SLOWEST <= value <= FASTEST:
+        return float(value)
+    raise ValueError(f"must be a number from {SLOWEST:g} to {FASTEST:,.0f}, max or bars")
+
+
+Speed = Annotated[float | Literal["max", "bars"], BeforeValidator(_speed)]
 
 
 class MarketSettings(RedisSettings):
@@ -27,12 +45,14 @@ class MarketSettings(RedisSettings):
         14, description="simulate: the same seed gives the same series"
     )
     interval_seconds: Annotated[Seconds, Field(ge=0.01, le=10)] = Field(
-        1.0, description="simulate: seconds between two prices of a symbol"
+        1.0, description="simulate: seconds between two prices of a symbol; replay of bars: between two bars"
     )
     # Without a default to validate, what replay needs would not be asked for where it is not set.
     file: str = Field("", validate_default=True, description="replay: a CSV file of trades or bars, also .gz")
-    speed: Annotated[float, Field(ge=0.001, le=100_000)] = Field(
-        1.0, description="replay: how many seconds of the recording pass in one second"
+    speed: Speed = Field(
+        1.0,
+        description="replay: how many seconds of the recording pass in one second; max: as many as feynman can take; "
+        "bars: a bar in each MARKET_INTERVAL_SECONDS",
     )
     loop: bool = Field(False, description="replay: true starts over at the end of the file, as a new session")
     exit_at_end: bool = Field(
@@ -91,3 +111,8 @@ class MarketSettings(RedisSettings):
     @property
     def feed_id(self) -> str:
         return self.feed or self.source.upper()
+
+    @property
+    def in_lock_step(self) -> bool:
+        """Whether the source waits for feynman's ticks."""
+        return self.source == "replay" and self.speed in IN_LOCK_STEP

@@ -3,9 +3,9 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from common.logs import get_logger
 from common.refusal_tally import RefusalTally
@@ -15,21 +15,28 @@ from cottage.files.recording import Recording
 from cottage.files.rows import BadRow
 from cottage.snapshot import MarketSnapshot
 from services.market import metrics, replay, simulate
+from services.market.place import place
 from services.market.settings import MarketSettings
 from services.market.simulate import Simulation
 
 T = TypeVar("T")
 Emit = Callable[[Sequence[MarketSnapshot]], None]
+Taken = Callable[[Sequence[str]], Awaitable[bool]]
+"""Waits until what was emitted last, of these symbols, is written and feynman has ticked on it. Returns False where
+it has not within a second."""
 
 REPLAY_WRITE_SECONDS = 0.2  # five times a reader's 1 Hz: what it samples is at most that old
 APART_MS = 250  # less is the uncertainty of asking Redis for its time
 LONG_WAIT_MS = 60_000  # snapshots expire meanwhile, which is worth a line
+PROGRESS_SECONDS = 10.0  # between two lines that say where the replay is
+AWAITED_SECONDS = 5.0  # a feynman that starts, or takes over, takes less
 
 log = get_logger()
 
 
 class Source(Protocol):
-    """What the market service takes snapshots from. A source knows nothing of Redis, and never waits for it."""
+    """What the market service takes snapshots from. A source knows nothing of Redis, and does not wait for it unless
+    it runs in lock-step."""
 
     name: str
     """The `source` of its snapshots."""
@@ -37,9 +44,9 @@ class Source(Protocol):
     async def prepare(self) -> None:
         """Check whether the source can work; raises SourceError if not. Called once, before `run`."""
 
-    async def run(self, emit: Emit) -> None:
-        """Call `emit`, which never waits, with snapshots as they happen; return where there will be no more. Raises
-        SourceError."""
+    async def run(self, emit: Emit, taken: Taken) -> None:
+        """Call `emit`, which never waits, with snapshots as they happen; return where there will be no more. In
+        lock-step await `taken` after each call. Raises SourceError."""
 
     def close(self) -> None:
         """Release all resources, whether it was prepared or not. Idempotent."""
@@ -55,7 +62,12 @@ def source_of(settings: MarketSettings, clock: Clock) -> Source:
     """The source that the settings ask for. A new kind of source is one more case here."""
     if settings.source == "replay":
         return Replayed(
-            Path(settings.file), settings.speed, loop=settings.loop, symbols=settings.symbols, clock=clock
+            Path(settings.file),
+            settings.speed,
+            interval=settings.interval_seconds,
+            loop=settings.loop,
+            symbols=settings.symbols,
+            clock=clock,
         )
     return Simulated(
         settings.symbols or simulate.DEFAULT_SYMBOLS, settings.seed, settings.interval_seconds, clock=clock
@@ -76,7 +88,7 @@ class Simulated:
     async def prepare(self) -> None:
         """Do nothing: a simulation cannot fail."""
 
-    async def run(self, emit: Emit) -> None:
+    async def run(self, emit: Emit, taken: Taken) -> None:
         async for tick in ticks(self._interval, self._clock):
             metrics.TICKS_SKIPPED.inc(tick.skipped)
             emit(self._simulation.step(round(self._clock.time(), 3)))
@@ -101,18 +113,23 @@ class Replayed:
     def __init__(
         self,
         path: Path,
-        speed: float = 1.0,
+        speed: float | Literal["max", "bars"] = 1.0,
         *,
+        interval: float = 1.0,
         loop: bool = False,
         symbols: Sequence[str] = (),
         clock: Clock,
     ) -> None:
+        """`interval`: seconds between two bars at the speed `bars`."""
         self._path = path
         self._speed = speed
+        self._interval = interval
         self._loop = loop
         self._symbols = frozenset(symbols)
         self._clock = clock
         self._tally = RefusalTally(clock.monotonic)
+        self._progress_at = 0.0
+        """When it is to be said next where the replay is, by the monotonic clock."""
         self._passes = 0
         self._counted = 0
         self._doubtful: Counter[str] = Counter()
@@ -124,23 +141,28 @@ class Replayed:
         self.close()
         await self._read(self._open)
         assert self._recording is not None
-        self._replay = await self._read(replay.Replay, self._recording, self._speed)
+        speed = math.inf if isinstance(self._speed, str) else self._speed
+        self._replay = await self._read(replay.Replay, self._recording, speed)
         if self._replay.finished:
             raise UnusableSource(
                 f"{self._path} has no usable row ({_dropped_rows(self._recording)}): set MARKET_FILE to another"
             )
 
-    async def run(self, emit: Emit) -> None:
+    async def run(self, emit: Emit, taken: Taken) -> None:
         try:
-            await self._play_passes(emit)
+            await self._play_passes(emit, taken)
         finally:
             self._say_dropped(last=True)
 
-    async def _play_passes(self, emit: Emit) -> None:
+    async def _play_passes(self, emit: Emit, taken: Taken) -> None:
         while True:
             assert self._replay is not None, "prepare was not called"
             self._passes += 1
-            await self._play(self._replay, emit)
+            rows = self._replay
+            rows.begin(math.floor(self._clock.time() * 1000))
+            self._progress_at = self._clock.monotonic() + PROGRESS_SECONDS
+            log.info("replay_started", file=str(self._path), **self._mapping())
+            await (self._play_in_step(rows, emit, taken) if isinstance(self._speed, str) else self._play(rows, emit))
             log.info("replay_finished", **self.progress())
             if not self._loop:
                 return
@@ -154,9 +176,7 @@ class Replayed:
     async def _play(self, rows: replay.Replay, emit: Emit) -> None:
         """One pass. Paced by the monotonic clock; where that and the clock of the stamps part, because one was set or
         goes wrong, `started` moves, and with it all that happens from then on."""
-        rows.begin(math.floor(self._clock.time() * 1000))
         beginning = self._clock.monotonic()
-        log.info("replay_started", file=str(self._path), **self._mapping())
         async for _tick in ticks(REPLAY_WRITE_SECONDS, self._clock):
             elapsed = math.floor((self._clock.monotonic() - beginning) * 1000)
             apart = math.floor(self._clock.time() * 1000) - rows.started - elapsed
@@ -164,7 +184,7 @@ class Replayed:
                 rows.begin(rows.started + apart)
                 log.info("replay_moved", milliseconds=apart, **self._mapping())
             now = rows.started + elapsed
-            self._say_dropped()
+            self._say_how_it_goes()
             if rows.next_at > now:
                 continue
             emit(await self._read(rows.until, now))
@@ -172,6 +192,39 @@ class Replayed:
                 return
             if rows.next_at - now >= LONG_WAIT_MS:
                 log.info("replay_waits", seconds=round((rows.next_at - now) / 1000), **self.progress())
+
+    async def _play_in_step(self, rows: replay.Replay, emit: Emit, taken: Taken) -> None:
+        """One pass in lock-step: a second of recorded time after the other, each of them as long as it takes."""
+        async for _turn in self._turns():
+            snapshots = await self._read(rows.step, math.floor(self._clock.time() * 1000))
+            await self._until_taken(snapshots, emit, taken)
+            if rows.finished:
+                return
+
+    async def _turns(self) -> AsyncIterator[None]:
+        """Turns of a pass in lock-step: one in each interval for bars, else one after the other."""
+        if self._speed == "bars":
+            async for _tick in ticks(self._interval, self._clock):
+                yield
+        while True:
+            yield
+
+    async def _until_taken(self, snapshots: Sequence[MarketSnapshot], emit: Emit, taken: Taken) -> None:
+        """Emit these until feynman has ticked on them: what it has not taken within a second is written again, so
+        that it does not expire."""
+        symbols = [each.symbol for each in snapshots]
+        began, said = self._clock.monotonic(), False
+        while True:
+            emit(snapshots)
+            if await taken(symbols):
+                break
+            self._say_how_it_goes()
+            if not said and self._clock.monotonic() - began >= AWAITED_SECONDS:
+                said = True
+                log.warning("feynman_awaited", symbols=len(symbols), **self.progress())
+        self._say_how_it_goes()
+        if said:
+            log.info("feynman_ticks", seconds=round(self._clock.monotonic() - began, 1))
 
     def _open(self) -> None:
         self._recording, self._counted = Recording(self._path, self._symbols, self._bad_row), 0
@@ -202,6 +255,13 @@ class Replayed:
         if self._tally.take(error.reason, line):
             log.warning("row_dropped", line=line, reason=error.reason, error=error.detail)
 
+    def _say_how_it_goes(self) -> None:
+        """Say now and then where the replay is, and which rows were dropped."""
+        self._say_dropped()
+        if (now := self._clock.monotonic()) >= self._progress_at:
+            self._progress_at = now + PROGRESS_SECONDS
+            log.info("replay_goes_on", **self.progress())
+
     def _say_dropped(self, *, last: bool = False) -> None:
         """Sum up the rows that were dropped since it was last done. `last`: this was the last row."""
         counts = self._tally.summary(last=last)
@@ -217,24 +277,28 @@ class Replayed:
     def progress(self) -> dict[str, Any]:
         if self._recording is None or self._replay is None:
             return {}
-        newest = self._replay.recorded
+        first, newest, share = self._replay.recorded_from, self._replay.recorded, self._recording.share
         return {
+            "place": place(first, newest, share) if first is not None and newest is not None else None,
             "rows": self._recording.rows,
             "used": self._replay.folded,
             "bad": dict(self._recording.bad),
             "bad_lines": dict(self._recording.bad_lines),
             "quotes_left_out": self._recording.doubtful.total(),
             "filtered": self._recording.filtered,
-            "share": round(self._recording.share, 4),
+            "share": round(share, 4),
             "recorded": None if newest is None else iso_millis(newest / 1e6),
             "passes": self._passes,
         }
 
     def _mapping(self) -> dict[str, Any]:
-        """recorded time = recorded_from + (timestamp − started_at) · speed, all in seconds since 1970."""
+        """recorded time = recorded_from + (timestamp − started_at) · speed, all in seconds since 1970. In lock-step
+        only a snapshot's event_time tells it."""
         rows = self._replay
         if rows is None or rows.recorded_from is None or not rows.started:
             return {}
+        if isinstance(self._speed, str):
+            return {"recorded_from": rows.recorded_from / 1e6, "speed": self._speed}
         return {
             "recorded_from": rows.recorded_from / 1e6,
             "started_at": rows.started / 1000,

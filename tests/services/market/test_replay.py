@@ -47,7 +47,7 @@ def last_of_each_second(rows: Sequence[Row]) -> list[tuple[str, float, float, fl
         own = [row for row in rows if row.symbol == symbol]
         for i, row in enumerate(own):
             if i + 1 == len(own) or math.ceil(own[i + 1].time / 1_000_000) > math.ceil(row.time / 1_000_000):
-                volume = sum(earlier.volume for earlier in own[: i + 1])
+                volume = sum((earlier.volume or 0.0 for earlier in own[: i + 1]), 0.0)
                 found.append((symbol, row.time / 1_000_000, row.price, volume, i + 1))
     return found
 
@@ -115,12 +115,37 @@ def test_a_bar_is_its_close() -> None:
     assert (second.open, second.high, second.low) == (10.0, 12.5, 9.0)
 
 
-def test_a_bar_lasts_as_long_as_most_of_them() -> None:
-    minutes = [0, 3, 4, 6, 7, 8, 9, 700, 701]
-    bars = [Row(RECORDED + each * 60_000_000, "ES", 1.0, 5.0, None, 1.0, 1.0, 1.0, None, None) for each in minutes]
-    begun = replay(bars, speed=60.0)
-    assert [each.interval for minute in minutes for each in begun.until(at(minute))] == [None, 180.0, *[60.0] * 7]
-    assert [each.interval for each in samples(replay([trade(0), trade(1), trade(2)]).until(at(5)))] == [None] * 3
+def test_a_bar_lasts_as_long_as_its_row_says() -> None:
+    bars = [
+        Row(RECORDED + i * 60_000_000, "ES", 1.0, 5.0, None, 1.0, 1.0, 1.0, None, None, interval=length)
+        for i, length in enumerate((60_000_000, None))
+    ]
+    assert [each.interval for each in samples(replay(bars).until(at(60)))] == [60.0, None]
+
+
+def test_a_sample_has_the_market_s_own_time_which_never_goes_back() -> None:
+    rows = [trade(i)._replace(event_time=RECORDED + event) for i, event in enumerate((-70_000, 900_000, 800_000))]
+    found = [each.event_time for each in samples(replay(rows).until(at(2)))]
+    assert found == [(RECORDED + event) / 1e6 for event in (-70_000, 900_000, 900_001)]
+
+
+def test_what_a_row_does_not_tell_is_not_known_of_its_sample() -> None:
+    sizes = [1.0, None, 4.0, 8.0]
+    rows = [trade(i)._replace(volume=size, trades=None if size is None else 1) for i, size in enumerate(sizes)]
+    found = samples(replay([*rows, trade(3.5)._replace(volume=None), trade(4, size=2)]).until(at(4)))
+    assert [each.volume for each in found] == [1.0, None, 5.0, 13.0, None]
+    assert [each.trades for each in found] == [1, None, 2, 3, 5]
+
+
+def test_notes_are_those_of_the_newest_row_and_of_an_auction_in_the_sample() -> None:
+    said = [("mid",), ("auction",), (), ("auction", "mid"), ("mid",), ()]
+    rows = [trade(1 + i / 2)._replace(notes=notes) for i, notes in enumerate(said)]
+    assert [each.notes for each in samples(replay(rows).until(at(9)))] == [
+        ("mid",),
+        ("auction",),
+        ("mid", "auction"),
+        (),
+    ]
 
 
 def test_quotes_are_the_newest_row_s() -> None:
@@ -187,7 +212,7 @@ def test_a_snapshot_holds_exactly_the_rows_up_to_its_event_time(
             held = [row for row in own if row.time / 1_000_000 <= snapshot.event_time]
             assert snapshot.price == held[-1].price
             assert snapshot.trades == len(held)
-            assert snapshot.volume == sum(row.volume for row in held)
+            assert snapshot.volume == sum(row.volume or 0.0 for row in held)
             # As anybody can who reads recorded_from, started_at and speed; half a microsecond for the floats.
             elapsed = (round(snapshot.timestamp * 1000) - STARTED) * 1000 * speed
             assert held[-1].time - rows[0].time <= elapsed + 0.5
@@ -242,3 +267,31 @@ def test_in_slow_motion_there_is_a_sample_each_of_our_seconds() -> None:
     begun = replay([trade(i / 100, price=1.0 + i) for i in range(400)], speed=0.1)
     prices = [each.price for second in range(5) for each in begun.until(at(second) + 5)]
     assert prices == [1.0, 11.0, 21.0, 31.0, 41.0]
+
+
+def test_in_lock_step_each_second_with_rows_happens_when_it_is_asked_for() -> None:
+    rows = [trade(0, "ES"), trade(0, "NQ"), trade(0.5, "ES"), trade(0.7, "ES"), trade(86_400, "NQ")]
+    begun = replay(rows, math.inf)
+    steps = [begun.step(now) for now in (at(10), at(10), at(7))]
+    assert begun.finished
+    assert [[(each.symbol, each.trades, each.timestamp) for each in step] for step in steps] == [
+        [("ES", 1, at(10) / 1000), ("NQ", 1, at(10) / 1000)],
+        [("ES", 3, at(10.001) / 1000)],
+        [("NQ", 2, at(10.002) / 1000)],
+    ]
+    assert {each.session for step in steps for each in step} == {str(STARTED)}
+    assert begun.step(at(11)) == []
+
+
+@given(
+    gaps=st.lists(st.integers(0, 3_000_000), min_size=1, max_size=60),
+    symbols=st.integers(1, 3),
+)
+def test_the_samples_in_lock_step_are_those_of_any_speed(gaps: list[int], symbols: int) -> None:
+    rows = trades_apart(gaps, symbols)
+    begun, snapshots = replay(rows, math.inf), []
+    while not begun.finished:
+        snapshots += begun.step(STARTED)
+    assert not any(each.fill for each in snapshots)
+    found = [(each.symbol, each.event_time, each.price, each.volume, each.trades) for each in snapshots]
+    assert sorted(found) == last_of_each_second(rows)

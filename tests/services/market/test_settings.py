@@ -52,6 +52,7 @@ def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--seed", "-1"], ["MARKET_SEED"]),
         (["--speed", "0"], ["MARKET_SPEED"]),
         (["--speed", "nan"], ["MARKET_SPEED"]),
+        (["--speed", "fast"], ["MARKET_SPEED", "a number from 0.001 to 100,000, max or bars"]),
         (["--interval-seconds", "0"], ["MARKET_INTERVAL_SECONDS"]),
         (["--loop", "perhaps"], ["MARKET_LOOP"]),
         (["--loop", "true", "--exit-at-end", "true"], ["MARKET_EXIT_AT_END", "MARKET_LOOP starts over"]),
@@ -88,3 +89,14 @@ def test_a_recording_is_looked_at_before_anything_starts(monkeypatch: pytest.Mon
     monkeypatch.setenv("MARKET_SPEED", "fast")
     monkeypatch.setenv("MARKET_SEED", "-1")
     assert [line.partition(":")[0] for line in MarketSettings.refusals()] == ["MARKET_SEED", "MARKET_SPEED"]
+
+
+@pytest.mark.parametrize(("text", "speed"), [("1e3", 1000.0), ("0.5", 0.5), ("MAX", "max"), ("bars", "bars")])
+def test_a_speed_is_a_number_or_lock_step(text: str, speed: object) -> None:
+    settings = load("--source", "replay", "--file", "trades.csv", "--speed", text)
+    assert settings.speed == speed
+    assert settings.in_lock_step == (speed in ("max", "bars"))
+
+
+def test_only_a_replay_runs_in_lock_step() -> None:
+    assert not load("--speed", "max").in_lock_step

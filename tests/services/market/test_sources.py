@@ -38,6 +38,10 @@ class Emitted:
         if self._enough(self.batches):
             self._done.set()
 
+    async def taken(self, _symbols: Sequence[str]) -> bool:
+        """As of a feynman that ticks at once."""
+        return True
+
     async def of(self, source: Source) -> list[list[MarketSnapshot]]:
         try:
             await source.prepare()
@@ -47,7 +51,7 @@ class Emitted:
         return self.batches
 
     async def _run(self, source: Source) -> None:
-        running = asyncio.create_task(source.run(self))
+        running = asyncio.create_task(source.run(self, self.taken))
         done = asyncio.create_task(self._done.wait())
         await asyncio.wait((running, done), return_when=asyncio.FIRST_COMPLETED, timeout=30)
         done.cancel()
@@ -90,6 +94,7 @@ async def test_replayed_to_its_end(tmp_path: Path) -> None:
         ("NQ", 20.0, 4.0, pytest.approx(0.305)),
     ]
     assert source.progress() == {
+        "place": "00:01:43 of 3 s, 100 %",
         "rows": 3,
         "used": 3,
         "bad": {},
