@@ -154,6 +154,55 @@ def test_samples_that_are_all_lost_leave_a_hole_before_the_snapshot() -> None:
     assert "momentum" not in found.void, "the newest one follows"
 
 
+def turbulent(seconds: int) -> list[TradeRow]:
+    """Trades of two symbols whose moves are normal at first, then of a heavy tail, and then normal again; some of
+    them auctions', and with seconds in which there is none."""
+    generator, rows, price = random.Random(11), [], {"ES": 100_000.0, "NQ": 300_000.0}
+    for second in range(seconds):
+        wild = seconds / 3 < second < seconds / 2
+        for symbol in price:
+            if generator.random() < 0.1:
+                continue
+            size = generator.paretovariate(1.1) if wild else abs(generator.gauss(0, 2))
+            price[symbol] += generator.choice((-1, 1)) * min(round(size), 1000)
+            p, notes = price[symbol], ("auction",) if second % 500 == 7 else ()
+            at = 1_381_143_600_000_000 + second * 1_000_000
+            rows.append(TradeRow(at, symbol, p, generator.randint(1, 9), 1, p, p, p, None, None, notes=notes))
+    return rows
+
+
+def in_step(rows: Sequence[TradeRow], window: int = 1000) -> SymbolTable:
+    """A table that has ticked on each second of a recording, and now and then on its own."""
+    table, lists, replay = table_of("ES", "NQ", window=window), Lists(), Replay(rows)
+    now = NOW
+    while not replay.finished:
+        lists.write(replay.step(round(now * 1000)))
+        for _ in range(1 + (round(now * 1000) % 7 == 0)):
+            lists.tick(table, now)
+        now += 0.013
+    assert all(not each for each in lists.read[2:]), "one sample a tick"
+    return table
+
+
+def test_nothing_that_is_computed_depends_on_the_speed() -> None:
+    rows = turbulent(2000)
+    told = (*PILLARS, "alpha_coefficient", "alpha_low", "alpha_high", "regime", "regime_since", "event_time", "step")
+    told = (*told, "holes", "samples", "nonzero", "price", "notes", "void")
+    tables = {
+        "1": replayed(rows, 1.0, window=500)[0],
+        "60": replayed(rows, 60.0, window=500)[0],
+        "max": in_step(rows, window=500),
+    }
+    for symbol in ("ES", "NQ"):
+        found = {
+            speed: {name: getattr(state(table, symbol), name) for name in told} for speed, table in tables.items()
+        }
+        assert found["60"] == found["1"]
+        assert found["max"] == found["1"]
+        since = found["1"]["regime_since"]
+        assert iso_millis(rows[0].time / 1e6 + 1000) < str(since) < iso_millis(rows[-1].time / 1e6), "it has changed"
+
+
 def test_at_its_own_speed_a_recording_needs_no_list_but_where_a_tick_is_late() -> None:
     _table, lists = replayed(recording(100), 1.0)
     assert sum(bool(tick) for tick in lists.read[1:]) < 60
