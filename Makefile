@@ -24,7 +24,7 @@ install: ## .venv with what running takes (PYTHON=python3.13 VENV=.venv-3.13)
 install-dev: ## .venv with what tests, benchmarks and changes take besides
 	@VENV="$(VENV)" PYTHON="$(PYTHON)" sh deploy/install.sh dev $(if $(filter install-dev,$(MAKECMDGOALS)),said)
 
-run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… SPEED=… LOOP=… SYMBOLS=… SEED=… FRESH=1)
+run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… SPEED=10|max|bars LOOP=… SYMBOLS=… SEED=… FRESH=1)
 	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED,$(call given,$(name),MARKET_$(name))) $(call given,FRESH,FRESH) exec $(bin)/python -m deploy.run
 
 ##@ Check

@@ -18,10 +18,10 @@ from cottage.store import MarketFeeds, MarketSnapshots
 from cottage.urls import redacted
 from services.market import metrics
 from services.market.conflating_queue import ConflatingQueue
-from services.market.lock_step import LockStep
 from services.market.redis_time import RedisTime
 from services.market.settings import MarketSettings
 from services.market.sources import source_of
+from services.market.step_marker import StepMarker
 
 NAMED_SYMBOLS = 100  # what /status lists at most; `market:feed:ID` lists them all
 REDIS_SECONDS = 2.0  # a batch takes milliseconds; one that hangs and the farewell must fit into the drain
@@ -32,7 +32,7 @@ log = get_logger()
 class MarketService:
     """What `python -m services.market` runs: a source, a writer, and a key that says that this feed is alive.
 
-    The source never waits for Redis, but for a replay in lock-step (services/market/lock_step.py): a snapshot that
+    The source never waits for Redis, but for a replay in lock-step (services/market/step_marker.py): a snapshot that
     could not be written in time is replaced by a newer one. Where the source ends, as a replay does, the service
     stays and its key says so (`ended_at`): readers tell this from a market that was killed, and a supervisor has
     nothing to start again.
@@ -43,7 +43,7 @@ class MarketService:
         self._clock = RedisTime(clock)
         self._source = source_of(settings, self._clock)
         self._queue = ConflatingQueue()
-        self._lock_step = LockStep(settings.feed_id, self._clock)
+        self._marker = StepMarker(settings.feed_id, self._clock)
         self._ended_at: float | None = None
         """When the source ended, by Redis's clock."""
         self._written = 0
@@ -81,7 +81,7 @@ class MarketService:
         await self._source.prepare()  # what is wrong with it is said before anything is waited for
         await self._until_redis_answers(client, feeds)
         url, timeout = self._settings.redis_url, self._settings.redis_timeout_seconds
-        listening = [self._lock_step.listen(url, client, timeout)] if self._settings.in_lock_step else []
+        listening = [self._marker.listen(url, client, timeout)] if self._settings.in_lock_step else []
         async with background(self._announce(client, feeds, snapshots), *listening):
             await self._source.run(self._emit, partial(self._taken, client, snapshots))
             self._ended_at = round(self._clock.time(), 3)
@@ -98,7 +98,7 @@ class MarketService:
     async def _taken(self, client: Client, snapshots: MarketSnapshots, symbols: Sequence[str]) -> bool:
         """Whether feynman has ticked, within a second, on what was emitted last, which is of these symbols."""
         await self._queue.all_written()
-        return await self._lock_step.mark(client, [each for each in symbols if each not in snapshots.refusals])
+        return await self._marker.mark(client, [each for each in symbols if each not in snapshots.refusals])
 
     async def _until_redis_answers(self, client: Client, feeds: MarketFeeds) -> None:
         """Wait until Redis takes what is written, so that no part of a replay is lost at the start. While it loads

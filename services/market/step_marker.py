@@ -11,7 +11,7 @@ from cottage.lock_step import REMARK_SECONDS, Mark, Taken
 from cottage.redis import Client
 
 
-class LockStep:
+class StepMarker:
     """The marks of one feed, one after the other. The service has one, for a source that runs in lock-step."""
 
     def __init__(self, feed: str, clock: Clock) -> None:
