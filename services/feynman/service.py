@@ -231,7 +231,7 @@ class FeynmanService:
             await client.bulk(("PUBLISH", keys.MARKET_MARK_TAKEN, message) for message in taken)
 
     async def _work(self, client: Client, only: Sequence[str] | None = None) -> None:
-        """Read, compute, write: all symbols, or of `only` some those whose samples are numbered. Raises RedisError."""
+        """Read, compute, write: all symbols, or of `only` some those with numbered samples. Raises RedisError."""
         began = self._clock.monotonic()
         self._number += 1
         symbols = list(self._symbol_table) if only is None else list(only)
