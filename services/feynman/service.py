@@ -75,7 +75,8 @@ class FeynmanService:
         self._marks = Marks()
         self._one_tick = asyncio.Lock()
         self._number = -1
-        """That of the newest tick, which is the seq of its states."""
+        """That of the newest tick, which is the seq of its states: our own are numbered by the time at which they are
+        due, as long as those on marks do not run ahead."""
         self._steps = 0
         self._last_step: float | None = None
         self._stepped = False
@@ -210,6 +211,7 @@ class FeynmanService:
         marks = self._marks.take()
         await self._retirement.turn(client)
         await self._admission.admit(client, named(marks))
+        self._number = max(self._number, tick.number - 1)
         await self._work(client)
         await self._answer(client, marks)
         self._tick["late_ms"] = round(tick.lateness * 1000, 1)
