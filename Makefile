@@ -11,7 +11,7 @@ fast := not slow and not browser and not compose and not chaos
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-fanout estimators forecasts chaos \
+.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-fanout estimators forecasts chaos \
 	table retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -80,6 +80,9 @@ bench-redis: install-dev ## GET, SET, PUBLISH beside the specification, and thou
 
 bench-checkpoint: install-dev ## what it costs to save and to load the windows (ARGS="--folder /mnt/disk")
 	$(bin)/python -m tests.bench.checkpoint $(ARGS)
+
+bench-files: install-dev ## rows of a recording in a second, and in which memory, beside DuckDB's scan (ARGS="--rows 20000000", ARGS="--file …")
+	$(bin)/python -m tests.bench.files $(ARGS)
 
 bench-fanout: install-dev ## updates to thousands of clients, beside broadcast() and C (ARGS="--only saturated low"); Linux, a C compiler
 	$(bin)/python -m tests.bench.fanout $(ARGS)

@@ -43,6 +43,14 @@ def test_checkpoint() -> None:
     assert lines[0].startswith("20 symbols × 50 samples")
 
 
+def test_files() -> None:
+    lines = printed("files", "--rows", "30000")
+    told = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][2:]
+    assert [(row[0], row[2]) for row in told] == [
+        (order, "30,000") for order in ("in order", "newest first", "by symbol")
+    ]
+
+
 def test_pillars(tmp_path: Path) -> None:
     trades = tmp_path / "trades.csv.gz"
     moment = datetime(2025, 12, 21, tzinfo=UTC)
