@@ -12,6 +12,7 @@ from cottage.files.columns import (
     OPEN_TO_CLOSE,
     words,
 )
+from cottage.files.moments import rows_of_symbols
 from cottage.files.numbers import number_styles, style_for
 from cottage.files.row_reader import (
     Bar,
@@ -21,6 +22,7 @@ from cottage.files.rows import BadRow
 from cottage.files.sample import middle
 from cottage.files.table import Guess
 
+_FEWEST_RISES = 20
 _PRICES = frozenset((*OPEN_TO_CLOSE, *BID_BARS, *ASK_BARS, "price", "bid", "ask", "adj_close", "vwap"))
 _NUMBERS = _PRICES | words("size volume quote_volume trades updates up_volume down_volume first_id last_id")
 
@@ -44,6 +46,20 @@ def read_numbers(case: Case) -> None:
         style = style_for(style, name, power if name in _PRICES else 0, sentinels)
         readers[name] = _cell_reader(style.read, place)
     _fill(case, readers)
+
+
+def drop_running_total(case: Case) -> None:
+    """Forget the volume beside trades if it only rises: a feed's total of the day, not what was traded."""
+    place = case.roles.get("size") if case.kind == "trades" else None
+    values = case.sample.numbers(place) if place is not None else None
+    if place is None or values is None or "vol" not in case.sample.label(place).lower():
+        return
+    pairs = [pair for rows in rows_of_symbols(case) for pair in pairwise(rows)]
+    rises = sum(values[after] > values[before] for before, after in pairs)
+    falls = sum(values[after] < values[before] for before, after in pairs)
+    if rises >= _FEWEST_RISES and falls <= rises / 100:
+        del case.roles["size"]
+        case.notes.append(f"{case.sample.label(place)} only rises, as a total of the day does: taken as not told")
 
 
 def _are_whole(case: Case, places: Sequence[int]) -> bool:

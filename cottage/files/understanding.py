@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cottage.files.amounts import read_numbers, spreads
+from cottage.files.amounts import drop_running_total, read_numbers, spreads
 from cottage.files.case import Case, choose
 from cottage.files.fields import drop_empty, fields_by_names, is_priced, refuse_other_data
 from cottage.files.kinds import kind_of
@@ -126,6 +126,7 @@ def understand(table: Table, options: ReadOptions) -> Understanding:
         choose(case, "size", options.size)
     drop_empty(case)
     case.kind = kind_of(case)
+    drop_running_total(case)
     read_numbers(case)
     find_order(case)
     stamped, stamp_from, length = publish_bars(case) if case.kind == "bars" else (None, "", None)

@@ -214,3 +214,27 @@ def test_a_header_that_names_date_and_time_of_day_once_is_read_by_what_is_below_
 def test_rows_that_are_wider_than_the_names_are_refused_with_both_widths() -> None:
     with pytest.raises(UnusableSource, match="names 2 columns, and its rows have 3"):
         understood("1,2,3\n", "time,price")
+
+
+def test_a_total_of_the_day_is_no_size() -> None:
+    text = "".join(f"{START + at},100,{1000 + 7 * at},99.9,100.1\n" for at in range(30))
+    found, rows, _ = read(Cells(text, "timestamp,last,volume,bid,ask"))
+    assert {row.volume for row in rows} == {None}
+    assert any("total of the day" in note for note in found.notes)
+
+
+def test_a_ticker_with_the_days_open_high_and_low_is_no_bar() -> None:
+    text = "".join(f"{START + at},{100 + at % 3},100,110,90,7\n" for at in range(30))
+    found, rows, _ = read(Cells(text, "timestamp,last,open,high,low,volume"))
+    assert found.kind == "trades"
+    assert (rows[1].price, rows[1].high, rows[1].volume) == (101, 101, None)
+
+
+def test_a_column_name_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(Ambiguous, match="the column Close 2 times"):
+        understood("2025-01-02,1,2,1,2,3\n", "Date,Open,High,Low,Close,Close")
+
+
+def test_a_time_that_the_names_do_not_tell_is_found_by_its_cells() -> None:
+    rows = rows_of(f"{START},100,5\n{START + 1},100,5\n", "moment_of_it,price,size")
+    assert [row.time for row in rows] == [START * 1_000_000, (START + 1) * 1_000_000]

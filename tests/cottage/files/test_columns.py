@@ -1,0 +1,56 @@
+"""Fields by the names of columns."""
+
+import pytest
+
+from cottage.files.columns import is_book, keys_of, roles_by_name, without_symbol
+
+
+def test_names_are_compared_without_marks_accents_units_and_capitals() -> None:
+    names = ["<CLOSE>", "Adj Close", "closePrice", "Stück", "Volume (BTC)", "price/价格", "1. open", "Clôt."]
+    assert keys_of(names) == ["close", "adjclose", "closeprice", "stuck", "volume", "price", "1open", "clot"]
+
+
+def test_nested_names_are_those_of_their_last_part_where_all_have_one_first_part() -> None:
+    assert keys_of(["e", "k.open", "k.close", "k.high"]) == ["e", "open", "close", "high"]
+    assert keys_of(["bid.open", "ask.open", "bid.close", "ask.close"]) == [
+        "bidopen",
+        "askopen",
+        "bidclose",
+        "askclose",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "roles"),
+    [
+        ("Date,Price,Open,High,Low,Vol.,Change %", {"close": 1, "open": 2, "volume": 5}),
+        ("Date,Open,High,Low,Last,Change,Settle,Volume", {"close": 6, "volume": 7}),
+        ("timestamp,price,qty,quote_qty,is_buyer_maker", {"price": 1, "size": 2, "quote_volume": 3, "side": 4}),
+        ("time,high,low,open,volumefrom,volumeto,close", {"volume": 4, "quote_volume": 5}),
+        ("unix,date,symbol,open,high,low,close,Volume BTC,Volume USD", {"volume": 7, "quote_volume": 8, "time": 0}),
+        ("id,open,close,low,high,amount,vol,count", {"id": 0, "volume": 6, "trades": 7}),
+        ("Datum,Zeit,Kurs,Stück", {"date": 0, "clock": 1, "price": 2, "size": 3}),
+    ],
+)
+def test_roles(names: str, roles: dict[str, int]) -> None:
+    assert roles_by_name(names.split(",")).items() >= roles.items()
+
+
+def test_letters_mean_what_words_beside_them_leave() -> None:
+    finnhub = roles_by_name(["p", "s", "t", "v"], texts={1})
+    assert finnhub == {"price": 0, "symbol": 1, "time": 2, "size": 3}
+    alpaca = roles_by_name(["T", "S", "i", "x", "p", "s", "c", "z", "t"], texts={0, 1, 3, 6, 7, 8})
+    assert (alpaca["symbol"], alpaca["price"], alpaca["size"], alpaca["time"]) == (1, 4, 5, 8)
+
+
+def test_a_symbol_in_all_names() -> None:
+    assert without_symbol(["Date", "AAPL.Open", "AAPL.High", "AAPL.Close"]) == (
+        ["Date", "Open", "High", "Close"],
+        "AAPL",
+    )
+    assert without_symbol(["Date", "Adj. Open", "Adj. High", "Adj. Close"])[1] is None
+
+
+def test_updates_of_an_order_book() -> None:
+    assert is_book(["exchange", "symbol", "timestamp", "is_snapshot", "side", "price", "amount"])
+    assert not is_book(["exchange", "symbol", "timestamp", "side", "price", "amount"])
