@@ -47,7 +47,7 @@ class Case:
         """The columns, as FORMAT= states them."""
         self.vendor = None if self.stated else self._vendor()
         self.symbols = Symbols()
-        self.parts = Parts(left_out=Counter(), doubtful=Counter())
+        self.parts = Parts(left_out=Counter(), doubtful=Counter(), by_condition=Counter())
         if self.stated and len(self.stated) != sample.width:
             raise UnusableSource(
                 f"{sample.name} has {sample.width} columns, FORMAT= names {len(self.stated)}: {sample.first_line()}"

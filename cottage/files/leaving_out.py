@@ -35,7 +35,13 @@ def read_conditions(case: Case) -> None:
             case.notes.append(f"{case.sample.label(place)} is of no known table: every print counts")
         return
     verdict = conditions.verdicts(table, case.options.conditions)
-    case.parts.verdict = lambda row: verdict(row[place])
+    counted = case.parts.by_condition
+
+    def counted_verdict(row: Cells) -> conditions.Verdict:
+        counted[row[place]] += 1
+        return verdict(row[place])
+
+    case.parts.verdict = counted_verdict
     taken = (
         "all prints that may set a price, and odd lots"
         if not case.options.conditions

@@ -42,6 +42,8 @@ class Parts:
 
     left_out: Counter[str]
     doubtful: Counter[str]
+    by_condition: Counter[str]
+    """How many rows have each cell of conditions."""
     times: Callable[[Cells], Times] = lambda _cells: (0, None)
     """When a row is published, and when it happened if that is another time."""
     symbol: Callable[[Cells], tuple[str, str | None]] = lambda _cells: ("", None)
@@ -78,6 +80,7 @@ class Parts:
         """Forget what one row tells another: a pass over the file begins."""
         self.left_out.clear()
         self.doubtful.clear()
+        self.by_condition.clear()
         self.carried_quotes.clear()
         self.last_prices.clear()
 
@@ -129,7 +132,6 @@ def trade_reader(parts: Parts) -> ReadRow:
         if sets_price:
             parts.last_prices[symbol] = price
         else:
-            parts.left_out["conditions: price (its volume counts)"] += 1
             before = parts.last_prices.get(symbol) if parts.carries_prices else None
             if before is None:
                 parts.left_out["conditions: volume before any price"] += 1

@@ -17,7 +17,7 @@ Whatever two readings fit is refused with both of them, or taken in the safer wa
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cottage.files.amounts import drop_running_total, read_numbers, spreads
 from cottage.files.case import Case, choose
@@ -81,7 +81,6 @@ class Understanding:
     notes: list[str]
     _parts: Parts
     _read: ReadRow
-    conditions: Counter[str] = field(default_factory=Counter)
 
     @property
     def left_out(self) -> Counter[str]:
@@ -92,6 +91,11 @@ class Understanding:
     def doubtful(self) -> Counter[str]:
         """How many quotes were left out of rows that were used, `bid` or `ask`."""
         return self._parts.doubtful
+
+    @property
+    def by_condition(self) -> Counter[str]:
+        """How many rows since `restart` have each cell of sale conditions, where there are such."""
+        return self._parts.by_condition
 
     def restart(self) -> None:
         """A pass over the file begins: what rows tell the rows after them is forgotten, and the counts begin at 0."""

@@ -140,6 +140,7 @@ def test_odd_lots_count_and_averages_do_not_set_a_price() -> None:
         (100, 5, ()), (101, 5, ()), (101, 7, ()), (102, 9, ("auction",))
     ]  # fmt: skip
     assert found.left_out["conditions: neither price nor volume"] == 1
+    assert found.by_condition == {"@": 1, "@ TI": 1, "@  W": 1, "@O X": 1, "@  M": 1}
     assert [(row.price, row.volume) for row in rows_of(text, names, conditions="tape")] == [
         (100, 5), (100, 5), (100, 7), (102, 9)
     ]  # fmt: skip
