@@ -117,7 +117,7 @@ def _adjusted(case: Case, readers: dict[str, Number]) -> None:
     ratios = [
         (b / a, _day(case, row))
         for row, (a, b) in enumerate(zip(closes, adjusted, strict=True))
-        if a > 0 and b > 0 and case.stamps[row] is not None
+        if a > 0 and b / a > 0 and case.stamps[row] is not None
     ]
     changes = [day for (before, _), (after, day) in pairwise(ratios) if abs(after / before - 1) > 1e-3]
     if changes:

@@ -37,7 +37,7 @@ def roles_by_numbers(sample: Sample, taken: Roles, groups: Sequence[Sequence[int
         for place in range(sample.width)
         if place not in used and (values := sample.numbers(place)) is not None and any(values)
     }
-    roles = _bars(sample, numeric, groups) or _trades_or_quotes(sample, numeric, groups)
+    roles = _bars(sample, taken, numeric, groups) or _trades_or_quotes(sample, taken, numeric, groups)
     if roles is None:
         raise UnusableSource(
             f"{sample.name}: no names, and no reading fits its numbers, such as {sample.first_line()}: state its "
@@ -49,13 +49,15 @@ def roles_by_numbers(sample: Sample, taken: Roles, groups: Sequence[Sequence[int
 # ---- bars
 
 
-def _bars(sample: Sample, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]]) -> Roles | None:
+def _bars(
+    sample: Sample, known: Roles, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]]
+) -> Roles | None:
     for first in sorted(numeric):
         places = range(first, first + 4)
         if all(place in numeric for place in places) and (ends := _high_and_low(numeric, places)):
             high, low = ends
             one, other = (place for place in places if place not in ends)
-            opened, closed = _open_and_close(sample, numeric, groups, one, other)
+            opened, closed = _open_and_close(sample, known | {"high": high, "low": low}, numeric, groups, one, other)
             roles = dict(zip(OPEN_TO_CLOSE, (opened, high, low, closed), strict=True))
             if asks := _ask_bars(numeric, roles):
                 return dict(zip(BID_BARS, roles.values(), strict=True)) | asks
@@ -100,7 +102,7 @@ def _moves(column: Column) -> list[float]:
 
 
 def _open_and_close(
-    sample: Sample, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]], one: int, other: int
+    sample: Sample, known: Roles, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]], one: int, other: int
 ) -> tuple[int, int]:
     """Which of two columns is the open and which the close. Raises Ambiguous where continuity does not tell."""
     a, b = numeric[one], numeric[other]
@@ -123,7 +125,7 @@ def _open_and_close(
             "before it",
             f"{sample.label(one)} is the open and {sample.label(other)} the close",
             "the other way round",
-            f"FORMAT={_spelled(sample, {'open': one, 'close': other})} (all its columns, in their order)",
+            f"FORMAT={_spelled(sample, known | {'open': one, 'close': other})} (and volume in its place)",
         )
     )
 
@@ -175,7 +177,9 @@ def _are_whole(values: Column) -> bool:
 # ---- trades and quotes
 
 
-def _trades_or_quotes(sample: Sample, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]]) -> Roles | None:
+def _trades_or_quotes(
+    sample: Sample, known: Roles, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]]
+) -> Roles | None:
     ids = [place for place, values in numeric.items() if is_id(values)]
     left = {
         place: values
@@ -187,11 +191,11 @@ def _trades_or_quotes(sample: Sample, numeric: Mapping[int, Column], groups: Seq
         roles |= {"first_id": ids[1], "last_id": ids[2]}
     prices = _near_columns(left)
     if len(prices) == 3:
-        priced = _price_and_quotes(sample, left, prices)
+        priced = _price_and_quotes(sample, known, left, prices)
     elif len(prices) == 2:
         priced = _bid_and_ask(left, prices)
     else:
-        priced = _price_and_size(sample, left, groups)
+        priced = _price_and_size(sample, known, left, groups)
     if priced is None:
         return None
     sizes = [place for place in left if place not in priced.values() and place not in prices]
@@ -244,7 +248,9 @@ def _bid_and_ask(numeric: Mapping[int, Column], places: Sequence[int]) -> Roles 
     return None
 
 
-def _price_and_quotes(sample: Sample, numeric: Mapping[int, Column], places: Sequence[int]) -> Roles | None:
+def _price_and_quotes(
+    sample: Sample, known: Roles, numeric: Mapping[int, Column], places: Sequence[int]
+) -> Roles | None:
     fits = [
         {"price": price, "bid": bid, "ask": ask}
         for price, bid, ask in permutations(places)
@@ -252,9 +258,9 @@ def _price_and_quotes(sample: Sample, numeric: Mapping[int, Column], places: Seq
         if _between(numeric[bid], numeric[price], numeric[ask])
     ]
     if len(fits) > 1:
-        taken, other = (_spelled(sample, each) for each in fits[:2])
+        taken, other = (_spelled(sample, known | each) for each in fits[:2])
         what = f"{sample.name}: which of three prices in {sample.first_line()} is the trade's"
-        raise Ambiguous(Guess(what, taken, other, f"FORMAT={taken} (with time and size in their places)"))
+        raise Ambiguous(Guess(what, taken, other, f"FORMAT={taken}"))
     return fits[0] if fits else None
 
 
@@ -263,7 +269,9 @@ def _between(lower: Column, values: Column, upper: Column) -> bool:
     return inside >= 0.9 * len(values)
 
 
-def _price_and_size(sample: Sample, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]]) -> Roles | None:
+def _price_and_size(
+    sample: Sample, known: Roles, numeric: Mapping[int, Column], groups: Sequence[Sequence[int]]
+) -> Roles | None:
     places = sorted(numeric)
     if not places:
         return None
@@ -279,10 +287,14 @@ def _price_and_size(sample: Sample, numeric: Mapping[int, Column], groups: Seque
     if len(sizes) == 1 and sizes[0] in rougher and 0 < unrest[price] < _CALM:
         return {"price": price, "size": sizes[0]}
     shown = [sample.label(place) for place in (price, *sizes)]
-    taken = _spelled(sample, {"price": price, "size": sizes[0]})
-    other = _spelled(sample, {"size": price, "price": sizes[0]}) if len(sizes) == 1 else "size is one of the others"
+    taken = _spelled(sample, known | {"price": price, "size": sizes[0]})
+    other = (
+        _spelled(sample, known | {"size": price, "price": sizes[0]})
+        if len(sizes) == 1
+        else "size is one of the others"
+    )
     what = f"{sample.name}: which of {', '.join(shown)} in {sample.first_line()} is price and which is size"
-    raise Ambiguous(Guess(what, taken, other, f"FORMAT={taken} (with time in its place)"))
+    raise Ambiguous(Guess(what, taken, other, f"FORMAT={taken}"))
 
 
 def _unrest(values: Column, groups: Sequence[Sequence[int]]) -> float:

@@ -63,3 +63,8 @@ def test_a_price_is_told_from_bid_and_ask_by_lying_between_them() -> None:
 def test_no_reading_is_a_refusal_that_shows_the_first_row() -> None:
     with pytest.raises(UnusableSource, match="no names, and no column that could be its times"):
         understood("a,b\nc,d\n", name="X.csv")
+
+
+def test_a_refusal_writes_the_columns_that_it_knows() -> None:
+    with pytest.raises(Ambiguous, match="FORMAT=time,price,size chooses"):
+        understood("1735689600,100,5\n", name="BTCUSD.csv")
