@@ -28,7 +28,17 @@ from cottage.formats import NewerFormat, migrated
 from cottage.notes import NOTES
 from cottage.version import FARTHEST_AHEAD_SECONDS
 from services.feynman.regime import REGIMES
-from services.feynman.windows import FLOATS, LASTING, LEAST_SPACING, LEAST_STEP, NO_GRID_YET, RINGS, SAVED, WHOLE
+from services.feynman.windows import (
+    FLAGS,
+    FLOATS,
+    LASTING,
+    LEAST_SPACING,
+    LEAST_STEP,
+    NO_GRID_YET,
+    RINGS,
+    SAVED,
+    WHOLE,
+)
 
 FORMAT = "curiosity cottage windows"
 FORMAT_1 = "curiosity cottage windows 1"
@@ -132,7 +142,20 @@ def _as_npy(array: npt.NDArray[Any]) -> bytes:
     return content.getvalue()
 
 
-MIGRATIONS = (_version_apart, _unknown_apart, _regime_grid_and_step_apart)
+def _auctions_apart(read_4: ReadMember) -> ReadMember:
+    """Migrate version 4 to 5, which holds which samples are of auctions. Version 4 did not tell, so none is."""
+
+    def read_5(name: str) -> bytes:
+        part, _, array = name.rpartition("/")
+        if array != "auction.npy":
+            return read_4(name)
+        price = np.lib.format.read_array(io.BytesIO(read_4(f"{part}/price.npy")), allow_pickle=False)
+        return _as_npy(np.zeros(price.shape, np.bool_))
+
+    return read_5
+
+
+MIGRATIONS = (_version_apart, _unknown_apart, _regime_grid_and_step_apart, _auctions_apart)
 """Migrations from version 1 to 2, from 2 to 3, and so on: each returns the members as the next version has them. Who
 changes the format adds a migration, and a file of the version before to the tests."""
 VERSION = len(MIGRATIONS) + 1
@@ -305,6 +328,7 @@ def check(part: CheckpointPart, window: int) -> None:
     columns = arrays["price"].shape[1]
     for names, kind, shape in (
         (RINGS, np.float64, (number, columns)),
+        (FLAGS, np.bool_, (number, columns)),
         (FLOATS, np.float64, (number,)),
         (WHOLE, np.int64, (number,)),
     ):

@@ -82,7 +82,7 @@ def regimes(windows: Windows, rows: Rows) -> RegimeArray:
 
 def _pillars(windows: Windows, rows: Rows) -> _Pillars:
     w = windows.statistics(rows)
-    m = mass(w.price, w.highest, w.lowest, w.volume, w.mean_volume)
+    m = mass(w.price, w.highest, w.lowest, w.continuous_volume, w.mean_continuous_volume)
     return _Pillars(
         mass=m,
         momentum=momentum(m, np.nan_to_num(w.log_return, nan=0.0), w.sigma),
@@ -103,7 +103,7 @@ def void(w: Statistics) -> IntArray:
     """Which pillars mean nothing, in bits in the order of PILLARS: each where its definition divides 0 by 0, or where
     V, N or r is unknown. They are 0 then."""
     flat, still = ~(w.highest > w.lowest), ~(w.sigma > 0)
-    mass = flat | ~(w.volume + w.mean_volume > 0)
+    mass = flat | ~(w.continuous_volume + w.mean_continuous_volume > 0)
     momentum = mass | still | np.isnan(w.log_return)
     friction = ~(w.volume > 0) | np.isnan(w.trades) | ~(w.mean_trades > 0)
     bits = np.zeros(len(flat), np.int64)
@@ -115,8 +115,9 @@ def void(w: Statistics) -> IntArray:
 def mass(p: FloatArray, hi: FloatArray, lo: FloatArray, v: FloatArray, mean_v: FloatArray) -> FloatArray:
     """abs(CLV) · V / (V + V̄), CLV = (2p − hi − lo) / (hi − lo); [0, 1); 0 where hi = lo, V = 0 or V is unknown.
 
-    How far the price is from the middle of its range, weighted by volume. V and V̄ in the same unit, whichever. CLV
-    is the close location value of Chaikin's accumulation/distribution line.
+    How far the price is from the middle of its range, weighted by volume. V and V̄ in the same unit, whichever; the
+    samples of auctions are in neither, since the interest of hours meets in one of them. CLV is the close location
+    value of Chaikin's accumulation/distribution line.
     """
     # 2p − hi − lo in this form neither overflows nor loses digits in a narrow range.
     clv = ratio((p - lo) - (hi - p), hi - lo)

@@ -21,11 +21,22 @@ from services.feynman.windows.bins import BINS, TOLERANCE
 from services.feynman.windows.counters import CAUSES
 from services.feynman.windows.steps import LEAST_SPACING, LEAST_STEP
 from services.feynman.windows.tick_grid import NONE as NO_GRID_YET
-from services.feynman.windows.windows import FLOATS, LASTING, RINGS, SAVED, WHOLE, PricedMoves, Statistics, Windows
+from services.feynman.windows.windows import (
+    FLAGS,
+    FLOATS,
+    LASTING,
+    RINGS,
+    SAVED,
+    WHOLE,
+    PricedMoves,
+    Statistics,
+    Windows,
+)
 
 __all__ = [
     "BINS",
     "CAUSES",
+    "FLAGS",
     "FLOATS",
     "LASTING",
     "LEAST_SPACING",

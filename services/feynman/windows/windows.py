@@ -33,6 +33,7 @@ from services.feynman.windows.tick_grid import PriceAndReturn, Rings, SaidOfPric
 from services.feynman.windows.volume_profile import VolumeProfile
 
 RINGS = ("price", "volume", "trades", "log_return")
+FLAGS = ("auction",)
 COUNTERS = ("volume", "trades")
 FLOATS = (
     "last_timestamp",
@@ -51,9 +52,9 @@ WHOLE = (
     *("grid", "against_grid", "mid_until"),
 )
 NEWEST = (*FLOATS, *WHOLE, "noted_until")
-SAVED = (*RINGS, *NEWEST)
+SAVED = (*RINGS, *FLAGS, *NEWEST)
 """The attributes that a checkpoint contains; everything else is derived from them."""
-DERIVED = ("known", "nonzero", "unknown_volumes", "unknown_trades", "all_noted_until")
+DERIVED = ("known", "nonzero", "unknown_volumes", "unknown_trades", "auctions", "auction_volume", "all_noted_until")
 EMPTY = {
     **dict.fromkeys(("log_return", "feed_time", "event_time", "regime_since"), np.nan),
     "newest": -1,
@@ -68,6 +69,7 @@ LASTING = [word for word in NOTES if word not in OF_A_TICK]
 """The words of NOTES that are true while a sample is in the window, one for each column of `noted_until`."""
 LASTING_BITS = np.array([BITS[word] for word in LASTING])
 TICK_BITS = sum(BITS[word] for word in OF_A_TICK)
+AUCTION = BITS["auction"]
 BREAK, BREAK_COLUMN = BITS["break"], LASTING.index("break")
 
 JUMP = 20.0
@@ -110,6 +112,10 @@ class Statistics:
     trough: FloatArray
     mean_volume: FloatArray
     """The mean of the volumes in the window that are known; 0 if none is."""
+    continuous_volume: FloatArray
+    """`volume`, but unknown where the newest sample is of an auction."""
+    mean_continuous_volume: FloatArray
+    """The mean of the known volumes of the samples that are of no auction; 0 if there is none."""
     mean_trades: FloatArray
     """The mean of the numbers of trades that are known; 0 if none is."""
     sigma: FloatArray
@@ -154,6 +160,7 @@ class Windows(RowArrays):
     Attributes, all with one row a symbol:
         price, volume, trades: shape (capacity, W): p, and V and N since the sample before, nan where unknown.
         log_return: shape (capacity, W): r = ln(p_i / p_{i-1}), nan where there is none.
+        auction: shape (capacity, W): whether a sample is of an auction, or one was in it.
         samples: how many samples the window holds, 0 … W.
         newest: the newest sample's column, −1 before the first.
         last_timestamp: the newest snapshot's, in epoch seconds; −inf before the first.
@@ -167,6 +174,8 @@ class Windows(RowArrays):
         score_volume, score_trades, fell_from_volume, fell_from_trades: the counters' CounterState.
         known, nonzero: how many returns the window has, and how many of them are not 0.
         unknown_volumes, unknown_trades: how many V and N of the window are unknown.
+        auctions, auction_volume: how many samples of the window are of auctions and have a known V, and the sum of
+        these V (times HEADROOM).
         taken: how many samples the window has had in all.
         noted_until: shape (capacity, words): a word of LASTING is true while `taken` is below it.
         all_noted_until: the greatest of a row's `noted_until`.
@@ -187,6 +196,8 @@ class Windows(RowArrays):
         shape = (capacity, padded(length))
         # The kernel allocates a zeroed page when it is first written to, so rows in reserve cost no memory.
         self._price, self._volume, self._trades, self._log_return = (np.zeros(shape) for _ in range(4))
+        self._auction = np.zeros(shape, np.bool_)
+        self.auctions, self.auction_volume = np.zeros(capacity, np.int64), np.zeros(capacity)
         self.samples, self.newest, self.known, self.nonzero = (np.zeros(capacity, np.int64) for _ in range(4))
         self.last_timestamp, self.last_price = np.zeros(capacity), np.zeros(capacity)
         self.session_volume, self.session_trades = np.zeros(capacity), np.zeros(capacity)
@@ -226,6 +237,10 @@ class Windows(RowArrays):
     @property
     def log_return(self) -> FloatArray:
         return self._log_return[:, : self.length]
+
+    @property
+    def auction(self) -> BoolArray:
+        return self._auction[:, : self.length]
 
     @property
     def grid(self) -> IntArray:
@@ -286,6 +301,7 @@ class Windows(RowArrays):
             self.nonzero[rows[part]] = np.count_nonzero(np.nan_to_num(returns, nan=0.0), axis=1)
             self.unknown_volumes[rows[part]] = np.count_nonzero(np.isnan(self.volume[rows[part]]), axis=1)
             self.unknown_trades[rows[part]] = np.count_nonzero(np.isnan(self.trades[rows[part]]), axis=1)
+            self._sum_auctions(rows[part])
         self.all_noted_until[rows] = self.noted_until[rows].max(axis=1)
         self._sums.read_all(rows, *self._rings())
         broken = rows[self._broken(rows)]
@@ -297,7 +313,7 @@ class Windows(RowArrays):
     def saved(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         """A copy of all that `restore` needs: the attributes in SAVED, for rings only the columns in use."""
         used = int(self.samples[rows].max(initial=0))
-        return {name: getattr(self, name)[:, :used][rows] for name in RINGS} | {
+        return {name: getattr(self, name)[:, :used][rows] for name in (*RINGS, *FLAGS)} | {
             name: getattr(self, name)[rows] for name in NEWEST
         }
 
@@ -307,7 +323,7 @@ class Windows(RowArrays):
         self.clear(rows)
         used = saved["price"].shape[1]
         self.price[rows] = saved["price"][:, :1]
-        for name in RINGS:
+        for name in (*RINGS, *FLAGS):
             getattr(self, name)[rows, :used] = saved[name]
         for name in saved.keys() & {*FLOATS, *WHOLE}:
             getattr(self, name)[rows] = saved[name]
@@ -360,6 +376,7 @@ class Windows(RowArrays):
         stated = np.full(len(rows), np.nan) if tick is None else tick
         of_price = SaidOfPrice(stated, (said & BITS["mid"]) != 0, self.taken[rows] + 1)
         self._replace(rows, price, v.increase, n.increase, r, of_price)
+        self._note_auctions(rows, (said & AUCTION) != 0)
 
         self.last_timestamp[rows], self.last_price[rows] = timestamp, price
         said[gap] |= BITS["gap"]
@@ -406,6 +423,8 @@ class Windows(RowArrays):
         peak, trough, broken = highest.copy(), lowest.copy(), np.flatnonzero(comparable < samples)
         for whole, kept in ((highest, since.highest), (lowest, since.lowest), (in_profile, since.volume)):
             whole[broken] = kept[rows[broken]]
+        v, known_volumes = self.volume[rows, newest] * HEADROOM, samples - self.unknown_volumes[rows]
+        continuous = np.maximum(volume - self.auction_volume[rows], 0.0)
         has_first = (samples < self.length) | (self.taken[rows] == samples)
         sigma = np.sqrt(sums.squares[rows].sum(axis=1) / np.maximum(self.known[rows], 1))
         rings = self.price[:, :used], self.volume[:, :used], self.newest
@@ -415,14 +434,16 @@ class Windows(RowArrays):
             holes=np.maximum(samples - self.known[rows] - has_first, 0),
             step=self.step[rows],
             price=self.last_price[rows],
-            volume=self.volume[rows, newest] * HEADROOM,
+            volume=v,
+            continuous_volume=np.where(self.auction[rows, newest], np.nan, v),
+            mean_continuous_volume=continuous / np.maximum(known_volumes - self.auctions[rows], 1),
             trades=self.trades[rows, newest] * HEADROOM,
             log_return=self.log_return[rows, newest],
             highest=highest,
             lowest=lowest,
             peak=peak,
             trough=trough,
-            mean_volume=volume / np.maximum(samples - self.unknown_volumes[rows], 1),
+            mean_volume=volume / np.maximum(known_volumes, 1),
             mean_trades=sums.trades[rows].sum(axis=1) / np.maximum(samples - self.unknown_trades[rows], 1),
             sigma=sigma,
             returns_by_bin=self._returns.counts(rows, sigma, self.log_return[:, :used]),
@@ -500,6 +521,20 @@ class Windows(RowArrays):
         self._returns.replace(rows, column, old_r, r)
         self._profile.replace(rows, column, (old_price, old_v, in_profile), (price, v))
         self._move(rows, column, (PriceAndReturn(old_price, old_r), PriceAndReturn(price, r)), said)
+
+    def _note_auctions(self, rows: Rows, auction: BoolArray) -> None:
+        """Remember which of the newest samples are of auctions, in the columns of those that have left."""
+        at = rows, self.newest[rows]
+        changed = rows[auction | self._auction[at]]
+        if len(changed):
+            self._auction[at] = auction
+            self._sum_auctions(changed)
+
+    def _sum_auctions(self, rows: Rows) -> None:
+        """Compute `auctions` and `auction_volume` of these rows from their rings."""
+        volume = np.where(self.auction[rows], self.volume[rows], np.nan)
+        self.auctions[rows] = np.count_nonzero(~np.isnan(volume), axis=1)
+        self.auction_volume[rows] = np.nansum(volume * HEADROOM, axis=1)
 
     def _move(
         self, rows: Rows, column: IntArray, samples: tuple[PriceAndReturn, PriceAndReturn], said: SaidOfPrice

@@ -90,7 +90,7 @@ def test_windows_come_back_as_they_were(tmp_path: Path) -> None:
     assert [name for part in read(path, SETTINGS, NOW, 3600) for name in part.symbols] == NAMES
 
 
-VERSIONS = [Path(__file__).with_name(f"checkpoint-version-{number}.npz") for number in (1, 2, 3)]
+VERSIONS = [Path(__file__).with_name(f"checkpoint-version-{number}.npz") for number in (1, 2, 3, 4)]
 """Of `parts`, as the programs wrote it whose format had these versions."""
 WITHOUT_VOLUME = ("entropy", "alpha_coefficient", "regime", "samples", "nonzero")
 

@@ -418,3 +418,52 @@ def test_what_is_kept_while_windows_slide_is_what_follows_from_the_rings(length:
             kept, derived = compute(windows, rows), compute(anew, rows)
             for field in fields(Vectors):
                 np.testing.assert_array_equal(getattr(kept, field.name), getattr(derived, field.name))
+
+
+def auctions(number: int, every: int, seed: int = 3) -> tuple[Windows, list[tuple[float, float, bool]]]:
+    """A window of 50 of so many samples: of each its price, its volume, and whether it is of an auction."""
+    generator, windows, told, volume, price = (
+        random.Random(seed),
+        Windows(50),
+        list[tuple[float, float, bool]](),
+        0.0,
+        100.0,
+    )
+    rows = np.array([windows.add()])
+    for i in range(number):
+        auction = i % every == every // 2
+        traded = 5000.0 if auction else float(generator.randint(0, 9))
+        price, volume = price + generator.choice((-2, -1, 0, 1, 2)), volume + traded
+        notes = np.array([BITS["auction"] if auction else 0])
+        values = (np.array([value]) for value in (price, volume, 1.0 + i, 1e9 + i))
+        windows.append(rows, *values, notes=notes)
+        told.append((price, traded if i else 0.0, auction))
+    return windows, told
+
+
+@pytest.mark.parametrize(("number", "every"), [(30, 7), (130, 7), (131, 60), (200, 120), (58, 1)])
+def test_mass_is_without_the_volume_of_auctions(number: int, every: int) -> None:
+    windows, told = auctions(number, every)
+    prices = [price for price, _volume, _auction in told[-50:]]
+    known = [volume for _price, volume, auction in told[-50:] if not auction]
+    price, volume, auction = told[-1]
+    highest, lowest, mean = max(prices), min(prices), sum(known) / max(len(known), 1)
+    place = abs(2 * price - highest - lowest) / (highest - lowest)
+    found = compute(windows, np.array([0]))
+    expected = 0.0 if auction else place * volume / (volume + mean)
+    assert found.mass[0] == pytest.approx(expected, rel=1e-12)
+    assert (int(found.void[0]) & 1) == auction
+    again = Windows(50)
+    again.restore(np.array([again.add()]), windows.saved(np.array([0])))
+    for field in fields(Vectors):
+        same = getattr(compute(again, np.array([0])), field.name)
+        np.testing.assert_array_equal(getattr(found, field.name), same)
+
+
+def test_an_auction_has_a_price_and_a_volume_all_the_same() -> None:
+    windows, told = auctions(32, 31)
+    found = windows.statistics(np.array([0]))
+    volumes = [volume for _price, volume, _auction in told]
+    assert found.mean_volume[0] * 2**20 == pytest.approx(sum(volumes) / 32)
+    assert found.volume_by_price[0].sum() * 2**20 == pytest.approx(sum(volumes))
+    assert found.mean_continuous_volume[0] * 2**20 == pytest.approx((sum(volumes) - 5000) / 31)
