@@ -435,8 +435,8 @@ def auctions(number: int, every: int, seed: int = 3) -> tuple[Windows, list[tupl
         traded = 5000.0 if auction else float(generator.randint(0, 9))
         price, volume = price + generator.choice((-2, -1, 0, 1, 2)), volume + traded
         notes = np.array([BITS["auction"] if auction else 0])
-        values = (np.array([value]) for value in (price, volume, 1.0 + i, 1e9 + i))
-        windows.append(rows, *values, notes=notes)
+        p, v, n, at = (np.array([value]) for value in (price, volume, 1.0 + i, 1e9 + i))
+        windows.append(rows, p, v, n, at, notes=notes)
         told.append((price, traded if i else 0.0, auction))
     return windows, told
 
