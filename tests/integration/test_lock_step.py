@@ -64,9 +64,11 @@ async def test_a_replay_runs_as_fast_as_feynman_takes_it_and_loses_nothing(
     ):
         assert await replay.ended() == 0, replay.report()
         assert await samples(client, "ES", "NQ") == [(200, 0), (200, 0)]
+        await eventually(lambda: len(channel.updates("ES")) >= 200)
         assert len(channel.updates("ES")) == 200, "each second is a state of its own"
         assert channel.versions("ES") == sorted(set(channel.versions("ES")))
-        assert 200 <= await counted(feynman, "cottage_feynman_marks_taken_total") <= 220
+        taken = await counted(feynman, "cottage_feynman_marks_taken_total")
+        assert 100 < taken <= 220, "but for some that ticks of its own have answered"
         finished = next(line for line in replay.logs if line["event"] == "replay_finished")
         assert finished["place"] == "11:03:19 of 3 min, 100 %"
 
@@ -79,7 +81,7 @@ async def test_bars_come_one_by_one(redis_url: str, client: Client, tmp_path: Pa
     async with Channel(redis_url) as channel, process(redis_url, **USUAL), bars as replay:
         assert await replay.ended() == 0, replay.report()
         assert await samples(client, "ES") == [(20, 0)]
-        assert len(channel.updates("ES")) == 20
+        await eventually(lambda: len(channel.updates("ES")) == 20)
 
 
 async def test_a_replay_waits_for_feynman_and_goes_on_where_it_was(
