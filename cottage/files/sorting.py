@@ -33,6 +33,7 @@ class Sorter:
         self._runs: list[list[Entry]] = []
         self._run: list[Entry] = []
         self._store: _Store | None = None
+        self._abandoned = False
 
     def add(self, entry: Entry) -> None:
         """Raises MissingExtra for more than `most_in_memory` rows where DuckDB is not installed; SourceError where
@@ -57,10 +58,13 @@ class Sorter:
 
     def sorted(self) -> Iterator[Entry]:
         self._end_run()
+        if self._abandoned:
+            return iter(())
         return heapq.merge(*self._runs) if self._store is None else self._store.sorted()
 
     def abandon(self) -> None:
         """Let `sorted` end early. Another thread may call it."""
+        self._abandoned = True
         if self._store is not None:
             self._store.abandon()
 
@@ -139,6 +143,8 @@ class _Store:
 
     def _do(self, work: Callable[[], T]) -> T | None:
         """What `work` returns; None once this is abandoned."""
+        if self._abandoned:
+            return None
         try:
             return work()
         except self._error as error:
