@@ -3,6 +3,7 @@ number of them and keeps the rest in a temporary folder."""
 
 import heapq
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, get_type_hints
 
@@ -109,7 +110,7 @@ class _Store:
             }
         )
         self._filled = False
-        self._abandoned = False
+        self._abandoned = threading.Event()
 
     def add(self, run: Sequence[Entry]) -> None:
         if not run:
@@ -134,7 +135,7 @@ class _Store:
                 yield row.time, row.sequence, member, place, line, row
 
     def abandon(self) -> None:
-        self._abandoned = True
+        self._abandoned.set()
         self._database.interrupt()
 
     def close(self) -> None:
@@ -143,12 +144,12 @@ class _Store:
 
     def _do(self, work: Callable[[], T]) -> T | None:
         """What `work` returns; None once this is abandoned."""
-        if self._abandoned:
+        if self._abandoned.is_set():
             return None
         try:
             return work()
         except self._error as error:
-            if self._abandoned:
+            if self._abandoned.is_set():
                 return None
             raise _unsortable(self._folder.name, error) from error
 
