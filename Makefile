@@ -9,9 +9,10 @@ bin := $(VENV)/bin
 fast := not slow and not browser and not compose and not chaos
 
 # Variables given to make reach the recipes through the environment, quoted there, whatever they contain.
+stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-fanout estimators forecasts chaos \
+.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-fanout estimators forecasts chaos \
 	table retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -25,7 +26,10 @@ install-dev: ## .venv with what tests, benchmarks and changes take besides
 	@VENV="$(VENV)" PYTHON="$(PYTHON)" sh deploy/install.sh dev $(if $(filter install-dev,$(MAKECMDGOALS)),said)
 
 run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… SPEED=10|max|bars LOOP=… SYMBOLS=… SEED=… FRESH=1)
-	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED,$(call given,$(name),MARKET_$(name))) $(call given,FRESH,FRESH) exec $(bin)/python -m deploy.run
+	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED $(stated),$(call given,$(name),MARKET_$(name))) $(call given,FRESH,FRESH) exec $(bin)/python -m deploy.run
+
+inspect: install ## what is understood of a recording (FILE=… ARGS="--all --json", and to state more of it, also for run: FORMAT= TIME= ZONE= STAMP= PRICE= SIZE= SYMBOL= ORDER= CONDITIONS=)
+	@$(foreach name,$(stated),$(call given,$(name),MARKET_$(name))) $(bin)/python -m cottage inspect $(ARGS) "$${FILE:-}"
 
 ##@ Check
 test: lint ## lint and tests, some 8 minutes on two cores (ARGS="-k bridge")

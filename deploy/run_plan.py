@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TypeVar, get_args
 
@@ -26,6 +26,7 @@ from common.settings import (
 )
 from cottage import urls, variables
 from cottage.errors import SettingsError
+from cottage.files.options import ReadOptions
 from cottage.redis import connect_asking
 from cottage.variables import Misspelt, value_of
 from deploy.redis_server import LOCAL, free_port
@@ -47,6 +48,7 @@ SETTINGS: tuple[type[ServiceSettings], ...] = (
 
 MAKE_VARIABLES = (
     *("SOURCE", "FILE", "SPEED", "LOOP", "SYMBOLS", "SEED", "FRESH"),
+    *(each.name.upper() for each in fields(ReadOptions)),
     *("VENV", "PYTHON", "ARGS"),
 )
 """What the Makefile reads for `make run`, beside the settings themselves."""

@@ -3,6 +3,7 @@
     arguments.py    the command line: commands, options and --help
     print_state.py  `cottage state`: prints states from Redis
     retire.py       `cottage retire`: has feynman forget symbols that are gone for good
+    inspect.py      `cottage inspect`: prints what is understood of a recording
     watch.py        `cottage watch`: follows a broadcaster, and shows its states on one of two displays
     terminal.py     the display for a terminal: a table that is redrawn in place
     table.py        the layout of that table; pure
@@ -106,9 +107,18 @@ def _probe(given: Namespace) -> int:
     return 0
 
 
+def _inspect(given: Namespace) -> int:
+    from cottage.cli.inspect import inspect
+
+    interrupt_on_signals()
+    inspect(given)
+    return 0
+
+
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "watch": _watch,
     "state": _state,
     "retire": _retire,
     "probe": _probe,
+    "inspect": _inspect,
 }

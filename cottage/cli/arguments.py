@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from cottage import __version__, keys, urls
 from cottage.errors import InvalidName
+from cottage.files.options import ORDERS
 from cottage.probe import SECONDS
 from cottage.protocol import BATCHES
 from cottage.variables import value_of
@@ -29,6 +30,7 @@ examples:
   cottage state SPY         one JSON object
   cottage probe --full      whether everything up to feynman works
   cottage retire 'OLD*'     forget symbols that are gone for good
+  cottage inspect FILE      what is understood of a recording
   cottage watch --help      the options of a command
 
 environment:
@@ -139,6 +141,38 @@ exit status:
 """
 
 
+INSPECT = """\
+It reads the first 100,000 rows of a recording (CSV and its relatives, JSON, Parquet, Arrow; .gz, .zst, .zip; a
+folder or a 'glob*.csv') as a replay would, and prints what it takes them for: what each column is, the
+times' unit and zone, what a bar's stamp means, the symbols, what was left out, and the first rows as they
+will be sent. What the file does not say for certain is listed with the option that says otherwise.
+
+examples:
+  cottage inspect BTCUSDT-1m-2025-01.zip
+  cottage inspect ticks/ --all --json | jq .left_out
+  cottage inspect prices.csv --zone America/New_York --stamp close --symbol SPY
+  cottage inspect dump.csv --format time,open,high,low,close,volume
+
+environment:
+  MARKET_FORMAT, MARKET_TIME, … state what --format, --time, … do, as they do for the market service
+
+exit status:
+  0  the recording can be replayed
+  2  it cannot, or two readings of it fit: one line says why, and which option chooses
+"""
+
+OPTIONS = {
+    "format": ("NAME", "a vendor's format, or the columns of a file without a header, in order: time,price,size"),
+    "time": ("COLUMN", "the column of the time at which a row is published, or: exchange, receive"),
+    "zone": ("ZONE", "the zone of times that state none: America/New_York, UTC, -05:00"),
+    "stamp": ("open|close", "what a bar's time stands for"),
+    "price": ("COLUMN", "the column of the price, or adj for the adjusted close"),
+    "size": ("COLUMN", "the column of the size or the volume"),
+    "symbol": ("SYMBOL", "the symbol of a file that names none, or the column that has it"),
+    "order": ("WORDS", f"of dates and of rows of one time, comma-separated: {', '.join(ORDERS)}"),
+    "conditions": ("all|tape", "which prices count"),
+}
+
 _PATTERN = re.compile(r"[A-Z0-9._\-*?\[\]^]{1,64}")
 
 
@@ -159,13 +193,14 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
     )
     parser.add_argument("--version", action="version", version=f"cottage {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    watch, state, retire, probe = (
+    watch, state, retire, probe, inspect = (
         commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
         for name, text, epilog in (
             ("watch", "follow states over a broadcaster's WebSocket", WATCH),
             ("state", "print states that are stored in Redis", STATE),
             ("retire", "forget symbols that are gone for good", RETIRE),
             ("probe", "check whether a broadcaster serves clients", PROBE),
+            ("inspect", "print what is understood of a recording", INSPECT),
         )
     )
     watch.add_argument("symbols", nargs="*", type=_symbols, metavar="SYMBOLS", help="such as SPY,QQQ (default: all)")
@@ -184,6 +219,7 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
     retire.add_argument("patterns", nargs="+", type=_pattern, metavar="PATTERN", help="such as OLD or 'TEST*'")
     retire.add_argument("--dry-run", action="store_true", help="only print what would be retired")
     probe.add_argument("--full", action="store_true", help="feynman must be heard through the whole chain")
+    _add_inspect(inspect, environment)
     given = parser.parse_args(arguments)
     if "symbols" in given:
         given.symbols = list(dict.fromkeys(chain.from_iterable(given.symbols)))
@@ -228,6 +264,16 @@ def _add_state(state: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--max-age", type=_seconds, metavar="SECONDS", help="refuse a state that is older (default: any age will do)"
     )
+
+
+def _add_inspect(inspect: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    inspect.add_argument("file", metavar="FILE", help="a file, a folder, or a pattern in quotes")
+    inspect.add_argument("--all", action="store_true", help="read to the end, not the first 100,000 rows alone")
+    inspect.add_argument("--json", action="store_true", help="print one JSON object")
+    for name, (metavar, text) in OPTIONS.items():
+        inspect.add_argument(
+            f"--{name}", metavar=metavar, default=value_of(environment, f"MARKET_{name.upper()}") or "", help=text
+        )
 
 
 def _symbols(text: str) -> list[str]:

@@ -56,7 +56,7 @@ def find_times(case: Case) -> None:
         main.append(roles["offset"])
     case.main = tuple(main)
     case.reader = reader_of(case, main)
-    case.stamps = read_all(case, case.reader, main)
+    case.stamps, case.reader.times = case.reader.times, []
     received = roles.get("receive")
     case.median_lag = None
     case.published_by = " and ".join(sample.label(place) for place in main)
@@ -142,10 +142,6 @@ def _farther(case: Case, places: Sequence[int]) -> list[list[str]]:
         return []
     rows = (cells for some in case.table.places() for cells in some if len(cells) == case.sample.width)
     return [[cells[place] for place in places] for cells in rows]
-
-
-def read_all(case: Case, reader: TimeReader, places: Sequence[int]) -> list[int | None]:
-    return [_or_none(reader.read, [cells[place] for place in places]) for cells in case.sample.rows]
 
 
 def _one_time(case: Case, reader: TimeReader, places: Sequence[int]) -> Callable[[Cells], Times]:

@@ -5,7 +5,7 @@ from datetime import UTC
 
 from cottage.files import bars
 from cottage.files.case import Case
-from cottage.files.moments import read_all, reader_of, stamps_of_symbols
+from cottage.files.moments import reader_of, stamps_of_symbols
 from cottage.files.table import Ambiguous, Guess
 
 
@@ -48,7 +48,7 @@ def stated_length(case: Case) -> int | None:
     """The length by a column of ends, else by the file's name."""
     place = case.roles.get("end")
     if place is not None and case.main != (place,):
-        ends = read_all(case, reader_of(case, [place]), [place])
+        ends = reader_of(case, [place]).times
         spans = [b - a for a, b in zip(case.stamps, ends, strict=True) if a is not None and b is not None and b > a]
         if spans:
             span = Counter(spans).most_common(1)[0][0]

@@ -59,7 +59,9 @@ class Recording:
         self._iterator = self._played()
         self.parts: list[Part] = []
         """The files; once the first row was read, in order of their first rows."""
-        found = members(path)
+        self.unread: list[str] = []
+        """Files in a folder or a zip that are no data by their names."""
+        found = members(path, self.unread.append)
         for number, member in enumerate(found):
             if number:
                 on_progress("opening files", number / len(found))

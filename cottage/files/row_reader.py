@@ -23,6 +23,8 @@ Times = tuple[int, int | None]
 LARGEST_AMOUNT = 1e18  # shares or coins in one row: more is a mistake, and sums of it would soon be infinite
 _ROUNDED = 1e-6
 """By so much of itself a close may be beyond its high: prices that were rounded, or that a file holds as 32 bits."""
+NO_MID = "no mid"
+"""How the reasons begin for which a quote sets no price."""
 WIDEST = 20.0
 """A spread that is so many times its median is no market."""
 
@@ -235,15 +237,15 @@ def quote_reader(parts: Parts) -> ReadRow:
             bid, ask = before[0] if bid is None else bid, before[1] if ask is None else ask
             parts.carried_quotes[symbol] = bid, ask
         if not bid or not ask or bid < 0:
-            parts.left_out["no mid: bid or ask is missing"] += 1
+            parts.left_out[f"{NO_MID}: bid or ask is missing"] += 1
             return None
         mid = (bid + ask) / 2
         if bid > ask:
-            parts.left_out["no mid: the bid is above the ask"] += 1
+            parts.left_out[f"{NO_MID}: the bid is above the ask"] += 1
             return None
         usual = parts.spreads.get(symbol) or parts.spreads.get("", math.inf)
         if usual and ask - bid >= WIDEST * usual * mid:
-            parts.left_out[f"no mid: the spread is {WIDEST:g} times its median or more"] += 1
+            parts.left_out[f"{NO_MID}: the spread is {WIDEST:g} times its median or more"] += 1
             return None
         return Row(time, symbol, mid, None, parts.count(cells, 1), mid, mid, mid, bid, ask, native, event_time,
                    parts.sequence(cells), None, ("mid",))  # fmt: skip

@@ -3,7 +3,6 @@ number of them and keeps the rest in a temporary folder."""
 
 import heapq
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, get_type_hints
 
@@ -34,7 +33,6 @@ class Sorter:
         self._runs: list[list[Entry]] = []
         self._run: list[Entry] = []
         self._store: _Store | None = None
-        self._abandoned = False
 
     def add(self, entry: Entry) -> None:
         """Raises MissingExtra for more than `most_in_memory` rows where DuckDB is not installed; SourceError where
@@ -59,13 +57,10 @@ class Sorter:
 
     def sorted(self) -> Iterator[Entry]:
         self._end_run()
-        if self._abandoned:
-            return iter(())
         return heapq.merge(*self._runs) if self._store is None else self._store.sorted()
 
     def abandon(self) -> None:
         """Let `sorted` end early. Another thread may call it."""
-        self._abandoned = True
         if self._store is not None:
             self._store.abandon()
 
@@ -110,7 +105,7 @@ class _Store:
             }
         )
         self._filled = False
-        self._abandoned = threading.Event()
+        self._abandoned = False
 
     def add(self, run: Sequence[Entry]) -> None:
         if not run:
@@ -135,7 +130,7 @@ class _Store:
                 yield row.time, row.sequence, member, place, line, row
 
     def abandon(self) -> None:
-        self._abandoned.set()
+        self._abandoned = True
         self._database.interrupt()
 
     def close(self) -> None:
@@ -144,12 +139,10 @@ class _Store:
 
     def _do(self, work: Callable[[], T]) -> T | None:
         """What `work` returns; None once this is abandoned."""
-        if self._abandoned.is_set():
-            return None
         try:
             return work()
         except self._error as error:
-            if self._abandoned.is_set():
+            if self._abandoned:
                 return None
             raise _unsortable(self._folder.name, error) from error
 

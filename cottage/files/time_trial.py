@@ -37,6 +37,9 @@ class TimeReader:
     """The step of the times, in microseconds: 60,000,000 where there are minutes only."""
     newest_first: bool | None = None
     """Whether times mostly go down from row to row; None where they do neither."""
+    times: list[int | None] = field(default_factory=list)
+    """The moments of the cells by which it was found out, None where a cell is no time; whoever takes them may leave
+    an empty list."""
 
 
 def tried(reader: TimeReader, columns: Sequence[TimeColumn], local: LocalClock | None = None) -> TimeReader:
@@ -51,10 +54,12 @@ def tried(reader: TimeReader, columns: Sequence[TimeColumn], local: LocalClock |
             raise BadRow("timestamp", f"{shown(' '.join(cells).strip())} {error}") from None
 
     reader.read = moment
-    times = _times(moment, columns)
+    reader.times = _times(moment, columns)
+    times = [time for time in reader.times if time is not None]
     if local is not None and local.changes:
         local.follow(_newest_first(times) or False, _step(times))
-        times = _times(moment, columns)
+        reader.times = _times(moment, columns)
+        times = [time for time in reader.times if time is not None]
     reader.newest_first = _newest_first(times)
     reader.resolution = _resolution(times)
     return reader
@@ -65,17 +70,21 @@ def most_bad(rows: int) -> float:
     return max(_MOST_BAD * rows, _MOST_BAD_OF_FEW * rows if rows < _FEW else 0)
 
 
-def _times(moment: Callable[[Sequence[str]], int], columns: Sequence[TimeColumn]) -> list[int]:
-    times: list[int] = []
-    bad, first = 0, ""
+def _times(moment: Callable[[Sequence[str]], int], columns: Sequence[TimeColumn]) -> list[int | None]:
+    times: list[int | None] = []
+    bad, first, empty = 0, "", 0
     for cells in zip(*(column.cells for column in columns), strict=True):
         try:
             times.append(moment(cells))
         except BadRow as error:
+            times.append(None)
             if any(cells):
                 bad += 1
                 first = first or error.detail
-    if bad > most_bad(bad + len(times)) or not times:
+            else:
+                empty += 1
+    told = len(times) - empty
+    if bad > most_bad(told) or bad == told:
         raise UnusableSource(f"its column of times, {' and '.join(column.name for column in columns)}: {first}")
     return times
 

@@ -1,6 +1,7 @@
 """Settings of the market service, MARKET_…"""
 
 import contextlib
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from common.settings import Port, RedisSettings, Seconds, Symbols, number
 from cottage import keys
 from cottage.errors import InvalidName
+from cottage.files.options import ReadOptions
 from cottage.files.recording import Recording
 
 SLOWEST, FASTEST = 0.001, 100_000.0
@@ -48,12 +50,27 @@ class MarketSettings(RedisSettings):
         1.0, description="simulate: seconds between two prices of a symbol; replay of bars: between two bars"
     )
     # Without a default to validate, what replay needs would not be asked for where it is not set.
-    file: str = Field("", validate_default=True, description="replay: a CSV file of trades or bars, also .gz")
+    file: str = Field(
+        "", validate_default=True, description="replay: any file of trades, bars or quotes; a folder, or a pattern"
+    )
     speed: Speed = Field(
         1.0,
         description="replay: how many seconds of the recording pass in one second; max: as many as feynman can take; "
         "bars: a bar in each MARKET_INTERVAL_SECONDS",
     )
+    format: str = Field(
+        "", description="replay: a vendor's format, or the columns of a file without a header: time,price,size"
+    )
+    time: str = Field("", description="replay: the column of the time, or exchange or receive")
+    zone: str = Field("", description="replay: the zone of times that state none, such as America/New_York or -05:00")
+    stamp: str = Field("", description="replay: whether a bar is stamped with its open or its close")
+    price: str = Field("", description="replay: the column of the price, or adj for the adjusted close")
+    size: str = Field("", description="replay: the column of the size or the volume")
+    symbol: str = Field("", description="replay: the symbol of a file that names none, or the column that does")
+    order: str = Field(
+        "", description="replay: day-first or month-first for dates, oldest-first or newest-first for rows"
+    )
+    conditions: str = Field("", description="replay: which prices count, all or tape")
     loop: bool = Field(False, description="replay: true starts over at the end of the file, as a new session")
     exit_at_end: bool = Field(
         False, description="replay: true ends the process at the end of the file; else it stays, and says so"
@@ -83,7 +100,7 @@ class MarketSettings(RedisSettings):
     def _file_for_replay(cls, file: str, others: ValidationInfo) -> str:
         source = others.data.get("source")
         if source == "replay" and not file:
-            raise ValueError("replay needs a CSV file, such as MARKET_FILE=trades.csv.gz")
+            raise ValueError("replay needs a recording, such as MARKET_FILE=trades.csv.gz")
         if source == "simulate" and file:
             raise ValueError("is for MARKET_SOURCE=replay, and MARKET_SOURCE is simulate, which would not read it")
         return file
@@ -106,7 +123,12 @@ class MarketSettings(RedisSettings):
     def check(self) -> None:
         """Open the recording of a replay, and read its header."""
         if self.source == "replay":
-            Recording(Path(self.file)).close()
+            Recording(Path(self.file), options=self.options).close()
+
+    @property
+    def options(self) -> ReadOptions:
+        """What is stated about the file. Raises SettingsError for what cannot be."""
+        return ReadOptions(**{each.name: getattr(self, each.name) for each in fields(ReadOptions)})
 
     @property
     def feed_id(self) -> str:

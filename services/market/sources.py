@@ -11,6 +11,7 @@ from common.logs import get_logger
 from common.refusal_tally import RefusalTally
 from cottage.clock import Clock, iso_millis, ticks
 from cottage.errors import UnusableSource
+from cottage.files.options import ReadOptions
 from cottage.files.recording import Recording
 from cottage.files.rows import BadRow
 from cottage.snapshot import MarketSnapshot
@@ -64,6 +65,7 @@ def source_of(settings: MarketSettings, clock: Clock) -> Source:
         return Replayed(
             Path(settings.file),
             settings.speed,
+            options=settings.options,
             interval=settings.interval_seconds,
             loop=settings.loop,
             symbols=settings.symbols,
@@ -115,13 +117,15 @@ class Replayed:
         path: Path,
         speed: float | Literal["max", "bars"] = 1.0,
         *,
+        options: ReadOptions | None = None,
         interval: float = 1.0,
         loop: bool = False,
         symbols: Sequence[str] = (),
         clock: Clock,
     ) -> None:
-        """`interval`: seconds between two bars at the speed `bars`."""
+        """`interval`: seconds between two bars at the speed `bars`; `options`: what is stated about the file."""
         self._path = path
+        self._options = options
         self._speed = speed
         self._interval = interval
         self._loop = loop
@@ -139,8 +143,11 @@ class Replayed:
     async def prepare(self) -> None:
         """Open the file and find its first usable row."""
         self.close()
+        self._progress_at = self._clock.monotonic() + PROGRESS_SECONDS
         await self._read(self._open)
         assert self._recording is not None
+        if not self._passes:
+            log.info("recording_understood", **_understood(self._recording))
         speed = math.inf if isinstance(self._speed, str) else self._speed
         self._replay = await self._read(replay.Replay, self._recording, speed)
         if self._replay.finished:
@@ -227,7 +234,12 @@ class Replayed:
             log.info("feynman_ticks", seconds=round(self._clock.monotonic() - began, 1))
 
     def _open(self) -> None:
-        self._recording, self._counted = Recording(self._path, self._symbols, self._bad_row), 0
+        self._recording, self._counted = (
+            Recording(
+                self._path, self._symbols, self._bad_row, options=self._options, on_progress=self._say_preparing
+            ),
+            0,
+        )
         self._doubtful.clear()
 
     async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -254,6 +266,12 @@ class Replayed:
         metrics.ROWS_DROPPED.labels(error.reason).inc()
         if self._tally.take(error.reason, line):
             log.warning("row_dropped", line=line, reason=error.reason, error=error.detail)
+
+    def _say_preparing(self, what: str, share: float) -> None:
+        """Say now and then how far work is that comes before the first row."""
+        if (now := self._clock.monotonic()) >= self._progress_at:
+            self._progress_at = now + PROGRESS_SECONDS
+            log.info("replay_prepares", work=what, share=round(share, 4))
 
     def _say_how_it_goes(self) -> None:
         """Say now and then where the replay is, and which rows were dropped."""
@@ -282,6 +300,7 @@ class Replayed:
             "place": place(first, newest, share) if first is not None and newest is not None else None,
             "rows": self._recording.rows,
             "used": self._replay.folded,
+            "left_out": dict(self._recording.left_out),
             "bad": dict(self._recording.bad),
             "bad_lines": dict(self._recording.bad_lines),
             "quotes_left_out": self._recording.doubtful.total(),
@@ -310,6 +329,21 @@ def _symbols(symbols: Sequence[str]) -> dict[str, Any]:
     return {"symbols": list(symbols), "symbol_count": len(symbols)}
 
 
+def _understood(recording: Recording) -> dict[str, Any]:
+    """What the files were taken for; `make inspect` says more."""
+    first, *others = (part.understanding for part in recording.parts)
+    guesses = dict.fromkeys(guess for each in (first, *others) for guess in each.guesses)
+    return {
+        "file": first.name,
+        "files": 1 + len(others),
+        "kind": first.kind,
+        "vendor": first.vendor,
+        "stamped": first.stamped,
+        "guesses": [f"{guess.what}: {guess.taken} ({guess.option} for {guess.other})" for guess in guesses],
+        "notes": list(dict.fromkeys(note for each in (first, *others) for note in each.notes)),
+    }
+
+
 def _listing(lines: Sequence[int | str], number: int) -> str:
     return ", ".join(map(str, lines)) + (", …" if number > len(lines) else "")
 
@@ -320,6 +354,7 @@ def _dropped_rows(recording: Recording) -> str:
         f"{number} refused for their {reason} in lines {_listing(recording.bad_lines[reason], number)}"
         for reason, number in recording.bad.most_common()
     ]
+    left_out += [f"{number} left out: {why}" for why, number in recording.left_out.most_common()]
     if recording.filtered:
         left_out.append(f"{recording.filtered} of other symbols than MARKET_SYMBOLS")
     return "; ".join(left_out) or "nothing after its first line"

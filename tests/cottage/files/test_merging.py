@@ -93,10 +93,10 @@ def test_bars_that_two_files_hold() -> None:
     assert files.overlap.twice == 4
 
 
-@pytest.mark.parametrize(("price", "volume"), [(11.5, 1.0), (11.0, 7.0)])
-def test_two_different_rows_for_one_trade_are_refused(price: float, volume: float) -> None:
+@pytest.mark.parametrize("other", [{"price": 11.5}, {"volume": 7.0}])
+def test_two_different_rows_for_one_trade_are_refused(other: dict[str, float]) -> None:
     month = [trade(time, time, sequence=time) for time in range(1, 40)]
-    day = [month[9], month[10]._replace(price=price, volume=volume), month[11]]
+    day = [month[9], month[10]._replace(**other), month[11]]
     with pytest.raises(UnusableSource, match=r"january\.csv and day\.csv hold different rows of ES .*price 11"):
         Files(month, day).rows()
 

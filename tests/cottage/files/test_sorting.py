@@ -66,16 +66,6 @@ def test_an_abandoned_one_ends() -> None:
     sorter.close()
 
 
-@pytest.mark.parametrize("most_in_memory", [ROWS, 1])
-def test_what_is_abandoned_is_not_sorted_any_more(most_in_memory: int) -> None:
-    sorter = Sorter(most_in_memory)
-    add(sorter, shuffled())
-    sorter.abandon()
-    add(sorter, shuffled()[:10])
-    assert list(sorter.sorted()) == []
-    sorter.close()
-
-
 def test_without_duckdb_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     sorter = Sorter(1)
