@@ -54,8 +54,7 @@ class FeynmanService:
         self._settings = settings
         self._clock = clock
         self._symbol_table = SymbolTable(
-            *(settings.window, settings.forget_seconds, settings.max_symbols),
-            *(settings.tick_seconds, settings.interval_widening),
+            settings.window, settings.forget_seconds, settings.max_symbols, settings.interval_widening
         )
         self._admission = SymbolAdmission(self._symbol_table, keys.shard(settings.shard), settings.symbols)
         self._checkpointer = Checkpointer(settings, self._symbol_table, clock)

@@ -96,17 +96,14 @@ class SymbolTable:
         window: int,
         forget_seconds: float,
         most: int = sys.maxsize,
-        tick: float = 1.0,
         widening: float = 1.0,
     ) -> None:
-        """`most`: how many symbols it has places for. `tick`: seconds between samples, at least. `widening`: by how
-        much wider α's interval is."""
+        """`most`: how many symbols it has places for. `widening`: by how much wider α's interval is."""
         self._windows = Windows(window, widening=widening)
         self._times = SampleTimes()
         self._lags = FeedLags()
         self._forget_seconds = forget_seconds
         self._most = most
-        self._tick = tick
         self._entries: dict[str, SymbolEntry] = {}
         self._newcomers: set[str] = set()
         self._step_back, self._settled_at = 0.0, -math.inf
@@ -365,16 +362,19 @@ class SymbolTable:
 
     def _adopt_regime(self, entry: SymbolEntry, state: PhysicsState) -> bool:
         """Let the window go on with the regime of a stored state, if that is of a sample of the same source which
-        lies within the window, or so little after it. Returns whether it does."""
-        row = entry.row
+        lies within the window, or so little after it: by as many steps of event time as the window has samples.
+        Returns whether it does."""
+        windows, row = self._windows, entry.row
         if state.regime == WAIT or state.source != entry.source or state.market_time is None:
             return False
-        newest = self._windows.feed_time[row]
-        off = abs(from_iso(state.market_time) - newest)  # nan where an older checkpoint did not say it
-        if not off <= self._tick * self._windows.samples[row]:
+        told, newest = state.event_time, windows.event_time[row]
+        if told is None or math.isnan(newest):
+            told, newest = state.market_time, windows.feed_time[row]
+        off = abs(from_iso(told) - newest)  # nan where an older checkpoint did not say it
+        if not off <= windows.step[row] * windows.samples[row]:
             return False
         since = math.nan if state.regime_since is None else from_iso(state.regime_since)
-        self._windows.regime[row], self._windows.regime_since[row] = REGIMES.index(state.regime), since
+        windows.regime[row], windows.regime_since[row] = REGIMES.index(state.regime), since
         return True
 
     def _having_states(self) -> list[SymbolEntry]:

@@ -996,11 +996,14 @@ def test_a_regime_lasts_beyond_a_restart() -> None:
     assert (after.regime, after.regime_since) == (before.regime, before.regime_since)
 
 
-def undecided() -> tuple[SymbolTable, PhysicsState]:
-    """A table whose α of SPY keeps whatever regime there is, and the state."""
+def undecided(seconds: float = 1.0, event_seconds: float | None = None) -> tuple[SymbolTable, PhysicsState]:
+    """A table whose α of SPY keeps whatever regime there is, and the state. Its samples come so many seconds apart,
+    as bars where that is more than one, and so many apart by the market's own time, where that is stated."""
     table = table_of("SPY", window=100)
-    for sample in heavy(400):
-        found = told(table, sample)
+    for i, sample in enumerate(heavy(400)):
+        moved = sample._replace(timestamp=NOW - 1e6 + i * seconds)
+        event_time = None if event_seconds is None else 1e9 + i * event_seconds
+        found = told(table, moved, interval=seconds if seconds > 1 else None, event_time=event_time)
         alpha = found.alpha_coefficient
         assert found.alpha_low is not None
         assert found.alpha_high is not None
@@ -1035,6 +1038,27 @@ def test_who_takes_the_lease_goes_on_with_the_regime_of_the_stored_state(
     since = iso_millis(sampled_at) if "regime_since" in change else stored.regime_since
     adopted = replace(own, regime=other, regime_since=since)
     assert found == (adopted if is_adopted else own)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "event_seconds", "off", "is_adopted"),
+    [
+        (60.0, None, 5990.0, True),  # 100 bars of a minute
+        (60.0, None, 6010.0, False),
+        (1 / 60, 1.0, 90 / 60, True),  # 100 seconds of a replay that is 60 times as fast
+        (1 / 60, 1.0, 90.0, False),
+    ],
+)
+def test_a_window_is_as_long_as_its_samples_span_by_the_market_s_own_time(
+    seconds: float, event_seconds: float | None, off: float, is_adopted: bool
+) -> None:
+    table, own = undecided(seconds, event_seconds)
+    other = "Gaussian" if own.regime == "Critical" else "Critical"
+    times = {"timestamp": iso_millis(from_iso(own.timestamp or "") - off)}
+    if event_seconds is not None:
+        times["event_time"] = iso_millis(from_iso(own.event_time or "") - off / seconds)
+    table.continue_regimes({"SPY": replace(own, regime=other, **times)})  # type: ignore[arg-type]
+    assert (state(table, "SPY").regime == other) == is_adopted
 
 
 def test_a_stored_regime_goes_on_only_as_far_as_the_newest_sample_allows() -> None:
