@@ -76,7 +76,8 @@ class PhysicsState:
     step: float | None = None
     """How long a step is, in seconds: a return spans three at most."""
     holes: int | None = None
-    """Number of samples in the window that have no return, since more than three steps lie before them."""
+    """Number of samples in the window that have no return, since more than three steps, or lost samples, lie before
+    them."""
     timestamp: str | None = None
     """The time of the newest sample, ISO 8601 text in UTC; not later than Redis's clock when feynman first saw it."""
     feed_time: str | None = None

@@ -35,6 +35,8 @@ class Sample(NamedTuple):
     """The market's own time, where that is stated."""
     interval: float | None = None
     """How many seconds a bar lasts, where that is stated."""
+    lost: bool = False
+    """Whether there were samples before it that nobody has."""
 
 
 class Increment(NamedTuple):
@@ -196,6 +198,8 @@ def increments(samples: Sequence[Sample], window: int = 1000) -> list[Increment]
         anew = 0 not in (now.session, session) and now.session != session
         breaks = now.states_break and not (result and before.states_break)
         breaks |= (gap or anew) and is_split(now.price, before.price)
+        if now.lost and result:
+            hole = gap = True
         apart = gap or (breaks and bool(result))
         session = now.session or session
         scores = volume.score, trades.score

@@ -48,6 +48,8 @@ class FillSample(NamedTuple):
     volume: float
     """nan where it is missing, as `trades`."""
     trades: float
+    lost: bool = False
+    """Whether the one before it was handed over, by its number, and is not here."""
 
 
 def missed(number: int, newest: int) -> int:
@@ -57,8 +59,11 @@ def missed(number: int, newest: int) -> int:
     return between if newest and 0 <= between < MOST_FILL else MOST_FILL
 
 
-def following(elements: Sequence[bytes], snapshot: Place, newest: Place, on_doubt: OnDoubt) -> list[FillSample]:
-    """The samples of a list between the `newest` one of a window and the snapshot's, in order.
+def following(
+    elements: Sequence[bytes], snapshot: Place, newest: Place, on_doubt: OnDoubt
+) -> tuple[list[FillSample], bool]:
+    """The samples of a list between the `newest` one of a window and the snapshot's, in order; and whether the one
+    before the snapshot's is lost.
 
     They are numbered without a hole up to the snapshot's; each follows the one before by its time, and the snapshot's
     follows the last. `on_doubt` gets an error for each that is left out since it cannot be read.
@@ -74,13 +79,14 @@ def following(elements: Sequence[bytes], snapshot: Place, newest: Place, on_doub
                 found.append(_sample(value))
         except InvalidMessage as error:
             on_doubt(InvalidMessage("fill", str(error)))
+    known = {newest.number, *(sample.number for sample in found)}
     last, chosen = newest, []
     for sample in reversed(found):
         place = Place(sample.number, sample.event_time, sample.session or last.session)
         if place.follows(last) and snapshot.follows(place):
             last = place
-            chosen.append(sample)
-    return chosen
+            chosen.append(sample._replace(lost=sample.number - 1 not in known))
+    return chosen, snapshot.number - 1 not in known
 
 
 def rounds(
@@ -111,5 +117,5 @@ def _sample(value: fields.Fields) -> FillSample:
         if count is not None and count < 0:
             raise InvalidMessage("volume", f"{count!r} is negative")
     session = session_number(fields.optional_text(value, "session"))
-    known = (math.nan if count is None else count for count in (volume, trades))
-    return FillSample(value["fill"], timestamp, time, session, price, *known)
+    volume, trades = (math.nan if count is None else count for count in (volume, trades))
+    return FillSample(value["fill"], timestamp, time, session, price, volume, trades)

@@ -39,7 +39,7 @@ from cottage.snapshot import (
     parse_until,
     read_sample,
 )
-from services.feynman.windows import FloatArray, IntArray
+from services.feynman.windows import BoolArray, FloatArray, IntArray
 
 CHUNK = 500
 """So many snapshots are checked together; one by one if any of them is unusual."""
@@ -89,6 +89,8 @@ class SampleColumns:
     """The step of the grid of prices; nan where that is not stated."""
     fill: IntArray
     """The number of the sample in `market:fill:{SYMBOL}`; 0 for none."""
+    lost: BoolArray
+    """Whether the sample before it there is lost, which `fills.py` finds out."""
 
     def __len__(self) -> int:
         return len(self.source)
@@ -133,7 +135,7 @@ def parse(
             *said, fill = columns[4:]
             market = _market(said[-len(MARKET_FIELDS) :], numbers[1], index, on_doubt)
             found: list[Any] = [index, *numbers, *_said(*said[: -len(MARKET_FIELDS)]), *market]
-            found.append(_each_number(fill, parse_fill, np.int64))
+            found += _each_number(fill, parse_fill, np.int64), np.zeros(len(index), np.bool_)
             parts.append(SampleColumns(*found))
     return _joined(parts), refused
 
@@ -209,11 +211,9 @@ def session_number(text: str | bytes | None) -> int:
 
 def _joined(parts: Sequence[SampleColumns]) -> SampleColumns:
     """The rows of all parts, one after the other."""
-    none, whole = np.empty(0), np.empty(0, np.int64)
-    parts = [
-        SampleColumns(whole, none, none, none, none, whole, whole, [], [], [], none, [], none, none, none, whole),
-        *parts,
-    ]
+    none, whole, flags = np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_)
+    said = none, none, none, whole, flags
+    parts = [SampleColumns(whole, none, none, none, none, whole, whole, [], [], [], none, [], *said), *parts]
     columns: list[list[Any]] = [[getattr(part, field.name) for part in parts] for field in fields(SampleColumns)]
     joined: list[Any] = [
         list(chain(*each)) if isinstance(each[0], list) else np.concatenate(each) for each in columns

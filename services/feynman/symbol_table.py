@@ -27,7 +27,7 @@ from services.feynman.fills import FillSample, Place, following, missed, rounds
 from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns, parse
 from services.feynman.sample_times import SampleTimes
-from services.feynman.vector import compute
+from services.feynman.vector import compute, regimes
 from services.feynman.windows import BoolArray, FloatArray, IntArray, Rows, Windows
 from services.feynman.writer_changes import WriterChanges
 
@@ -467,6 +467,7 @@ class SymbolTable:
         found = self._following(symbols, entries, samples, taken, fills)
         for which, earlier in rounds(samples, found):
             self._append(rows[which], earlier, earlier.timestamp)
+            self._windows.keep_regime(rows[which], regimes(self._windows, rows[which]), earlier.event_time)
         self._append(rows[taken], samples.where(taken), timestamp[taken])
         self._windows.last_timestamp[rows] = timestamp
         self._windows.feed_time[rows] = samples.timestamp
@@ -486,15 +487,16 @@ class SymbolTable:
         taken: IntArray,
         fills: Mapping[str, Sequence[bytes]],
     ) -> dict[int, list[FillSample]]:
-        """The samples that were handed over before those at the positions `taken`, by position."""
+        """The samples that were handed over before those at the positions `taken`, by position. Which samples come
+        after lost ones is said in the columns."""
         found = {}
         for i in taken[samples.fill[taken] > 0].tolist():
             entry, row, number = entries[i], entries[i].row, int(samples.fill[i])
-            if elements := fills.get(symbols[i]):
+            if number != entry.fill + 1:
                 last = float(self._windows.event_time[row])
                 time = float(self._windows.last_timestamp[row]) if math.isnan(last) else last
-                found[i] = following(
-                    elements,
+                found[i], samples.lost[i] = following(
+                    fills.get(symbols[i], ()),
                     Place(number, float(samples.event_time[i]), int(samples.session[i])),
                     Place(entry.fill, time, int(self._windows.session[row])),
                     partial(self._doubt, symbols[i]),
@@ -512,8 +514,8 @@ class SymbolTable:
         metrics.SAMPLES.inc(len(which))
         columns = taken.price, taken.volume, taken.trades, timestamp[which], taken.session, taken.notes
         stated = np.where(taken.event_time == taken.timestamp, np.nan, taken.event_time)
-        market = {"tick": taken.tick, "event_time": stated, "interval": taken.interval}
-        metrics.count_unknown(self._windows.append(rows[which], *columns, **market))
+        said_of_it = {"tick": taken.tick, "event_time": stated, "interval": taken.interval, "lost": taken.lost}
+        metrics.count_unknown(self._windows.append(rows[which], *columns, **said_of_it))
 
     def _is_new_refusal(self, refusal: RefusedSnapshot, row: RawSample | InvalidMessage) -> bool:
         """Whether this invalid snapshot differs from the symbol's last invalid one, or other fields are at fault."""

@@ -14,7 +14,7 @@ from services.feynman.tail_index import (
     estimate,
     own_scale,
 )
-from services.feynman.windows import BoolArray, FloatArray, IntArray, PricedMoves, Rows, Statistics, Windows
+from services.feynman.windows import BoolArray, FloatArray, IntArray, PricedMoves, Rows, Windows
 
 WIDE = np.exp(0.1)
 """Where the highest price of a window is more than so many times its lowest, a tick is not the same return for all
@@ -29,10 +29,10 @@ def order_statistics(nonzero: IntArray) -> IntArray:
     return np.maximum(10, -(-nonzero // 20))
 
 
-def middle(w: Statistics) -> FloatArray:
+def middle(tick: FloatArray, peak: FloatArray, trough: FloatArray) -> FloatArray:
     """√(highest · lowest price) of windows in which a tick is not the same return throughout; 0 for the others."""
-    wide = ~np.isnan(w.tick) & (w.trough < w.peak / WIDE)
-    return np.where(wide, np.sqrt(w.trough) * np.sqrt(w.peak), 0.0)
+    wide = ~np.isnan(tick) & (trough < peak / WIDE)
+    return np.where(wide, np.sqrt(trough) * np.sqrt(peak), 0.0)
 
 
 def tails(windows: Windows, rows: Rows, nonzero: IntArray, middle: FloatArray) -> tuple[TailIndex, BoolArray]:

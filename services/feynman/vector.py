@@ -73,6 +73,13 @@ def compute(windows: Windows, rows: Rows) -> Vectors:
     )
 
 
+def regimes(windows: Windows, rows: Rows) -> RegimeArray:
+    """The regimes of `rows` alone, as `compute` has them: for samples of which no vector is wanted."""
+    nonzero = windows.nonzero[rows]
+    tail, telling = tails(windows, rows, nonzero, middle(windows.tick(rows), *windows.extremes(rows)))
+    return regime(windows.regime[rows], tail, nonzero, telling)
+
+
 def _pillars(windows: Windows, rows: Rows) -> _Pillars:
     w = windows.statistics(rows)
     m = mass(w.price, w.highest, w.lowest, w.volume, w.mean_volume)
@@ -88,7 +95,7 @@ def _pillars(windows: Windows, rows: Rows) -> _Pillars:
         holes=w.holes,
         void=void(w),
         notes=w.notes,
-        middle=middle(w),
+        middle=middle(w.tick, w.peak, w.trough),
     )
 
 

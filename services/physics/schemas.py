@@ -105,7 +105,9 @@ class PhysicsStateAnswer(_Answer):
     )
     step: float = Field(1.0, gt=0, description="seconds; a return spans three steps at most")
     holes: int = Field(
-        0, ge=0, description="samples in the window without a return: more than three steps lie before"
+        0,
+        ge=0,
+        description="samples in the window without a return: more than three steps, or lost samples, lie before",
     )
     timestamp: str = Field(
         "",

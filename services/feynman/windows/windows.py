@@ -328,6 +328,7 @@ class Windows(RowArrays):
         tick: FloatArray | None = None,
         event_time: FloatArray | None = None,
         interval: FloatArray | None = None,
+        lost: BoolArray | None = None,
     ) -> IntArray:
         """Add one sample to each of `rows`; in a full window it replaces the oldest. Returns how many V and N have
         each of CAUSES, shape (2, causes).
@@ -336,7 +337,7 @@ class Windows(RowArrays):
         the row's newest. `volume` and `trades` are counters, at least 0; nan where missing, inf where too great.
         `session`: numbers for the stated marks of the session, 0 for none; `notes`: bits of words that the feed says;
         `tick`, `event_time`, `interval`: the step of the price grid, the market's own time and the length of a bar,
-        nan where they are not stated.
+        nan where they are not stated. `lost`: where there were samples before it that we do not have.
         """
         first = self.samples[rows] == 0
         self._price[rows[first]] = price[first, np.newaxis]
@@ -347,6 +348,8 @@ class Windows(RowArrays):
         anew = np.zeros(len(rows), np.bool_) if session is None else self._begun(rows, session)
         said = np.zeros(len(rows), np.int64) if notes is None else notes.copy()
         breaks = self._breaks(rows, price, gap | anew, said)
+        if lost is not None and lost.any():  # what was traded meanwhile is not one tick's, but prices can be compared
+            hole, gap = hole | lost, gap | (lost & ~first)
         flags = first, hole, gap | (breaks & ~first), anew
         v, n = (self._difference(rows, *each, flags) for each in zip(COUNTERS, (volume, trades), strict=True))
         joined = ~(first | hole | breaks)
@@ -397,7 +400,7 @@ class Windows(RowArrays):
         """The statistics of these windows, in the order of `rows`."""
         samples, newest, sums, since = self.samples[rows], self.newest[rows], self._sums, self._since_break
         used = int(samples.max(initial=0))  # columns
-        highest, lowest = sums.highest[rows].max(axis=1), sums.lowest[rows].min(axis=1)
+        highest, lowest = self.extremes(rows)
         volume = sums.volume[rows].sum(axis=1)
         comparable, in_profile = self._comparable(rows), volume.copy()
         peak, trough, broken = highest.copy(), lowest.copy(), np.flatnonzero(comparable < samples)
@@ -424,10 +427,18 @@ class Windows(RowArrays):
             sigma=sigma,
             returns_by_bin=self._returns.counts(rows, sigma, self.log_return[:, :used]),
             volume_by_price=self._profile.weights(rows, lowest, highest, in_profile, comparable, rings),
-            tick=self._grid.tick[rows],
+            tick=self.tick(rows),
             snapped=self._grid.snapped[rows],
             notes=self._notes(rows) | self._grid.disobeyed[rows] * BITS["off_tick"],
         )
+
+    def extremes(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
+        """The highest and the lowest price in all of each window."""
+        return self._sums.highest[rows].max(axis=1), self._sums.lowest[rows].min(axis=1)
+
+    def tick(self, rows: Rows) -> FloatArray:
+        """The step of the grid of each window's prices; nan where there is none, or it is not known yet."""
+        return self._grid.tick[rows]
 
     def moves(self, rows: Rows) -> FloatArray:
         """The moves x of these windows in ticks, shape (n, W): 0 where there is none of two ticks or more. Where

@@ -16,9 +16,9 @@ from tests.reference import Sample, Vector
 def feed(windows: Windows, rows: Sequence[int], samples: Sequence[Sample]) -> None:
     """One sample to each of the rows, in one call."""
     columns = np.array(samples, dtype=np.float64).T  # None becomes nan
-    timestamp, price, volume, trades, session, tick, breaks, event_time, interval = columns
+    timestamp, price, volume, trades, session, tick, breaks, event_time, interval, lost = columns
     marks, notes = session.astype(np.int64), breaks.astype(np.int64) * BITS["break"]
-    stated = {"tick": tick, "event_time": event_time, "interval": interval}
+    stated = {"tick": tick, "event_time": event_time, "interval": interval, "lost": lost > 0}
     windows.append(np.array(rows), price, volume, trades, timestamp, marks, notes, **stated)
 
 
@@ -95,6 +95,7 @@ def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sa
     kind = draw(st.sampled_from(sorted(_MOVES)))
     step = st.tuples(_MOVES[kind], _SECONDS, _TURNOVER, _TURNOVER, _COMPARABLE)
     steps = draw(st.lists(step, min_size=min_size, max_size=max_size))
+    lost = draw(st.sampled_from([(), (), (0,), (3, 7)]))
     start, tick = draw(st.sampled_from([(450.0, 0.01), (5000.0, 0.25), (1e-8, 1e-12), (1e9, 0.01), (1.0, None)]))
     jump = draw(st.integers(0, len(steps) - 1)) if kind == "one jump" else None
     falls_out, stated_tick = draw(_FALLS_OUT), draw(st.sampled_from([None, None, tick, 0.02]))
@@ -109,7 +110,8 @@ def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sa
         price = start * math.exp(place / 1000) if tick is None else start + tick * (abs(place + 9000) - 9000)
         scale *= split
         counters = _reported(volume, traded[0]), _reported(trades, number[0])
-        samples.append(Sample(timestamp, price * scale, *counters, session, stated_tick, stated))
+        sample = Sample(timestamp, price * scale, *counters, session, stated_tick, stated)
+        samples.append(sample._replace(lost=i % 10 in lost))
     return samples
 
 

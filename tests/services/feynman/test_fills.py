@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from cottage.clock import iso_millis
 from cottage.files.rows import Row as TradeRow
 from cottage.snapshot import MOST_FILL, SAMPLE_FIELDS, MarketSnapshot
-from cottage.state import PILLARS
+from cottage.state import PILLARS, PhysicsState
 from services.feynman.symbol_table import SymbolTable
 from services.market.replay import Replay
 from tests.services.feynman.test_symbol_table import NOW, Row, state, table_of
@@ -45,24 +46,32 @@ def sigma(table: SymbolTable, symbol: str) -> float:
     return float(table._windows.statistics(np.array([table._entries[symbol].row])).sigma[0])
 
 
-def recording(seconds: int, halt: float = 0.0, seed: int = 7) -> list[TradeRow]:
-    """Trades of two symbols, some seven a second, from 7 October 2013 on; after half of it, a halt."""
+def recording(seconds: int, halt: float = 0.0, seed: int = 7, heavy: bool = False) -> list[TradeRow]:
+    """Trades of two symbols, some seven a second, from 7 October 2013 on; after half of it, a halt. Moves are normal,
+    or else have the tail index 1.7."""
     generator, rows, price = random.Random(seed), [], {"ES": 1680.0, "NQ": 3200.0}
     start, end = 1_381_143_600_000_000, 1_381_143_600_000_000 + seconds * 1_000_000
     time = start
     while (time := time + round(generator.expovariate(7) * 1e6)) < end:
         symbol = generator.choice(["ES", "NQ"])
-        price[symbol] += 0.25 * round(generator.gauss(0, 1.5))
+        size = (
+            min(generator.paretovariate(1.7), 90.0) * generator.choice((1, -1)) if heavy else generator.gauss(0, 1.5)
+        )
+        price[symbol] += 0.25 * round(size)
         at, p = time + (round(halt * 1e6) if time > (start + end) / 2 else 0), price[symbol]
         rows.append(TradeRow(at, symbol, p, generator.randint(1, 9), 1, p, p, p, None, None))
     return rows
 
 
 def replayed(
-    rows: Sequence[TradeRow], speed: float, tick: float = 1.0, window: int = 1000
+    rows: Sequence[TradeRow],
+    speed: float,
+    tick: float = 1.0,
+    window: int = 1000,
+    seen: list[PhysicsState] | None = None,
 ) -> tuple[SymbolTable, Lists]:
     """A table that has seen a recording at this speed: the feed writes five times a second, and a tick comes late by
-    up to half a second."""
+    up to half a second. `seen` gets the states of ES."""
     table, lists, replay, late = table_of("ES", "NQ", window=window), Lists(), Replay(rows, speed), random.Random(3)
     replay.begin(round(NOW * 1000))
     writes = 0
@@ -70,7 +79,9 @@ def replayed(
         for _ in range(round(tick / 0.2)):
             lists.write(replay.until(round(NOW * 1000) + 200 * writes))
             writes += 1
-        lists.tick(table, NOW + 0.2 * writes + 0.5 * late.random())
+        sampled = lists.tick(table, NOW + 0.2 * writes + 0.5 * late.random())
+        if seen is not None and "ES" in sampled:
+            seen.append(state(table, "ES"))
     return table, lists
 
 
@@ -88,6 +99,59 @@ def test_a_recording_gives_the_same_numbers_at_any_speed(window: int, speeds: tu
             assert [getattr(other, name) for name in told] == expected, (speed, symbol)
             assert sigma(table, symbol) == pytest.approx(sigma(as_recorded, symbol), rel=1e-12)
         assert sum(max(each.values(), default=0) for each in lists.read) >= 800, "nearly all were handed over so"
+
+
+def test_a_regime_is_kept_from_sample_to_sample_at_any_speed() -> None:
+    rows, as_recorded = recording(900, heavy=True), list[PhysicsState]()
+    replayed(rows, 1.0, window=80, seen=as_recorded)
+    told = {each.event_time: (each.regime, each.regime_since) for each in as_recorded}
+    assert len(set(told.values())) >= 8, "it changes often"
+    for speed in (10.0, 60.0, 600.0):
+        seen: list[PhysicsState] = []
+        replayed(rows, speed, window=80, seen=seen)
+        found = {each.event_time: (each.regime, each.regime_since) for each in seen if each.event_time in told}
+        assert found == {time: told[time] for time in found}, speed
+        assert len(found) >= 2
+
+
+def handed_over(numbers: int, start: float = 1000.0) -> MarketSnapshot:
+    """A snapshot that is the last of so many samples, a second apart by the market's time."""
+    times = [start + i for i in range(numbers)]
+    *before, newest = (
+        MarketSnapshot("ES", 100.0 + at % 7, NOW + at / 100, volume=at, trades=at, event_time=at, fill=())
+        for at in times
+    )
+    return replace(newest, fill=tuple(replace(each, fill=None) for each in before))
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2, 7])
+def test_samples_that_are_lost_leave_a_hole(lost: int) -> None:
+    table, lists = table_of("ES"), Lists()
+    lists.write([handed_over(5)])
+    lists.tick(table, NOW)
+    lists.write([handed_over(12, 1005.0)])
+    del lists.elements["ES"][: 5 + lost]
+    lists.tick(table, NOW + 1)
+    row = table._entries["ES"].row
+    windows, found = table._windows, state(table, "ES")
+    assert (found.samples, found.holes) == (17 - lost, int(lost > 0))
+    assert ("gap" in found.notes, "break" in found.notes) == (lost > 0, False)
+    for ring in (windows.log_return, windows.volume):
+        unknown = np.isnan(ring[row, 1 : 17 - lost])
+        assert np.flatnonzero(unknown).tolist() == ([4] if lost else []), "the first one after them"
+
+
+def test_samples_that_are_all_lost_leave_a_hole_before_the_snapshot() -> None:
+    table, lists = table_of("ES"), Lists()
+    for start, numbers in ((1000.0, 5), (1005.0, 3), (1008.0, 1)):
+        lists.write([handed_over(numbers, start)])
+        if numbers == 3:
+            lists.elements["ES"].clear()
+            lists.elements["ES"] += [b""] * 8  # so that the numbers go on
+        lists.tick(table, NOW + start)
+    found = state(table, "ES")
+    assert (found.samples, found.holes) == (7, 1)
+    assert "momentum" not in found.void, "the newest one follows"
 
 
 def test_at_its_own_speed_a_recording_needs_no_list_but_where_a_tick_is_late() -> None:
@@ -148,11 +212,14 @@ def test_samples_are_taken_once_whatever_is_read_again() -> None:
 
 def test_a_sample_that_cannot_be_read_is_left_out_and_said() -> None:
     table, lists = table_of("ES"), Lists()
+    lists.write([MarketSnapshot("ES", 99.0, NOW - 1, event_time=999.0, fill=())])
+    assert lists.tick(table, NOW - 1) == ["ES"]
     fill = tuple(MarketSnapshot("ES", 100.0 + i, NOW, event_time=1000.0 + i) for i in range(4))
     lists.write([MarketSnapshot("ES", 104.0, NOW, event_time=1004.0, fill=fill)])
-    lists.elements["ES"][1:3] = [b'{"fill":4712,"price":0,"timestamp":1}', b"{"]
+    lists.elements["ES"][2:4] = [b'{"fill":4713,"price":0,"timestamp":1}', b"{"]
     assert lists.tick(table, NOW) == ["ES"]
-    assert table._windows.samples[table._entries["ES"].row] == 2
+    assert table._windows.samples[table._entries["ES"].row] == 3
+    assert state(table, "ES").holes == 1
     assert {error.reason for error in table.doubtful["ES"]} == {"fill"}
     assert str(table.doubtful["ES"][0]).startswith("fill: json")
 

@@ -83,6 +83,7 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         interval=np.full(len(entries), np.nan),
         tick=np.full(len(entries), np.nan),
         fill=none.astype(np.int64),
+        lost=none.astype(np.bool_),
     )
     lags = [entry["late"] for entry in entries]
     return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags, column("since")
