@@ -83,6 +83,7 @@ class Vector(NamedTuple):
     notes: frozenset[str]
     step: float = 1.0
     holes: int = 0
+    snapped: int = 0
 
 
 def log_ratio(price: float, previous: float) -> float:
@@ -281,6 +282,7 @@ def vector_of_increments(last: Sequence[Increment], grid: Found) -> Vector:
         notes=frozenset().union(last[-1].of_the_tick, disobeyed, *(i.words for i in last)),
         step=last[-1].step,
         holes=sum(i.hole for i in last),
+        snapped=grid.snapped,
     )
 
 

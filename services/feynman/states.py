@@ -48,7 +48,7 @@ def texts(
         *(vectors.regime.tolist(), _market_times(regime_since, samples)),
         *map(_numbers, (vectors.alpha_coefficient, vectors.alpha_low, vectors.alpha_high)),
         *(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist(), samples.source),
-        *(_numbers(vectors.step), vectors.holes.tolist()),
+        *(_numbers(vectors.step), _holes_and_snapped(vectors)),
         *(_remarks(vectors, samples, lags), samples.feed),
         strict=True,
     )
@@ -85,6 +85,15 @@ def _market_times(regime_since: FloatArray, samples: SampleColumns) -> list[str]
     for i, field in zip(stated.tolist(), _time_fields("event_time", samples.event_time[stated]), strict=True):
         fields[i] += f",{field}"
     return fields
+
+
+def _holes_and_snapped(vectors: Vectors) -> Sequence[int | str]:
+    """The values of `holes`, each followed by `snapped` where that is not 0."""
+    holes: list[int | str] = vectors.holes.tolist()
+    if not vectors.snapped.any():  # as usual
+        return holes
+    both = zip(holes, vectors.snapped.tolist(), strict=True)
+    return [f'{number},"snapped":{snapped}' if snapped else number for number, snapped in both]
 
 
 def at(text: bytes, time: str) -> bytes:

@@ -29,6 +29,7 @@ _entries = st.fixed_dictionaries(
         "nonzero": whole,
         "step": numbers,
         "holes": whole,
+        "snapped": st.just(0) | st.integers(0, 10**6),
         "source": _sources,
         "timestamp": st.floats(0, LATEST_SECONDS),
         "since": st.floats(0, LATEST_SECONDS),
@@ -59,6 +60,7 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         nonzero=column("nonzero", np.int64),
         step=column("step"),
         holes=column("holes", np.int64),
+        snapped=column("snapped", np.int64),
         void=np.array([sum(1 << PILLARS.index(name) for name in entry.get("void", ())) for entry in entries]),
         notes=np.array([sum(BITS[word] for word in entry.get("noted", ())) for entry in entries]),
     )
@@ -90,8 +92,8 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
 
 
 def as_object(entry: dict[str, Any]) -> PhysicsState:
-    apart = ("symbol", "code", "since", "event_time", "timestamp", "ahead", "late", "noted", "other_notes", "void")
-    left = {name: value for name, value in entry.items() if name not in apart}
+    apart = "symbol", "code", "since", "event_time", "timestamp", "ahead", "late", "noted", "other_notes", "void"
+    left = {name: value for name, value in entry.items() if name not in (*apart, "snapped")}
     timestamp = iso_millis(entry["timestamp"])
     feeds_own = min(entry["timestamp"] + entry["ahead"], LATEST_SECONDS)
     feed_time, event_time = iso_millis(feeds_own), entry["event_time"]
@@ -103,6 +105,7 @@ def as_object(entry: dict[str, Any]) -> PhysicsState:
         timestamp=timestamp,
         feed_time=None if feed_time == timestamp else feed_time,
         lag_ms=entry["late"] or None,
+        snapped=entry["snapped"] or None,
         notes=(*(word for word in NOTES if word in entry["noted"]), *entry["other_notes"])[:8],
         void=tuple(name for name in PILLARS if name in entry["void"]),
     )
@@ -143,7 +146,7 @@ def test_times_are_rounded_as_everywhere(moments: list[float]) -> None:
         "late": 0,
         "event_time": None,
     }
-    entry |= {"step": 1.0, "holes": 0}
+    entry |= {"step": 1.0, "holes": 0, "snapped": 0}
     for moment, (state, _update) in zip(
         moments, texts(*columns([entry | {"timestamp": moment} for moment in moments])), strict=True
     ):

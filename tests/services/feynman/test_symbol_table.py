@@ -955,6 +955,17 @@ def test_a_tick_that_a_snapshot_states_wins_unless_prices_do_not_obey_it() -> No
     assert [tick for tick, state in found.items() if "off_tick" in state.notes] == [0.03]
 
 
+def test_prices_off_the_grid_are_counted_as_long_as_they_are_in_the_window() -> None:
+    generator, place, table, snapped = random.Random(5), 50_000, table_of("SPY", window=100), []
+    for i in range(300):
+        place += generator.choice((1, -1, 3, -3))
+        off = 0.005 if i in (120, 150) else 0.0
+        found = told(table, Sample(NOW - 400 + i, place / 100 + off, 0.0, 0.0))
+        snapped.append(found.snapped)
+        assert (b"snapped" in found.to_bytes(), b"snapped" in found.update("SPY")) == (bool(found.snapped), False)
+    assert snapped == [None] * 120 + [1] * 30 + [2] * 70 + [1] * 30 + [None] * 50
+
+
 # --- The regime, which is kept ---
 
 
