@@ -37,6 +37,8 @@ class Sample(NamedTuple):
     """How many seconds a bar lasts, where that is stated."""
     lost: bool = False
     """Whether there were samples before it that nobody has."""
+    mid: bool = False
+    """Whether its `notes` have the word `mid`."""
 
 
 class Increment(NamedTuple):
@@ -57,6 +59,8 @@ class Increment(NamedTuple):
     """How long a step is then, in seconds."""
     hole: bool = False
     """Whether it is not the first and has no return."""
+    mid: bool = False
+    """Whether the price is the middle of bid and ask."""
 
     @property
     def breaks(self) -> bool:
@@ -224,6 +228,7 @@ def increments(samples: Sequence[Sample], window: int = 1000) -> list[Increment]
             said.add("jump")
         before_it = None if log_return is None else before.price
         of_the_tick = said & {"no_volume", "no_trades"} | ({"break"} if now.states_break else set())
+        of_the_tick |= {"mid"} if now.mid else set()
         words = frozenset(said - {"no_volume", "no_trades"}), frozenset(of_the_tick)
         result.append(
             Increment(
@@ -236,6 +241,7 @@ def increments(samples: Sequence[Sample], window: int = 1000) -> list[Increment]
                 now.tick,
                 spacing.step,
                 bool(result) and log_return is None,
+                now.mid,
             )
         )
     return result
@@ -291,7 +297,7 @@ def grids(every: Sequence[Increment], window: int) -> list[Callable[[], Found]]:
     grid = TickGrid(window)
     found = []
     for i in every:
-        grid.see(Price(i.price, i.before), i.stated_tick)
+        grid.see(Price(i.price, i.before, i.mid), i.stated_tick)
         found.append(copy.copy(grid).found)
     return found
 
