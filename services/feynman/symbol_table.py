@@ -27,6 +27,7 @@ from services.feynman.fills import FillSample, Place, following, missed, rounds
 from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns, parse
 from services.feynman.sample_times import SampleTimes
+from services.feynman.standing_texts import StandingTexts
 from services.feynman.vector import compute, regimes
 from services.feynman.windows import BoolArray, FloatArray, IntArray, Rows, Windows
 from services.feynman.writer_changes import WriterChanges
@@ -102,6 +103,7 @@ class SymbolTable:
         self._windows = Windows(window, widening=widening)
         self._times = SampleTimes()
         self._lags = FeedLags()
+        self._standing = StandingTexts()
         self._forget_seconds = forget_seconds
         self._most = most
         self._entries: dict[str, SymbolEntry] = {}
@@ -474,8 +476,8 @@ class SymbolTable:
         lags = self._lags.usual_ms(samples.feed_or_source, redis_now - samples.timestamp)
         vectors = compute(self._windows, rows)
         self._windows.keep_regime(rows, vectors.regime, samples.event_time)
-        since = self._windows.regime_since[rows]
-        each = states.texts(symbols, vectors, samples, timestamp, lags, since)
+        standing = self._standing.of(rows, vectors, self._windows.regime_since[rows])
+        each = states.texts(symbols, vectors, samples, timestamp, lags, standing)
         for entry, texts in zip(entries, each, strict=True):
             entry.texts, entry.sampled_at = texts, now
 

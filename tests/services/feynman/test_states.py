@@ -12,6 +12,7 @@ from cottage.state import PILLARS, PhysicsState
 from cottage.version import Version
 from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns
+from services.feynman.standing_texts import StandingText, StandingTexts
 from services.feynman.states import at, ending, texts, times
 from services.feynman.vector import Vectors
 from services.feynman.windows import FloatArray
@@ -46,7 +47,7 @@ _entries = st.fixed_dictionaries(
 )
 
 
-Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, list[int], FloatArray]
+Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, list[int], list[StandingText]]
 
 
 def columns(entries: list[dict[str, Any]]) -> Arguments:
@@ -88,7 +89,8 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         lost=none.astype(np.bool_),
     )
     lags = [entry["late"] for entry in entries]
-    return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags, column("since")
+    standing = StandingTexts().of(np.arange(len(entries)), vectors, column("since"))
+    return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags, standing
 
 
 def as_object(entry: dict[str, Any]) -> PhysicsState:
@@ -126,9 +128,9 @@ def test_a_text_and_its_ending_are_the_states_and_the_updates_own_bytes(
 
 @given(st.lists(_entries, min_size=1, max_size=5), st.floats(0, LATEST_SECONDS))
 def test_a_text_at_another_time_differs_in_that_alone(entries: list[dict[str, Any]], timestamp: float) -> None:
-    symbols, vectors, samples, old, lags, since = columns(entries)
+    symbols, vectors, samples, old, lags, standing = columns(entries)
     new = np.full(len(entries), timestamp)
-    before, after = (list(texts(symbols, vectors, samples, each, lags, since)) for each in (old, new))
+    before, after = (list(texts(symbols, vectors, samples, each, lags, standing)) for each in (old, new))
     for pair, time, expected in zip(before, times(new, samples.timestamp), after, strict=True):
         assert (at(pair[0], time), at(pair[1], time)) == expected
 
