@@ -83,10 +83,10 @@ class SymbolEntry:
     """Hash of the last invalid snapshot and its faults, so that it is told once and not at every tick."""
     texts: tuple[bytes, bytes] | None = None
     """Its newest state and the PHYSICS_UPDATE of it, both without their version."""
-    payload: bytes = b""
-    """The newest state with its version."""
-    update: bytes | None = None
-    """The PHYSICS_UPDATE that is still to be published."""
+    endings: tuple[bytes, bytes] | None = None
+    """How these end, with the version that the newest state was given last; None if it has had none."""
+    published: bool = False
+    """Whether the PHYSICS_UPDATE has been published under this version."""
 
 
 class SymbolTable:
@@ -333,24 +333,25 @@ class SymbolTable:
 
     def version(self, epoch: int, seq: int, symbols: Iterable[str], database: int = 0) -> None:
         """Give the newest states of `symbols` a new version, with which they are to be published from `database`."""
-        ending = states.ending(Version(epoch, seq))
-        update_ending = states.ending(Version(epoch, seq), database)
+        version = Version(epoch, seq)
+        endings = states.ending(version), states.ending(version, database)
         for symbol in symbols:
             entry = self._entries[symbol]
             if entry.texts is not None:
-                state, update = entry.texts
-                entry.payload = state + ending
-                entry.update = update + update_ending
+                entry.endings, entry.published = endings, False
 
-    def writes(self) -> list[StateWrite]:
-        """Every state with a version, and the updates that are still to be published."""
-        entries = self._entries.items()
-        return [StateWrite(name, entry.payload, entry.update) for name, entry in entries if entry.payload]
+    def writes(self) -> Iterator[StateWrite]:
+        """Every state with a version, and the updates that are still to be published. Each is put together when it is
+        asked for: at 10,000 symbols all of them would be 10 MB, which no core's cache holds."""
+        for symbol, entry in list(self._entries.items()):
+            if entry.texts is not None and entry.endings is not None:
+                (state, update), (of_state, of_update) = entry.texts, entry.endings
+                yield StateWrite(symbol, state + of_state, None if entry.published else update + of_update)
 
     def published(self) -> None:
         """Record that all `writes` have arrived, so no update is left to publish."""
         for entry in self._entries.values():
-            entry.update = None
+            entry.published = True
 
     def _enter(
         self, symbol: str, source: str | None = None, feed: str | None = None, native: str | None = None

@@ -303,15 +303,15 @@ def test_absence_counts_from_when_it_was_seen_not_through_an_outage() -> None:
 def test_only_what_was_sampled_is_published_and_everything_is_written() -> None:
     table = table_of("SPY", "QQQ", "IWM")
     sampled, _ = table.take([("SPY", raw()), ("QQQ", raw())], NOW, 0.0)
-    assert table.writes() == []  # nothing without a version
+    assert list(table.writes()) == []  # nothing without a version
     table.version(7, 0, sampled)
     first = {write.symbol: write for write in table.writes()}
     assert first.keys() == {"SPY", "QQQ"}
     for symbol, write in first.items():
         assert write.update == PhysicsState.from_bytes(write.state).update(symbol)
-    assert table.writes() == list(first.values())  # until they have arrived
+    assert list(table.writes()) == list(first.values())  # until they have arrived
     table.published()
-    assert table.writes() == [StateWrite(symbol, write.state, None) for symbol, write in first.items()]
+    assert list(table.writes()) == [StateWrite(symbol, write.state, None) for symbol, write in first.items()]
 
     take(table, "SPY", raw(timestamp=NOW + 1))
     table.version(7, 1, ["SPY"])
