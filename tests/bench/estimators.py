@@ -180,7 +180,8 @@ class Simulation:
                         e.std(),
                     )
                 )
-        table("A feed that repeats its last price", ("law", "seconds with a trade", "mean m", "WAIT", "mean α", "std. error"), rows)
+        heads = ("law", "seconds with a trade", "mean m", "WAIT", "mean α", "std. error")
+        table("A feed that repeats its last price", heads, rows)
 
     def dependence(self) -> None:
         """Volatility that clusters: the k largest are neighbours, and tell less than k that are not."""
