@@ -91,10 +91,9 @@ class Vector(NamedTuple):
 
 
 def log_ratio(price: float, previous: float) -> float:
-    """ln(price / previous), also where the ratio itself is beyond a float."""
-    ratio = price / previous
-    if 1e-300 < ratio < 1e300:
-        return math.log(ratio)
+    """ln(price / previous), also where the ratio itself is beyond a float, or so near 1 that one does not hold it."""
+    if 0.5 < price / previous < 1e300:
+        return math.log1p((Fraction(price) - Fraction(previous)) / Fraction(previous))
     return math.log(price) - math.log(previous)
 
 
@@ -440,20 +439,17 @@ def nash_dist(window: Sequence[Increment]) -> Fraction:
 def hill(x: Sequence[float]) -> tuple[float, float, float]:
     """Hill's α of these absolute returns, and where f(a) = k ln a − a Σ ln(x_i / x_{k+1}) is near its greatest.
 
-    Of those that are x_{k+1} only so many count that there are k + 1 in all, each for a part. Downwards f may fall
-    further where hardly any are above.
+    Whether some of them are equal is of no account.
     """
     k = max(10, math.ceil(len(x) / 20))
-    threshold = sorted(x, reverse=True)[k]
-    above, ties = [each for each in x if each > threshold], x.count(threshold)
-    total = math.fsum(math.log(each / threshold) for each in above)
+    *largest, threshold = sorted(x, reverse=True)[: k + 1]
+    total = math.fsum(math.log(each / threshold) for each in largest)
     alpha = 10.0 if total == 0 else min(10.0, max(0.5, k / total))
-    squares = len(above) + (k + 1 - len(above)) ** 2 / ties
     drop = 2.705543454095404 / 2
-    few = (math.log(10) - drop) * math.exp(-len(above))
+    few = (math.log(10) - drop) * math.exp(-k)
 
     def end(outside: float, drop: float) -> float:
-        least, inside = k * math.log(alpha) - alpha * total - drop * squares / (k + 1), alpha
+        least, inside = k * math.log(alpha) - alpha * total - drop, alpha
         for _halving in range(100):
             middle = (inside + outside) / 2
             if k * math.log(middle) - middle * total >= least:

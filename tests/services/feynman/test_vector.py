@@ -413,6 +413,18 @@ def test_a_long_window_agrees_with_the_reference(length: int) -> None:
     assert vectors.nonzero[1] < vectors.nonzero[0] == length  # ties on the grid
 
 
+def test_without_a_grid_the_interval_does_not_hang_on_whether_returns_are_equal() -> None:
+    # Back and forth between two prices are two returns of one size, but for their last digits.
+    generator = random.Random(4)
+    levels = [100 + math.pi * level for level in range(8)]
+    prices = [generator.choice(levels[place % 2 :: 2]) for place in range(300)]
+    by_a_hair = [price * (1 + 1e-11 * generator.random()) for price in prices]
+    found = [vector_of(prices_only(*several)) for several in (prices, by_a_hair, [1 / price for price in prices])]
+    for other in found[1:]:
+        for name in ("alpha_coefficient", "alpha_low", "alpha_high"):
+            assert getattr(other, name) == pytest.approx(getattr(found[0], name), rel=1e-7)
+
+
 def test_a_row_s_vector_does_not_depend_on_the_rows_beside_it() -> None:
     # More than a chunk of them, of different ages, in another order, one by one: the same to the last bit.
     generator = np.random.default_rng(5)
