@@ -81,12 +81,12 @@ class Bench:
         async with service("market", market, cwd=root) as feeding, service("feynman", feynman, cwd=root) as computing:
             await feeding.logged("starting")
 
-            async def all_written() -> bool:
-                tick = (await computing.get("/status")).json()["tick"]
-                return bool(tick and tick["written"] == given.symbols)
+            def all_written() -> bool:
+                ticks = [line for line in computing.logs if line["event"] == "states_written"]
+                return bool(ticks and ticks[-1]["written"] == given.symbols)
 
             await computing.logged("starting")
-            await eventually(all_written, 60)
+            await eventually(all_written, 120)
             pids = (computing.pid, feeding.pid, redis_pid)
             before, first, seconds = await self._reading(client, pids), len(computing.logs), 0
             memory = [megabytes(computing.pid)]
