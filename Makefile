@@ -73,11 +73,14 @@ lock: install-dev ## both locks anew from pyproject.toml (ARGS="--upgrade")
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header $(ARGS) -c requirements.lock -o requirements-dev.lock
 
 ##@ Measure
+# Benchmarks of feynman measure this commit too, the last with Hill's α, where the history has it.
+BEFORE := f4829db
+
 bench-feynman: install-dev ## what a tick of the physics costs, by symbols and window (ARGS="--plot cost.svg")
-	$(bin)/python -m tests.bench.feynman $(ARGS)
+	$(bin)/python -m tests.bench.feynman --beside $(BEFORE) $(ARGS)
 
 bench-tick: install-dev ## a whole tick on a real Redis: CPU, lateness, memory (ARGS="--symbols 1000 --seconds 60")
-	$(bin)/python -m tests.bench.tick $(ARGS)
+	$(bin)/python -m tests.bench.tick --beside $(BEFORE) $(ARGS)
 
 bench-redis: install-dev ## GET, SET, PUBLISH beside the specification, and thousands in bulk
 	$(bin)/python -m tests.bench.redis $(ARGS)

@@ -10,8 +10,8 @@ NOTES = {
     "jump": "a return above 20 times the window's σ without it, or a price 1.8 times the one before; it stays in",
     "break": "prices before and after a sample cannot be compared: their ratio across a gap or to another session is "
     "a split's, or the feed says so; no return across it, and extremes and volume profile begin anew",
-    "gap": "two samples lie more than 60 steps apart (`step` in the state), or some between them are lost: no return, volume "
-    "or trades across it",
+    "gap": "two samples lie more than 60 steps apart (`step` in the state), or some between them are lost: no "
+    "return, volume or trades across it",
     "session": "the counters of volume and trades began anew",
     "correction": "a counter fell: the feed took back what it had stated",
     "overflow": "a counter wrapped, or a whole number is too great for a float to hold",

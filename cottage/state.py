@@ -28,7 +28,7 @@ PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
 _TIMES = ("timestamp", "feed_time")
 _EXTRAS = ("alpha_low", "alpha_high", "price", "samples", "nonzero", "source", "regime_since", "event_time")
 _REMARKS = ("lag_ms", "notes", "void", "native")
-STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "step", "holes", *_TIMES, *_REMARKS, "feed")
+STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "step", "holes", "snapped", *_TIMES, *_REMARKS, "feed")
 """The fields of a stored state, but for its version."""
 _ANNOUNCED = (*PILLARS, *_EXTRAS, *_REMARKS)
 
@@ -78,6 +78,9 @@ class PhysicsState:
     holes: int | None = None
     """Number of samples in the window that have no return, since more than three steps, or lost samples, lie before
     them."""
+    snapped: int | None = None
+    """Number of prices in the window that do not lie on the grid of the others, and are rounded to it for the tail
+    index; None where all do."""
     timestamp: str | None = None
     """The time of the newest sample, ISO 8601 text in UTC; not later than Redis's clock when feynman first saw it."""
     feed_time: str | None = None
@@ -149,6 +152,7 @@ class PhysicsState:
             event_time=fields.optional_time(stored, "event_time"),
             step=fields.optional_number(stored, "step"),
             holes=fields.optional_count(stored, "holes"),
+            snapped=fields.optional_count(stored, "snapped"),
             lag_ms=fields.optional_count(stored, "lag_ms"),
             notes=fields.words(stored, "notes"),
             void=fields.words(stored, "void"),

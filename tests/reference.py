@@ -37,6 +37,8 @@ class Sample(NamedTuple):
     """How many seconds a bar lasts, where that is stated."""
     lost: bool = False
     """Whether there were samples before it that nobody has."""
+    mid: bool = False
+    """Whether its `notes` have the word `mid`."""
 
 
 class Increment(NamedTuple):
@@ -57,6 +59,8 @@ class Increment(NamedTuple):
     """How long a step is then, in seconds."""
     hole: bool = False
     """Whether it is not the first and has no return."""
+    mid: bool = False
+    """Whether the price is the middle of bid and ask."""
 
     @property
     def breaks(self) -> bool:
@@ -83,13 +87,13 @@ class Vector(NamedTuple):
     notes: frozenset[str]
     step: float = 1.0
     holes: int = 0
+    snapped: int = 0
 
 
 def log_ratio(price: float, previous: float) -> float:
-    """ln(price / previous), also where the ratio itself is beyond a float."""
-    ratio = price / previous
-    if 1e-300 < ratio < 1e300:
-        return math.log(ratio)
+    """ln(price / previous), also where the ratio itself is beyond a float, or so near 1 that one does not hold it."""
+    if 0.5 < price / previous < 1e300:
+        return math.log1p((Fraction(price) - Fraction(previous)) / Fraction(previous))
     return math.log(price) - math.log(previous)
 
 
@@ -223,6 +227,7 @@ def increments(samples: Sequence[Sample], window: int = 1000) -> list[Increment]
             said.add("jump")
         before_it = None if log_return is None else before.price
         of_the_tick = said & {"no_volume", "no_trades"} | ({"break"} if now.states_break else set())
+        of_the_tick |= {"mid"} if now.mid else set()
         words = frozenset(said - {"no_volume", "no_trades"}), frozenset(of_the_tick)
         result.append(
             Increment(
@@ -235,6 +240,7 @@ def increments(samples: Sequence[Sample], window: int = 1000) -> list[Increment]
                 now.tick,
                 spacing.step,
                 bool(result) and log_return is None,
+                now.mid,
             )
         )
     return result
@@ -281,6 +287,7 @@ def vector_of_increments(last: Sequence[Increment], grid: Found) -> Vector:
         notes=frozenset().union(last[-1].of_the_tick, disobeyed, *(i.words for i in last)),
         step=last[-1].step,
         holes=sum(i.hole for i in last),
+        snapped=grid.snapped,
     )
 
 
@@ -289,7 +296,7 @@ def grids(every: Sequence[Increment], window: int) -> list[Callable[[], Found]]:
     grid = TickGrid(window)
     found = []
     for i in every:
-        grid.see(Price(i.price, i.before), i.stated_tick)
+        grid.see(Price(i.price, i.before, i.mid), i.stated_tick)
         found.append(copy.copy(grid).found)
     return found
 
@@ -432,20 +439,17 @@ def nash_dist(window: Sequence[Increment]) -> Fraction:
 def hill(x: Sequence[float]) -> tuple[float, float, float]:
     """Hill's α of these absolute returns, and where f(a) = k ln a − a Σ ln(x_i / x_{k+1}) is near its greatest.
 
-    Of those that are x_{k+1} only so many count that there are k + 1 in all, each for a part. Downwards f may fall
-    further where hardly any are above.
+    Whether some of them are equal is of no account.
     """
     k = max(10, math.ceil(len(x) / 20))
-    threshold = sorted(x, reverse=True)[k]
-    above, ties = [each for each in x if each > threshold], x.count(threshold)
-    total = math.fsum(math.log(each / threshold) for each in above)
+    *largest, threshold = sorted(x, reverse=True)[: k + 1]
+    total = math.fsum(math.log(each / threshold) for each in largest)
     alpha = 10.0 if total == 0 else min(10.0, max(0.5, k / total))
-    squares = len(above) + (k + 1 - len(above)) ** 2 / ties
     drop = 2.705543454095404 / 2
-    few = (math.log(10) - drop) * math.exp(-len(above))
+    few = (math.log(10) - drop) * math.exp(-k)
 
     def end(outside: float, drop: float) -> float:
-        least, inside = k * math.log(alpha) - alpha * total - drop * squares / (k + 1), alpha
+        least, inside = k * math.log(alpha) - alpha * total - drop, alpha
         for _halving in range(100):
             middle = (inside + outside) / 2
             if k * math.log(middle) - middle * total >= least:

@@ -315,10 +315,12 @@ async def service(
     env: Mapping[str, str] | None = None,
     arguments: Sequence[str] = (),
     output: int = asyncio.subprocess.PIPE,
+    cwd: Path = ROOT,
 ) -> AsyncIterator[ServiceProcess]:
-    """`python -m services.NAME` with its ops port on any free one and JSON logs; `env` wins over both."""
+    """`python -m services.NAME` with its ops port on any free one and JSON logs; `env` wins over both. `cwd`: the top
+    of the repository whose service it is."""
     chosen = {f"{name.upper()}_OPS_PORT": "0", "LOG_FORMAT": "json", **(env or {})}
-    async with program(["-m", f"services.{name}", *arguments], chosen, output=output) as running:
+    async with program(["-m", f"services.{name}", *arguments], chosen, cwd, output) as running:
         yield running
 
 

@@ -304,14 +304,15 @@ class FeynmanService:
                 self._writer.database,
             )
             self._issued_epoch = epoch
-            writes = self._symbol_table.writes(sampled if partly and not anew else None)
             try:
-                await self._writer.write(writes)
+                written = await self._writer.write(
+                    self._symbol_table.writes(sampled if partly and not anew else None)
+                )
             except LeaseLost:
                 continue
             self._symbol_table.published()
-            self._written += len(writes)
-            return len(writes)
+            self._written += written
+            return written
         return 0
 
     async def _continue_regimes(self, client: Client, newcomers: list[str]) -> None:

@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from cottage.clock import iso_millis
 from cottage.notes import words
 from cottage.state import PILLARS
 from cottage.version import Version
-from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns
+from services.feynman.standing_texts import REGIME_TEXTS, StandingText, numbers, time_text
 from services.feynman.vector import Vectors
 from services.feynman.windows import FloatArray
 
-_REGIMES = [orjson.dumps(regime).decode() for regime in REGIMES]
 _THOUSANDTHS = [f'.{number:03d}Z"' for number in range(1000)]
 _REGIME, _SINCE = re.compile(rb'"regime":"[^"]*"'), re.compile(rb'"regime_since":"[^"]*"')
 _TIMES = re.compile(rb'"timestamp":"[^"]*"(?:,"feed_time":"[^"]*")?')
@@ -33,38 +31,31 @@ def texts(
     samples: SampleColumns,
     timestamp: FloatArray,
     lags: Sequence[int],
-    regime_since: FloatArray,
+    standing: Sequence[StandingText],
 ) -> Iterator[tuple[bytes, bytes]]:
     """For each symbol its state and its PHYSICS_UPDATE, both without their `ending`.
 
     All arguments have one entry per symbol, in the same order. timestamp: of the states; those of the samples are
-    their feeds' own. lags: by how many ms each symbol's feed is late by nature, 0 if it is not. regime_since: as in
-    Windows.
+    their feeds' own. lags: by how many ms each symbol's feed is late by nature, 0 if it is not.
     """
     pillars = (vectors.mass, vectors.momentum, vectors.friction, vectors.entropy, vectors.nash_dist)
     rows = zip(
-        *(symbols, times(timestamp, samples.timestamp)),
-        *map(_numbers, pillars),
-        *(vectors.regime.tolist(), _market_times(regime_since, samples)),
-        *map(_numbers, (vectors.alpha_coefficient, vectors.alpha_low, vectors.alpha_high)),
-        *(_numbers(samples.price), vectors.samples.tolist(), vectors.nonzero.tolist(), samples.source),
-        *(_numbers(vectors.step), vectors.holes.tolist()),
-        *(_remarks(vectors, samples, lags), samples.feed),
+        *(symbols, times(timestamp, samples.timestamp), _event_times(samples), standing),
+        *map(numbers, pillars),
+        *map(numbers, (samples.price, vectors.samples, vectors.nonzero)),
+        *(samples.source, _remarks(vectors, samples, lags), samples.feed),
         strict=True,
     )
     quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
     feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
-    for name, time, mass, momentum, friction, entropy, nash, *tail, p, n, m, source, step, holes, said, feed in rows:
-        code, since, alpha, low, high = tail
-        interval = f'"alpha_low":{low},"alpha_high":{high}'
-        rest = f'{interval},"price":{p},"samples":{n},"nonzero":{m},"source":{quoted[source]},{since}'
+    for name, time, event, stands, mass, momentum, friction, entropy, nash, p, n, m, source, said, feed in rows:
+        tail, announced_tail, interval, since, spacing = stands
         values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
-        regime = _REGIMES[code]
-        spaced = f'"step":{step},"holes":{holes}'
-        state = f'{{{values},"regime":{regime},"alpha_coefficient":{alpha},{rest},{spaced},{time}{said}{feeds[feed]}'
+        rest = f'"price":{p},"samples":{n},"nonzero":{m},"source":{quoted[source]},{since}{event}'
+        state = f"{{{values},{tail},{rest},{spacing},{time}{said}{feeds[feed]}"
         update = (
             f'{{"event":"PHYSICS_UPDATE","symbol":"{name}",{time},'
-            f'"data":{{"alpha":{alpha},"regime":{regime},{values},{rest}{said}}}'
+            f'"data":{{{announced_tail},{values},{interval},{rest}{said}}}'
         )
         yield state.encode(), update.encode()
 
@@ -78,12 +69,12 @@ def times(timestamp: FloatArray, feed_time: FloatArray) -> list[str]:
     return fields
 
 
-def _market_times(regime_since: FloatArray, samples: SampleColumns) -> list[str]:
-    """The fields `regime_since`, and `event_time` where the feed states it."""
-    fields = [f'"regime_since":"{_time(since)}"' for since in regime_since.tolist()]
+def _event_times(samples: SampleColumns) -> list[str]:
+    """The field `event_time` of each sample where the feed states it, with the comma before it."""
+    fields = [""] * len(samples)
     stated = np.flatnonzero(samples.event_time != samples.timestamp)
     for i, field in zip(stated.tolist(), _time_fields("event_time", samples.event_time[stated]), strict=True):
-        fields[i] += f",{field}"
+        fields[i] = f",{field}"
     return fields
 
 
@@ -94,8 +85,8 @@ def at(text: bytes, time: str) -> bytes:
 
 def with_regime(text: bytes, code: int, since: float) -> bytes:
     """The same state or update with this regime, which began at `since`."""
-    text = _REGIME.sub(f'"regime":{_REGIMES[code]}'.encode(), text, count=1)
-    return _SINCE.sub(f'"regime_since":"{_time(since)}"'.encode(), text, count=1)
+    text = _REGIME.sub(f'"regime":{REGIME_TEXTS[code]}'.encode(), text, count=1)
+    return _SINCE.sub(f'"regime_since":"{time_text(since)}"'.encode(), text, count=1)
 
 
 def ending(version: Version, database: int = 0) -> bytes:
@@ -132,18 +123,8 @@ def _remark(lag: int, noted: int, others: tuple[str, ...], void: int) -> str:
     return "".join(f',"{name}":{orjson.dumps(value).decode()}' for name, value in said.items() if value)
 
 
-@lru_cache(maxsize=2**15)  # a regime lasts, so that nearly all were told before
-def _time(epoch_seconds: float) -> str:
-    return iso_millis(epoch_seconds)
-
-
 def _names(void: int) -> list[str]:
     return [name for place, name in enumerate(PILLARS) if void >> place & 1]
-
-
-def _numbers(column: FloatArray) -> list[str]:
-    """Each number as JSON text."""
-    return orjson.dumps(column, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().split(",")
 
 
 def _time_fields(name: str, epoch_seconds: FloatArray) -> list[str]:

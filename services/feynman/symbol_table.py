@@ -27,6 +27,7 @@ from services.feynman.fills import FillSample, Place, following, missed, rounds
 from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns, parse
 from services.feynman.sample_times import SampleTimes
+from services.feynman.standing_texts import StandingTexts
 from services.feynman.vector import compute, regimes
 from services.feynman.windows import BoolArray, FloatArray, IntArray, Rows, Windows
 from services.feynman.writer_changes import WriterChanges
@@ -82,10 +83,10 @@ class SymbolEntry:
     """Hash of the last invalid snapshot and its faults, so that it is told once and not at every tick."""
     texts: tuple[bytes, bytes] | None = None
     """Its newest state and the PHYSICS_UPDATE of it, both without their version."""
-    payload: bytes = b""
-    """The newest state with its version."""
-    update: bytes | None = None
-    """The PHYSICS_UPDATE that is still to be published."""
+    endings: tuple[bytes, bytes] | None = None
+    """How these end, with the version that the newest state was given last; None if it has had none."""
+    published: bool = False
+    """Whether the PHYSICS_UPDATE has been published under this version."""
 
 
 class SymbolTable:
@@ -102,6 +103,7 @@ class SymbolTable:
         self._windows = Windows(window, widening=widening)
         self._times = SampleTimes()
         self._lags = FeedLags()
+        self._standing = StandingTexts()
         self._forget_seconds = forget_seconds
         self._most = most
         self._entries: dict[str, SymbolEntry] = {}
@@ -331,24 +333,27 @@ class SymbolTable:
 
     def version(self, epoch: int, seq: int, symbols: Iterable[str], database: int = 0) -> None:
         """Give the newest states of `symbols` a new version, with which they are to be published from `database`."""
-        ending = states.ending(Version(epoch, seq))
-        update_ending = states.ending(Version(epoch, seq), database)
+        version = Version(epoch, seq)
+        endings = states.ending(version), states.ending(version, database)
         for symbol in symbols:
             entry = self._entries[symbol]
             if entry.texts is not None:
-                state, update = entry.texts
-                entry.payload = state + ending
-                entry.update = update + update_ending
+                entry.endings, entry.published = endings, False
 
-    def writes(self, symbols: Iterable[str] | None = None) -> list[StateWrite]:
-        """The states of these symbols, or every one, with a version, and the updates still to be published."""
-        entries = self._entries.items() if symbols is None else ((name, self._entries[name]) for name in symbols)
-        return [StateWrite(name, entry.payload, entry.update) for name, entry in entries if entry.payload]
+    def writes(self, symbols: Iterable[str] | None = None) -> Iterator[StateWrite]:
+        """The states of these symbols, or every one, with a version, and the updates that are still to be published.
+        Each is put together when it is asked for: at 10,000 symbols all of them would be 10 MB, which no core's cache
+        holds."""
+        for symbol in list(self._entries if symbols is None else symbols):
+            entry = self._entries[symbol]
+            if entry.texts is not None and entry.endings is not None:
+                (state, update), (of_state, of_update) = entry.texts, entry.endings
+                yield StateWrite(symbol, state + of_state, None if entry.published else update + of_update)
 
     def published(self) -> None:
         """Record that all `writes` have arrived, so no update is left to publish."""
         for entry in self._entries.values():
-            entry.update = None
+            entry.published = True
 
     def _enter(
         self, symbol: str, source: str | None = None, feed: str | None = None, native: str | None = None
@@ -474,8 +479,8 @@ class SymbolTable:
         lags = self._lags.usual_ms(samples.feed_or_source, redis_now - samples.timestamp)
         vectors = compute(self._windows, rows)
         self._windows.keep_regime(rows, vectors.regime, samples.event_time)
-        since = self._windows.regime_since[rows]
-        each = states.texts(symbols, vectors, samples, timestamp, lags, since)
+        standing = self._standing.of(rows, vectors, self._windows.regime_since[rows])
+        each = states.texts(symbols, vectors, samples, timestamp, lags, standing)
         for entry, texts in zip(entries, each, strict=True):
             entry.texts, entry.sampled_at = texts, now
 

@@ -77,7 +77,7 @@ class Exceedances:
     beyond: FloatArray  # (n,): how many moves are above a threshold, by its weight
 
 
-def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedances:
+def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray, whole: BoolArray | bool = True) -> Exceedances:
     """The exceedances of a threshold that all moves of a row share.
 
     `largest` of shape (n, ≥ k + 1): each row's largest moves in descending order, of which the first k + 1 are right.
@@ -85,6 +85,8 @@ def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedance
 
     Where ties make the moves at or above L more than k + 1, the likelihoods of the thresholds L and L + 1 are mixed
     so that the weights add up to k + 1. Where there are fewer than k + 1 moves of 2 or more, it is made of those.
+    `whole`: whose moves are whole numbers of ticks. Of others the k + 1 largest count in full, as if none were as
+    large as another: whether two returns are equal hangs on their last digits, and the interval must not.
     """
     last = np.take_along_axis(largest, k[:, np.newaxis], axis=1)
     level = np.maximum(last, 2.0)
@@ -92,7 +94,8 @@ def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedance
     # Of the ties as many are among the k + 1 largest as their weights add up to.
     number = np.count_nonzero(among, axis=1)
     above = np.count_nonzero(among & (largest > level), axis=1)
-    at_level = np.where(last[:, 0] >= 2.0, np.maximum(ties, number - above), number - above)
+    tied = whole & (last[:, 0] >= 2.0)
+    at_level = np.where(tied, np.maximum(ties, number - above), number - above)
     weight = np.divide(number - above, at_level, where=at_level > 0, out=np.ones(len(k)))
     farther = np.count_nonzero(among & (largest > level + 1.0), axis=1)
     return Exceedances(
@@ -102,7 +105,7 @@ def at_threshold(largest: FloatArray, k: IntArray, ties: IntArray) -> Exceedance
         np.stack([weight * (above + at_level), (1.0 - weight) * above], axis=1),
         weight * (number - above) + above,
         level[:, 0],
-        weight * above + (1.0 - weight) * farther,
+        np.where(whole, weight * above + (1.0 - weight) * farther, k),
     )
 
 

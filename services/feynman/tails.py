@@ -57,7 +57,7 @@ def tails(windows: Windows, rows: Rows, nonzero: IntArray, middle: FloatArray) -
 def _shared(windows: Windows, rows: Rows, k: IntArray, _middle: FloatArray) -> tuple[TailIndex, FloatArray]:
     """The tail indices of windows whose moves share a threshold, and that."""
     moves, ties = windows.largest_moves(rows, k + 1)
-    exceedances = at_threshold(moves, k, ties)
+    exceedances = at_threshold(moves, k, ties, ~np.isnan(windows.tick(rows)))
     tail = estimate(exceedances, windows.telling_moves(rows), windows.tails.widening)
     return tail, exceedances.common
 

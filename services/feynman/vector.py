@@ -34,6 +34,7 @@ class Vectors:
     nonzero: IntArray  # m, the returns that are not 0
     step: FloatArray  # seconds, above 0
     holes: IntArray  # the samples that have no return
+    snapped: IntArray  # the prices that do not lie on the grid
     void: IntArray  # bits, in the order of PILLARS: those whose 0 is no measurement
     notes: IntArray  # bits of the words of cottage.notes
 
@@ -51,6 +52,7 @@ class _Pillars:
     nonzero: IntArray
     step: FloatArray
     holes: IntArray
+    snapped: IntArray
     void: IntArray
     notes: IntArray
     middle: FloatArray  # as in tails.py
@@ -93,6 +95,7 @@ def _pillars(windows: Windows, rows: Rows) -> _Pillars:
         nonzero=w.nonzero,
         step=w.step,
         holes=w.holes,
+        snapped=w.snapped,
         void=void(w),
         notes=w.notes,
         middle=middle(w.tick, w.peak, w.trough),

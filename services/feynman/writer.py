@@ -5,7 +5,8 @@ compares the lease, renews it, SETs and PUBLISHes. In a cluster a script can use
 is renewed first, and each state is refused if one of a newer epoch has been written.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from cottage import keys, lua
 from cottage.errors import LeaseLost
@@ -45,16 +46,20 @@ class Writer(Lease):
         """The number of the database that it writes to, which its messages say unless it is 0."""
         return self._client.database
 
-    async def write(self, writes: Sequence[StateWrite]) -> None:
-        """SET the states and PUBLISH the updates, 500 at a time, each call after the reply to the last.
+    async def write(self, writes: Iterable[StateWrite]) -> int:
+        """SET the states and PUBLISH the updates, 500 at a time, each call after the reply to the last. Returns how
+        many states there were.
 
         Raises LeaseLost if another process may write now, and RedisError if it is not known what was written. In both
         cases the lease must be acquired again.
         """
-        for part in batches(writes, BATCH):
+        left, written = iter(writes), 0
+        while part := list(islice(left, BATCH)):
             await (self._write_each if self._client.spread else self._write_together)(part)
+            written += len(part)
             metrics.WRITTEN.inc(len(part))
             metrics.PUBLISHED.inc(sum(write.update is not None for write in part))
+        return written
 
     async def publish(self, message: bytes) -> None:
         """PUBLISH a message and renew the lease. Raises as `write`."""

@@ -1,8 +1,8 @@
 """Replays the rows of a recording: sampled by their own time, they become snapshots as they happen.
 
 The source Replayed uses it. A sample of a symbol is its newest row at the end of each second of recorded time in
-which it has one, whatever the speed, so that returns are the same at any; below a speed of 1, at the end of each of
-our seconds. It is there as soon as the next row of the recording lies beyond that end.
+which it has one, whatever the speed, so that returns are the same at any. It is there as soon as the next row of the
+recording lies beyond that end.
 
 In real time the first usable row happens at `started`. Times are whole milliseconds, rounded up, so that a message
 with milliseconds says which rows a snapshot may hold: those of its symbol with
@@ -88,8 +88,6 @@ class Replay:
         self._totals: dict[str, _Totals] = {}
         self._session = ""
         """The mark of this pass."""
-        self._spacing = max(1, round(SECOND * min(1.0, speed)))
-        """The microseconds of recorded time between the ends of two samples."""
         self._sampled = 0
         """The number of the sample to which the newest rows belong."""
         self._newest: dict[str, Row] = {}
@@ -147,7 +145,7 @@ class Replay:
 
     def _number(self, row: Row) -> int:
         """Which sample a row belongs to: a row at the very end of one belongs to that."""
-        return -(-row.time // self._spacing)
+        return -(-row.time // SECOND)
 
     def _complete(self) -> None:
         """Make samples of the newest rows."""

@@ -37,6 +37,7 @@ STATE_EXAMPLE: dict[str, Any] = {
     "event_time": "2025-12-21T12:00:00.100Z",
     "step": 1.0,
     "holes": 3,
+    "snapped": 2,
     "timestamp": "2025-12-21T12:00:00.000Z",
     "feed_time": "2025-12-21T12:00:00.250Z",
     "lag_ms": 1200,
@@ -108,6 +109,11 @@ class PhysicsStateAnswer(_Answer):
         0,
         ge=0,
         description="samples in the window without a return: more than three steps, or lost samples, lie before",
+    )
+    snapped: int = Field(
+        0,
+        ge=0,
+        description="prices in the window off the grid of the others, rounded to it for alpha; left out if 0",
     )
     timestamp: str = Field(
         "",

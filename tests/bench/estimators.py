@@ -163,7 +163,7 @@ class Simulation:
             recorded.recorded(self._generator, self._recording, self.draw)
 
     def sparse(self) -> None:
-        """Where not every second has a trade."""
+        """Where not every second has a trade, and the last price stands for it."""
         rows = []
         for name, law in {"t(3)": laws.student(3), "stable(1.7)": laws.stable(1.7)}.items():
             for share in (1.0, 0.5, 0.2, 0.1, 0.07):
@@ -180,7 +180,8 @@ class Simulation:
                         e.std(),
                     )
                 )
-        table("Sparse trading", ("law", "seconds with a trade", "mean m", "WAIT", "mean α", "std. error"), rows)
+        heads = ("law", "seconds with a trade", "mean m", "WAIT", "mean α", "std. error")
+        table("A feed that repeats its last price", heads, rows)
 
     def dependence(self) -> None:
         """Volatility that clusters: the k largest are neighbours, and tell less than k that are not."""

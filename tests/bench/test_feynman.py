@@ -12,7 +12,7 @@ from tests.bench import plain
 from tests.bench.market import Market
 
 
-def test_what_it_is_compared_with_computes_the_same_pillars_and_a_tail_index_within_its_interval() -> None:
+def test_what_it_is_compared_with_computes_the_same_pillars_and_tail_indices() -> None:
     market, window = Market(6), 100
     windows = Windows(window, capacity=6)
     rows = np.array([windows.add() for _ in range(6)])
@@ -27,6 +27,18 @@ def test_what_it_is_compared_with_computes_the_same_pillars_and_a_tail_index_wit
             *pillars, hill = plain.vector(*in_time)
             assert pillars == pytest.approx([getattr(vectors, name)[row] for name in PILLARS], rel=1e-9, abs=1e-14)
             assert vectors.alpha_low[row] < hill < vectors.alpha_high[row]
+            tail = vectors.alpha_coefficient[row], vectors.alpha_low[row], vectors.alpha_high[row]
+            assert plain.tail(in_time[0], in_time[3], float(windows.tick(rows)[row])) == pytest.approx(tail, rel=1e-5)
+
+
+def test_it_times_an_older_kernel_in_turn() -> None:
+    arguments = ["--symbols", "2", "--windows", "70", "--ticks", "2", "--beside", "HEAD", "--pairs", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.feynman", *arguments], check=True, capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
+    begin = lines.index("CPU ms a tick, HEAD and here, in turn")
+    assert [line.count(" → ") for line in lines[begin + 2 : begin + 6]] == [3] * 4
 
 
 def test_its_rally_is_one_and_its_histories_fill_the_windows() -> None:
@@ -48,6 +60,9 @@ def test_the_bench_prints_its_tables_and_draws(tmp_path: Path) -> None:
     )
     lines = done.stdout.splitlines()
     assert lines[0] == "3 symbols × 1,000 samples: append and compute, on one core"
-    assert [line.split(":")[0].split()[0] for line in lines[2:7]] == ["steady", "rally", "burst", "first", "plain"]
+    assert [line.split(":")[0].split()[0] for line in lines[2:8]] == [
+        *("steady", "rally", "burst", "first"),
+        *("plain", "plain"),
+    ]
     assert sum(line.count("×)") for line in lines) == 4  # cells of the growth, each with its ratio
     assert "plain numpy</text>" in drawing.read_text()

@@ -28,6 +28,20 @@ def test_redis() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_a_tick_of_an_older_commit_is_measured_in_the_same_run() -> None:
+    lines = printed("tick", "--symbols", "3", "--window", "50", "--seconds", "1", "--beside", "HEAD")
+    assert [line for line in lines if line in ("HEAD:", "here:")] == ["HEAD:", "here:"]
+    assert [line.split()[0] for line in lines[-3:]] == ["feynman,", "pair", "median"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_where_there_is_no_such_commit_that_is_said_and_the_rest_measured() -> None:
+    lines = printed("tick", "--symbols", "3", "--window", "50", "--seconds", "1", "--beside", "0000000")
+    assert lines[0] == "the history here has no 0000000 to measure beside"
+    assert any(line.startswith("feynman  ") for line in lines)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 def test_tick() -> None:
     lines = printed("tick", "--symbols", "20", "--window", "50", "--seconds", "2", "--checkpoints")
     assert [line.split()[0] for line in lines if line.startswith(("feynman  ", "market  ", "redis  "))] == [

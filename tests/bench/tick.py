@@ -2,11 +2,13 @@
 
 A Redis of its own with this repository's redis.conf, the market service with so many simulated symbols, each renewed
 every second, and feynman: three processes as they run anywhere. Costs are CPU time, as the kernel counts it.
+With `--beside COMMIT` the services of that commit are measured too, in turn with these.
 """
 
 import argparse
 import asyncio
 import itertools
+import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +18,10 @@ from typing import Any
 from cottage.redis import Client, connect
 from cottage.store import PhysicsStates
 from deploy.redis_server import REDIS_CONF, find_server, free_port, start
+from tests.bench.beside import add_arguments, checkout
 from tests.bench.processes import cpu_seconds, resident_bytes
 from tests.bench.telling import progress, say
-from tests.support import ServiceProcess, eventually, service
+from tests.support import ROOT, ServiceProcess, eventually, service
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_SYMBOLS = 25_000  # their names go through one environment variable, which Linux holds to 128 KB
@@ -48,10 +51,13 @@ class Reading:
 
 
 class Bench:
-    def __init__(self, given: argparse.Namespace) -> None:
+    def __init__(self, given: argparse.Namespace, root: Path = ROOT) -> None:
+        """`root`: the repository whose services these are."""
         self._given = given
+        self._root = root
 
-    async def run(self) -> None:
+    async def run(self) -> float:
+        """Returns feynman's CPU ms a tick."""
         given = self._given
         with tempfile.TemporaryDirectory() as folder:
             server = find_server()
@@ -59,9 +65,9 @@ class Bench:
             say(f"a tick every {given.tick} s, checkpoints {'on' if given.checkpoints else 'off'}")
             with start(server, Path(folder) / "redis", free_port(), config=REDIS_CONF) as running:
                 async with connect(running.url) as client:
-                    await self._with(client, running.url, running.pid, Path(folder))
+                    return await self._with(client, running.url, running.pid, Path(folder))
 
-    async def _with(self, client: Client, url: str, redis_pid: int, folder: Path) -> None:
+    async def _with(self, client: Client, url: str, redis_pid: int, folder: Path) -> float:
         given = self._given
         market = {"REDIS_URL": url, "MARKET_SYMBOLS": ",".join(names(given.symbols))}
         feynman = {
@@ -71,15 +77,16 @@ class Bench:
             "FEYNMAN_CHECKPOINT_DIR": str(folder / "checkpoints") if given.checkpoints else "",
             "LOG_LEVEL": "debug",
         }
-        async with service("market", market) as feeding, service("feynman", feynman) as computing:
+        root = self._root
+        async with service("market", market, cwd=root) as feeding, service("feynman", feynman, cwd=root) as computing:
             await feeding.logged("starting")
 
-            async def all_written() -> bool:
-                tick = (await computing.get("/status")).json()["tick"]
-                return bool(tick and tick["written"] == given.symbols)
+            def all_written() -> bool:
+                ticks = [line for line in computing.logs if line["event"] == "states_written"]
+                return bool(ticks and ticks[-1]["written"] == given.symbols)
 
             await computing.logged("starting")
-            await eventually(all_written, 60)
+            await eventually(all_written, 120)
             pids = (computing.pid, feeding.pid, redis_pid)
             before, first, seconds = await self._reading(client, pids), len(computing.logs), 0
             memory = [megabytes(computing.pid)]
@@ -93,6 +100,7 @@ class Bench:
             ticks = [line for line in computing.logs[first:] if line["event"] in ("states_written", "sampled")]
             self._tell(before, after, ticks, memory)
             await self._tell_consistency(client, computing)
+            return (after.feynman - before.feynman) * 1e3 / max(1, len(ticks))
 
     async def _reading(self, client: Client, pids: tuple[int, int, int]) -> Reading:
         about = await client.info("persistence")
@@ -149,10 +157,35 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=300, help="how long to measure")
     parser.add_argument("--tick", type=float, default=1.0, help="seconds; a short one shows what is past capacity")
     parser.add_argument("--checkpoints", action="store_true", help="save the windows meanwhile, as make run does")
+    add_arguments(parser, pairs=1)
     given = parser.parse_args()
     if not 1 <= given.symbols <= MOST_SYMBOLS:
         parser.error(f"--symbols must be 1 to {MOST_SYMBOLS:,}")
-    asyncio.run(Bench(given).run())
+    if given.beside is None:
+        asyncio.run(Bench(given).run())
+        return
+    with checkout(given.beside) as old:
+        if old is None:
+            asyncio.run(Bench(given).run())
+        else:
+            in_turn(given, old)
+
+
+def in_turn(given: argparse.Namespace, old: Path) -> None:
+    """Measure the older repository and this one again and again, and compare."""
+    pairs = []
+    for _ in range(given.pairs):
+        pair = []
+        for name, root in ((given.beside, old), ("here", ROOT)):
+            say(f"{name}:")
+            pair.append(asyncio.run(Bench(given, root).run()))
+            say()
+        pairs.append(pair)
+    say(f"{'feynman, CPU ms a tick':28} {given.beside:>14} {'here':>16}")
+    for number, (before, now) in enumerate(pairs, 1):
+        say(f"{f'pair {number}':28} {before:14.0f} {now:16.0f} {now / before - 1:+8.0%}")
+    before, now = (statistics.median(each) for each in zip(*pairs, strict=True))
+    say(f"{'median':28} {before:14.0f} {now:16.0f} {now / before - 1:+8.0%}")
 
 
 if __name__ == "__main__":

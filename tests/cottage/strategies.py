@@ -41,6 +41,7 @@ def states() -> st.SearchStrategy[PhysicsState]:
         event_time=st.none() | timestamps,
         step=st.none() | numbers,
         holes=st.none() | whole,
+        snapped=st.none() | whole,
         timestamp=st.none() | timestamps,
         feed_time=st.none() | timestamps,
         lag_ms=st.none() | whole,

@@ -38,6 +38,7 @@ FULL = PhysicsState(
     source="live",
     step=60.0,
     holes=3,
+    snapped=2,
     timestamp="2025-12-21T12:00:00.000Z",
     version=Version(1766318400000, 4711),
 )
@@ -48,7 +49,7 @@ def test_a_state_has_the_documented_fields_and_names() -> None:
     assert FULL.to_bytes() == (
         '{"mass":0.42,"momentum":1.23,"friction":0.15,"entropy":0.08,"nash_dist":0.05,'
         '"regime":"Lévy Stable","alpha_coefficient":1.8,"alpha_low":1.5,"alpha_high":2.3,'
-        '"price":450.32,"samples":1000,"nonzero":812,"source":"live","step":60.0,"holes":3,'
+        '"price":450.32,"samples":1000,"nonzero":812,"source":"live","step":60.0,"holes":3,"snapped":2,'
         '"timestamp":"2025-12-21T12:00:00.000Z","epoch":1766318400000,"seq":4711}'.encode()
     )
 

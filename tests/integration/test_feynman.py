@@ -352,6 +352,20 @@ async def test_a_message_and_its_state_are_one(redis_url: str, client: Client) -
             assert message.pop("data") | message == fields | {"event": "PHYSICS_UPDATE", "symbol": "SPY"}
 
 
+async def test_samples_that_are_handed_over_and_gone_before_they_are_read_leave_a_hole(
+    redis_url: str, client: Client
+) -> None:
+    now = await client.now()
+    async with feynman(redis_url):
+        # By a feed whose list has expired: there were six others before the third.
+        for i, number in enumerate((1, 2, 9, 10)):
+            said = {"price": 100.0 + i, "timestamp": now + i / 100, "event_time": 1e9 + i, "fill": number}
+            await client.hset("market:snapshot:SPY", mapping=dict[Any, Any](said))
+            found = await seen(client, "SPY", price=100.0 + i)
+        assert (found.samples, found.nonzero, found.holes) == (4, 2, 1)
+        assert "gap" in found.notes
+
+
 async def test_what_was_deleted_is_back_with_the_same_bytes_and_without_a_message(
     redis_url: str, client: Client
 ) -> None:

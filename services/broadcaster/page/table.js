@@ -36,7 +36,7 @@ const MEANINGS = {
 const NOTES = {
   jump: "a return above 20 times what is usual in the window, or a price that nearly doubled or halved",
   break: "prices before and after a sample cannot be compared, such as after a split",
-  gap: "two samples lie far apart: nothing is computed across it",
+  gap: "two samples lie far apart, or some between them are lost: nothing is computed across it",
   session: "volume and trades began anew",
   correction: "the feed took back some of its volume or trades",
   overflow: "volume or trades are beyond what a number holds",

@@ -687,9 +687,12 @@ def _before_and_after(price: FloatArray, log_return: FloatArray) -> tuple[FloatA
 
 
 def _log_ratio(price: FloatArray, previous: FloatArray) -> FloatArray:
-    """r = ln(p_i / p_{i-1}), also if the ratio is too large or too small for a float (1e300 after 1e-300)."""
-    with np.errstate(over="ignore", under="ignore"):
-        ratio = price / previous
-    beyond = (ratio < 1e-300) | (ratio > 1e300)
-    ratio[beyond] = 1.0
-    return np.where(beyond, np.log(price) - np.log(previous), np.log(ratio))
+    """r = ln(p_i / p_{i-1}), as exact where the ratio is nearly 1, of which a float has few digits left, and also
+    where the ratio is too large or too small for a float (1e300 after 1e-300)."""
+    with np.errstate(over="ignore"):
+        change = (price - previous) / previous
+    far = (change < -0.5) | (change > 1e300)
+    change[far] = 0.0
+    r: FloatArray = np.log1p(change)
+    r[far] = np.log(price[far]) - np.log(previous[far])
+    return r

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_bars_that_two_files_hold() -> None:
 
 
 @pytest.mark.parametrize("other", [{"price": 11.5}, {"volume": 7.0}])
-def test_two_different_rows_for_one_trade_are_refused(other: dict[str, float]) -> None:
+def test_two_different_rows_for_one_trade_are_refused(other: dict[str, Any]) -> None:
     month = [trade(time, time, sequence=time) for time in range(1, 40)]
     day = [month[9], month[10]._replace(**other), month[11]]
     with pytest.raises(UnusableSource, match=r"january\.csv and day\.csv hold different rows of ES .*price 11"):

@@ -49,7 +49,7 @@ def assert_agree(kernel: reference.Vector, expected: reference.Vector) -> None:
         # 1e-14 is for what is 0 but for cancellation, such as the CLV in the middle of a wide range.
         assert math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-14), (name, one, other)
     assert (kernel.samples, kernel.nonzero) == (expected.samples, expected.nonzero)
-    assert (kernel.step, kernel.holes) == (expected.step, expected.holes)
+    assert (kernel.step, kernel.holes, kernel.snapped) == (expected.step, expected.holes, expected.snapped)
     assert (kernel.void, kernel.notes) == (expected.void, expected.notes)
     if all(abs(expected.alpha_coefficient - threshold) > 1e-9 for threshold in (1.5, 2)):
         assert kernel.regime == expected.regime

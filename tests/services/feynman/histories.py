@@ -16,8 +16,9 @@ from tests.reference import Sample, Vector
 def feed(windows: Windows, rows: Sequence[int], samples: Sequence[Sample]) -> None:
     """One sample to each of the rows, in one call."""
     columns = np.array(samples, dtype=np.float64).T  # None becomes nan
-    timestamp, price, volume, trades, session, tick, breaks, event_time, interval, lost = columns
-    marks, notes = session.astype(np.int64), breaks.astype(np.int64) * BITS["break"]
+    timestamp, price, volume, trades, session, tick, breaks, event_time, interval, lost, mid = columns
+    marks = session.astype(np.int64)
+    notes = breaks.astype(np.int64) * BITS["break"] | mid.astype(np.int64) * BITS["mid"]
     stated = {"tick": tick, "event_time": event_time, "interval": interval, "lost": lost > 0}
     windows.append(np.array(rows), price, volume, trades, timestamp, marks, notes, **stated)
 
@@ -91,11 +92,13 @@ def _reported(counter: float, happens: str) -> float | None:
 
 @st.composite
 def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sample]:
-    """Samples of one symbol: prices on a tick grid or off it, of 1e-8 to 1e9, gaps, and all that counters do."""
+    """Samples of one symbol: prices on a tick grid or off it, of 1e-8 to 1e9, sub-penny prints, mids, gaps, lost
+    samples, splits, and all that counters do."""
     kind = draw(st.sampled_from(sorted(_MOVES)))
     step = st.tuples(_MOVES[kind], _SECONDS, _TURNOVER, _TURNOVER, _COMPARABLE)
     steps = draw(st.lists(step, min_size=min_size, max_size=max_size))
-    lost = draw(st.sampled_from([(), (), (0,), (3, 7)]))
+    some = st.sampled_from([(), (), (0,), (3, 7)])
+    lost, off_grid, mids = draw(some), draw(some), draw(some | st.just(range(10)))
     start, tick = draw(st.sampled_from([(450.0, 0.01), (5000.0, 0.25), (1e-8, 1e-12), (1e9, 0.01), (1.0, None)]))
     jump = draw(st.integers(0, len(steps) - 1)) if kind == "one jump" else None
     falls_out, stated_tick = draw(_FALLS_OUT), draw(st.sampled_from([None, None, tick, 0.02]))
@@ -110,8 +113,9 @@ def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sa
         price = start * math.exp(place / 1000) if tick is None else start + tick * (abs(place + 9000) - 9000)
         scale *= split
         counters = _reported(volume, traded[0]), _reported(trades, number[0])
+        price += 0.1 * (tick or 0.0) * (i % 10 in off_grid)
         sample = Sample(timestamp, price * scale, *counters, session, stated_tick, stated)
-        samples.append(sample._replace(lost=i % 10 in lost))
+        samples.append(sample._replace(lost=i % 10 in lost, mid=i % 10 in mids))
     return samples
 
 
@@ -119,5 +123,5 @@ def assert_vector(state: PhysicsState, expected: Vector) -> None:
     """That the state holds this vector, but for the last digits of floats."""
     for field, value in expected._asdict().items():
         wanted = pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
-        found = getattr(state, field)
+        found = state.snapped or 0 if field == "snapped" else getattr(state, field)  # 0 is left out
         assert (set(found) if isinstance(found, tuple) else found) == wanted, field

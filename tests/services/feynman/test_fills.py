@@ -101,6 +101,15 @@ def test_a_recording_gives_the_same_numbers_at_any_speed(window: int, speeds: tu
         assert sum(max(each.values(), default=0) for each in lists.read) >= 800, "nearly all were handed over so"
 
 
+@pytest.mark.parametrize("speed", [0.5, 0.3])
+def test_a_recording_gives_the_same_numbers_in_slow_motion(speed: float) -> None:
+    rows = recording(300)
+    one, other = (state(replayed(rows, each, window=150)[0], "ES") for each in (1.0, speed))
+    for name in (*PILLARS, "alpha_coefficient", "alpha_low", "alpha_high", "samples", "nonzero", "price"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-12), name
+    assert (one.regime, one.step, one.holes) == (other.regime, other.step, other.holes)
+
+
 def test_a_regime_is_kept_from_sample_to_sample_at_any_speed() -> None:
     rows, as_recorded = recording(900, heavy=True), list[PhysicsState]()
     replayed(rows, 1.0, window=80, seen=as_recorded)

@@ -12,6 +12,7 @@ from cottage.state import PILLARS, PhysicsState
 from cottage.version import Version
 from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns
+from services.feynman.standing_texts import StandingText, StandingTexts
 from services.feynman.states import at, ending, texts, times
 from services.feynman.vector import Vectors
 from services.feynman.windows import FloatArray
@@ -29,6 +30,7 @@ _entries = st.fixed_dictionaries(
         "nonzero": whole,
         "step": numbers,
         "holes": whole,
+        "snapped": st.just(0) | st.integers(0, 10**6),
         "source": _sources,
         "timestamp": st.floats(0, LATEST_SECONDS),
         "since": st.floats(0, LATEST_SECONDS),
@@ -45,7 +47,7 @@ _entries = st.fixed_dictionaries(
 )
 
 
-Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, list[int], FloatArray]
+Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, list[int], list[StandingText]]
 
 
 def columns(entries: list[dict[str, Any]]) -> Arguments:
@@ -59,6 +61,7 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         nonzero=column("nonzero", np.int64),
         step=column("step"),
         holes=column("holes", np.int64),
+        snapped=column("snapped", np.int64),
         void=np.array([sum(1 << PILLARS.index(name) for name in entry.get("void", ())) for entry in entries]),
         notes=np.array([sum(BITS[word] for word in entry.get("noted", ())) for entry in entries]),
     )
@@ -86,12 +89,13 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         lost=none.astype(np.bool_),
     )
     lags = [entry["late"] for entry in entries]
-    return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags, column("since")
+    standing = StandingTexts().of(np.arange(len(entries)), vectors, column("since"))
+    return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags, standing
 
 
 def as_object(entry: dict[str, Any]) -> PhysicsState:
-    apart = ("symbol", "code", "since", "event_time", "timestamp", "ahead", "late", "noted", "other_notes", "void")
-    left = {name: value for name, value in entry.items() if name not in apart}
+    apart = "symbol", "code", "since", "event_time", "timestamp", "ahead", "late", "noted", "other_notes", "void"
+    left = {name: value for name, value in entry.items() if name not in (*apart, "snapped")}
     timestamp = iso_millis(entry["timestamp"])
     feeds_own = min(entry["timestamp"] + entry["ahead"], LATEST_SECONDS)
     feed_time, event_time = iso_millis(feeds_own), entry["event_time"]
@@ -103,6 +107,7 @@ def as_object(entry: dict[str, Any]) -> PhysicsState:
         timestamp=timestamp,
         feed_time=None if feed_time == timestamp else feed_time,
         lag_ms=entry["late"] or None,
+        snapped=entry["snapped"] or None,
         notes=(*(word for word in NOTES if word in entry["noted"]), *entry["other_notes"])[:8],
         void=tuple(name for name in PILLARS if name in entry["void"]),
     )
@@ -123,9 +128,9 @@ def test_a_text_and_its_ending_are_the_states_and_the_updates_own_bytes(
 
 @given(st.lists(_entries, min_size=1, max_size=5), st.floats(0, LATEST_SECONDS))
 def test_a_text_at_another_time_differs_in_that_alone(entries: list[dict[str, Any]], timestamp: float) -> None:
-    symbols, vectors, samples, old, lags, since = columns(entries)
+    symbols, vectors, samples, old, lags, standing = columns(entries)
     new = np.full(len(entries), timestamp)
-    before, after = (list(texts(symbols, vectors, samples, each, lags, since)) for each in (old, new))
+    before, after = (list(texts(symbols, vectors, samples, each, lags, standing)) for each in (old, new))
     for pair, time, expected in zip(before, times(new, samples.timestamp), after, strict=True):
         assert (at(pair[0], time), at(pair[1], time)) == expected
 
@@ -143,7 +148,7 @@ def test_times_are_rounded_as_everywhere(moments: list[float]) -> None:
         "late": 0,
         "event_time": None,
     }
-    entry |= {"step": 1.0, "holes": 0}
+    entry |= {"step": 1.0, "holes": 0, "snapped": 0}
     for moment, (state, _update) in zip(
         moments, texts(*columns([entry | {"timestamp": moment} for moment in moments])), strict=True
     ):

@@ -303,15 +303,15 @@ def test_absence_counts_from_when_it_was_seen_not_through_an_outage() -> None:
 def test_only_what_was_sampled_is_published_and_everything_is_written() -> None:
     table = table_of("SPY", "QQQ", "IWM")
     sampled, _ = table.take([("SPY", raw()), ("QQQ", raw())], NOW, 0.0)
-    assert table.writes() == []  # nothing without a version
+    assert list(table.writes()) == []  # nothing without a version
     table.version(7, 0, sampled)
     first = {write.symbol: write for write in table.writes()}
     assert first.keys() == {"SPY", "QQQ"}
     for symbol, write in first.items():
         assert write.update == PhysicsState.from_bytes(write.state).update(symbol)
-    assert table.writes() == list(first.values())  # until they have arrived
+    assert list(table.writes()) == list(first.values())  # until they have arrived
     table.published()
-    assert table.writes() == [StateWrite(symbol, write.state, None) for symbol, write in first.items()]
+    assert list(table.writes()) == [StateWrite(symbol, write.state, None) for symbol, write in first.items()]
 
     take(table, "SPY", raw(timestamp=NOW + 1))
     table.version(7, 1, ["SPY"])
@@ -953,6 +953,17 @@ def test_a_tick_that_a_snapshot_states_wins_unless_prices_do_not_obey_it() -> No
     assert found[None].alpha_coefficient != found[0.01].alpha_coefficient
     assert found[None].alpha_coefficient == found[0.03].alpha_coefficient
     assert [tick for tick, state in found.items() if "off_tick" in state.notes] == [0.03]
+
+
+def test_prices_off_the_grid_are_counted_as_long_as_they_are_in_the_window() -> None:
+    generator, place, table, snapped = random.Random(5), 50_000, table_of("SPY", window=100), []
+    for i in range(300):
+        place += generator.choice((1, -1, 3, -3))
+        off = 0.005 if i in (120, 150) else 0.0
+        found = told(table, Sample(NOW - 400 + i, place / 100 + off, 0.0, 0.0))
+        snapped.append(found.snapped)
+        assert (b"snapped" in found.to_bytes(), b"snapped" in found.update("SPY")) == (bool(found.snapped), False)
+    assert snapped == [None] * 120 + [1] * 30 + [2] * 70 + [1] * 30 + [None] * 50
 
 
 # --- The regime, which is kept ---

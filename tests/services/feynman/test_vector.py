@@ -3,6 +3,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from cottage import state
 from cottage.notes import BITS
 from services.feynman import vector
+from services.feynman.regime import REGIMES
 from services.feynman.tails import order_statistics
 from services.feynman.vector import Vectors, compute
 from services.feynman.windows import Windows
@@ -247,7 +249,11 @@ def assert_in_range(vectors: Vectors) -> None:
     assert ((vectors.mass >= 0) & (vectors.mass < 1)).all()
     for values in (vectors.friction, vectors.entropy, vectors.nash_dist):
         assert ((values >= 0) & (values <= 1)).all()
-    assert ((vectors.alpha_coefficient >= 0.5) & (vectors.alpha_coefficient <= 10)).all()
+    assert (vectors.alpha_low >= 0.5).all()
+    assert (vectors.alpha_low <= vectors.alpha_coefficient).all()
+    assert (vectors.alpha_coefficient <= vectors.alpha_high).all()
+    assert (vectors.alpha_high <= 10).all()
+    assert ((vectors.snapped >= 0) & (vectors.snapped <= vectors.samples)).all()
     assert ((vectors.regime == 0) == (vectors.nonzero < 64)).all()
 
 
@@ -307,21 +313,59 @@ NUMBERS = st.one_of(
 )
 
 
+SAID = st.fixed_dictionaries(
+    {},
+    optional={
+        "tick": NUMBERS.filter(bool),
+        "mid": st.booleans(),
+        "states_break": st.booleans(),
+        "session": st.integers(0, 2),
+        "event_time": st.floats(0, 1e10),
+        "interval": st.floats(1e-9, 1e9),
+        "lost": st.booleans(),
+    },
+)
+
+
 @settings(deadline=None, derandomize=True, max_examples=30)
 @given(
     st.lists(
-        st.lists(st.tuples(NUMBERS.filter(bool), NUMBERS, NUMBERS), min_size=1, max_size=12), min_size=5, max_size=5
+        st.lists(st.tuples(NUMBERS.filter(bool), NUMBERS, NUMBERS, SAID), min_size=1, max_size=12),
+        min_size=5,
+        max_size=5,
     ),
     st.sampled_from([1, 2, 10]),
     st.sampled_from([2, 7, 100]),
 )
 def test_whatever_a_snapshot_can_hold_the_vector_is_in_range(
-    numbers: list[list[tuple[float, float, float]]], repeated: int, length: int
+    numbers: list[list[tuple[float, float, float, dict[str, Any]]]], repeated: int, length: int
 ) -> None:
-    several = [[Sample(float(i), *values) for i, values in enumerate(each * repeated)] for each in numbers]
+    several = [
+        [Sample(float(i), p, v, n, **said) for i, (p, v, n, said) in enumerate(each * repeated)] for each in numbers
+    ]
     for step in (1, 2, 3):
         assert_in_range(compute(*windows_of(*(history[:step] for history in several), length=length)))
     assert_in_range(compute(*windows_of(*several, length=length)))
+
+
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(
+    st.lists(st.sampled_from([0, 1, 1, 2, 2, 3, 5, 40]), min_size=64, max_size=150).flatmap(
+        lambda moves: st.tuples(st.just(moves), st.permutations(moves))
+    )
+)
+def test_moves_in_another_order_have_the_same_tail_and_regime(orders: tuple[list[int], list[int]]) -> None:
+    histories = []
+    for moves in orders:
+        turns = np.where(np.arange(len(moves)) % 2, 1, -1)
+        histories.append(prices_only(*(100 + 0.01 * np.cumsum([0, *np.multiply(moves, turns)]))))
+    windows, rows = windows_of(*histories)
+    for kept in range(len(REGIMES)):
+        windows.regime[rows] = kept
+        vectors = compute(windows, rows)
+        for name in ("alpha_coefficient", "alpha_low", "alpha_high", "regime", "nonzero", "snapped"):
+            one, other = getattr(vectors, name)
+            assert one == other, name
 
 
 @pytest.mark.parametrize("steps", [2000, pytest.param(5000, marks=pytest.mark.slow)])
@@ -367,6 +411,18 @@ def test_a_long_window_agrees_with_the_reference(length: int) -> None:
         assert_agree(nth(vectors, index), reference.vector(history, length))
     assert vectors.samples.tolist() == [length, length]
     assert vectors.nonzero[1] < vectors.nonzero[0] == length  # ties on the grid
+
+
+def test_without_a_grid_the_interval_does_not_hang_on_whether_returns_are_equal() -> None:
+    # Back and forth between two prices are two returns of one size, but for their last digits.
+    generator = random.Random(4)
+    levels = [100 + math.pi * level for level in range(8)]
+    prices = [generator.choice(levels[place % 2 :: 2]) for place in range(300)]
+    by_a_hair = [price * (1 + 1e-11 * generator.random()) for price in prices]
+    found = [vector_of(prices_only(*several)) for several in (prices, by_a_hair, [1 / price for price in prices])]
+    for other in found[1:]:
+        for name in ("alpha_coefficient", "alpha_low", "alpha_high"):
+            assert getattr(other, name) == pytest.approx(getattr(found[0], name), rel=1e-7)
 
 
 def test_a_row_s_vector_does_not_depend_on_the_rows_beside_it() -> None:

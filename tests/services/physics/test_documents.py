@@ -23,6 +23,7 @@ def test_every_field_of_an_answer_is_described() -> None:
         "alpha_high": 1.0,
         "regime_since": iso_millis(1.0),
         "event_time": iso_millis(1.0),
+        "snapped": 1,
     }
     whole = Reading(state(1_766_318_400.0, **remarks), assess(1.0, None, 1.0), "redis").as_dict()
     answer = orjson.loads(orjson.dumps(whole))

@@ -84,6 +84,22 @@ def test_extremes_and_profile_begin_anew_and_means_and_returns_do_not() -> None:
     assert found.samples[0] == 20
 
 
+@pytest.mark.parametrize("tick", [0.01, 0.0025])
+def test_a_break_begins_no_vote_anew(tick: float) -> None:
+    # After it prices are on the same grid of cents, or on a finer one.
+    moves = np.random.default_rng(2).choice([1, -1, 2, -3, 3], 280)
+    prices = [*(200 + 0.01 * np.cumsum(moves[:120])), *(100 + tick * np.cumsum([0, *moves[121:]]))]
+    history = [Sample(float(i), round(p, 4), 0.0, 0.0, states_break=i == 120) for i, p in enumerate(prices)]
+    windows, ticks = Windows(200), []
+    rows = np.array([windows.add()])
+    for sample in history:
+        feed(windows, [0], [sample])
+        ticks.append(float(windows.statistics(rows).tick[0]))
+    assert "break" in notes_of(windows)
+    assert set(ticks[100:160]) == {0.01}
+    assert ticks[-1] == tick
+
+
 def test_a_stated_break_needs_no_ratio_and_is_one_however_long_the_feed_says_so() -> None:
     history = [Sample(float(i), 100.0 + i, 10.0 * i, float(i), states_break=4 <= i < 8) for i in range(10)]
     for sample_number in range(1, 11):

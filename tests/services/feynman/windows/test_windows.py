@@ -1,6 +1,7 @@
 import math
 import tracemalloc
 from dataclasses import fields
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -122,6 +123,14 @@ def test_a_return_beyond_the_range_of_a_ratio() -> None:
     windows, _ = windows_of(prices_only(1e-300, 1e300, 1e-300))
     expected = 600 * math.log(10)
     np.testing.assert_allclose(windows.log_return[0, 1:3], [expected, -expected])
+
+
+@pytest.mark.parametrize(("price", "before"), [(100_000.01, 100_000.0), (99_999.99, 100_000.0)])
+def test_a_return_is_exact_where_the_ratio_is_nearly_1(price: float, before: float) -> None:
+    # ln(p / q) is the logarithm of a ratio that was rounded to 16 digits, of which a tick of 1e-7 has 9 left.
+    windows, _ = windows_of(prices_only(before, price))
+    exact = (Decimal(price) / Decimal(before)).ln()
+    assert windows.log_return[0, 1] == pytest.approx(float(exact), rel=1e-14, abs=0)
 
 
 def test_a_full_window_lets_the_oldest_go_and_keeps_every_return() -> None:
