@@ -20,8 +20,8 @@ NOTES = {
     "no_volume": "the newest sample or the one before it has no volume",
     "no_trades": "the newest sample or the one before it has no number of trades",
     "mid": "the feed says that the price is the middle of bid and ask, and no trade's",
-    "auction": "the feed says that the price is an auction's, or that one is in the sample; its volume is left out of "
-    "`mass`",
+    "auction": "the feed says that the price is an auction's, or that one is in the sample; its volume is left out "
+    "of `mass`",
     "off_tick": "fewer than half of the window's prices lie on the tick that the feed states, which is not used",
 }
 """Each word and its meaning. The order is that of `notes`; checkpoints rely on it, so a new word comes last of its

@@ -46,7 +46,7 @@ def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["--source", "live"], ["MARKET_SOURCE", "later version"]),
         (["--source", "fax"], ["MARKET_SOURCE", "simulate"]),
-        (["--source", "replay"], ["MARKET_FILE", "replay needs a CSV file"]),
+        (["--source", "replay"], ["MARKET_FILE", "replay needs a recording"]),
         (["--symbols", "SPY,spy"], ["MARKET_SYMBOLS", "spy"]),
         (["--symbols", "A/B,A-B"], ["MARKET_SYMBOLS", "A/B and A-B are both A-B"]),
         (["--seed", "-1"], ["MARKET_SEED"]),
