@@ -101,6 +101,7 @@ async def test_replayed_to_its_end(tmp_path: Path) -> None:
         "bad_lines": {},
         "quotes_left_out": 0,
         "filtered": 0,
+        "left_out": {},
         "share": 1.0,
         "recorded": "1970-01-01T00:01:43.050Z",
         "passes": 1,
