@@ -38,7 +38,7 @@ _NO_SYMBOLS = words(
     "eqy sample test clean local localtime gmt utc time download output result results file market stock stocks "
     "equity equities forex fx crypto semicolon decimalcomma sep line series timeseries chart table tickbidask "
     "bidask eod new old copy final american nbbo bbo sip updates update snapshot snapshots rth eth session sorted "
-    "merged combined from to"
+    "merged combined from to us mini xnas xnys arcx xase barchart barchartdotcom marketwatch wsj googlefinance d w"
 )
 _QUOTE_CURRENCIES = words(
     "USD USDT USDC EUR GBP JPY CHF AUD CAD NZD BTC ETH BNB BUSD FDUSD TUSD DAI KRW TRY BRL CNY CNH HKD SGD SEK "

@@ -13,6 +13,8 @@ from cottage.files.columns import keys_of, words
 _N = r"-?[\d.]+(?:[eE][-+]?\d+)?"
 NEW_YORK = "America/New_York"
 EASTERN_STANDARD = "-05:00"
+_SECONDS_OHLCV = rf"\d{{8}} \d{{6}}(?:,{_N}){{5}}"
+"""Bars as NinjaTrader and HistData write them, both in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def _lean(what: str, file: str = "", line: str = "") -> Vendor:
 
 VENDORS = (
     Vendor("HistData", file=r"DAT_(?:ASCII|NT|MS)_[^/]*_M1_", columns=_fields("time open high low close volume"),
-           line=rf"\d{{8}} \d{{6}}(?:,{_N}){{5}}", zone=EASTERN_STANDARD, stamp="open"),
+           line=_SECONDS_OHLCV, zone=EASTERN_STANDARD, stamp="open"),
     Vendor("HistData", file=r"DAT_ASCII_[^/]*_T_", columns=_fields("time bid ask -"), zone=EASTERN_STANDARD),
     Vendor("HistData", file=r"DAT_NT_[^/]*_T_(?:LAST|BID|ASK)_", columns=_fields("time price size"),
            zone=EASTERN_STANDARD),
@@ -85,6 +87,9 @@ VENDORS = (
     Vendor("TAQ", names=words("timem symroot trscond price size"), zone=NEW_YORK, conditions="tapes", unit="shares",
            fields={"timem": "clock", "symroot": "symbol", "trscond": "conditions", "trcorr": "correction",
                    "trseqnum": "sequence"}),
+    Vendor("TAQ", names=words("timem symroot bid ask"), zone=NEW_YORK, unit="shares",
+           fields={"timem": "clock", "symroot": "symbol", "bidsiz": "bid_size", "asksiz": "ask_size",
+                   "quseqnum": "sequence"}),
     Vendor("TAQ", file=r"EQY_US_ALL_", zone=NEW_YORK, unit="shares"),
     Vendor("LOBSTER", file=r"_message_\d+\.csv", columns=_fields("time event - size price side"), zone=NEW_YORK,
            unit_of_time="seconds since midnight",
@@ -128,7 +133,12 @@ VENDORS = (
     Vendor("MetaTrader 5", names=words("date open tickvol vol spread"), stamp="open"),
     Vendor("MetaTrader 5", names=words("date time bid ask last volume"), carried=True),
     Vendor("TradeStation", names=words("date time open high low close up down"), stamp="close"),
+    Vendor("NinjaTrader", line=rf"\d{{8}} \d{{6}} \d{{7}}(?:,{_N}){{3}},\d+",
+           columns=_fields("time price bid ask size")),
+    Vendor("NinjaTrader", file=r"\.(?:Last|Bid|Ask)\.txt$", line=_SECONDS_OHLCV, stamp="close",
+           columns=_fields("time open high low close volume")),
     Vendor("NinjaTrader", file=r"\.(?:Last|Bid|Ask)\.txt$", stamp="close"),
+    Vendor("NinjaTrader or HistData", line=_SECONDS_OHLCV, columns=_fields("time open high low close volume")),
     Vendor("Nautilus", names=words("open high low close volume tsevent tsinit"), stamp="close"),
     Vendor("AlgoSeek", names=words("timestamp eventtype ticker price quantity conditions"), unit="shares",
            keep=frozenset(("TRADE", "TRADE NB")), conditions="tapes"),

@@ -30,6 +30,19 @@ def test_nested_names_are_those_of_their_last_part_where_all_have_one_first_part
         ("unix,date,symbol,open,high,low,close,Volume BTC,Volume USD", {"volume": 7, "quote_volume": 8, "time": 0}),
         ("id,open,close,low,high,amount,vol,count", {"id": 0, "volume": 6, "trades": 7}),
         ("Datum,Zeit,Kurs,Stück", {"date": 0, "clock": 1, "price": 2, "size": 3}),
+        ("Index,Start Date,Open Price,High Price,Low Price,Close Price,Volume,End Date", {"time": 1, "end": 7}),
+        (
+            "Date,Open Price,High Price,Low Price,Close Price,WAP,No.of Shares,No. of Trades",
+            {"volume": 6, "trades": 7},
+        ),
+        ("Date,Open,High,Low,Last,Close,Number of Shares,Turnover", {"close": 5, "volume": 6, "quote_volume": 7}),
+        ("Time,Open,High,Low,Latest,Change,%Change,Volume", {"close": 4, "volume": 7}),
+        ("PERMNO,date,TICKER,PRC,VOL,BIDLO,ASKHI,OPENPRC", {"close": 3, "volume": 4, "low": 5, "high": 6, "open": 7}),
+        ("lTid,CurrencyPair,RateDateTime,RateBid,RateAsk", {"id": 0, "symbol": 1, "time": 2, "bid": 3, "ask": 4}),
+        ("Dates,symbol,PX_LAST", {"date": 0, "symbol": 1, "close": 2}),
+        ("Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen", {"open": 1, "high": 2, "low": 3, "close": 4}),
+        ("날짜,시가,고가,저가,종가,거래량", {"date": 0, "open": 1, "close": 4, "volume": 5}),
+        ("日付,始値,高値,安値,終値,出来高", {"date": 0, "open": 1, "close": 4, "volume": 5}),
     ],
 )
 def test_roles(names: str, roles: dict[str, int]) -> None:

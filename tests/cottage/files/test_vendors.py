@@ -304,3 +304,27 @@ def test_bars_of_bids_and_asks_have_the_mids_of_both(vendor: str) -> None:
     assert rows[5].price == pytest.approx(BARS[5].c + 0.5)
     assert (rows[5].bid, rows[5].ask, rows[5].volume) == (BARS[5].c, asks[5].c, None)
     assert rows[5].time == (BARS[5].s + 60) * 1_000_000
+
+
+def test_bars_of_ninjatrader_are_in_its_order_though_opens_do_not_follow_closes() -> None:
+    lines = (
+        "20250102 093100,5.0,5.4,4.9,5.2,10\n20250102 093200,5.4,5.5,4.8,5.0,20\n20250102 093300,5.2,5.6,5.1,5.4,30"
+    )
+    found, rows, _ = read(Cells(lines, name="ES 03-25.Last.txt"))
+    assert (found.vendor, found.stamped) == ("NinjaTrader", "close")
+    assert [(row.open, row.price, row.volume) for row in rows] == [(5.0, 5.2, 10), (5.4, 5.0, 20), (5.2, 5.4, 30)]
+    found, rows, _ = read(Cells(lines, name="SPY.csv"))
+    assert (found.stamped, rows[0].price) == ("open", 5.2)
+
+
+def test_ticks_of_ninjatrader_are_last_bid_ask() -> None:
+    lines = "20250102 093000 0000000,5.0,5.0,5.25,3\n20250102 093000 5000000,5.25,5.0,5.25,4"
+    _, rows, _ = read(Cells(lines, name="ES 03-25.Last.txt"))
+    assert [(row.price, row.bid, row.ask, row.volume) for row in rows] == [(5.0, 5.0, 5.25, 3), (5.25, 5.0, 5.25, 4)]
+
+
+def test_quotes_of_taq_as_wrds_gives_them() -> None:
+    names = "date,time_m,time_m_nano,ex,sym_root,sym_suffix,bid,bidsiz,ask,asksiz,qu_cond,qu_seqnum"
+    found, rows, _ = read(Cells("2025-01-02,9:30:00.012345,678,N,IBM,,160.0,3,160.02,4,R,1001", names, "quotes.csv"))
+    assert (found.vendor, found.kind) == ("TAQ", "quotes")
+    assert (rows[0].symbol, rows[0].price, rows[0].time) == ("IBM", 160.01, 1_735_828_200_012_345)
