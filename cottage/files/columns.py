@@ -19,12 +19,13 @@ BID_BARS = tuple(f"bid_{name}" for name in OPEN_TO_CLOSE)
 ASK_BARS = tuple(f"ask_{name}" for name in OPEN_TO_CLOSE)
 
 _SHARED = {
-    "time": "time timestamp tsevent datetime opentime windowstart starttime start startat timeperiodstart "
-    "timebarstart transacttime tradetime exchtimestamp exchts exchangetime exchangetimestamp eventtime "
+    "time": "opentime windowstart starttime start startat timeperiodstart timebarstart opentimestamp timeopen "
+    "candlebegintime candledatetimeutc microtimestamp time timestamp tsevent datetime transacttime transactiontime "
+    "tradetime exchtimestamp exchts exchangetime exchangetimestamp eventtime "
     "participanttimestamp unix unixtime unixtimestamp epoch epochtime createdtime createdat gmttime utctime "
     "localtime mts ts ticktime quotetime timestampms timestampus timestampns timens timems timeutc datetimeutc "
-    "dateutc timestamputc opentimestamp candlebegintime begin timekey dtime datetimeg tradetimestamp snapshottime "
-    "dt periodstart transactiontime zeitstempel dateheure fechahora horodatage barstart from ticks "
+    "dateutc timestamputc snappedat begin timekey dtime datetimeg tradetimestamp snapshottime "
+    "dt periodstart zeitstempel dateheure fechahora horodatage barstart from ticks "
     "startdate ratedatetime",
     "date": "date 날짜 일자 日付 observationdate dates datenum traddt bizdt 日期 交易日期 datum fecha data "
     "jour giorno dtyyyymmdd yyyymmdd tradedate "
@@ -34,7 +35,7 @@ _SHARED = {
     "offset": "gmtoffset utcoffset tzoffset",
     "receive": "localtimestamp tsrecv receipttimestamp receivetime receivetimestamp receivedat receivedtime recvtime "
     "recvts recvtimestamp localts tsinit siptimestamp arrivaltime collectedat capturetime",
-    "end": "closetime enddate windowend timeperiodend endtime closetimestamp barend to periodend",
+    "end": "closetime enddate windowend timeperiodend endtime timeclose closetimestamp barend to stop periodend",
     "symbol": "symbol tckrsymb 代码 股票代码 ticker sym tickersymbol instrument instrumentname instid productid pair "
     "currencypair ric contract tradingsymbol symbole simbolo simbol wertpapier product secid tsym tscode code "
     "isin market marketid stock name asset instrumentid localsymbol rootsymbol item coin",
@@ -60,7 +61,7 @@ _SHARED = {
 }
 _TRADE = {
     "price": "price px lastprice prc tradeprice tradepx last rate kurs preis prix precio cours cotizacion execprice "
-    "ultimo dernier zuletzt ultimokurs letzter lastpx close value prezzo preco",
+    "ultimo dernier zuletzt ultimokurs letzter lastpx close value prezzo preco prices",
     "size": "size qty quantity amount volume vol tradevolume tradesize tradeqty lastsize lastqty lastvolume shares "
     "stuck stucke stueck stuecke menge anzahl quantite cantidad quantidade quantita volumen sz baseqty basevolume "
     "nombre titres umsatz baseamount execqty execsize contracts lots",
@@ -84,7 +85,7 @@ _BAR = {
     "close": "close zamkniecie 종가 終値 prc latest clspric 收盘 收盘价 closeprice priceclose pxlast pxclose "
     "closelast c closed lasttradeprice 4close midc "
     "midclose closetrade closingprice schluss schlusskurs zuletzt letzter cloture clot dernier cierre ultimo "
-    "fechamento chiusura settle settlement settleprice last lastprice price kurs closepx ult",
+    "fechamento chiusura settle settlement settleprice last lastprice price kurs closepx ult tradeprice",
     "adj_open": "adjopen adjustedopen openadj",
     "adj_high": "adjhigh adjustedhigh highadj",
     "adj_low": "adjlow adjustedlow lowadj",
@@ -93,10 +94,12 @@ _BAR = {
     "ttltradgvol 成交量 vol volumetraded basevolume basevol volumebase pxvolume shares "
     "stuck stucke stueck stuecke "
     "volumen umsatz quantite cantidad qty quantity size 5volume 6volume totvolume volumefrom totalvolume "
-    "tradevolume tradedvolume amount sharevolume dailyvolume realvolume matchedvolume volumeshares",
+    "tradevolume tradedvolume amount sharevolume dailyvolume realvolume matchedvolume volumeshares "
+    "candleacctradevolume basetokenvolume",
     "quote_volume": "quotevolume tottrdval ttltrfval totalturnover 成交额 quotevol quoteassetvolume turnover "
     "volumequote volquote volccyquote amount "
-    "value volumeto quoteqty money quoteamount dollarvolume vol volumenotional",
+    "value volumeto quoteqty money quoteamount dollarvolume vol volumenotional "
+    "candleacctradeprice usdvolume",
     "trades": "trades count ttlnboftxsexctd tradecount numtrades numberoftrades transactions tradescount "
     "barcount ntrades "
     "totaltrades notrades nooftrades numberoftransactions tradenum n tradesdone numtransactions",
@@ -194,9 +197,8 @@ def roles_by_name(names: Sequence[str], texts: Collection[int] = ()) -> Roles:
     quote_bar = _taken(keys, _QUOTE_BAR)
     last_parts = [each.strip().rpartition(".")[2] for each in names]
     if sum(len(name) == 1 for name in last_parts) >= 3 and len(quote_bar) < 8:
-        return _taken(
-            keys, _SHARED | {"volume": "volume", "finished": _BAR["finished"]}, _by_letters(last_parts, texts)
-        )
+        letters = _by_letters(last_parts, texts)
+        return _taken(keys, _SHARED, _taken(keys, _BAR, letters) if "open" in letters else letters)
     bar = _taken(keys, {name: _BAR[name] for name in OPEN_TO_CLOSE})
     if len(quote_bar) == 8 and "close" not in bar:
         roles = _taken(keys, _BAR, quote_bar)
@@ -249,6 +251,9 @@ _LETTERS_OF_BARS |= {"vw": "vwap", "q": "quote_volume", "x": "finished", "i": "p
 _LETTERS_OF_TRADES = {"p": "price", "i": "id", "a": "id", "c": "conditions", "f": "first_id", "l": "last_id"}
 _LETTERS_OF_TRADES |= {"u": "correction", "m": "side", "x": "exchange", "sym": "symbol"}
 _LETTERS_OF_QUOTES = {"bp": "bid", "ap": "ask", "bs": "bid_size", "as": "ask_size", "t": "time", "sym": "symbol"}
+_LETTERS_OF_BEST = {"b": "bid", "a": "ask", "B": "bid_size", "A": "ask_size", "T": "time", "E": "time"}
+_LETTERS_OF_DAYS = {"c": "price", "b": "bid", "a": "ask", "B": "bid_size", "A": "ask_size", "E": "time"}
+"""Of the last 24 hours, each second anew: open, high, low and volume are those of the hours, not of a bar."""
 
 
 def _by_letters(names: list[str], texts: Collection[int]) -> Roles:
@@ -261,10 +266,14 @@ def _by_letters(names: list[str], texts: Collection[int]) -> Roles:
     def is_text(letter: str) -> bool:
         return place.get(letter) in texts
 
-    if {"o", "h", "l", "c"} <= place.keys():
+    if {"o", "h", "l", "c", "E"} <= place.keys() and "t" not in place:
+        roles = where(_LETTERS_OF_DAYS)
+    elif {"o", "h", "l", "c"} <= place.keys():
         roles = where(_LETTERS_OF_BARS)
     elif {"bp", "ap"} <= place.keys():
         roles = where(_LETTERS_OF_QUOTES)
+    elif {"b", "a"} <= place.keys() and "p" not in place and not is_text("b"):
+        roles = where(_LETTERS_OF_BEST)
     else:
         roles = where(_LETTERS_OF_TRADES)
         sizes = [letter for letter in "sqv" if letter in place and not is_text(letter)]

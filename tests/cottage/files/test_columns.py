@@ -29,6 +29,11 @@ def test_nested_names_are_those_of_their_last_part_where_all_have_one_first_part
         ("time,high,low,open,volumefrom,volumeto,close", {"volume": 4, "quote_volume": 5}),
         ("unix,date,symbol,open,high,low,close,Volume BTC,Volume USD", {"volume": 7, "quote_volume": 8, "time": 0}),
         ("id,open,close,low,high,amount,vol,count", {"id": 0, "volume": 6, "trades": 7}),
+        ("ts,o,h,l,c,vol,volCcy,volCcyQuote,confirm", {"close": 4, "volume": 5, "quote_volume": 7, "finished": 8}),
+        ("market,opening_price,high_price,low_price,trade_price", {"open": 1, "high": 2, "low": 3, "close": 4}),
+        ("timestamp,start,stop,open,high,low,close", {"time": 1, "end": 2}),
+        ("transaction_time,event_time,best_bid_price,best_ask_price", {"time": 0, "bid": 2, "ask": 3}),
+        ("snapped_at,price,market_cap,total_volume", {"time": 0, "price": 1}),
         ("Datum,Zeit,Kurs,Stück", {"date": 0, "clock": 1, "price": 2, "size": 3}),
         ("Index,Start Date,Open Price,High Price,Low Price,Close Price,Volume,End Date", {"time": 1, "end": 7}),
         (
@@ -54,6 +59,15 @@ def test_letters_mean_what_words_beside_them_leave() -> None:
     assert finnhub == {"price": 0, "symbol": 1, "time": 2, "size": 3}
     alpaca = roles_by_name(["T", "S", "i", "x", "p", "s", "c", "z", "t"], texts={0, 1, 3, 6, 7, 8})
     assert (alpaca["symbol"], alpaca["price"], alpaca["size"], alpaca["time"]) == (1, 4, 5, 8)
+
+
+def test_letters_of_the_best_bid_and_ask_and_of_the_last_day() -> None:
+    best = roles_by_name(["u", "s", "b", "B", "a", "A", "T", "E"], texts={1})
+    assert (best["symbol"], best["bid"], best["bid_size"], best["ask"], best["ask_size"]) == (1, 2, 3, 4, 5)
+    assert best["time"] == 6
+    day = roles_by_name(["E", "s", "p", "c", "o", "h", "l", "v", "q"], texts={1})
+    assert (day["time"], day["symbol"], day["price"]) == (0, 1, 3)
+    assert day.keys().isdisjoint({"open", "high", "low", "volume", "size"})
 
 
 def test_a_symbol_in_all_names() -> None:

@@ -239,3 +239,22 @@ def test_a_column_name_that_is_there_twice_is_refused() -> None:
 def test_a_time_that_the_names_do_not_tell_is_found_by_its_cells() -> None:
     rows = rows_of(f"{START},100,5\n{START + 1},100,5\n", "moment_of_it,price,size")
     assert [row.time for row in rows] == [START * 1_000_000, (START + 1) * 1_000_000]
+
+
+def test_volume_and_what_was_paid_are_told_by_numbers_where_names_have_them_the_other_way_round() -> None:
+    text = "".join(f"{START + 60 * at},100,102,99,101,{1010 + at},{10 + at / 100}\n" for at in range(12))
+    found, rows, _ = read(Cells(text, "unix,open,high,low,close,Volume USD,Volume BTC"))
+    assert (rows[0].volume, rows[1].volume) == (10.0, 10.01)
+    assert "Volume USD is what was paid for Volume BTC, by their numbers" in found.notes
+
+
+def test_a_currencys_number_is_no_symbol() -> None:
+    names = "timeOpen,timeClose,timeHigh,timeLow,name,open,high,low,close,volume,marketCap,timestamp"
+    day = "2024-01-{0:02}T00:00:00.000Z,2024-01-{0:02}T23:59:59.999Z,,,2781,100,102,99,101,10,1e9,"
+    day += "2024-01-{0:02}T23:59:59.999Z"
+    found, rows, _ = read(
+        Cells("\n".join(day.format(at) for at in range(1, 15)), names, "Bitcoin_historical_data.csv")
+    )
+    assert (found.kind, found.vendor, rows[0].symbol) == ("bars", "CoinMarketCap", "BITCOIN")
+    assert rows[0].time - found.stamp(rows[0]) == 86_400_000_000
+    assert rows[0].time == 1_704_153_600_000_000
