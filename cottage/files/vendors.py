@@ -62,14 +62,28 @@ _LEAN_FIELDS = {
     "quote bars": "time bid_open bid_high bid_low bid_close bid_size ask_open ask_high ask_low ask_close ask_size",
     "trade ticks": "time price size exchange - suspicious",
     "quote ticks": "time bid bid_size ask ask_size exchange - suspicious",
+    "trades alone": "time price size",
+    "quotes alone": "time bid bid_size ask ask_size",
+    "quotes without sizes": "time bid ask",
 }
 
 
-def _lean(what: str, file: str = "", line: str = "") -> Vendor:
+def _lean(what: str, file: str = "", line: str = "", zone: str = NEW_YORK) -> Vendor:
     columns = _fields(_LEAN_FIELDS[what])
     unit = "milliseconds since midnight" if file else ""
-    return Vendor("Lean", file=file, line=line, columns=columns, unit_of_time=unit, zone=NEW_YORK, stamp="open",
+    return Vendor("Lean", file=file, line=line, columns=columns, unit_of_time=unit, zone=zone, stamp="open",
                   power=-4)  # fmt: skip
+
+
+def _lean_of_day(what: str, file: str, shares: str, others: tuple[tuple[str, str], ...]) -> tuple[Vendor, ...]:
+    """The layouts of one kind of Lean's files of a day: that of shares, whose prices are whole and whose times New
+    York's; those of `others`, whose zone is another for each market: coins, futures and currencies."""
+    name = _LEAN_NAME + file
+    return (
+        _lean(what, file=name, line=shares),
+        *(_lean(layout, file=name, line=line, zone="") for layout, line in others),
+        _lean(what, file=name, zone=""),
+    )
 
 
 VENDORS = (
@@ -95,12 +109,15 @@ VENDORS = (
            unit_of_time="seconds since midnight",
            power=-4, sentinels=(9999999999.0, -9999999999.0), keep=words("4 5"), unit="shares"),
     Vendor("LOBSTER", file=r"_orderbook_\d+\.csv", no_prices="an order book without its times"),
-    _lean("trade ticks", file=_LEAN_NAME + r"(?i:trade_tick|tick_trade)"),
-    _lean("quote ticks", file=_LEAN_NAME + r"(?i:quote_tick|tick_quote)"),
-    _lean("trade bars", file=_LEAN_NAME + r"(?i:minute|second)_(?i:trade)"),
-    _lean("quote bars", file=_LEAN_NAME + r"(?i:minute|second)_(?i:quote)"),
+    *_lean_of_day("trade ticks", r"(?i:trade_tick|tick_trade)", r"[\d.]+,\d+,[\d.]+(?:,[^,]*){2,}",
+                  (("trades alone", rf"{_N}(?:,{_N}){{2}}"),)),
+    *_lean_of_day("quote ticks", r"(?i:quote_tick|tick_quote)", r"[\d.]+(?:,\d*,[\d.]*){2}(?:,[^,]*){2,}",
+                  (("quotes without sizes", rf"{_N}(?:,{_N}){{2}}"), ("quotes alone", rf"{_N}(?:,(?:{_N})?){{4}}"))),
+    *_lean_of_day("trade bars", r"(?i:minute|second)_(?i:trade)", r"\d+(?:,\d+){4},[\d.]+", ()),
+    *_lean_of_day("quote bars", r"(?i:minute|second)_(?i:quote)", r"\d+(?:(?:,\d*){4},[\d.]*){2}", ()),
     _lean("trade bars", line=r"\d{8} \d\d:\d\d(?:,\d{5,}){4},\d+"),
     _lean("quote bars", line=r"\d{8} \d\d:\d\d(?:(?:,\d{5,}){4},\d+){2}"),
+    _lean("quote bars", line=rf"\d{{8}} \d\d:\d\d(?:(?:,{_N}){{4}},{_N}){{2}}", zone=""),
     Vendor("Databento", names=words("tsevent publisherid instrumentid action"), power=-9, keep=words("T"),
            sentinels=(9223372036854775807.0, 9223372036.854775807)),
     Vendor("Databento", names=words("tsevent publisherid instrumentid"), power=-9, stamp="open",

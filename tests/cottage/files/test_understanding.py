@@ -258,3 +258,18 @@ def test_a_currencys_number_is_no_symbol() -> None:
     assert (found.kind, found.vendor, rows[0].symbol) == ("bars", "CoinMarketCap", "BITCOIN")
     assert rows[0].time - found.stamp(rows[0]) == 86_400_000_000
     assert rows[0].time == 1_704_153_600_000_000
+
+
+def test_what_an_answer_says_of_itself_is_no_symbol() -> None:
+    rows = rows_of(f"5,6,4,5,ok,{START},7\n5,6,4,5,ok,{START + 60},8\n", "o,h,l,c,s,t,v")
+    assert {row.symbol for row in rows} == {"AAPL"}
+
+
+def test_bars_of_many_symbols_at_one_date_last_a_day() -> None:
+    names = "SYMBOL,OPEN,HIGH,LOW,CLOSE,TOTTRDQTY,TIMESTAMP"
+    found, rows, _ = read(Cells("TCS,5,6,4,5,7,02-JAN-2025\nINFY,7,8,6,7,9,02-JAN-2025\n", names))
+    assert found.bar_length == 86_400_000_000
+    assert any("last a day" in note for note in found.notes)
+    assert [row.volume for row in rows] == [7, 9]
+    with pytest.raises(Ambiguous, match="when a bar ends"):
+        understood("TCS,5,6,4,5,7,2025-01-02 09:30\nINFY,7,8,6,7,9,2025-01-02 09:30\n", names)
