@@ -23,6 +23,9 @@ from cottage.files.sample import middle
 from cottage.files.table import Guess
 
 _FEWEST_RISES = 20
+_FEWEST_VOLUMES = 3
+_ROUNDED = 0.999
+"""Volumes are rounded: an average price lies this near to a bar's range."""
 _PRICES = frozenset((*OPEN_TO_CLOSE, *BID_BARS, *ASK_BARS, "price", "bid", "ask", "adj_close", "vwap"))
 _NUMBERS = _PRICES | words("size volume quote_volume trades updates up_volume down_volume first_id last_id")
 
@@ -60,6 +63,22 @@ def drop_running_total(case: Case) -> None:
     if rises >= _FEWEST_RISES and falls <= rises / 100:
         del case.roles["size"]
         case.notes.append(f"{case.sample.label(place)} only rises, as a total of the day does: taken as not told")
+
+
+def swap_volumes(case: Case) -> None:
+    """Volume and what was paid for it, where names give them the other way round: what was paid for one unit lies
+    between a bar's low and its high."""
+    places = [case.roles.get(name) for name in ("volume", "quote_volume", "low", "high")]
+    columns = [case.sample.numbers(place) for place in places if place is not None]
+    if len(columns) < len(places) or None in columns:
+        return
+    rows = [row for row in zip(*columns, strict=True) if row[0] > 0 and row[1] > 0]
+    swapped = sum(low * _ROUNDED <= volume / paid <= high / _ROUNDED for volume, paid, low, high in rows)
+    as_named = sum(low * _ROUNDED <= paid / volume <= high / _ROUNDED for volume, paid, low, high in rows)
+    if len(rows) >= _FEWEST_VOLUMES and swapped > 0.9 * len(rows) > as_named:
+        case.roles["volume"], case.roles["quote_volume"] = case.roles["quote_volume"], case.roles["volume"]
+        volume, paid = (case.sample.label(case.roles[name]) for name in ("volume", "quote_volume"))
+        case.notes.append(f"{paid} is what was paid for {volume}, by their numbers")
 
 
 def _are_whole(case: Case, places: Sequence[int]) -> bool:

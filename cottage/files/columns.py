@@ -1,4 +1,4 @@
-"""Which field each named column of a file is: the names as vendors, brokers and spreadsheets of four languages spell
+"""Which field each named column of a file is: the names as vendors, brokers and spreadsheets of nine languages spell
 them. layout.py does it for files without names, by their numbers; understanding.py uses both."""
 
 import re
@@ -19,26 +19,31 @@ BID_BARS = tuple(f"bid_{name}" for name in OPEN_TO_CLOSE)
 ASK_BARS = tuple(f"ask_{name}" for name in OPEN_TO_CLOSE)
 
 _SHARED = {
-    "time": "time timestamp tsevent datetime opentime windowstart starttime start startat timeperiodstart "
-    "timebarstart transacttime tradetime exchtimestamp exchts exchangetime exchangetimestamp eventtime "
+    "time": "opentime windowstart starttime start startat timeperiodstart timebarstart opentimestamp timeopen "
+    "candlebegintime candledatetimeutc microtimestamp time timestamp tsevent datetime transacttime transactiontime "
+    "tradetime exchtimestamp exchts exchangetime exchangetimestamp eventtime "
     "participanttimestamp unix unixtime unixtimestamp epoch epochtime createdtime createdat gmttime utctime "
     "localtime mts ts ticktime quotetime timestampms timestampus timestampns timens timems timeutc datetimeutc "
-    "dateutc timestamputc opentimestamp candlebegintime begin timekey dtime datetimeg tradetimestamp snapshottime "
-    "dt periodstart transactiontime zeitstempel dateheure fechahora horodatage barstart from ticks",
-    "date": "date observationdate 日期 交易日期 datum fecha data jour giorno dtyyyymmdd yyyymmdd tradedate "
+    "dateutc timestamputc snappedat begin timekey dtime datetimeg tradetimestamp snapshottime "
+    "dt periodstart zeitstempel dateheure fechahora horodatage barstart from ticks "
+    "startdate ratedatetime",
+    "date": "date 날짜 일자 日付 observationdate dates datenum traddt bizdt 日期 交易日期 datum fecha data "
+    "jour giorno dtyyyymmdd yyyymmdd tradedate "
     "tradingdate tradingday day "
     "dateg tradedateutc handelstag",
     "clock": "minute time zeit uhrzeit heure hora ora timeofday hhmmss timestamp timeg tradetime utctime times",
     "offset": "gmtoffset utcoffset tzoffset",
     "receive": "localtimestamp tsrecv receipttimestamp receivetime receivetimestamp receivedat receivedtime recvtime "
     "recvts recvtimestamp localts tsinit siptimestamp arrivaltime collectedat capturetime",
-    "end": "closetime windowend timeperiodend endtime closetimestamp barend to periodend",
-    "symbol": "symbol 代码 股票代码 ticker sym tickersymbol instrument instrumentname instid productid pair "
+    "end": "closetime enddate windowend timeperiodend endtime timeclose closetimestamp barend to stop periodend",
+    "symbol": "symbol tckrsymb 代码 股票代码 ticker sym tickersymbol instrument instrumentname instid productid pair "
     "currencypair ric contract tradingsymbol symbole simbolo simbol wertpapier product secid tsym tscode code "
     "isin market marketid stock name asset instrumentid localsymbol rootsymbol item coin",
-    "bid": "bid bidprice bidpx bidpx00 bestbid bestbidprice bp bids0price bid1 bidprice1 bidp bidpx1 bprice geld "
+    "bid": "bid bidprice ratebid bidrate bidpx bidpx00 bestbid bestbidprice bp bids0price bid1 bidprice1 "
+    "bidp bidpx1 bprice geld "
     "bidclose closebid",
-    "ask": "ask askprice askpx askpx00 bestask bestaskprice ap asks0price ask1 askprice1 askp askpx1 offer "
+    "ask": "ask askprice rateask askrate askpx askpx00 bestask bestaskprice ap asks0price ask1 askprice1 "
+    "askp askpx1 offer "
     "offerprice aprice brief bestoffer bestofferprice askclose closeask ofr",
     "bid_size": "bidsize bidvolume bidqty bidsz00 bidamount bidquantity bs bids0amount bidsize1 bidvol",
     "ask_size": "asksize askvolume askqty asksz00 askamount askquantity as asks0amount asksize1 askvol offersize",
@@ -46,7 +51,7 @@ _SHARED = {
     "tradecondition conditioncodes condcode cond qualifiers conditioncode saleconditioncode",
     "correction": "tradecorrectionindicator correction correctionindicator corr correctionind update",
     "sequence": "sequence sequencenumber seq seqnum tradeseq seqno sequenceid",
-    "id": "id tradeid aggtradeid tid trdmatchid matchid execid dealid tradenumber aggregatetradeid executionid "
+    "id": "id tradeid ltid aggtradeid tid trdmatchid matchid execid dealid tradenumber aggregatetradeid executionid "
     "transactionid tradeno",
     "event": "eventtype type recordtype action msgtype event ticktype messagetype",
     "side": "side direction takerside buysell isbuyermaker tradeside aggressorside aggressor makerside m "
@@ -55,8 +60,8 @@ _SHARED = {
     "exchange": "exchange venue exch exchangecode market",
 }
 _TRADE = {
-    "price": "price px lastprice tradeprice tradepx last rate kurs preis prix precio cours cotizacion execprice "
-    "ultimo dernier zuletzt ultimokurs letzter lastpx close value prezzo preco",
+    "price": "price px lastprice prc tradeprice tradepx last rate kurs preis prix precio cours cotizacion execprice "
+    "ultimo dernier zuletzt ultimokurs letzter lastpx close value prezzo preco prices",
     "size": "size qty quantity amount volume vol tradevolume tradesize tradeqty lastsize lastqty lastvolume shares "
     "stuck stucke stueck stuecke menge anzahl quantite cantidad quantidade quantita volumen sz baseqty basevolume "
     "nombre titres umsatz baseamount execqty execsize contracts lots",
@@ -66,28 +71,37 @@ _TRADE = {
     "trades": "tradecount count numtrades",
 }
 _BAR = {
-    "open": "open 开盘 开盘价 openprice priceopen pxopen o opened first firsttradeprice "
+    "open": "open otwarcie 시가 始値 openprc opnpric 开盘 开盘价 openprice priceopen pxopen o opened first "
+    "firsttradeprice "
     "openingprice 1open mido midopen "
     "opentrade eroffnung eroffn eroeffnung erster startkurs anfang ouverture ouv apertura aper abertura openpx",
-    "high": "high 最高 最高价 highprice pricehigh pxhigh h max maxprice highest hightradeprice 2high midh midhigh "
+    "high": "high najwyzszy 고가 高値 askhi hghpric 最高 最高价 highprice pricehigh pxhigh h max maxprice "
+    "highest hightradeprice 2high midh midhigh "
     "hightrade hoch hochst hochstkurs hoechst tageshoch haut plushaut maximo maxima massimo max maxi "
     "hightradedprice highpx",
-    "low": "low 最低 最低价 lowprice pricelow pxlow l min minprice lowest lowtradeprice 3low midl midlow lowtrade "
+    "low": "low najnizszy 저가 安値 bidlo lwpric 最低 最低价 lowprice pricelow pxlow l min minprice lowest "
+    "lowtradeprice 3low midl midlow lowtrade "
     "tief tiefst tiefstkurs tagestief bas plusbas minimo minima min mini lowpx",
-    "close": "close 收盘 收盘价 closeprice priceclose pxlast pxclose closelast c closed lasttradeprice 4close midc "
+    "close": "close zamkniecie 종가 終値 prc latest clspric 收盘 收盘价 closeprice priceclose pxlast pxclose "
+    "closelast c closed lasttradeprice 4close midc "
     "midclose closetrade closingprice schluss schlusskurs zuletzt letzter cloture clot dernier cierre ultimo "
-    "fechamento chiusura settle settlement settleprice last lastprice price kurs closepx ult",
+    "fechamento chiusura settle settlement settleprice last lastprice price kurs closepx ult tradeprice",
     "adj_open": "adjopen adjustedopen openadj",
     "adj_high": "adjhigh adjustedhigh highadj",
     "adj_low": "adjlow adjustedlow lowadj",
     "adj_close": "adjclose adjustedclose closeadj adjusted adjcloseprice adjustedcloseprice adj 5adjustedclose",
-    "volume": "volume 成交量 vol volumetraded basevolume basevol volumebase pxvolume shares "
+    "volume": "volume wolumen 거래량 出来高 noofshares numberofshares nbofshares tottrdqty ttltrdqnty "
+    "ttltradgvol 成交量 vol volumetraded basevolume basevol volumebase pxvolume shares "
     "stuck stucke stueck stuecke "
     "volumen umsatz quantite cantidad qty quantity size 5volume 6volume totvolume volumefrom totalvolume "
-    "tradevolume tradedvolume amount sharevolume dailyvolume realvolume matchedvolume volumeshares",
-    "quote_volume": "quotevolume 成交额 quotevol quoteassetvolume turnover volumequote volquote volccyquote amount "
-    "value volumeto quoteqty money quoteamount dollarvolume vol volumenotional",
-    "trades": "trades count tradecount numtrades numberoftrades transactions tradescount barcount ntrades "
+    "tradevolume tradedvolume amount sharevolume dailyvolume realvolume matchedvolume volumeshares "
+    "candleacctradevolume basetokenvolume",
+    "quote_volume": "quotevolume tottrdval ttltrfval totalturnover 成交额 quotevol quoteassetvolume turnover "
+    "volumequote volquote volccyquote amount "
+    "value volumeto quoteqty money quoteamount dollarvolume vol volumenotional "
+    "candleacctradeprice usdvolume",
+    "trades": "trades count ttlnboftxsexctd tradecount numtrades numberoftrades transactions tradescount "
+    "barcount ntrades "
     "totaltrades notrades nooftrades numberoftransactions tradenum n tradesdone numtransactions",
     "updates": "tickvol tickvolume tickcount",
     "up_volume": "up upvolume upvol",
@@ -119,7 +133,7 @@ def key(name: str) -> str:
     """A name as the tables of aliases have it: letters and digits alone, lower case, accents and units left out."""
     name = _UNIT.sub("", _AFTER_SLASH.sub("", name.strip()))
     folded = unicodedata.normalize("NFKD", name.replace("ß", "ss")).lower()
-    return "".join(each for each in folded if each.isalnum())
+    return unicodedata.normalize("NFC", "".join(each for each in folded if each.isalnum()))
 
 
 def keys_of(names: Iterable[str]) -> list[str]:
@@ -183,9 +197,8 @@ def roles_by_name(names: Sequence[str], texts: Collection[int] = ()) -> Roles:
     quote_bar = _taken(keys, _QUOTE_BAR)
     last_parts = [each.strip().rpartition(".")[2] for each in names]
     if sum(len(name) == 1 for name in last_parts) >= 3 and len(quote_bar) < 8:
-        return _taken(
-            keys, _SHARED | {"volume": "volume", "finished": _BAR["finished"]}, _by_letters(last_parts, texts)
-        )
+        letters = _by_letters(last_parts, texts)
+        return _taken(keys, _SHARED, _taken(keys, _BAR, letters) if "open" in letters else letters)
     bar = _taken(keys, {name: _BAR[name] for name in OPEN_TO_CLOSE})
     if len(quote_bar) == 8 and "close" not in bar:
         roles = _taken(keys, _BAR, quote_bar)
@@ -199,7 +212,14 @@ def roles_by_name(names: Sequence[str], texts: Collection[int] = ()) -> Roles:
 
 def _is_close_only(keys: list[str], bar: Roles) -> bool:
     """Whether the only price is a bar's close, as of a table of closes."""
-    return "close" in bar and keys[bar["close"]] in {"close", "adjclose", "closeprice", "schlusskurs", "settle"}
+    return "close" in bar and keys[bar["close"]] in {
+        "close",
+        "adjclose",
+        "closeprice",
+        "schlusskurs",
+        "settle",
+        "pxlast",
+    }
 
 
 def _taken(keys: list[str], table: dict[str, str], roles: Roles | None = None) -> Roles:
@@ -231,6 +251,9 @@ _LETTERS_OF_BARS |= {"vw": "vwap", "q": "quote_volume", "x": "finished", "i": "p
 _LETTERS_OF_TRADES = {"p": "price", "i": "id", "a": "id", "c": "conditions", "f": "first_id", "l": "last_id"}
 _LETTERS_OF_TRADES |= {"u": "correction", "m": "side", "x": "exchange", "sym": "symbol"}
 _LETTERS_OF_QUOTES = {"bp": "bid", "ap": "ask", "bs": "bid_size", "as": "ask_size", "t": "time", "sym": "symbol"}
+_LETTERS_OF_BEST = {"b": "bid", "a": "ask", "B": "bid_size", "A": "ask_size", "T": "time", "E": "time"}
+_LETTERS_OF_DAYS = {"c": "price", "b": "bid", "a": "ask", "B": "bid_size", "A": "ask_size", "E": "time"}
+"""Of the last 24 hours, each second anew: open, high, low and volume are those of the hours, not of a bar."""
 
 
 def _by_letters(names: list[str], texts: Collection[int]) -> Roles:
@@ -243,10 +266,14 @@ def _by_letters(names: list[str], texts: Collection[int]) -> Roles:
     def is_text(letter: str) -> bool:
         return place.get(letter) in texts
 
-    if {"o", "h", "l", "c"} <= place.keys():
+    if {"o", "h", "l", "c", "E"} <= place.keys() and "t" not in place:
+        roles = where(_LETTERS_OF_DAYS)
+    elif {"o", "h", "l", "c"} <= place.keys():
         roles = where(_LETTERS_OF_BARS)
     elif {"bp", "ap"} <= place.keys():
         roles = where(_LETTERS_OF_QUOTES)
+    elif {"b", "a"} <= place.keys() and "p" not in place and not is_text("b"):
+        roles = where(_LETTERS_OF_BEST)
     else:
         roles = where(_LETTERS_OF_TRADES)
         sizes = [letter for letter in "sqv" if letter in place and not is_text(letter)]

@@ -37,9 +37,21 @@ _NO_SYMBOLS = words(
     "exported csv txt json jsonl parquet feather zip gz utf16 utf8 ascii nt ms dat xlsx t v1 v2 v3 raw pretty all "
     "eqy sample test clean local localtime gmt utc time download output result results file market stock stocks "
     "equity equities forex fx crypto semicolon decimalcomma sep line series timeseries chart table tickbidask "
-    "bidask eod new old copy final american nbbo bbo sip updates update snapshot snapshots rth eth session sorted "
-    "merged combined from to"
+    "bidask eod new old copy final american nbbo bbo sip updates update snapshot snapshots rth session sorted "
+    "merged combined from to us mini xnas xnys arcx xase barchart barchartdotcom marketwatch wsj googlefinance d w "
+    "api live ws websocket stream streams recording advanced transactions match matches "
+    "ticker tickers bookticker df dataframe kaggle jesse hummingbot hftbacktest poloniex coingecko coinmarketcap "
+    "bitget mexc upbit bithumb hyperliquid dydx cryptocompare coinmetrics ftx bnce cbse tv main my backtest "
+    "backtesting training train research feature features hist histominute histohour histoday "
+    "linear inverse allspot allswap "
+    "allfutures python pandas hb recorder recorded"
 )
+_PAIR = re.compile(r"[A-Za-z0-9]{2,9}(?:(?i:USDT|USDC|BUSD|FDUSD|TUSD|USD|EUR|GBP|JPY|KRW|BTC|ETH))")
+"""Two currencies in one word, `btcusdt`."""
+_OF_PAIR = re.compile(r"[_-](?:USD[TC]?|EUR|GBP|JPY|KRW|TRY)(?![A-Za-z])")
+"""What follows a word in capitals that is a currency, even if it otherwise is none: `GATE_USDT`."""
+_BITFINEX = re.compile(r"t(?=[A-Z0-9]{6,10}$)")
+"""The letter that Bitfinex writes before a pair, `tBTCUSD`."""
 _QUOTE_CURRENCIES = words(
     "USD USDT USDC EUR GBP JPY CHF AUD CAD NZD BTC ETH BNB BUSD FDUSD TUSD DAI KRW TRY BRL CNY CNH HKD SGD SEK "
     "NOK MXN ZAR INR XBT USDE PERP"
@@ -97,8 +109,12 @@ def _from_part(part: str) -> FromName:
         found = _length(token)
         if found is not None and (kept or not token.isdigit()):
             length = length or found
-        elif token and not token.isdigit() and token.lower() not in _NO_SYMBOLS:
-            kept.append((match.start(), token))
+        elif (
+            token
+            and not token.isdigit()
+            and (token.lower() not in _NO_SYMBOLS or (token.isupper() and _OF_PAIR.match(rest, match.end())))
+        ):
+            kept.append((match.start(), _BITFINEX.sub("", token)))
     glued = re.fullmatch(r"([A-Z]{6,})(\d+)", kept[0][1]) if kept else None
     if glued and glued[2] in _MINUTES and length is None:  # MetaTrader 4: EURUSD1, EURUSD240
         kept[0], length = (kept[0][0], glued[1]), int(glued[2]) * MINUTE
@@ -123,7 +139,7 @@ def _symbol(kept: list[tuple[int, str]], text: str) -> tuple[str | None, tuple[s
         else:
             joined.append(word)
         end = start + len(word)
-    pairs = [word for word in joined if "/" in word]
+    pairs = [word for word in joined if "/" in word] or [word for word in joined if _PAIR.fullmatch(word)]
     capitals = [word for word in joined if word.upper() == word and any(map(str.isalpha, word))]
     for likely in (joined, pairs, capitals):
         if len(likely) == 1:

@@ -88,6 +88,9 @@ def _of_envelope(
     value: dict[str, Any], inner: dict[str, Any], is_message: bool, around: Mapping[str, str]
 ) -> Iterator[Record]:
     """The rows of an object that holds them below some of its names, which are symbols if they are in capitals."""
+    if len(inner) > 1 and (timed := _by_equal_times(inner)):
+        yield from ({**around, **row} for row in timed)
+        return
     if len(inner) > 1 and not all(map(_is_symbol, inner)):
         raise NoRecords("several lists stand beside each other: " + ", ".join(inner))
     said = _said({name: each for name, each in value.items() if name not in inner}, is_message)
@@ -96,6 +99,19 @@ def _of_envelope(
         named = {**said, "symbol": name} if _is_symbol(name) else said
         found = records(rows, is_message, named)
         yield from _named(found, value, rows) if isinstance(rows, list) else found
+
+
+def _by_equal_times(inner: dict[str, Any]) -> list[dict[str, str]]:
+    """The rows of lists that stand beside each other, each of times and values, where the times are the same; none
+    where they are no such lists."""
+    if not all(_is_table(each) and all(len(pair) == 2 for pair in each) for each in inner.values()):
+        return []
+    columns = list(inner.values())
+    times = [pair[0] for pair in columns[0]] if isinstance(columns[0][0], list) else []
+    if not all(map(is_time, times)) or any([pair[0] for pair in each] != times for each in columns):
+        return []
+    values = zip(*([_text(pair[1]) for pair in each] for each in columns), strict=True)
+    return [{"time": time, **dict(zip(inner, row, strict=True))} for time, row in zip(times, values, strict=True)]
 
 
 def _named(found: Iterator[Record], value: dict[str, Any], rows: list[Any]) -> Iterator[Record]:

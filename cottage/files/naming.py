@@ -1,7 +1,11 @@
 """Where a file's symbols are from: a column, the names of its columns, its own name, or SYMBOL=."""
 
 from cottage.files.case import Case
+from cottage.files.columns import words
 from cottage.files.table import Ambiguous, Guess
+
+_STATUSES = words("ok success error no_data")
+"""What an answer says of itself, beside its rows: `"s": "ok"`."""
 
 
 def find_symbol(case: Case) -> None:
@@ -15,7 +19,7 @@ def find_symbol(case: Case) -> None:
         _same_symbol(case, stated, "SYMBOL=")
         return
     place = roles.get("symbol")
-    if place is not None and not case.sample.is_empty(place):
+    if place is not None and not (case.sample.is_empty(place) or set(case.sample.columns[place]) <= _STATUSES):
         read = case.symbols.read
         case.parts.symbol = lambda cells: read(cells[place])
         case.symbols_from = f"column {case.sample.label(place)}"

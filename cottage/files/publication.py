@@ -5,14 +5,19 @@ from datetime import UTC
 
 from cottage.files import bars
 from cottage.files.case import Case
+from cottage.files.file_names import DAY
 from cottage.files.moments import reader_of, stamps_of_symbols
 from cottage.files.table import Ambiguous, Guess
+from cottage.files.walls import MOMENT
 
 
 def publish_bars(case: Case) -> tuple[str, str, bars.BarLength | None]:
     """What is stamped, and from where that is known; the length of a bar. Rows come at the ends of bars."""
     stamped, source = _stamped(case)
     length = bars.length_by_gaps(stamps_of_symbols(case), stated_length(case))
+    if length is None and stamped == "open" and _are_dates(case):
+        length = bars.BarLength(DAY)
+        case.notes.append("no symbol has rows of two dates: bars stamped with a date are taken to last a day")
     case.parts.length = length.micros if length else None
     if stamped == "close":
         return stamped, source, length
@@ -31,6 +36,12 @@ def publish_bars(case: Case) -> tuple[str, str, bars.BarLength | None]:
     if "finished" not in case.roles:
         case.notes.append("whether the last bar is finished, the file does not say")
     return stamped, source, length
+
+
+def _are_dates(case: Case) -> bool:
+    """Whether times are dates alone."""
+    found = [MOMENT.fullmatch(text) for place in case.main for text in case.sample.examples(place)]
+    return len(case.main) == 1 and all(match is not None and match["clock"] is None for match in found)
 
 
 def _stamped(case: Case) -> tuple[str, str]:

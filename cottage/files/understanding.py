@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cottage.files.amounts import drop_running_total, read_numbers, spreads
+from cottage.files.amounts import drop_running_total, read_numbers, spreads, swap_volumes
 from cottage.files.case import Case, choose
 from cottage.files.fields import drop_empty, fields_by_names, is_priced, refuse_other_data
 from cottage.files.kinds import kind_of
@@ -131,6 +131,7 @@ def understand(table: Table, options: ReadOptions) -> Understanding:
     drop_empty(case)
     case.kind = kind_of(case)
     drop_running_total(case)
+    swap_volumes(case)
     read_numbers(case)
     find_order(case)
     stamped, stamp_from, length = publish_bars(case) if case.kind == "bars" else (None, "", None)

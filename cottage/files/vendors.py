@@ -13,6 +13,8 @@ from cottage.files.columns import keys_of, words
 _N = r"-?[\d.]+(?:[eE][-+]?\d+)?"
 NEW_YORK = "America/New_York"
 EASTERN_STANDARD = "-05:00"
+_SECONDS_OHLCV = rf"\d{{8}} \d{{6}}(?:,{_N}){{5}}"
+"""Bars as NinjaTrader and HistData write them, both in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +62,33 @@ _LEAN_FIELDS = {
     "quote bars": "time bid_open bid_high bid_low bid_close bid_size ask_open ask_high ask_low ask_close ask_size",
     "trade ticks": "time price size exchange - suspicious",
     "quote ticks": "time bid bid_size ask ask_size exchange - suspicious",
+    "trades alone": "time price size",
+    "quotes alone": "time bid bid_size ask ask_size",
+    "quotes without sizes": "time bid ask",
 }
 
 
-def _lean(what: str, file: str = "", line: str = "") -> Vendor:
+def _lean(what: str, file: str = "", line: str = "", zone: str = NEW_YORK) -> Vendor:
     columns = _fields(_LEAN_FIELDS[what])
     unit = "milliseconds since midnight" if file else ""
-    return Vendor("Lean", file=file, line=line, columns=columns, unit_of_time=unit, zone=NEW_YORK, stamp="open",
+    return Vendor("Lean", file=file, line=line, columns=columns, unit_of_time=unit, zone=zone, stamp="open",
                   power=-4)  # fmt: skip
+
+
+def _lean_of_day(what: str, file: str, shares: str, others: tuple[tuple[str, str], ...]) -> tuple[Vendor, ...]:
+    """The layouts of one kind of Lean's files of a day: that of shares, whose prices are whole and whose times New
+    York's; those of `others`, whose zone is another for each market: coins, futures and currencies."""
+    name = _LEAN_NAME + file
+    return (
+        _lean(what, file=name, line=shares),
+        *(_lean(layout, file=name, line=line, zone="") for layout, line in others),
+        _lean(what, file=name, zone=""),
+    )
 
 
 VENDORS = (
     Vendor("HistData", file=r"DAT_(?:ASCII|NT|MS)_[^/]*_M1_", columns=_fields("time open high low close volume"),
-           line=rf"\d{{8}} \d{{6}}(?:,{_N}){{5}}", zone=EASTERN_STANDARD, stamp="open"),
+           line=_SECONDS_OHLCV, zone=EASTERN_STANDARD, stamp="open"),
     Vendor("HistData", file=r"DAT_ASCII_[^/]*_T_", columns=_fields("time bid ask -"), zone=EASTERN_STANDARD),
     Vendor("HistData", file=r"DAT_NT_[^/]*_T_(?:LAST|BID|ASK)_", columns=_fields("time price size"),
            zone=EASTERN_STANDARD),
@@ -85,17 +101,23 @@ VENDORS = (
     Vendor("TAQ", names=words("timem symroot trscond price size"), zone=NEW_YORK, conditions="tapes", unit="shares",
            fields={"timem": "clock", "symroot": "symbol", "trscond": "conditions", "trcorr": "correction",
                    "trseqnum": "sequence"}),
+    Vendor("TAQ", names=words("timem symroot bid ask"), zone=NEW_YORK, unit="shares",
+           fields={"timem": "clock", "symroot": "symbol", "bidsiz": "bid_size", "asksiz": "ask_size",
+                   "quseqnum": "sequence"}),
     Vendor("TAQ", file=r"EQY_US_ALL_", zone=NEW_YORK, unit="shares"),
     Vendor("LOBSTER", file=r"_message_\d+\.csv", columns=_fields("time event - size price side"), zone=NEW_YORK,
            unit_of_time="seconds since midnight",
            power=-4, sentinels=(9999999999.0, -9999999999.0), keep=words("4 5"), unit="shares"),
     Vendor("LOBSTER", file=r"_orderbook_\d+\.csv", no_prices="an order book without its times"),
-    _lean("trade ticks", file=_LEAN_NAME + r"(?i:trade_tick|tick_trade)"),
-    _lean("quote ticks", file=_LEAN_NAME + r"(?i:quote_tick|tick_quote)"),
-    _lean("trade bars", file=_LEAN_NAME + r"(?i:minute|second)_(?i:trade)"),
-    _lean("quote bars", file=_LEAN_NAME + r"(?i:minute|second)_(?i:quote)"),
+    *_lean_of_day("trade ticks", r"(?i:trade_tick|tick_trade)", r"[\d.]+,\d+,[\d.]+(?:,[^,]*){2,}",
+                  (("trades alone", rf"{_N}(?:,{_N}){{2}}"),)),
+    *_lean_of_day("quote ticks", r"(?i:quote_tick|tick_quote)", r"[\d.]+(?:,\d*,[\d.]*){2}(?:,[^,]*){2,}",
+                  (("quotes without sizes", rf"{_N}(?:,{_N}){{2}}"), ("quotes alone", rf"{_N}(?:,(?:{_N})?){{4}}"))),
+    *_lean_of_day("trade bars", r"(?i:minute|second)_(?i:trade)", r"\d+(?:,\d+){4},[\d.]+", ()),
+    *_lean_of_day("quote bars", r"(?i:minute|second)_(?i:quote)", r"\d+(?:(?:,\d*){4},[\d.]*){2}", ()),
     _lean("trade bars", line=r"\d{8} \d\d:\d\d(?:,\d{5,}){4},\d+"),
     _lean("quote bars", line=r"\d{8} \d\d:\d\d(?:(?:,\d{5,}){4},\d+){2}"),
+    _lean("quote bars", line=rf"\d{{8}} \d\d:\d\d(?:(?:,{_N}){{4}},{_N}){{2}}", zone=""),
     Vendor("Databento", names=words("tsevent publisherid instrumentid action"), power=-9, keep=words("T"),
            sentinels=(9223372036854775807.0, 9223372036.854775807)),
     Vendor("Databento", names=words("tsevent publisherid instrumentid"), power=-9, stamp="open",
@@ -128,12 +150,19 @@ VENDORS = (
     Vendor("MetaTrader 5", names=words("date open tickvol vol spread"), stamp="open"),
     Vendor("MetaTrader 5", names=words("date time bid ask last volume"), carried=True),
     Vendor("TradeStation", names=words("date time open high low close up down"), stamp="close"),
+    Vendor("NinjaTrader", line=rf"\d{{8}} \d{{6}} \d{{7}}(?:,{_N}){{3}},\d+",
+           columns=_fields("time price bid ask size")),
+    Vendor("NinjaTrader", file=r"\.(?:Last|Bid|Ask)\.txt$", line=_SECONDS_OHLCV, stamp="close",
+           columns=_fields("time open high low close volume")),
     Vendor("NinjaTrader", file=r"\.(?:Last|Bid|Ask)\.txt$", stamp="close"),
+    Vendor("NinjaTrader or HistData", line=_SECONDS_OHLCV, columns=_fields("time open high low close volume")),
     Vendor("Nautilus", names=words("open high low close volume tsevent tsinit"), stamp="close"),
     Vendor("AlgoSeek", names=words("timestamp eventtype ticker price quantity conditions"), unit="shares",
            keep=frozenset(("TRADE", "TRADE NB")), conditions="tapes"),
     Vendor("Interactive Brokers", names=words("date open high low close volume average barcount"), stamp="open",
            sentinels=(-1.0,)),
+    Vendor("CoinMarketCap", names=words("timeopen timeclose name open high low close marketcap"), stamp="open",
+           fields={"name": "currency"}),
     Vendor("OANDA", names=words("complete volume time o h l c"), stamp="open", fields={"volume": "updates"}),
     Vendor("OANDA", names=words("complete volume time bidc askc"), stamp="open", fields={"volume": "updates"}),
     Vendor("Tardis", names=words("exchange symbol timestamp localtimestamp id side price amount")),

@@ -29,7 +29,25 @@ def test_nested_names_are_those_of_their_last_part_where_all_have_one_first_part
         ("time,high,low,open,volumefrom,volumeto,close", {"volume": 4, "quote_volume": 5}),
         ("unix,date,symbol,open,high,low,close,Volume BTC,Volume USD", {"volume": 7, "quote_volume": 8, "time": 0}),
         ("id,open,close,low,high,amount,vol,count", {"id": 0, "volume": 6, "trades": 7}),
+        ("ts,o,h,l,c,vol,volCcy,volCcyQuote,confirm", {"close": 4, "volume": 5, "quote_volume": 7, "finished": 8}),
+        ("market,opening_price,high_price,low_price,trade_price", {"open": 1, "high": 2, "low": 3, "close": 4}),
+        ("timestamp,start,stop,open,high,low,close", {"time": 1, "end": 2}),
+        ("transaction_time,event_time,best_bid_price,best_ask_price", {"time": 0, "bid": 2, "ask": 3}),
+        ("snapped_at,price,market_cap,total_volume", {"time": 0, "price": 1}),
         ("Datum,Zeit,Kurs,Stück", {"date": 0, "clock": 1, "price": 2, "size": 3}),
+        ("Index,Start Date,Open Price,High Price,Low Price,Close Price,Volume,End Date", {"time": 1, "end": 7}),
+        (
+            "Date,Open Price,High Price,Low Price,Close Price,WAP,No.of Shares,No. of Trades",
+            {"volume": 6, "trades": 7},
+        ),
+        ("Date,Open,High,Low,Last,Close,Number of Shares,Turnover", {"close": 5, "volume": 6, "quote_volume": 7}),
+        ("Time,Open,High,Low,Latest,Change,%Change,Volume", {"close": 4, "volume": 7}),
+        ("PERMNO,date,TICKER,PRC,VOL,BIDLO,ASKHI,OPENPRC", {"close": 3, "volume": 4, "low": 5, "high": 6, "open": 7}),
+        ("lTid,CurrencyPair,RateDateTime,RateBid,RateAsk", {"id": 0, "symbol": 1, "time": 2, "bid": 3, "ask": 4}),
+        ("Dates,symbol,PX_LAST", {"date": 0, "symbol": 1, "close": 2}),
+        ("Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen", {"open": 1, "high": 2, "low": 3, "close": 4}),
+        ("날짜,시가,고가,저가,종가,거래량", {"date": 0, "open": 1, "close": 4, "volume": 5}),
+        ("日付,始値,高値,安値,終値,出来高", {"date": 0, "open": 1, "close": 4, "volume": 5}),
     ],
 )
 def test_roles(names: str, roles: dict[str, int]) -> None:
@@ -41,6 +59,15 @@ def test_letters_mean_what_words_beside_them_leave() -> None:
     assert finnhub == {"price": 0, "symbol": 1, "time": 2, "size": 3}
     alpaca = roles_by_name(["T", "S", "i", "x", "p", "s", "c", "z", "t"], texts={0, 1, 3, 6, 7, 8})
     assert (alpaca["symbol"], alpaca["price"], alpaca["size"], alpaca["time"]) == (1, 4, 5, 8)
+
+
+def test_letters_of_the_best_bid_and_ask_and_of_the_last_day() -> None:
+    best = roles_by_name(["u", "s", "b", "B", "a", "A", "T", "E"], texts={1})
+    assert (best["symbol"], best["bid"], best["bid_size"], best["ask"], best["ask_size"]) == (1, 2, 3, 4, 5)
+    assert best["time"] == 6
+    day = roles_by_name(["E", "s", "p", "c", "o", "h", "l", "v", "q"], texts={1})
+    assert (day["time"], day["symbol"], day["price"]) == (0, 1, 3)
+    assert day.keys().isdisjoint({"open", "high", "low", "volume", "size"})
 
 
 def test_a_symbol_in_all_names() -> None:

@@ -233,3 +233,16 @@ def test_lines_beyond_the_first_read(tmp_path: Path) -> None:
     rows = [{"time": 1735689600 + i, "price": rng.random()} for i in range(30_000)]
     read = Read(tmp_path, "".join(json.dumps(row) + "\n" for row in rows))
     assert read.numbered == [(i + 1, [str(row["time"]), str(row["price"])]) for i, row in enumerate(rows)]
+
+
+def test_lists_of_times_and_values_beside_each_other_are_columns_where_their_times_are_the_same(
+    tmp_path: Path,
+) -> None:
+    chart = {"prices": [[1704067241331, 42261.0], [1704070847420, 42493.2]],
+             "market_caps": [[1704067241331, 8.2e11], [1704070847420, 8.3e11]]}  # fmt: skip
+    read = Read(tmp_path, json.dumps(chart))
+    assert read.names == ("time", "prices", "market_caps")
+    assert [row[:2] for row in read.rows] == [["1704067241331", "42261.0"], ["1704070847420", "42493.2"]]
+    chart["market_caps"][1][0] += 1
+    with pytest.raises(UnusableSource, match="several lists stand beside each other"):
+        Read(tmp_path, json.dumps(chart))

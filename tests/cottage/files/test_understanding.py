@@ -239,3 +239,37 @@ def test_a_column_name_that_is_there_twice_is_refused() -> None:
 def test_a_time_that_the_names_do_not_tell_is_found_by_its_cells() -> None:
     rows = rows_of(f"{START},100,5\n{START + 1},100,5\n", "moment_of_it,price,size")
     assert [row.time for row in rows] == [START * 1_000_000, (START + 1) * 1_000_000]
+
+
+def test_volume_and_what_was_paid_are_told_by_numbers_where_names_have_them_the_other_way_round() -> None:
+    text = "".join(f"{START + 60 * at},100,102,99,101,{1010 + at},{10 + at / 100}\n" for at in range(12))
+    found, rows, _ = read(Cells(text, "unix,open,high,low,close,Volume USD,Volume BTC"))
+    assert (rows[0].volume, rows[1].volume) == (10.0, 10.01)
+    assert "Volume USD is what was paid for Volume BTC, by their numbers" in found.notes
+
+
+def test_a_currencys_number_is_no_symbol() -> None:
+    names = "timeOpen,timeClose,timeHigh,timeLow,name,open,high,low,close,volume,marketCap,timestamp"
+    day = "2024-01-{0:02}T00:00:00.000Z,2024-01-{0:02}T23:59:59.999Z,,,2781,100,102,99,101,10,1e9,"
+    day += "2024-01-{0:02}T23:59:59.999Z"
+    found, rows, _ = read(
+        Cells("\n".join(day.format(at) for at in range(1, 15)), names, "Bitcoin_historical_data.csv")
+    )
+    assert (found.kind, found.vendor, rows[0].symbol) == ("bars", "CoinMarketCap", "BITCOIN")
+    assert rows[0].time - found.stamp(rows[0]) == 86_400_000_000
+    assert rows[0].time == 1_704_153_600_000_000
+
+
+def test_what_an_answer_says_of_itself_is_no_symbol() -> None:
+    rows = rows_of(f"5,6,4,5,ok,{START},7\n5,6,4,5,ok,{START + 60},8\n", "o,h,l,c,s,t,v")
+    assert {row.symbol for row in rows} == {"AAPL"}
+
+
+def test_bars_of_many_symbols_at_one_date_last_a_day() -> None:
+    names = "SYMBOL,OPEN,HIGH,LOW,CLOSE,TOTTRDQTY,TIMESTAMP"
+    found, rows, _ = read(Cells("TCS,5,6,4,5,7,02-JAN-2025\nINFY,7,8,6,7,9,02-JAN-2025\n", names))
+    assert found.bar_length == 86_400_000_000
+    assert any("last a day" in note for note in found.notes)
+    assert [row.volume for row in rows] == [7, 9]
+    with pytest.raises(Ambiguous, match="when a bar ends"):
+        understood("TCS,5,6,4,5,7,2025-01-02 09:30\nINFY,7,8,6,7,9,2025-01-02 09:30\n", names)

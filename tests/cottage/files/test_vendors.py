@@ -298,9 +298,65 @@ TWO_SIDED = {
 def test_bars_of_bids_and_asks_have_the_mids_of_both(vendor: str) -> None:
     name, names, line = TWO_SIDED[vendor]
     asks = [bar._replace(o=bar.o + 1, h=bar.h + 1, lo=bar.lo + 1, c=bar.c + 1) for bar in BARS]
-    text = "\n".join(line.format(b=b, a=a, ms=(b.s - START + 34_200) * 1000) for b, a in zip(BARS, asks, strict=True))
+    text = "\n".join(line.format(b=b, a=a, ms=b.s % 86_400 * 1000) for b, a in zip(BARS, asks, strict=True))
     found, rows, bad = read(Cells(text, names, name))
     assert (found.kind, bad, len(rows)) == ("bars", [], ROWS)
     assert rows[5].price == pytest.approx(BARS[5].c + 0.5)
     assert (rows[5].bid, rows[5].ask, rows[5].volume) == (BARS[5].c, asks[5].c, None)
     assert rows[5].time == (BARS[5].s + 60) * 1_000_000
+
+
+def test_bars_of_ninjatrader_are_in_its_order_though_opens_do_not_follow_closes() -> None:
+    lines = (
+        "20250102 093100,5.0,5.4,4.9,5.2,10\n20250102 093200,5.4,5.5,4.8,5.0,20\n20250102 093300,5.2,5.6,5.1,5.4,30"
+    )
+    found, rows, _ = read(Cells(lines, name="ES 03-25.Last.txt"))
+    assert (found.vendor, found.stamped) == ("NinjaTrader", "close")
+    assert [(row.open, row.price, row.volume) for row in rows] == [(5.0, 5.2, 10), (5.4, 5.0, 20), (5.2, 5.4, 30)]
+    found, rows, _ = read(Cells(lines, name="SPY.csv"))
+    assert (found.stamped, rows[0].price) == ("open", 5.2)
+
+
+def test_ticks_of_ninjatrader_are_last_bid_ask() -> None:
+    lines = "20250102 093000 0000000,5.0,5.0,5.25,3\n20250102 093000 5000000,5.25,5.0,5.25,4"
+    _, rows, _ = read(Cells(lines, name="ES 03-25.Last.txt"))
+    assert [(row.price, row.bid, row.ask, row.volume) for row in rows] == [(5.0, 5.0, 5.25, 3), (5.25, 5.0, 5.25, 4)]
+
+
+def test_quotes_of_taq_as_wrds_gives_them() -> None:
+    names = "date,time_m,time_m_nano,ex,sym_root,sym_suffix,bid,bidsiz,ask,asksiz,qu_cond,qu_seqnum"
+    found, rows, _ = read(Cells("2025-01-02,9:30:00.012345,678,N,IBM,,160.0,3,160.02,4,R,1001", names, "quotes.csv"))
+    assert (found.vendor, found.kind) == ("TAQ", "quotes")
+    assert (rows[0].symbol, rows[0].price, rows[0].time) == ("IBM", 160.01, 1_735_828_200_012_345)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "kind", "price", "zone"),
+    [
+        (
+            "20250102_spy_minute_trade.csv",
+            "1000,1900000,1900200,1899900,1900100,7",
+            "bars",
+            190.01,
+            "America/New_York",
+        ),
+        ("20250102_es_minute_trade_202503.csv", "1000,5900.25,5900.5,5900.0,5900.5,7", "bars", 5900.5, "UTC"),
+        ("20250102_eurusd_minute_quote.csv", "1000,1.1,1.1,1.1,1.1,0,1.2,1.2,1.2,1.2,0", "bars", 1.15, "UTC"),
+        ("20250102_eurusd_tick_quote.csv", "1000,1.1,1.2", "quotes", 1.15, "UTC"),
+        ("20250102_btcusd_tick_quote.csv", "1000,42000.5,0.1,42001.5,0.2", "quotes", 42001.0, "UTC"),
+        ("20250102_btcusd_tick_trade.csv", "1000,42000.5,0.1", "trades", 42000.5, "UTC"),
+        (
+            "eurusd.csv",
+            "20250102 00:00,1.1,1.1,1.1,1.1,0,1.2,1.2,1.2,1.2,0\n20250103 00:00,1.1,1.1,1.1,1.1,0,1.2,1.2,1.2,1.2,0",
+            "bars",
+            1.15,
+            "UTC",
+        ),
+    ],
+)
+def test_new_york_is_the_zone_of_the_shares_of_lean_alone(
+    name: str, line: str, kind: str, price: float, zone: str
+) -> None:
+    found, rows, _ = read(Cells(line, name=name))
+    assert (found.vendor, found.kind, found.time.zone) == ("Lean", kind, zone)
+    assert rows[0].price == pytest.approx(price)
