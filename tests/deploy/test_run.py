@@ -300,7 +300,7 @@ async def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> N
     ("env", "said"),
     [
         ({"MARKET_SOURCE": "reply"}, ["MARKET_SOURCE: "]),
-        ({"MARKET_SOURCE": "replay"}, ["MARKET_FILE: replay needs a CSV file"]),
+        ({"MARKET_SOURCE": "replay"}, ["MARKET_FILE: replay needs a recording"]),
         ({"MARKET_SOURCE": "replay", "MARKET_FILE": "/nowhere.csv"}, ["cannot read /nowhere.csv (No such file"]),
         ({"MARKET_SOURCE": "replay", "MARKET_FILE": "/dev/null"}, ["/dev/null is not a regular file"]),
         ({"STALE_SECONDS": "soon", "FEYNMAN_WINDOW": "wide"}, ["STALE_SECONDS: ", "FEYNMAN_WINDOW: "]),

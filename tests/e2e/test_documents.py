@@ -47,6 +47,7 @@ ENDED = (
     "make slowlog",
     "make probe",
     "make probe ARGS=--full",
+    "make inspect FILE=trades.csv.gz",
     "curl 'http://127.0.0.1:8001/v1/physics/SPY?max_age_ms=3000'",
     "redis-cli --rdb dump.rdb",
     "make import FILE=dump.rdb",

@@ -191,10 +191,10 @@ async def complaint_of(env: dict[str, str]) -> tuple[int, ServiceProcess]:
     [
         (None, "No such file"),
         (b"", "empty"),
-        (b"time,price\n1,2\n", "timestamp,symbol,price,size"),
+        (b"time,price\n1700000000,2\n", "SYMBOL=BTC-USD chooses"),
         (HEADER.encode() + b"1,ES,ten,1\n", "no usable row (1 refused for their price in lines 2)"),
-        (b"\x89PNG\r\n\x1a\n", "no CSV text"),
-        (gzip.compress(HEADER.encode() * 1000)[:-20], "broken or cut short"),
+        (b"\x89PNG\r\n\x1a\n", "is no text"),
+        (gzip.compress(b"".join(b"%d,ES,%d.25,1\n" % (i, i * i % 977) for i in range(1, 5000)))[:-20], "cut short"),
     ],
 )
 async def test_a_file_that_cannot_be_replayed_is_one_clear_line(
@@ -209,7 +209,7 @@ async def test_a_file_that_cannot_be_replayed_is_one_clear_line(
     assert status == 2, "nobody has to try that again"
     (failed,) = [line for line in market.logs if line["level"] == "error"]
     assert words in failed["error"]
-    assert str(path) in failed["error"]
+    assert "trades.csv" in failed["error"]
     assert market.errors == market.text == []
 
 
