@@ -38,6 +38,8 @@ from services.feynman.writer import Writer
 REPORT_TICKS = 10
 """Every so many ticks one is logged at level info, the others at debug."""
 
+EARLY_SEARCHES = 10
+"""So often symbols are searched for at each tick, until there is one: a suite that starts shows its market at once."""
 FIRST_TICK_SECONDS = 0.5
 """How long after the first discovery the ticks begin, half a tick at most. Symbols that a discovery finds are then
 sampled so much later, and not a whole tick later."""
@@ -133,8 +135,10 @@ class FeynmanService:
 
     async def _discover(self, client: Client) -> None:
         """Add new symbols to the table every few seconds, and look at Redis's health."""
+        early = EARLY_SEARCHES
         async for _look in ticks(self._settings.discovery_seconds, self._clock):
-            while not await self._search(client):
+            while not await self._search(client) or (early and not len(self._symbol_table)):
+                early = max(0, early - 1)
                 await self._clock.sleep(self._settings.tick_seconds)
 
     async def _search(self, client: Client) -> bool:

@@ -226,10 +226,29 @@ async def test_however_a_new_symbol_falls_it_shows_within_six_seconds(redis_url:
     async with feynman(redis_url, clock, **defaults):
         await clock.all_asleep()  # a discovery has just been
         await snapshot(client, "SPY")
-        for _ in range(11):
+        for _ in range(3):
             assert await state_of(client, "SPY") is None
             await clock.pass_time(0.5)
-        assert await state_of(client, "SPY") is not None  # 5.5 s later
+        assert await state_of(client, "SPY") is not None, "the first of all is searched for at each tick"
+        await clock.pass_time(3.5)  # a discovery has just been
+        await snapshot(client, "QQQ")
+        for _ in range(11):
+            assert await state_of(client, "QQQ") is None
+            await clock.pass_time(0.5)
+        assert await state_of(client, "QQQ") is not None  # 5.5 s later
+
+
+async def test_without_any_symbol_the_search_becomes_rare(redis_url: str, client: Client) -> None:
+    clock = SteppedClock()
+    defaults = {"tick_seconds": 1.0, "heartbeat_seconds": 1.0, "discovery_seconds": 5.0}
+    async with feynman(redis_url, clock, **defaults):
+        for _ in range(60):
+            await clock.pass_time(0.5)
+        await clock.pass_time(0.5)  # a discovery has just been, 30 s after the start
+        await snapshot(client, "SPY")
+        for _ in range(9):
+            await clock.pass_time(0.5)
+            assert await state_of(client, "SPY") is None
 
 
 async def test_a_late_tick_is_counted_and_delays_no_other(redis_url: str, client: Client) -> None:
