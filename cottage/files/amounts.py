@@ -52,7 +52,8 @@ def read_numbers(case: Case) -> None:
 
 
 def drop_running_total(case: Case) -> None:
-    """Forget the volume beside trades if it only rises: a feed's total of the day, not what was traded."""
+    """Forget the volume beside trades if it only rises, or moves by less than a hundredth of itself: a feed's total
+    of the day or of the last 24 hours, not what was traded."""
     place = case.roles.get("size") if case.kind == "trades" else None
     values = case.sample.numbers(place) if place is not None else None
     if place is None or values is None or "vol" not in case.sample.label(place).lower():
@@ -60,9 +61,14 @@ def drop_running_total(case: Case) -> None:
     pairs = [pair for rows in rows_of_symbols(case) for pair in pairwise(rows)]
     rises = sum(values[after] > values[before] for before, after in pairs)
     falls = sum(values[after] < values[before] for before, after in pairs)
+    slow = sum(0 < abs(values[after] - values[before]) < values[before] / 100 for before, after in pairs)
+    label = case.sample.label(place)
     if rises >= _FEWEST_RISES and falls <= rises / 100:
         del case.roles["size"]
-        case.notes.append(f"{case.sample.label(place)} only rises, as a total of the day does: taken as not told")
+        case.notes.append(f"{label} only rises, as a total of the day does: taken as not told")
+    elif rises + falls >= _FEWEST_RISES and slow >= 0.99 * (rises + falls):
+        del case.roles["size"]
+        case.notes.append(f"{label} hardly moves, as a total of the last 24 hours does: taken as not told")
 
 
 def swap_volumes(case: Case) -> None:

@@ -20,10 +20,11 @@ ASK_BARS = tuple(f"ask_{name}" for name in OPEN_TO_CLOSE)
 
 _SHARED = {
     "time": "opentime windowstart starttime start startat timeperiodstart timebarstart opentimestamp timeopen "
-    "candlebegintime candledatetimeutc microtimestamp time timestamp tsevent datetime transacttime transactiontime "
+    "candlebegintime candledatetimeutc microtimestamp timestampns timestampus timestampms createtimems "
+    "time timestamp tsevent datetime transacttime transactiontime "
     "tradetime exchtimestamp exchts exchangetime exchangetimestamp eventtime "
     "participanttimestamp unix unixtime unixtimestamp epoch epochtime createdtime createdat gmttime utctime "
-    "localtime mts ts ticktime quotetime timestampms timestampus timestampns timens timems timeutc datetimeutc "
+    "localtime mts ts ticktime quotetime createtime timens timems timeutc datetimeutc "
     "dateutc timestamputc snappedat begin timekey dtime datetimeg tradetimestamp snapshottime "
     "dt periodstart zeitstempel dateheure fechahora horodatage barstart from ticks "
     "startdate ratedatetime",
@@ -38,7 +39,7 @@ _SHARED = {
     "end": "closetime enddate windowend timeperiodend endtime timeclose closetimestamp barend to stop periodend",
     "symbol": "symbol tckrsymb 代码 股票代码 ticker sym tickersymbol instrument instrumentname instid productid pair "
     "currencypair ric contract tradingsymbol symbole simbolo simbol wertpapier product secid tsym tscode code "
-    "isin market marketid stock name asset instrumentid localsymbol rootsymbol item coin",
+    "isin market marketid stock name asset instrumentid localsymbol rootsymbol item coin tradingpair assetid",
     "bid": "bid bidprice ratebid bidrate bidpx bidpx00 bestbid bestbidprice bp bids0price bid1 bidprice1 "
     "bidp bidpx1 bprice geld "
     "bidclose closebid",
@@ -61,7 +62,8 @@ _SHARED = {
 }
 _TRADE = {
     "price": "price px lastprice prc tradeprice tradepx last rate kurs preis prix precio cours cotizacion execprice "
-    "ultimo dernier zuletzt ultimokurs letzter lastpx close value prezzo preco prices",
+    "ultimo dernier zuletzt ultimokurs letzter lastpx close value prezzo preco prices marketprice "
+    "priceusd",
     "size": "size qty quantity amount volume vol tradevolume tradesize tradeqty lastsize lastqty lastvolume shares "
     "stuck stucke stueck stuecke menge anzahl quantite cantidad quantidade quantita volumen sz baseqty basevolume "
     "nombre titres umsatz baseamount execqty execsize contracts lots",
@@ -118,7 +120,9 @@ _QUOTE_BAR = {
 _BOOK = frozenset({"issnapshot", "level", "pricelevel", "updatetype", "booklevel", "orderbookid"})
 """Names that only updates of an order book have: their prices and sizes are no trades."""
 _NESTED = re.compile(r"\w+(?:\.\w+)*\.\w+")
-_NO_SYMBOLS = words("price prices adj adjusted bid ask mid k kline candle bar last trade ohlc data")
+_NO_SYMBOLS = words(
+    "price prices adj adjusted bid ask mid k kline candle bar last trade ohlc data stats day prevday daily"
+)
 _AFTER_SLASH = re.compile(r"\s*/\s*[^\x00-\x7f].*")
 _UNIT = re.compile(r"\s*[(\[].*?[)\]]\s*$")
 _CURRENCY_VOLUME = re.compile(r"volume_?([a-z]{2,6})")

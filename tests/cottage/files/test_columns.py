@@ -75,6 +75,7 @@ def test_a_symbol_in_all_names() -> None:
         ["Date", "Open", "High", "Close"],
         "AAPL",
     )
+    assert without_symbol(["stats.volume", "stats.low", "stats.high", "last_price"])[1] is None
     assert without_symbol(["Date", "Adj. Open", "Adj. High", "Adj. Close"])[1] is None
 
 

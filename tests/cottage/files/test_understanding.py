@@ -273,3 +273,19 @@ def test_bars_of_many_symbols_at_one_date_last_a_day() -> None:
     assert [row.volume for row in rows] == [7, 9]
     with pytest.raises(Ambiguous, match="when a bar ends"):
         understood("TCS,5,6,4,5,7,2025-01-02 09:30\nINFY,7,8,6,7,9,2025-01-02 09:30\n", names)
+
+
+def test_bars_of_several_markets_that_no_column_tells_apart_are_refused() -> None:
+    text = "".join(f"{START + 60 * at},{n},{100 * n + at},{102 * n + at},{99 * n + at},{101 * n + at}\n"
+                   for at in range(12) for n in (1, 2))  # fmt: skip
+    with pytest.raises(UnusableSource, match=r"several markets.*SYMBOL= names that column"):
+        understood(text, "time,venue_number,open,high,low,close")
+    _, rows, _ = read(Cells(text, "time,venue_number,open,high,low,close"), symbol="venue_number")
+    assert {row.symbol for row in rows} == {"1", "2"}
+
+
+def test_a_total_of_the_last_24_hours_is_no_size() -> None:
+    text = "".join(f"{START + at},{100 + at % 3},{3000 + at % 7 / 10}\n" for at in range(60))
+    found, rows, _ = read(Cells(text, "timestamp,last_price,volume"))
+    assert {row.volume for row in rows} == {None}
+    assert any("as a total of the last 24 hours does" in note for note in found.notes)
