@@ -19,12 +19,12 @@ from typing import NamedTuple
 from cottage.errors import UnusableSource
 from cottage.files import clocks
 from cottage.files.counts import (
-    EXCEL,
     NUMERAL,
     SINCE_1970,
     SINCE_MIDNIGHT,
     UNITS,
     Count,
+    days_of,
     excel_reader,
     is_excel,
     is_excel_column,
@@ -178,7 +178,7 @@ class _Finder:
         if is_excel_column(column.texts):
             zoned, read = self._zone(), excel_reader(column.cells)
             utc = zoned.local.utc
-            made = zoned.reader(lambda cells: utc(read(cells[0])), EXCEL, self._guesses)
+            made = zoned.reader(lambda cells: utc(read(cells[0])), days_of(column.texts), self._guesses)
             return tried(made, self._columns, zoned.local)
         if column.mostly(is_of_day):
             raise _no_date(column)

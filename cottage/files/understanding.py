@@ -123,8 +123,9 @@ def understand(table: Table, options: ReadOptions) -> Understanding:
     refuse_other_data(case)
     case.roles = fields_by_names(case)
     find_times(case)  # other questions need the order of rows
+    is_named = is_priced(case)
     find_symbol(case)
-    if not is_priced(case):
+    if not is_named:
         case.roles = roles_by_numbers(case.sample, case.roles, rows_of_symbols(case))
         choose(case, "price", options.price if options.price != "adj" else "")
         choose(case, "size", options.size)

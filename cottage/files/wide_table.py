@@ -16,6 +16,13 @@ _SAMPLE = 200
 _MARKS = (" ", "_", ".", ":", "-", "/")
 _PAIR = re.compile(r"\('(.*)', '(.*)'\)")  # a name of two levels, as pandas writes it to Parquet
 _SYMBOL = re.compile(r"[A-Z0-9^=./:&_ -]{1,32}")
+_NAME = re.compile(r"[A-Z][a-z]{1,20}|[a-z]{1,5}")
+_STATISTICS = words(
+    "return returns rsi macd sma ema wma atr adx cci obv mfi signal momentum std stdev mean median change diff "
+    "spread ratio weight weights score sentiment position pnl profit loss balance cash nav drawdown yield rate "
+    "rates cases deaths count value total target label prediction actual dividend dividends split splits "
+    "stocksplits volatility"
+)
 _NO_SYMBOLS = words("price close volume vol size qty quantity amount bid ask vwap symbol ticker")
 _ZERO = re.compile(r"-.*|[0.,]+")
 
@@ -133,9 +140,14 @@ def _split(name: str, mark: str, field_first: bool) -> tuple[str, str]:
 
 
 def _are_symbols(names: Sequence[str], values: Sequence[int], sample: Sequence[Sequence[str]]) -> bool:
-    """Whether these columns are symbols' prices: their names are in capitals, most are no fields, and all that is in
-    them is numbers above zero."""
-    if not all(map(_SYMBOL.fullmatch, names)) or sum(map(is_field, names)) >= max(1, len(names) / 2):
+    """Whether these columns are symbols' prices: their names are in capitals, or several short ones or names; most
+    are no fields and no statistics, and all that is in them is numbers above zero."""
+    some_are_named = len(names) > 1 and all(_SYMBOL.fullmatch(name) or _NAME.fullmatch(name) for name in names)
+    if not (some_are_named or all(map(_SYMBOL.fullmatch, names))):
+        return False
+    if 2 * sum(key(name) in _STATISTICS for name in names) >= len(names):
+        return False
+    if sum(map(is_field, names)) >= max(1, len(names) / 2):
         return False
     if any(key(name) in _NO_SYMBOLS for name in names):
         return False

@@ -289,3 +289,8 @@ def test_a_total_of_the_last_24_hours_is_no_size() -> None:
     found, rows, _ = read(Cells(text, "timestamp,last_price,volume"))
     assert {row.volume for row in rows} == {None}
     assert any("as a total of the last 24 hours does" in note for note in found.notes)
+
+
+def test_columns_without_a_price_are_refused_before_a_symbol_is_asked_for() -> None:
+    with pytest.raises(UnusableSource, match="is known as a price"):
+        understood("2025-01-02,7\n2025-01-03,8\n", "date,cases", "deaths by_day.csv")

@@ -138,3 +138,27 @@ def test_columns_of_two_levels_in_parquet(tmp_path: Path) -> None:
         ["2025-01-02 00:00:00", "AAPL", "5.0", "100"],
         ["2025-01-02 00:00:00", "MSFT", "6.0", "200"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "is_wide"),
+    [
+        ("AAPL,^GSPC", True),
+        ("Brent,WTI", True),
+        ("Apple,Microsoft", True),
+        ("aapl,msft", True),
+        ("VIX", True),
+        ("vix", False),
+        ("Sentiment", False),
+        ("RSI,MACD", False),
+        ("SPY.Open,SPY.Close", False),
+        ("Close SPY,High SPY", False),
+        ("Return,AAPL", False),
+        ("cases,deaths", False),
+        ("portfolio_value,cash", False),
+    ],
+)
+def test_names_that_are_symbols_are_no_statistics(tmp_path: Path, names: str, is_wide: bool) -> None:
+    numbers = ",".join("5" for _ in names.split(","))
+    table = opened(tmp_path, f"Date,{names}\n2025-01-02,{numbers}\n2025-01-03,{numbers}\n")
+    assert ("symbol" in (table.names or ())) == is_wide
