@@ -10,6 +10,7 @@ from cottage.files.columns import (
     ASK_BARS,
     BID_BARS,
     OPEN_TO_CLOSE,
+    key,
     words,
 )
 from cottage.files.moments import rows_of_symbols
@@ -63,7 +64,10 @@ def drop_running_total(case: Case) -> None:
     falls = sum(values[after] < values[before] for before, after in pairs)
     slow = sum(0 < abs(values[after] - values[before]) < values[before] / 100 for before, after in pairs)
     label = case.sample.label(place)
-    if rises >= _FEWEST_RISES and falls <= rises / 100:
+    if any(key(name).startswith("marketcap") for name in case.sample.names or ()):
+        del case.roles["size"]
+        case.notes.append(f"{label} stands beside a market capitalisation: a total of the day, taken as not told")
+    elif rises >= _FEWEST_RISES and falls <= rises / 100:
         del case.roles["size"]
         case.notes.append(f"{label} only rises, as a total of the day does: taken as not told")
     elif rises + falls >= _FEWEST_RISES and slow >= 0.99 * (rises + falls):

@@ -46,8 +46,9 @@ _SHARED = {
     "ask": "ask askprice rateask askrate askpx askpx00 bestask bestaskprice ap asks0price ask1 askprice1 "
     "askp askpx1 offer "
     "offerprice aprice brief bestoffer bestofferprice askclose closeask ofr",
-    "bid_size": "bidsize bidvolume bidqty bidsz00 bidamount bidquantity bs bids0amount bidsize1 bidvol",
-    "ask_size": "asksize askvolume askqty asksz00 askamount askquantity as asks0amount asksize1 askvol offersize",
+    "bid_size": "bidsize bidvolume bidqty bidsz00 bidamount bidquantity bs bids0amount bidsize1 bidvol bidsz",
+    "ask_size": "asksize askvolume askqty asksz00 askamount askquantity as asks0amount asksize1 askvol offersize "
+    "asksz",
     "conditions": "conditions condition salecondition salesconditions saleconditions salescondition tradeconditions "
     "tradecondition conditioncodes condcode cond qualifiers conditioncode saleconditioncode",
     "correction": "tradecorrectionindicator correction correctionindicator corr correctionind update",

@@ -23,7 +23,9 @@ _STATISTICS = words(
     "rates cases deaths count value total target label prediction actual dividend dividends split splits "
     "stocksplits volatility"
 )
-_NO_SYMBOLS = words("price close volume vol size qty quantity amount bid ask vwap symbol ticker")
+_NO_SYMBOLS = words(
+    "price close volume vol size qty quantity amount bid ask vwap symbol ticker buy sell buyer seller taker maker"
+)
 _ZERO = re.compile(r"-.*|[0.,]+")
 
 Fields = dict[str, int]
@@ -120,6 +122,8 @@ def _by_field_and_symbol(names: Sequence[str], values: Sequence[int]) -> dict[st
             fields = Counter(field for each in symbols.values() for field in each)
             shared = {field for field, number in fields.items() if number > 1 and is_price_or_amount(field)}
             are_known = all(shared & each.keys() for each in symbols.values())  # units would share none
+            if all(key(symbol) in _NO_SYMBOLS or is_price_or_amount(symbol) for symbol in symbols):
+                continue  # bid_px, bid_sz, ask_px, ask_sz
             is_whole = "" not in symbols and sum(map(len, symbols.values())) == len(values)
             if (
                 len(symbols) > 1

@@ -294,3 +294,10 @@ def test_a_total_of_the_last_24_hours_is_no_size() -> None:
 def test_columns_without_a_price_are_refused_before_a_symbol_is_asked_for() -> None:
     with pytest.raises(UnusableSource, match="is known as a price"):
         understood("2025-01-02,7\n2025-01-03,8\n", "date,cases", "deaths by_day.csv")
+
+
+def test_the_volume_beside_a_market_capitalisation_is_no_size() -> None:
+    text = "".join(f"{START + 86400 * at},{100 + at % 3},{1e9 + at},{3000 * (1 + at % 7)}\n" for at in range(9))
+    found, rows, _ = read(Cells(text, "timestamp,price,market_cap,volume"))
+    assert {row.volume for row in rows} == {None}
+    assert any("beside a market capitalisation" in note for note in found.notes)

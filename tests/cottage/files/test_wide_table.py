@@ -71,6 +71,8 @@ def test_what_symbols_look_like(tmp_path: Path, header: str, symbols: list[str])
         "Date,MKT,SMB\n2025-01-02,0.5,-0.6\n",
         "Unix,Open,High,Low,Close,Volume BTC,Volume USDT\n1735689600,5,6,4,5,100,500\n",
         "time,bid_price,ask_price,bid_size,ask_size\n1735689600,5,6,4,5\n",
+        "time,bid_px,bid_sz,ask_px,ask_sz\n1735689600,5,4,6,5\n",
+        "time,buy_price,buy_mine,sell_price,sell_mine\n1735689600,5,4,6,5\n",
         "AAPL,MSFT\n5,6\n",
         "날짜,종가,거래량\n2025-01-02,53400,16630538\n",
         "time,price_EUR,volume_shares\n1735689600,5,100\n",
