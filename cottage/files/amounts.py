@@ -1,7 +1,8 @@
 """How the numbers of a file are read, and what a row is made of."""
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 
 from cottage.errors import UnusableSource
@@ -27,6 +28,11 @@ _FEWEST_RISES = 20
 _FEWEST_VOLUMES = 3
 _ROUNDED = 0.999
 """Volumes are rounded: an average price lies this near to a bar's range."""
+_SHOWS_MARK = {
+    ",": re.compile(r"-?\d{1,3}(?:\.\d{3})+,\d+|-?\d{1,3}(?:\.\d{3}){2,}"),
+    ".": re.compile(r"-?\d{1,3}(?:,\d{3})+\.\d+|-?\d{1,3}(?:,\d{3}){2,}"),
+}
+"""Numbers that tell the decimal mark by themselves."""
 _PRICES = frozenset((*OPEN_TO_CLOSE, *BID_BARS, *ASK_BARS, "price", "bid", "ask", "adj_close", "vwap"))
 _NUMBERS = _PRICES | words("size volume quote_volume trades updates up_volume down_volume first_id last_id")
 
@@ -35,7 +41,7 @@ def read_numbers(case: Case) -> None:
     """How each number is read, and what a row is made of."""
     used = {name: place for name, place in case.roles.items() if name in _NUMBERS}
     columns = {case.sample.label(place): case.sample.columns[place] for place in used.values()}
-    likely = "." if case.table.plain_numbers or case.vendor else ""
+    likely = "." if case.table.plain_numbers or case.vendor else _mark_elsewhere(case, set(used.values()))
     styles = number_styles(columns, case.options.decimal, likely)
     case.guesses += [style.guess for style in styles.values() if style.guess is not None]
     vendor = case.vendor
@@ -50,6 +56,14 @@ def read_numbers(case: Case) -> None:
         style = style_for(style, name, power if name in _PRICES else 0, sentinels)
         readers[name] = _cell_reader(style.read, place)
     _fill(case, readers)
+
+
+def _mark_elsewhere(case: Case, used: Collection[int]) -> str:
+    """The decimal mark that the columns which are not used show, if they show one: `1.234,50`."""
+    unused = [place for place in range(case.sample.width) if place not in used]
+    texts = [text for place in unused for text in case.sample.examples(place)]
+    shown = {mark for mark, pattern in _SHOWS_MARK.items() if any(map(pattern.fullmatch, texts))}
+    return shown.pop() if len(shown) == 1 else ""
 
 
 def drop_running_total(case: Case) -> None:

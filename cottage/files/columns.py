@@ -78,14 +78,15 @@ _BAR = {
     "firsttradeprice "
     "openingprice 1open mido midopen "
     "opentrade eroffnung eroffn eroeffnung erster startkurs anfang ouverture ouv apertura aper abertura openpx",
-    "high": "high najwyzszy 고가 高値 askhi hghpric 最高 最高价 highprice pricehigh pxhigh h max maxprice "
+    "high": "high hoog najwyzszy 고가 高値 askhi hghpric 最高 最高价 highprice pricehigh pxhigh h max maxprice "
     "highest hightradeprice 2high midh midhigh "
     "hightrade hoch hochst hochstkurs hoechst tageshoch haut plushaut maximo maxima massimo max maxi "
     "hightradedprice highpx",
-    "low": "low najnizszy 저가 安値 bidlo lwpric 最低 最低价 lowprice pricelow pxlow l min minprice lowest "
+    "low": "low laag najnizszy 저가 安値 bidlo lwpric 最低 最低价 lowprice pricelow pxlow l min minprice lowest "
     "lowtradeprice 3low midl midlow lowtrade "
     "tief tiefst tiefstkurs tagestief bas plusbas minimo minima min mini lowpx",
-    "close": "close zamkniecie 종가 終値 prc latest clspric 收盘 收盘价 closeprice priceclose pxlast pxclose "
+    "close": "close slot slotkoers zamkniecie 종가 終値 prc latest clspric 收盘 收盘价 closeprice priceclose "
+    "pxlast pxclose "
     "closelast c closed lasttradeprice 4close midc "
     "midclose closetrade closingprice schluss schlusskurs zuletzt letzter cloture clot dernier cierre ultimo "
     "fechamento chiusura settle settlement settleprice last lastprice price kurs closepx ult tradeprice",
@@ -93,7 +94,8 @@ _BAR = {
     "adj_high": "adjhigh adjustedhigh highadj",
     "adj_low": "adjlow adjustedlow lowadj",
     "adj_close": "adjclose adjustedclose closeadj adjusted adjcloseprice adjustedcloseprice adj 5adjustedclose",
-    "volume": "volume wolumen 거래량 出来高 noofshares numberofshares nbofshares tottrdqty ttltrdqnty "
+    "volume": "quantidade volume sharestraded wolumen 거래량 出来高 noofshares numberofshares nbofshares "
+    "tottrdqty ttltrdqnty "
     "ttltradgvol 成交量 vol volumetraded basevolume basevol volumebase pxvolume shares "
     "stuck stucke stueck stuecke "
     "volumen umsatz quantite cantidad qty quantity size 5volume 6volume totvolume volumefrom totalvolume "

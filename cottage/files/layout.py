@@ -232,7 +232,7 @@ def _near_columns(numeric: Mapping[int, Column]) -> list[int]:
 
 
 def _move_alike(pairs: list[tuple[float, float]]) -> bool:
-    ours, theirs = (middle(_moves([pair[side] for pair in pairs])) for side in (0, 1))
+    ours, theirs = (middle(positive(_moves([pair[side] for pair in pairs])) or [0.0]) for side in (0, 1))
     return len(pairs) == 1 or max(ours, theirs) <= 20 * min(ours, theirs)
 
 

@@ -1,6 +1,7 @@
 """What is understood of whole tables: kind, price, publication, what is left out, and what is refused."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -301,3 +302,28 @@ def test_the_volume_beside_a_market_capitalisation_is_no_size() -> None:
     found, rows, _ = read(Cells(text, "timestamp,price,market_cap,volume"))
     assert {row.volume for row in rows} == {None}
     assert any("beside a market capitalisation" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("names", ["", "Date,Time,Open,High,Low,Close,Volume"])
+def test_hours_and_minutes_without_a_mark_are_told_where_an_hour_ends(names: str) -> None:
+    prices = [100 + at * at % 17 for at in range(31)]
+    text = "".join(
+        f"01/13/2025,{1450 + at + 40 * (at > 9)},{a},{max(a, b) + 1},{min(a, b) - 1},{b},{7 + at * at % 50}\n"
+        for at, (a, b) in enumerate(pairwise(prices))
+    )
+    rows = rows_of(text, names)
+    assert [row.time for row in rows[9:12]] == [1_736_780_400_000_000 + 60_000_000 * at for at in range(3)]
+
+
+def test_a_bid_that_mostly_stays_is_a_bid() -> None:
+    text = "".join(f"{START + 7 * at},{1.12 + at // 9 * 1e-5:.5f},{1.121 + at % 3 * 1e-5:.5f}\n" for at in range(30))
+    found, rows, _ = read(Cells(text))
+    assert (found.kind, rows[0].bid, rows[0].ask) == ("quotes", 1.12, 1.121)
+
+
+def test_the_decimal_mark_of_a_column_that_is_not_used_is_that_of_all() -> None:
+    lines = "13/01/2025;134.350;134.385;134.345;134.375;8.129.956.250,00;60502\n"
+    lines += "14/01/2025;134.395;134.395;134.355;134.355;7.516.356.120,00;55944\n"
+    found, rows, _ = read(Cells(lines, "Data;Abertura;Máximo;Mínimo;Fechamento;Volume;Quantidade", mark=";"))
+    assert [(row.price, row.volume) for row in rows] == [(134_375, 60_502), (134_355, 55_944)]
+    assert not any("decimal" in guess.other for guess in found.guesses)
