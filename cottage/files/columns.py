@@ -65,8 +65,9 @@ _TRADE = {
     "price": "price px lastprice prc tradeprice tradepx last rate kurs preis prix precio cours cotizacion execprice "
     "ultimo dernier zuletzt ultimokurs letzter lastpx close value prezzo preco prices marketprice "
     "priceusd",
-    "size": "size qty quantity amount volume vol tradevolume tradesize tradeqty lastsize lastqty lastvolume shares "
-    "stuck stucke stueck stuecke menge anzahl quantite cantidad quantidade quantita volumen sz baseqty basevolume "
+    "size": "size qty quantity executed amount volume vol tradevolume tradesize tradeqty lastsize lastqty lastvolume "
+    "shares stuck stucke stueck stuecke menge anzahl quantite cantidad "
+    "quantidade quantita volumen sz baseqty basevolume "
     "nombre titres umsatz baseamount execqty execsize contracts lots",
     "quote_volume": "quoteqty quotevolume quoteamount foreignnotional turnover cost funds",
     "first_id": "firsttradeid firstid",
@@ -109,8 +110,8 @@ _BAR = {
     "barcount ntrades "
     "totaltrades notrades nooftrades numberoftransactions tradenum n tradesdone numtransactions",
     "updates": "tickvol tickvolume tickcount",
-    "up_volume": "up upvolume upvol",
-    "down_volume": "down downvolume downvol",
+    "up_volume": "up upvolume upvol buyvolume buyvol volumebuy",
+    "down_volume": "down downvolume downvol sellvolume sellvol volumesell",
     "finished": "confirm confirmed complete completed isclosed isfinal isfinished closed final finished windowclose",
     "period": "period per interval timeframe resolution rtype timespan",
     "vwap": "vwap average vw weightedaverage avgprice wap volumeweightprice",
@@ -128,6 +129,7 @@ _NO_SYMBOLS = words(
 )
 _AFTER_SLASH = re.compile(r"\s*/\s*[^\x00-\x7f].*")
 _UNIT = re.compile(r"\s*[(\[].*?[)\]]\s*$")
+_MONEY = words("usd usdt usdc busd eur gbp jpy krw")
 _CURRENCY_VOLUME = re.compile(r"volume_?([a-z]{2,6})")
 
 
@@ -244,10 +246,12 @@ def _taken(keys: list[str], table: dict[str, str], roles: Roles | None = None) -
 
 
 def _volume_of_currencies(keys: list[str], roles: Roles) -> None:
-    """`Volume BTC` and `Volume USDT` are the volume and what was paid for it, in that order."""
+    """`Volume BTC` and `Volume USDT` are the volume and what was paid for it, in that order; dollars alone are what
+    was paid."""
     places = [place for place, each in enumerate(keys) if _CURRENCY_VOLUME.fullmatch(each)]
     places = [place for place in places if place not in roles.values()]
-    if "volume" not in roles and places:
+    alone = keys[places[0]].removeprefix("volume") if len(places) == 1 else ""
+    if "volume" not in roles and places and alone not in _MONEY:
         roles["volume"] = places.pop(0)
     if "quote_volume" not in roles and places:
         roles["quote_volume"] = places.pop(0)

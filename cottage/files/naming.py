@@ -1,5 +1,7 @@
 """Where a file's symbols are from: a column, the names of its columns, its own name, or SYMBOL=."""
 
+from itertools import repeat
+
 from cottage.errors import UnusableSource
 from cottage.files.case import Case
 from cottage.files.columns import words
@@ -50,19 +52,21 @@ def find_symbol(case: Case) -> None:
 
 
 def refuse_several_markets(case: Case) -> None:
-    """Refuse bars that no column tells apart, where many have the time of another and a different open: they are of
-    several markets, and would be taken for one."""
+    """Refuse bars of which many have the time of another of their symbol and a different open: they are of several
+    markets, and would be taken for one."""
     place = case.roles.get("open")
-    if case.kind != "bars" or "symbol" in case.roles or place is None:
+    if case.kind != "bars" or place is None:
         return
-    first: dict[int | None, str] = {}
+    first: dict[tuple[str, int | None], str] = {}
     opens = case.sample.columns[place]
-    others = sum(first.setdefault(stamp, opened) != opened for stamp, opened in zip(case.stamps, opens, strict=True))
+    symbols = case.sample.columns[case.roles["symbol"]] if "symbol" in case.roles else repeat("")
+    bars = zip(symbols, case.stamps, opens, strict=False)
+    others = sum(first.setdefault((symbol, stamp), opened) != opened for symbol, stamp, opened in bars)
     if others > _SEVERAL * len(opens):
         raise UnusableSource(
             f"{case.sample.name}: {others} of its first {len(opens)} bars have the time of another and a different "
-            f"open, such as {case.sample.first_line()}: it holds several markets, and no column is known to tell "
-            "which; SYMBOL= names that column"
+            f"open, such as {case.sample.first_line()}: it holds several markets, and {case.symbols_from} does not "
+            "tell which; SYMBOL= names the column that does"
         )
 
 

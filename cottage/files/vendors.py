@@ -163,6 +163,8 @@ VENDORS = (
            keep=frozenset(("TRADE", "TRADE NB")), conditions="tapes"),
     Vendor("Interactive Brokers", names=words("date open high low close volume average barcount"), stamp="open",
            sentinels=(-1.0,)),
+    Vendor("Coinbase messages", names=words("type tradeid makerorderid productid price size"), unit="base",
+           keep=words("match last_match")),
     Vendor("CoinMarketCap", names=words("timeopen timeclose name open high low close marketcap"), stamp="open",
            fields={"name": "currency"}),
     Vendor("OANDA", names=words("complete volume time o h l c"), stamp="open", fields={"volume": "updates"}),

@@ -279,7 +279,7 @@ def test_bars_of_many_symbols_at_one_date_last_a_day() -> None:
 def test_bars_of_several_markets_that_no_column_tells_apart_are_refused() -> None:
     text = "".join(f"{START + 60 * at},{n},{100 * n + at},{102 * n + at},{99 * n + at},{101 * n + at}\n"
                    for at in range(12) for n in (1, 2))  # fmt: skip
-    with pytest.raises(UnusableSource, match=r"several markets.*SYMBOL= names that column"):
+    with pytest.raises(UnusableSource, match=r"several markets.*SYMBOL= names the column"):
         understood(text, "time,venue_number,open,high,low,close")
     _, rows, _ = read(Cells(text, "time,venue_number,open,high,low,close"), symbol="venue_number")
     assert {row.symbol for row in rows} == {"1", "2"}
@@ -327,3 +327,29 @@ def test_the_decimal_mark_of_a_column_that_is_not_used_is_that_of_all() -> None:
     found, rows, _ = read(Cells(lines, "Data;Abertura;Máximo;Mínimo;Fechamento;Volume;Quantidade", mark=";"))
     assert [(row.price, row.volume) for row in rows] == [(134_375, 60_502), (134_355, 55_944)]
     assert not any("decimal" in guess.other for guess in found.guesses)
+
+
+def test_bars_of_two_exchanges_of_one_symbol_are_refused() -> None:
+    text = "".join(f"{START + 60 * at},{venue},BTC/USD,{100 + at + n},{102 + at + n},{99 + at + n},{101 + at + n}\n"
+                   for at in range(12) for n, venue in enumerate(("kraken", "okx")))  # fmt: skip
+    with pytest.raises(UnusableSource, match="several markets, and column symbol does not tell which"):
+        understood(text, "time,exchange,symbol,open,high,low,close")
+
+
+def test_volumes_of_buys_and_sells_are_the_volume() -> None:
+    text = "".join(f"{START + 60 * at},100,102,99,101,{7 + at},{3 + at}\n" for at in range(12))
+    assert rows_of(text, "time,open,high,low,close,buy_volume,sell_volume")[0].volume == 10
+
+
+def test_dollars_alone_are_no_volume_of_a_currency() -> None:
+    text = "".join(f"{START + 60 * at},100,102,99,101,{1000 + at}\n" for at in range(12))
+    assert rows_of(text, "time,open,high,low,close,volume_usd")[0].volume is None
+    assert rows_of(text, "time,open,high,low,close,volume_btc")[0].volume == 1000
+
+
+def test_orders_among_the_messages_of_coinbase_are_no_trades() -> None:
+    time = "2025-01-01T00:00:{:02}Z"
+    text = "".join(f"received,1.0,9,BTC-USD,{time},,\nmatch,100.5,2,BTC-USD,{time},{at},a\n".format(at, at)
+                   for at in range(12))  # fmt: skip
+    rows = rows_of(text, "type,price,size,product_id,time,trade_id,maker_order_id")
+    assert [(row.price, row.volume) for row in rows] == [(100.5, 2.0)] * 12
