@@ -1,7 +1,8 @@
 """How the numbers of a file are read, and what a row is made of."""
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 
 from cottage.errors import UnusableSource
@@ -10,6 +11,7 @@ from cottage.files.columns import (
     ASK_BARS,
     BID_BARS,
     OPEN_TO_CLOSE,
+    key,
     words,
 )
 from cottage.files.moments import rows_of_symbols
@@ -26,6 +28,11 @@ _FEWEST_RISES = 20
 _FEWEST_VOLUMES = 3
 _ROUNDED = 0.999
 """Volumes are rounded: an average price lies this near to a bar's range."""
+_SHOWS_MARK = {
+    ",": re.compile(r"-?\d{1,3}(?:\.\d{3})+,\d+|-?\d{1,3}(?:\.\d{3}){2,}"),
+    ".": re.compile(r"-?\d{1,3}(?:,\d{3})+\.\d+|-?\d{1,3}(?:,\d{3}){2,}"),
+}
+"""Numbers that tell the decimal mark by themselves."""
 _PRICES = frozenset((*OPEN_TO_CLOSE, *BID_BARS, *ASK_BARS, "price", "bid", "ask", "adj_close", "vwap"))
 _NUMBERS = _PRICES | words("size volume quote_volume trades updates up_volume down_volume first_id last_id")
 
@@ -34,7 +41,7 @@ def read_numbers(case: Case) -> None:
     """How each number is read, and what a row is made of."""
     used = {name: place for name, place in case.roles.items() if name in _NUMBERS}
     columns = {case.sample.label(place): case.sample.columns[place] for place in used.values()}
-    likely = "." if case.table.plain_numbers or case.vendor else ""
+    likely = "." if case.table.plain_numbers or case.vendor else _mark_elsewhere(case, set(used.values()))
     styles = number_styles(columns, case.options.decimal, likely)
     case.guesses += [style.guess for style in styles.values() if style.guess is not None]
     vendor = case.vendor
@@ -51,8 +58,17 @@ def read_numbers(case: Case) -> None:
     _fill(case, readers)
 
 
+def _mark_elsewhere(case: Case, used: Collection[int]) -> str:
+    """The decimal mark that the columns which are not used show, if they show one: `1.234,50`."""
+    unused = [place for place in range(case.sample.width) if place not in used]
+    texts = [text for place in unused for text in case.sample.examples(place)]
+    shown = {mark for mark, pattern in _SHOWS_MARK.items() if any(map(pattern.fullmatch, texts))}
+    return shown.pop() if len(shown) == 1 else ""
+
+
 def drop_running_total(case: Case) -> None:
-    """Forget the volume beside trades if it only rises: a feed's total of the day, not what was traded."""
+    """Forget the volume beside trades if it only rises, or moves by less than a hundredth of itself: a feed's total
+    of the day or of the last 24 hours, not what was traded."""
     place = case.roles.get("size") if case.kind == "trades" else None
     values = case.sample.numbers(place) if place is not None else None
     if place is None or values is None or "vol" not in case.sample.label(place).lower():
@@ -60,9 +76,17 @@ def drop_running_total(case: Case) -> None:
     pairs = [pair for rows in rows_of_symbols(case) for pair in pairwise(rows)]
     rises = sum(values[after] > values[before] for before, after in pairs)
     falls = sum(values[after] < values[before] for before, after in pairs)
-    if rises >= _FEWEST_RISES and falls <= rises / 100:
+    slow = sum(0 < abs(values[after] - values[before]) < values[before] / 100 for before, after in pairs)
+    label = case.sample.label(place)
+    if any(key(name).startswith("marketcap") for name in case.sample.names or ()):
         del case.roles["size"]
-        case.notes.append(f"{case.sample.label(place)} only rises, as a total of the day does: taken as not told")
+        case.notes.append(f"{label} stands beside a market capitalisation: a total of the day, taken as not told")
+    elif rises >= _FEWEST_RISES and falls <= rises / 100:
+        del case.roles["size"]
+        case.notes.append(f"{label} only rises, as a total of the day does: taken as not told")
+    elif rises + falls >= _FEWEST_RISES and slow >= 0.99 * (rises + falls):
+        del case.roles["size"]
+        case.notes.append(f"{label} hardly moves, as a total of the last 24 hours does: taken as not told")
 
 
 def swap_volumes(case: Case) -> None:

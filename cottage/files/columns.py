@@ -20,10 +20,11 @@ ASK_BARS = tuple(f"ask_{name}" for name in OPEN_TO_CLOSE)
 
 _SHARED = {
     "time": "opentime windowstart starttime start startat timeperiodstart timebarstart opentimestamp timeopen "
-    "candlebegintime candledatetimeutc microtimestamp time timestamp tsevent datetime transacttime transactiontime "
+    "candlebegintime candledatetimeutc microtimestamp timestampns timestampus timestampms createtimems "
+    "time timestamp tsevent datetime transacttime transactiontime "
     "tradetime exchtimestamp exchts exchangetime exchangetimestamp eventtime "
     "participanttimestamp unix unixtime unixtimestamp epoch epochtime createdtime createdat gmttime utctime "
-    "localtime mts ts ticktime quotetime timestampms timestampus timestampns timens timems timeutc datetimeutc "
+    "localtime mts ts ticktime quotetime createtime timens timems timeutc datetimeutc "
     "dateutc timestamputc snappedat begin timekey dtime datetimeg tradetimestamp snapshottime "
     "dt periodstart zeitstempel dateheure fechahora horodatage barstart from ticks "
     "startdate ratedatetime",
@@ -38,15 +39,16 @@ _SHARED = {
     "end": "closetime enddate windowend timeperiodend endtime timeclose closetimestamp barend to stop periodend",
     "symbol": "symbol tckrsymb 代码 股票代码 ticker sym tickersymbol instrument instrumentname instid productid pair "
     "currencypair ric contract tradingsymbol symbole simbolo simbol wertpapier product secid tsym tscode code "
-    "isin market marketid stock name asset instrumentid localsymbol rootsymbol item coin",
+    "isin market marketid stock name asset instrumentid localsymbol rootsymbol item coin tradingpair assetid",
     "bid": "bid bidprice ratebid bidrate bidpx bidpx00 bestbid bestbidprice bp bids0price bid1 bidprice1 "
     "bidp bidpx1 bprice geld "
     "bidclose closebid",
     "ask": "ask askprice rateask askrate askpx askpx00 bestask bestaskprice ap asks0price ask1 askprice1 "
     "askp askpx1 offer "
     "offerprice aprice brief bestoffer bestofferprice askclose closeask ofr",
-    "bid_size": "bidsize bidvolume bidqty bidsz00 bidamount bidquantity bs bids0amount bidsize1 bidvol",
-    "ask_size": "asksize askvolume askqty asksz00 askamount askquantity as asks0amount asksize1 askvol offersize",
+    "bid_size": "bidsize bidvolume bidqty bidsz00 bidamount bidquantity bs bids0amount bidsize1 bidvol bidsz",
+    "ask_size": "asksize askvolume askqty asksz00 askamount askquantity as asks0amount asksize1 askvol offersize "
+    "asksz",
     "conditions": "conditions condition salecondition salesconditions saleconditions salescondition tradeconditions "
     "tradecondition conditioncodes condcode cond qualifiers conditioncode saleconditioncode",
     "correction": "tradecorrectionindicator correction correctionindicator corr correctionind update",
@@ -61,9 +63,11 @@ _SHARED = {
 }
 _TRADE = {
     "price": "price px lastprice prc tradeprice tradepx last rate kurs preis prix precio cours cotizacion execprice "
-    "ultimo dernier zuletzt ultimokurs letzter lastpx close value prezzo preco prices",
-    "size": "size qty quantity amount volume vol tradevolume tradesize tradeqty lastsize lastqty lastvolume shares "
-    "stuck stucke stueck stuecke menge anzahl quantite cantidad quantidade quantita volumen sz baseqty basevolume "
+    "ultimo dernier zuletzt ultimokurs letzter lastpx close value prezzo preco prices marketprice "
+    "priceusd",
+    "size": "size qty quantity executed amount volume vol tradevolume tradesize tradeqty lastsize lastqty lastvolume "
+    "shares stuck stucke stueck stuecke menge anzahl quantite cantidad "
+    "quantidade quantita volumen sz baseqty basevolume "
     "nombre titres umsatz baseamount execqty execsize contracts lots",
     "quote_volume": "quoteqty quotevolume quoteamount foreignnotional turnover cost funds",
     "first_id": "firsttradeid firstid",
@@ -75,14 +79,15 @@ _BAR = {
     "firsttradeprice "
     "openingprice 1open mido midopen "
     "opentrade eroffnung eroffn eroeffnung erster startkurs anfang ouverture ouv apertura aper abertura openpx",
-    "high": "high najwyzszy 고가 高値 askhi hghpric 最高 最高价 highprice pricehigh pxhigh h max maxprice "
+    "high": "high hoog najwyzszy 고가 高値 askhi hghpric 最高 最高价 highprice pricehigh pxhigh h max maxprice "
     "highest hightradeprice 2high midh midhigh "
     "hightrade hoch hochst hochstkurs hoechst tageshoch haut plushaut maximo maxima massimo max maxi "
     "hightradedprice highpx",
-    "low": "low najnizszy 저가 安値 bidlo lwpric 最低 最低价 lowprice pricelow pxlow l min minprice lowest "
+    "low": "low laag najnizszy 저가 安値 bidlo lwpric 最低 最低价 lowprice pricelow pxlow l min minprice lowest "
     "lowtradeprice 3low midl midlow lowtrade "
     "tief tiefst tiefstkurs tagestief bas plusbas minimo minima min mini lowpx",
-    "close": "close zamkniecie 종가 終値 prc latest clspric 收盘 收盘价 closeprice priceclose pxlast pxclose "
+    "close": "close slot slotkoers zamkniecie 종가 終値 prc latest clspric 收盘 收盘价 closeprice priceclose "
+    "pxlast pxclose "
     "closelast c closed lasttradeprice 4close midc "
     "midclose closetrade closingprice schluss schlusskurs zuletzt letzter cloture clot dernier cierre ultimo "
     "fechamento chiusura settle settlement settleprice last lastprice price kurs closepx ult tradeprice",
@@ -90,7 +95,8 @@ _BAR = {
     "adj_high": "adjhigh adjustedhigh highadj",
     "adj_low": "adjlow adjustedlow lowadj",
     "adj_close": "adjclose adjustedclose closeadj adjusted adjcloseprice adjustedcloseprice adj 5adjustedclose",
-    "volume": "volume wolumen 거래량 出来高 noofshares numberofshares nbofshares tottrdqty ttltrdqnty "
+    "volume": "quantidade volume sharestraded wolumen 거래량 出来高 noofshares numberofshares nbofshares "
+    "tottrdqty ttltrdqnty "
     "ttltradgvol 成交量 vol volumetraded basevolume basevol volumebase pxvolume shares "
     "stuck stucke stueck stuecke "
     "volumen umsatz quantite cantidad qty quantity size 5volume 6volume totvolume volumefrom totalvolume "
@@ -104,8 +110,8 @@ _BAR = {
     "barcount ntrades "
     "totaltrades notrades nooftrades numberoftransactions tradenum n tradesdone numtransactions",
     "updates": "tickvol tickvolume tickcount",
-    "up_volume": "up upvolume upvol",
-    "down_volume": "down downvolume downvol",
+    "up_volume": "up upvolume upvol buyvolume buyvol volumebuy",
+    "down_volume": "down downvolume downvol sellvolume sellvol volumesell",
     "finished": "confirm confirmed complete completed isclosed isfinal isfinished closed final finished windowclose",
     "period": "period per interval timeframe resolution rtype timespan",
     "vwap": "vwap average vw weightedaverage avgprice wap volumeweightprice",
@@ -118,9 +124,12 @@ _QUOTE_BAR = {
 _BOOK = frozenset({"issnapshot", "level", "pricelevel", "updatetype", "booklevel", "orderbookid"})
 """Names that only updates of an order book have: their prices and sizes are no trades."""
 _NESTED = re.compile(r"\w+(?:\.\w+)*\.\w+")
-_NO_SYMBOLS = words("price prices adj adjusted bid ask mid k kline candle bar last trade ohlc data")
+_NO_SYMBOLS = words(
+    "price prices adj adjusted bid ask mid k kline candle bar last trade ohlc data stats day prevday daily"
+)
 _AFTER_SLASH = re.compile(r"\s*/\s*[^\x00-\x7f].*")
 _UNIT = re.compile(r"\s*[(\[].*?[)\]]\s*$")
+_MONEY = words("usd usdt usdc busd eur gbp jpy krw")
 _CURRENCY_VOLUME = re.compile(r"volume_?([a-z]{2,6})")
 
 
@@ -237,10 +246,12 @@ def _taken(keys: list[str], table: dict[str, str], roles: Roles | None = None) -
 
 
 def _volume_of_currencies(keys: list[str], roles: Roles) -> None:
-    """`Volume BTC` and `Volume USDT` are the volume and what was paid for it, in that order."""
+    """`Volume BTC` and `Volume USDT` are the volume and what was paid for it, in that order; dollars alone are what
+    was paid."""
     places = [place for place, each in enumerate(keys) if _CURRENCY_VOLUME.fullmatch(each)]
     places = [place for place in places if place not in roles.values()]
-    if "volume" not in roles and places:
+    alone = keys[places[0]].removeprefix("volume") if len(places) == 1 else ""
+    if "volume" not in roles and places and alone not in _MONEY:
         roles["volume"] = places.pop(0)
     if "quote_volume" not in roles and places:
         roles["quote_volume"] = places.pop(0)

@@ -17,6 +17,8 @@ _COARSEST = 1000
 """In microseconds: a column in scientific notation that is coarser has lost digits."""
 _EXCEL_ORIGIN = -25569
 """Day 0 of a spreadsheet, 1899-12-30, counted from 1970."""
+_MATLAB_ORIGIN = -719_529
+"""Day 0 of MATLAB's datenum, the day before 0000-01-01."""
 _SNAPS = (MINUTE, SECOND, 1000)
 """What the time of a spreadsheet is rounded to: the coarsest that lies within what its digits can tell."""
 _NEAR_DATE = 366
@@ -102,18 +104,31 @@ SINCE_MIDNIGHT = (
 )
 UNITS = {count.unit: count for count in (*SINCE_1970, *SINCE_MIDNIGHT)}
 EXCEL = "days of a spreadsheet"
+MATLAB = "days of MATLAB"
+
+
+def _origin(day: float) -> int:
+    """The day 0 of a spreadsheet, or MATLAB's, whose years from 1970 to 2100 are no days of the other."""
+    return _EXCEL_ORIGIN if day < -_MATLAB_ORIGIN else _MATLAB_ORIGIN
+
+
+def days_of(cells: Sequence[str]) -> str:
+    """What days these are, EXCEL or MATLAB, by the first that is a number."""
+    first = next((cell for cell in cells if NUMERAL.fullmatch(cell.strip())), "0")
+    return EXCEL if _origin(float(first.replace(",", "."))) == _EXCEL_ORIGIN else MATLAB
 
 
 def excel_reader(cells: Sequence[str]) -> Callable[[str], int]:
-    """A function that reads a spreadsheet's days into local microseconds since 1970. It raises ValueError where a
-    cell's digits do not tell the time to a second, or to a millisecond with more of them."""
+    """A function that reads days of a spreadsheet, or MATLAB's, into local microseconds since 1970. It raises
+    ValueError where a cell's digits do not tell the time to a second, or to a millisecond with more of them."""
     parts = [cell.strip().replace(",", ".").partition(".")[2] for cell in cells]
     digits = max(map(len, (part for part in parts if part != "0")), default=0)
     within = DAY // 10**digits // 2 + 1 if digits else 0
+    origin = _EXCEL_ORIGIN if days_of(cells) == EXCEL else _MATLAB_ORIGIN
 
     def read(text: str) -> int:
         whole, part = _written_out(text, exponents=False)
-        day = int(whole) + _EXCEL_ORIGIN
+        day = int(whole) + origin
         if not 0 <= day < LAST_DAY:
             raise ValueError("does not lie between 1970 and 2100")
         exact = int(int(part or 0) * DAY // 10 ** len(part))
@@ -136,10 +151,11 @@ def is_modern(text: str) -> bool:
 
 
 def is_excel(text: str, near: date | None = None) -> bool:
-    """Whether a number may be days of a spreadsheet, from 1970 to 2100, or near a date."""
+    """Whether a number may be days of a spreadsheet or of MATLAB, of 1970 to 2100, or near a date."""
     if NUMERAL.fullmatch(text) is None:
         return False
-    day = float(text.replace(",", ".")) + _EXCEL_ORIGIN
+    day = float(text.replace(",", "."))
+    day += _origin(day)
     if near is not None:
         return abs(day - (near.toordinal() - date(1970, 1, 1).toordinal())) < _NEAR_DATE
     return 0 <= day < LAST_DAY

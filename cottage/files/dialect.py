@@ -6,8 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from cottage.errors import UnusableSource
+from cottage.files.columns import is_field
 from cottage.files.lines import LONGEST_LINE, shown, unicode_of
 from cottage.files.numbers import is_number
 from cottage.files.times import is_time
@@ -19,6 +21,9 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _MOST_LINES = 500
 """So many lines are looked at."""
 _MOST_HEADERS = 5
+_EAST_ASIAN = ("gb18030", "cp932", "cp949")
+"""The codecs of Chinese, Japanese and Korean spreadsheets. Each reads the bytes of the others as other signs."""
+_FEWEST_NAMES = 3
 _MOST_LINES_BEFORE = 20
 _LETTER = re.compile(rb"[A-Za-z][\x80-\xff]|[\x80-\xff][A-Za-z]")
 _DIGIT = re.compile(rb"\d")
@@ -82,7 +87,22 @@ def cells_of(line: str, delimiter: str | None) -> list[str]:
 
 def _encoding(head: bytes) -> tuple[str, int]:
     """The codec of a text, and the length of its byte order mark."""
-    return unicode_of(head) or ("cp1252" if _is_single_byte(head) else "utf-8", 0)
+    if (found := unicode_of(head)) is not None:
+        return found
+    return next(filter(partial(_names_fields, head), _EAST_ASIAN), "cp1252" if _is_single_byte(head) else "utf-8"), 0
+
+
+def _names_fields(head: bytes, encoding: str) -> bool:
+    """Whether a line before the rows, that is no UTF-8, names several fields in this codec."""
+    for line in re.split(rb"[\r\n]+", head)[:_MOST_LINES_BEFORE]:
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            cells = re.split(r"[,;\t|]", line.decode(encoding, "replace"))
+            named = [cell for cell in cells if not cell.isascii() and is_field(cell.strip().strip('"'))]
+            if len(named) >= _FEWEST_NAMES:
+                return True
+    return False
 
 
 def _is_single_byte(head: bytes) -> bool:

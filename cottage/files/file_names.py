@@ -42,7 +42,7 @@ _NO_SYMBOLS = words(
     "api live ws websocket stream streams recording advanced transactions match matches "
     "ticker tickers bookticker df dataframe kaggle jesse hummingbot hftbacktest poloniex coingecko coinmarketcap "
     "bitget mexc upbit bithumb hyperliquid dydx cryptocompare coinmetrics ftx bnce cbse tv main my backtest "
-    "backtesting training train research feature features hist histominute histohour histoday "
+    "backtesting training train research feature features hist cmc histominute histohour histoday "
     "linear inverse allspot allswap "
     "allfutures python pandas hb recorder recorded"
 )

@@ -12,6 +12,7 @@ from typing import Any
 from cottage.errors import UnusableSource
 from cottage.files.course import Course, SymbolCourse
 from cottage.files.members import members
+from cottage.files.merging import newest_of_bars
 from cottage.files.options import ReadOptions
 from cottage.files.order import ROW, Entry, entries
 from cottage.files.part import OnProgress
@@ -200,9 +201,10 @@ def _first_rows(recording: Recording, found: Inspection) -> Iterable[Row]:
         if len(read) == MOST_ROWS:
             found.whole = False
             break
+    kept = [entry[ROW] for entry in newest_of_bars(sorted(read), bad)]
     found.left_out += bad
     found.left_out_lines = {reason: places[:MOST_SHOWN] for reason, places in lines.items()}
-    return (entry[ROW] for entry in sorted(read))
+    return kept
 
 
 def _reasons(left_out: Counter[str]) -> str:

@@ -1,5 +1,6 @@
 """JSON and JSON lines: messages as they came from a websocket, answers of an HTTP API, what pandas writes."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -9,12 +10,16 @@ from cottage.files.lines import blocks_of, head_of, lines_of, shown, unicode_of
 from cottage.files.members import Member
 from cottage.files.rows import BadRow
 from cottage.files.table import Guess, OnBad
+from cottage.files.times import is_time
 
 LARGEST_DOCUMENT = 256 * 1024 * 1024
 """Bytes of one JSON value, which has to be in memory as a whole, in several times as many bytes."""
 _LONGEST_LINE = 4 * 1024 * 1024
 _SAMPLE = 10_000
 """So many rows of JSON lines tell the columns."""
+_STAMPED = re.compile(r"([^{\[]+?)\s+(?=[{\[])")
+RECEIVED = "local_timestamp"
+"""The column of the time that a recorder writes before each message."""
 _WHY_TOO_LONG = "write it as JSON lines, one object or list a line, which may be of any size"
 
 
@@ -70,8 +75,9 @@ class JsonTable:
                 for line in lines:
                     number += 1
                     try:
-                        for value in decoded(line):
-                            for record in records(value, is_message=True):
+                        message, received = _unstamped(line)
+                        for value in decoded(message):
+                            for record in records(value, is_message=True, around=received):
                                 yield number, record
                     except NoRecords as error:
                         on_bad(number, BadRow("fields", str(error)))
@@ -97,10 +103,17 @@ class JsonTable:
 
 
 def looks_like_json(head: bytes) -> bool:
-    """Whether a text that begins so is JSON: an object or a list."""
+    """Whether a text that begins so is JSON: an object or a list, also behind the time at which it was received."""
     encoding, _ = unicode_of(head) or ("utf-8", 0)
-    text = head[:4096].decode(encoding, "replace").removeprefix("\ufeff").lstrip()
+    text, _ = _unstamped(head[:4096].decode(encoding, "replace").removeprefix("\ufeff").lstrip())
     return text[:1] == "{" or (text[:1] == "[" and text[1:].lstrip()[:1] in set('[{"]-0123456789tfn'))
+
+
+def _unstamped(line: str) -> tuple[str, dict[str, str]]:
+    """A message without the time that a recorder wrote before it, and that time by its name."""
+    if line[:1] in ("{", "[") or (found := _STAMPED.match(line)) is None or not is_time(found[1]):
+        return line, {}
+    return line[found.end() :], {RECEIVED: found[1]}
 
 
 def _are_lines(text: str, whole: bool) -> bool:
@@ -114,6 +127,6 @@ def _are_lines(text: str, whole: bool) -> bool:
 
 def _is_value(line: str) -> bool:
     try:
-        return bool(list(decoded(line))) and line.rstrip()[-1:] != ","
+        return bool(list(decoded(_unstamped(line)[0]))) and line.rstrip()[-1:] != ","
     except (ValueError, RecursionError):
         return False

@@ -136,6 +136,14 @@ def _spelled(sample: Sample, roles: Roles) -> str:
     return ",".join(names.get(place, "-") for place in range(sample.width))
 
 
+def _adds_up(totals: Column, parts: Column) -> bool:
+    """Whether a column is the total of another from row to row, newest last or newest first."""
+    rows = list(zip(pairwise(totals), pairwise(parts), strict=True))
+    rises = sum(after - before == part for (before, after), (_, part) in rows)
+    falls = sum(before - after == part for (before, after), (part, _) in rows)
+    return len(rows) >= _FEWEST and max(rises, falls) >= 0.9 * len(rows) and any(parts)
+
+
 def _volumes(numeric: Mapping[int, Column], bar: Roles) -> Roles:
     """What the columns beside a bar's prices are: volume, what was paid for it, number of trades, average price."""
     last = max(bar.values())
@@ -148,6 +156,8 @@ def _volumes(numeric: Mapping[int, Column], bar: Roles) -> Roles:
     beside = after or before
     if not beside:
         return roles
+    if len(beside) > 1 and _adds_up(numeric[beside[0]], numeric[beside[1]]):
+        del beside[0]
     volume = roles["volume"] = beside[0]
     for place in beside[1:] + (before if after else []):
         if "quote_volume" not in roles and _within(_ratio(numeric[place], numeric[volume]), low, high):
@@ -232,7 +242,7 @@ def _near_columns(numeric: Mapping[int, Column]) -> list[int]:
 
 
 def _move_alike(pairs: list[tuple[float, float]]) -> bool:
-    ours, theirs = (middle(_moves([pair[side] for pair in pairs])) for side in (0, 1))
+    ours, theirs = (middle(positive(_moves([pair[side] for pair in pairs])) or [0.0]) for side in (0, 1))
     return len(pairs) == 1 or max(ours, theirs) <= 20 * min(ours, theirs)
 
 

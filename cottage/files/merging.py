@@ -6,6 +6,7 @@ is opened when its first row is due, so that a folder of many days needs no more
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import NamedTuple
 
@@ -113,6 +114,37 @@ class Overlap:
 
 def _shown(time: int) -> str:
     return iso_millis(time / 1e6)
+
+
+def newest_of_bars(rows: Iterable[Entry], again: Counter[str]) -> Iterator[Entry]:
+    """Yield each bar of a file once, as its last row has it. A recorder writes a bar again and again while it grows,
+    and one that asks for pages gets some bars twice. `again` counts the rows before the last, by why. Bars of one
+    time that cannot be the same are all yielded."""
+    now = -1
+    held: list[Entry] = []
+    places: dict[tuple[str, int], int] = {}
+    for entry in rows:
+        if entry[TIME] != now:
+            yield from held
+            now = entry[TIME]
+            held.clear()
+            places.clear()
+        row = entry[ROW]
+        place = places.setdefault((row.symbol, entry[MEMBER]), len(held))
+        if place < len(held) and row.interval is not None and (why := _again(held[place][ROW], row)):
+            again[why] += 1
+            held[place] = entry
+        else:
+            held.append(entry)
+    yield from held
+
+
+def _again(before: Row, row: Row) -> str:
+    """Why a bar may be the one before it, of the same time; empty where it cannot be."""
+    if _told(before) == _told(row):
+        return "bars that are there twice"
+    grown = row.open == before.open and row.high >= before.high and row.low <= before.low
+    return "bars that come again, grown" if grown and (row.volume or 0.0) >= (before.volume or 0.0) else ""
 
 
 def _told(row: Row) -> str:

@@ -1,11 +1,16 @@
 """Where a file's symbols are from: a column, the names of its columns, its own name, or SYMBOL=."""
 
+from itertools import repeat
+
+from cottage.errors import UnusableSource
 from cottage.files.case import Case
 from cottage.files.columns import words
 from cottage.files.table import Ambiguous, Guess
 
 _STATUSES = words("ok success error no_data")
 """What an answer says of itself, beside its rows: `"s": "ok"`."""
+_SEVERAL = 0.2
+"""The share of bars with the time of another that shows several markets; a repeated page or hour has fewer."""
 
 
 def find_symbol(case: Case) -> None:
@@ -44,6 +49,25 @@ def find_symbol(case: Case) -> None:
     if others or case.sample.names is not None or case.vendor is None:
         other = " or ".join(others) or "any other"
         case.guesses.append(Guess("the symbol, from the file's name", case.symbols.read(named)[0], other, "SYMBOL="))
+
+
+def refuse_several_markets(case: Case) -> None:
+    """Refuse bars of which many have the time of another of their symbol and a different open: they are of several
+    markets, and would be taken for one."""
+    place = case.roles.get("open")
+    if case.kind != "bars" or place is None:
+        return
+    first: dict[tuple[str, int | None], str] = {}
+    opens = case.sample.columns[place]
+    symbols = case.sample.columns[case.roles["symbol"]] if "symbol" in case.roles else repeat("")
+    bars = zip(symbols, case.stamps, opens, strict=False)
+    others = sum(first.setdefault((symbol, stamp), opened) != opened for symbol, stamp, opened in bars)
+    if others > _SEVERAL * len(opens):
+        raise UnusableSource(
+            f"{case.sample.name}: {others} of its first {len(opens)} bars have the time of another and a different "
+            f"open, such as {case.sample.first_line()}: it holds several markets, and {case.symbols_from} does not "
+            "tell which; SYMBOL= names the column that does"
+        )
 
 
 def _same_symbol(case: Case, text: str, source: str) -> None:

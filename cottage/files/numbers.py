@@ -91,6 +91,9 @@ _MANY_GROUPS = 100
 fractions written as short as they can be, a tenth ends in 0 and so has fewer digits."""
 _MOST_AGAINST = 0.01
 """So large a share of a column may be written otherwise. Those cells are bad rows; more of them refuse the column."""
+_IN_32NDS = re.compile(r"\d{2,3}'(?:[0-2]\d|3[01])(?:[0257]|\.[0-9]+)?")
+"""A bond's price: 110'165 is 110 and 16.5 / 32."""
+_FEW_CELLS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +160,25 @@ def number_styles(columns: Mapping[str, Sequence[str]], stated: str = "", likely
     """How each column of a file writes its numbers. `stated`: the decimal mark that a user states; `likely`: the one
     that the kind of file has, where no column shows another. Raises Ambiguous, or UnusableSource where a column
     mixes."""
+    for name, cells in columns.items():
+        _refuse_fractions(name, cells)
     marks = {name: _mark(name, cells) for name, cells in columns.items()}
     seen = {mark for mark in marks.values() if mark in (".", ",")}
     common = stated or (seen.pop() if len(seen) == 1 else "" if seen else likely)
     bare = not common and not seen and any(map(_has_bare_thousands, columns.values()))
     return {name: _style(name, mark, common, bare, columns[name]) for name, mark in marks.items()}
+
+
+def _refuse_fractions(name: str, cells: Sequence[str]) -> None:
+    """Prices of bonds, whose fractions are counted in 32nds and quarters of them, look like thousands."""
+    if not any("'" in cell for cell in cells[:_FEW_CELLS]):
+        return
+    marked = [cell.strip() for cell in cells if "'" in cell]
+    if all(map(_IN_32NDS.fullmatch, marked)) and not all(cell.endswith("0") for cell in marked):
+        raise UnusableSource(
+            f"the column {name} may be in 32nds, such as {shown(marked[0])}, or in thousands: write it with a "
+            "decimal mark, or without marks for thousands"
+        )
 
 
 def number_style(name: str, cells: Sequence[str], stated: str = "") -> NumberStyle:

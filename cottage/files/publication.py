@@ -8,7 +8,7 @@ from cottage.files.case import Case
 from cottage.files.file_names import DAY
 from cottage.files.moments import reader_of, stamps_of_symbols
 from cottage.files.table import Ambiguous, Guess
-from cottage.files.walls import MOMENT
+from cottage.files.walls import is_date
 
 
 def publish_bars(case: Case) -> tuple[str, str, bars.BarLength | None]:
@@ -40,8 +40,7 @@ def publish_bars(case: Case) -> tuple[str, str, bars.BarLength | None]:
 
 def _are_dates(case: Case) -> bool:
     """Whether times are dates alone."""
-    found = [MOMENT.fullmatch(text) for place in case.main for text in case.sample.examples(place)]
-    return len(case.main) == 1 and all(match is not None and match["clock"] is None for match in found)
+    return len(case.main) == 1 and all(map(is_date, case.sample.examples(case.main[0])))
 
 
 def _stamped(case: Case) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from cottage.files.members import members
-from cottage.files.merging import Overlap, Stream, merged
+from cottage.files.merging import Overlap, Stream, merged, newest_of_bars
 from cottage.files.options import ReadOptions
 from cottage.files.order import LINE, MEMBER, ROW, Entry, entries, reordered, without_strays
 from cottage.files.part import OnProgress, Part, Pass
@@ -53,6 +53,8 @@ class Recording:
         self._closed = False
         self._passes: dict[Part, Pass] = {}
         self._sorter = Sorter()
+        self._again = Counter[str]()
+        """How many bars were left out since they come again, by why."""
         self._came = 0
         """How many rows came from the sorter."""
         self._overlap = Overlap(lambda number: self.parts[number].name)
@@ -86,7 +88,7 @@ class Recording:
     @property
     def left_out(self) -> Counter[str]:
         """How many rows were left out on purpose so far, by why."""
-        return sum((part.understanding.left_out for part in self._passes), Counter())
+        return sum((part.understanding.left_out for part in self._passes), self._again)
 
     @property
     def doubtful(self) -> Counter[str]:
@@ -127,6 +129,8 @@ class Recording:
 
     def _played(self) -> Generator[Row]:
         rows = merged(self._streams())
+        if any(part.understanding.kind == "bars" for part in self.parts):
+            rows = newest_of_bars(rows, self._again)
         if len(self.parts) > 1:
             rows = self._overlap.once(rows)
         for entry in rows:

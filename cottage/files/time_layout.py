@@ -9,6 +9,7 @@ from cottage.files.columns import Roles, words
 from cottage.files.layout import Column, is_id
 from cottage.files.sample import Sample
 from cottage.files.times import is_time
+from cottage.files.walls import is_date
 
 _DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[AaPp][Mm])?")
@@ -48,7 +49,7 @@ def _written_times(sample: Sample) -> Roles:
         examples = sample.examples(place)
         if examples and all(_CLOCK.fullmatch(text) for text in examples):
             kinds[place] = "clock"
-        elif examples and all(_DATE.fullmatch(text) for text in examples):
+        elif examples and all(_DATE.fullmatch(text) or (not text.isdigit() and is_date(text)) for text in examples):
             kinds[place] = "date"
         elif examples and sample.numbers(place) is None and all(map(is_time, examples)):
             kinds[place] = "time"

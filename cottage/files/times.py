@@ -14,17 +14,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import NamedTuple
 
 from cottage.errors import UnusableSource
 from cottage.files import clocks
 from cottage.files.counts import (
-    EXCEL,
     NUMERAL,
     SINCE_1970,
     SINCE_MIDNIGHT,
     UNITS,
     Count,
+    days_of,
     excel_reader,
     is_excel,
     is_excel_column,
@@ -178,7 +179,7 @@ class _Finder:
         if is_excel_column(column.texts):
             zoned, read = self._zone(), excel_reader(column.cells)
             utc = zoned.local.utc
-            made = zoned.reader(lambda cells: utc(read(cells[0])), EXCEL, self._guesses)
+            made = zoned.reader(lambda cells: utc(read(cells[0])), days_of(column.texts), self._guesses)
             return tried(made, self._columns, zoned.local)
         if column.mostly(is_of_day):
             raise _no_date(column)
@@ -293,7 +294,8 @@ class _Finder:
         few = len(set(values)) < _FEWEST
         if units and not any(map(is_padded_clock, column.texts)):
             guess = self._numbers(column, "digits of a time of day", (rivals or units)[0].unit)
-            if rivals and (few or max(values) - min(values) < _SPAN * 10 ** (6 - rivals[0].power)):
+            narrow = few or max(values) - min(values) < _SPAN * 10 ** (6 - rivals[0].power) if rivals else False
+            if narrow and not _goes_by_minutes(values):
                 raise Ambiguous(guess)
             if few:
                 self._guesses.append(guess)
@@ -381,6 +383,12 @@ def _matches(column: TimeColumn) -> list["re.Match[str]"]:
     """The dates in a column's different cells."""
     texts = {*column.cells, *column.farther}
     return [match for text in texts if (match := MOMENT.fullmatch(text.strip()))]
+
+
+def _goes_by_minutes(values: Sequence[float]) -> bool:
+    """Whether numbers such as 1459 and 1500 are as far apart, as hours and minutes, as all others are."""
+    steps = {abs(after - before) for before, after in pairwise(values)} - {0}
+    return len(steps) == 2 and max(steps) - min(steps) == 40 and 60 % min(steps) == 0
 
 
 def _padded(texts: Sequence[str]) -> tuple[int, list[str]]:

@@ -89,6 +89,8 @@ def _lean_of_day(what: str, file: str, shares: str, others: tuple[tuple[str, str
 VENDORS = (
     Vendor("HistData", file=r"DAT_(?:ASCII|NT|MS)_[^/]*_M1_", columns=_fields("time open high low close volume"),
            line=_SECONDS_OHLCV, zone=EASTERN_STANDARD, stamp="open"),
+    Vendor("HistData", line=rf"\d{{8}} \d{{9}}(?:,{_N}){{2}},0", columns=_fields("time bid ask -"),
+           zone=EASTERN_STANDARD),
     Vendor("HistData", file=r"DAT_ASCII_[^/]*_T_", columns=_fields("time bid ask -"), zone=EASTERN_STANDARD),
     Vendor("HistData", file=r"DAT_NT_[^/]*_T_(?:LAST|BID|ASK)_", columns=_fields("time price size"),
            zone=EASTERN_STANDARD),
@@ -161,6 +163,8 @@ VENDORS = (
            keep=frozenset(("TRADE", "TRADE NB")), conditions="tapes"),
     Vendor("Interactive Brokers", names=words("date open high low close volume average barcount"), stamp="open",
            sentinels=(-1.0,)),
+    Vendor("Coinbase messages", names=words("type tradeid makerorderid productid price size"), unit="base",
+           keep=words("match last_match")),
     Vendor("CoinMarketCap", names=words("timeopen timeclose name open high low close marketcap"), stamp="open",
            fields={"name": "currency"}),
     Vendor("OANDA", names=words("complete volume time o h l c"), stamp="open", fields={"volume": "updates"}),

@@ -29,6 +29,12 @@ At = Callable[[str, str], int]
 """What reads a date and what is behind it into a moment, in microseconds since 1970. It raises ValueError."""
 
 
+def is_date(text: str) -> bool:
+    """Whether a cell is a date alone, without a time of day."""
+    found = MOMENT.fullmatch(text)
+    return found is not None and found["clock"] is None
+
+
 class Wall:
     """Reads dates and times of day, with a zone in the cells or one for all."""
 

@@ -16,7 +16,16 @@ _SAMPLE = 200
 _MARKS = (" ", "_", ".", ":", "-", "/")
 _PAIR = re.compile(r"\('(.*)', '(.*)'\)")  # a name of two levels, as pandas writes it to Parquet
 _SYMBOL = re.compile(r"[A-Z0-9^=./:&_ -]{1,32}")
-_NO_SYMBOLS = words("price close volume vol size qty quantity amount bid ask vwap symbol ticker")
+_NAME = re.compile(r"[A-Z][a-z]{1,20}|[a-z]{1,5}")
+_STATISTICS = words(
+    "return returns rsi macd sma ema wma atr adx cci obv mfi signal momentum std stdev mean median change diff "
+    "spread ratio weight weights score sentiment position pnl profit loss balance cash nav drawdown yield rate "
+    "rates cases deaths count value total target label prediction actual dividend dividends split splits "
+    "stocksplits volatility"
+)
+_NO_SYMBOLS = words(
+    "price close volume vol size qty quantity amount bid ask vwap symbol ticker buy sell buyer seller taker maker"
+)
 _ZERO = re.compile(r"-.*|[0.,]+")
 
 Fields = dict[str, int]
@@ -113,6 +122,8 @@ def _by_field_and_symbol(names: Sequence[str], values: Sequence[int]) -> dict[st
             fields = Counter(field for each in symbols.values() for field in each)
             shared = {field for field, number in fields.items() if number > 1 and is_price_or_amount(field)}
             are_known = all(shared & each.keys() for each in symbols.values())  # units would share none
+            if all(key(symbol) in _NO_SYMBOLS or is_price_or_amount(symbol) for symbol in symbols):
+                continue  # bid_px, bid_sz, ask_px, ask_sz
             is_whole = "" not in symbols and sum(map(len, symbols.values())) == len(values)
             if (
                 len(symbols) > 1
@@ -133,9 +144,14 @@ def _split(name: str, mark: str, field_first: bool) -> tuple[str, str]:
 
 
 def _are_symbols(names: Sequence[str], values: Sequence[int], sample: Sequence[Sequence[str]]) -> bool:
-    """Whether these columns are symbols' prices: their names are in capitals, most are no fields, and all that is in
-    them is numbers above zero."""
-    if not all(map(_SYMBOL.fullmatch, names)) or sum(map(is_field, names)) >= max(1, len(names) / 2):
+    """Whether these columns are symbols' prices: their names are in capitals, or several short ones or names; most
+    are no fields and no statistics, and all that is in them is numbers above zero."""
+    some_are_named = len(names) > 1 and all(_SYMBOL.fullmatch(name) or _NAME.fullmatch(name) for name in names)
+    if not (some_are_named or all(map(_SYMBOL.fullmatch, names))):
+        return False
+    if 2 * sum(key(name) in _STATISTICS for name in names) >= len(names):
+        return False
+    if sum(map(is_field, names)) >= max(1, len(names) / 2):
         return False
     if any(key(name) in _NO_SYMBOLS for name in names):
         return False

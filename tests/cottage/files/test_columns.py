@@ -44,6 +44,9 @@ def test_nested_names_are_those_of_their_last_part_where_all_have_one_first_part
         ("Time,Open,High,Low,Latest,Change,%Change,Volume", {"close": 4, "volume": 7}),
         ("PERMNO,date,TICKER,PRC,VOL,BIDLO,ASKHI,OPENPRC", {"close": 3, "volume": 4, "low": 5, "high": 6, "open": 7}),
         ("lTid,CurrencyPair,RateDateTime,RateBid,RateAsk", {"id": 0, "symbol": 1, "time": 2, "bid": 3, "ask": 4}),
+        ("Ativo,Data,Abertura,Máximo,Mínimo,Fechamento,Volume,Quantidade", {"volume": 7}),
+        ("Date,Open,High,Low,Close,Shares Traded,Turnover", {"volume": 5, "quote_volume": 6}),
+        ("Datum,Open,Hoog,Laag,Slot,Volume", {"high": 2, "low": 3, "close": 4}),
         ("Dates,symbol,PX_LAST", {"date": 0, "symbol": 1, "close": 2}),
         ("Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen", {"open": 1, "high": 2, "low": 3, "close": 4}),
         ("날짜,시가,고가,저가,종가,거래량", {"date": 0, "open": 1, "close": 4, "volume": 5}),
@@ -75,6 +78,7 @@ def test_a_symbol_in_all_names() -> None:
         ["Date", "Open", "High", "Close"],
         "AAPL",
     )
+    assert without_symbol(["stats.volume", "stats.low", "stats.high", "last_price"])[1] is None
     assert without_symbol(["Date", "Adj. Open", "Adj. High", "Adj. Close"])[1] is None
 
 

@@ -2,7 +2,17 @@ from datetime import date
 
 import pytest
 
-from cottage.files.counts import SINCE_1970, UNITS, excel_reader, is_excel, is_excel_column, is_modern
+from cottage.files.counts import (
+    EXCEL,
+    MATLAB,
+    SINCE_1970,
+    UNITS,
+    days_of,
+    excel_reader,
+    is_excel,
+    is_excel_column,
+    is_modern,
+)
 from cottage.files.zones import DAY
 
 NEW_YEAR = 1_735_689_600  # 2025-01-01T00:00:00Z
@@ -84,3 +94,12 @@ def test_which_columns_hold_days_of_a_spreadsheet() -> None:
     assert not is_excel_column(["34200", "34260", "34320"])
     assert not is_excel_column(["34200.449096669", "34202.298599300"])
     assert DAY == 86_400_000_000
+
+
+def test_days_of_matlab_are_told_from_those_of_a_spreadsheet() -> None:
+    days = 719_529 + NEW_YEAR // 86_400
+    assert is_excel_column([str(days), str(days + 1), str(days + 4)])
+    assert days_of([str(days)]) == MATLAB
+    assert excel_reader([str(days)])(str(days)) == NEW_YEAR * 1_000_000
+    assert excel_reader([f"{days}.3958333333"])(f"{days}.3958333333") == (NEW_YEAR + 34_200) * 1_000_000
+    assert days_of([str(days - 719_529 + 25_569)]) == EXCEL

@@ -246,3 +246,16 @@ def test_lists_of_times_and_values_beside_each_other_are_columns_where_their_tim
     chart["market_caps"][1][0] += 1
     with pytest.raises(UnusableSource, match="several lists stand beside each other"):
         Read(tmp_path, json.dumps(chart))
+
+
+@pytest.mark.parametrize("stamp", ["1735689600026000000", "2025-01-01T00:00:00.0260000Z", "2025-01-01 00:00:00.026"])
+def test_the_time_before_a_message_is_when_it_was_received(tmp_path: Path, stamp: str) -> None:
+    message = (
+        '{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","p":"42000.1","q":"0.5","T":1735689600017}}'
+    )
+    read = Read(tmp_path, f"{stamp} {message}\n" * 3, "recorded.txt")
+    assert read.names is not None
+    assert dict(zip(read.names, read.rows[0], strict=True)).items() >= {
+        "local_timestamp": stamp, "s": "BTCUSDT", "p": "42000.1", "T": "1735689600017"
+    }.items()  # fmt: skip
+    assert (len(read.rows), read.complaints) == (3, [])

@@ -1,6 +1,6 @@
 """Files without names: their columns are told by their numbers, or refused with both readings."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 
@@ -68,3 +68,15 @@ def test_no_reading_is_a_refusal_that_shows_the_first_row() -> None:
 def test_a_refusal_writes_the_columns_that_it_knows() -> None:
     with pytest.raises(Ambiguous, match="FORMAT=time,price,size chooses"):
         understood("1735689600,100,5\n", name="BTCUSD.csv")
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_total_of_the_day_beside_what_it_adds_up_is_no_volume(step: int) -> None:
+    total, lines = 0, []
+    prices = [100 + at * at % 17 for at in range(41)]
+    for at, (opened, close) in enumerate(pairwise(prices)):
+        total += 50 + at * 7 % 30
+        high, low = max(opened, close) + 1, min(opened, close) - 1
+        lines.append(f"{1_735_689_600 + 60 * at},{high},{low},{opened},{close},{total},{50 + at * 7 % 30}")
+    _, rows, _ = read(Cells("\n".join(lines[::step])))
+    assert sorted(row.volume or 0 for row in rows) == sorted(50 + at * 7 % 30 for at in range(40))

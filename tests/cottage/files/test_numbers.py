@@ -228,3 +228,10 @@ def test_nothing_else_than_a_number_or_a_bad_row(text: str) -> None:
         except BadRow:
             continue
         assert value is None or math.isfinite(value)
+
+
+def test_prices_in_32nds_are_no_thousands() -> None:
+    with pytest.raises(UnusableSource, match="32nds"):
+        number_style("Close", ["110'165", "110'150", "109'315"])
+    assert number_style("Close", ["110'165", "110'999"]).read("110'165") == 110_165
+    assert number_style("Volume", ["20'000", "15'200"]).read("15'200") == 15_200

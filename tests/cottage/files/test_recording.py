@@ -215,3 +215,14 @@ def test_doubtful_quotes_are_counted_and_spoil_no_row(tmp_path: Path) -> None:
     assert [(row.bid, row.ask) for row in read.rows] == [(9, 11), (None, 11), (None, None), (None, None)]
     assert read.recording.doubtful == {"bid": 3, "ask": 2}
     assert read.complaints == []
+
+
+def test_a_bar_that_comes_again_is_taken_once_as_its_last_row_has_it(tmp_path: Path) -> None:
+    rows = [f"{START + 60 * at},ES,{10 + at},{13 + at},{9 + at},{12 + at},5\n" for at in range(20)]
+    grown = f"{START + 60 * 20},ES,30,31,29,31,1\n{START + 60 * 20},ES,30,34,29,33,4\n"
+    other = f"{START + 60 * 21},ES,50,51,49,51,1\n{START + 60 * 21},ES,60,61,59,61,1\n"
+    text = "timestamp,symbol,open,high,low,close,volume\n" + "".join(rows + rows[-5:]) + grown + other
+    read = Read(written(tmp_path, text))
+    assert read.prices == [*(12.0 + at for at in range(20)), 33.0, 51.0, 61.0]
+    assert read.rows[20].volume == 4
+    assert read.recording.left_out == {"bars that are there twice": 5, "bars that come again, grown": 1}

@@ -127,6 +127,23 @@ def test_a_comma_stays_the_delimiter_beside_others_in_cells(tmp_path: Path) -> N
     assert read.rows == [["A", "12,37", "1.5"], *[["A", "12;37", "1.5"]] * 3]
 
 
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("gb18030", ("日期", "股票代码", "开盘价", "最高价", "最低价", "收盘价", "成交量")),
+        ("cp932", ("日付", "始値", "高値", "安値", "終値", "出来高")),
+        ("cp949", ("일자", "종가", "시가", "고가", "저가", "거래량")),
+    ],
+)
+def test_names_of_chinese_japanese_and_korean_spreadsheets(
+    tmp_path: Path, encoding: str, names: tuple[str, ...]
+) -> None:
+    line = ",".join("5" for _ in names[1:])
+    read = Read(tmp_path, f"{','.join(names)}\n2025-01-02,{line}\n".encode(encoding))
+    assert read.names == names
+    assert encoding.upper() in read.table.spelled
+
+
 def test_latin_1_where_letters_are_written_so(tmp_path: Path) -> None:
     read = Read(tmp_path, "Datum;Kurs;Stück;Währung\n02.01.2025;240,00;144;€\n".encode("cp1252"))
     assert read.names == ("Datum", "Kurs", "Stück", "Währung")

@@ -1,6 +1,7 @@
 """What is understood of whole tables: kind, price, publication, what is left out, and what is refused."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -273,3 +274,82 @@ def test_bars_of_many_symbols_at_one_date_last_a_day() -> None:
     assert [row.volume for row in rows] == [7, 9]
     with pytest.raises(Ambiguous, match="when a bar ends"):
         understood("TCS,5,6,4,5,7,2025-01-02 09:30\nINFY,7,8,6,7,9,2025-01-02 09:30\n", names)
+
+
+def test_bars_of_several_markets_that_no_column_tells_apart_are_refused() -> None:
+    text = "".join(f"{START + 60 * at},{n},{100 * n + at},{102 * n + at},{99 * n + at},{101 * n + at}\n"
+                   for at in range(12) for n in (1, 2))  # fmt: skip
+    with pytest.raises(UnusableSource, match=r"several markets.*SYMBOL= names the column"):
+        understood(text, "time,venue_number,open,high,low,close")
+    _, rows, _ = read(Cells(text, "time,venue_number,open,high,low,close"), symbol="venue_number")
+    assert {row.symbol for row in rows} == {"1", "2"}
+
+
+def test_a_total_of_the_last_24_hours_is_no_size() -> None:
+    text = "".join(f"{START + at},{100 + at % 3},{3000 + at % 7 / 10}\n" for at in range(60))
+    found, rows, _ = read(Cells(text, "timestamp,last_price,volume"))
+    assert {row.volume for row in rows} == {None}
+    assert any("as a total of the last 24 hours does" in note for note in found.notes)
+
+
+def test_columns_without_a_price_are_refused_before_a_symbol_is_asked_for() -> None:
+    with pytest.raises(UnusableSource, match="is known as a price"):
+        understood("2025-01-02,7\n2025-01-03,8\n", "date,cases", "deaths by_day.csv")
+
+
+def test_the_volume_beside_a_market_capitalisation_is_no_size() -> None:
+    text = "".join(f"{START + 86400 * at},{100 + at % 3},{1e9 + at},{3000 * (1 + at % 7)}\n" for at in range(9))
+    found, rows, _ = read(Cells(text, "timestamp,price,market_cap,volume"))
+    assert {row.volume for row in rows} == {None}
+    assert any("beside a market capitalisation" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("names", ["", "Date,Time,Open,High,Low,Close,Volume"])
+def test_hours_and_minutes_without_a_mark_are_told_where_an_hour_ends(names: str) -> None:
+    prices = [100 + at * at % 17 for at in range(31)]
+    text = "".join(
+        f"01/13/2025,{1450 + at + 40 * (at > 9)},{a},{max(a, b) + 1},{min(a, b) - 1},{b},{7 + at * at % 50}\n"
+        for at, (a, b) in enumerate(pairwise(prices))
+    )
+    rows = rows_of(text, names)
+    assert [row.time for row in rows[9:12]] == [1_736_780_400_000_000 + 60_000_000 * at for at in range(3)]
+
+
+def test_a_bid_that_mostly_stays_is_a_bid() -> None:
+    text = "".join(f"{START + 7 * at},{1.12 + at // 9 * 1e-5:.5f},{1.121 + at % 3 * 1e-5:.5f}\n" for at in range(30))
+    found, rows, _ = read(Cells(text))
+    assert (found.kind, rows[0].bid, rows[0].ask) == ("quotes", 1.12, 1.121)
+
+
+def test_the_decimal_mark_of_a_column_that_is_not_used_is_that_of_all() -> None:
+    lines = "13/01/2025;134.350;134.385;134.345;134.375;8.129.956.250,00;60502\n"
+    lines += "14/01/2025;134.395;134.395;134.355;134.355;7.516.356.120,00;55944\n"
+    found, rows, _ = read(Cells(lines, "Data;Abertura;Máximo;Mínimo;Fechamento;Volume;Quantidade", mark=";"))
+    assert [(row.price, row.volume) for row in rows] == [(134_375, 60_502), (134_355, 55_944)]
+    assert not any("decimal" in guess.other for guess in found.guesses)
+
+
+def test_bars_of_two_exchanges_of_one_symbol_are_refused() -> None:
+    text = "".join(f"{START + 60 * at},{venue},BTC/USD,{100 + at + n},{102 + at + n},{99 + at + n},{101 + at + n}\n"
+                   for at in range(12) for n, venue in enumerate(("kraken", "okx")))  # fmt: skip
+    with pytest.raises(UnusableSource, match="several markets, and column symbol does not tell which"):
+        understood(text, "time,exchange,symbol,open,high,low,close")
+
+
+def test_volumes_of_buys_and_sells_are_the_volume() -> None:
+    text = "".join(f"{START + 60 * at},100,102,99,101,{7 + at},{3 + at}\n" for at in range(12))
+    assert rows_of(text, "time,open,high,low,close,buy_volume,sell_volume")[0].volume == 10
+
+
+def test_dollars_alone_are_no_volume_of_a_currency() -> None:
+    text = "".join(f"{START + 60 * at},100,102,99,101,{1000 + at}\n" for at in range(12))
+    assert rows_of(text, "time,open,high,low,close,volume_usd")[0].volume is None
+    assert rows_of(text, "time,open,high,low,close,volume_btc")[0].volume == 1000
+
+
+def test_orders_among_the_messages_of_coinbase_are_no_trades() -> None:
+    time = "2025-01-01T00:00:{:02}Z"
+    text = "".join(f"received,1.0,9,BTC-USD,{time},,\nmatch,100.5,2,BTC-USD,{time},{at},a\n".format(at, at)
+                   for at in range(12))  # fmt: skip
+    rows = rows_of(text, "type,price,size,product_id,time,trade_id,maker_order_id")
+    assert [(row.price, row.volume) for row in rows] == [(100.5, 2.0)] * 12

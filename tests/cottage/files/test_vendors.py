@@ -360,3 +360,11 @@ def test_new_york_is_the_zone_of_the_shares_of_lean_alone(
     found, rows, _ = read(Cells(line, name=name))
     assert (found.vendor, found.kind, found.time.zone) == ("Lean", kind, zone)
     assert rows[0].price == pytest.approx(price)
+
+
+def test_ticks_of_histdata_are_known_without_its_name() -> None:
+    found, rows, _ = read(
+        Cells("20250102 093000065,1.1212,1.1218,0\n20250102 093010447,1.1212,1.122,0", name="x.csv")
+    )
+    assert (found.vendor, found.kind) == ("HistData", "quotes")
+    assert (rows[0].bid, rows[0].ask, rows[0].time) == (1.1212, 1.1218, 1_735_828_200_065_000)

@@ -71,6 +71,8 @@ def test_what_symbols_look_like(tmp_path: Path, header: str, symbols: list[str])
         "Date,MKT,SMB\n2025-01-02,0.5,-0.6\n",
         "Unix,Open,High,Low,Close,Volume BTC,Volume USDT\n1735689600,5,6,4,5,100,500\n",
         "time,bid_price,ask_price,bid_size,ask_size\n1735689600,5,6,4,5\n",
+        "time,bid_px,bid_sz,ask_px,ask_sz\n1735689600,5,4,6,5\n",
+        "time,buy_price,buy_mine,sell_price,sell_mine\n1735689600,5,4,6,5\n",
         "AAPL,MSFT\n5,6\n",
         "날짜,종가,거래량\n2025-01-02,53400,16630538\n",
         "time,price_EUR,volume_shares\n1735689600,5,100\n",
@@ -138,3 +140,27 @@ def test_columns_of_two_levels_in_parquet(tmp_path: Path) -> None:
         ["2025-01-02 00:00:00", "AAPL", "5.0", "100"],
         ["2025-01-02 00:00:00", "MSFT", "6.0", "200"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "is_wide"),
+    [
+        ("AAPL,^GSPC", True),
+        ("Brent,WTI", True),
+        ("Apple,Microsoft", True),
+        ("aapl,msft", True),
+        ("VIX", True),
+        ("vix", False),
+        ("Sentiment", False),
+        ("RSI,MACD", False),
+        ("SPY.Open,SPY.Close", False),
+        ("Close SPY,High SPY", False),
+        ("Return,AAPL", False),
+        ("cases,deaths", False),
+        ("portfolio_value,cash", False),
+    ],
+)
+def test_names_that_are_symbols_are_no_statistics(tmp_path: Path, names: str, is_wide: bool) -> None:
+    numbers = ",".join("5" for _ in names.split(","))
+    table = opened(tmp_path, f"Date,{names}\n2025-01-02,{numbers}\n2025-01-03,{numbers}\n")
+    assert ("symbol" in (table.names or ())) == is_wide
