@@ -24,6 +24,18 @@ def test_a_bar_is_published_at_its_end() -> None:
     assert (rows[0].open, rows[0].high, rows[0].low, rows[0].price, rows[0].volume) == (100, 102, 99, 101, 10)
 
 
+def test_bars_without_names_and_minutes_without_trades() -> None:
+    prices = [100.0 + at * 7 % 5 for at in range(60)]
+    text = "".join(
+        f"{START + 60 * at},{100 * b},{a},{max(a, b) + 1},{min(a, b) - 1},{b},9\n"
+        f"{START + 60 * at + 30},0,null,null,null,null,0\n"
+        for at, (a, b) in enumerate(pairwise(prices))
+    )
+    found, rows, _ = read(Cells(text))
+    assert (found.kind, found.bar_length, len(rows)) == ("bars", MINUTE // 2, 59)
+    assert [(row.open, row.price) for row in rows] == list(pairwise(prices))
+
+
 def test_a_bar_that_is_stamped_with_its_close_is_published_then() -> None:
     found, rows, _ = read(Cells(BARS, "time,open,high,low,close,volume"), stamp="close")
     assert rows[0].time == found.stamp(rows[0]) == START * 1_000_000
