@@ -249,6 +249,15 @@ def test_a_column_name_that_is_there_twice_is_refused() -> None:
         understood("2025-01-02,1,2,1,2,3\n", "Date,Open,High,Low,Close,Close")
 
 
+def test_a_time_that_counts_from_1970_goes_before_one_without_a_zone() -> None:
+    names = "time,timestamp,open,high,low,close,volume"
+    text = f"2024-12-31T19:00:00,{START},5,6,4,5,7\n2024-12-31T19:01:00,{START + 60},5,6,4,5,8\n"
+    found, rows, _ = read(Cells(text, names))
+    assert found.stamp(rows[0]) == START * 1_000_000
+    found, rows, _ = read(Cells(text, names), zone="America/New_York")
+    assert found.stamp(rows[0]) == START * 1_000_000
+
+
 def test_a_time_that_the_names_do_not_tell_is_found_by_its_cells() -> None:
     rows = rows_of(f"{START},100,5\n{START + 1},100,5\n", "moment_of_it,price,size")
     assert [row.time for row in rows] == [START * 1_000_000, (START + 1) * 1_000_000]
