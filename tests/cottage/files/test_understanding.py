@@ -24,6 +24,22 @@ def test_a_bar_is_published_at_its_end() -> None:
     assert (rows[0].open, rows[0].high, rows[0].low, rows[0].price, rows[0].volume) == (100, 102, 99, 101, 10)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "what"),
+    [
+        (("trade", "aggTrade"), "the same ones twice"),
+        (("markPriceUpdate",), "mark prices"),
+        (("trade", "forceOrder"), "liquidations"),
+    ],
+)
+def test_messages_of_binance_that_are_no_trades_or_all_of_them_twice_are_refused(
+    kinds: tuple[str, ...], what: str
+) -> None:
+    text = "".join(f"{kind},BTCUSDT,{100 + at % 3},2,{START + at}000\n" for at in range(12) for kind in kinds)
+    with pytest.raises(UnusableSource, match=what):
+        understood(text, "e,s,p,q,T")
+
+
 def test_bars_without_names_and_minutes_without_trades() -> None:
     prices = [100.0 + at * 7 % 5 for at in range(60)]
     text = "".join(
