@@ -40,6 +40,17 @@ def test_messages_of_binance_that_are_no_trades_or_all_of_them_twice_are_refused
         understood(text, "e,s,p,q,T")
 
 
+def test_a_candle_of_upbit_is_stamped_with_its_open_not_with_its_last_trade() -> None:
+    names = (
+        "market,candle_date_time_utc,opening_price,high_price,low_price,trade_price,timestamp,candle_acc_trade_volume"
+    )
+    text = "".join(
+        f"KRW-BTC,2025-01-01T00:{at:02}:00,100,102,99,101,{START + 60 * at + 57}123,7\n" for at in range(12)
+    )
+    found, rows, _ = read(Cells(text, names))
+    assert (found.kind, rows[0].time, rows[0].volume) == ("bars", (START + 60) * 1_000_000, 7)
+
+
 def test_bars_without_names_and_minutes_without_trades() -> None:
     prices = [100.0 + at * 7 % 5 for at in range(60)]
     text = "".join(
