@@ -58,7 +58,7 @@ class BarLength(NamedTuple):
 def length_by_gaps(groups: Sequence[Sequence[int]], stated: int | None) -> BarLength | None:
     """The length by the gaps between the stamps of each symbol, µs, where they are regular. `stated`, from the file's
     name, is taken for a file with gaps that are all multiples of it."""
-    gaps = [abs(after - before) for stamps in groups for before, after in itertools.pairwise(stamps)]
+    gaps = [after - before for stamps in groups for before, after in itertools.pairwise(sorted(stamps))]
     gaps = [gap for gap in gaps if gap]
     if not gaps:
         return BarLength(stated) if stated else None

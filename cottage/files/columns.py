@@ -25,7 +25,7 @@ _SHARED = {
     "tradetime exchtimestamp exchts exchangetime exchangetimestamp eventtime "
     "participanttimestamp unix unixtime unixtimestamp epoch epochtime createdtime createdat gmttime utctime "
     "localtime mts ts ticktime quotetime createtime timens timems timeutc datetimeutc "
-    "dateutc timestamputc snappedat begin timekey dtime datetimeg tradetimestamp snapshottime "
+    "dateutc timestamputc snappedat begin timekey dtime datetimeg tradetimestamp snapshottimeutc snapshottime "
     "dt periodstart zeitstempel dateheure fechahora horodatage barstart from ticks "
     "startdate ratedatetime",
     "date": "date 날짜 일자 日付 observationdate dates datenum traddt bizdt 日期 交易日期 datum fecha data "
@@ -117,7 +117,7 @@ _BAR = {
     "vwap": "vwap average vw weightedaverage avgprice wap volumeweightprice",
 }
 _QUOTE_BAR = {
-    f"{side}_{name}": f"{side}{name} {name}{side} {side}{name[0]} {side}s{name} {side}price{name}"
+    f"{side}_{name}": f"{side}{name} {name}{side} {side}{name[0]} {side}s{name} {side}price{name} {name}price{side}"
     for side in ("bid", "ask")
     for name in OPEN_TO_CLOSE
 }

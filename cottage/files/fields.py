@@ -18,6 +18,11 @@ from cottage.files.table import Ambiguous, Guess
 from cottage.files.time_layout import times_by_numbers
 from cottage.files.vendors import NO_MARKET_DATA
 
+_MESSAGES = {
+    "markPriceUpdate": "mark prices, at which nothing was traded",
+    "forceOrder": "liquidations",
+    "depthUpdate": "updates of an order book",
+}
 _FORMAT_WORDS = {"o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "t": "time", "p": "price"}
 _FORMAT_WORDS |= {"timestamp": "time", "ticker": "symbol", "qty": "size", "amount": "size", "_": "-", "": "-"}
 
@@ -27,12 +32,22 @@ def refuse_other_data(case: Case) -> None:
     held = next((what for pattern, what in NO_MARKET_DATA if re.search(pattern, name)), "")
     if case.sample.names and is_book(case.sample.names):
         held = "updates of an order book, which are no trades"
+    held = held or _other_messages(case)
     if case.vendor and case.vendor.no_prices:
         held = case.vendor.no_prices
     if held and not case.stated:
         raise UnusableSource(
             f"{case.sample.name} holds {held}: it cannot be replayed; take the trades, quotes or bars"
         )
+
+
+def _other_messages(case: Case) -> str:
+    """What the messages of Binance's websockets hold that are no trades, quotes or bars, or each trade twice."""
+    places = [place for place, name in enumerate(case.sample.names or ()) if name.rpartition(".")[2] == "e"]
+    kinds = set(case.sample.columns[places[0]]) if places else set()
+    if {"trade", "aggTrade"} <= kinds:
+        return "single and aggregated trades, which are the same ones twice"
+    return ", ".join(what for kind, what in _MESSAGES.items() if kind in kinds)
 
 
 def fields_by_names(case: Case) -> Roles:

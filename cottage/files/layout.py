@@ -98,7 +98,7 @@ def _high_and_low(numeric: Mapping[int, Column], places: Sequence[int]) -> tuple
 
 
 def _moves(column: Column) -> list[float]:
-    return [abs(b - a) for a, b in pairwise(column)]
+    return [abs(b - a) for a, b in pairwise(value for value in column if value == value)]
 
 
 def _open_and_close(
@@ -108,7 +108,8 @@ def _open_and_close(
     a, b = numeric[one], numeric[other]
     if list(a) == list(b):
         return one, other
-    pairs = [(before, after) for rows in groups for before, after in pairwise(rows)]
+    priced = [[row for row in rows if a[row] > 0 and b[row] > 0] for rows in groups]
+    pairs = [(before, after) for rows in priced for before, after in pairwise(rows)]
     forth = [abs(a[after] - b[before]) for before, after in pairs]
     back = [abs(b[after] - a[before]) for before, after in pairs]
     if len(pairs) >= _FEWEST:

@@ -24,6 +24,7 @@ _CLOCK = re.compile(
 """A time of day without a date; numbers up to eight digits may be milliseconds since midnight."""
 _LAGS = 1000
 """So many rows, spread over the sample, tell the lag from the market's time to the receive time."""
+_ZONED = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 _COUNTED = re.compile(r"\d{9,}(?:\.\d*)?")
 _INDEX = re.compile(r"(?i:|unnamed: ?\d+|index|level_0|__index_level_0__|#|x)")
 
@@ -51,7 +52,7 @@ def find_times(case: Case) -> None:
     if (
         "offset" in roles
         and not _COUNTED.fullmatch((sample.examples(main[0]) or [""])[0])
-        and not any(re.search(r"(Z|[+-]\d\d:?\d\d)$", text) for text in sample.examples(main[0])[:5])
+        and not any(map(_ZONED.search, sample.examples(main[0])[:5]))
     ):
         main.append(roles["offset"])
     case.main = tuple(main)
@@ -109,14 +110,23 @@ def _main_times(case: Case, roles: Roles) -> list[int]:
     candidates = [roles[name] for name in ("time", "clock") if name in roles] + named
     dated = [place for place in candidates if not _is_clock(case, place) and case.sample.examples(place)]
     if dated and ("time" not in roles or roles["time"] in dated or "date" not in roles):
-        roles["time"] = dated[0]
-        return dated[:1]
+        roles["time"] = _without_guess(case, dated) if named else dated[0]
+        return [roles["time"]]
     date = roles.get("date")
     if date is None:
         return candidates[:1]
     if not candidates and _is_clock(case, date) and (index := _index(case)) is not None:
         return [index, date]  # a header that names date and time of day once: its names stand one to the right
     return [date, *candidates[:1]]
+
+
+def _without_guess(case: Case, places: Sequence[int]) -> int:
+    """The first of columns of times; if it states no zone, the first that counts from 1970, where there is one."""
+    counted = [place for place in places if all(map(_COUNTED.fullmatch, case.sample.examples(place)))]
+    first = case.sample.examples(places[0])
+    if case.options.zone or case.vendor or not counted or any(map(_ZONED.search, first)):
+        return places[0]
+    return counted[0]
 
 
 def _is_clock(case: Case, place: int) -> bool:

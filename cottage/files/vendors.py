@@ -165,6 +165,8 @@ VENDORS = (
            sentinels=(-1.0,)),
     Vendor("Coinbase messages", names=words("type tradeid makerorderid productid price size"), unit="base",
            keep=words("match last_match")),
+    Vendor("Upbit", names=words("market candledatetimeutc openingprice highprice lowprice tradeprice"), stamp="open",
+           unit="base"),
     Vendor("CoinMarketCap", names=words("timeopen timeclose name open high low close marketcap"), stamp="open",
            fields={"name": "currency"}),
     Vendor("OANDA", names=words("complete volume time o h l c"), stamp="open", fields={"volume": "updates"}),

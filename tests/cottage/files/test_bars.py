@@ -31,6 +31,11 @@ def test_lengths(stamps: list[int], stated: int | None, length: BarLength | None
     assert length_by_gaps([[at * MINUTE for at in stamps]], stated) == length
 
 
+def test_the_order_of_rows_does_not_change_a_length() -> None:
+    stamps = [at * 7 % 30 * MINUTE for at in range(30)]
+    assert length_by_gaps([stamps], None) == BarLength(MINUTE)
+
+
 def test_a_day_ends_at_midnight_of_its_zone() -> None:
     end = end_of(BarLength(DAY), ZoneInfo("America/New_York"))
     assert end(micros("2025-03-09 05:00")) == micros("2025-03-10 04:00"), "23 hours"

@@ -47,6 +47,11 @@ def test_nested_names_are_those_of_their_last_part_where_all_have_one_first_part
         ("Ativo,Data,Abertura,Máximo,Mínimo,Fechamento,Volume,Quantidade", {"volume": 7}),
         ("Date,Open,High,Low,Close,Shares Traded,Turnover", {"volume": 5, "quote_volume": 6}),
         ("Datum,Open,Hoog,Laag,Slot,Volume", {"high": 2, "low": 3, "close": 4}),
+        (
+            "snapshotTime,snapshotTimeUTC,openPrice.bid,openPrice.ask,closePrice.bid,closePrice.ask,highPrice.bid,"
+            "highPrice.ask,lowPrice.bid,lowPrice.ask,lastTradedVolume",
+            {"time": 1, "bid_open": 2, "ask_close": 5, "bid_low": 8},
+        ),
         ("Dates,symbol,PX_LAST", {"date": 0, "symbol": 1, "close": 2}),
         ("Data,Otwarcie,Najwyzszy,Najnizszy,Zamkniecie,Wolumen", {"open": 1, "high": 2, "low": 3, "close": 4}),
         ("날짜,시가,고가,저가,종가,거래량", {"date": 0, "open": 1, "close": 4, "volume": 5}),

@@ -24,6 +24,45 @@ def test_a_bar_is_published_at_its_end() -> None:
     assert (rows[0].open, rows[0].high, rows[0].low, rows[0].price, rows[0].volume) == (100, 102, 99, 101, 10)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "what"),
+    [
+        (("trade", "aggTrade"), "the same ones twice"),
+        (("markPriceUpdate",), "mark prices"),
+        (("trade", "forceOrder"), "liquidations"),
+    ],
+)
+def test_messages_of_binance_that_are_no_trades_or_all_of_them_twice_are_refused(
+    kinds: tuple[str, ...], what: str
+) -> None:
+    text = "".join(f"{kind},BTCUSDT,{100 + at % 3},2,{START + at}000\n" for at in range(12) for kind in kinds)
+    with pytest.raises(UnusableSource, match=what):
+        understood(text, "e,s,p,q,T")
+
+
+def test_a_candle_of_upbit_is_stamped_with_its_open_not_with_its_last_trade() -> None:
+    names = (
+        "market,candle_date_time_utc,opening_price,high_price,low_price,trade_price,timestamp,candle_acc_trade_volume"
+    )
+    text = "".join(
+        f"KRW-BTC,2025-01-01T00:{at:02}:00,100,102,99,101,{START + 60 * at + 57}123,7\n" for at in range(12)
+    )
+    found, rows, _ = read(Cells(text, names))
+    assert (found.kind, rows[0].time, rows[0].volume) == ("bars", (START + 60) * 1_000_000, 7)
+
+
+def test_bars_without_names_and_minutes_without_trades() -> None:
+    prices = [100.0 + at * 7 % 5 for at in range(60)]
+    text = "".join(
+        f"{START + 60 * at},{100 * b},{a},{max(a, b) + 1},{min(a, b) - 1},{b},9\n"
+        f"{START + 60 * at + 30},0,null,null,null,null,0\n"
+        for at, (a, b) in enumerate(pairwise(prices))
+    )
+    found, rows, _ = read(Cells(text))
+    assert (found.kind, found.bar_length, len(rows)) == ("bars", MINUTE // 2, 59)
+    assert [(row.open, row.price) for row in rows] == list(pairwise(prices))
+
+
 def test_a_bar_that_is_stamped_with_its_close_is_published_then() -> None:
     found, rows, _ = read(Cells(BARS, "time,open,high,low,close,volume"), stamp="close")
     assert rows[0].time == found.stamp(rows[0]) == START * 1_000_000
@@ -235,6 +274,15 @@ def test_a_ticker_with_the_days_open_high_and_low_is_no_bar() -> None:
 def test_a_column_name_that_is_there_twice_is_refused() -> None:
     with pytest.raises(Ambiguous, match="the column Close 2 times"):
         understood("2025-01-02,1,2,1,2,3\n", "Date,Open,High,Low,Close,Close")
+
+
+def test_a_time_that_counts_from_1970_goes_before_one_without_a_zone() -> None:
+    names = "time,timestamp,open,high,low,close,volume"
+    text = f"2024-12-31T19:00:00,{START},5,6,4,5,7\n2024-12-31T19:01:00,{START + 60},5,6,4,5,8\n"
+    found, rows, _ = read(Cells(text, names))
+    assert found.stamp(rows[0]) == START * 1_000_000
+    found, rows, _ = read(Cells(text, names), zone="America/New_York")
+    assert found.stamp(rows[0]) == START * 1_000_000
 
 
 def test_a_time_that_the_names_do_not_tell_is_found_by_its_cells() -> None:
