@@ -50,13 +50,13 @@ class Recording:
         self._on_bad = on_bad
         self._on_progress = on_progress
         self._abandoned = False
-        self._closed = False
+        self._ended = False
         self._passes: dict[Part, Pass] = {}
         self._sorter = Sorter()
         self._again = Counter[str]()
         """How many bars were left out since they come again, by why."""
         self._came = 0
-        """How many rows came from the sorter."""
+        """How many rows came out so far."""
         self._overlap = Overlap(lambda number: self.parts[number].name)
         self._iterator = self._played()
         self.parts: list[Part] = []
@@ -97,18 +97,16 @@ class Recording:
 
     @property
     def share(self) -> float:
-        """The share that has been read, from 0 to 1. It is ahead of the rows by a buffer."""
-        if self._closed:
+        """The share that came out, from 0 to 1: of the bytes that were read, those of the rows that still wait in a
+        buffer or to be sorted left out."""
+        if self._ended:
             return 1.0
         whole = sum(part.member.size for part in self.parts)
-        return sum(part.member.size * self._share(part) for part in self.parts) / max(1, whole)
-
-    def _share(self, part: Part) -> float:
-        if part not in self._passes:
-            return 0.0
-        if not part.is_ordered:
-            return self._came / max(1, self._sorter.rows)
-        return 1.0 if self._passes[part].is_finished else part.member.share
+        read = sum(
+            part.member.size * (1.0 if rows.is_finished else part.member.share) for part, rows in self._passes.items()
+        )
+        usable = self.rows - self.filtered - self.twice - self.bad.total() - self.left_out.total()
+        return read / max(1, whole) * min(1.0, self._came / max(1, usable))
 
     def abandon(self) -> None:
         """End the iteration early, even within a long line. Another thread calls it, and discards the rows it has."""
@@ -118,7 +116,7 @@ class Recording:
         self._sorter.abandon()
 
     def close(self) -> None:
-        self._closed = True
+        self._ended = True
         self._iterator.close()
         self._sorter.close()
 
@@ -136,7 +134,9 @@ class Recording:
         for entry in rows:
             if self._abandoned:
                 return
+            self._came += 1
             yield entry[ROW]
+        self._ended = True
 
     def _streams(self) -> list[Stream]:
         """The rows of each file that is in order; those of all others together."""
@@ -167,9 +167,7 @@ class Recording:
                 self._sorter.add(entry)
                 if self._sorter.rows % _PROGRESS_ROWS == 0:
                     self._on_progress("sorting", (number + part.member.share) / len(parts))
-        for entry in without_strays(self._sorter.sorted(), self._refuse):
-            self._came += 1
-            yield entry
+        yield from without_strays(self._sorter.sorted(), self._refuse)
 
     def _refuse(self, entry: Entry, error: BadRow) -> None:
         self._bad(self.parts[entry[MEMBER]], entry[LINE], error)

@@ -7,6 +7,7 @@ import pytest
 
 from cottage.errors import SourceError, UnusableSource
 from cottage.files.lines import LONGEST_LINE
+from cottage.files.options import ReadOptions
 from cottage.files.recording import Recording
 from cottage.files.rows import BadRow, Row
 
@@ -183,6 +184,19 @@ def test_gzip_that_is_broken_in_the_middle(tmp_path: Path, damage: str) -> None:
     recording = Recording(written(tmp_path, broken))
     with pytest.raises(UnusableSource, match="its compressed data is broken or cut short"):
         list(recording)
+    recording.close()
+
+
+@pytest.mark.parametrize("order", ["", "sort"])
+def test_a_file_within_a_buffer_has_come_as_far_as_its_rows(tmp_path: Path, order: str) -> None:
+    text = HEADER + "".join(f"{START + i},ES,{'x' if i == 7 else 10},1\n" for i in range(101))
+    recording = Recording(written(tmp_path, text), options=ReadOptions(order=order))
+    rows = iter(recording)
+    for _ in range(25):
+        next(rows)
+    assert recording.share == 0.25
+    list(rows)
+    assert recording.share == 1.0
     recording.close()
 
 
