@@ -53,8 +53,11 @@ def _show_refused(told: dict[str, object], *, as_json: bool) -> None:
         width = max(map(len, rows))
         names = told["columns"] or [f"column {number}" for number in range(1, width + 1)]
         assert isinstance(names, list)
+        fields_of = told["fields"]
+        assert isinstance(fields_of, dict)
         for number, name in enumerate(names):
-            print(f"  {name:24} {'  '.join(row[number] for row in rows if number < len(row))}")
+            cells = "  ".join(row[number] for row in rows if number < len(row))
+            print(f"  {name:24} {fields_of.get(name, '-'):12} {cells}")
 
 
 class _Progress:

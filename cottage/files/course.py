@@ -18,14 +18,15 @@ SEVERAL_TICKS = 1.5
 
 @dataclass(slots=True)
 class Extreme:
-    """The largest of something, and the row that ended it."""
+    """The largest of something, and the row that ended it with its number, counted from 1 in order of time."""
 
     value: float = 0.0
     row: Row | None = None
+    number: int = 0
 
-    def offer(self, value: float, row: Row) -> None:
+    def offer(self, value: float, row: Row, number: int) -> None:
         if value > self.value:
-            self.value, self.row = value, row
+            self.value, self.row, self.number = value, row, number
 
 
 @dataclass(slots=True)
@@ -40,14 +41,16 @@ class SymbolCourse:
     """The sum of the squared returns from row to row."""
     largest: Extreme = field(default_factory=Extreme)
     """The largest |return| from row to row."""
+    repeated: int = 0
+    """How many rows are the same as the row before them in all that is read."""
     prices: list[float] = field(default_factory=list)
     sampled: float = 0.0
     """The price of the newest complete sample."""
     moves: list[float] = field(default_factory=list)
     """|Δp| from sample to sample, MOST_PRICES at most: samples are bars, or the last prices of seconds with a row."""
 
-    def take(self, row: Row) -> None:
-        """Take its next row."""
+    def take(self, row: Row, number: int) -> None:
+        """Take its next row, and the number of that among the rows of all symbols."""
         before = self.last
         if self.rows:
             if row.interval is not None or row.time // SECOND != before.time // SECOND:
@@ -57,7 +60,8 @@ class SymbolCourse:
             change = math.log(row.price / before.price)
             self.returns += 1
             self.squares += change * change
-            self.largest.offer(abs(change), row)
+            self.largest.offer(abs(change), row, number)
+            self.repeated += row == before
         else:
             self.prices.append(row.price)
         self.last = row
@@ -108,15 +112,15 @@ class Course:
             self.head.append(row)
         self.first_stamp = min(self.first_stamp, stamp)
         self.last_stamp = max(self.last_stamp, stamp)
-        if self._newest is not None:
-            self.gap.offer(row.time - self._newest.time, row)
-        self._newest = row
         self.rows += 1
+        if self._newest is not None:
+            self.gap.offer(row.time - self._newest.time, row, self.rows)
+        self._newest = row
         self.volume += row.volume or 0.0
         course = self.symbols.get(row.symbol)
         if course is None:
             course = self.symbols[row.symbol] = SymbolCourse(row, row)
-        course.take(row)
+        course.take(row, self.rows)
 
 
 def tick_of(prices: list[float]) -> float | None:

@@ -1,6 +1,5 @@
 """What is understood of a recording, for a person and as JSON. `cottage inspect` prints it."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from cottage.files.row_reader import NO_MID
 from cottage.files.rows import BadRow, Row
 from cottage.files.table import Ambiguous, Guess
 from cottage.files.tables import open_table
-from cottage.files.understanding import Understanding
+from cottage.files.understanding import Understanding, fields_known
 
 MOST_ROWS = 100_000
 MOST_SHOWN = 8
@@ -40,6 +39,8 @@ class Inspection:
     course: Course = field(default_factory=Course)
     left_out: Counter[str] = field(default_factory=Counter)
     """How many rows were left out, by reason."""
+    doubtful: Counter[str] = field(default_factory=Counter)
+    """How many quotes were left out of rows that were used, `bid` or `ask`."""
     left_out_lines: Mapping[str, Sequence[int | str]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     """Files in a folder or a zip that are no data by their names."""
@@ -65,7 +66,14 @@ class Inspection:
     def notes(self) -> list[str]:
         """What is to be said of any file, each once."""
         unread = [f"not read: {', '.join(self.unread[:MOST_SHOWN])}"] if self.unread else []
-        return [*dict.fromkeys(note for each in self.files for note in each.notes), *unread]
+        doubtful = [f"left out of rows that are used: {_reasons(self.doubtful)}"] if self.doubtful else []
+        repeated = sum(course.repeated for course in self.course.symbols.values())
+        same = (
+            [f"rows that are used, though the same as the row before in all that is read: {repeated:,}"]
+            if repeated
+            else []
+        )
+        return [*dict.fromkeys(note for each in self.files for note in each.notes), *doubtful, *same, *unread]
 
     def to_json(self) -> dict[str, Any]:
         """The object of `cottage inspect --json`. Prices are the first symbol's by name; `volume` is that of all."""
@@ -114,7 +122,8 @@ class Inspection:
         if self.first_closes:
             yield f"          the first close is published at {self.first_closes}"
         if course.gap.row is not None:
-            yield f"gap       {duration(course.gap.value)} at most without a row, before {iso(course.gap.row.time)}"
+            before = f"before row {course.gap.number:,} at {iso(course.gap.row.time)}"
+        yield f"gap       {duration(course.gap.value)} at most without a row, {before}"
         names = sorted(course.symbols)
         for name in names[:MOST_SHOWN]:
             yield from _symbol(course.symbols[name])
@@ -156,8 +165,8 @@ def inspect(
 
 def refusal(path: Path, options: ReadOptions, error: UnusableSource) -> dict[str, Any]:
     """What `cottage inspect --json` prints of a recording that cannot be replayed: why, which readings fit, and how
-    its first file is written, as far as it can be read."""
-    told: dict[str, Any] = {"refused": str(error), "guesses": []}
+    its first file is written and which fields its columns are, as far as that is known."""
+    told: dict[str, Any] = {"refused": str(error), "guesses": [], "fields": {}}
     if isinstance(error, Ambiguous):
         told["guesses"] = [_as_object(error.guess)]
     try:
@@ -167,6 +176,7 @@ def refusal(path: Path, options: ReadOptions, error: UnusableSource) -> dict[str
             columns=list(table.names or ()),
             first_rows=[list(cells) for _, cells in islice(table.rows(lambda _line, _error: None), 3)],
         )
+        told["fields"] = fields_known(table, options)
     except UnusableSource:
         pass  # it cannot even be opened, which is what `error` says
     return told
@@ -178,6 +188,7 @@ def _all_rows(recording: Recording, found: Inspection, on_progress: OnProgress) 
             on_progress("reading", recording.share)
         yield row
     found.left_out = recording.left_out + recording.bad
+    found.doubtful = recording.doubtful
     if recording.twice:
         found.left_out["two files hold them"] = recording.twice
     found.left_out_lines = recording.bad_lines
@@ -198,6 +209,7 @@ def _first_rows(recording: Recording, found: Inspection) -> Iterable[Row]:
         newest_first = bool(part.understanding.newest_first)
         read += islice(entries(rows, number, newest_first=newest_first), MOST_ROWS - len(read))
         found.left_out += part.understanding.left_out
+        found.doubtful += part.understanding.doubtful
         if len(read) == MOST_ROWS:
             found.whole = False
             break
@@ -220,8 +232,10 @@ def _file(each: Understanding, spelled: str) -> Iterator[str]:
     length = f" of {each.length_name}" if each.length_name else ""
     yield f"{each.name}: {each.kind}{length}{vendor}"
     yield f"    written as {spelled}"
-    zone_from = f" ({each.time.zone_from})" if each.time.zone_from else ""
-    yield f"    times {each.time.unit}, in steps of {duration(each.time.resolution)}, {each.time.zone}{zone_from}"
+    zone = f"{each.time.zone} ({each.time.zone_from or 'the file states none'})"
+    yield f"    times {each.time.unit}, in steps of {duration(each.time.resolution)}, {zone}"
+    if each.newest_first is not None:
+        yield f"    rows come {'newest' if each.newest_first else 'oldest'} first"
     if each.stamped:
         yield f"    stamped at a bar's {each.stamped} ({each.stamp_from})"
     if each.median_lag is not None:
@@ -244,11 +258,12 @@ def duration(micros: float) -> str:
     """A length of time in microseconds, in words: `6 h 30 min`, `2 days 1 h`, `0.25 s`."""
     seconds = micros / 1e6
     if seconds < 60:
-        return f"{seconds:g} s"
+        return f"{seconds:g} s" if seconds >= 0.001 else f"{micros:g} µs"
     for size, large, below, small in ((86_400, "days", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if seconds >= size:
             rest = int(seconds % size // below)
-            return f"{int(seconds // size)} {large}" + (f" {rest} {small}" if rest else "")
+            name = "day" if large == "days" and seconds < 2 * size else large
+            return f"{int(seconds // size)} {name}" + (f" {rest} {small}" if rest else "")
     return "0 s"
 
 
@@ -261,8 +276,9 @@ def _symbol(course: SymbolCourse) -> Iterator[str]:
     yield f"    {'no tick' if tick is None else f'tick {tick:.10g}'}; {_tail(course)}"
     largest = course.largest
     if largest.row is not None:
-        size = f"{math.expm1(largest.value):.3%}, {largest.value / course.sigma:.1f} sigma"
-        yield f"    largest move {size}, to {largest.row.price:.10g} at {iso(largest.row.time)}"
+        size = f"{largest.value:.3%}, {largest.value / course.sigma:.1f} sigma"
+        row = f"row {largest.number:,} at {iso(largest.row.time)}"
+        yield f"    largest |log return| {size}, to {largest.row.price:.10g} in {row}"
 
 
 def _tail(course: SymbolCourse) -> str:

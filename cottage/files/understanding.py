@@ -165,6 +165,13 @@ def understand(table: Table, options: ReadOptions) -> Understanding:
     )
 
 
+def fields_known(table: Table, options: ReadOptions) -> dict[str, str]:
+    """The fields that columns are by their names alone, of a file that is refused. Raises UnusableSource."""
+    case = Case(Sample(table), table, options)
+    case.roles = fields_by_names(case)
+    return {name: what for name, what, _ in _described(case)}
+
+
 def _described(case: Case) -> list[tuple[str, str, str]]:
     """Each column that is used, in the file's order."""
     remarks = {"receive": "published by it", "id": "", "updates": "quote updates, no volume"}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cottage.cli import main
+from cottage.files.inspection import duration
 
 KLINES = "".join(
     f"{1735689600000 + minute * 60_000},{100 + minute % 7}.5,{110 + minute % 7}.0,{90 + minute % 7}.0,"
@@ -88,12 +89,46 @@ def test_a_refusal_shows_both_readings_and_how_the_file_is_written(
     assert "SYMBOL=" in err
     assert "low" in out
     assert "1735689600" in out
+    assert next(line for line in out.splitlines() if "1735689600" in line).split()[:2] == ["time", "time"]
     status, out, err = inspect(capsys, path, "--json")
     assert status == 2
     told = json.loads(out)
     assert told["columns"] == ["time", "low", "high", "open", "close", "volume"]
+    assert told["fields"]["close"] == "close"
     assert told["guesses"][0]["option"].startswith("SYMBOL=")
     assert told["refused"] in err
+
+
+@pytest.mark.parametrize("whole", [(), ("--all",)])
+def test_order_places_repeated_rows_and_quotes_that_are_missing_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], whole: tuple[str, ...]
+) -> None:
+    path = tmp_path / "trades.csv"
+    rows = [f"2025-01-02 09:30:{second:02},SPY,{100 + second % 3}.5,3,100.25,105.75" for second in range(40)]
+    rows[20] = "2025-01-02 09:30:20,SPY,150.5,3,100.25,105.75"
+    rows[10] = "2025-01-02 09:30:10,SPY,101.5,3,-1,105.75"
+    del rows[30:34]
+    rows.insert(5, rows[5])
+    path.write_text("timestamp,symbol,price,size,bid,ask\n" + "\n".join(reversed(rows)) + "\n")
+    status, out, _ = inspect(capsys, path, *whole)
+    assert status == 0
+    for said in (
+        "rows come newest first",
+        "UTC (the file states none)",
+        "5 s at most without a row, before row 32 at 2025-01-02T09:30:34.000Z",
+        "largest |log return| 40.381%, 4.3 sigma, to 100.5 in row 23 at 2025-01-02T09:30:21.000Z",
+        "left out of rows that are used: 1 bid",
+        "rows that are used, though the same as the row before in all that is read: 1",
+    ):
+        assert said in out, out
+
+
+@pytest.mark.parametrize(
+    ("micros", "told"),
+    [(1, "1 µs"), (250_000, "0.25 s"), (86_400e6, "1 day"), (90_000e6, "1 day 1 h"), (172_800e6, "2 days")],
+)
+def test_lengths_of_time_are_in_words(micros: float, told: str) -> None:
+    assert duration(micros) == told
 
 
 @pytest.mark.parametrize("option", [("--stamp", "noon"), ("--order", "backwards"), ("--conditions", "some")])
