@@ -154,7 +154,7 @@ def understand(table: Table, options: ReadOptions) -> Understanding:
         symbols_from=case.symbols_from,
         bar_length=length.micros if length else None,
         length_name=str(length) if length else "",
-        volume_unit=case.vendor.unit if case.vendor else "",
+        volume_unit=_volume_unit(case),
         newest_first=case.newest_first,
         published_by=case.published_by,
         median_lag=case.median_lag,
@@ -163,6 +163,13 @@ def understand(table: Table, options: ReadOptions) -> Understanding:
         _parts=case.parts,
         _read=_READERS[case.kind](case.parts),
     )
+
+
+def _volume_unit(case: Case) -> str:
+    """What volumes count, as far as the vendor or a column of money beside them tells it."""
+    if case.vendor and case.vendor.unit:
+        return case.vendor.unit
+    return "what is traded, not money" if {"volume", "quote_volume"} <= case.roles.keys() else ""
 
 
 def fields_known(table: Table, options: ReadOptions) -> dict[str, str]:

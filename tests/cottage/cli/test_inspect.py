@@ -123,6 +123,20 @@ def test_order_places_repeated_rows_and_quotes_that_are_missing_are_told(
         assert said in out, out
 
 
+def test_a_volume_beside_one_in_money_is_of_what_is_traded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "BTCUSDT.csv"
+    rows = "".join(
+        f"2025-01-02 09:{minute:02}:00,100.{minute % 7},101,100,100.{minute % 9},{minute + 1}.5,{minute * 100 + 150}.7\n"
+        for minute in range(40)
+    )
+    path.write_text("Date,Open,High,Low,Close,Volume BTC,Volume USDT\n" + rows)
+    status, out, _ = inspect(capsys, path)
+    assert status == 0
+    assert "volume in what is traded, not money" in out
+
+
 @pytest.mark.parametrize(
     ("micros", "told"),
     [(1, "1 µs"), (250_000, "0.25 s"), (86_400e6, "1 day"), (90_000e6, "1 day 1 h"), (172_800e6, "2 days")],
