@@ -107,3 +107,14 @@ def end_of(length: BarLength, zone: tzinfo) -> Callable[[int], int]:
         return (end.replace(tzinfo=zone).astimezone(UTC) - _EPOCH) // _MICROSECOND
 
     return by_calendar if months or micros >= DAY else lambda opened: opened + micros
+
+
+def date_before(zone: tzinfo) -> Callable[[int], int]:
+    """A function from the end of a day, µs since 1970 UTC, to its begin, at midnights of the zone."""
+
+    def begin(end: int) -> int:
+        last = (_EPOCH + end * _MICROSECOND - _MICROSECOND).astimezone(zone)
+        midnight = last.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        return (midnight.astimezone(UTC) - _EPOCH) // _MICROSECOND
+
+    return begin

@@ -245,13 +245,18 @@ def _taken(keys: list[str], table: dict[str, str], roles: Roles | None = None) -
     return found
 
 
+def _is_money(name: str) -> bool:
+    return name.removeprefix("volume").lstrip("_") in _MONEY
+
+
 def _volume_of_currencies(keys: list[str], roles: Roles) -> None:
-    """`Volume BTC` and `Volume USDT` are the volume and what was paid for it, in that order; dollars alone are what
-    was paid."""
+    """`Volume BTC` and `Volume USDT` are the volume and what was paid for it, money after what is no money, else in
+    that order; dollars alone are what was paid."""
     places = [place for place, each in enumerate(keys) if _CURRENCY_VOLUME.fullmatch(each)]
     places = [place for place in places if place not in roles.values()]
-    alone = keys[places[0]].removeprefix("volume") if len(places) == 1 else ""
-    if "volume" not in roles and places and alone not in _MONEY:
+    places.sort(key=lambda place: _is_money(keys[place]))
+    is_paid = len(places) == 1 and _is_money(keys[places[0]])
+    if "volume" not in roles and places and not is_paid:
         roles["volume"] = places.pop(0)
     if "quote_volume" not in roles and places:
         roles["quote_volume"] = places.pop(0)

@@ -174,12 +174,25 @@ def _header(
             break
         headers.append(tuple(cell.strip() for cell in cells))
         place += 1
-    if not headers and _counts(fitting[0][1]):
+    if headers:
+        return tuple(headers), _last_before_rows(numbered, fitting[place - 1][0], fitting[place][0], delimiter)
+    if _counts(fitting[0][1]):
         place = 1  # pandas' names of columns that have none
-    elif not headers:
+    else:
         before = [line for number, line in numbered if number < first]
         headers = _other_header(before, delimiter, width, fitting[0][1], typed)
     return tuple(headers), fitting[place][0] - 1
+
+
+def _last_before_rows(numbered: Sequence[tuple[int, str]], header: int, row: int, delimiter: str | None) -> int:
+    """The number of the last line that is no row, between a header and the first row of the usual width. A line
+    there that begins as rows do is a row: one that is torn, which counts."""
+    for number, line in numbered:
+        if header < number < row and line.strip():
+            begin = line.split(delimiter)[0].strip('"')
+            if is_time(begin) or is_number(begin):
+                return number - 1
+    return row - 1
 
 
 def _other_header(

@@ -1,7 +1,8 @@
 """When the bars of a file are published: their length, and what their times are."""
 
 from collections import Counter
-from datetime import UTC
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
 
 from cottage.files import bars
 from cottage.files.case import Case
@@ -19,7 +20,10 @@ def publish_bars(case: Case) -> tuple[str, str, bars.BarLength | None]:
         length = bars.BarLength(DAY)
         case.notes.append("no symbol has rows of two dates: bars stamped with a date are taken to last a day")
     case.parts.length = length.micros if length else None
+    rule = case.reader.rule.rule if case.reader.rule else UTC
     if stamped == "close":
+        if _are_dates(case):
+            _publish_after_dates(case, rule)
         return stamped, source, length
     if length is None:
         raise Ambiguous(
@@ -31,11 +35,22 @@ def publish_bars(case: Case) -> tuple[str, str, bars.BarLength | None]:
                 "STAMP=close",
             )
         )
-    rule = case.reader.rule.rule if case.reader.rule else UTC
     case.parts.end = bars.end_of(length, rule)
     if "finished" not in case.roles:
         case.notes.append("whether the last bar is finished, the file does not say")
     return stamped, source, length
+
+
+def _publish_after_dates(case: Case, rule: tzinfo) -> None:
+    """A date alone that is a bar's close is its last day: it is published when that day ends, in the zone."""
+    times, end = case.parts.times, bars.end_of(bars.BarLength(DAY), rule)
+
+    def ends(cells: Sequence[str]) -> tuple[int, int | None]:
+        date, event_time = times(cells)
+        return end(date), event_time
+
+    case.parts.times, case.parts.date = ends, bars.date_before(rule)
+    case.notes.append("a date alone is a bar's last day: bars are published when that day ends")
 
 
 def _are_dates(case: Case) -> bool:

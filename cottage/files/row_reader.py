@@ -67,6 +67,8 @@ class Parts:
     verdict: Callable[[Cells], Verdict] = lambda _cells: EVERY
     end: Callable[[int], int] | None = None
     """From a bar's open to its end; None where its stamp is its end."""
+    date: Callable[[int], int] | None = None
+    """From a bar's end to the date that is its stamp; None where its stamp is no date that it is closed on."""
     length: int | None = None
     now: int = 1 << 62
     """Bars that end later than this, in microseconds, are unfinished."""

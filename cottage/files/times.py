@@ -183,6 +183,11 @@ class _Finder:
             return tried(made, self._columns, zoned.local)
         if column.mostly(is_of_day):
             raise _no_date(column)
+        if all(len(text) == 12 and is_digit_date(f"20{text}") for text in column.texts):
+            raise UnusableSource(
+                f"its column of times, {column.name}: {shown(column.texts[0])} is a date whose year has two digits, "
+                "or milliseconds since 1970: write the year with four"
+            )
         return self._counted(column, _unit(column))
 
     def _counted(self, column: TimeColumn, unit: Count) -> TimeReader:

@@ -113,6 +113,8 @@ class Understanding:
         stamped."""
         if row.event_time is not None:
             return row.event_time
+        if self._parts.date is not None:
+            return self._parts.date(row.time)
         return row.time - (row.interval or 0) if self.stamped == "open" else row.time
 
 

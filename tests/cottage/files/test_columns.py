@@ -28,6 +28,7 @@ def test_nested_names_are_those_of_their_last_part_where_all_have_one_first_part
         ("timestamp,price,qty,quote_qty,is_buyer_maker", {"price": 1, "size": 2, "quote_volume": 3, "side": 4}),
         ("time,high,low,open,volumefrom,volumeto,close", {"volume": 4, "quote_volume": 5}),
         ("unix,date,symbol,open,high,low,close,Volume BTC,Volume USD", {"volume": 7, "quote_volume": 8, "time": 0}),
+        ("unix,open,high,low,close,Volume USDT,Volume BTC", {"volume": 6, "quote_volume": 5}),
         ("id,open,close,low,high,amount,vol,count", {"id": 0, "volume": 6, "trades": 7}),
         ("ts,o,h,l,c,vol,volCcy,volCcyQuote,confirm", {"close": 4, "volume": 5, "quote_volume": 7, "finished": 8}),
         ("market,opening_price,high_price,low_price,trade_price", {"open": 1, "high": 2, "low": 3, "close": 4}),

@@ -217,6 +217,14 @@ def test_a_bad_first_row_is_no_header(tmp_path: Path) -> None:
     assert Read(tmp_path, "2025-01-02 09:30:00,SPY,x,100\n" + ROWS * 3).names is None
 
 
+@pytest.mark.parametrize(
+    ("torn", "reason"), [("2025-01-02 09:29:59,SPY", "fields"), ('2025-01-02 09:29:59,"SPY,580,100', "quotes")]
+)
+def test_a_torn_first_row_is_counted(tmp_path: Path, torn: str, reason: str) -> None:
+    read = Read(tmp_path, f"{HEADER}\n{torn}\n{ROWS}")
+    assert (read.names, read.rows, read.complaints) == (NAMES, PLAIN, [(3, reason)])
+
+
 def test_what_is_wrong_with_a_line_costs_that_line(tmp_path: Path) -> None:
     bad = [
         '2025-01-02 09:30:00,"SPY,580.14,100',

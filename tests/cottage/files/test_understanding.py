@@ -68,6 +68,25 @@ def test_a_bar_that_is_stamped_with_its_close_is_published_then() -> None:
     assert rows[0].time == found.stamp(rows[0]) == START * 1_000_000
 
 
+def test_a_date_that_is_a_bars_close_is_over_before_the_bar_is_published() -> None:
+    dates = [datetime(2024, 11, day, tzinfo=UTC) for day in (1, 2, 3, 4)]
+    text = "".join(f"{date:%Y-%m-%d},100,102,99,101,10\n" for date in dates)
+    found, rows, _ = read(Cells(text, "date,open,high,low,close,volume"), stamp="close", zone="America/New_York")
+    published = [datetime.fromtimestamp(row.time / 1e6, UTC) for row in rows]
+    assert [(time.day, time.hour) for time in published] == [(2, 4), (3, 4), (4, 5), (5, 5)]
+    stamps = [datetime.fromtimestamp(found.stamp(row) / 1e6, UTC) for row in rows]
+    assert [(time.day, time.hour) for time in stamps] == [(1, 4), (2, 4), (3, 4), (4, 5)]
+    weekly = text.replace("11-02", "11-08").replace("11-03", "11-15").replace("11-04", "11-22")
+    found, rows, _ = read(Cells(weekly, "date,open,high,low,close,volume"), stamp="close")
+    assert rows[0].time == found.stamp(rows[0]) + 1440 * MINUTE == (dates[0] + timedelta(1)).timestamp() * 1_000_000
+    assert rows[0].interval == 7 * 1440 * MINUTE
+
+
+def test_a_year_of_two_digits_is_no_time_of_the_seventies() -> None:
+    with pytest.raises(UnusableSource, match="write the year with four"):
+        understood("241103013000,100,5\n241103013001,100,5\n", "time,price,size")
+
+
 def test_trades_by_the_names_of_columns() -> None:
     found, rows, bad = read(Cells(f"{START},BTC/USD,buy,7,100.5,2\n{START + 1},BTC/USD,sell,8,100.25,1\n",
                                   "timestamp,symbol,side,id,price,amount"))  # fmt: skip
@@ -292,9 +311,9 @@ def test_a_time_that_the_names_do_not_tell_is_found_by_its_cells() -> None:
 
 def test_volume_and_what_was_paid_are_told_by_numbers_where_names_have_them_the_other_way_round() -> None:
     text = "".join(f"{START + 60 * at},100,102,99,101,{1010 + at},{10 + at / 100}\n" for at in range(12))
-    found, rows, _ = read(Cells(text, "unix,open,high,low,close,Volume USD,Volume BTC"))
+    found, rows, _ = read(Cells(text, "unix,open,high,low,close,Volume BTC,Volume ETH"))
     assert (rows[0].volume, rows[1].volume) == (10.0, 10.01)
-    assert "Volume USD is what was paid for Volume BTC, by their numbers" in found.notes
+    assert "Volume BTC is what was paid for Volume ETH, by their numbers" in found.notes
 
 
 def test_a_currencys_number_is_no_symbol() -> None:
