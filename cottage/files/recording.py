@@ -13,7 +13,7 @@ from cottage.files.part import OnProgress, Part, Pass
 from cottage.files.rows import BadRow, Row
 from cottage.files.sorting import Sorter
 from cottage.files.table import OnBad
-from cottage.files.together import check_symbols, check_zones, most_at_once
+from cottage.files.together import check_dates, check_symbols, check_zones, most_at_once
 
 MOST_LINES = 10
 """So many bad lines are remembered for each reason."""
@@ -69,6 +69,7 @@ class Recording:
                 on_progress("opening files", number / len(found))
             self.parts.append(Part(member, options or ReadOptions(), symbols))
         check_zones(self.parts)
+        check_dates(self.parts)
 
     @property
     def rows(self) -> int:

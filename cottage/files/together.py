@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from cottage.clock import iso_millis
 from cottage.errors import UnusableSource
 from cottage.files.part import Part
+from cottage.files.table import Ambiguous, Guess
 
 
 def check_zones(parts: Sequence[Part]) -> None:
@@ -20,6 +21,21 @@ def check_zones(parts: Sequence[Part]) -> None:
             f"{other.zone or other.unit}{other.zone_from and f' by {other.zone_from}'}: play one alone, or write "
             "ZONE=UTC, or another zone, for times that state none"
         )
+
+
+def check_dates(parts: Sequence[Part]) -> None:
+    """Raise Ambiguous where a file's dates may have the day or the month first, as those of a single day may, and
+    other files' dates show that the guess makes a difference: they have the day first, or may be of another day."""
+    guesses = {guess.what: guess for part in parts for guess in _guesses_of_dates(part)}
+    settled = {part.understanding.time.unit.rpartition(", ")[2] for part in parts if not _guesses_of_dates(part)}
+    if guesses and ("day first" in settled or (len(guesses) > 1 and "month first" not in settled)):
+        guess = next(iter(guesses.values()))
+        what = f"{guess.what}, with other dates in other files"
+        raise Ambiguous(Guess(what, guess.taken, guess.other, f"ORDER=month-first or {guess.option}"))
+
+
+def _guesses_of_dates(part: Part) -> list[Guess]:
+    return [guess for guess in part.understanding.time.guesses if guess.option.startswith("ORDER=")]
 
 
 def _is_assumed(part: Part) -> bool:

@@ -9,6 +9,7 @@ from cottage.files import recording as recordings
 from cottage.files.options import ReadOptions
 from cottage.files.recording import Recording
 from cottage.files.rows import Row
+from cottage.files.table import Ambiguous
 
 TRADES = "timestamp,symbol,price,size,trade_id"
 BARS = "open_time,symbol,open,high,low,close,volume"
@@ -32,6 +33,22 @@ def trade(second: int, price: float, number: int | str, symbol: str = "BTC-USDT"
 def bar(minute: int, close: float) -> str:
     high, low = 20 + minute % 3, 5 - minute % 2
     return f"{1_735_689_600 + 60 * minute},BTC-USDT,{10 + minute % 4},{high},{low},{close},7"
+
+
+@pytest.mark.parametrize("other", ["13/02/2024", "02/02/2024"])
+def test_a_day_whose_date_may_have_the_day_first_beside_other_days(tmp_path: Path, other: str) -> None:
+    days = ("01/02/2024", other)
+    files = {f"SPY-{at}.csv": ["time,price,size", f"{day} 10:00:00,{at},1"] for at, day in enumerate(days, 1)}
+    with pytest.raises(Ambiguous, match="ORDER=month-first or ORDER=day-first"):
+        Recording(folder(tmp_path, files))
+    assert [row.price for row in rows_of(tmp_path, order="day-first")] == [1, 2]
+
+
+@pytest.mark.parametrize("other", ["01/02/2024", "02/13/2024"])
+def test_a_day_whose_date_is_read_month_first_as_other_files_are(tmp_path: Path, other: str) -> None:
+    days = ("01/02/2024", other)
+    files = {f"S{at}.csv": ["time,price,size", f"{day} 10:00:00,{at},1"] for at, day in enumerate(days, 1)}
+    assert [row.price for row in rows_of(folder(tmp_path, files))] == [1, 2]
 
 
 def test_a_month_a_day_of_it_and_the_next_month(tmp_path: Path) -> None:
