@@ -32,7 +32,8 @@ _SHARED = {
     "jour giorno dtyyyymmdd yyyymmdd tradedate "
     "tradingdate tradingday day "
     "dateg tradedateutc handelstag",
-    "clock": "minute time zeit uhrzeit heure hora ora timeofday hhmmss timestamp timeg tradetime utctime times",
+    "clock": "minute time zeit uhrzeit heure hora ora timeofday hhmmss timestamp timeg tradetime utctime times "
+    "msofday secondsofday",
     "offset": "gmtoffset utcoffset tzoffset",
     "receive": "localtimestamp tsrecv receipttimestamp receivetime receivetimestamp receivedat receivedtime recvtime "
     "recvts recvtimestamp localts tsinit siptimestamp arrivaltime collectedat capturetime",

@@ -4,7 +4,7 @@ from itertools import repeat
 
 from cottage.errors import UnusableSource
 from cottage.files.case import Case
-from cottage.files.columns import words
+from cottage.files.columns import keys_of, words
 from cottage.files.table import Ambiguous, Guess
 
 _STATUSES = words("ok success error no_data")
@@ -49,6 +49,22 @@ def find_symbol(case: Case) -> None:
     if others or case.sample.names is not None or case.vendor is None:
         other = " or ".join(others) or "any other"
         case.guesses.append(Guess("the symbol, from the file's name", case.symbols.read(named)[0], other, "SYMBOL="))
+
+
+def refuse_several_classes(case: Case) -> None:
+    """Refuse a file of TAQ's with classes of one share, `BRK A` and `BRK B`, whose symbols are the same but for a
+    column of suffixes: they would be taken for one."""
+    names = keys_of(case.sample.names or ())
+    if "symsuffix" not in names or "symbol" not in case.roles:
+        return
+    symbols, suffixes = (case.sample.columns[place] for place in (case.roles["symbol"], names.index("symsuffix")))
+    classes: dict[str, str] = {}
+    for symbol, suffix in zip(symbols, suffixes, strict=True):
+        if (other := classes.setdefault(symbol, suffix)) != suffix:
+            raise UnusableSource(
+                f"{case.sample.name}: {symbol} {other} and {symbol} {suffix} are two shares, which the column "
+                f"{case.sample.label(case.roles['symbol'])} does not tell apart: split the file by its suffixes"
+            )
 
 
 def refuse_several_markets(case: Case) -> None:

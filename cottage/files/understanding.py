@@ -26,7 +26,7 @@ from cottage.files.kinds import kind_of
 from cottage.files.layout import roles_by_numbers
 from cottage.files.leaving_out import leave_out, read_conditions
 from cottage.files.moments import find_order, find_times, rows_of_symbols
-from cottage.files.naming import find_symbol, refuse_several_markets
+from cottage.files.naming import find_symbol, refuse_several_classes, refuse_several_markets
 from cottage.files.options import ReadOptions
 from cottage.files.publication import publish_bars
 from cottage.files.row_reader import (
@@ -137,6 +137,7 @@ def understand(table: Table, options: ReadOptions) -> Understanding:
     swap_volumes(case)
     read_numbers(case)
     find_order(case)
+    refuse_several_classes(case)
     refuse_several_markets(case)
     stamped, stamp_from, length = publish_bars(case) if case.kind == "bars" else (None, "", None)
     read_conditions(case)

@@ -82,6 +82,21 @@ def test_a_date_that_is_a_bars_close_is_over_before_the_bar_is_published() -> No
     assert rows[0].interval == 7 * 1440 * MINUTE
 
 
+def test_classes_of_one_share_are_not_taken_for_one() -> None:
+    names = "DATE,TIME_M,SYM_ROOT,SYM_SUFFIX,SIZE,PRICE,TR_SCOND,TR_CORR"
+    text = "20240701,9:30:00.1,BRK,B,1,400,@,00\n"
+    assert understood(text, names).vendor == "TAQ"
+    with pytest.raises(UnusableSource, match="BRK B and BRK A are two shares"):
+        understood(text + "20240701,9:30:00.2,BRK,A,1,600000,@,00\n", names)
+
+
+def test_milliseconds_of_the_day_beside_a_date() -> None:
+    text = "".join(f"20240701,{34_200_000 + 61_111 * at},100,5\n" for at in range(60))
+    rows = rows_of(text, "date,ms_of_day,price,size")
+    assert rows[1].time - rows[0].time == 61_111_000
+    assert datetime.fromtimestamp(rows[0].time / 1e6, UTC).hour == 9
+
+
 def test_a_year_of_two_digits_is_no_time_of_the_seventies() -> None:
     with pytest.raises(UnusableSource, match="write the year with four"):
         understood("241103013000,100,5\n241103013001,100,5\n", "time,price,size")
