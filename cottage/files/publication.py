@@ -16,13 +16,13 @@ def publish_bars(case: Case) -> tuple[str, str, bars.BarLength | None]:
     """What is stamped, and from where that is known; the length of a bar. Rows come at the ends of bars."""
     stamped, source = _stamped(case)
     length = bars.length_by_gaps(stamps_of_symbols(case), stated_length(case))
-    if length is None and stamped == "open" and _are_dates(case):
+    if length is None and stamped == "open" and are_dates(case):
         length = bars.BarLength(DAY)
         case.notes.append("no symbol has rows of two dates: bars stamped with a date are taken to last a day")
     case.parts.length = length.micros if length else None
     rule = case.reader.rule.rule if case.reader.rule else UTC
     if stamped == "close":
-        if _are_dates(case):
+        if are_dates(case):
             _publish_after_dates(case, rule)
         return stamped, source, length
     if length is None:
@@ -53,7 +53,7 @@ def _publish_after_dates(case: Case, rule: tzinfo) -> None:
     case.notes.append("a date alone is a bar's last day: bars are published when that day ends")
 
 
-def _are_dates(case: Case) -> bool:
+def are_dates(case: Case) -> bool:
     """Whether times are dates alone."""
     return len(case.main) == 1 and all(map(is_date, case.sample.examples(case.main[0])))
 

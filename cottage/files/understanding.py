@@ -28,7 +28,7 @@ from cottage.files.leaving_out import leave_out, read_conditions
 from cottage.files.moments import find_order, find_times, rows_of_symbols
 from cottage.files.naming import find_symbol, refuse_several_classes, refuse_several_markets
 from cottage.files.options import ReadOptions
-from cottage.files.publication import publish_bars
+from cottage.files.publication import are_dates, publish_bars
 from cottage.files.row_reader import (
     Cells,
     Parts,
@@ -140,6 +140,8 @@ def understand(table: Table, options: ReadOptions) -> Understanding:
     refuse_several_classes(case)
     refuse_several_markets(case)
     stamped, stamp_from, length = publish_bars(case) if case.kind == "bars" else (None, "", None)
+    if case.kind != "bars" and are_dates(case):
+        case.notes.append("its times are dates alone: all rows of a day have one time")
     read_conditions(case)
     leave_out(case)
     if case.kind == "quotes":

@@ -97,6 +97,11 @@ def test_milliseconds_of_the_day_beside_a_date() -> None:
     assert datetime.fromtimestamp(rows[0].time / 1e6, UTC).hour == 9
 
 
+def test_trades_whose_times_are_dates_alone_are_noted() -> None:
+    found = understood("20240701,34200,100,5\n20240701,34201,100,5\n", "date,moment_of_it,price,size")
+    assert "its times are dates alone: all rows of a day have one time" in found.notes
+
+
 def test_a_year_of_two_digits_is_no_time_of_the_seventies() -> None:
     with pytest.raises(UnusableSource, match="write the year with four"):
         understood("241103013000,100,5\n241103013001,100,5\n", "time,price,size")
