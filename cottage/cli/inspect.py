@@ -10,9 +10,9 @@ from pathlib import Path
 import orjson
 
 from cottage.errors import UnusableSource
-from cottage.files.inspection import Inspection, refusal
-from cottage.files.inspection import inspect as inspected
 from cottage.files.options import ReadOptions
+from cottage.files.report import Inspection, refusal
+from cottage.files.report import inspect as inspected
 
 PROGRESS_SECONDS = 0.5
 

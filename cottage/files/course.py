@@ -1,4 +1,4 @@
-"""Figures of the rows of a recording, gathered in one pass over them in order of time. inspection.py shows them."""
+"""Figures of the rows of a recording, gathered in one pass over them in order of time. report.py shows them."""
 
 import math
 from dataclasses import dataclass, field

@@ -19,7 +19,7 @@ class ReadOptions:
     file."""
 
     format: str = ""
-    """The name of a vendor's format (cottage/files/vendors.py), or the columns of a file without a header, in order,
+    """The name of a vendor's format (meaning/vendors.py), or the columns of a file without a header, in order,
     comma-separated: `time,open,high,low,close,volume`; `-` for a column that does not matter. One of DECIMALS may
     stand among them, or alone."""
     time: str = ""

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from statistics import median
 
-from cottage.files.members import Member
+from cottage.files.cell_table import OnBad, Table
+from cottage.files.meaning.understanding import Understanding, understand
 from cottage.files.options import ReadOptions
-from cottage.files.order import (
+from cottage.files.ordering.order import (
     SAMPLE_ROWS,
     TIME,
     Entry,
@@ -16,9 +17,8 @@ from cottage.files.order import (
     without_strays,
 )
 from cottage.files.rows import BadRow, Row
-from cottage.files.table import OnBad, Table
-from cottage.files.tables import open_table
-from cottage.files.understanding import Understanding, understand
+from cottage.files.tables.members import Member
+from cottage.files.tables.open_table import open_table
 
 OnProgress = Callable[[str, float], None]
 """A callback for work that takes long: what is done, and which share of it is done."""

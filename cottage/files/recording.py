@@ -5,14 +5,14 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from cottage.files.members import members
-from cottage.files.merging import Overlap, Stream, merged, newest_of_bars
+from cottage.files.cell_table import OnBad
 from cottage.files.options import ReadOptions
-from cottage.files.order import LINE, MEMBER, ROW, Entry, entries, reordered, without_strays
+from cottage.files.ordering.merging import Overlap, Series, merged, newest_of_bars
+from cottage.files.ordering.order import LINE, MEMBER, ROW, Entry, entries, reordered, without_strays
+from cottage.files.ordering.sorting import Sorter
 from cottage.files.part import OnProgress, Part, Pass
 from cottage.files.rows import BadRow, Row
-from cottage.files.sorting import Sorter
-from cottage.files.table import OnBad
+from cottage.files.tables.members import members
 from cottage.files.together import check_dates, check_symbols, check_zones, most_at_once
 
 MOST_LINES = 10
@@ -139,7 +139,7 @@ class Recording:
             yield entry[ROW]
         self._ended = True
 
-    def _streams(self) -> list[Stream]:
+    def _streams(self) -> list[Series]:
         """The rows of each file that is in order; those of all others together."""
         for number, part in enumerate(self.parts):
             if number:
@@ -150,9 +150,9 @@ class Recording:
         together = most_at_once(self.parts) > MOST_OPEN
         for part in self.parts:
             part.is_ordered = part.is_ordered and not together
-        streams = [Stream(part.first, partial(self._in_order, part)) for part in self.parts if part.is_ordered]
+        streams = [Series(part.first, partial(self._in_order, part)) for part in self.parts if part.is_ordered]
         if unordered := [part for part in self.parts if not part.is_ordered]:
-            streams.append(Stream(-1, partial(self._sorted, unordered)))
+            streams.append(Series(-1, partial(self._sorted, unordered)))
         return streams
 
     def _entries(self, part: Part) -> Iterator[Entry]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from cottage.clock import iso_millis
 from cottage.errors import UnusableSource
+from cottage.files.cell_table import Ambiguous, Guess
 from cottage.files.part import Part
-from cottage.files.table import Ambiguous, Guess
 
 
 def check_zones(parts: Sequence[Part]) -> None:

@@ -39,7 +39,8 @@ REPORT_TICKS = 10
 """Every so many ticks one is logged at level info, the others at debug."""
 
 EARLY_SEARCHES = 10
-"""So often symbols are searched for at each tick, until there is one: a suite that starts shows its market at once."""
+"""So often symbols are searched for at each tick, until there is one: what starts shows its market at once."""
+
 FIRST_TICK_SECONDS = 0.5
 """How long after the first discovery the ticks begin, half a tick at most. Symbols that a discovery finds are then
 sampled so much later, and not a whole tick later."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cottage.cli import main
-from cottage.files.inspection import duration
+from cottage.files.report import duration
 
 KLINES = "".join(
     f"{1735689600000 + minute * 60_000},{100 + minute % 7}.5,{110 + minute % 7}.0,{90 + minute % 7}.0,"
@@ -128,7 +128,7 @@ def test_a_volume_beside_one_in_money_is_of_what_is_traded(
 ) -> None:
     path = tmp_path / "BTCUSDT.csv"
     rows = "".join(
-        f"2025-01-02 09:{minute:02}:00,100.{minute % 7},101,100,100.{minute % 9},{minute + 1}.5,{minute * 100 + 150}.7\n"
+        f"2025-01-02 09:{minute:02}:00,100.{minute % 7},101,100,100.{minute % 9},{minute + 1}.5,{minute + 1}50.7\n"
         for minute in range(40)
     )
     path.write_text("Date,Open,High,Low,Close,Volume BTC,Volume USDT\n" + rows)

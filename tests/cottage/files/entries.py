@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cottage.files.order import LINE, Entry, entries
+from cottage.files.ordering.order import LINE, Entry, entries
 from cottage.files.rows import BadRow, Row
 
 SECOND = 1_000_000

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from cottage.errors import SourceError, UnusableSource
-from cottage.files.lines import LONGEST_LINE
 from cottage.files.options import ReadOptions
 from cottage.files.recording import Recording
 from cottage.files.rows import BadRow, Row
+from cottage.files.tables.text_lines import LONGEST_LINE
 
 HEADER = "timestamp,symbol,price,size\n"
 START = 1_735_689_600

@@ -6,10 +6,10 @@ import pytest
 
 from cottage.errors import UnusableSource
 from cottage.files import recording as recordings
+from cottage.files.cell_table import Ambiguous
 from cottage.files.options import ReadOptions
 from cottage.files.recording import Recording
 from cottage.files.rows import Row
-from cottage.files.table import Ambiguous
 
 TRADES = "timestamp,symbol,price,size,trade_id"
 BARS = "open_time,symbol,open,high,low,close,volume"

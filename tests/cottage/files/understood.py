@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from cottage.files.cell_table import Guess, OnBad
+from cottage.files.meaning.understanding import Understanding, understand
 from cottage.files.options import ReadOptions
 from cottage.files.rows import BadRow, Row
-from cottage.files.table import Guess, OnBad
-from cottage.files.understanding import Understanding, understand
 
 
 class Cells:

@@ -1,0 +1,1 @@
+"""What cells say: numbers and times, in any spelling."""

@@ -1,0 +1,1 @@
+"""The rows of one file or many in order of time."""

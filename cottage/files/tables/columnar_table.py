@@ -1,0 +1,163 @@
+"""Parquet, by DuckDB, and Arrow files and streams, by pyarrow and DuckDB: typed columns as cells of text."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from glob import has_magic
+from typing import Any
+
+from cottage.errors import MissingExtra, UnusableSource
+from cottage.files.cell_table import Guess, OnBad
+from cottage.files.tables.members import Member
+
+_PARQUET = b"PAR1"
+_ARROW_FILE = b"ARROW1"
+_ARROW_STREAM = b"\xff\xff\xff\xff"
+_FETCHED = 5_000
+_PLACES = 24
+_FEW_ROWS = 100
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,  # nothing is fetched over the network
+    "autoload_known_extensions": False,
+    "memory_limit": "512MB",
+    "threads": 1,  # rows keep their order, and the service has its other cores
+}
+_NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
+
+
+def is_columnar(head: bytes) -> bool:
+    """Whether a file that begins so is Parquet or Arrow."""
+    return head.startswith((_PARQUET, _ARROW_FILE, _ARROW_STREAM))
+
+
+class ColumnarTable:
+    """The cells of a Parquet or an Arrow file: times with a zone in UTC, the values of a list joined by commas.
+    Columns of a nested type are left out, which `spelled` says."""
+
+    plain_numbers = True
+
+    def __init__(self, member: Member) -> None:
+        """Read its schema. Raises UnusableSource, MissingExtra, or SourceError where a later try may help."""
+        self.name = member.name
+        self.guesses: list[Guess] = []
+        self._member = member
+        with member.open() as stream:
+            self._is_parquet = stream.peek().startswith(_PARQUET)
+        self._rows = 0
+        """How many there are, if the file says it."""
+        with self._scan() as (connection, names):
+            if self._is_parquet:
+                ((self._rows,),) = connection.execute("SELECT count(*) FROM cells").fetchall()
+            described = connection.execute("SELECT column_name, column_type FROM (DESCRIBE cells)").fetchall()
+        # DuckDB takes `t` and `T` for one name, and calls the second otherwise.
+        kept = [(name, *each) for name, each in zip(names, described, strict=True) if not _is_nested(each[1])]
+        if not kept or (self._is_parquet and not self._rows):
+            raise UnusableSource(f"{self.name} holds no rows of single values: its columns are {', '.join(names)}")
+        self.names: tuple[str, ...] | None
+        self.names = tuple("" if name.startswith("__index_level_") else name for name, *_ in kept)  # pandas' index
+        self._cells = ", ".join(_as_text(column, kind) for _, column, kind in kept)
+        self.spelled = "Parquet" if self._is_parquet else "Arrow"
+        if left_out := [name for name, each in zip(names, described, strict=True) if _is_nested(each[1])]:
+            self.spelled += f", left out as nested: {', '.join(left_out)}"
+
+    def rows(self, _on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
+        number = 0
+        with self._scan() as (connection, _):
+            if self._rows:
+                self._member.progress(lambda: self._member.size * number // self._rows)
+            result = connection.execute(f"SELECT {self._cells} FROM cells")  # noqa: S608 - quoted by _as_text
+            while rows := result.fetchmany(_FETCHED):
+                for row in rows:
+                    number += 1
+                    yield number, row
+
+    def places(self) -> Iterator[Sequence[Sequence[str]]]:
+        if not self._is_parquet:
+            return
+        with self._scan() as (connection, _):
+            for place in range(0, self._rows, max(_FEW_ROWS, self._rows // _PLACES)):
+                where = f"file_row_number BETWEEN {place} AND {place + _FEW_ROWS - 1}"
+                yield connection.execute(f"SELECT {self._cells} FROM numbered WHERE {where}").fetchall()  # noqa: S608
+
+    @contextmanager
+    def _scan(self) -> Iterator[tuple[Any, list[str]]]:
+        """A connection to DuckDB in which the table is called `cells`, and the names of its columns."""
+        try:
+            import duckdb
+            import pyarrow
+        except ImportError as error:
+            raise MissingExtra(
+                f"{self.name}: Parquet and Arrow need pip install 'curiosity-cottage[files]'"
+            ) from error
+        with ExitStack() as files:
+            try:
+                connection = files.enter_context(duckdb.connect(":memory:", config=_CONFIG))
+                connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+                yield connection, (self._parquet if self._is_parquet else self._arrow)(connection, files)
+            except (duckdb.Error, pyarrow.ArrowException) as error:
+                reason = str(error).partition("\n")[0]
+                raise UnusableSource(f"{self.name} is broken, cut short or encrypted ({reason})") from error
+
+    def _parquet(self, connection: Any, files: ExitStack) -> list[str]:
+        path = self._on_disk(files)
+        for view, is_numbered in (("cells", False), ("numbered", True)):
+            connection.read_parquet(
+                path, binary_as_string=True, hive_partitioning=False, file_row_number=is_numbered
+            ).create_view(view)
+        tree = connection.execute("SELECT name, num_children FROM parquet_schema(?)", [path]).fetchall()
+        names = []
+        place = 1
+        while place < len(tree):
+            names.append(tree[place][0])
+            place = _behind(tree, place)
+        return names
+
+    def _on_disk(self, files: ExitStack) -> str:
+        """A path by which DuckDB reads the file: a copy of one that is compressed or has a name like a glob."""
+        with self._member.open() as stream:
+            if self._member.seekable and not has_magic(str(self._member.path)):
+                return str(self._member.path)
+            copy = files.enter_context(tempfile.NamedTemporaryFile(suffix=".parquet"))  # noqa: SIM115 - `files` does
+            shutil.copyfileobj(stream, copy)
+            copy.flush()
+            return copy.name
+
+    def _arrow(self, connection: Any, files: ExitStack) -> list[str]:
+        import pyarrow
+
+        stream = files.enter_context(self._member.open())
+        if stream.peek().startswith(_ARROW_FILE):
+            source: Any = stream
+            if not self._member.seekable:
+                source = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - `files` closes it
+                shutil.copyfileobj(stream, source)
+                source.seek(0)
+            file = pyarrow.ipc.open_file(source)
+            batches = (file.get_batch(i) for i in range(file.num_record_batches))
+            reader = pyarrow.RecordBatchReader.from_batches(file.schema, batches)
+        else:
+            reader = pyarrow.ipc.open_stream(stream)
+        connection.register("cells", reader)
+        return list(reader.schema.names)
+
+
+def _behind(tree: Sequence[tuple[str, int | None]], place: int) -> int:
+    """The place of the next column of the same level in a schema that is written depth first."""
+    after = place + 1
+    for _ in range(tree[place][1] or 0):
+        after = _behind(tree, after)
+    return after
+
+
+def _is_nested(kind: str) -> bool:
+    return kind.startswith(_NESTED)
+
+
+def _as_text(column: str, kind: str) -> str:
+    """The SQL by which a column is text."""
+    name = '"' + column.replace('"', '""') + '"'
+    text = f"array_to_string({name}, ',')" if kind.endswith("]") else f"{name}::VARCHAR"
+    if "WITH TIME ZONE" in kind or kind.startswith("TIMESTAMPTZ"):
+        text = f"replace({text}, '+00', 'Z')"
+    return f"coalesce({text}, '')"
