@@ -80,7 +80,10 @@ progress() {
 }
 
 {
-  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --require-hashes -r "$lock" 2>&1 || status=$?
+  # The lock names every package, so nothing is left to be resolved: pip, which would ask for the newest version of what
+  # some package requires with an extra, refuses one that is newer than the lock's.
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --require-hashes --no-deps -r "$lock" 2>&1 ||
+    status=$?
   echo "exit status ${status:-0}"
 } | progress
 state "$version" "$lock" >"$stamp" # last: an installation that was cut off is taken up again
