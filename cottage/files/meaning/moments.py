@@ -22,6 +22,8 @@ _CLOCK = re.compile(
     r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:\s*[AaPp][Mm])?|\d{1,6}|\d{6}\.\d+|[012]\d{8}|[012]\d{11}|[012]\d{14}|\d{1,8}"
 )
 """A time of day without a date; numbers up to eight digits may be milliseconds since midnight."""
+HALF_A_DAY = 12 * 3600 * 1_000_000
+"""Times of day that go back by more have passed midnight."""
 _LAGS = 1000
 """So many rows, spread over the sample, tell the lag from the market's time to the receive time."""
 _ZONED = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
@@ -223,12 +225,26 @@ def find_order(case: Case) -> None:
     down = _goes_down(case, groups)
     words = case.options.order.split(",")
     case.newest_first = True if "newest-first" in words else False if "oldest-first" in words else down
+    _check_midnight(case, groups)
     case.parts.carries_prices = not case.newest_first
     for name in ("sequence", "id"):
         place = case.roles.get(name)
         if place is not None and _counts_rows(case, place, list(groups.values())):
             case.parts.sequence = _whole_number(place)
             return
+
+
+def _check_midnight(case: Case, groups: dict[str, list[int]]) -> None:
+    """Raise UnusableSource where times of day, of which the file's name has the date, go on after midnight."""
+    if case.named.day is None or not all(_is_clock(case, place) for place in case.main):
+        return
+    for rows in groups.values():
+        for one, other in pairwise(reversed(rows) if case.newest_first else rows):
+            if (case.stamps[one] or 0) - (case.stamps[other] or 0) > HALF_A_DAY:
+                raise UnusableSource(
+                    f"{case.sample.name}: its times of day pass midnight, and only its name has a date: write the "
+                    "date into its rows, or make a file of each day"
+                )
 
 
 def _counts_rows(case: Case, place: int, groups: list[list[int]]) -> bool:

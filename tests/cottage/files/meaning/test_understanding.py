@@ -24,6 +24,17 @@ def test_a_bar_is_published_at_its_end() -> None:
     assert (rows[0].open, rows[0].high, rows[0].low, rows[0].price, rows[0].volume) == (100, 102, 99, 101, 10)
 
 
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_times_of_day_that_pass_midnight_need_a_date_in_their_rows(newest_first: bool) -> None:
+    rows = [f"23:59:{at:02},SPY,{100 + at},3\n" for at in range(40, 60)]
+    day = "SPY_2025-01-02_trades.csv"
+    order = slice(None, None, -1) if newest_first else slice(None)
+    assert understood("".join(rows[order]), "time,symbol,price,size", day).kind == "trades"
+    over = [*rows, *(f"00:00:{at:02},SPY,{100 + at},3\n" for at in range(9))]
+    with pytest.raises(UnusableSource, match=r"SPY_2025-01-02_trades\.csv: its times of day pass midnight"):
+        understood("".join(over[order]), "time,symbol,price,size", day)
+
+
 @pytest.mark.parametrize(
     ("kinds", "what"),
     [
