@@ -295,7 +295,6 @@ def filled(returns: Floats) -> tuple[Windows, np.ndarray]:
             "volume": np.ones_like(price),
             "trades": np.ones_like(price),
             "log_return": returns,
-            "auction": np.zeros(price.shape, dtype=bool),
             "samples": np.full(number, window),
             "newest": np.full(number, window - 1),
             "last_timestamp": ones,

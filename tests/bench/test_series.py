@@ -15,7 +15,7 @@ def written(path: Path, lines: list[str]) -> Path:
 
 def test_trades_are_sampled_each_second_at_the_last_price(tmp_path: Path) -> None:
     trades = ["0.2,SPY,10,1", "0.9,SPY,11,1", "0.95,QQQ,50,1", "1.0,SPY,12,1", "3.5,SPY,13,1", "3.6,QQQ,51,1"]
-    path = written(tmp_path / "trades.csv", ["timestamp,symbol,price,size", *(f"100000{each}" for each in trades)])
+    path = written(tmp_path / "trades.csv", ["timestamp,symbol,price,size", *(f"170000000{each}" for each in trades)])
     qqq, spy = recorded(path)
     assert spy.prices.tolist() == [11, 12, 12, 13]
     assert qqq.prices.tolist() == [50, 50, 50, 51]
@@ -30,7 +30,7 @@ def test_bars_are_samples_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"^forecasts: .*the first line must name timestamp"):
+    with pytest.raises(SystemExit, match=r"^forecasts: .*no column is known as the time"):
         recorded(written(tmp_path / "other.csv", ["a,b", "1,2"]))
 
 

@@ -323,7 +323,7 @@ class Windows(RowArrays):
         self.clear(rows)
         used = saved["price"].shape[1]
         self.price[rows] = saved["price"][:, :1]
-        for name in (*RINGS, *FLAGS):
+        for name in (*RINGS, *(name for name in FLAGS if name in saved)):
             getattr(self, name)[rows, :used] = saved[name]
         for name in saved.keys() & {*FLOATS, *WHOLE}:
             getattr(self, name)[rows] = saved[name]
