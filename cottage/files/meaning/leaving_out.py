@@ -67,9 +67,9 @@ def leave_out(case: Case) -> None:
     if case.kind == "trades" and case.vendor and case.vendor.name == "TAQ":
         checks.append(lambda cells: "trailer" if cells[0] == "END" else "")
     if len(checks) == 1:
-        case.parts.is_kept = checks[0]
+        case.parts.why_left_out = checks[0]
     elif checks:
-        case.parts.is_kept = lambda cells: next((why for check in checks if (why := check(cells))), "")
+        case.parts.why_left_out = lambda cells: next((why for check in checks if (why := check(cells))), "")
 
 
 def _kept_events(case: Case, place: int) -> frozenset[str]:

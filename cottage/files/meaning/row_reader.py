@@ -62,7 +62,7 @@ class Parts:
     bid: Number | None = None
     ask: Number | None = None
     sequence: Callable[[Cells], int] = lambda _cells: 0
-    is_kept: Callable[[Cells], str] = lambda _cells: ""
+    why_left_out: Callable[[Cells], str] = lambda _cells: ""
     """Why a row is left out; empty for one that is kept."""
     verdict: Callable[[Cells], Verdict] = lambda _cells: EVERY
     end: Callable[[int], int] | None = None
@@ -119,9 +119,6 @@ def trade_reader(parts: Parts) -> ReadRow:
     assert price_of is not None
 
     def read(cells: Cells) -> Row | None:
-        if why := parts.is_kept(cells):
-            parts.left_out[why] += 1
-            return None
         time, event_time = parts.times(cells)
         symbol, native = parts.symbol(cells)
         price = price_of(cells)
@@ -158,9 +155,6 @@ def bar_reader(parts: Parts) -> ReadRow:
     notes = ("mid",) if parts.bid_bar else ()
 
     def read(cells: Cells) -> Row | None:
-        if why := parts.is_kept(cells):
-            parts.left_out[why] += 1
-            return None
         stamp, event_time = parts.times(cells)
         symbol, native = parts.symbol(cells)
         found = prices(cells)
@@ -228,9 +222,6 @@ def quote_reader(parts: Parts) -> ReadRow:
     assert ask_of is not None
 
     def read(cells: Cells) -> Row | None:
-        if why := parts.is_kept(cells):
-            parts.left_out[why] += 1
-            return None
         time, event_time = parts.times(cells)
         symbol, native = parts.symbol(cells)
         bid, ask = bid_of(cells), ask_of(cells)

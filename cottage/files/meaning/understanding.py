@@ -103,7 +103,11 @@ class Understanding:
 
     def row(self, _line: int, cells: Cells) -> Row | None:
         """Read the cells of a row; None if it is left out on purpose, which left_out counts. Raises BadRow."""
+        parts = self._parts
         try:
+            if why := parts.why_left_out(cells):
+                parts.left_out[why] += 1
+                return None
             return self._read(cells)
         except IndexError:
             raise BadRow("fields", f"{len(cells)} of them") from None
