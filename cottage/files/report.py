@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from cottage.clock import iso_millis
 from cottage.errors import UnusableSource
 from cottage.files.cell_table import Ambiguous, Guess
 from cottage.files.course import Course, SymbolCourse
@@ -249,9 +249,7 @@ def _file(each: Understanding, spelled: str) -> Iterator[str]:
 
 def iso(micros: float) -> str:
     """A time in microseconds since 1970 as ISO 8601, UTC, with milliseconds."""
-    return (
-        datetime.fromtimestamp(micros // 1000 / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return iso_millis(micros // 1000 / 1000)
 
 
 def duration(micros: float) -> str:

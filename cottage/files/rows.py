@@ -42,7 +42,7 @@ class Row(NamedTuple):
     """What is to be said of it, in words of cottage/notes.py: `mid`, `auction`."""
 
 
-def shown(text: str) -> str:
-    """The text in quotes, printable, cut to 60 characters, for error messages."""
-    shown = repr(text)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+def shown(text: str, most: int = 60) -> str:
+    """The text in quotes, printable, cut to so many characters, for error messages."""
+    quoted = repr(text[: 2 * most])
+    return quoted if len(quoted) <= most else quoted[: most - 3] + "..."

@@ -12,7 +12,7 @@ from cottage.errors import UnusableSource
 from cottage.files.cells.numbers import is_number
 from cottage.files.cells.times import is_time
 from cottage.files.columns import is_field
-from cottage.files.tables.text_lines import LONGEST_LINE, shown, unicode_of
+from cottage.files.tables.text_lines import LONGEST_LINE, shown_line, unicode_of
 
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "pipes", None: "blanks"}
 """What stands between cells; None for any run of blanks."""
@@ -57,7 +57,7 @@ def dialect_of(head: bytes, whole: bool) -> Dialect:
     encoding, bom = _encoding(head)
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head[bom:], final=whole)
     if len(_CONTROLS.findall(text[:4096])) > len(text[:4096]) / 20:
-        raise UnusableSource(f"is no text, nor a kind of file that is known: it begins with {shown(text)}")
+        raise UnusableSource(f"is no text, nor a kind of file that is known: it begins with {shown_line(text)}")
     text = text.replace("\r\n", "\n")
     line_end = "\r" if "\r" in text and "\n" not in text else "\n"
     lines = text.split(line_end)
@@ -135,7 +135,7 @@ def _delimiter(lines: Sequence[str], delimiters: Sequence[str | None]) -> tuple[
         fit = clean**3 * number / len(lines) * (0.9 if delimiter is None else 1)
         best = max(best, (round(fit, 2), width, delimiter), key=lambda each: each[:2])
     if best[1] < 2:
-        raise UnusableSource(f"is no table: nothing separates cells in it; its first line is {shown(lines[0])}")
+        raise UnusableSource(f"is no table: nothing separates cells in it; its first line is {shown_line(lines[0])}")
     return best[2], best[1]
 
 
@@ -162,7 +162,7 @@ def _header(
     fitting = [(number, row) for number, row in rows if len(row) == width]
     typed = _Typed([row for _, row in fitting[-max(1, len(fitting) // 2) :]])
     if not typed.columns:
-        raise UnusableSource(f"holds no rows of numbers or times: it begins with {shown(numbered[0][1])}")
+        raise UnusableSource(f"holds no rows of numbers or times: it begins with {shown_line(numbered[0][1])}")
     first = fitting[0][0]
     headers: list[tuple[str, ...]] = []
     place = 0
@@ -209,8 +209,8 @@ def _other_header(
         cells.pop()
     elif len(cells) > 2 and len(cells) != width and is_header and not before[-1].startswith("#"):
         raise UnusableSource(
-            f"has rows of {width} cells, such as {shown(str(delimiter or ' ').join(row))}, behind a line of "
-            f"{len(cells)}, {shown(before[-1])}: make both equal, or take that line out"
+            f"has rows of {width} cells, such as {shown_line(str(delimiter or ' ').join(row))}, behind a line of "
+            f"{len(cells)}, {shown_line(before[-1])}: make both equal, or take that line out"
         )
     return [tuple(cells)] if len(cells) == width and typed.is_header(cells) else []
 

@@ -10,7 +10,7 @@ from cottage.files.cells.times import is_time
 from cottage.files.rows import BadRow
 from cottage.files.tables.json_records import NoRecords, Record, decoded, records, widths
 from cottage.files.tables.members import Member
-from cottage.files.tables.text_lines import blocks_of, head_of, lines_of, shown, unicode_of
+from cottage.files.tables.text_lines import blocks_of, head_of, lines_of, shown_line, unicode_of
 
 LARGEST_DOCUMENT = 256 * 1024 * 1024
 """Bytes of one JSON value, which has to be in memory as a whole, in several times as many bytes."""
@@ -41,7 +41,9 @@ class JsonTable:
         found = self._records(lambda *_bad: None)
         rows = [record for _, record in (islice(found, _SAMPLE) if self._has_lines else found)]
         if not rows:
-            raise UnusableSource(f"{self.name} holds no rows: it begins with {shown(head.decode(errors='replace'))}")
+            raise UnusableSource(
+                f"{self.name} holds no rows: it begins with {shown_line(head.decode(errors='replace'))}"
+            )
         self._width = widths(rows)
         self.names = None if self._width else tuple(dict.fromkeys(name for row in rows for name in row))
 
@@ -82,7 +84,7 @@ class JsonTable:
                     except NoRecords as error:
                         on_bad(number, BadRow("fields", str(error)))
                     except (ValueError, RecursionError) as error:
-                        on_bad(number, BadRow("json", f"{error}: {shown(line)}"))
+                        on_bad(number, BadRow("json", f"{error}: {shown_line(line)}"))
 
     def _of_document(self, content: bytes) -> Iterator[tuple[int, Record]]:
         if len(content) > LARGEST_DOCUMENT:
@@ -97,7 +99,7 @@ class JsonTable:
                     number += 1
                     yield number, record
         except NoRecords as error:
-            raise UnusableSource(f"{self.name}: {error}; it begins with {shown(text)}") from None
+            raise UnusableSource(f"{self.name}: {error}; it begins with {shown_line(text)}") from None
         except (ValueError, RecursionError) as error:
             raise UnusableSource(f"{self.name} is broken or cut short ({error}): get the file again") from None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cottage.errors import SourceError
+from cottage.files.rows import shown
 from cottage.files.tables.members import BUFFER_BYTES
 
 LONGEST_LINE = 64 * 1024
@@ -84,7 +85,6 @@ def lines_of(
         yield [rest], False, False
 
 
-def shown(text: str) -> str:
-    """The text in quotes, printable, cut to 100 characters."""
-    quoted = repr(text[:200])
-    return quoted if len(quoted) <= 100 else quoted[:97] + "..."
+def shown_line(text: str) -> str:
+    """A line in quotes, printable, cut to 100 characters."""
+    return shown(text, 100)
