@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from cottage.errors import CottageError
-from deploy.parent_death import dying_with_parent
+from cottage.parent_death import dying_with_parent
 
 LOCAL = "127.0.0.1"  # where servers are started
 OLDEST_MAJOR = 7  # the oldest version that the suite supports

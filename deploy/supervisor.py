@@ -18,7 +18,7 @@ from common import logs, termination
 from cottage.backoff import Backoff
 from cottage.clock import Clock
 from cottage.errors import CottageError, SettingsError
-from deploy.parent_death import dying_with_parent
+from cottage.parent_death import dying_with_parent
 
 STABLE_SECONDS = 10.0  # a child that ran for so long is started again without a growing pause
 STOP_STEP_SECONDS = 0.4  # how long one may take to end before the next gets SIGTERM as well

@@ -18,8 +18,8 @@ from typing import Any, Self, TypeVar, overload
 import httpx
 
 from cottage.log import LogEvent
+from cottage.parent_death import dying_with_parent
 from cottage.redis import ChannelSubscription
-from deploy.parent_death import dying_with_parent
 from deploy.redis_server import RunningServer, Server, free_port, start
 
 ROOT = Path(__file__).resolve().parent.parent

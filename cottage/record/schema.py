@@ -39,8 +39,12 @@ SAMPLES = (
     Column("feed", "text", "the id of the feed"),
     *_VERSION,
     Column("number", "whole", "which sample of this version, from 0", required=True),
-    Column("last", "flag", "whether it is the version's own, with its state; else one that came before it", required=True),
-    Column("reissued", "flag", "whether the version only issues a sample again that was recorded before", required=True),
+    Column(
+        "last", "flag", "whether it is the version's own, with its state; else one that came before it", required=True
+    ),
+    Column(
+        "reissued", "flag", "whether the version only issues a sample again that was recorded before", required=True
+    ),
     Column("healed", "flag", "whether it was read from Redis, since its message was missed", required=True),
     Column("prev_epoch", "whole", "of the version that this one replaced in Redis"),
     Column("prev_seq", "whole", "of the version that this one replaced in Redis"),

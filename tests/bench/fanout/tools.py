@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from deploy.parent_death import dying_with_parent
+from cottage.parent_death import dying_with_parent
 from deploy.redis_server import free_port
 from tests.support import ServiceProcess, eventually, program, service
 

@@ -12,7 +12,7 @@ import termios
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from deploy.parent_death import dying_with_parent
+from cottage.parent_death import dying_with_parent
 from tests.support import ROOT, eventually
 
 HOME = b"\x1b[H"

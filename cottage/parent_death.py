@@ -1,4 +1,4 @@
-"""Starts child processes that do not outlive the process that started them. The supervisor uses it."""
+"""Starts child processes that do not outlive the process that started them."""
 
 import signal
 import sys
