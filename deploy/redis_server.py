@@ -10,6 +10,9 @@ It is synchronous, for callers with and without an event loop:
     # stopped: SIGTERM, so that it saves, and SIGKILL after a deadline
 
 Only a server that was started here is ever stopped, by its own process id.
+
+FREE_PORTS, such as 20000-20999, says from which ports a free one is chosen where any will do. The tests set it, so
+that no two processes choose the same port at the same time.
 """
 
 import contextlib
@@ -21,21 +24,23 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal, Self
 
-from cottage.errors import CottageError
+from cottage.errors import CottageError, SettingsError
 from cottage.parent_death import dying_with_parent
+from cottage.variables import value_of
 
 LOCAL = "127.0.0.1"  # where servers are started
 OLDEST_MAJOR = 7  # the oldest version that the suite supports
 REDIS_CONF = Path(__file__).resolve().parent.parent / "redis.conf"
 LOG_NAME = "server.log"
-_random_ports = cycle(random.sample(range(20_000, 32_000), 12_000))
+FREE_PORTS = "FREE_PORTS"
+_PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _VERSION = re.compile(r"\bv=((\d+)\.\d+[.\d]*)")
 
 
@@ -93,19 +98,31 @@ def data_folder(root: Path, server: Server) -> Path:
 
 
 def free_port(first: int | None = None, host: str = LOCAL) -> int:
-    """A free TCP port: `first` or the next free one after it; without `first` a random one, each only once, since who
-    asks for several may listen on the first of them much later.
+    """A free TCP port: `first` or the next free one after it; without `first` a random one of `free_ports`, each only
+    once until all were named, since who asks for several may listen on the first of them much later.
 
-    Another process may take it before the caller does; `start` then raises.
+    Another process may take it before the caller does; `start` then raises. FREE_PORTS is read once, the first time.
     """
-    # Not one of the ports that the kernel uses for outgoing connections (from 32768 on Linux, from 49152 on macOS):
-    # a client that keeps dialling such a port while its server is down may connect to itself, and then the server
-    # cannot get its port back.
-    candidates = _random_ports if first is None else range(first, min(first + 200, 65_536))
+    candidates = _random_ports() if first is None else range(first, min(first + 200, 65_536))
     for port in islice(candidates, 200):
         if _is_free(host, port):
             return port
     raise ServerError(f"no free port on {host}" + ("" if first is None else f" from {first} to {first + 199}"))
+
+
+def free_ports(environment: Mapping[str, str] = os.environ) -> range:
+    """The ports that FREE_PORTS names, by default 20000-31999. Raises a SettingsError.
+
+    Not those that the kernel uses for outgoing connections (from 32768 on Linux, from 49152 on macOS): a client that
+    keeps dialling such a port while its server is down may connect to itself, and then the server cannot get its port
+    back.
+    """
+    text = value_of(environment, FREE_PORTS) or "20000-31999"
+    if match := _PORTS.fullmatch(text):
+        first, last = int(match[1]), int(match[2])
+        if 0 < first <= last <= 65_535:
+            return range(first, last + 1)
+    raise SettingsError(f"{FREE_PORTS} must be the first and the last of some ports, such as 20000-20999")
 
 
 @dataclass(slots=True)
@@ -264,6 +281,12 @@ def _examined(path: Path, *, embedded: bool) -> Server:
     # Distributions install Valkey under the name redis-server too; Valkey 7 says "Server v=".
     valkey = "valkey" in answer.lower() or "valkey" in path.resolve().name
     return Server("valkey" if valkey else "redis", match[1], path, embedded)
+
+
+@cache
+def _random_ports() -> Iterator[int]:
+    ports = free_ports()
+    return cycle(random.sample(ports, len(ports)))
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -29,7 +29,7 @@ from cottage.errors import SettingsError
 from cottage.files.options import ReadOptions
 from cottage.redis import connect_asking
 from cottage.variables import Misspelt, value_of
-from deploy.redis_server import LOCAL, free_port
+from deploy.redis_server import FREE_PORTS, LOCAL, free_port
 from deploy.run_directory import run_folder
 from services.bridge.settings import BridgeSettings
 from services.broadcaster.settings import BroadcasterSettings
@@ -162,7 +162,7 @@ def log_options(environment: Mapping[str, str]) -> tuple[str, str]:
 def misspelt(environment: Mapping[str, str]) -> list[Misspelt]:
     """The variables that look like settings that services share, or like those of `make run`, and are none. What
     begins with the prefix of a service is said by that service."""
-    known = [*shared_variables(), "RUN_DIR", "REDIS_PORT", "REDIS_PASSWORD"]
+    known = [*shared_variables(), "RUN_DIR", "REDIS_PORT", "REDIS_PASSWORD", FREE_PORTS]
     found = list(variables.misspelt(environment, known, "", PREFIXES))
     # What was given to make was meant for us, whatever it is called.
     for name in _given_to_make(environment):
@@ -212,7 +212,7 @@ def _hold(held: contextlib.ExitStack, environment: Mapping[str, str], variable: 
     port = read(environment, variable, default, _port)
     if not port:
         listening_socket(host, 0, variable).close()  # raises for what is wrong with the host
-        port = free_port(host=host)  # not the kernel's choice: see there
+        port = free_port(host=host)  # not the kernel's choice: see free_ports
     sock = listening_socket(host, port, variable)
     held.enter_context(contextlib.closing(sock))
     return host, sock.getsockname()[1]

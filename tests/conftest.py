@@ -15,6 +15,7 @@ import pytest
 from cottage.redis import Client, connect, connect_blocking, library
 from deploy.redis_server import RunningServer, Server, find_servers, free_port, start
 from tests.clock_shim import ClockShim, why_not
+from tests.ports import take_share
 from tests.support import IN_MEMORY, OwnRedis
 
 KINDS = ("redis", "valkey")
@@ -37,6 +38,11 @@ def _found() -> dict[str, Server]:
     for server in find_servers():
         servers.setdefault(server.kind, server)
     return servers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("dist", "no") == "no":  # not in the process whose workers run the tests
+        take_share(config)
 
 
 def pytest_report_header() -> list[str]:

@@ -20,7 +20,7 @@ import httpx
 from cottage.log import LogEvent
 from cottage.parent_death import dying_with_parent
 from cottage.redis import ChannelSubscription
-from deploy.redis_server import RunningServer, Server, free_port, start
+from deploy.redis_server import FREE_PORTS, RunningServer, Server, free_port, start
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_MEMORY = ("--save", "", "--appendonly", "no")
@@ -287,12 +287,11 @@ async def program(
 ) -> AsyncIterator[ServiceProcess]:
     """`python ARGUMENTS` from the top of the repository, killed at the end of the block if it still runs.
 
-    It gets nothing of the caller's environment but what a Python needs, and `env`. What it prints is read, or goes to
-    the descriptor `output`.
+    It gets nothing of the caller's environment but what a Python needs, its ports to choose from, and `env`. What it
+    prints is read, or goes to the descriptor `output`.
     """
-    kept = {
-        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_CONFIG") if name in os.environ
-    }
+    needed = ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_CONFIG", FREE_PORTS)
+    kept = {name: os.environ[name] for name in needed if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         *dying_with_parent([sys.executable, *arguments], os.getpid(), signal.SIGKILL),
         cwd=cwd,

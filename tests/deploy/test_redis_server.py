@@ -2,10 +2,12 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from cottage.errors import SettingsError
 from cottage.redis import connect_blocking
 from deploy.redis_server import (
     RunningServer,
@@ -15,8 +17,10 @@ from deploy.redis_server import (
     find_server,
     find_servers,
     free_port,
+    free_ports,
     start,
 )
+from tests.ports import shares
 from tests.support import IN_MEMORY, OwnRedis, eventually, program
 
 
@@ -87,8 +91,47 @@ def test_the_next_free_port_is_found_where_the_first_is_taken() -> None:
 
 
 def test_no_random_port_is_named_twice() -> None:
-    ports = [free_port() for _ in range(1_000)]
+    ports = [free_port() for _ in range(300)]
     assert len(set(ports)) == len(ports)
+
+
+async def chosen(environment: Mapping[str, str] | None = None) -> list[int]:
+    """What a process that a test starts chooses."""
+    code = "from deploy.redis_server import free_port\nfor _ in range(300): print([free_port()])"
+    async with program(["-c", code], environment) as child:
+        assert await child.ended() == 0
+    return [int(line.strip("[]")) for line in child.text]
+
+
+async def test_a_test_and_what_it_starts_choose_other_ports() -> None:
+    own, childrens = {free_port() for _ in range(300)}, await chosen()
+    assert len(set(childrens)) == 300
+    assert set(childrens) <= set(free_ports())
+    assert not own & set(free_ports())
+
+
+async def test_ports_are_chosen_from_those_that_are_named_and_again_when_all_were() -> None:
+    ports = free_ports()[-20:]
+    childrens = await chosen({"FREE_PORTS": f" {ports[0]}-{ports[-1]}\r"})
+    assert set(childrens) <= set(ports)
+    assert len(childrens) == 300
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 8, 13])
+def test_no_two_workers_nor_their_children_share_a_port(workers: int) -> None:
+    ports = free_ports({})
+    assert (ports[0], ports[-1]) == (20_000, 31_999)
+    given = [share for worker in range(workers) for share in shares(ports, worker, workers)]
+    assert all(len(share) > 400 for share in given)
+    assert len({port for share in given for port in share}) == sum(map(len, given))
+    assert set().union(*given) <= set(ports)
+    assert shares(ports, workers, workers) == shares(ports, 0, workers)
+
+
+@pytest.mark.parametrize("text", ["20000", "20000-", "-1-5", "0-5", "6-5", "65535-65536", "x-y", "20000-20999-21999"])
+def test_what_names_no_ports_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="FREE_PORTS must be"):
+        free_ports({"FREE_PORTS": text})
 
 
 def test_a_taken_port_is_named_and_its_server_left_alone(own_redis: OwnRedis, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from cottage.errors import SettingsError
 from deploy import run_plan
-from deploy.run_plan import SERVICES, log_options, make_plan, misspelt
+from deploy.run_plan import SERVICES, SETTINGS, log_options, make_plan, misspelt
 
 # Nothing here may lean on the default ports being free on the machine that runs the tests.
 ANY = {f"{service.name.upper()}_OPS_PORT": "0" for service in SERVICES} | {
@@ -140,6 +140,14 @@ def test_a_misspelt_variable_is_found_once_and_not_handed_on() -> None:
     given = make_plan(environment).services[0].environment
     assert given["FEYNMAN_WINDOW_SIZE"]
     assert not {each.variable for each in found} & set(given)
+
+
+def test_the_ports_to_choose_from_are_handed_on_and_no_misspelt_setting() -> None:
+    environment = {**ANY, "FREE_PORTS": "20000-20999", "MAKEFLAGS": " -- FREE_PORTS=20000-20999"}
+    assert misspelt(environment) == []
+    for service, settings in zip(make_plan(environment).services, SETTINGS, strict=True):
+        assert service.environment["FREE_PORTS"] == "20000-20999"
+        assert list(settings.misspelt({"FREE_PORTS": "20000-20999"})) == []
 
 
 def test_names_in_small_letters_are_read_as_the_services_read_them() -> None:
