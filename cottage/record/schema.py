@@ -63,6 +63,7 @@ SAMPLES = (
     Column("tick", "number", "the grid of prices that the feed states"),
     Column("interval", "number", "seconds that a bar lasts"),
     Column("session", "text", "the mark of the session"),
+    Column("lost", "flag", "whether samples that the feed handed over before this one are lost"),
     Column("native", "text", "the symbol as its venue spells it"),
     Column("notes", "words", "what the numbers stand on: of a version's own sample the state's, else the feed's"),
     # The state. Null in rows that are not `last`, and in all where RECORDER_STATES is `inputs`.
@@ -120,7 +121,12 @@ GAPS = (
         "not in the record",
         required=True,
     ),
-    Column("cause", "text", "recorder_down, redis_lost or lagged for missed; else the note"),
+    Column(
+        "cause",
+        "text",
+        "of missed: recorder_down, redis_lost (no connection to it), state_gone (from Redis, meanwhile), lagged, disk "
+        "(full or slow), contradicted (two messages of one version said different things) or unknown; else the note",
+    ),
     Column("since", "time", "the market's time of the row before; null where there is none"),
     Column("until", "time", "the market's time of the row after", required=True),
     *_VERSION,
