@@ -66,6 +66,7 @@ SAMPLES = (
     Column("lost", "flag", "whether samples that the feed handed over before this one are lost"),
     Column("native", "text", "the symbol as its venue spells it"),
     Column("notes", "words", "what the numbers stand on: of a version's own sample the state's, else the feed's"),
+    Column("said", "words", "of a version's own sample: those that the feed said, and two_writers where it had a rival"),
     # The state. Null in rows that are not `last`, and in all where RECORDER_STATES is `inputs`.
     Column("mass", "number", "pillar"),
     Column("momentum", "number", "pillar"),
