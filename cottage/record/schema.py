@@ -66,7 +66,7 @@ SAMPLES = (
     Column("lost", "flag", "whether samples that the feed handed over before this one are lost"),
     Column("native", "text", "the symbol as its venue spells it"),
     Column("notes", "words", "what the numbers stand on: of a version's own sample the state's, else the feed's"),
-    Column("said", "words", "of a version's own sample: those that the feed said, and two_writers where it had a rival"),
+    Column("said", "words", "of a version's own sample: the feed's own notes, and two_writers where it had a rival"),
     # The state. Null in rows that are not `last`, and in all where RECORDER_STATES is `inputs`.
     Column("mass", "number", "pillar"),
     Column("momentum", "number", "pillar"),
@@ -125,8 +125,9 @@ GAPS = (
     Column(
         "cause",
         "text",
-        "of missed: recorder_down, redis_lost (no connection to it), state_gone (from Redis, meanwhile), lagged, disk "
-        "(full or slow), contradicted (two messages of one version said different things) or unknown; else the note",
+        "of missed: recorder_down, redis_lost (no connection to it), state_gone (from Redis, meanwhile), lagged, "
+        "disk (full or slow), contradicted (two messages of one version said different things) or "
+        "unknown; else the note",
     ),
     Column("since", "time", "the market's time of the row before; null where there is none"),
     Column("until", "time", "the market's time of the row after", required=True),
