@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cottage.client.state_client import StateClient as StateClient
     from cottage.consumer import ChannelConsumer as ChannelConsumer
     from cottage.consumer import ChannelHandler as ChannelHandler
+    from cottage.errors import ApiRefused as ApiRefused
+    from cottage.errors import ApiUnavailable as ApiUnavailable
     from cottage.errors import CottageError as CottageError
     from cottage.errors import InvalidMessage as InvalidMessage
     from cottage.errors import InvalidName as InvalidName
@@ -59,8 +61,9 @@ __version__ = "0.1.0"
 _HOME = {
     "cottage.client.state_client": "ClientClosed ClientRefused StateClient",
     "cottage.consumer": "ChannelConsumer ChannelHandler",
-    "cottage.errors": "CottageError InvalidMessage InvalidName LeaseLost MissingExtra NoSuchState RedisError "
-    "RedisFull RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable UnusableSource",
+    "cottage.errors": "ApiRefused ApiUnavailable CottageError InvalidMessage InvalidName LeaseLost MissingExtra "
+    "NoSuchState RedisError RedisFull RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable "
+    "UnusableSource",
     "cottage.events": "Event",
     "cottage.freshness": "Freshness Thresholds",
     "cottage.keys": "symbol_of",

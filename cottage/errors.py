@@ -9,6 +9,8 @@ CottageError
  ├── MissingExtra         also an ImportError
  ├── StateUnavailable
  │    └── NoSuchState
+ ├── ApiUnavailable
+ ├── ApiRefused
  └── RedisError
       ├── RedisUnavailable
       ├── RedisRefused
@@ -58,6 +60,20 @@ class StateUnavailable(CottageError):
 
 class NoSuchState(StateUnavailable):
     """Redis answers, and has no state of this symbol at all: waiting does not help, unlike in an outage."""
+
+
+class ApiUnavailable(CottageError):
+    """The physics API is not there, does not answer in time, or cannot answer now: trying again may help."""
+
+
+class ApiRefused(CottageError):
+    """The physics API answers that it cannot answer this, such as a wrong parameter or a time that is not recorded.
+    `status` is HTTP's, and `code` the API's word for programs, such as `bad_parameter`; the message says more."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
 
 
 class RedisError(CottageError):

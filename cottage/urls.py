@@ -53,6 +53,14 @@ def websocket(url: str) -> str:
     return url
 
 
+def http_server(url: str) -> str:
+    """`url` itself if HTTP can be spoken there; ValueError otherwise."""
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or "?" in url or "#" in url:
+        raise ValueError("must look like http://host:port")
+    return url
+
+
 def redis_server(url: str) -> SplitResult:
     """The parts of the URL of one Redis server; ValueError otherwise. What only redis-py knows, such as the names of
     options in the query, is checked by `cottage.redis`."""

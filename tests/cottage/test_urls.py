@@ -2,7 +2,7 @@
 
 import pytest
 
-from cottage.urls import redacted, websocket, with_query
+from cottage.urls import http_server, redacted, websocket, with_query
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,19 @@ def test_a_websockets_url_is_itself(url: str) -> None:
 def test_any_other_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(ValueError, match=r"^must look like ws://host:port/ws$"):
         websocket(url)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8001", "https://user:p@host/prefix/v1/physics", "http://[::1]:1"])
+def test_the_url_of_an_api_is_itself(url: str) -> None:
+    assert http_server(url) == url
+
+
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:8001", "ws://host", "http://", "http://h:0", "http://h:x", "http://h?a=1", "http://h#a"]
+)
+def test_any_other_url_of_an_api_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^must look like http://host:port$"):
+        http_server(url)
 
 
 @pytest.mark.parametrize(
