@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
+from cottage import reference
 from cottage.client.state_client import StateClient
 from cottage.redis import Client
-from tests import reference
 from tests.e2e.suite import Suite, suite, until
 from tests.e2e.suite import client as websocket
 from tests.one_kind import on_one_kind
@@ -185,7 +185,7 @@ def _from_the_file(
     return [vector._replace(regime=kept) for vector, kept in zip(vectors, regimes, strict=True)]
 
 
-def _samples(recording: Recording) -> list[reference.Sample]:
+def _samples(recording: Recording) -> list[reference.PlainSample]:
     """The last trade of each second in which there is one, with what was traded up to it, by the recording's time."""
     trades = [
         Trade(
@@ -198,7 +198,7 @@ def _samples(recording: Recording) -> list[reference.Sample]:
     for number, (trade, after) in enumerate(itertools.zip_longest(trades, trades[1:]), 1):
         volume += trade.size
         if after is None or math.ceil(after.micros / 1e6) > math.ceil(trade.micros / 1e6):
-            samples.append(reference.Sample(trade.micros / 1e6, trade.price, volume, number))
+            samples.append(reference.PlainSample(trade.micros / 1e6, trade.price, volume, number))
     return samples
 
 

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from cottage import reference
 from cottage.cancellation import background
 from cottage.clock import Clock, SystemClock, iso_millis
 from cottage.errors import RedisError
 from cottage.redis import Client, connect
+from cottage.reference import PlainSample
 from cottage.snapshot import MarketSnapshot
 from cottage.state import FAIL_SAFE, PhysicsState
 from cottage.store import MarketSnapshots, PhysicsStates
@@ -29,10 +31,8 @@ from services.feynman.service import FeynmanService
 from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import StateWrite
 from services.feynman.writer import Writer
-from tests import reference
 from tests.integration.feynman import FAST, Channel, feed, process, states_when
 from tests.one_kind import on_one_kind
-from tests.reference import Sample
 from tests.services.feynman.histories import assert_vector
 from tests.support import IN_MEMORY, OwnRedis, eventually, full_pipe, library_events, service
 
@@ -285,11 +285,11 @@ async def test_it_ticks_on_while_nobody_reads_its_log(redis_url: str, client: Cl
 
 
 async def test_states_are_the_vectors_of_what_was_written(redis_url: str, client: Client) -> None:
-    samples: list[Sample] = []
+    samples: list[PlainSample] = []
     async with feynman(redis_url, tick_seconds=0.01, window=66):
         start_time = await client.now() - 200
         for i in range(70):
-            sample = Sample(start_time + i, 100 + math.sin(i * i), 50.0 * i + i % 7, float(3 * i + i % 2))
+            sample = PlainSample(start_time + i, 100 + math.sin(i * i), 50.0 * i + i % 7, float(3 * i + i % 2))
             samples.append(sample)
             written = MarketSnapshot("SPY", sample.price, sample.timestamp, sample.volume, sample.trades, "replay")
             await MarketSnapshots(client).write([written])

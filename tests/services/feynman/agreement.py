@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from fractions import Fraction
 
-from cottage import notes, state
+from cottage import notes, reference, state
+from cottage.reference import Increment, plain_vector
+from cottage.reference.plain_samples import TOLERANCE, sigma
 from services.feynman.regime import REGIMES
 from services.feynman.vector import Vectors
-from tests import reference
-from tests.reference import Increment
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist", "alpha_coefficient", "alpha_low", "alpha_high")
 
@@ -30,13 +30,15 @@ def decided(window: Sequence[Increment]) -> bool:
     that close to where floor or the tie rule switches may honestly fall on either side. True edges are 1e-9
     away from it, which is what the 1e-9 is for, and stay in the test.
     """
-    returns = reference.return_positions(window) if reference.sigma(window) > 0 else []
+    returns = plain_vector.return_positions(window) if sigma(window) > 0 else []
     prices: list[Fraction] = []
-    if reference.low_and_range(window)[1] > 0:
-        each_price_once = list({increment.price: increment for increment in reference.since_break(window)}.values())
-        prices = reference.price_positions(each_price_once)
-        profile = reference.volume_by_price(window)
-        limit = max(profile) * (1 - reference.TOLERANCE)
+    if plain_vector.low_and_range(window)[1] > 0:
+        each_price_once = list(
+            {increment.price: increment for increment in plain_vector.since_break(window)}.values()
+        )
+        prices = plain_vector.price_positions(each_price_once)
+        profile = plain_vector.volume_by_price(window)
+        limit = max(profile) * (1 - TOLERANCE)
         if any(abs(weight - limit) < max(profile) * Fraction(1, 10**13) for weight in profile):
             return False
     apart = Fraction(1, 10**12)

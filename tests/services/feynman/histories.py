@@ -8,22 +8,23 @@ import pytest
 from hypothesis import strategies as st
 
 from cottage.notes import BITS
+from cottage.reference import PlainSample, Vector
 from cottage.state import PhysicsState
 from services.feynman.windows import Rows, Windows
-from tests.reference import Sample, Vector
 
 
-def feed(windows: Windows, rows: Sequence[int], samples: Sequence[Sample]) -> None:
+def feed(windows: Windows, rows: Sequence[int], samples: Sequence[PlainSample]) -> None:
     """One sample to each of the rows, in one call."""
     columns = np.array(samples, dtype=np.float64).T  # None becomes nan
-    timestamp, price, volume, trades, session, tick, breaks, event_time, interval, lost, mid = columns
+    timestamp, price, volume, trades, session, tick, breaks, event_time, interval, lost, mid, auction = columns
     marks = session.astype(np.int64)
-    notes = breaks.astype(np.int64) * BITS["break"] | mid.astype(np.int64) * BITS["mid"]
+    flags = {"break": breaks, "mid": mid, "auction": auction}
+    notes = sum(said.astype(np.int64) * BITS[word] for word, said in flags.items())
     stated = {"tick": tick, "event_time": event_time, "interval": interval, "lost": lost > 0}
     windows.append(np.array(rows), price, volume, trades, timestamp, marks, notes, **stated)
 
 
-def windows_of(*histories: Sequence[Sample], length: int = 1000) -> tuple[Windows, Rows]:
+def windows_of(*histories: Sequence[PlainSample], length: int = 1000) -> tuple[Windows, Rows]:
     """Windows with a row for each history; those still going on at a step are appended together."""
     windows = Windows(length, capacity=1)
     rows = [windows.add() for _ in histories]
@@ -33,12 +34,12 @@ def windows_of(*histories: Sequence[Sample], length: int = 1000) -> tuple[Window
     return windows, np.array(rows)
 
 
-def prices_only(*prices: float) -> list[Sample]:
+def prices_only(*prices: float) -> list[PlainSample]:
     """A sample a second, of a market that reports neither volume nor trades."""
-    return [Sample(float(i), price, 0.0, 0.0) for i, price in enumerate(prices)]
+    return [PlainSample(float(i), price, 0.0, 0.0) for i, price in enumerate(prices)]
 
 
-def walk(steps: Sequence[float], start: float = 1.0) -> list[Sample]:
+def walk(steps: Sequence[float], start: float = 1.0) -> list[PlainSample]:
     """Prices that are multiplied by 2 to the power of each step: exact in floats, returns of step · ln 2."""
     prices = [start]
     for step in steps:
@@ -91,14 +92,14 @@ def _reported(counter: float, happens: str) -> float | None:
 
 
 @st.composite
-def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sample]:
+def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[PlainSample]:
     """Samples of one symbol: prices on a tick grid or off it, of 1e-8 to 1e9, sub-penny prints, mids, gaps, lost
-    samples, splits, and all that counters do."""
+    samples, auctions, splits, and all that counters do."""
     kind = draw(st.sampled_from(sorted(_MOVES)))
     step = st.tuples(_MOVES[kind], _SECONDS, _TURNOVER, _TURNOVER, _COMPARABLE)
     steps = draw(st.lists(step, min_size=min_size, max_size=max_size))
     some = st.sampled_from([(), (), (0,), (3, 7)])
-    lost, off_grid, mids = draw(some), draw(some), draw(some | st.just(range(10)))
+    lost, off_grid, mids, auctions = draw(some), draw(some), draw(some | st.just(range(10))), draw(some)
     start, tick = draw(st.sampled_from([(450.0, 0.01), (5000.0, 0.25), (1e-8, 1e-12), (1e9, 0.01), (1.0, None)]))
     jump = draw(st.integers(0, len(steps) - 1)) if kind == "one jump" else None
     falls_out, stated_tick = draw(_FALLS_OUT), draw(st.sampled_from([None, None, tick, 0.02]))
@@ -114,8 +115,8 @@ def histories(draw: st.DrawFn, min_size: int = 1, max_size: int = 20) -> list[Sa
         scale *= split
         counters = _reported(volume, traded[0]), _reported(trades, number[0])
         price += 0.1 * (tick or 0.0) * (i % 10 in off_grid)
-        sample = Sample(timestamp, price * scale, *counters, session, stated_tick, stated)
-        samples.append(sample._replace(lost=i % 10 in lost, mid=i % 10 in mids))
+        sample = PlainSample(timestamp, price * scale, *counters, session, stated_tick, stated)
+        samples.append(sample._replace(lost=i % 10 in lost, mid=i % 10 in mids, auction=i % 10 in auctions))
     return samples
 
 

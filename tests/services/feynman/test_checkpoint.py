@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cottage.reference import PlainSample
 from services.feynman import checkpoint
 from services.feynman.checkpoint import (
     CheckpointPart,
@@ -27,7 +28,6 @@ from services.feynman.checkpoint import (
 )
 from services.feynman.vector import Vectors, compute
 from services.feynman.windows import LASTING, SAVED, Rows, Windows
-from tests.reference import Sample
 from tests.services.feynman.agreement import nth
 from tests.services.feynman.histories import feed, windows_of
 
@@ -36,13 +36,13 @@ NOW = 1_766_318_400.0
 NAMES = ["SPY", "QQQ", "BTC-USD"]
 
 
-def history(seed: int, number: int) -> list[Sample]:
+def history(seed: int, number: int) -> list[PlainSample]:
     generator = random.Random(seed)
     price, volume, trades, samples = 100.0, 0.0, 0.0, []
     for i in range(number):
         price *= 1 + generator.gauss(0, 1e-3)
         volume, trades = volume + generator.choice([0, 3, 500]), trades + generator.choice([0, 1, 7])
-        samples.append(Sample(1e9 + i + 100 * (i > 20), price, volume, trades))
+        samples.append(PlainSample(1e9 + i + 100 * (i > 20), price, volume, trades))
     return samples
 
 
@@ -367,11 +367,11 @@ def test_what_no_window_can_hold_is_refused(tmp_path: Path, name: str, value: fl
 EVERYTHING = {"jump", "gap", "session", "correction", "rolling", "overflow", "no_volume"}
 
 
-def unusual() -> list[Sample]:
+def unusual() -> list[PlainSample]:
     """A jump, a gap, a counter that is missing and one that has turned out to be a rolling figure."""
-    samples = [Sample(1e9 + i, 100.0 + i % 3, 100.0 * i, 5.0 + 4 * (-1) ** i, 7) for i in range(40)]
-    samples += [Sample(1e9 + 40, 1000.0, 4000.0, 5.0, 7), Sample(1e9 + 200, 1001.0, 4100.0, 5.0, 8)]
-    return [*samples, Sample(1e9 + 201, 1002.0, None, math.inf, 8)]
+    samples = [PlainSample(1e9 + i, 100.0 + i % 3, 100.0 * i, 5.0 + 4 * (-1) ** i, 7) for i in range(40)]
+    samples += [PlainSample(1e9 + 40, 1000.0, 4000.0, 5.0, 7), PlainSample(1e9 + 200, 1001.0, 4100.0, 5.0, 8)]
+    return [*samples, PlainSample(1e9 + 201, 1002.0, None, math.inf, 8)]
 
 
 def test_what_is_unknown_and_what_is_said_of_it_come_back_too(tmp_path: Path) -> None:
@@ -387,7 +387,11 @@ def test_what_is_unknown_and_what_is_said_of_it_come_back_too(tmp_path: Path) ->
         assert one == other
         assert seconds > 0 or one.notes == EVERYTHING
         for each in (windows, again):
-            feed(each, [0], [Sample(1e9 + 202 + seconds, 1002.0 + seconds % 2, 5000.0 + seconds, 9.0 + seconds, 8)])
+            feed(
+                each,
+                [0],
+                [PlainSample(1e9 + 202 + seconds, 1002.0 + seconds % 2, 5000.0 + seconds, 9.0 + seconds, 8)],
+            )
     assert not one.notes
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cottage import reference
+from cottage.reference import PlainSample
 from services.feynman.vector import compute
 from services.feynman.windows import Windows
-from tests import reference
-from tests.reference import Sample
 from tests.services.feynman.agreement import assert_agree, decided, nth
 from tests.services.feynman.histories import feed
 from tests.support import ROOT
@@ -22,7 +22,7 @@ from tests.support import ROOT
 SHARED = ROOT.parent / "shared" / "data"
 
 
-def compared(history: Sequence[Sample], length: int, every: int) -> int:
+def compared(history: Sequence[PlainSample], length: int, every: int) -> int:
     """Slide through all of it, and compare every so often; how many vectors were compared."""
     windows, number = Windows(length), 0
     row = windows.add()
@@ -38,16 +38,16 @@ def compared(history: Sequence[Sample], length: int, every: int) -> int:
     return number
 
 
-def monthly_prices() -> dict[str, list[Sample]]:
+def monthly_prices() -> dict[str, list[PlainSample]]:
     """Ten years of five shares, as if a month were a second. Without volumes."""
     spec = importlib.util.find_spec("vega_datasets")
     assert spec is not None
     assert spec.origin is not None
-    histories: dict[str, list[Sample]] = defaultdict(list)
+    histories: dict[str, list[PlainSample]] = defaultdict(list)
     with (Path(spec.origin).parent / "_data" / "stocks.csv").open() as file:
         for line in csv.DictReader(file):
             history = histories[line["symbol"]]
-            history.append(Sample(float(len(history)), float(line["price"]), 0.0, 0.0))
+            history.append(PlainSample(float(len(history)), float(line["price"]), 0.0, 0.0))
     return histories
 
 
@@ -63,14 +63,14 @@ def test_shares(length: int, every: int) -> None:
     assert sum(compared(history, length, 3 * every) for history in histories.values()) > 150 / every
 
 
-def seconds(trades: Iterator[dict[str, str]]) -> list[Sample]:
+def seconds(trades: Iterator[dict[str, str]]) -> list[PlainSample]:
     """What a snapshot says at the end of each second that had a trade."""
-    samples: list[Sample] = []
+    samples: list[PlainSample] = []
     volume = number = 0.0
     for trade in trades:
         moment = datetime.fromisoformat(trade["timestamp"]).timestamp()
         volume, number = volume + float(trade["size"]), number + 1
-        sample = Sample(moment, float(trade["price"]), volume, number)
+        sample = PlainSample(moment, float(trade["price"]), volume, number)
         if samples and int(samples[-1].timestamp) == int(moment):
             samples[-1] = sample
         else:

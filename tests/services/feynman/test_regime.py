@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cottage import reference
+from cottage.reference import Tail
 from services.feynman.regime import REGIMES, RegimeArray, plain, regime
 from services.feynman.tail_index import TailIndex
-from tests import reference
 from tests.bench import laws, regimes
-from tests.reference import Tail
 
 WAIT, CRITICAL, LEVY_STABLE, GAUSSIAN = range(4)
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from cottage import reference
 from cottage.clock import from_iso, iso_millis
 from cottage.errors import InvalidMessage
 from cottage.keys import in_shard
+from cottage.reference import PlainSample, plain_vector
 from cottage.state import PhysicsState
 from services.feynman.symbol_table import StateWrite, SymbolTable
-from tests import reference
-from tests.reference import Sample
 from tests.services.feynman.histories import assert_vector
 
 NOW = 1_766_318_400.0
@@ -66,7 +66,7 @@ def state(table: SymbolTable, symbol: str, version: tuple[int, int] = (1, 1)) ->
     return PhysicsState.from_bytes(next(write.state for write in table.writes() if write.symbol == symbol))
 
 
-def feed(table: SymbolTable, symbol: str, samples: Sequence[Sample]) -> None:
+def feed(table: SymbolTable, symbol: str, samples: Sequence[PlainSample]) -> None:
     for sample in samples:
         row = raw(sample.price, sample.timestamp, sample.volume, sample.trades)
         assert take(table, symbol, row) == ([symbol], [])
@@ -75,7 +75,8 @@ def feed(table: SymbolTable, symbol: str, samples: Sequence[Sample]) -> None:
 def test_a_state_is_the_vector_of_the_samples_taken() -> None:
     table = table_of("SPY", "QQQ", window=80)
     samples = [
-        Sample(NOW - 500 + i, 100.0 + math.sin(i * i), 10.0 * i + i % 7, float(2 * i + i % 3)) for i in range(100)
+        PlainSample(NOW - 500 + i, 100.0 + math.sin(i * i), 10.0 * i + i % 7, float(2 * i + i % 3))
+        for i in range(100)
     ]
     feed(table, "SPY", samples)
     feed(table, "QQQ", samples[:3])
@@ -268,7 +269,7 @@ def test_a_refused_snapshot_of_another_source_clears_nothing() -> None:
 def test_after_a_new_session_volume_counts_again() -> None:
     table = table_of("SPY")
     samples = [
-        Sample(NOW - 9 + i, 100.0 + i, volume, trades)
+        PlainSample(NOW - 9 + i, 100.0 + i, volume, trades)
         for i, (volume, trades) in enumerate([(1000.0, 50.0), (1400.0, 70.0), (30.0, 2.0), (90.0, 4.0)])
     ]
     feed(table, "SPY", samples)
@@ -631,15 +632,15 @@ def test_a_steady_lag_is_told_in_state_and_update() -> None:
 
 
 # --- What the numbers stand on ---
-def ordinary(number: int, start: float = 0.0) -> list[Sample]:
+def ordinary(number: int, start: float = 0.0) -> list[PlainSample]:
     """Samples a second apart, with 100 traded in 10 trades in each."""
     return [
-        Sample(NOW - 2000 + start + i, 100.0 + math.sin(i * i) / 10, 5e6 + 100.0 * i, 1e4 + 10.0 * i)
+        PlainSample(NOW - 2000 + start + i, 100.0 + math.sin(i * i) / 10, 5e6 + 100.0 * i, 1e4 + 10.0 * i)
         for i in range(number)
     ]
 
 
-def told(table: SymbolTable, sample: Sample, symbol: str = "SPY", **fields: object) -> PhysicsState:
+def told(table: SymbolTable, sample: PlainSample, symbol: str = "SPY", **fields: object) -> PhysicsState:
     """The state after one more sample; None is a field that is missing."""
     row = raw(sample.price, sample.timestamp, sample.volume, sample.trades, **fields)  # type: ignore[arg-type]
     assert take(table, symbol, row) == ([symbol], [])
@@ -738,7 +739,7 @@ def test_one_wrong_volume_is_never_a_trade(wrong: float, costs: tuple[int, ...])
         assert ("mass" in found.void) == (i in costs or i == 0)
         assert_vector(found, reference.vector(history[: i + 1], window=50))
     # Only the wrong ones are missed: V is 100 wherever it is known, but for the first.
-    assert reference.known_mean(i.volume for i in reference.increments(history)) == Fraction(100 * 57, 58)
+    assert plain_vector.known_mean(i.volume for i in reference.increments(history)) == Fraction(100 * 57, 58)
 
 
 def test_a_stated_session_is_told_from_a_correction() -> None:
@@ -941,7 +942,7 @@ def test_a_tick_that_a_snapshot_states_wins_unless_prices_do_not_obey_it() -> No
     generator, place, samples = random.Random(5), 500_000, []
     for i in range(120):
         place += 2 * round(generator.paretovariate(2) * generator.choice((1, -1)))  # an even number of hundredths
-        samples.append(Sample(NOW - 200 + i, place / 100, 0.0, 0.0))
+        samples.append(PlainSample(NOW - 200 + i, place / 100, 0.0, 0.0))
     found = {}
     for tick in (None, 0.01, 0.03):
         table = table_of("SPY", window=100)
@@ -960,7 +961,7 @@ def test_prices_off_the_grid_are_counted_as_long_as_they_are_in_the_window() -> 
     for i in range(300):
         place += generator.choice((1, -1, 3, -3))
         off = 0.005 if i in (120, 150) else 0.0
-        found = told(table, Sample(NOW - 400 + i, place / 100 + off, 0.0, 0.0))
+        found = told(table, PlainSample(NOW - 400 + i, place / 100 + off, 0.0, 0.0))
         snapped.append(found.snapped)
         assert (b"snapped" in found.to_bytes(), b"snapped" in found.update("SPY")) == (bool(found.snapped), False)
     assert snapped == [None] * 120 + [1] * 30 + [2] * 70 + [1] * 30 + [None] * 50
@@ -969,13 +970,13 @@ def test_prices_off_the_grid_are_counted_as_long_as_they_are_in_the_window() -> 
 # --- The regime, which is kept ---
 
 
-def heavy(number: int, seed: int = 12) -> list[Sample]:
+def heavy(number: int, seed: int = 12) -> list[PlainSample]:
     """Samples a second apart whose returns have the tail index 1.75, so that α is near both thresholds."""
     generator = random.Random(seed)
     price, samples = 100.0, []
     for i in range(number):
         price *= math.exp(1e-5 * generator.paretovariate(1.75) * generator.choice((1, -1)))
-        samples.append(Sample(NOW - 2000 + i, price, 0.0, 0.0))
+        samples.append(PlainSample(NOW - 2000 + i, price, 0.0, 0.0))
     return samples
 
 

@@ -1,4 +1,4 @@
-"""The kernel is the definition that tests/reference_tail.py writes down, and keeps what is promised of it."""
+"""The kernel is the definition that tests/plain_tail.py writes down, and keeps what is promised of it."""
 
 import math
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cottage.reference import plain_tail
 from services.feynman import tail_index
 from services.feynman.tail_index import TailIndex, at_own_thresholds, at_threshold, estimate
 from services.feynman.tails import order_statistics
-from tests import reference_tail
 from tests.bench import laws
 from tests.bench.laws import Law
 
@@ -31,8 +31,8 @@ def fitted(windows: Sequence[Sequence[int]] | np.ndarray, widening: float = 1.0)
     return estimate(at_threshold(largest, k, ties), np.count_nonzero(moves >= 2, axis=1), widening)
 
 
-def row(found: TailIndex, place: int = 0) -> reference_tail.TailIndex:
-    return reference_tail.TailIndex(*(float(a[place]) for a in (found.alpha, found.low, found.high)))
+def row(found: TailIndex, place: int = 0) -> plain_tail.PlainTailIndex:
+    return plain_tail.PlainTailIndex(*(float(a[place]) for a in (found.alpha, found.low, found.high)))
 
 
 def ticks(law: Law, scale: float, window: int = 1000, number: int = 1, seed: int = 3) -> np.ndarray:
@@ -65,7 +65,7 @@ def whole(moves: np.ndarray) -> list[int]:
 )
 def test_it_is_the_definition_on_rounded_paths(law: Law, scale: float, window: int) -> None:
     moves = ticks(law, scale, window)[0]
-    assert row(fitted([whole(moves)])) == pytest.approx(reference_tail.tail_index(whole(moves)), rel=EXACT)
+    assert row(fitted([whole(moves)])) == pytest.approx(plain_tail.tail_index(whole(moves)), rel=EXACT)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_it_is_the_definition_on_rounded_paths(law: Law, scale: float, window: i
     ],
 )
 def test_it_is_the_definition_where_a_window_is_odd(moves: list[int]) -> None:
-    assert row(fitted([moves])) == pytest.approx(reference_tail.tail_index(moves), rel=EXACT)
+    assert row(fitted([moves])) == pytest.approx(plain_tail.tail_index(moves), rel=EXACT)
 
 
 def test_it_is_the_definition_where_a_root_is_1() -> None:
@@ -106,7 +106,7 @@ windows = st.lists(st.integers(0, 8) | st.integers(0, 60), min_size=64, max_size
 @settings(max_examples=12)
 @given(windows)
 def test_it_is_the_definition_in_any_window(moves: list[int]) -> None:
-    assert row(fitted([moves])) == pytest.approx(reference_tail.tail_index(moves), rel=EXACT)
+    assert row(fitted([moves])) == pytest.approx(plain_tail.tail_index(moves), rel=EXACT)
 
 
 @settings(max_examples=8)
@@ -115,7 +115,7 @@ def test_thresholds_of_their_own_are_the_definition(moves: list[tuple[int, float
     x, scale = (np.array([row]) for row in zip(*moves, strict=True))
     k = order_statistics(np.count_nonzero(x, axis=1))
     found = estimate(at_own_thresholds(x, scale, k), np.count_nonzero(x >= 2, axis=1))
-    exact = reference_tail.tail_index([m for m, _ in moves], [Fraction(s) for _, s in moves])
+    exact = plain_tail.tail_index([m for m, _ in moves], [Fraction(s) for _, s in moves])
     assert row(found) == pytest.approx(exact, rel=EXACT)
 
 

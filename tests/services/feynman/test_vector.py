@@ -11,8 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cottage import state
+from cottage import reference, state
 from cottage.notes import BITS
+from cottage.reference import PlainSample
 from services.feynman import vector
 from services.feynman.regime import REGIMES
 from services.feynman.tails import order_statistics
@@ -20,15 +21,13 @@ from services.feynman.vector import Vectors, compute
 from services.feynman.windows import Windows
 from services.feynman.windows.bins import BINS, histogram
 from services.feynman.windows.return_histogram import return_bins
-from tests import reference
-from tests.reference import Sample
 from tests.services.feynman.agreement import PILLARS, assert_agree, decided, nth
 from tests.services.feynman.histories import feed, histories, prices_only, walk, windows_of
 
 VOID = frozenset(state.PILLARS)
 
 
-def vector_of(history: Sequence[Sample], length: int = 1000) -> reference.Vector:
+def vector_of(history: Sequence[PlainSample], length: int = 1000) -> reference.Vector:
     """The kernel's vector of one symbol, in the reference's form."""
     return nth(compute(*windows_of(history, length=length)), 0)
 
@@ -48,7 +47,9 @@ def test_four_samples_of_doubling_prices() -> None:
     # r/σ = 1 1 −1 in bins (1+4)·4 = 20, 20 and 12: entropy = (2/3 ln(3/2) + 1/3 ln3) / ln32.
     # price bins of (p − 1)/3·32: 0 → 0, 10.67 → 10, 32 → 31 (held), 10; volume 0, 10 + 20, 10. Mode = 10.5/32,
     # p = 1/3 = 10.667/32: nash_dist = (1/6)/32 = 1/192.
-    v = vector_of([Sample(0, 1, 5, 5), Sample(1, 2, 15, 6), Sample(2, 4, 25, 7), Sample(3, 2, 45, 11)])
+    v = vector_of(
+        [PlainSample(0, 1, 5, 5), PlainSample(1, 2, 15, 6), PlainSample(2, 4, 25, 7), PlainSample(3, 2, 45, 11)]
+    )
     assert v.mass == pytest.approx(2 / 9, rel=1e-14)
     assert v.momentum == pytest.approx(-2 / 9, rel=1e-14)
     assert v.friction == pytest.approx(4 / 7, rel=1e-14)
@@ -58,7 +59,7 @@ def test_four_samples_of_doubling_prices() -> None:
 
 
 def test_one_sample_says_nothing() -> None:
-    assert vector_of([Sample(0, 450, 1e6, 1e3)]) == reference.Vector(
+    assert vector_of([PlainSample(0, 450, 1e6, 1e3)]) == reference.Vector(
         0, 0, 0, 0, 0, 2.5, 0.5, 10, "WAIT", 1, 0, VOID, frozenset()
     )
 
@@ -74,14 +75,16 @@ def test_no_sample_and_no_row_at_all() -> None:
 def test_two_samples() -> None:
     # p = hi: CLV = 1; V = 8, V̄ = 8/2: mass = 8/12. r/σ = 1. f = 2/8 = f̄: ½. One return, one bin: entropy 0.
     # All volume in the highest bin: nash_dist = half a bin = 1/64.
-    v = vector_of([Sample(0, 100, 0, 0), Sample(1, 101, 8, 2)])
+    v = vector_of([PlainSample(0, 100, 0, 0), PlainSample(1, 101, 8, 2)])
     assert v.mass == v.momentum == pytest.approx(2 / 3, rel=1e-14)
     assert (v.friction, v.entropy, v.nash_dist) == (0.5, 0, 1 / 64)
 
 
 def test_a_constant_price_has_friction_alone() -> None:
     # V̄ = 30/4, N̄ = 6/4, f̄ = 0.2; f = 1/10: friction = 0.1 / 0.3.
-    v = vector_of([Sample(0, 5, 0, 0), Sample(1, 5, 10, 2), Sample(2, 5, 20, 5), Sample(3, 5, 30, 6)])
+    v = vector_of(
+        [PlainSample(0, 5, 0, 0), PlainSample(1, 5, 10, 2), PlainSample(2, 5, 20, 5), PlainSample(3, 5, 30, 6)]
+    )
     assert v.friction == pytest.approx(1 / 3, rel=1e-14)
     assert v._replace(friction=0) == reference.Vector(
         0, 0, 0, 0, 0, 2.5, 0.5, 10, "WAIT", 4, 0, VOID - {"friction"}, frozenset()
@@ -89,14 +92,14 @@ def test_a_constant_price_has_friction_alone() -> None:
 
 
 def test_a_newest_sample_without_trades_or_volume() -> None:
-    before = [Sample(0, 5, 0, 0), Sample(1, 6, 10, 2)]
-    assert vector_of([*before, Sample(2, 7, 10, 3)])[:3] == (0, 0, 0)  # volume: neither mass nor friction
-    v = vector_of([*before, Sample(2, 7, 20, 2)])  # no trades: no friction
+    before = [PlainSample(0, 5, 0, 0), PlainSample(1, 6, 10, 2)]
+    assert vector_of([*before, PlainSample(2, 7, 10, 3)])[:3] == (0, 0, 0)  # volume: neither mass nor friction
+    v = vector_of([*before, PlainSample(2, 7, 20, 2)])  # no trades: no friction
     assert (v.mass > 0.5, v.friction) == (True, 0)
 
 
 def test_across_a_gap_there_is_neither_a_return_nor_a_flow() -> None:
-    v = vector_of([Sample(0, 5, 0, 0), Sample(1, 6, 10, 2), Sample(100, 7, 6_000_020, 9000)])
+    v = vector_of([PlainSample(0, 5, 0, 0), PlainSample(1, 6, 10, 2), PlainSample(100, 7, 6_000_020, 9000)])
     assert v[:3] == (0, 0, 0)
     assert v.void == {"mass", "momentum", "friction"}
     assert v.nonzero == 1
@@ -104,7 +107,12 @@ def test_across_a_gap_there_is_neither_a_return_nor_a_flow() -> None:
     assert math.copysign(1, v.momentum) == 1
     # V̄ = (0 + 10 + 5) / 3, without what was traded in 99 seconds; p = hi: mass = 5 / (5 + 5).
     v = vector_of(
-        [Sample(0, 5, 0, 0), Sample(1, 6, 10, 2), Sample(100, 7, 6_000_020, 9000), Sample(101, 8, 6_000_025, 9001)]
+        [
+            PlainSample(0, 5, 0, 0),
+            PlainSample(1, 6, 10, 2),
+            PlainSample(100, 7, 6_000_020, 9000),
+            PlainSample(101, 8, 6_000_025, 9001),
+        ]
     )
     assert v.mass == 0.5
     assert not v.void
@@ -156,7 +164,7 @@ def test_an_edge_belongs_to_the_bin_above_it() -> None:
     volume, history = 0.0, []
     for second, (price, traded) in enumerate([(32, 0), (33.5, 15), (34, 10), (34.5, 10), (64, 1)]):
         volume += traded
-        history.append(Sample(second, price, volume, 0))
+        history.append(PlainSample(second, price, volume, 0))
     assert vector_of(history).nash_dist == 29.5 / 32
 
 
@@ -167,14 +175,14 @@ def test_an_edge_that_rounding_misses_is_still_one() -> None:
     assert v.nash_dist == pytest.approx((32 - 7.5) / 32, rel=1e-12)
 
 
-def mode_history(first: float, second: float) -> list[Sample]:
+def mode_history(first: float, second: float) -> list[PlainSample]:
     """Volume `first` in bin 2 and `second` in bin 28 of 32 bins of width 1 from 32; p = 50 is nearer to 28."""
     return [
-        Sample(0, 32, 0, 0),
-        Sample(1, 64, 0, 0),
-        Sample(2, 34.25, first, 0),
-        Sample(3, 60.25, first + second, 0),
-        Sample(4, 50, first + second, 0),
+        PlainSample(0, 32, 0, 0),
+        PlainSample(1, 64, 0, 0),
+        PlainSample(2, 34.25, first, 0),
+        PlainSample(3, 60.25, first + second, 0),
+        PlainSample(4, 50, first + second, 0),
     ]
 
 
@@ -257,7 +265,7 @@ def assert_in_range(vectors: Vectors) -> None:
     assert ((vectors.regime == 0) == (vectors.nonzero < 64)).all()
 
 
-def check(several: Sequence[Sequence[Sample]], length: int) -> None:
+def check(several: Sequence[Sequence[PlainSample]], length: int) -> None:
     """Vectors in range for all, and equal to the reference's where that is decided (for one of them at least)."""
     vectors = compute(*windows_of(*several, length=length))
     assert_in_range(vectors)
@@ -273,7 +281,7 @@ def check(several: Sequence[Sequence[Sample]], length: int) -> None:
 def test_short_histories_agree_with_the_reference(examples: int) -> None:
     @settings(deadline=None, derandomize=True, max_examples=examples)
     @given(st.lists(histories(), min_size=1, max_size=3), st.sampled_from([1, 2, 3, 8, 1000]))
-    def agree(several: list[list[Sample]], length: int) -> None:
+    def agree(several: list[list[PlainSample]], length: int) -> None:
         check(several, length)
 
     agree()
@@ -286,7 +294,7 @@ def test_histories_with_a_tail_agree_with_the_reference(examples: int) -> None:
         st.lists(histories(min_size=80, max_size=120), min_size=3, max_size=3),  # three cost the kernel what one does
         st.sampled_from([70, 100, 1000]),
     )
-    def agree(several: list[list[Sample]], length: int) -> None:
+    def agree(several: list[list[PlainSample]], length: int) -> None:
         check(several, length)
 
     agree()
@@ -300,7 +308,7 @@ def test_the_ends_of_the_range_agree_with_the_reference(price: float, turnover: 
     for second in range(100):
         volume += generator.choice([0, 1, 2, 3]) * turnover
         trades += generator.choice([0, 1, 2]) * turnover
-        history.append(Sample(second, price * generator.uniform(1, 5), volume, trades))
+        history.append(PlainSample(second, price * generator.uniform(1, 5), volume, trades))
     assert_agree(vector_of(history), reference.vector(history))
     # From one end to the other: returns of 1,381.
     history = [s._replace(price=generator.choice([1e-300, 1e300, 1.0, 3.0])) for s in history]
@@ -341,7 +349,8 @@ def test_whatever_a_snapshot_can_hold_the_vector_is_in_range(
     numbers: list[list[tuple[float, float, float, dict[str, Any]]]], repeated: int, length: int
 ) -> None:
     several = [
-        [Sample(float(i), p, v, n, **said) for i, (p, v, n, said) in enumerate(each * repeated)] for each in numbers
+        [PlainSample(float(i), p, v, n, **said) for i, (p, v, n, said) in enumerate(each * repeated)]
+        for each in numbers
     ]
     for step in (1, 2, 3):
         assert_in_range(compute(*windows_of(*(history[:step] for history in several), length=length)))
@@ -374,7 +383,7 @@ def test_windows_that_slide_thousands_of_times_do_not_drift(steps: int) -> None:
     windows = Windows(length)
     rows = np.array([windows.add() for _ in range(4)])
     price, volume, trades, timestamp = [1e-8, 0.25, 450.0, 1e9], [0.0] * 4, [0.0] * 4, [1.7e9] * 4
-    seen: list[list[Sample]] = [[] for _ in rows]
+    seen: list[list[PlainSample]] = [[] for _ in rows]
     for step in range(1, steps + 1):
         for row in range(4):
             tail = generator.gauss(0, 1) / max(abs(generator.gauss(0, 1)), 1e-3)  # Cauchy
@@ -385,7 +394,7 @@ def test_windows_that_slide_thousands_of_times_do_not_drift(steps: int) -> None:
             if generator.random() < 0.002:
                 volume[row], trades[row] = lots, 0.0
             timestamp[row] += generator.choice([1, 1, 1, 1, 1, 1, 1, 1, 1, 61])
-            seen[row].append(Sample(timestamp[row], price[row], volume[row], trades[row]))
+            seen[row].append(PlainSample(timestamp[row], price[row], volume[row], trades[row]))
         feed(windows, rows.tolist(), [history[-1] for history in seen])
         if step % 700 == 0 or step == steps:
             vectors = compute(windows, rows)
@@ -403,7 +412,7 @@ def test_a_long_window_agrees_with_the_reference(length: int) -> None:
     volume, trades = np.cumsum(generator.integers(0, 500, number)), np.cumsum(generator.integers(0, 9, number))
     on_grid = np.round(price, 2)
     several = [
-        [Sample(float(i), float(p), float(volume[i]), float(trades[i])) for i, p in enumerate(prices)]
+        [PlainSample(float(i), float(p), float(volume[i]), float(trades[i])) for i, p in enumerate(prices)]
         for prices in (price, on_grid)
     ]
     vectors = compute(*windows_of(*several, length=length))

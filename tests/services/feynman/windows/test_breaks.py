@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cottage import reference
 from cottage.notes import BITS, words
+from cottage.reference import PlainSample
 from services.feynman.windows import Windows
 from services.feynman.windows.arrays import HEADROOM
 from services.feynman.windows.breaks import SPLITS, SinceBreak, is_split
-from tests import reference
-from tests.reference import Sample
 from tests.services.feynman.histories import feed, windows_of
 
 
@@ -55,8 +55,8 @@ def notes_of(windows: Windows) -> list[str]:
 def test_only_across_a_gap_or_another_session_is_a_ratio_a_split_s(
     ratio: float, seconds: float, session: int, notes: list[str]
 ) -> None:
-    history = [Sample(float(i), 100.0 + i % 2, 10.0 * i, float(i), 1) for i in range(10)]
-    windows, rows = windows_of([*history, Sample(9.0 + seconds, 101.0 * ratio, 100.0, 10.0, session)], length=20)
+    history = [PlainSample(float(i), 100.0 + i % 2, 10.0 * i, float(i), 1) for i in range(10)]
+    windows, rows = windows_of([*history, PlainSample(9.0 + seconds, 101.0 * ratio, 100.0, 10.0, session)], length=20)
     assert notes_of(windows) == notes
     newest = windows.statistics(rows)
     assert math.isnan(newest.log_return[0]) == ("gap" in notes or "break" in notes)
@@ -70,8 +70,8 @@ def test_only_across_a_gap_or_another_session_is_a_ratio_a_split_s(
 
 
 def test_extremes_and_profile_begin_anew_and_means_and_returns_do_not() -> None:
-    before = [Sample(float(i), 100.0 + (i + 1) % 5, 10.0 * i, float(i)) for i in range(10)]
-    after = [Sample(5000.0 + i, 50.0 + i % 3, 1000.0 + 20 * i, 100.0 + i) for i in range(10)]
+    before = [PlainSample(float(i), 100.0 + (i + 1) % 5, 10.0 * i, float(i)) for i in range(10)]
+    after = [PlainSample(5000.0 + i, 50.0 + i % 3, 1000.0 + 20 * i, 100.0 + i) for i in range(10)]
     windows, rows = windows_of([*before, *after], length=30)
     found = windows.statistics(rows)
     assert (found.highest[0], found.lowest[0]) == (52.0, 50.0)
@@ -89,7 +89,7 @@ def test_a_break_begins_no_vote_anew(tick: float) -> None:
     # After it prices are on the same grid of cents, or on a finer one.
     moves = np.random.default_rng(2).choice([1, -1, 2, -3, 3], 280)
     prices = [*(200 + 0.01 * np.cumsum(moves[:120])), *(100 + tick * np.cumsum([0, *moves[121:]]))]
-    history = [Sample(float(i), round(p, 4), 0.0, 0.0, states_break=i == 120) for i, p in enumerate(prices)]
+    history = [PlainSample(float(i), round(p, 4), 0.0, 0.0, states_break=i == 120) for i, p in enumerate(prices)]
     windows, ticks = Windows(200), []
     rows = np.array([windows.add()])
     for sample in history:
@@ -101,7 +101,7 @@ def test_a_break_begins_no_vote_anew(tick: float) -> None:
 
 
 def test_a_stated_break_needs_no_ratio_and_is_one_however_long_the_feed_says_so() -> None:
-    history = [Sample(float(i), 100.0 + i, 10.0 * i, float(i), states_break=4 <= i < 8) for i in range(10)]
+    history = [PlainSample(float(i), 100.0 + i, 10.0 * i, float(i), states_break=4 <= i < 8) for i in range(10)]
     for sample_number in range(1, 11):
         windows, rows = windows_of(history[:sample_number], length=5)
         found = windows.statistics(rows)
@@ -117,14 +117,14 @@ def test_the_profile_begins_anew_within_the_same_range_too() -> None:
     windows = Windows(30)
     row = windows.add()
     for i in range(10):
-        feed(windows, [row], [Sample(float(i), 100.0 + i % 2, i * i, float(i), states_break=i == 6)])
+        feed(windows, [row], [PlainSample(float(i), 100.0 + i % 2, i * i, float(i), states_break=i == 6)])
         profile = windows.statistics(np.array([row])).volume_by_price[0] / HEADROOM
     assert profile[[0, 31]].tolist() == [15.0, 13.0 + 17.0]  # 8² − 7², and those of 101
 
 
 def test_a_break_is_carried_over_a_restart() -> None:
-    before = [Sample(float(i), 100.0 + i, 10.0 * i, float(i)) for i in range(10)]
-    after = [Sample(5000.0 + i, 54.5 + i, 10.0 * i, float(i)) for i in range(20)]
+    before = [PlainSample(float(i), 100.0 + i, 10.0 * i, float(i)) for i in range(10)]
+    after = [PlainSample(5000.0 + i, 54.5 + i, 10.0 * i, float(i)) for i in range(20)]
     windows, rows = windows_of([*before, *after[:4]], length=12)
     again = Windows(12)
     row = again.add()

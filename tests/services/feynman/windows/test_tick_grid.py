@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cottage.reference import FoundGrid, Price, plain_grid
 from services.feynman.windows.arrays import FloatArray, Rows
 from services.feynman.windows.tick_grid import (
     COMMON,
@@ -23,8 +24,6 @@ from services.feynman.windows.tick_grid import (
     roundness,
     ticks_moved,
 )
-from tests import reference_tick
-from tests.reference_tick import Found, Price
 
 
 class Market:
@@ -89,8 +88,8 @@ def test_a_price_lies_on_grids_as_it_is_written(price: float, coarsest: float) -
     lies = np.flatnonzero(LIES[roundness(np.array([price]))[0]])
     assert TICKS[lies[-1]] == coarsest
     if price > 1e-9:
-        assert all(reference_tick.read(price) % WHOLE_TICKS[i] == 0 for i in lies)
-        assert len(lies) == sum(reference_tick.read(price) % whole == 0 for whole in WHOLE_TICKS)
+        assert all(plain_grid.read(price) % WHOLE_TICKS[i] == 0 for i in lies)
+        assert len(lies) == sum(plain_grid.read(price) % whole == 0 for whole in WHOLE_TICKS)
 
 
 def test_what_lies_on_a_coarser_grid_lies_on_one_of_the_next() -> None:
@@ -234,7 +233,7 @@ def test_any_windows_have_the_grid_of_the_definition(seed: int, window: int, dat
     feeds = data.draw(st.lists(st.sampled_from(["", "", "mids", "a mid", "states"]), min_size=3, max_size=3))
     number = 220
     prices = np.array([_drawn(generator, kind, number) for kind in kinds])
-    market, plain = Market(len(kinds), window), [reference_tick.TickGrid(window) for _ in kinds]
+    market, plain = Market(len(kinds), window), [plain_grid.PlainGrid(window) for _ in kinds]
     for step in range(number):
         rows = np.flatnonzero(generator.random(len(kinds)) < 0.95)
         gap = generator.random(len(rows)) < 0.01
@@ -264,7 +263,7 @@ def test_any_windows_have_the_grid_of_the_definition(seed: int, window: int, dat
         np.testing.assert_array_equal(getattr(anew, name), getattr(market.kept, name), name)
 
 
-def _assert_found(kernel: tuple[float, int, bool], expected: Found) -> None:
+def _assert_found(kernel: tuple[float, int, bool], expected: FoundGrid) -> None:
     tick = math.nan if expected.tick is None else float(expected.tick)
     assert kernel == pytest.approx((tick, expected.snapped, expected.disobeyed), rel=1e-12, abs=0, nan_ok=True)
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cottage import reference
 from cottage.notes import BITS, words
+from cottage.reference import PlainSample
 from services.feynman.vector import Vectors, compute
 from services.feynman.windows import Windows
-from tests import reference
-from tests.reference import Sample
 from tests.services.feynman.histories import feed, histories, prices_only, windows_of
 
 
@@ -24,7 +24,12 @@ def in_order(windows: Windows, row: int, values: np.ndarray) -> list[float]:
 
 def test_volume_and_trades_are_differences_of_the_session() -> None:
     windows, _ = windows_of(
-        [Sample(0, 10, 500, 50), Sample(1, 10, 530, 50), Sample(2, 10, 530, 52), Sample(3, 10, 531, 53)]
+        [
+            PlainSample(0, 10, 500, 50),
+            PlainSample(1, 10, 530, 50),
+            PlainSample(2, 10, 530, 52),
+            PlainSample(3, 10, 531, 53),
+        ]
     )
     assert in_order(windows, 0, windows.volume) == [0, 30, 0, 1]
     assert in_order(windows, 0, windows.trades) == [0, 0, 2, 1]
@@ -32,7 +37,7 @@ def test_volume_and_trades_are_differences_of_the_session() -> None:
 
 def test_what_a_counter_that_fell_would_tell_is_unknown_each_field_for_itself() -> None:
     windows, _ = windows_of(
-        [Sample(0, 10, 500, 50), Sample(1, 10, 20, 60), Sample(2, 10, 25, 4), Sample(3, 10, 0, 0)]
+        [PlainSample(0, 10, 500, 50), PlainSample(1, 10, 20, 60), PlainSample(2, 10, 25, 4), PlainSample(3, 10, 0, 0)]
     )
     np.testing.assert_array_equal(in_order(windows, 0, windows.volume), [0, math.nan, 5, math.nan])
     np.testing.assert_array_equal(in_order(windows, 0, windows.trades), [0, 10, math.nan, math.nan])
@@ -40,7 +45,12 @@ def test_what_a_counter_that_fell_would_tell_is_unknown_each_field_for_itself() 
 
 def test_a_return_spans_three_steps_at_most_and_a_hole_is_counted() -> None:
     windows, rows = windows_of(
-        [Sample(0, 100, 0, 0), Sample(3.4, 110, 0, 0), Sample(6.9, 120, 0, 0), Sample(8, 90, 0, 0)]
+        [
+            PlainSample(0, 100, 0, 0),
+            PlainSample(3.4, 110, 0, 0),
+            PlainSample(6.9, 120, 0, 0),
+            PlainSample(8, 90, 0, 0),
+        ]
     )
     np.testing.assert_allclose(
         in_order(windows, 0, windows.log_return), [math.nan, math.log(1.1), math.nan, math.log(0.75)]
@@ -49,12 +59,14 @@ def test_a_return_spans_three_steps_at_most_and_a_hole_is_counted() -> None:
 
 
 def test_the_volume_of_a_hole_is_known_and_that_of_a_gap_is_not() -> None:
-    windows, _ = windows_of([Sample(0, 9, 0, 0), Sample(5, 9, 7, 1), Sample(80, 9, 8, 2), Sample(81, 9, 10, 3)])
+    windows, _ = windows_of(
+        [PlainSample(0, 9, 0, 0), PlainSample(5, 9, 7, 1), PlainSample(80, 9, 8, 2), PlainSample(81, 9, 10, 3)]
+    )
     np.testing.assert_array_equal(in_order(windows, 0, windows.volume), [0, 7, math.nan, 2])
 
 
 def test_a_counter_that_began_anew_within_a_hole_is_a_new_session() -> None:
-    windows, rows = windows_of([Sample(0, 9, 100, 10), Sample(5, 9, 7, 1), Sample(6, 9, 8, 2)])
+    windows, rows = windows_of([PlainSample(0, 9, 100, 10), PlainSample(5, 9, 7, 1), PlainSample(6, 9, 8, 2)])
     np.testing.assert_array_equal(in_order(windows, 0, windows.volume), [0, math.nan, 1])
     assert words(int(windows.statistics(rows).notes[0])) == ["session"]
 
@@ -63,7 +75,7 @@ def test_a_counter_that_began_anew_within_a_hole_is_a_new_session() -> None:
 def test_a_feed_of_bars_states_how_long_a_step_is(interval: float) -> None:
     times = [0, 1, 2, 5, 9, 10]  # in bars: a hole is what lies more than three apart
     windows, rows = windows_of(
-        [Sample(1e9 + interval * i, 100.0 + i, 0, 0, interval=interval) for i in times], length=10
+        [PlainSample(1e9 + interval * i, 100.0 + i, 0, 0, interval=interval) for i in times], length=10
     )
     assert np.isnan(in_order(windows, 0, windows.log_return)).tolist() == [True, False, False, False, True, False]
     statistics = windows.statistics(rows)
@@ -72,25 +84,25 @@ def test_a_feed_of_bars_states_how_long_a_step_is(interval: float) -> None:
 
 def test_durations_are_those_of_the_market_s_own_time_where_it_is_stated() -> None:
     market = [0.0, 1.0, 2.0, 302.0, 303.0]  # a halt of five minutes, at sixty times the speed
-    windows, _ = windows_of([Sample(1e9 + t / 60, 100.0 + t, 0, 0, event_time=5e8 + t) for t in market])
+    windows, _ = windows_of([PlainSample(1e9 + t / 60, 100.0 + t, 0, 0, event_time=5e8 + t) for t in market])
     assert np.isnan(in_order(windows, 0, windows.log_return)).tolist() == [True, False, False, True, False]
-    windows, _ = windows_of([Sample(1e9 + 60 * t, 100.0 + t, 0, 0, event_time=5e8 + t) for t in (0, 1, 2)])
+    windows, _ = windows_of([PlainSample(1e9 + 60 * t, 100.0 + t, 0, 0, event_time=5e8 + t) for t in (0, 1, 2)])
     assert np.isnan(in_order(windows, 0, windows.log_return)).tolist() == [True, False, False]
 
 
 def test_the_next_return_spans_the_time_in_which_nothing_was_traded() -> None:
-    windows, rows = windows_of([Sample(0, 100, 10, 5), Sample(1, 101, 20, 6)])
+    windows, rows = windows_of([PlainSample(0, 100, 10, 5), PlainSample(1, 101, 20, 6)])
     same = np.array([101.0]), np.array([20.0]), np.array([6.0])
     mark, note = np.array([0]), np.array([0])
     for second in (2.0, 3.0):
         assert windows.nothing_traded(rows, *same, mark, note).tolist() == [True]
         windows.wait(rows, np.array([second]))
-    feed(windows, [0], [Sample(4, 102, 30, 7)])
+    feed(windows, [0], [PlainSample(4, 102, 30, 7)])
     assert windows.samples[0] == 3
     assert windows.log_return[0, 2] == pytest.approx(math.log(102 / 101))
     for second in (5.0, 6.0, 7.0):
         windows.wait(rows, np.array([second]))
-    feed(windows, [0], [Sample(8, 103, 40, 8)])
+    feed(windows, [0], [PlainSample(8, 103, 40, 8)])
     assert np.isnan(windows.log_return[0, 3])
 
 
@@ -109,7 +121,7 @@ def test_the_next_return_spans_the_time_in_which_nothing_was_traded() -> None:
 def test_what_tells_anything_new_is_a_sample(
     price: float, volume: float, trades: float, session: int, note: int
 ) -> None:
-    windows, rows = windows_of([Sample(0, 100, 10, 5), Sample(1, 101, 20, 6)])
+    windows, rows = windows_of([PlainSample(0, 100, 10, 5), PlainSample(1, 101, 20, 6)])
     columns = (np.array([value]) for value in (price, volume, trades, session, note))
     assert windows.nothing_traded(rows, *columns).tolist() == [False]
 
@@ -144,21 +156,21 @@ def test_a_full_window_lets_the_oldest_go_and_keeps_every_return() -> None:
 
 
 def test_columns_not_yet_in_use_leave_sums_and_extremes_alone() -> None:
-    windows, _ = windows_of([Sample(0, 7, 5, 5), Sample(1, 9, 6, 6)], length=5)
+    windows, _ = windows_of([PlainSample(0, 7, 5, 5), PlainSample(1, 9, 6, 6)], length=5)
     assert windows.price[0].tolist() == [7, 9, 7, 7, 7]
     assert windows.volume[0].tolist() == windows.trades[0].tolist() == [0, 1, 0, 0, 0]
     assert np.isnan(windows.log_return[0]).tolist() == [True, False, True, True, True]
 
 
 def test_a_cleared_row_starts_anew() -> None:
-    history = [Sample(0, 1, 5, 5), Sample(1, 2, 6, 7), Sample(2, 3, 8, 9)]
+    history = [PlainSample(0, 1, 5, 5), PlainSample(1, 2, 6, 7), PlainSample(2, 3, 8, 9)]
     windows, rows = windows_of(history, history, length=2)
     windows.clear(rows[:1])
     assert windows.last_price.tolist()[:2] == [0, 3]
     assert windows.session_volume.tolist()[:2] == [0, 8]
     assert windows.session_trades.tolist()[:2] == [0, 9]
     assert windows.last_timestamp.tolist()[:2] == [-np.inf, 2.0]
-    feed(windows, [0], [Sample(1, 50, 1000, 10)])
+    feed(windows, [0], [PlainSample(1, 50, 1000, 10)])
     assert windows.samples.tolist()[:2] == [1, 2]
     assert windows.price[0].tolist() == [50, 50]
     assert windows.volume[0].tolist() == windows.trades[0].tolist() == [0, 0]
@@ -193,7 +205,7 @@ def test_the_arrays_double_and_keep_what_they_hold() -> None:
     for number in range(5):
         row = windows.add()
         assert row == number
-        feed(windows, [row], [Sample(row, 1.0 + row, row, row)])
+        feed(windows, [row], [PlainSample(row, 1.0 + row, row, row)])
     assert windows.capacity == 8
     assert len(windows) == 5
     assert windows.last_price[:5].tolist() == windows.price[:5, 0].tolist() == [1, 2, 3, 4, 5]
@@ -228,7 +240,7 @@ def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
 
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(st.lists(histories(), min_size=1, max_size=4), st.integers(1, 25))
-def test_every_row_holds_the_last_increments_of_its_history(several: list[list[Sample]], length: int) -> None:
+def test_every_row_holds_the_last_increments_of_its_history(several: list[list[PlainSample]], length: int) -> None:
     windows, rows = windows_of(*several, length=length)
     for row, history in zip(rows, several, strict=True):
         expected = reference.increments(history, window=length)[-length:]
@@ -253,7 +265,7 @@ def test_what_was_saved_is_restored() -> None:
     for field in fields(Vectors):
         np.testing.assert_array_equal(getattr(compute(other, places), field.name), getattr(before, field.name))
     for each, places_of in ((windows, rows), (other, places)):
-        feed(each, places_of.tolist(), [Sample(130.0, 50.0, 3.0, 1.0), Sample(3.0, 9.0, 3.0, 1.0)])
+        feed(each, places_of.tolist(), [PlainSample(130.0, 50.0, 3.0, 1.0), PlainSample(3.0, 9.0, 3.0, 1.0)])
     after, before = compute(other, places), compute(windows, rows)
     assert (after.momentum.tolist(), after.samples.tolist()) == (before.momentum.tolist(), [100, 4])
 

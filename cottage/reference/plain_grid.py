@@ -26,7 +26,7 @@ class Price(NamedTuple):
     mid: bool = False
 
 
-class Found(NamedTuple):
+class FoundGrid(NamedTuple):
     """What is known of a window's grid."""
 
     tick: Fraction | None
@@ -77,7 +77,7 @@ def vote(prices: Sequence[int], moves: Sequence[Sequence[int]]) -> int:
     return max(grid for grid in GRIDS if 4 * on[grid] >= 3 * len(prices) and 16 * between[grid] >= len(moves))
 
 
-class TickGrid:
+class PlainGrid:
     """The grid of one window, sample after sample."""
 
     def __init__(self, window: int) -> None:
@@ -89,7 +89,7 @@ class TickGrid:
         self.stated: float | None = None
         self.scale = 1
 
-    def take(self, price: Price, stated: float | None = None) -> Found:
+    def take(self, price: Price, stated: float | None = None) -> FoundGrid:
         self.see(price, stated)
         return self.found()
 
@@ -116,7 +116,7 @@ class TickGrid:
         pairs = [(each.before, each.price) for each in self.prices]
         return [(before, price) for before, price in pairs if before is not None and before != price]
 
-    def found(self) -> Found:
+    def found(self) -> FoundGrid:
         tick, on, obey = None, 0, 0
         if self.grid is not None:
             prices = self.read(each.price for each in self.prices)
@@ -127,8 +127,8 @@ class TickGrid:
                 tick, on = Fraction(self.stated), obey
         disobeyed = self.stated is not None and 2 * obey < len(self.prices)
         if tick is None or self.too_fine(tick / self.scale):
-            return Found(None, 0, disobeyed)
-        return Found(tick / self.scale, len(self.prices) - on, disobeyed)
+            return FoundGrid(None, 0, disobeyed)
+        return FoundGrid(tick / self.scale, len(self.prices) - on, disobeyed)
 
     def too_fine(self, tick: Fraction) -> bool:
         """Whether more than half of the moves are above 1,000 ticks."""

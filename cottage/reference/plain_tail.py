@@ -18,13 +18,13 @@ DROP = Decimal("2.705543454095404") / 2
 """Half of the 0.9 quantile of χ² with one degree of freedom."""
 
 
-class TailIndex(NamedTuple):
+class PlainTailIndex(NamedTuple):
     alpha: float
     low: float
     high: float
 
 
-class Exceedances(NamedTuple):
+class Moves(NamedTuple):
     """The moves, each with its weight, and the weights of the levels that they exceed."""
 
     moves: Sequence[tuple[int, Fraction]]
@@ -43,7 +43,7 @@ class Exceedances(NamedTuple):
 
 def tail_index(
     moves: Sequence[int], scale: Sequence[Fraction] | None = None, nonzero: int | None = None
-) -> TailIndex:
+) -> PlainTailIndex:
     """α, α_low and α_high of absolute moves in ticks, 0 included. `scale`: each move's price by the window's.
     `nonzero`: m, where it is not the number of moves that are not 0."""
     m = sum(1 for x in moves if x) if nonzero is None else nonzero
@@ -52,21 +52,20 @@ def tail_index(
     alpha, low, high = fit_of(tuple(sorted(exceedances.moves)), thresholds, exceedances.beyond)
     if sum(1 for x in moves if x >= 2) < 10:
         alpha = high = MOST
-    return TailIndex(float(alpha), float(min(low, alpha)), float(max(high, alpha)))
+    return PlainTailIndex(float(alpha), float(min(low, alpha)), float(max(high, alpha)))
 
 
 @lru_cache(maxsize=4096)
 def fit_of(
     moves: tuple[tuple[int, Fraction], ...], thresholds: tuple[tuple[int, Fraction], ...], beyond: Fraction
 ) -> tuple[Decimal, Decimal, Decimal]:
-    exceedances = Exceedances(moves, dict(thresholds), beyond)
-    with localcontext() as context:
-        # G(x−1) − 2 G(x) + G(x+1) is of the order of 1/x², and ℓ is flat where it is greatest.
-        context.prec = 50 + 2 * len(str(max((x for x, _ in moves), default=2)))
+    exceedances = Moves(moves, dict(thresholds), beyond)
+    # G(x−1) − 2 G(x) + G(x+1) is of the order of 1/x², and ℓ is flat where it is greatest.
+    with localcontext(prec=50 + 2 * len(str(max((x for x, _ in moves), default=2)))):
         return fitted(exceedances) if exceedances.number > 1 else (MOST, LEAST, MOST)
 
 
-def at_threshold(moves: Sequence[int], scale: Sequence[Fraction], k: int) -> Exceedances:
+def at_threshold(moves: Sequence[int], scale: Sequence[Fraction], k: int) -> Moves:
     """The moves at or above their own threshold: λ times their scale, a mixture of the two levels around it."""
     large = [(x, s) for x, s in zip(moves, scale, strict=True) if x >= 2]
     common = common_threshold(large, k + 1) if len(large) > k else Fraction(2)
@@ -83,7 +82,7 @@ def at_threshold(moves: Sequence[int], scale: Sequence[Fraction], k: int) -> Exc
                 beyond += weight if x > one else 0
         if x >= level:
             weighted.append((x, sum((weight for one, weight in mixed if x >= one), Fraction(0))))
-    return Exceedances(weighted, exceeded, beyond)
+    return Moves(weighted, exceeded, beyond)
 
 
 def common_threshold(large: Sequence[tuple[int, Fraction]], number: int) -> Fraction:
@@ -100,7 +99,7 @@ def common_threshold(large: Sequence[tuple[int, Fraction]], number: int) -> Frac
     raise ValueError(f"fewer than {number} moves")
 
 
-def fitted(exceedances: Exceedances) -> tuple[Decimal, Decimal, Decimal]:
+def fitted(exceedances: Moves) -> tuple[Decimal, Decimal, Decimal]:
     """Where Λ is greatest within the bounds, and where it is d Σ ω² / n below that, d by the side."""
     n = decimal(exceedances.number)
 
@@ -116,7 +115,7 @@ def fitted(exceedances: Exceedances) -> tuple[Decimal, Decimal, Decimal]:
     return alpha, low, high
 
 
-def log_likelihood(exceedances: Exceedances, a: Decimal) -> Decimal:
+def log_likelihood(exceedances: Moves, a: Decimal) -> Decimal:
     """Σ ln P(x | ≥ L) = Σ ln(G(x−1) − 2 G(x) + G(x+1)) − Σ ln(G(L−1) − G(L)), weighted."""
 
     def g(y: int) -> Decimal:
@@ -135,8 +134,7 @@ def log_likelihood(exceedances: Exceedances, a: Decimal) -> Decimal:
 
 @cache
 def logarithm(y: int) -> Decimal:
-    with localcontext() as context:
-        context.prec = 100
+    with localcontext(prec=100):
         return Decimal(y).ln()
 
 
