@@ -1,0 +1,72 @@
+"""Opens a folder for writing after whatever ended its last writer: chain, manifest and files are made to fit."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from cottage.log import get_logger
+from cottage.record.folder_sync import sync_folder
+from cottage.record.layout import AHEAD, PIECES, READY, STAGING
+from cottage.record.manifest import CHAIN, Chain, Manifest, RecordDamaged, chain_lines, entries_of, read_manifest
+from cottage.record.write_ahead import AHEAD_NAME
+
+log = get_logger(__name__)
+
+
+def recovered(folder: Path, at: str) -> Chain:
+    """The chain of a folder, with the manifest that follows from all of it; all files are in their places, and those
+    of jobs that came to no end are gone. Raises RecordDamaged where the chain is broken behind what the manifest
+    knows, NewerFormat, or OSError. `at`: RFC 3339."""
+    chain, removed = _chain(folder, at)
+    alive = {file.path for file in chain.manifest.files}
+    place_files(folder, chain.manifest)
+    for path in removed - alive:
+        (folder / path).unlink(missing_ok=True)
+    for piece in (folder / PIECES).rglob("*.parquet"):
+        if str(piece.relative_to(folder)) not in alive:
+            piece.unlink()
+    for ahead in (folder / AHEAD).iterdir():
+        name = AHEAD_NAME.fullmatch(ahead.name)
+        if name and int(name[1]) <= chain.manifest.rolled:
+            ahead.unlink()
+    shutil.rmtree(folder / STAGING, ignore_errors=True)
+    chain.save()
+    return chain
+
+
+def place_files(folder: Path, manifest: Manifest) -> None:
+    """Move files that became part of the record from where they were made to their places. Raises OSError."""
+    for file in manifest.files:
+        ready = folder / READY / file.path
+        if ready.exists():
+            place = folder / file.path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            ready.replace(place)
+            sync_folder(place.parent)
+            sync_folder(place.parent.parent)
+
+
+def _chain(folder: Path, at: str) -> tuple[Chain, set[str]]:
+    """The chain, and what it removed since the manifest was saved."""
+    try:
+        manifest = read_manifest(folder)
+    except FileNotFoundError:
+        manifest = Manifest()
+    except RecordDamaged:
+        if not (folder / CHAIN).exists():
+            raise
+        manifest = Manifest()
+    whole = sum(len(line) + 1 for line in chain_lines(folder)) if manifest.number else 0
+    if whole < manifest.chain_bytes:
+        # Entries are gone that the manifest knows. The chain goes on from its head: verify says which are missing.
+        log.warning("record_chain_cut", folder=str(folder), number=manifest.number)
+        chain = Chain(folder, replace(manifest, chain_bytes=whole))
+        chain.append("cut", at)
+        return chain, set()
+    known, removed = manifest.number, set[str]()
+    for entry, line in entries_of(folder, manifest):
+        manifest = manifest.after(line)
+        removed.update(entry.get("removed", ()))
+    if known < manifest.number:
+        log.info("record_manifest_mended", folder=str(folder), entries=manifest.number - known)
+    return Chain(folder, manifest), removed

@@ -1,0 +1,76 @@
+"""Has rows sorted by a child process, and holds what it did against what was asked."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+import cottage
+from cottage.errors import CottageError
+from cottage.record.digest import as_text, from_text, together
+
+LONGEST_SECONDS = 1800.0
+"""A child that takes longer hangs, and is killed."""
+_ROOT = Path(cottage.__file__).resolve().parent.parent
+
+
+class CompactionFailed(CottageError):
+    """A child did not do its job. What it was to sort is as before."""
+
+
+def sort_in_child(inputs: Mapping[str, Sequence[Path]], folder: Path, memory: str) -> list[dict[str, Any]]:
+    """Have the rows of each table's write-ahead files or Parquet files sorted into a file an hour. Returns when those
+    are on the disk: by table what compaction.sort_table says. Raises CompactionFailed, also where a row of the inputs
+    is not in them, or another is.
+
+    `folder`: for the files, made anew. `memory`: DuckDB's limit, such as 100MB.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    job = {
+        "inputs": {table: [str(path) for path in paths] for table, paths in inputs.items()},
+        "folder": str(folder),
+        "memory": memory,
+    }
+    answers = _answers(orjson.dumps(job) + b"\n")
+    for told in answers:
+        rows = sum(file["rows"] for file in told["files"])
+        digest = as_text(together(*(from_text(file["digest"]) for file in told["files"])))
+        if (rows, digest) != (told["rows"], told["digest"]):
+            raise CompactionFailed(f"of {told['rows']} rows of {told['table']} {rows} came out, or others")
+    return answers
+
+
+def _answers(request: bytes) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "cottage.record.compaction"]
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    with tempfile.TemporaryFile() as errors:
+        try:
+            with subprocess.Popen(  # noqa: S603 - this Python
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
+            ) as child:
+                assert child.stdin is not None
+                assert child.stdout is not None
+                timer = threading.Timer(LONGEST_SECONDS, child.kill)
+                timer.start()
+                try:
+                    child.stdin.write(request)
+                    child.stdin.flush()  # it stays open: the child ends when this process does
+                    content = child.stdout.read()
+                    child.wait()
+                finally:
+                    timer.cancel()
+        except OSError as error:
+            raise CompactionFailed(f"the child process: {error}") from error
+        if child.returncode:
+            errors.seek(0)
+            *_, reason = errors.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise CompactionFailed(f"the child process ended with {child.returncode}: {reason[:400]}")
+    return [orjson.loads(line) for line in content.splitlines()]

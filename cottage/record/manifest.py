@@ -1,0 +1,184 @@
+"""Which files of a record are alive, and the chain of all that was ever added to it or removed.
+
+`chain.jsonl` is only appended to: an entry a line, each with the SHA-256 of the line before. The hash of the newest
+line is the head. `manifest.json` is what follows from the entries up to one of them, for whoever reads the record; it
+is replaced as a whole. A change becomes true with its entry; the manifest follows, and is made anew from the chain
+where a crash came between.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from cottage.errors import CottageError
+from cottage.formats import check_version
+from cottage.record.folder_sync import replace_file
+from cottage.record.schema import FORMAT, VERSION
+
+MANIFEST = "manifest.json"
+CHAIN = "chain.jsonl"
+NO_ENTRY = "0" * 64
+"""What the first entry has for the hash of the one before."""
+
+
+class RecordDamaged(CottageError):
+    """A folder is no record, or its manifest and chain do not fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFile:
+    """A Parquet file of a record. Ranges are of whole microseconds since 1970, both ends within; None without rows
+    that have one."""
+
+    path: str
+    """Within the folder of the record."""
+    table: str
+    hour: int
+    """Of `recorded`, in hours since 1970."""
+    rows: int
+    bytes: int
+    recorded: tuple[int, int]
+    at: tuple[int, int] | None
+    """The market's time."""
+    written: tuple[int, int] | None
+    sources: tuple[tuple[str, int], ...]
+    """Source and run of its rows, each pair once."""
+    sha256: str
+    digest: str
+    """Of its rows: digest.py."""
+    archived: str | None = None
+    """Where a copy of it is."""
+
+    @property
+    def is_piece(self) -> bool:
+        """Whether it waits to become part of the file of an hour."""
+        return self.path.startswith("pieces/")
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "RecordFile":
+        """From JSON. Raises TypeError, KeyError."""
+        known = dict(fields)
+        for name in ("recorded", "at", "written"):
+            known[name] = tuple(known[name]) if known[name] is not None else None
+        known["sources"] = tuple((source, run) for source, run in known["sources"])
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is alive after the entry `number` of the chain."""
+
+    number: int = 0
+    head: str = NO_ENTRY
+    chain_bytes: int = 0
+    """How long the chain is up to there."""
+    rolled: int = 0
+    """Write-ahead files up to this number have become pieces; those above are alive."""
+    files: tuple[RecordFile, ...] = ()
+
+    def after(self, line: bytes) -> "Manifest":
+        """What is alive after one more entry, which stands in the chain as `line`. Raises KeyError, TypeError."""
+        entry = orjson.loads(line)
+        removed = set(entry.get("removed", ()))
+        added = [RecordFile.of(file) for file in entry.get("added", ())]
+        archived = {each["path"]: each["to"] for each in entry.get("archived", ())}
+        files = [file for file in self.files if file.path not in removed] + added
+        return Manifest(
+            number=entry["number"],
+            head=sha256(line).hexdigest(),
+            chain_bytes=self.chain_bytes + len(line) + 1,
+            rolled=entry.get("rolled", self.rolled),
+            files=tuple(
+                replace(file, archived=archived[file.path]) if file.path in archived else file
+                for file in sorted(files, key=lambda file: (file.table, file.hour, file.path))
+            ),
+        )
+
+    def to_bytes(self) -> bytes:
+        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Manifest":
+        """Raises RecordDamaged, or NewerFormat."""
+        try:
+            fields = orjson.loads(content)
+            if fields.pop("format") != FORMAT:
+                raise ValueError("it is of another format")
+            check_version(fields.pop("version"), VERSION)
+            files = tuple(RecordFile.of(file) for file in fields.pop("files"))
+            return cls(files=files, **fields)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RecordDamaged(f"{MANIFEST} is none of a record: {error}") from error
+
+
+@dataclass(slots=True)
+class Chain:
+    """The chain of a record with the manifest that follows from it, for writing."""
+
+    folder: Path
+    manifest: Manifest = field(default_factory=Manifest)
+
+    def append(self, why: str, at: str, **fields: Any) -> None:
+        """Add an entry: it is on the disk when this returns. Raises OSError, such as for a full disk: then there is
+        none. `at`: RFC 3339."""
+        entry = {"number": self.manifest.number + 1, "before": self.manifest.head, "at": at, "why": why, **fields}
+        line = orjson.dumps(entry)
+        with (self.folder / CHAIN).open("ab") as file:
+            file.truncate(self.manifest.chain_bytes)  # a try that failed has left something
+            file.write(line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.manifest = self.manifest.after(line)
+
+    def save(self) -> None:
+        """Put the manifest there for readers. Raises OSError."""
+        replace_file(self.folder / MANIFEST, self.manifest.to_bytes())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises FileNotFoundError where there is none, RecordDamaged, or NewerFormat."""
+    return Manifest.from_bytes((folder / MANIFEST).read_bytes())
+
+
+def chain_lines(folder: Path, start: int = 0) -> Iterator[bytes]:
+    """The whole lines of the chain, from this byte on, without their ends."""
+    try:
+        with (folder / CHAIN).open("rb") as file:
+            file.seek(start)
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield line[:-1]
+    except FileNotFoundError:
+        return
+
+
+def entries_of(folder: Path, manifest: Manifest) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The entries behind those that the manifest knows, each with its line. Raises RecordDamaged where one does not
+    follow on the one before."""
+    number, head = manifest.number, manifest.head
+    for line in chain_lines(folder, manifest.chain_bytes):
+        entry = parsed_entry(line)
+        if entry is None or (entry["number"], entry["before"]) != (number + 1, head):
+            raise RecordDamaged(f"{CHAIN}: entry {number + 1} does not follow on entry {number}")
+        number, head = number + 1, sha256(line).hexdigest()
+        yield entry, line
+
+
+def parsed_entry(line: bytes) -> dict[str, Any] | None:
+    """An entry of the chain; None for what is none."""
+    try:
+        entry = orjson.loads(line)
+    except ValueError:
+        return None
+    is_entry = isinstance(entry, dict) and isinstance(entry.get("number"), int) and "before" in entry
+    return entry if is_entry else None
+
+
+def paths_of(files: Sequence[RecordFile]) -> list[str]:
+    return [file.path for file in files]

@@ -1,0 +1,122 @@
+"""The record's folder for reading: its files as one, whether a recorder writes to it meanwhile or not.
+
+    record = Record(Path("data/record"))
+    rows = record.scan("samples", ["written", "price"], symbols=["SPY"], at=(since, until))   # a pyarrow.Table
+
+Files of hours, pieces and what is written ahead are read by one manifest, so that no row is there twice and none that
+was flushed before is missing.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cottage.record.arrow_schema import arrow_schema, pyarrow
+from cottage.record.manifest import Manifest, RecordFile, read_manifest
+from cottage.record.schema import TABLES
+from cottage.record.write_ahead import ahead_files, whole_batches
+
+T = TypeVar("T")
+
+_TRIES = 5
+_PAUSE_SECONDS = 0.05
+Range = tuple[int | None, int | None]
+"""Microseconds since 1970, from the first on and before the second; None is no bound."""
+
+
+class Record:
+    """A folder that RecordWriter wrote or writes. It keeps nothing open; several threads may use it at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        pyarrow()
+        self.folder = folder
+
+    def manifest(self) -> Manifest:
+        """Which files are alive now. Raises FileNotFoundError where there is no record, RecordDamaged, or
+        NewerFormat."""
+        return read_manifest(self.folder)
+
+    def scan(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        symbols: Sequence[str] | None = None,
+        at: Range = (None, None),
+        written: Range = (None, None),
+        recorded: Range = (None, None),
+    ) -> Any:
+        """The rows of a table as a pyarrow.Table with these columns, or all, in no order: of these symbols, or all,
+        and with times within these ranges. A row without a time is in no range of it. Columns that a file lacks are
+        null.
+
+        Raises FileNotFoundError where there is no record, KeyError for no such table or column, RecordDamaged, or
+        OSError and pyarrow.ArrowException for a damaged file.
+        """
+        wanted = list(columns) if columns is not None else [column.name for column in TABLES[table]]
+        ranges = {"at": at, "written": written, "recorded": recorded}
+        bounds = {name: each for name, each in ranges.items() if each != (None, None)}
+        condition = _condition(symbols, bounds)
+        return self._again(lambda: self._scan(table, wanted, condition, symbols is not None, bounds))
+
+    def files(self, table: str, manifest: Manifest, bounds: dict[str, Range] | None = None) -> list[RecordFile]:
+        """The Parquet files of a table that have rows within these ranges of `at`, `written` and `recorded`, or all
+        of them."""
+        return [
+            file
+            for file in manifest.files
+            if file.table == table
+            and all(_meets(getattr(file, name), bound) for name, bound in (bounds or {}).items())
+        ]
+
+    def _scan(
+        self, table: str, columns: list[str], condition: Any, has_symbols: bool, bounds: dict[str, Range]
+    ) -> Any:
+        from pyarrow import dataset
+
+        arrow = pyarrow()
+        schema = arrow_schema(table)
+        parts = [arrow.schema([schema.field(name) for name in columns]).empty_table()]
+        manifest = self.manifest()
+        if paths := [str(self.folder / file.path) for file in self.files(table, manifest, bounds)]:
+            files = dataset.dataset(paths, schema=schema, format="parquet")
+            parts.append(files.to_table(columns=columns, filter=condition, use_threads=False))
+        needed = list(dict.fromkeys([*columns, *(["symbol"] if has_symbols else []), *bounds]))
+        for file in ahead_files(self.folder, manifest.rolled):
+            if file.table != table:
+                continue
+            for batch in whole_batches(file.path, needed):
+                rows = arrow.Table.from_batches([batch.rows])
+                rows = rows if condition is None else rows.filter(condition)
+                parts.append(rows.select(columns))
+        return arrow.concat_tables(parts)
+
+    def _again(self, read: Callable[[], T]) -> T:
+        """`read`, once more by a newer manifest where a file has gone meanwhile."""
+        for _ in range(_TRIES):
+            try:
+                return read()
+            except FileNotFoundError:
+                time.sleep(_PAUSE_SECONDS)
+        return read()
+
+
+def _condition(symbols: Sequence[str] | None, bounds: dict[str, Range]) -> Any:
+    field = pyarrow().compute.field
+    condition = None
+    if symbols is not None:
+        condition = field("symbol").isin(list(symbols))
+    for name, (since, until) in bounds.items():
+        for bound in (
+            field(name) >= since if since is not None else None,
+            field(name) < until if until is not None else None,
+        ):
+            if bound is not None:
+                condition = bound if condition is None else condition & bound
+    return condition
+
+
+def _meets(found: tuple[int, int] | None, bound: Range) -> bool:
+    since, until = bound
+    return found is not None and (since is None or found[1] >= since) and (until is None or found[0] < until)
