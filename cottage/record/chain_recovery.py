@@ -5,15 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from cottage.log import get_logger
+from cottage.record.folder_layout import AHEAD, PIECES, READY, STAGING
 from cottage.record.folder_sync import sync_folder
-from cottage.record.layout import AHEAD, PIECES, READY, STAGING
-from cottage.record.manifest import CHAIN, Chain, Manifest, RecordDamaged, chain_lines, entries_of, read_manifest
+from cottage.record.manifest import (
+    CHAIN,
+    Manifest,
+    RecordChain,
+    RecordDamaged,
+    chain_lines,
+    entries_of,
+    read_manifest,
+)
 from cottage.record.write_ahead import AHEAD_NAME
 
 log = get_logger(__name__)
 
 
-def recovered(folder: Path, at: str) -> Chain:
+def recovered(folder: Path, at: str) -> RecordChain:
     """The chain of a folder, with the manifest that follows from all of it; all files are in their places, and those
     of jobs that came to no end are gone. Raises RecordDamaged where the chain is broken behind what the manifest
     knows, NewerFormat, or OSError. `at`: RFC 3339."""
@@ -46,7 +54,7 @@ def place_files(folder: Path, manifest: Manifest) -> None:
             sync_folder(place.parent.parent)
 
 
-def _chain(folder: Path, at: str) -> tuple[Chain, set[str]]:
+def _chain(folder: Path, at: str) -> tuple[RecordChain, set[str]]:
     """The chain, and what it removed since the manifest was saved."""
     try:
         manifest = read_manifest(folder)
@@ -60,7 +68,7 @@ def _chain(folder: Path, at: str) -> tuple[Chain, set[str]]:
     if whole < manifest.chain_bytes:
         # Entries are gone that the manifest knows. The chain goes on from its head: verify says which are missing.
         log.warning("record_chain_cut", folder=str(folder), number=manifest.number)
-        chain = Chain(folder, replace(manifest, chain_bytes=whole))
+        chain = RecordChain(folder, replace(manifest, chain_bytes=whole))
         chain.append("cut", at)
         return chain, set()
     known, removed = manifest.number, set[str]()
@@ -69,4 +77,4 @@ def _chain(folder: Path, at: str) -> tuple[Chain, set[str]]:
         removed.update(entry.get("removed", ()))
     if known < manifest.number:
         log.info("record_manifest_mended", folder=str(folder), entries=manifest.number - known)
-    return Chain(folder, manifest), removed
+    return RecordChain(folder, manifest), removed

@@ -20,7 +20,7 @@ import orjson
 
 from cottage.record.arrow_schema import DUCKDB_OPTIONS, arrow_schema, conform, pyarrow
 from cottage.record.digest import as_text, digest_of, from_text, together
-from cottage.record.layout import HOUR
+from cottage.record.folder_layout import HOUR
 from cottage.record.schema import TABLES
 from cottage.record.write_ahead import whole_batches
 

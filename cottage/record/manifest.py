@@ -118,7 +118,7 @@ class Manifest:
 
 
 @dataclass(slots=True)
-class Chain:
+class RecordChain:
     """The chain of a record with the manifest that follows from it, for writing."""
 
     folder: Path

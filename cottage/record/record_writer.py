@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from cottage.clock import iso_millis
@@ -30,7 +29,7 @@ from cottage.log import get_logger
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.chain_recovery import place_files, recovered
 from cottage.record.compaction_child import CompactionFailed, sort_in_child
-from cottage.record.layout import AHEAD, HOUR, LOCK, PIECES, READY, STAGING, free_hour_path, piece_path
+from cottage.record.folder_layout import AHEAD, HOUR, LOCK, PIECES, READY, STAGING, free_hour_path, piece_path
 from cottage.record.manifest import Manifest, RecordFile, paths_of
 from cottage.record.write_ahead import AheadFile, WriteAhead, ahead_files
 
@@ -114,9 +113,7 @@ class RecordWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @property

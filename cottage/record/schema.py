@@ -14,7 +14,7 @@ Kind = Literal["text", "words", "whole", "number", "flag", "time"]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class RecordColumn:
     """A column of a table. All but the `required` ones may be null, which is: not known, or not said."""
 
     name: str
@@ -24,130 +24,134 @@ class Column:
 
 
 _WHICH = (
-    Column("symbol", "text", "the symbol", required=True),
-    Column("source", "text", "the feed's source, such as simulate, replay, live"),
-    Column("run", "time", "which run of that source: when its first row was recorded", required=True),
+    RecordColumn("symbol", "text", "the symbol", required=True),
+    RecordColumn("source", "text", "the feed's source, such as simulate, replay, live"),
+    RecordColumn("run", "time", "which run of that source: when its first row was recorded", required=True),
 )
 _VERSION = (
-    Column("epoch", "whole", "of the version: the writer's lease", required=True),
-    Column("seq", "whole", "of the version: the tick", required=True),
+    RecordColumn("epoch", "whole", "of the version: the writer's lease", required=True),
+    RecordColumn("seq", "whole", "of the version: the tick", required=True),
 )
-_RECORDED = Column("recorded", "time", "when the recorder had it, by Redis's clock", required=True)
+_RECORDED = RecordColumn("recorded", "time", "when the recorder had it, by Redis's clock", required=True)
 
 SAMPLES = (
     *_WHICH,
-    Column("feed", "text", "the id of the feed"),
+    RecordColumn("feed", "text", "the id of the feed"),
     *_VERSION,
-    Column("number", "whole", "which sample of this version, from 0", required=True),
-    Column(
+    RecordColumn("number", "whole", "which sample of this version, from 0", required=True),
+    RecordColumn(
         "last", "flag", "whether it is the version's own, with its state; else one that came before it", required=True
     ),
-    Column(
+    RecordColumn(
         "reissued", "flag", "whether the version only issues a sample again that was recorded before", required=True
     ),
-    Column("healed", "flag", "whether it was read from Redis, since its message was missed", required=True),
-    Column("prev_epoch", "whole", "of the version that this one replaced in Redis"),
-    Column("prev_seq", "whole", "of the version that this one replaced in Redis"),
-    Column("at", "time", "the market's time: event_time, else feed_time, else sampled", required=True),
-    Column("event_time", "time", "the market's own time, where the feed states it"),
-    Column("feed_time", "time", "as the feed stamped it, where that differs from sampled"),
-    Column("received", "time", "when the feed's program received it, where it says so"),
-    Column("sampled", "time", "the state's timestamp"),
-    Column("written", "time", "when Redis wrote the version"),
+    RecordColumn("healed", "flag", "whether it was read from Redis, since its message was missed", required=True),
+    RecordColumn("prev_epoch", "whole", "of the version that this one replaced in Redis"),
+    RecordColumn("prev_seq", "whole", "of the version that this one replaced in Redis"),
+    RecordColumn("at", "time", "the market's time: event_time, else feed_time, else sampled", required=True),
+    RecordColumn("event_time", "time", "the market's own time, where the feed states it"),
+    RecordColumn("feed_time", "time", "as the feed stamped it, where that differs from sampled"),
+    RecordColumn("received", "time", "when the feed's program received it, where it says so"),
+    RecordColumn("sampled", "time", "the state's timestamp"),
+    RecordColumn("written", "time", "when Redis wrote the version"),
     _RECORDED,
-    Column("price", "number", "in the market's currency"),
-    Column("volume", "number", "cumulative, as in the snapshot"),
-    Column("trades", "number", "cumulative, as in the snapshot"),
-    Column("bid", "number", "the quote, as in the snapshot"),
-    Column("ask", "number", "the quote, as in the snapshot"),
-    Column("tick", "number", "the grid of prices that the feed states"),
-    Column("interval", "number", "seconds that a bar lasts"),
-    Column("session", "text", "the mark of the session"),
-    Column("lost", "flag", "whether samples that the feed handed over before this one are lost"),
-    Column("native", "text", "the symbol as its venue spells it"),
-    Column("notes", "words", "what the numbers stand on: of a version's own sample the state's, else the feed's"),
-    Column("said", "words", "of a version's own sample: the feed's own notes, and two_writers where it had a rival"),
+    RecordColumn("price", "number", "in the market's currency"),
+    RecordColumn("volume", "number", "cumulative, as in the snapshot"),
+    RecordColumn("trades", "number", "cumulative, as in the snapshot"),
+    RecordColumn("bid", "number", "the quote, as in the snapshot"),
+    RecordColumn("ask", "number", "the quote, as in the snapshot"),
+    RecordColumn("tick", "number", "the grid of prices that the feed states"),
+    RecordColumn("interval", "number", "seconds that a bar lasts"),
+    RecordColumn("session", "text", "the mark of the session"),
+    RecordColumn("lost", "flag", "whether samples that the feed handed over before this one are lost"),
+    RecordColumn("native", "text", "the symbol as its venue spells it"),
+    RecordColumn(
+        "notes", "words", "what the numbers stand on: of a version's own sample the state's, else the feed's"
+    ),
+    RecordColumn(
+        "said", "words", "of a version's own sample: the feed's own notes, and two_writers where it had a rival"
+    ),
     # The state. Null in rows that are not `last`, and in all where RECORDER_STATES is `inputs`.
-    Column("mass", "number", "pillar"),
-    Column("momentum", "number", "pillar"),
-    Column("friction", "number", "pillar"),
-    Column("entropy", "number", "pillar"),
-    Column("nash_dist", "number", "pillar"),
-    Column("regime", "text", "WAIT, Gaussian, Lévy Stable, Critical"),
-    Column("regime_since", "time", "since when it is this one"),
-    Column("alpha", "number", "tail index"),
-    Column("alpha_low", "number", "its 90 % interval"),
-    Column("alpha_high", "number", "its 90 % interval"),
-    Column("samples", "whole", "in the window"),
-    Column("nonzero", "whole", "returns in the window that are not zero"),
-    Column("step", "number", "seconds"),
-    Column("holes", "whole", "samples without a return"),
-    Column("snapped", "whole", "prices off the grid"),
-    Column("lag_ms", "whole", "by how much the feed is late by nature"),
-    Column("void", "words", "pillars that mean nothing"),
-    Column("grid", "number", "the tick by which the tail index is computed"),
-    Column("votes", "whole", "samples in a row that have voted for another grid"),
+    RecordColumn("mass", "number", "pillar"),
+    RecordColumn("momentum", "number", "pillar"),
+    RecordColumn("friction", "number", "pillar"),
+    RecordColumn("entropy", "number", "pillar"),
+    RecordColumn("nash_dist", "number", "pillar"),
+    RecordColumn("regime", "text", "WAIT, Gaussian, Lévy Stable, Critical"),
+    RecordColumn("regime_since", "time", "since when it is this one"),
+    RecordColumn("alpha", "number", "tail index"),
+    RecordColumn("alpha_low", "number", "its 90 % interval"),
+    RecordColumn("alpha_high", "number", "its 90 % interval"),
+    RecordColumn("samples", "whole", "in the window"),
+    RecordColumn("nonzero", "whole", "returns in the window that are not zero"),
+    RecordColumn("step", "number", "seconds"),
+    RecordColumn("holes", "whole", "samples without a return"),
+    RecordColumn("snapped", "whole", "prices off the grid"),
+    RecordColumn("lag_ms", "whole", "by how much the feed is late by nature"),
+    RecordColumn("void", "words", "pillars that mean nothing"),
+    RecordColumn("grid", "number", "the tick by which the tail index is computed"),
+    RecordColumn("votes", "whole", "samples in a row that have voted for another grid"),
 )
 """One row a sample: its key is (symbol, epoch, seq, number)."""
 
 REGIMES = (
     *_WHICH,
     *_VERSION,
-    Column("at", "time", "the market's time of the sample", required=True),
-    Column("written", "time", "when Redis wrote the version"),
+    RecordColumn("at", "time", "the market's time of the sample", required=True),
+    RecordColumn("written", "time", "when Redis wrote the version"),
     _RECORDED,
-    Column("before", "text", "the regime until then; null for the first that was seen"),
-    Column("regime", "text", "the regime from then on", required=True),
-    Column("alpha", "number", "tail index"),
-    Column("alpha_low", "number", "its 90 % interval"),
-    Column("alpha_high", "number", "its 90 % interval"),
+    RecordColumn("before", "text", "the regime until then; null for the first that was seen"),
+    RecordColumn("regime", "text", "the regime from then on", required=True),
+    RecordColumn("alpha", "number", "tail index"),
+    RecordColumn("alpha_low", "number", "its 90 % interval"),
+    RecordColumn("alpha_high", "number", "its 90 % interval"),
 )
 
 FRESHNESS = (
-    Column("symbol", "text", "the symbol; * for all", required=True),
-    Column("status", "text", "live, stale, expired, unavailable, … or removed", required=True),
-    Column("cause", "text", "why"),
-    Column("age_ms", "whole", "of the newest sample then"),
+    RecordColumn("symbol", "text", "the symbol; * for all", required=True),
+    RecordColumn("status", "text", "live, stale, expired, unavailable, … or removed", required=True),
+    RecordColumn("cause", "text", "why"),
+    RecordColumn("age_ms", "whole", "of the newest sample then"),
     _RECORDED,
 )
 
 GAPS = (
-    Column("symbol", "text", "the symbol", required=True),
-    Column("source", "text", "the feed's source"),
-    Column("run", "time", "which run of that source", required=True),
-    Column(
+    RecordColumn("symbol", "text", "the symbol", required=True),
+    RecordColumn("source", "text", "the feed's source"),
+    RecordColumn("run", "time", "which run of that source", required=True),
+    RecordColumn(
         "kind",
         "text",
         "gap, break, correction or lost: of the market, by the state's notes; missed: versions that exist and are "
         "not in the record",
         required=True,
     ),
-    Column(
+    RecordColumn(
         "cause",
         "text",
         "of missed: recorder_down, redis_lost (no connection to it), state_gone (from Redis, meanwhile), lagged, "
         "disk (full or slow), contradicted (two messages of one version said different things) or "
         "unknown; else the note",
     ),
-    Column("since", "time", "the market's time of the row before; null where there is none"),
-    Column("until", "time", "the market's time of the row after", required=True),
+    RecordColumn("since", "time", "the market's time of the row before; null where there is none"),
+    RecordColumn("until", "time", "the market's time of the row after", required=True),
     *_VERSION,
-    Column("prev_epoch", "whole", "of the version before the one after the gap"),
-    Column("prev_seq", "whole", "of the version before the one after the gap"),
-    Column("held_epoch", "whole", "of the newest version in the record before the gap"),
-    Column("held_seq", "whole", "of the newest version in the record before the gap"),
+    RecordColumn("prev_epoch", "whole", "of the version before the one after the gap"),
+    RecordColumn("prev_seq", "whole", "of the version before the one after the gap"),
+    RecordColumn("held_epoch", "whole", "of the newest version in the record before the gap"),
+    RecordColumn("held_seq", "whole", "of the newest version in the record before the gap"),
     _RECORDED,
 )
 
 OUTAGES = (
-    Column("hop", "text", "redis, bridge, feynman, market or recorder", required=True),
-    Column("cause", "text", "what is known of it"),
-    Column("since", "time", "when it began, by Redis's clock as far as known", required=True),
-    Column("until", "time", "when it ended; null in the row that tells its beginning"),
+    RecordColumn("hop", "text", "redis, bridge, feynman, market or recorder", required=True),
+    RecordColumn("cause", "text", "what is known of it"),
+    RecordColumn("since", "time", "when it began, by Redis's clock as far as known", required=True),
+    RecordColumn("until", "time", "when it ended; null in the row that tells its beginning"),
     _RECORDED,
 )
 
-TABLES: dict[str, tuple[Column, ...]] = {
+TABLES: dict[str, tuple[RecordColumn, ...]] = {
     "samples": SAMPLES,
     "regimes": REGIMES,
     "freshness": FRESHNESS,

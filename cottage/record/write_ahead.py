@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.digest import as_text, digest_of
+from cottage.record.folder_layout import AHEAD
 from cottage.record.folder_sync import sync_folder
-from cottage.record.layout import AHEAD
 
 AHEAD_NAME = re.compile(r"(\d{8})\.([a-z]+)\.arrow")
 _DIGEST = b"digest"
