@@ -22,11 +22,13 @@ PHYSICS_RETIRE = "physics:retire"  # a list of symbols that feynman is asked to 
 PHYSICS_RETIRED = "physics:retired"  # a sorted set of those that it has forgotten, by when
 MARKET_SNAPSHOT = "market:snapshot:"
 MARKET_FILL = "market:fill:"
+MARKET_WARM = "market:warm:"
 MARKET_FEED = "market:feed:"
 AGENT_STATE = "agent:state:"
 
 SNAPSHOT_TTL_SECONDS = 60  # a snapshot that is not written again expires
 FILL_TTL_SECONDS = 60  # samples that a snapshot alone does not hand over; who missed them for so long has a hole
+WARM_TTL_SECONDS = 60  # samples from the record; who has not taken them by then is asked again, or wants none
 FEED_TTL_SECONDS = 5  # a feed renews it every second; gone after five missed
 RETIRED_TTL_SECONDS = 86_400  # longer than any process or checkpoint remembers a symbol without a snapshot
 MOST_RETIRED = 100_000  # the last so many are remembered
@@ -154,6 +156,11 @@ def market_snapshot(name: str) -> str:
 @lru_cache(_SYMBOLS)
 def market_fill(name: str) -> str:
     return MARKET_FILL + symbol(name)
+
+
+@lru_cache(_SYMBOLS)
+def market_warm(name: str) -> str:
+    return MARKET_WARM + symbol(name)
 
 
 def market_feed(feed_id: str) -> str:

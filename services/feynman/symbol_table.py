@@ -20,6 +20,7 @@ from cottage.plain_numbers import too_far
 from cottage.snapshot import SAMPLE_FIELDS, RawSample, faults, latest, parse_fill
 from cottage.state import WAIT, PhysicsState
 from cottage.version import Version
+from cottage.warm import WarmSamples
 from services.feynman import metrics, states
 from services.feynman.checkpoint import CheckpointPart
 from services.feynman.feed_lags import FeedLags
@@ -29,6 +30,8 @@ from services.feynman.sample_columns import SampleColumns, parse
 from services.feynman.sample_times import SampleTimes
 from services.feynman.standing_texts import StandingTexts
 from services.feynman.vector import compute, regimes
+from services.feynman.warming import Warming
+from services.feynman.window_inputs import WindowInputs, take
 from services.feynman.windows import BoolArray, FloatArray, IntArray, Rows, Windows
 from services.feynman.writer_changes import WriterChanges
 
@@ -104,6 +107,7 @@ class SymbolTable:
         self._times = SampleTimes()
         self._lags = FeedLags()
         self._standing = StandingTexts()
+        self.warming = Warming(self._windows, widening)
         self._forget_seconds = forget_seconds
         self._most = most
         self._entries: dict[str, SymbolEntry] = {}
@@ -117,6 +121,8 @@ class SymbolTable:
         """The symbols whose snapshot was refused at the last tick, with what is wrong with each field."""
         self.doubtful: dict[str, list[InvalidMessage]] = {}
         """The symbols whose snapshot was used at the last tick without some fields, and what is wrong with each."""
+        self.warmed: list[str] = []
+        """The symbols whose windows were filled with older samples when there was last a new state."""
         self.unfilled: Collection[str] = ()
         """The symbols whose hash was there at the last search and had none of the fields that are read."""
 
@@ -199,6 +205,7 @@ class SymbolTable:
         """Redis's clock was set by `step` seconds. Every sample stays as old as it is, so its time by that clock
         changes, and its state with it; the state says then which time its feed gave it. Clocks as in `take`."""
         self._lags.begin_anew()
+        self.warming.forget()  # what was kept has times by the clock of before
         earlier = self._step_back if now < self._settled_at else 0.0
         self._step_back, self._settled_at = min(earlier + step, 0.0), now + SETTLING_SECONDS
         every, having = (_rows(entries) for entries in (self._entries.values(), self._having_states()))
@@ -238,6 +245,7 @@ class SymbolTable:
         for i in chosen:
             self._enter(part.symbols[i], part.sources[i], UNTOLD, UNTOLD)
         rows = _rows([self._entries[part.symbols[i]] for i in chosen])
+        self.warming.drop(rows)
         self._windows.restore(rows, {name: array[chosen] for name, array in part.arrays.items()})
         self._times.restore(rows, self._windows.feed_time[rows], self._windows.last_timestamp[rows])
         return len(chosen)
@@ -264,6 +272,7 @@ class SymbolTable:
         for symbol in symbols:
             if (entry := self._entries.pop(symbol, None)) is not None:
                 self._windows.release(entry.row)
+                self.warming.drop(entry.row)
                 self._newcomers.discard(symbol)
                 self._writer_changes.forget(symbol)
 
@@ -331,6 +340,31 @@ class SymbolTable:
             self._sample(sampled, _at(entries, samples.index), samples, redis_now, now, fills or {})
         return sampled, [refusal for row, refusal in refused if self._is_new_refusal(refusal, row)]
 
+    def warmable(self, now: float) -> list[str]:
+        """The symbols whose windows have begun lately and may be filled with older samples. `now` is monotonic."""
+        rows = self.warming.wanted(now)
+        if not len(rows):
+            return []
+        wanted = set(rows.tolist())
+        return [symbol for symbol, entry in self._entries.items() if entry.row in wanted]
+
+    def warm(self, samples: Mapping[str, WarmSamples]) -> dict[str, InvalidMessage]:
+        """Begin to fill these symbols' windows with older samples, of each those before its own. Returns those that
+        are refused, with the reason."""
+        chosen, refused = [], {}
+        for symbol, each in samples.items():
+            entry = self._entries.get(symbol)
+            try:
+                if entry is None or (entry.source, entry.feed, entry.native) != (each.source, each.feed, each.native):
+                    held = "" if entry is None else _writer(str(entry.source), entry.feed, entry.native)
+                    raise InvalidMessage("source", f"{_writer(each.source, each.feed, each.native)} beside {held}")
+                chosen.append((entry.row, each, self.warming.older(entry.row, each)))
+            except InvalidMessage as error:
+                refused[symbol] = error
+        if chosen:
+            self.warming.begin(chosen)
+        return refused
+
     def version(self, epoch: int, seq: int, symbols: Iterable[str], database: int = 0) -> None:
         """Give the newest states of `symbols` a new version, with which they are to be published from `database`."""
         version = Version(epoch, seq)
@@ -360,6 +394,7 @@ class SymbolTable:
     ) -> None:
         entry = self._entries[symbol] = SymbolEntry(self._windows.add(), source=source, feed=feed, native=native)
         self._times.begin(entry.row)
+        self.warming.begin_window(entry.row)
         self._newcomers.add(symbol)
 
     def _doubt(self, symbol: str, error: InvalidMessage) -> None:
@@ -397,7 +432,7 @@ class SymbolTable:
         clock, and those whose time has gone back. `entries`: those of the samples.
 
         A sample of the same time is the one that the window has already. It is used only for a restored window, which
-        has no state yet.
+        has no state yet, and for one that older samples have filled.
         """
         rows = _rows(entries)
         written = samples.timestamp
@@ -419,7 +454,8 @@ class SymbolTable:
         behind = ~held & (samples.timestamp < after)
         refused += _untimely(symbols, samples, behind, after - samples.timestamp, "behind the newest sample")
         stateless = np.array([entry.texts is None for entry in entries], np.bool_)
-        return samples.where(np.flatnonzero(np.where(held, stateless, ~behind))), refused
+        anew = stateless | self.warming.ready(rows)
+        return samples.where(np.flatnonzero(np.where(held, anew, ~behind))), refused
 
     def _writers_change(
         self, symbols: Sequence[str], samples: SampleColumns, entries: Sequence[SymbolEntry], now: float
@@ -441,6 +477,7 @@ class SymbolTable:
                     self.contests[symbol] = f"{_writer(*writer)} beside {_writer(*held_by)}"
                     continue
                 self._windows.clear(entry.row)
+                self.warming.begin_window(entry.row)
                 self._times.clear(entry.row)
             entry.source, entry.feed, entry.native = writer
         return np.delete(np.arange(len(samples)), refused)
@@ -466,6 +503,8 @@ class SymbolTable:
         before it, and compute the new states. A snapshot before which nothing was traded is no sample: its state has
         the same numbers as the one before, as of its time."""
         rows = _rows(entries)
+        moved = set(self.warming.move_in(rows).tolist())
+        self.warmed = [symbol for symbol, entry in zip(symbols, entries, strict=True) if entry.row in moved] if moved else []
         new = ~self._times.held(rows, samples.timestamp)
         timestamp = self._times.hold(rows, samples.timestamp, redis_now, now)
         taken = np.flatnonzero(new)
@@ -511,16 +550,11 @@ class SymbolTable:
 
     def _append(self, rows: Rows, samples: SampleColumns, timestamp: FloatArray) -> None:
         """Append these to the windows, but for those before which nothing was traded."""
-        said = samples.price, samples.volume, samples.trades, samples.session, samples.notes
-        untraded = self._windows.nothing_traded(rows, *said)
-        self._windows.wait(rows[untraded], timestamp[untraded])
-        which = np.flatnonzero(~untraded)
-        taken = samples.where(which)
-        metrics.SAMPLES.inc(len(which))
-        columns = taken.price, taken.volume, taken.trades, timestamp[which], taken.session, taken.notes
-        stated = np.where(taken.event_time == taken.timestamp, np.nan, taken.event_time)
-        said_of_it = {"tick": taken.tick, "event_time": stated, "interval": taken.interval, "lost": taken.lost}
-        metrics.count_unknown(self._windows.append(rows[which], *columns, **said_of_it))
+        inputs = WindowInputs.of(samples, timestamp)
+        self.warming.keep(rows, inputs)
+        number, causes = take(self._windows, rows, inputs)
+        metrics.SAMPLES.inc(number)
+        metrics.count_unknown(causes)
 
     def _is_new_refusal(self, refusal: RefusedSnapshot, row: RawSample | InvalidMessage) -> bool:
         """Whether this invalid snapshot differs from the symbol's last invalid one, or other fields are at fault."""

@@ -239,6 +239,13 @@ class TickGrid(RowArrays):
         self._count(rows, rings, anew=(self.grid[rows] == NONE) & (rings.nonzero[rows] >= WAIT_RETURNS))
         self._find(rows, rings)
 
+    def recall(self, rows: Rows, tick: FloatArray, votes: IntArray) -> None:
+        """Remember which grid was in use in these rows, by its tick, and the votes against it; nan and −1 where that
+        is not known. They are to be derived afterwards."""
+        voted = np.isin(tick * self._scale[rows], TICKS[:NONE])
+        self.grid[rows[voted]] = np.searchsorted(TICKS[:NONE], (tick * self._scale[rows])[voted])
+        self.against[rows[votes >= 0]] = votes[votes >= 0]
+
     def replace(
         self,
         rows: Rows,

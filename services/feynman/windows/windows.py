@@ -391,6 +391,16 @@ class Windows(RowArrays):
         self.regime[rows] = regime
         self.regime_since[rows[begun]] = time[begun]
 
+    def recall(self, rows: Rows, step: FloatArray, grid: FloatArray, votes: IntArray) -> None:
+        """Remember what was known of these rows after their newest samples: how long a step is, the tick of their
+        grid and how many votes in a row were against it; nan and −1 where that is not known."""
+        known = ~np.isnan(step)
+        other = rows[known & (step != self.step[rows])]
+        self.step[rows[known]] = step[known]
+        self.spacing[other] = 2 * self.step[other]
+        self._grid.recall(rows, grid, votes)
+        self.derive(rows)
+
     def nothing_traded(
         self,
         rows: Rows,
