@@ -584,6 +584,49 @@ def _overwritten(samples: Sequence[Any], seen: Sequence[bytes | None]) -> list[i
     ]
 
 
+class WarmStarts(_Structure):
+    """`market:warm:{SYMBOL}`: samples from the record for windows that have just begun (cottage/warm.py). The
+    recorder writes them, feynman's writer deletes them, and they expire a minute after they were written."""
+
+    async def sizes(self, symbols: Sequence[str]) -> dict[str, int | InvalidMessage]:
+        """How many bytes there are for each of these symbols for which there is a key; an InvalidMessage("type") for
+        one of another type. Raises RedisError."""
+        found: dict[str, int | InvalidMessage] = {}
+        for part in batches(symbols):
+            asked = (("STRLEN", keys.market_warm(symbol)) for symbol in part)
+            for symbol, reply in zip(part, await self._client.bulk(asked, raise_on_error=False), strict=True):
+                if not isinstance(reply, RedisError):
+                    if reply:
+                        found[symbol] = reply
+                elif isinstance(refusal := _refusal(keys.market_warm(symbol), "string", reply), RedisError):
+                    raise refusal
+                else:
+                    found[symbol] = refusal
+        return found
+
+    async def read(self, sizes: Mapping[str, int]) -> dict[str, bytes]:
+        """What is there for these symbols, no more bytes of each than that. Raises RedisError."""
+        asked = (("GETRANGE", keys.market_warm(symbol), 0, size - 1) for symbol, size in sizes.items())
+        replies = await self._client.bulk(asked, raise_on_error=False)
+        pairs = zip(sizes, replies, strict=True)
+        return {symbol: reply for symbol, reply in pairs if reply and not isinstance(reply, RedisError)}
+
+    async def write(self, payloads: Mapping[str, bytes]) -> None:
+        """Set these for a minute. Raises RedisError."""
+        lifetime = keys.WARM_TTL_SECONDS
+        await self._client.bulk(
+            ("SET", keys.market_warm(symbol), payload, "EX", lifetime) for symbol, payload in payloads.items()
+        )
+
+    async def standing(self, symbols: Sequence[str]) -> set[str]:
+        """Those of these symbols for which there is a key. Raises RedisError."""
+        return await existing(self._client, keys.market_warm, symbols)
+
+    async def remove(self, symbols: Iterable[str]) -> None:
+        """Delete the keys of these symbols. Raises RedisError."""
+        await self._client.bulk(("UNLINK", keys.market_warm(symbol)) for symbol in symbols)
+
+
 class MarketFeeds(_Structure):
     """`market:feed:{ID}`: the announcements of live feeds. They expire after seconds if they are not renewed.
 

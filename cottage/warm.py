@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from cottage import keys, notes
+from cottage import keys
 from cottage.clock import LATEST_SECONDS
 from cottage.errors import InvalidMessage
 from cottage.fields import Fields, load_object, optional_count, optional_number, optional_text
@@ -35,7 +35,12 @@ _TIMES_OR_NONE = frozenset((int, type(None)))
 _REMEMBERED = ("step", "grid", "votes", "regime", "regime_since")
 _MOVING = ("price", "sampled", "event_time", "volume", "trades")
 _STANDING = ("session", "tick", "interval")
-COLUMNS = (*("source", "feed", "native", "reissued", "last", "notes", "lost"), *_MOVING, *_STANDING, *_REMEMBERED)
+COLUMNS = (
+    *("source", "feed", "native", "reissued", "last", "said", "notes", "lost"),
+    *_MOVING,
+    *_STANDING,
+    *_REMEMBERED,
+)
 """What is read of the record's rows of samples."""
 
 T = TypeVar("T")
@@ -88,24 +93,18 @@ class WarmSamples:
         samples = [place for place, again in enumerate(rows["reissued"]) if not again]
         if not samples:
             return None
-        said, before = [], ()
-        for own, words in zip(rows["last"], rows["notes"], strict=True):
-            after = tuple(words or ())
-            said.append(feed_words(before, after) if own and said else " ".join(after if not own else _of_a_sample(after)))
-            before = after if own else before
 
         def at(name: str) -> list[Any]:
             return [rows[name][place] for place in samples]
 
-        newest = {name: rows[name][-1] for name in ("source", "feed", "native", *_REMEMBERED)}
+        words = zip(at("last"), at("said"), at("notes"), strict=True)
+        told: dict[str, Any] = {name: rows[name][-1] for name in ("source", "feed", "native", *_REMEMBERED)}
         moving = {name: at(name) for name in _MOVING}
-        return cls(
-            **{name: values if set(values) != {None} else [] for name, values in moving.items()},
-            **{name: joined(at(name)) for name in _STANDING},
-            notes=joined([said[place] for place in samples]),
-            lost=tuple(i for i, lost in enumerate(at("lost")) if lost),
-            **newest,
-        )
+        told |= {name: values if set(values) != {None} else [] for name, values in moving.items()}
+        told |= {name: joined(at(name)) for name in _STANDING}
+        told["notes"] = joined([" ".join((said if own else noted) or ()) for own, said, noted in words])
+        told["lost"] = tuple(i for i, lost in enumerate(at("lost")) if lost)
+        return cls(**told)
 
     @classmethod
     def from_bytes(cls, payload: bytes, now: float) -> "WarmSamples":
@@ -114,7 +113,7 @@ class WarmSamples:
             raise InvalidMessage("size", f"more than {MOST_BYTES} bytes")
         value = load_object(payload)
         if value.get("version") != VERSION:
-            raise InvalidMessage("version", f"its version is {str(value.get('version')):.20}, and not {VERSION}")
+            raise InvalidMessage("version", f"its version is {value.get('version')!s:.20}, and not {VERSION}")
         price = _column(value, "price", _NUMBERS)
         number = len(price)
         if not (number and min(price) > 0):
@@ -245,18 +244,3 @@ def joined(values: Sequence[T | None]) -> Runs[Any]:
         if value is not None and (not runs or runs[-1][1] != value):
             runs.append((place, value))
     return tuple(runs)
-
-
-def _of_a_sample(words: Sequence[str]) -> list[str]:
-    return [word for word in words if word in _OF_A_SAMPLE]
-
-
-def feed_words(before: Sequence[str], after: Sequence[str]) -> str:
-    """The words that the feed has said of a version's own sample, as far as the notes of its state and of the state
-    before tell: a word that lasts is said where it appears."""
-    said = [word for word in after if word in notes.BITS and (word in _OF_A_SAMPLE or word not in before)]
-    return " ".join(said)
-
-
-_OF_A_SAMPLE = frozenset({"mid", "auction"})
-"""Of the words that are true of the newest sample alone those that a feed says; the others feynman finds."""

@@ -59,6 +59,10 @@ CHECKPOINT_SECONDS = Histogram(
 )
 CHECKPOINT_TIME = Gauge("cottage_feynman_last_checkpoint_timestamp_seconds", "Time of the last saved checkpoint.")
 RESTORED = Counter("cottage_feynman_symbols_restored_total", "Symbols whose window was restored from a checkpoint.")
+WARMED = Counter("cottage_feynman_windows_warmed_total", "Windows that were filled with samples from the record.")
+WARM_REFUSED = Counter(
+    "cottage_feynman_warm_starts_refused_total", "Samples from the record that were refused, by reason.", ["reason"]
+)
 REDIS_ERRORS = Counter("cottage_feynman_redis_errors_total", "Commands that failed, by kind of error.", ["kind"])
 REDIS_MEMORY = Gauge("cottage_feynman_redis_memory_bytes", "Memory that Redis uses.")
 REDIS_MEMORY_LIMIT = Gauge("cottage_feynman_redis_memory_limit_bytes", "The maxmemory of Redis; 0 means no limit.")

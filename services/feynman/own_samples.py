@@ -1,4 +1,4 @@
-"""The samples that young windows have had of their feeds, kept as they came until the windows are warmed or not to be.
+"""The samples that young windows have had of their feeds, kept as they came as long as the windows may be warmed.
 
 A window holds returns and differences, and these depend on what came before. So older samples can be put before it
 only by taking all of them anew, in order, as if they had been seen live: warming.py does that.
@@ -14,7 +14,7 @@ from services.feynman.windows import RowArrays, Rows
 KEPT_SECONDS = 120.0
 """So long a window's samples are kept, since it began or since there was last something to warm windows with."""
 MOST_KEPT = 2_000_000
-"""Samples that are kept at most over all symbols, some 140 MB. Beyond that none is, and windows fill by themselves."""
+"""Samples that are kept at most over all symbols, some 140 MB. Beyond that none are: windows fill by themselves."""
 MOST_ENTRIES = 5_000
 """Calls of `keep` whose samples are held at most."""
 

@@ -33,6 +33,7 @@ from services.feynman.refusals import Refusals
 from services.feynman.retirement import Retirement
 from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import SymbolTable
+from services.feynman.warm_start import SHARE, WarmStart
 from services.feynman.writer import Writer
 
 REPORT_TICKS = 10
@@ -92,6 +93,7 @@ class FeynmanService:
         self._outage.errors["tick"] = "there was no answer yet"
         self._throttled = Throttled(log)
         self._contests = WriteRefusals()
+        self._warm_start = WarmStart(self._symbol_table, clock)
 
     async def run(self, stopping: asyncio.Event) -> None:
         async with (
@@ -182,8 +184,10 @@ class FeynmanService:
                 late = round(tick.lateness, 4)
                 self._throttled.warning("tick_late", "", tick=tick.number, seconds=late, skipped=tick.skipped)
             async with self._one_tick:
-                await self._attempt(self._tick_of_our_own(client, tick))
+                worked = await self._attempt(self._tick_of_our_own(client, tick))
             self._marks.own_tick()
+            if worked:
+                await self._warm_start.turn(client, SHARE * interval, self._writer.epoch is not None)
 
     async def _keep_step(self, client: Client) -> None:
         """Tick on the marks of feeds that run in lock-step, beside the ticks of our own."""
@@ -197,19 +201,22 @@ class FeynmanService:
         url, timeout = self._settings.redis_url, self._settings.redis_timeout_seconds
         await lock_step.listen(url, keys.MARKET_MARK, received, clock=self._clock, timeout=timeout)
 
-    async def _attempt(self, tick: Awaitable[None]) -> None:
-        """Do a tick; where Redis fails, what was sampled before is kept."""
+    async def _attempt(self, tick: Awaitable[None]) -> bool:
+        """Do a tick; where Redis fails, what was sampled before is kept. Returns whether it did not."""
         try:
             await tick
         except RedisError as error:
             metrics.TICKS_FAILED.inc()
             self._failed("tick", error)
+            worked = False
         else:
+            worked = True
             # A tick without states publishes nothing, so it proves nothing of heartbeats; a standby sends none.
             beats = self._writer.epoch is not None and not self._tick["written"]
             self._outage.works("tick", *(() if beats else ("heartbeat",)))
         metrics.SYMBOLS.set(len(self._symbol_table))
         metrics.EPOCH.set(self._writer.epoch or 0)
+        return worked
 
     async def _tick_of_our_own(self, client: Client, tick: Tick) -> None:
         """Sample all symbols. Raises RedisError."""
@@ -257,6 +264,7 @@ class FeynmanService:
         contests = {symbol: WriteRefusal("contest", both) for symbol, both in self._symbol_table.contests.items()}
         metrics.REFUSED.labels("source").inc(len(contests))
         self._contests.take((), contests, 0.0)
+        self._warm_start.moved_in(self._symbol_table.warmed)
         for symbol in self._symbol_table.forget(began):
             log.info("symbol_forgotten", symbol=symbol, seconds=self._settings.forget_seconds)
 

@@ -122,7 +122,7 @@ class SymbolTable:
         self.doubtful: dict[str, list[InvalidMessage]] = {}
         """The symbols whose snapshot was used at the last tick without some fields, and what is wrong with each."""
         self.warmed: list[str] = []
-        """The symbols whose windows were filled with older samples when there was last a new state."""
+        """The symbols whose windows were filled with older samples at the last tick."""
         self.unfilled: Collection[str] = ()
         """The symbols whose hash was there at the last search and had none of the fields that are read."""
 
@@ -324,7 +324,7 @@ class SymbolTable:
                 snapshots.append(row)
             entry.absent_since = None
 
-        self.doubtful = {}
+        self.doubtful, self.warmed = {}, []
         # `_timely` judges how far ahead they are.
         samples, invalid = parse(snapshots, math.inf, redis_now, lambda i, error: self._doubt(symbols[i], error))
         if any(samples.native):
@@ -503,8 +503,8 @@ class SymbolTable:
         before it, and compute the new states. A snapshot before which nothing was traded is no sample: its state has
         the same numbers as the one before, as of its time."""
         rows = _rows(entries)
-        moved = set(self.warming.move_in(rows).tolist())
-        self.warmed = [symbol for symbol, entry in zip(symbols, entries, strict=True) if entry.row in moved] if moved else []
+        if len(moved := self.warming.move_in(rows)):
+            self.warmed = [symbols[i] for i in np.flatnonzero(np.isin(rows, moved)).tolist()]
         new = ~self._times.held(rows, samples.timestamp)
         timestamp = self._times.hold(rows, samples.timestamp, redis_now, now)
         taken = np.flatnonzero(new)

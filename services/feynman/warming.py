@@ -40,6 +40,8 @@ class _Batch:
     turn: int = 0
     entry: int = 0
     """The next of the own samples."""
+    ready: bool = False
+    """Whether they have been taken: the windows can move in at the next tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,16 @@ class Warming:
     def busy(self) -> bool:
         """Whether windows are being filled, or wait for a tick that has their snapshot."""
         return self._batch is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether those that are left were ready at the last tick."""
+        return self._batch is not None and self._batch.ready
+
+    def give_up(self) -> None:
+        """Fill those no longer."""
+        if self._batch is not None:
+            self.drop(self._batch.rows[self._batch.rows >= 0])
 
     def begin_window(self, row: int) -> None:
         """A window begins in this row, without a sample."""
@@ -157,13 +169,14 @@ class Warming:
             elif batch.entry < self.own.end:
                 self._own_turn(batch, min(batch.entry + 16, self.own.end))
             else:
+                batch.ready = True
                 return False
         return self._batch is not None
 
     def ready(self, rows: Rows) -> BoolArray:
         """Which of these rows have a filled window to take."""
         batch = self._batch
-        if batch is None or batch.turn < len(batch.samples.price):
+        if batch is None or not batch.ready:
             return np.zeros(len(rows), np.bool_)
         return np.isin(rows, batch.rows)
 
@@ -224,9 +237,10 @@ def _columns(samples: WarmSamples, number: int, turns: int) -> dict[str, Any]:
         "tick": _spread(samples.tick, samples),
         "interval": _spread(samples.interval, samples),
     }
-    columns: dict[str, Any] = {name: np.array(values or [None] * len(samples), np.float64) for name, values in floats.items()}
+    none = [None] * len(samples)
+    columns: dict[str, Any] = {name: np.array(values or none, np.float64) for name, values in floats.items()}
     columns["timestamp"] = np.array(samples.sampled) / 1e6
-    columns["event_time"] = np.array(samples.event_time or [None] * len(samples), np.float64) / 1e6
+    columns["event_time"] = np.array(samples.event_time or none, np.float64) / 1e6
     columns["time"] = np.where(np.isnan(columns["event_time"]), columns["timestamp"], columns["event_time"])
     columns["session"] = np.array(spread([(i, session_number(mark)) for i, mark in samples.session], len(samples), 0))
     columns["notes"] = np.array(spread([(i, notes.parse(words)[0]) for i, words in samples.notes], len(samples), 0))

@@ -57,6 +57,8 @@ def take(windows: Windows, rows: Rows, inputs: WindowInputs) -> tuple[int, IntAr
     said = inputs.price, inputs.volume, inputs.trades, inputs.session, inputs.notes
     untraded = windows.nothing_traded(rows, *said)
     windows.wait(rows[untraded], inputs.timestamp[untraded])
-    price, timestamp, volume, trades, session, notes, tick, event_time, interval, lost, _time = inputs.where(~untraded)
+    price, timestamp, volume, trades, session, notes, tick, event_time, interval, lost, _time = inputs.where(
+        ~untraded
+    )
     columns = price, volume, trades, timestamp, session, notes, tick, event_time, interval, lost
     return len(price), windows.append(rows[~untraded], *columns)

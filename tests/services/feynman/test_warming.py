@@ -3,7 +3,6 @@
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from cottage.errors import InvalidMessage
 from cottage.state import PILLARS, PhysicsState
 from cottage.warm import WarmSamples
 from services.feynman.symbol_table import SymbolTable
-from tests.services.feynman.test_symbol_table import NOW, Row, raw, state, table_of
+from tests.services.feynman.test_symbol_table import NOW, raw, state, table_of
 
 WINDOW = 100
 NUMBERS = (*PILLARS, "alpha_coefficient", "alpha_low", "alpha_high", "price", "step")
@@ -32,7 +31,12 @@ def market(number: int, kind: str = "trades", seed: int = 5) -> list[dict[str, A
         volume, trades = volume + generator.randint(1, 90), trades + generator.randint(1, 9)
         if generator.random() < 0.02:
             volume -= 95.0  # a correction
-        row: dict[str, Any] = {"price": max(price, 100) / 100, "timestamp": round(at, 3), "volume": volume, "trades": trades}
+        row: dict[str, Any] = {
+            "price": max(price, 100) / 100,
+            "timestamp": round(at, 3),
+            "volume": volume,
+            "trades": trades,
+        }
         row["session"] = b"a" if i < number - 60 else b"b"
         said = [word for word, often in (("auction", 0.02), ("two_writers", 0.005)) if generator.random() < often]
         row["notes"] = " ".join(said).encode() or None
@@ -60,6 +64,7 @@ def record_row(table: SymbolTable, fields: Mapping[str, Any], made: PhysicsState
         "native": made.native,
         "reissued": False,
         "last": True,
+        "said": (fields["notes"] or b"").decode().split(),
         "notes": list(made.notes),
         "lost": None,
         "price": made.price,
@@ -81,7 +86,8 @@ def record_row(table: SymbolTable, fields: Mapping[str, Any], made: PhysicsState
 def live(rows: Sequence[Mapping[str, Any]], window: int = WINDOW) -> tuple[SymbolTable, list[dict[str, Any]]]:
     table, recorded = table_of("SPY", window=window), []
     for fields in rows:
-        recorded.append(record_row(table, fields, take(table, fields)))
+        made = take(table, fields)
+        recorded.append(record_row(table, fields, made))
     return table, recorded
 
 
@@ -115,8 +121,8 @@ def assert_same(found: PhysicsState, expected: PhysicsState, but: Sequence[str] 
 @pytest.mark.parametrize("own", [1, 5, 80])
 def test_a_warmed_window_has_the_numbers_of_one_that_saw_all(kind: str, own: int) -> None:
     rows = market(330, kind)
-    _table, recorded = live(rows[:-own - 20])
-    seen, all_recorded = live(rows[:-20])
+    _table, recorded = live(rows[: -own - 20])
+    seen, _recorded = live(rows[:-20])
     begun = table_of("SPY", window=WINDOW)
     for fields in rows[-own - 20 : -20]:
         take(begun, fields)
