@@ -35,6 +35,7 @@ def test_names_are_spelled_as_the_specification_spells_them() -> None:
     assert keys.physics_state("SPY") == "physics:state:SPY"
     assert keys.physics_writer(0) == "physics:writer:0"
     assert keys.market_snapshot("BRK.B") == "market:snapshot:BRK.B"
+    assert keys.market_warm("SPY") == "market:warm:SPY"
     assert keys.market_feed("SIM-1") == "market:feed:SIM-1"
     assert keys.agent_state("analyst_001") == "agent:state:analyst_001"
     assert (keys.TASK_QUEUE, keys.STRATEGY_LEADERBOARD) == ("queue:tasks", "leaderboard:strategies")
@@ -51,7 +52,7 @@ def test_a_symbol_comes_back_as_it_is(text: str) -> None:
 @pytest.mark.parametrize("text", NO_SYMBOLS)
 def test_what_is_no_symbol_becomes_no_key(text: Any) -> None:
     assert not keys.is_symbol(text)
-    for make in (keys.symbol, keys.physics_state, keys.market_snapshot, keys.market_feed):
+    for make in (keys.symbol, keys.physics_state, keys.market_snapshot, keys.market_warm, keys.market_feed):
         with pytest.raises(InvalidName, match="bad symbol"):
             make(text)
 
