@@ -58,7 +58,9 @@ async def test_a_window_is_full_again_within_seconds_and_the_keys_are_deleted(cl
         full = await warmed(client, *NAMES)
         for name, state in full.items():
             before = young[name].version
-            assert state.version is not None and before is not None and state.version > before
+            assert state.version is not None
+            assert before is not None
+            assert state.version > before
             assert state.regime != "WAIT"
             assert state.holes == 1, "between what the record has and the first sample of its own"
         await gone(client, *NAMES)
