@@ -58,13 +58,17 @@ class Heartbeat:
     """Number of states that changed in it."""
     tick: int | None = None
     """The number of the writer's newest tick, which is the seq of the states of that tick; None if it is not told."""
+    window: int | None = None
+    """How many samples a window holds; None if it is not told."""
+    cold: int = 0
+    """How many windows have just begun and may be filled from the record."""
 
     def to_bytes(self, timestamp: str, database: int = 0) -> bytes:
         """The message, JSON. `timestamp`: its own as ISO 8601 text in UTC. `database`: the one it is sent from."""
         head = {"event": "HEARTBEAT", "source": "feynman", "timestamp": timestamp}
         data = {"shard": self.shard, "symbols": self.symbols, "written": self.written}
-        if self.tick is not None:
-            data["tick"] = self.tick
+        told = {"tick": self.tick, "window": self.window, "cold": self.cold or None}
+        data |= {name: number for name, number in told.items() if number is not None}
         return orjson.dumps(fields.with_database({**head, **self.version._asdict(), "data": data}, database))
 
 
@@ -194,6 +198,8 @@ def _heartbeat(message: dict[str, Any], now: float | None) -> Heartbeat:
         fields.whole(data, "symbols"),
         fields.whole(data, "written"),
         fields.optional_count(data, "tick"),
+        fields.optional_count(data, "window"),
+        fields.optional_count(data, "cold") or 0,
     )
 
 

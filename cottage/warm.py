@@ -5,7 +5,7 @@ native symbol. It is JSON: times are microseconds since 1970, UTC, and what most
 where it changes. All of it is checked here, once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any, TypeVar
@@ -88,11 +88,15 @@ class WarmSamples:
 
     @classmethod
     def recorded(cls, rows: Mapping[str, Sequence[Any]]) -> "WarmSamples | None":
-        """The samples of these rows of a record, which are of one symbol, source, feed and native symbol, and in
-        order: what the columns of COLUMNS hold. None where no row is one."""
+        """The samples of these rows of a record, which are of one symbol, source, feed and native symbol, by version:
+        what the columns of COLUMNS hold. Those before one that is not later than the one before it are left out, and
+        None is returned where no row is a sample."""
         samples = [place for place, again in enumerate(rows["reissued"]) if not again]
         if not samples:
             return None
+        times, marks = ([rows[name][place] for place in samples] for name in ("event_time", "session"))
+        begins = [i for i in range(1, len(marks)) if marks[i] != marks[i - 1]]
+        samples = samples[in_order_from([rows["sampled"][place] for place in samples], times, begins) :]
 
         def at(name: str) -> list[Any]:
             return [rows[name][place] for place in samples]
@@ -147,15 +151,25 @@ class WarmSamples:
         ahead = max(*self.sampled, 0) - latest
         if ahead > 0:
             raise InvalidMessage("timestamp", f"a sample lies {ahead / 1e6:.3f} s ahead of Redis's clock")
-        times = self.event_time or [None] * len(self)
-        begins = {place for place, _mark in self.session[1:]}
-        earlier = zip(self.sampled, times, strict=True)
-        later = zip(self.sampled[1:], times[1:], strict=True)
-        for place, ((before, stated_before), (after, stated)) in enumerate(zip(earlier, later, strict=False), 1):
-            by_market = stated is not None and stated_before is not None
-            follows = stated > stated_before if by_market else after > before  # type: ignore[operator]
-            if not (follows or (by_market and place in begins)):
-                raise InvalidMessage("order", f"the sample {place} is not later than the one before it")
+        if place := in_order_from(self.sampled, self.event_time, {place for place, _mark in self.session[1:]}):
+            raise InvalidMessage("order", f"the sample {place} is not later than the one before it")
+
+
+def in_order_from(sampled: Sequence[int], event_time: Sequence[int | None], begins: Collection[int]) -> int:
+    """From which sample on each is later than the one before it: by event time where both state that, and else by
+    their timestamps; 0 for all. `begins`: those with which another session begins, whose event time may be any."""
+    times = event_time or [None] * len(sampled)
+    place = len(sampled) - 1
+    while place > 0:
+        stated, before = times[place], times[place - 1]
+        if stated is not None and before is not None:
+            follows = stated > before or place in begins
+        else:
+            follows = sampled[place] > sampled[place - 1]
+        if not follows:
+            return place
+        place -= 1
+    return 0
 
 
 def _column(value: Fields, name: str, kinds: frozenset[Any], number: int | None = None, empty: bool = False) -> Any:

@@ -350,6 +350,8 @@ class FeynmanService:
                 len(self._symbol_table),
                 self._written,
                 self._tick.get("number"),
+                self._settings.window,
+                self._symbol_table.warming.cold,
             )
             timestamp, database = iso_millis(now), self._writer.database
             try:

@@ -107,7 +107,7 @@ class SymbolTable:
         self._times = SampleTimes()
         self._lags = FeedLags()
         self._standing = StandingTexts()
-        self.warming = Warming(self._windows, widening)
+        self.warming = Warming(self._windows, widening, forget_seconds)
         self._forget_seconds = forget_seconds
         self._most = most
         self._entries: dict[str, SymbolEntry] = {}

@@ -18,7 +18,7 @@ from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import session_number
 from services.feynman.vector import regimes
 from services.feynman.window_inputs import WindowInputs, take
-from services.feynman.windows import BoolArray, FloatArray, IntArray, Rows, Windows
+from services.feynman.windows import SPAN, BoolArray, FloatArray, IntArray, Rows, Windows
 
 MOST_TOGETHER = 256
 """So many windows are filled together: the cost of a step is shared, and their arrays stay below 50 MB."""
@@ -70,8 +70,10 @@ class _Remembered:
 class Warming:
     """The windows that are being filled, and the samples that young windows have had. The symbol table has one."""
 
-    def __init__(self, windows: Windows, widening: float) -> None:
+    def __init__(self, windows: Windows, widening: float, forget_seconds: float) -> None:
+        """`forget_seconds`: samples are too old that lie so much before the window's first."""
         self._windows = windows
+        self._forget_seconds = forget_seconds
         self._widening = widening
         self.own = OwnSamples()
         self._batch: _Batch | None = None
@@ -87,6 +89,11 @@ class Warming:
     def finished(self) -> bool:
         """Whether those that are left were ready at the last tick."""
         return self._batch is not None and self._batch.ready
+
+    @property
+    def cold(self) -> int:
+        """How many windows may be filled with older samples, those that are being filled among them."""
+        return int(np.count_nonzero(self.own.kept))
 
     def give_up(self) -> None:
         """Fill those no longer."""
@@ -123,6 +130,9 @@ class Warming:
         number = int(np.argmin(np.append(sampled, False)))
         if not number:
             raise InvalidMessage("order", "none is older than the window's oldest sample")
+        age = timestamp - samples.sampled[number - 1] / 1e6
+        if age > self._forget_seconds and not age < (SPAN + 0.5) * (samples.step or 0.0):
+            raise InvalidMessage("age", f"the newest lies {age:.0f} s before the window's oldest sample")
         return number
 
     def keep(self, rows: Rows, inputs: WindowInputs) -> None:

@@ -205,8 +205,8 @@ def test_a_heartbeat_is_read_as_it_was_written() -> None:
     payload = heartbeat.to_bytes("2025-12-21T12:00:00.000Z")
     assert payload == orjson.dumps(HEARTBEAT)
     assert parse_state_update(payload, NOW) == heartbeat
-    ticked = replace(heartbeat, tick=4711)
-    assert parse_state_update(ticked.to_bytes("2025-12-21T12:00:00.000Z"), NOW) == ticked
+    for told in (replace(heartbeat, tick=4711), replace(heartbeat, window=1000), replace(heartbeat, cold=503)):
+        assert parse_state_update(told.to_bytes("2025-12-21T12:00:00.000Z"), NOW) == told
 
 
 @pytest.mark.parametrize(

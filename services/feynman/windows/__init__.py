@@ -19,7 +19,7 @@ know how the statistics are kept up to date while windows slide, without reading
 from services.feynman.windows.arrays import BoolArray, FloatArray, IntArray, RowArrays, Rows
 from services.feynman.windows.bins import BINS, TOLERANCE
 from services.feynman.windows.counters import CAUSES
-from services.feynman.windows.steps import LEAST_SPACING, LEAST_STEP
+from services.feynman.windows.steps import LEAST_SPACING, LEAST_STEP, SPAN
 from services.feynman.windows.tick_grid import NONE as NO_GRID_YET
 from services.feynman.windows.windows import (
     FLAGS,
@@ -44,6 +44,7 @@ __all__ = [
     "NO_GRID_YET",
     "RINGS",
     "SAVED",
+    "SPAN",
     "TOLERANCE",
     "WHOLE",
     "BoolArray",

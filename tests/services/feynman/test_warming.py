@@ -12,6 +12,7 @@ from cottage.clock import from_iso
 from cottage.errors import InvalidMessage
 from cottage.state import PILLARS, PhysicsState
 from cottage.warm import WarmSamples
+from services.feynman.own_samples import KEPT_SECONDS
 from services.feynman.symbol_table import SymbolTable
 from tests.services.feynman.test_symbol_table import NOW, raw, state, table_of
 
@@ -97,6 +98,14 @@ def warm_samples(recorded: Sequence[Mapping[str, Any]]) -> WarmSamples:
     return WarmSamples.from_bytes(found.to_bytes(), NOW)
 
 
+def begun(rows: Sequence[Mapping[str, Any]], table: SymbolTable | None = None) -> SymbolTable:
+    """A table that has seen these alone."""
+    table = table or table_of("SPY", window=WINDOW)
+    for fields in rows:
+        take(table, fields)
+    return table
+
+
 def work(table: SymbolTable) -> None:
     while table.warming.work(math.inf, lambda: 0.0):
         pass
@@ -123,11 +132,150 @@ def test_a_warmed_window_has_the_numbers_of_one_that_saw_all(kind: str, own: int
     rows = market(330, kind)
     _table, recorded = live(rows[: -own - 20])
     seen, _recorded = live(rows[:-20])
-    begun = table_of("SPY", window=WINDOW)
-    for fields in rows[-own - 20 : -20]:
-        take(begun, fields)
-    assert warmed(begun, recorded[-WINDOW - 64 :]) == {}
-    assert state(begun, "SPY").samples == own, "until the next tick nothing has changed"
+    table = begun(rows[-own - 20 : -20])
+    assert warmed(table, recorded[-WINDOW - 64 :]) == {}
+    assert state(table, "SPY").samples == own, "until the next tick nothing has changed"
     for fields in rows[-20:]:
-        assert_same(take(begun, fields), take(seen, fields))
-    assert state(begun, "SPY").samples == WINDOW
+        assert_same(take(table, fields), take(seen, fields))
+    assert state(table, "SPY").samples == WINDOW
+
+
+def test_regimes_are_decided_after_each_sample_where_the_record_has_no_states() -> None:
+    """And the grid, its votes and the step, which has to settle, are those of the samples alone."""
+    rows = market(330)
+    _seen, recorded = live(rows[:200])
+    unknown = dict.fromkeys(("step", "grid", "votes", "regime", "regime_since"))
+    table = begun(rows[-6:-1])
+    assert warmed(table, [{**row, **unknown} for row in recorded]) == {}
+    again = live(rows[200 - WINDOW - 64 : 200])[0]
+    for fields in rows[-6:-1]:
+        take(again, fields)
+    assert_same(take(table, rows[-1]), take(again, rows[-1]))
+
+
+def test_what_lies_between_is_a_hole() -> None:
+    rows = market(330)
+    seen, recorded = live(rows[:200])
+    table = begun(rows[230:232])
+    assert warmed(table, recorded) == {}
+    for fields in rows[230:232]:
+        take(seen, fields)
+    after, expected = take(table, rows[232]), take(seen, rows[232])
+    assert_same(after, expected)
+    assert "gap" in after.notes
+    assert (after.holes or 0) > 0
+
+
+def test_a_snapshot_that_is_not_new_is_enough_for_it() -> None:
+    """A market that trades once an hour need not trade for its window to be filled."""
+    rows = market(200)
+    _seen, recorded = live(rows[:-1])
+    table = begun(rows[-1:])
+    before = state(table, "SPY", (1, 7))
+    assert warmed(table, recorded) == {}
+    after = take(table, rows[-1])
+    assert (before.samples, after.samples) == (1, WINDOW)
+    assert table.warmed == ["SPY"]
+    assert table.take([("SPY", raw(**rows[-1]))], NOW, 0.0) == ([], []), "and once"
+    assert table.warmed == []
+
+
+@pytest.mark.parametrize("other", [{"source": "replay"}, {"feed": "OTHER"}, {"native": "spy"}])
+def test_samples_of_somebody_else_are_refused(other: dict[str, str]) -> None:
+    rows = market(200)
+    _seen, recorded = live(rows[:-10])
+    table = begun(rows[-10:])
+    refused = warmed(table, [{**row, **other} for row in recorded])
+    assert refused["SPY"].reason == "source"
+    assert not table.warming.busy
+
+
+def test_only_older_samples_are_taken() -> None:
+    rows = market(330)
+    seen, recorded = live(rows)
+    table = begun(rows[-30:])
+    assert warmed(table, recorded) == {}
+    work(table)
+    assert_same(take(table, rows[-1]), state(seen, "SPY"))
+    late = begun(rows[:5])
+    assert warmed(late, recorded[5:])["SPY"].reason == "order"
+
+
+def test_samples_that_are_too_old_are_refused_unless_steps_are_as_long() -> None:
+    rows = market(200)
+    _seen, recorded = live(rows[:-1])
+    later = {**rows[-1], "timestamp": rows[-1]["timestamp"] + 3700.0}
+    assert warmed(begun([later]), recorded)["SPY"].reason == "age"
+    hourly = [{**row, "step": 3600.0} for row in recorded]
+    assert warmed(begun([later]), hourly) == {}
+
+
+def test_a_window_from_a_checkpoint_is_left_as_it_is() -> None:
+    rows = market(200)
+    _seen, recorded = live(rows[:100])
+    table = SymbolTable(WINDOW, 3600.0)
+    assert table.restore(begun(rows[100:130]).saved(["SPY"])) == 1
+    take(table, rows[130])
+    assert table.warmable(0.0) == []
+    assert warmed(table, recorded)["SPY"].reason == "window"
+
+
+@pytest.mark.parametrize("what", ["another source", "the clock is set", "it is removed"])
+def test_a_window_that_begins_anew_meanwhile_is_not_filled(what: str) -> None:
+    rows = market(200)
+    _seen, recorded = live(rows[:150])
+    table = begun(rows[150:160])
+    assert warmed(table, recorded) == {}
+    if what == "another source":
+        sampled, _refused = table.take([("SPY", raw(**rows[160], source=b"other"))], NOW, rows[160]["timestamp"])
+        assert sampled == ["SPY"]
+    elif what == "the clock is set":
+        table.clock_stepped(100.0, NOW, 0.0)
+    else:
+        table.remove(["SPY"])
+        table.add(["SPY"])
+    assert not table.warming.busy
+    made = take(table, {**rows[161], **({"source": b"other"} if what == "another source" else {})})
+    assert (made.samples or 0) < 20
+
+
+def test_windows_of_several_lengths_are_filled_together_in_slices() -> None:
+    rows, clock = market(330), iter(range(10**6))
+    seen, recorded = live(rows[:-1])
+    table = table_of("SPY", "QQQ", "IWM", "DIA", window=WINDOW)
+    for fields in rows[-5:-1]:
+        for symbol in ("SPY", "QQQ", "IWM"):
+            table.take([(symbol, raw(**fields))], NOW, fields["timestamp"])
+    assert table.warmable(0.0) == ["SPY", "QQQ", "IWM"]
+    starts = {"SPY": warm_samples(recorded), "QQQ": warm_samples(recorded[-40:]), "IWM": warm_samples(recorded[-90:])}
+    assert table.warm(starts) == {}
+    slices = 0
+    while table.warming.work(slices * 10.0, lambda: float(next(clock))):
+        slices += 1
+    assert slices > 10
+    last = [(symbol, raw(**rows[-1])) for symbol in ("SPY", "QQQ")]
+    assert table.take(last, NOW, rows[-1]["timestamp"])[0] == ["SPY", "QQQ"]
+    assert sorted(table.warmed) == ["QQQ", "SPY"]
+    assert_same(state(table, "SPY"), take(seen, rows[-1]))
+    assert state(table, "QQQ").samples == 41
+    assert table.warming.finished, "one has had no snapshot"
+    table.warming.give_up()
+    assert not table.warming.busy
+    assert table.warming.cold == 1, "DIA has no sample yet"
+
+
+def test_own_samples_are_kept_for_so_long_and_so_many_as_there_is_room() -> None:
+    rows = market(200)
+    table = begun(rows[:10])
+    assert table.warmable(0.0) == ["SPY"]
+    assert table.warmable(KEPT_SECONDS - 1) == ["SPY"]
+    assert table.warmable(KEPT_SECONDS + 1) == []
+    assert table.warming.cold == 0
+
+
+def test_own_samples_are_forgotten_beyond_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.feynman.own_samples.MOST_KEPT", 20)
+    table = begun(market(20))
+    assert table.warmable(0.0) == ["SPY"]
+    begun(market(21)[20:], table)
+    assert table.warmable(0.0) == []
