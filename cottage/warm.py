@@ -243,13 +243,6 @@ def _regime(value: Fields) -> str | None:
     return regime
 
 
-def spread(runs: Sequence[tuple[int, T]], number: int, before: T) -> list[T]:
-    """The value of each of so many samples; `before` that of those before the first run."""
-    begins = [0, *(place for place, _value in runs), number]
-    values = [before, *(value for _place, value in runs)]
-    return [value for value, begin, end in zip(values, begins, begins[1:], strict=False) for _ in range(begin, end)]
-
-
 def joined(values: Sequence[T | None]) -> Runs[Any]:
     """The runs of these values, of which None is: not known; the first that is known begins them, and a later None
     goes on with the value before it."""

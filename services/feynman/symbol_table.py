@@ -348,22 +348,16 @@ class SymbolTable:
         wanted = set(rows.tolist())
         return [symbol for symbol, entry in self._entries.items() if entry.row in wanted]
 
-    def warm(self, samples: Mapping[str, WarmSamples]) -> dict[str, InvalidMessage]:
-        """Begin to fill these symbols' windows with older samples, of each those before its own. Returns those that
-        are refused, with the reason."""
-        chosen, refused = [], {}
-        for symbol, each in samples.items():
-            entry = self._entries.get(symbol)
-            try:
-                if entry is None or (entry.source, entry.feed, entry.native) != (each.source, each.feed, each.native):
-                    held = "" if entry is None else _writer(str(entry.source), entry.feed, entry.native)
-                    raise InvalidMessage("source", f"{_writer(each.source, each.feed, each.native)} beside {held}")
-                chosen.append((entry.row, each, self.warming.older(entry.row, each)))
-            except InvalidMessage as error:
-                refused[symbol] = error
-        if chosen:
-            self.warming.begin(chosen)
-        return refused
+    def warm(self, symbol: str, samples: WarmSamples) -> None:
+        """Have a symbol's window filled with those of these samples that are older than its own, once `warming` is
+        told to begin. Raises InvalidMessage where they are not for it."""
+        entry = self._entries.get(symbol)
+        if entry is None:
+            raise InvalidMessage("window", "there is none of this symbol any more")
+        held, offered = (entry.source, entry.feed, entry.native), (samples.source, samples.feed, samples.native)
+        if held != offered:
+            raise InvalidMessage("source", f"{_writer(*offered)} beside {_writer(str(entry.source), *held[1:])}")
+        self.warming.prepare(entry.row, samples)
 
     def version(self, epoch: int, seq: int, symbols: Iterable[str], database: int = 0) -> None:
         """Give the newest states of `symbols` a new version, with which they are to be published from `database`."""

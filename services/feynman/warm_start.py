@@ -60,8 +60,7 @@ class WarmStart:
     async def _turn(self, client: Client, until: float, writer: bool) -> None:
         """Do so. Raises RedisError."""
         warming = self._symbol_table.warming
-        if warming.finished:  # those that the tick has left have no snapshot any more
-            warming.give_up()
+        warming.give_up()
         if not warming.busy:
             taken, self._taken = self._taken, set()
             if writer and taken:
@@ -79,17 +78,16 @@ class WarmStart:
         self._refused = {symbol: at for symbol, at in self._refused.items() if now - at < REFUSED_SECONDS}
         sizes = await starts.sizes([symbol for symbol in wanted if symbol not in self._refused])
         chosen = self._within_limits(sizes)
-        samples = {}
         redis_now = await client.now() if chosen else math.nan
         for part in batches(list(chosen), READ_TOGETHER):
             for symbol, payload in (await starts.read({symbol: chosen[symbol] for symbol in part})).items():
                 try:
-                    samples[symbol] = WarmSamples.from_bytes(payload, redis_now)
+                    self._symbol_table.warm(symbol, WarmSamples.from_bytes(payload, redis_now))
                 except InvalidMessage as error:
-                    self._refuse({symbol: error})
+                    self._refuse(symbol, error)
                 await self._clock.sleep(0.0)
-        self._refuse(self._symbol_table.warm(samples))
-        self._taken = set(samples) | set(self._refused)
+        self._symbol_table.warming.begin()
+        self._taken = set(chosen) | set(self._refused)
 
     def _within_limits(self, sizes: Mapping[str, int | InvalidMessage]) -> dict[str, int]:
         """The first of these, with their sizes, that may be read together; what cannot be read at all is refused."""
@@ -97,19 +95,18 @@ class WarmStart:
         left = MOST_BYTES_IN_ALL
         for symbol, size in sizes.items():
             if isinstance(size, InvalidMessage):
-                self._refuse({symbol: size})
+                self._refuse(symbol, size)
             elif size > MOST_BYTES:
-                self._refuse({symbol: InvalidMessage("size", f"{size} bytes, at most {MOST_BYTES} are allowed")})
+                self._refuse(symbol, InvalidMessage("size", f"{size} bytes, at most {MOST_BYTES} are allowed"))
             elif size <= left and len(chosen) < MOST_TOGETHER:
                 chosen[symbol] = size
                 left -= size
         return chosen
 
-    def _refuse(self, errors: Mapping[str, InvalidMessage]) -> None:
+    def _refuse(self, symbol: str, error: InvalidMessage) -> None:
         """Count and say what is not taken. It is deleted like what is."""
-        for symbol, error in errors.items():
-            self._refused[symbol] = self._clock.monotonic()
-            metrics.WARM_REFUSED.labels(error.reason).inc()
-            self._throttled.warning(
-                "warm_start_refused", error.reason, symbol=symbol, reason=error.reason, error=error.detail
-            )
+        self._refused[symbol] = self._clock.monotonic()
+        metrics.WARM_REFUSED.labels(error.reason).inc()
+        self._throttled.warning(
+            "warm_start_refused", error.reason, symbol=symbol, reason=error.reason, error=error.detail
+        )

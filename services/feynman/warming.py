@@ -12,7 +12,7 @@ import numpy as np
 
 from cottage import notes
 from cottage.errors import InvalidMessage
-from cottage.warm import LEAD, Runs, WarmSamples, spread
+from cottage.warm import LEAD, WarmSamples
 from services.feynman.own_samples import OwnSamples
 from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import session_number
@@ -22,6 +22,8 @@ from services.feynman.windows import SPAN, BoolArray, FloatArray, IntArray, Rows
 
 MOST_TOGETHER = 256
 """So many windows are filled together: the cost of a step is shared, and their arrays stay below 50 MB."""
+MOST_AT_A_TICK = 64
+"""So many take the place of short ones in a tick: some 20 ms."""
 
 
 @dataclass(slots=True)
@@ -41,7 +43,14 @@ class _Batch:
     entry: int = 0
     """The next of the own samples."""
     ready: bool = False
-    """Whether they have been taken: the windows can move in at the next tick."""
+    """Whether they have been taken: the windows can move in at the next ticks."""
+    moved: bool = False
+    """Whether some have done so since that was asked."""
+
+    @property
+    def next(self) -> Rows:
+        """Those that may move in at the next tick."""
+        return self.rows[self.rows >= 0][:MOST_AT_A_TICK]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,8 @@ class Warming:
         self._widening = widening
         self.own = OwnSamples()
         self._batch: _Batch | None = None
+        self._prepared: list[tuple[int, WindowInputs, WarmSamples]] = []
+        """Rows that are to be filled next, with what, and what is known of the states after the last sample."""
         self._found_at = -np.inf
         """When there was last something to fill windows with."""
 
@@ -86,19 +97,16 @@ class Warming:
         return self._batch is not None
 
     @property
-    def finished(self) -> bool:
-        """Whether those that are left were ready at the last tick."""
-        return self._batch is not None and self._batch.ready
-
-    @property
     def cold(self) -> int:
         """How many windows may be filled with older samples, those that are being filled among them."""
         return int(np.count_nonzero(self.own.kept))
 
     def give_up(self) -> None:
-        """Fill those no longer."""
-        if self._batch is not None:
-            self.drop(self._batch.rows[self._batch.rows >= 0])
+        """There was a tick of all symbols: of those that could move in and have not there is no snapshot any more."""
+        if (batch := self._batch) is not None and batch.ready:
+            if not batch.moved:
+                self.drop(batch.next)
+            batch.moved = False
 
     def begin_window(self, row: int) -> None:
         """A window begins in this row, without a sample."""
@@ -114,7 +122,85 @@ class Warming:
         self.own.expire(rows, now, self._found_at)
         return rows[self.own.kept[rows] & (self._windows.samples[rows] < self._windows.length)]
 
-    def older(self, row: int, samples: WarmSamples) -> int:
+    def keep(self, rows: Rows, inputs: WindowInputs) -> None:
+        """The windows of these rows are given these samples."""
+        self.own.keep(rows, inputs)
+        if not self.own.kept.any():
+            self.forget()
+
+    def prepare(self, row: int, samples: WarmSamples) -> None:
+        """Have the window of this row filled with those of these samples that are older than its own, when `begin` is
+        called. Raises InvalidMessage where that cannot be done."""
+        number = self._older(row, samples)
+        known = samples if number == len(samples) else _WITHOUT_STATE
+        newest = slice(max(0, number - self._windows.length - LEAD), number)
+        self._prepared.append((row, _inputs(samples).where(newest), known))
+
+    def begin(self) -> None:
+        """Fill the windows that were prepared."""
+        chosen, self._prepared = sorted(self._prepared, key=lambda each: -len(each[1].price)), []
+        if not chosen:
+            return
+        turns, number = len(chosen[0][1].price), len(chosen)
+        windows = Windows(self._windows.length, capacity=number, widening=self._widening)
+        for _each in chosen:
+            windows.add()
+        stacked = WindowInputs._make(np.zeros((turns, number), column.dtype) for column in chosen[0][1])
+        for place, (_row, inputs, _known) in enumerate(chosen):
+            for aligned, column in zip(stacked, inputs, strict=True):
+                aligned[turns - len(column) :, place] = column
+        self._batch = _Batch(
+            np.array([row for row, _inputs, _known in chosen], np.intp),
+            windows,
+            stacked,
+            np.array([turns - len(inputs.price) for _row, inputs, _known in chosen]),
+            _Remembered.of([known for _row, _inputs, known in chosen]),
+        )
+
+    def drop(self, rows: int | Rows) -> None:
+        """The windows of these rows begin anew, or are dropped."""
+        self.own.drop(rows)
+        self._leave(rows)
+
+    def forget(self) -> None:
+        """No window is to be filled."""
+        self.own.forget()
+        self._batch, self._prepared = None, []
+
+    def work(self, until: float, monotonic: Callable[[], float]) -> bool:
+        """Go on filling until then, by the monotonic clock. Returns whether there is something left to do."""
+        while (batch := self._batch) is not None and monotonic() < until:
+            if batch.turn < len(batch.samples.price):
+                self._turn(batch)
+            elif batch.entry < self.own.end:
+                self._own_turn(batch, min(batch.entry + 16, self.own.end))
+            else:
+                batch.ready = True
+                return False
+        return self._batch is not None
+
+    def ready(self, rows: Rows) -> BoolArray:
+        """Which of these rows have a filled window to take."""
+        batch = self._batch
+        if batch is None or not batch.ready:
+            return np.zeros(len(rows), np.bool_)
+        return np.isin(rows, batch.next)
+
+    def move_in(self, rows: Rows) -> Rows:
+        """Let those of these rows that are ready go on with their filled windows. Returns them."""
+        batch, moved = self._batch, rows[self.ready(rows)]
+        if batch is None or not len(moved):
+            return moved
+        self._own_turn(batch, self.own.end)
+        places = np.flatnonzero(np.isin(batch.rows, moved))
+        target, feed_time = batch.rows[places], self._windows.feed_time[batch.rows[places]]
+        self._windows.restore(target, batch.windows.saved(places))
+        self._windows.feed_time[target] = feed_time
+        batch.moved = True
+        self.drop(moved)
+        return moved
+
+    def _older(self, row: int, samples: WarmSamples) -> int:
         """How many of these samples are older than all that the window of this row has had. Raises InvalidMessage
         where none is, or the window is not one that can be filled."""
         if not self.own.kept[row]:
@@ -134,74 +220,6 @@ class Warming:
         if age > self._forget_seconds and not age < (SPAN + 0.5) * (samples.step or 0.0):
             raise InvalidMessage("age", f"the newest lies {age:.0f} s before the window's oldest sample")
         return number
-
-    def keep(self, rows: Rows, inputs: WindowInputs) -> None:
-        """The windows of these rows are given these samples."""
-        self.own.keep(rows, inputs)
-        if not self.own.kept.any():
-            self._batch = None
-
-    def begin(self, chosen: Sequence[tuple[int, WarmSamples, int]]) -> None:
-        """Fill the windows of these rows, with the first so many of these samples each."""
-        most = self._windows.length + LEAD
-        lengths = [min(number, most) for _row, _samples, number in chosen]
-        order = sorted(range(len(chosen)), key=lambda i: -lengths[i])
-        turns = max(lengths)
-        columns = [_columns(chosen[i][1], chosen[i][2], turns) for i in order]
-        names = WindowInputs._fields
-        stacked = WindowInputs._make(np.stack([column[name] for column in columns], axis=1) for name in names)
-        windows = Windows(self._windows.length, capacity=len(chosen), widening=self._widening)
-        for _each in chosen:
-            windows.add()
-        self._batch = _Batch(
-            np.array([chosen[i][0] for i in order], np.intp),
-            windows,
-            stacked,
-            np.array([turns - lengths[i] for i in order]),
-            _Remembered.of([chosen[i][1] for i in order]),
-        )
-
-    def drop(self, rows: int | Rows) -> None:
-        """The windows of these rows begin anew, or are dropped."""
-        self.own.drop(rows)
-        self._leave(rows)
-
-    def forget(self) -> None:
-        """No window is to be filled."""
-        self.own.forget()
-        self._batch = None
-
-    def work(self, until: float, monotonic: Callable[[], float]) -> bool:
-        """Go on filling until then, by the monotonic clock. Returns whether there is something left to do."""
-        while (batch := self._batch) is not None and monotonic() < until:
-            if batch.turn < len(batch.samples.price):
-                self._turn(batch)
-            elif batch.entry < self.own.end:
-                self._own_turn(batch, min(batch.entry + 16, self.own.end))
-            else:
-                batch.ready = True
-                return False
-        return self._batch is not None
-
-    def ready(self, rows: Rows) -> BoolArray:
-        """Which of these rows have a filled window to take."""
-        batch = self._batch
-        if batch is None or not batch.ready:
-            return np.zeros(len(rows), np.bool_)
-        return np.isin(rows, batch.rows)
-
-    def move_in(self, rows: Rows) -> Rows:
-        """Let those of these rows that are ready go on with their filled windows. Returns them."""
-        batch, moved = self._batch, rows[self.ready(rows)]
-        if batch is None or not len(moved):
-            return moved
-        self._own_turn(batch, self.own.end)
-        places = np.flatnonzero(np.isin(batch.rows, moved))
-        target, feed_time = batch.rows[places], self._windows.feed_time[batch.rows[places]]
-        self._windows.restore(target, batch.windows.saved(places))
-        self._windows.feed_time[target] = feed_time
-        self.drop(moved)
-        return moved
 
     def _turn(self, batch: _Batch) -> None:
         """Take one sample of the record into each window that has one in this turn."""
@@ -227,7 +245,8 @@ class Warming:
         batch.entry = end
 
     def _leave(self, rows: int | Rows) -> None:
-        """These rows are of the batch no more."""
+        """These rows are not to be filled any more."""
+        self._prepared = [each for each in self._prepared if not np.isin(each[0], rows)] if self._prepared else []
         if (batch := self._batch) is not None:
             batch.rows[np.isin(batch.rows, rows)] = -1
             self._batch = batch if (batch.rows >= 0).any() else None
@@ -238,32 +257,34 @@ def _keep_regimes(windows: Windows, rows: Rows, time: FloatArray) -> None:
         windows.keep_regime(rows, regimes(windows, rows), time)
 
 
-def _columns(samples: WarmSamples, number: int, turns: int) -> dict[str, Any]:
-    """The newest of the first so many samples as columns of so many turns, behind what is of no account."""
-    floats: dict[str, Any] = {
-        "price": samples.price,
-        "volume": samples.volume,
-        "trades": samples.trades,
-        "tick": _spread(samples.tick, samples),
-        "interval": _spread(samples.interval, samples),
-    }
-    none = [None] * len(samples)
-    columns: dict[str, Any] = {name: np.array(values or none, np.float64) for name, values in floats.items()}
-    columns["timestamp"] = np.array(samples.sampled) / 1e6
-    columns["event_time"] = np.array(samples.event_time or none, np.float64) / 1e6
-    columns["time"] = np.where(np.isnan(columns["event_time"]), columns["timestamp"], columns["event_time"])
-    columns["session"] = np.array(spread([(i, session_number(mark)) for i, mark in samples.session], len(samples), 0))
-    columns["notes"] = np.array(spread([(i, notes.parse(words)[0]) for i, words in samples.notes], len(samples), 0))
-    columns["lost"] = np.isin(np.arange(len(samples)), samples.lost)
-    return {name: _right_aligned(column[:number], turns) for name, column in columns.items()}
+_WITHOUT_STATE = WarmSamples("", [], [])
 
 
-def _spread(runs: Runs[float], samples: WarmSamples) -> list[float | None]:
-    return spread(runs, len(samples), None)
+def _inputs(samples: WarmSamples) -> WindowInputs:
+    """All of these as columns."""
+    size, timestamp = len(samples), np.array(samples.sampled) / 1e6
+    event_time = _numbers(samples.event_time, size) / 1e6
+    return WindowInputs(
+        price=np.array(samples.price, np.float64),
+        timestamp=timestamp,
+        volume=_numbers(samples.volume, size),
+        trades=_numbers(samples.trades, size),
+        session=_spread([(place, session_number(mark)) for place, mark in samples.session], size, 0),
+        notes=_spread([(place, notes.parse(words)[0]) for place, words in samples.notes], size, 0),
+        tick=_spread(samples.tick, size, np.nan),
+        event_time=event_time,
+        interval=_spread(samples.interval, size, np.nan),
+        lost=np.isin(np.arange(size), samples.lost),
+        time=np.where(np.isnan(event_time), timestamp, event_time),
+    )
 
 
-def _right_aligned(column: Any, turns: int) -> Any:
-    aligned = np.zeros(turns, column.dtype)
-    newest = column[-turns:]
-    aligned[turns - len(newest) :] = newest
-    return aligned
+def _numbers(values: Sequence[float | None], size: int) -> FloatArray:
+    """nan for each that is not known, which are all where there are none."""
+    return np.array(values, np.float64) if values else np.full(size, np.nan)
+
+
+def _spread(runs: Sequence[tuple[int, float]], size: int, before: float) -> Any:
+    """The value of each of so many samples; `before` that of those before the first run."""
+    begins = [0, *(place for place, _value in runs), size]
+    return np.repeat(np.array([before, *(value for _place, value in runs)]), np.diff(begins))

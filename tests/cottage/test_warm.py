@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from cottage.errors import InvalidMessage
-from cottage.warm import WarmSamples, joined, spread
+from cottage.warm import WarmSamples, joined
 
 NOW = 1_766_318_400.0
 TIMES = [round((NOW - 4 + i) * 1e6) for i in range(3)]
@@ -104,8 +104,6 @@ def test_another_session_may_begin_at_an_earlier_event_time() -> None:
 def test_what_mostly_stays_is_told_where_it_changes() -> None:
     assert joined([None, "a", "a", None, "b"]) == ((1, "a"), (4, "b"))
     assert joined([None, None]) == ()
-    assert spread(((1, "a"), (4, "b")), 5, "") == ["", "a", "a", "a", "b"]
-    assert spread((), 2, 0) == [0, 0]
 
 
 def rows(**columns: list[Any]) -> dict[str, list[Any]]:

@@ -111,10 +111,15 @@ def work(table: SymbolTable) -> None:
         pass
 
 
-def warmed(table: SymbolTable, recorded: Sequence[Mapping[str, Any]]) -> dict[str, InvalidMessage]:
-    refused = table.warm({"SPY": warm_samples(recorded)})
+def warmed(table: SymbolTable, recorded: Sequence[Mapping[str, Any]]) -> str | None:
+    """Have a table's window of SPY filled; the reason where that is refused."""
+    try:
+        table.warm("SPY", warm_samples(recorded))
+    except InvalidMessage as error:
+        return error.reason
+    table.warming.begin()
     work(table)
-    return refused
+    return None
 
 
 def assert_same(found: PhysicsState, expected: PhysicsState, but: Sequence[str] = ()) -> None:
@@ -133,7 +138,7 @@ def test_a_warmed_window_has_the_numbers_of_one_that_saw_all(kind: str, own: int
     _table, recorded = live(rows[: -own - 20])
     seen, _recorded = live(rows[:-20])
     table = begun(rows[-own - 20 : -20])
-    assert warmed(table, recorded[-WINDOW - 64 :]) == {}
+    assert warmed(table, recorded[-WINDOW - 64 :]) is None
     assert state(table, "SPY").samples == own, "until the next tick nothing has changed"
     for fields in rows[-20:]:
         assert_same(take(table, fields), take(seen, fields))
@@ -146,7 +151,7 @@ def test_regimes_are_decided_after_each_sample_where_the_record_has_no_states() 
     _seen, recorded = live(rows[:200])
     unknown = dict.fromkeys(("step", "grid", "votes", "regime", "regime_since"))
     table = begun(rows[-6:-1])
-    assert warmed(table, [{**row, **unknown} for row in recorded]) == {}
+    assert warmed(table, [{**row, **unknown} for row in recorded]) is None
     again = live(rows[200 - WINDOW - 64 : 200])[0]
     for fields in rows[-6:-1]:
         take(again, fields)
@@ -157,7 +162,7 @@ def test_what_lies_between_is_a_hole() -> None:
     rows = market(330)
     seen, recorded = live(rows[:200])
     table = begun(rows[230:232])
-    assert warmed(table, recorded) == {}
+    assert warmed(table, recorded) is None
     for fields in rows[230:232]:
         take(seen, fields)
     after, expected = take(table, rows[232]), take(seen, rows[232])
@@ -172,7 +177,7 @@ def test_a_snapshot_that_is_not_new_is_enough_for_it() -> None:
     _seen, recorded = live(rows[:-1])
     table = begun(rows[-1:])
     before = state(table, "SPY", (1, 7))
-    assert warmed(table, recorded) == {}
+    assert warmed(table, recorded) is None
     after = take(table, rows[-1])
     assert (before.samples, after.samples) == (1, WINDOW)
     assert table.warmed == ["SPY"]
@@ -185,8 +190,7 @@ def test_samples_of_somebody_else_are_refused(other: dict[str, str]) -> None:
     rows = market(200)
     _seen, recorded = live(rows[:-10])
     table = begun(rows[-10:])
-    refused = warmed(table, [{**row, **other} for row in recorded])
-    assert refused["SPY"].reason == "source"
+    assert warmed(table, [{**row, **other} for row in recorded]) == "source"
     assert not table.warming.busy
 
 
@@ -194,20 +198,20 @@ def test_only_older_samples_are_taken() -> None:
     rows = market(330)
     seen, recorded = live(rows)
     table = begun(rows[-30:])
-    assert warmed(table, recorded) == {}
+    assert warmed(table, recorded) is None
     work(table)
     assert_same(take(table, rows[-1]), state(seen, "SPY"))
     late = begun(rows[:5])
-    assert warmed(late, recorded[5:])["SPY"].reason == "order"
+    assert warmed(late, recorded[5:]) == "order"
 
 
 def test_samples_that_are_too_old_are_refused_unless_steps_are_as_long() -> None:
     rows = market(200)
     _seen, recorded = live(rows[:-1])
     later = {**rows[-1], "timestamp": rows[-1]["timestamp"] + 3700.0}
-    assert warmed(begun([later]), recorded)["SPY"].reason == "age"
+    assert warmed(begun([later]), recorded) == "age"
     hourly = [{**row, "step": 3600.0} for row in recorded]
-    assert warmed(begun([later]), hourly) == {}
+    assert warmed(begun([later]), hourly) is None
 
 
 def test_a_window_from_a_checkpoint_is_left_as_it_is() -> None:
@@ -217,7 +221,7 @@ def test_a_window_from_a_checkpoint_is_left_as_it_is() -> None:
     assert table.restore(begun(rows[100:130]).saved(["SPY"])) == 1
     take(table, rows[130])
     assert table.warmable(0.0) == []
-    assert warmed(table, recorded)["SPY"].reason == "window"
+    assert warmed(table, recorded) == "window"
 
 
 @pytest.mark.parametrize("what", ["another source", "the clock is set", "it is removed"])
@@ -225,7 +229,7 @@ def test_a_window_that_begins_anew_meanwhile_is_not_filled(what: str) -> None:
     rows = market(200)
     _seen, recorded = live(rows[:150])
     table = begun(rows[150:160])
-    assert warmed(table, recorded) == {}
+    assert warmed(table, recorded) is None
     if what == "another source":
         sampled, _refused = table.take([("SPY", raw(**rows[160], source=b"other"))], NOW, rows[160]["timestamp"])
         assert sampled == ["SPY"]
@@ -247,8 +251,9 @@ def test_windows_of_several_lengths_are_filled_together_in_slices() -> None:
         for symbol in ("SPY", "QQQ", "IWM"):
             table.take([(symbol, raw(**fields))], NOW, fields["timestamp"])
     assert table.warmable(0.0) == ["SPY", "QQQ", "IWM"]
-    starts = {"SPY": warm_samples(recorded), "QQQ": warm_samples(recorded[-40:]), "IWM": warm_samples(recorded[-90:])}
-    assert table.warm(starts) == {}
+    for symbol, number in (("SPY", 329), ("QQQ", 40), ("IWM", 90)):
+        table.warm(symbol, warm_samples(recorded[:-4][-number:]))
+    table.warming.begin()
     slices = 0
     while table.warming.work(slices * 10.0, lambda: float(next(clock))):
         slices += 1
@@ -257,10 +262,11 @@ def test_windows_of_several_lengths_are_filled_together_in_slices() -> None:
     assert table.take(last, NOW, rows[-1]["timestamp"])[0] == ["SPY", "QQQ"]
     assert sorted(table.warmed) == ["QQQ", "SPY"]
     assert_same(state(table, "SPY"), take(seen, rows[-1]))
-    assert state(table, "QQQ").samples == 41
-    assert table.warming.finished, "one has had no snapshot"
+    assert state(table, "QQQ").samples == 45
     table.warming.give_up()
-    assert not table.warming.busy
+    assert table.warming.busy, "some have moved in at the last tick"
+    table.warming.give_up()
+    assert not table.warming.busy, "one has no snapshot any more"
     assert table.warming.cold == 1, "DIA has no sample yet"
 
 
@@ -279,3 +285,23 @@ def test_own_samples_are_forgotten_beyond_that(monkeypatch: pytest.MonkeyPatch) 
     assert table.warmable(0.0) == ["SPY"]
     begun(market(21)[20:], table)
     assert table.warmable(0.0) == []
+
+
+def test_so_many_move_in_at_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.feynman.warming.MOST_AT_A_TICK", 2)
+    rows, names = market(200), ["A", "B", "C", "D", "E"]
+    _seen, recorded = live(rows[:-4])
+    table = table_of(*names, window=WINDOW)
+    filled: list[str] = []
+    for fields in rows[-4:]:
+        assert table.take([(name, raw(**fields)) for name in names], NOW, fields["timestamp"])[0] == names
+        assert len(table.warmed) <= 2
+        filled += table.warmed
+        table.warming.give_up()
+        if not filled and not table.warming.busy:
+            for name in names:
+                table.warm(name, warm_samples(recorded))
+            table.warming.begin()
+        work(table)
+    assert sorted(filled) == names
+    assert not table.warming.busy
