@@ -7,6 +7,7 @@ CottageError
  ├── InvalidName          also a ValueError
  ├── InvalidMessage       also a ValueError
  ├── MissingExtra         also an ImportError
+ ├── HistoryRefusal       also a ValueError
  ├── StateUnavailable
  │    └── NoSuchState
  ├── ApiUnavailable
@@ -52,6 +53,15 @@ class InvalidMessage(CottageError, ValueError):
 
 class MissingExtra(CottageError, ImportError):
     """A package that an extra of this library brings is not installed. The message says which extra."""
+
+
+class HistoryRefusal(CottageError, ValueError):
+    """A question to the record that has no answer. `code` is a word for programs, such as `not_recorded`; the message
+    says why, and what to do."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 class StateUnavailable(CottageError):
