@@ -4,12 +4,12 @@ A point is made of the samples in its bucket and of nothing else: where there is
 counts where it was recorded first, not where it was only issued again.
 """
 
-import importlib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from cottage.freshness import STATUSES
+from cottage.record.arrow_schema import pyarrow
 from cottage.record.history_span import BucketGrid
 from cottage.state import PILLARS, REGIMES
 
@@ -46,16 +46,15 @@ def columns_read(fields: Sequence[str], by: By) -> list[str]:
     return sorted(names)
 
 
-def bucketed(
-    rows: Any, symbols: Sequence[str], grid: BucketGrid, by: By, fields: Sequence[str], newest: int
-) -> Any:
+def bucketed(rows: Any, symbols: Sequence[str], grid: BucketGrid, by: By, fields: Sequence[str], newest: int) -> Any:
     """The points of these symbols as a pyarrow.Table: `grid.count` rows for each, in their order.
 
     rows: a table with `columns_read`, each symbol's of one source and run. newest: the time of the source's newest
     event; what ends later is `partial`. Its columns: symbol, time (the bucket's start), partial, count, those of the
     fields without `freshness`, and for `worst_freshness` first_recorded, last_recorded and last_time.
     """
-    pa, pc = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.compute")
+    pa = pyarrow()
+    pc = pa.compute
     inside = _inside(rows, symbols, grid, by)
     for name in PILLARS:
         if name in fields:  # what a state says of a void pillar is 0, and means nothing
@@ -93,7 +92,8 @@ def _aggregates(fields: Iterable[str]) -> dict[str, tuple[str, str]]:
 def _inside(rows: Any, symbols: Sequence[str], grid: BucketGrid, by: By) -> Any:
     """The rows that fall into the grid's buckets, in order, with the number of each one's bucket as `key` and its
     time as `time`."""
-    pa, pc = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.compute")
+    pa = pyarrow()
+    pc = pa.compute
     time = rows[by]
     code = pc.index_in(rows["symbol"], pa.array(symbols, pa.string()))
     bucket = pc.divide(pc.subtract(time, grid.begin), grid.step)
@@ -106,7 +106,7 @@ def _inside(rows: Any, symbols: Sequence[str], grid: BucketGrid, by: By) -> Any:
 
 def _laid(rows: Any, aggregates: Sequence[tuple[str, str]], size: int) -> Any:
     """The aggregates of the rows of each key from 0 to `size` - 1, in that order; null where there is no row."""
-    pa = importlib.import_module("pyarrow")
+    pa = pyarrow()
     groups = rows.group_by("key", use_threads=False).aggregate(list(dict.fromkeys(aggregates)))
     place: list[int | None] = [None] * size
     for number, key in enumerate(groups["key"].to_pylist()):
@@ -116,7 +116,7 @@ def _laid(rows: Any, aggregates: Sequence[tuple[str, str]], size: int) -> Any:
 
 def _shares(inside: Any, grid: BucketGrid, newest: int, size: int) -> dict[str, Any]:
     """The columns of SHARES: for which part of the time that states held in a bucket each regime did."""
-    pc = importlib.import_module("pyarrow.compute")
+    pc = pyarrow().compute
     states = inside.filter(pc.is_valid(inside["regime"]))
     held = _held(states, grid, newest)
     states = states.append_column("held", held)
@@ -130,7 +130,8 @@ def _shares(inside: Any, grid: BucketGrid, newest: int, size: int) -> dict[str, 
 def _held(states: Any, grid: BucketGrid, newest: int) -> Any:
     """For how many microseconds, at least 1, each state held: until the next one in its bucket, or its bucket's end,
     or the newest event of all; and no longer than HELD_STEPS."""
-    pa, pc = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.compute")
+    pa = pyarrow()
+    pc = pa.compute
     key, time, step = (states[name].combine_chunks() for name in ("key", "time", "step"))
     begin = pc.add(grid.begin, pc.multiply(pc.divide(pc.subtract(time, grid.begin), grid.step), grid.step))
     end = pc.min_element_wise(pc.add(begin, grid.step), max(newest, grid.begin))
@@ -143,7 +144,8 @@ def _held(states: Any, grid: BucketGrid, newest: int) -> Any:
 
 def _says(words: Any, word: str) -> Any:
     """Of a column of lists of words, whether each has this one."""
-    pa, pc = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.compute")
+    pa = pyarrow()
+    pc = pa.compute
     words = words.combine_chunks()
     lists = pc.filter(pc.list_parent_indices(words), pc.equal(pc.list_flatten(words), word))
     return pc.is_in(pa.array(range(len(words)), pa.int64()), pc.cast(lists, pa.int64()))
@@ -165,9 +167,10 @@ class FreshnessTimeline:
     def worst(self, begin: int, end: int) -> str:
         """The worst status that held from `begin` until `end`, exclusive. Without a statement it is live."""
         first, behind = bisect_right(self._times, begin), bisect_right(self._times, end - 1)
-        return max(["live" if not first else self._statuses[first - 1], *self._statuses[first:behind]], key=_rank)
+        held: str = self._statuses[first - 1] if first else "live"
+        return max([held, *self._statuses[first:behind]], key=_rank)
 
 
 def _rank(status: str) -> int:
     """From the best to the worst; what a later version may say beside the known ones counts as worse."""
-    return STATUSES.index(status) if status in STATUSES else len(STATUSES)  # type: ignore[arg-type]
+    return STATUSES.index(status) if status in STATUSES else len(STATUSES)

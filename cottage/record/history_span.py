@@ -1,4 +1,4 @@
-"""What time a question to the record is about, and the buckets in it. Pure. Times are microseconds since 1970, UTC."""
+"""What time a question to the record is about, and the buckets in it. Pure. Times are microseconds since 1970."""
 
 import math
 import re
@@ -77,8 +77,14 @@ class HistorySpan:
     """… into how many buckets the time is divided, at most."""
 
     @classmethod
-    def asked(cls, since: str | None, until: str | None, last: str | None, step: str | None = None,
-              points: int | None = None) -> Self:
+    def asked(
+        cls,
+        since: str | None,
+        until: str | None,
+        last: str | None,
+        step: str | None = None,
+        points: int | None = None,
+    ) -> Self:
         """Read what was asked for: `from`, `to`, `last`, `step` and `points`. Raises HistoryRefusal."""
         span = cls(
             None if since is None else moment(since, "from"),

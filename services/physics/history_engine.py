@@ -54,7 +54,10 @@ def serve(answer: Callable[[dict[str, Any]], tuple[str, bytes]], questions: Bina
         except HistoryRefusal as refusal:
             head = {"code": refusal.code, "detail": str(refusal)}
         except MemoryError:
-            head = {"code": "too_much", "detail": "this takes more memory than there is for it: ask for a shorter time"}
+            head = {
+                "code": "too_much",
+                "detail": "this takes more memory than there is for it: ask for a shorter time",
+            }
         except CottageError as error:
             head = {"code": "unavailable", "detail": str(error)}
         except Exception:  # noqa: BLE001 - told to the service, which logs it

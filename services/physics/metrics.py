@@ -25,6 +25,12 @@ LEFT_OUT = Counter(
     "Fields of snapshots that were doubtful and left out of the answer, by field.",
     ["field"],
 )
+HISTORY_QUERIES = Counter(
+    "cottage_physics_history_questions_total", "Questions to the record, by outcome: answered, or the problem.", ["outcome"]
+)
+HISTORY_STARTS = Counter(
+    "cottage_physics_history_engine_starts_total", "Processes that were started to answer questions to the record."
+)
 
 
 class ReaderCollector(Collector):

@@ -1,0 +1,247 @@
+"""The history in a record: points in buckets of time, spells of regimes, changes, and gaps.
+
+    history = History(Record(Path("data/record")))
+    answer = history.points(["SPY"], HistorySpan(last=600_000_000, points=60))["SPY"]
+
+A point never holds two sources or two runs of one: the run that brought a symbol's newest row counts, where nobody
+names another. Every method raises HistoryRefusal for what cannot be answered: `no_record`, `no_such_symbol`,
+`not_recorded`, `bad_parameter`, `too_many_points`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cottage.clock import iso_millis
+from cottage.errors import HistoryRefusal
+from cottage.record.arrow_schema import pyarrow
+from cottage.record.bucketing import USUAL_FIELDS, By, FreshnessTimeline, bucketed, columns_read
+from cottage.record.history_span import BucketGrid, HistorySpan
+from cottage.record.record import Record
+from cottage.record.run_index import RunExtent, RunIndex
+from cottage.version import Version
+
+MOST_TOTAL = 200_000
+"""The most points in one answer, of all symbols."""
+_ROWS_AT_A_TIME = 400_000
+_LOOK_BACK = (600_000_000, 86_400_000_000)
+"""How far before the newest row a symbol's newest is looked for, before all of the record is."""
+_INTERNAL = ("first_recorded", "last_recorded", "last_time")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which rows a question is about, beside its time."""
+
+    by: By = "at"
+    source: str | None = None
+    run: int | None = None
+
+
+NEWEST_RUN = Chosen()
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolHistory:
+    """The points of one symbol."""
+
+    source: str | None
+    run: int
+    grid: BucketGrid
+    until: Version | None
+    """The newest version in it; None where there is no row in that time."""
+    gaps: list[dict[str, Any]]
+    points: Any
+    """A pyarrow.Table, one row a bucket: see `bucketed`. `freshness`, where asked for, and `gaps`, the kinds of those
+    within the bucket or null, come last."""
+
+
+class History:
+    """Answers questions to a record. Not for two threads at a time."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._index = RunIndex(record)
+
+    def points(
+        self,
+        symbols: Sequence[str],
+        span: HistorySpan,
+        chosen: Chosen = NEWEST_RUN,
+        fields: Sequence[str] = USUAL_FIELDS,
+    ) -> dict[str, SymbolHistory]:
+        """The points of each of these symbols that the record has."""
+        by_run = self.runs_of(symbols, chosen)
+        answers: dict[str, SymbolHistory] = {}
+        for run, names in by_run:
+            answers |= self._of_run(run, names, span, chosen.by, fields)
+        return {symbol: answers[symbol] for symbol in symbols if symbol in answers}
+
+    def runs_of(self, symbols: Sequence[str], chosen: Chosen) -> list[tuple[RunExtent, list[str]]]:
+        """The run that each symbol's answer is of, with the symbols that have the same. Without a source or a run in
+        `chosen` it is that of the symbol's newest row; symbols without one are left out."""
+        runs = self.runs()
+        if chosen.source is not None or chosen.run is not None:
+            return [(_named(runs, chosen), list(symbols))]
+        newest = runs[0].recorded
+        assert newest is not None
+        found: dict[str, tuple[str | None, int]] = {}
+        for back in (*_LOOK_BACK, None):
+            left = [symbol for symbol in symbols if symbol not in found]
+            if left:
+                since = None if back is None else newest[1] - back
+                found |= self._newest(left, since)
+        known = {(run.source, run.run): run for run in runs}
+        groups: dict[tuple[str | None, int], list[str]] = defaultdict(list)
+        for symbol in symbols:
+            if symbol in found:
+                groups[found[symbol]].append(symbol)
+        return [(known[key], names) for key, names in groups.items()]
+
+    def _newest(self, symbols: list[str], since: int | None) -> dict[str, tuple[str | None, int]]:
+        """Source and run of the newest row of each symbol that has one recorded since then."""
+        columns = ["symbol", "source", "run", "recorded"]
+        rows = self._record.scan("samples", columns, symbols=symbols, recorded=(since, None))
+        found = rows.group_by(["symbol", "source", "run"], use_threads=False).aggregate([("recorded", "max")])
+        ordered = sorted(found.to_pylist(), key=lambda each: each["recorded_max"])
+        return {each["symbol"]: (each["source"], each["run"]) for each in ordered}
+
+    def runs(self) -> list[RunExtent]:
+        """All runs of the record, that with the newest row first."""
+        try:
+            runs = self._index.runs()
+        except FileNotFoundError:
+            runs = []
+        if not runs:
+            raise HistoryRefusal(
+                "no_record", f"there is no record in {self._record.folder}: the recorder writes it (RECORDER_DIR)"
+            )
+        return runs
+
+    def _of_run(
+        self, run: RunExtent, symbols: Sequence[str], span: HistorySpan, by: By, fields: Sequence[str]
+    ) -> dict[str, SymbolHistory]:
+        extent = getattr(run, by)
+        if extent is None:
+            raise HistoryRefusal("not_recorded", f"no row of {_run_name(run)} says when it was {by}")
+        grid = span.grid(extent[1])
+        if grid.count * len(symbols) > MOST_TOTAL:
+            detail = f"{grid.count * len(symbols):,} points in all; at most {MOST_TOTAL:,}"
+            raise HistoryRefusal("too_many_points", f"{detail}: ask for fewer symbols or a longer step")
+        if grid.end <= extent[0]:
+            raise HistoryRefusal("not_recorded", f"the record of {_run_name(run)} begins at {iso(extent[0])}")
+        columns = columns_read(fields, by)
+        tables, until = [], dict[str, Version]()
+        for part in _parts(grid, len(symbols)):
+            bounds: dict[str, Any] = {by: (part.begin, part.end)}
+            rows = rows_of_run(self._record.scan("samples", columns, symbols=symbols, **bounds), run)
+            until = _newer(until, rows)
+            tables.append(bucketed(rows, symbols, part, by, fields, extent[1]))
+        gaps = self._gaps_of(run, symbols, grid, by)
+        statements = self._statements(symbols) if "freshness" in fields else None
+        answers = {}
+        for place, symbol in enumerate(symbols):
+            parts = [each.slice(place * (len(each) // len(symbols)), len(each) // len(symbols)) for each in tables]
+            points = pyarrow().concat_tables(parts).combine_chunks()
+            if statements is not None:
+                points = _with_freshness(points, grid, statements[symbol])
+            points = _with_gaps(points.drop_columns([*_INTERNAL, "symbol"]), grid, gaps[symbol], by)
+            answers[symbol] = SymbolHistory(run.source, run.run, grid, until.get(symbol), gaps[symbol], points)
+        return answers
+
+    def _statements(self, symbols: Sequence[str]) -> dict[str, FreshnessTimeline]:
+        rows = self._record.scan("freshness", ["symbol", "status", "recorded"], symbols=[*symbols, "*"]).to_pylist()
+        by_symbol: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in rows:
+            by_symbol[row["symbol"]].append(row)
+        return {symbol: FreshnessTimeline([*by_symbol[symbol], *by_symbol["*"]]) for symbol in symbols}
+
+    def _gaps_of(
+        self, run: RunExtent, symbols: Sequence[str], grid: BucketGrid, by: By
+    ) -> dict[str, list[dict[str, Any]]]:
+        """The gaps of each symbol that touch the grid, by the market's time, or when each was recorded."""
+        rows = rows_of_run(self._record.scan("gaps", symbols=symbols), run)
+        gaps: dict[str, list[dict[str, Any]]] = {symbol: [] for symbol in symbols}
+        for gap in sorted(rows.to_pylist(), key=lambda each: (each["until"], each["recorded"])):
+            begin, end = _place(gap, by)
+            if begin < grid.end and end >= grid.begin:
+                gaps[gap["symbol"]].append(gap)
+        return gaps
+
+
+def iso(micros: int) -> str:
+    """Microseconds since 1970 as messages tell times."""
+    return iso_millis(micros // 1000 / 1000)
+
+
+def _named(runs: Iterable[RunExtent], chosen: Chosen) -> RunExtent:
+    """The newest run that was asked for by source, or the one by its number."""
+    for run in runs:
+        if chosen.source in (None, run.source) and chosen.run in (None, run.run):
+            return run
+    known = ", ".join(sorted({str(run.source) for run in runs}))
+    wanted = " ".join(str(each) for each in (chosen.source, chosen.run) if each is not None)
+    raise HistoryRefusal("not_recorded", f"there is no run {wanted} in the record; its sources: {known}")
+
+
+def _run_name(run: RunExtent) -> str:
+    return f"{run.source or 'the feed'} (run {run.run})"
+
+
+def rows_of_run(rows: Any, run: RunExtent) -> Any:
+    """Those rows that are of this run."""
+    compute = pyarrow().compute
+    source = compute.is_null(rows["source"]) if run.source is None else compute.equal(rows["source"], run.source)
+    return rows.filter(compute.and_(source, compute.equal(rows["run"], run.run)))
+
+
+def _parts(grid: BucketGrid, symbols: int) -> Iterable[BucketGrid]:
+    """The grid in parts, of which each takes little memory where samples come each second."""
+    buckets = max(1, _ROWS_AT_A_TIME * 1_000_000 // symbols // grid.step)
+    for first in range(0, grid.count, buckets):
+        yield BucketGrid(grid.begin + first * grid.step, grid.step, min(buckets, grid.count - first))
+
+
+def _newer(until: Mapping[str, Version], rows: Any) -> dict[str, Version]:
+    """The newest version of each symbol, of those known before and of these rows."""
+    newest = dict(until)
+    found = rows.group_by(["symbol", "epoch"], use_threads=False).aggregate([("seq", "max")])
+    for each in found.to_pylist():
+        version = Version(each["epoch"], each["seq_max"])
+        newest[each["symbol"]] = max(version, newest.get(each["symbol"], version))
+    return newest
+
+
+def _with_freshness(points: Any, grid: BucketGrid, timeline: FreshnessTimeline) -> Any:
+    """With the worst freshness from each bucket's first sample to its end, as far as the recorder's clock tells."""
+    recorded = points.select(_INTERNAL).to_pylist()
+    following: int | None = None
+    worst: list[str | None] = [None] * len(recorded)
+    for place in reversed(range(len(recorded))):
+        begin, last, time = recorded[place].values()
+        if begin is not None:
+            end = last + grid.begin + (place + 1) * grid.step - time
+            worst[place] = timeline.worst(begin, end if following is None else max(last + 1, min(end, following)))
+            following = begin
+    return points.append_column("freshness", pyarrow().array(worst, pyarrow().string()))
+
+
+def _place(gap: Mapping[str, Any], by: By) -> tuple[int, int]:
+    """From when to when a gap is, both within."""
+    length = gap["until"] - (gap["until"] if gap["since"] is None else gap["since"])
+    end = gap["until"] if by == "at" else gap["recorded"]
+    return end - max(0, length), end
+
+
+def _with_gaps(points: Any, grid: BucketGrid, gaps: Iterable[Mapping[str, Any]], by: By) -> Any:
+    kinds: list[list[str] | None] = [None] * grid.count
+    for gap in gaps:
+        begin, end = _place(gap, by)
+        for place in range(max(0, (begin - grid.begin) // grid.step), grid.count):
+            if grid.begin + place * grid.step > end:
+                break
+            held = kinds[place] = kinds[place] or []
+            if gap["kind"] not in held:
+                held.append(gap["kind"])
+    return points.append_column("gaps", pyarrow().array(kinds, pyarrow().list_(pyarrow().string())))
