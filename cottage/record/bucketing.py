@@ -168,7 +168,8 @@ class FreshnessTimeline:
         """The worst status that held from `begin` until `end`, exclusive. Without a statement it is live."""
         first, behind = bisect_right(self._times, begin), bisect_right(self._times, end - 1)
         held: str = self._statuses[first - 1] if first else "live"
-        return max([held, *self._statuses[first:behind]], key=_rank)
+        worst: str = max([held, *self._statuses[first:behind]], key=_rank)
+        return worst
 
 
 def _rank(status: str) -> int:

@@ -18,19 +18,18 @@ _STEPS = tuple(seconds * _SECOND for seconds in (1, 5, 15, 60, 300, 900, 3600, 1
 _SHORTEST, _LONGEST = 1000, 366 * 86_400 * _SECOND
 _LATEST = 253_402_300_799 * _SECOND
 _UNITS = {"": _SECOND, "ms": 1000, "s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND}
-_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(ms|s|m|h|d|)", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
-DURATION_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,6})?(ms|s|m|h|d)?$"
+DURATION_PATTERN = r"^([0-9]{1,12}(\.[0-9]{1,6})?)(ms|s|m|h|d)?$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def duration(text: str, name: str) -> int:
     """A length of time in microseconds: `90s`, `10m`, `1.5h`, `7d`, `250ms`, or a number of seconds. `name`: of the
     parameter, for the HistoryRefusal that is raised otherwise."""
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(DURATION_PATTERN[1:-1], text, re.ASCII)
     if match is None:
         raise HistoryRefusal("bad_parameter", f"{name} must be a length of time such as 90s, 10m, 1h or 7d")
-    micros = round(float(match[1]) * _UNITS[match[2]])
+    micros = round(float(match[1]) * _UNITS[match[3] or ""])
     if not _SHORTEST <= micros <= _LONGEST:
         raise HistoryRefusal("bad_parameter", f"{name} must be from 1 ms to 366 days")
     return micros

@@ -116,7 +116,8 @@ class RecordEvents:
         assert newest is not None
         tables: Iterable[str] = ("regimes", "freshness", "gaps", "outages")
         later = (self._record.scan(table, ["recorded"], recorded=(newest[1], None)) for table in tables)
-        return max([newest[1], *(time for rows in later for time in rows["recorded"].to_pylist())])
+        times: list[int] = [time for rows in later for time in rows["recorded"].to_pylist()]
+        return max([newest[1], *times])
 
     def _between(self, span: HistorySpan) -> tuple[int, int]:
         return span.between(self.reach())

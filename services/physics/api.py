@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, Path, Query, Request, Response, params
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from pydantic import WithJsonSchema
 from starlette.types import ASGIApp
 
@@ -11,27 +11,29 @@ from common import logs
 from common.web import asgi
 from cottage import __version__, keys
 from cottage.errors import InvalidMessage, RedisError
+from cottage.freshness import USUAL, Thresholds
 from cottage.freshness import unfed as is_unfed
 from cottage.log import Throttled
 from cottage.reader.physics_reader import PhysicsReader
 from cottage.reader.reading import Reading, Readings
-from cottage.redis import BATCH
 from cottage.state import REGIMES
 from cottage.store import MarketSnapshots
-from services.physics import metrics, problems, schemas, swagger
+from services.physics import history_api, metrics, problems, schemas, swagger
+from services.physics.history_process import HistoryProcess
 from services.physics.middleware import EdgeMiddleware
+from services.physics.parameters import Symbol, Symbols, known_query, symbol_names
 from services.physics.problems import Refusal
 
-MAX_SYMBOLS = BATCH
-"""The most symbols in one request: they take one round trip to Redis."""
 LONGEST_AGE_MS = 86_400_000
 
 throttled = Throttled(logs.get_logger())
 router = APIRouter(prefix="/v1")
 
 
-def build(reader: PhysicsReader, snapshots: MarketSnapshots) -> ASGIApp:
-    """The ASGI application."""
+def build(
+    reader: PhysicsReader, snapshots: MarketSnapshots, history: HistoryProcess, thresholds: Thresholds = USUAL
+) -> ASGIApp:
+    """The ASGI application. `thresholds`: by which past states are assessed; the reader has its own."""
     app = FastAPI(
         title="Curiosity Cottage physics",
         version=__version__,
@@ -46,64 +48,21 @@ def build(reader: PhysicsReader, snapshots: MarketSnapshots) -> ASGIApp:
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
     app.state.reader = reader
     app.state.snapshots = snapshots
+    app.state.history = history
+    app.state.thresholds = thresholds
     app.include_router(router)
+    app.include_router(history_api.router)
     swagger.install(app)
     problems.install(app)
     return EdgeMiddleware(app)
 
 
-def _known_query(*names: str) -> params.Depends:
-    """Refuse other query parameters, and any twice: a mistyped max_age_ms must not be ignored."""
-
-    async def check(request: Request) -> None:
-        given = [name for name, _value in request.query_params.multi_items()]
-        for name in given:
-            if name not in names:
-                known = ", ".join(names) or "none"
-                raise Refusal(422, "bad_parameter", f"unknown query parameter {name[:40]!r}; known: {known}")
-            if given.count(name) > 1:
-                raise Refusal(422, "bad_parameter", f"{name} is given more than once")
-
-    return params.Depends(check)
-
-
-def _responses(model: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
-    described = {
-        400: "`bad_symbol`, `too_many_symbols`",
-        404: "`no_such_symbol`",
-        422: "`bad_parameter`",
-        503: "`unavailable`",
-    }
-    answers: dict[int | str, dict[str, Any]] = {200: {"model": model, "description": "found"}}
-    for status in statuses:
-        answers[status] = {"model": schemas.ProblemAnswer, "description": described[status]}
-    answers["default"] = {"model": schemas.ProblemAnswer, "description": "any other error"}
-    return answers
-
-
-Symbol = Annotated[
-    str,
-    WithJsonSchema(
-        {"type": "string", "pattern": f"^{keys.SYMBOL_PATTERN}$"}
-    ),  # said, not checked: it is 400, not 422
-    Path(description=keys.SYMBOL_RULE, openapi_examples={"SPY": {"value": "SPY"}}),
-]
 # Left out is what they may be, not null, as OpenAPI 3.0 would have to be told.
 MaxAge = Annotated[
     int | None,
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LONGEST_AGE_MS}),
     Query(ge=0, le=LONGEST_AGE_MS, description="refuse (503) a state that is older or a fallback"),
 ]
-Symbols = Annotated[
-    str | None,
-    WithJsonSchema({"type": "string", "pattern": f"^({keys.SYMBOL_PATTERN}(,{keys.SYMBOL_PATTERN})*)?$"}),
-    Query(
-        description=f"comma-separated, at most {MAX_SYMBOLS}; all without it",
-        openapi_examples={"two": {"value": "SPY,QQQ"}},
-    ),
-]
-
-
 Unfed = Annotated[
     bool,
     WithJsonSchema({"type": "boolean"}),
@@ -123,13 +82,25 @@ def _folded(readings: Readings, unfed: bool) -> tuple[dict[str, Reading], dict[s
 @router.get(
     "/physics/{symbol:path}",
     summary="One state, with its freshness",
-    responses=_responses(schemas.PhysicsStateAnswer, 400, 404, 422, 503),
-    dependencies=[_known_query("max_age_ms")],
+    responses=schemas.responses(schemas.PhysicsStateAnswer, 400, 404, 422, 503),
+    dependencies=[known_query("max_age_ms", "at", "version")],
 )
-async def physics_state(request: Request, symbol: Symbol, max_age_ms: MaxAge = None) -> Response:
+async def physics_state(
+    request: Request,
+    symbol: Symbol,
+    max_age_ms: MaxAge = None,
+    at: history_api.At = None,
+    version: history_api.ExactVersion = None,
+) -> Response:
     """While Redis does not answer: the last state that was read, aged, else the fail-safe vector, whose `source` is
     `fallback`. With `max_age_ms` nothing comes but a state that is known to be that young: 503 means that it may be
-    there later, 404 that Redis answers and has none."""
+    there later, 404 that Redis answers and has none. With `at` or `version` it is a past one, of the record: `at`
+    gives what Redis had last written at that time by its own clock, with the freshness that a reader would have told
+    had every hop been well, and the `outages` of hops at that time beside it."""
+    if at is not None or version is not None:
+        if max_age_ms is not None:
+            raise Refusal(422, "bad_parameter", "max_age_ms is about the present: leave it out with at and version")
+        return await history_api.past_state(request, symbol, at, version)
     reader: PhysicsReader = request.app.state.reader
     max_age = None if max_age_ms is None else max_age_ms / 1000
     reading = await reader.get(symbol, max_age=max_age)
@@ -141,18 +112,15 @@ async def physics_state(request: Request, symbol: Symbol, max_age_ms: MaxAge = N
 @router.get(
     "/physics",
     summary="Many states in one round trip",
-    responses=_responses(schemas.PhysicsStatesAnswer, 400, 422),
-    dependencies=[_known_query("symbols", "unfed")],
+    responses=schemas.responses(schemas.PhysicsStatesAnswer, 400, 422),
+    dependencies=[known_query("symbols", "unfed")],
 )
 async def physics_states(request: Request, symbols: Symbols = None, unfed: Unfed = True) -> Response:
     reader: PhysicsReader = request.app.state.reader
     if symbols is None:
         readings = await reader.all()
     else:
-        names = [name for name in symbols.split(",") if name]
-        if len(names) > MAX_SYMBOLS:
-            raise Refusal(400, "too_many_symbols", f"{len(names)} symbols; at most {MAX_SYMBOLS} at a time")
-        readings = await reader.many(names)
+        readings = await reader.many(symbol_names(symbols))
     shown, named = _folded(readings, unfed)
     states = {symbol: reading.as_dict() for symbol, reading in shown.items()}
     return _json({"states": states, "missing": readings.missing, "complete": readings.complete, **named})
@@ -161,8 +129,8 @@ async def physics_states(request: Request, symbols: Symbols = None, unfed: Unfed
 @router.get(
     "/regimes",
     summary="Symbols by regime",
-    responses=_responses(schemas.RegimesAnswer, 422),
-    dependencies=[_known_query("unfed")],
+    responses=schemas.responses(schemas.RegimesAnswer, 422),
+    dependencies=[known_query("unfed")],
 )
 async def regimes(request: Request, unfed: Unfed = True) -> Response:
     reader: PhysicsReader = request.app.state.reader
@@ -180,8 +148,8 @@ async def regimes(request: Request, unfed: Unfed = True) -> Response:
 @router.get(
     "/market/{symbol:path}",
     summary="The market snapshot",
-    responses=_responses(schemas.MarketSnapshotAnswer, 400, 404, 422, 503),
-    dependencies=[_known_query()],
+    responses=schemas.responses(schemas.MarketSnapshotAnswer, 400, 404, 422, 503),
+    dependencies=[known_query()],
 )
 async def market_snapshot(request: Request, symbol: Symbol) -> Response:
     """It expires 60 s after its feed last wrote it; then the answer is 404."""

@@ -4,6 +4,7 @@ Each question has `ask`, one of the names in `HistoryAnswers.answer`, and the pa
 given (history_api.py), which the service has checked.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 HEAD_KEY = b"cottage"
 """In the metadata of an Arrow answer's schema: all of the JSON answer but the points."""
+
+VERSION_PATTERN = "^[0-9]{1,18}-[0-9]{1,18}$"
 
 Question = Mapping[str, Any]
 
@@ -122,16 +125,16 @@ class HistoryAnswers:
 
 def span_of(question: Question) -> HistorySpan:
     """The time that a question is about. Raises HistoryRefusal."""
-    times = (question.get(name) for name in ("from", "to", "last", "step"))
-    return HistorySpan.asked(*times, points=question.get("points"))
+    since, until, last, step = (question.get(name) for name in ("from", "to", "last", "step"))
+    return HistorySpan.asked(since, until, last, step, question.get("points"))
 
 
 def version_of(text: str) -> Version:
     """Of `epoch-seq`. Raises HistoryRefusal."""
-    epoch, dash, seq = text.partition("-")
-    if not (dash and epoch.isdecimal() and seq.isdecimal() and text.isascii() and max(len(epoch), len(seq)) <= 18):
+    if re.fullmatch(VERSION_PATTERN[1:-1], text, re.ASCII) is None:
         raise HistoryRefusal("bad_parameter", "version must be epoch and seq of a state, such as 1766318400000-4711")
-    return Version(int(epoch), int(seq))
+    epoch, seq = map(int, text.split("-"))
+    return Version(epoch, seq)
 
 
 def _chosen(question: Question) -> Chosen:

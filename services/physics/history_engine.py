@@ -2,8 +2,8 @@
 
 The physics service starts it and asks it (history_process.py). A question slows no tick and no other reader: the
 process is niced, has one thread and so much memory, and is the first that a machine without memory ends. Questions
-come over stdin and answers go over stdout, each as a frame: the length of a JSON head (4 bytes, big-endian), the head,
-and of an answer as many bytes of body as its head's `size` says.
+come over stdin and answers go over stdout, each as a frame: the length of a JSON head (4 bytes, big-endian), the
+head, and of an answer as many bytes of body as its head's `size` says.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import struct
 import sys
 import traceback
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,9 +33,16 @@ def main() -> None:
     with contextlib.suppress(OSError):  # not every system has it
         Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_DATA, (mebibytes * MIB, mebibytes * MIB))
-    from services.physics.history_answers import HistoryAnswers  # pyarrow takes its time, and is loaded as limited
+    serve(lambda question: _answers(folder).answer(question), questions, answers)
 
-    serve(HistoryAnswers(folder).answer, questions, answers)
+
+@cache
+def _answers(folder: Path) -> Any:
+    from services.physics.history_answers import (
+        HistoryAnswers,  # with the first question: what it needs may be missing
+    )
+
+    return HistoryAnswers(folder)
 
 
 def _own_output() -> BinaryIO:

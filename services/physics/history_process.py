@@ -57,6 +57,10 @@ class HistoryProcess:
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
+    def status(self) -> dict[str, Any]:
+        """For /status."""
+        return {"folder": self.folder, "engine": self.pid, "waiting": self.waiting}
+
     async def ask(self, question: Mapping[str, Any]) -> EngineAnswer:
         """The answer to a question, which history_answers.py describes. Raises HistoryRefusal, of which the codes
         `busy`, `too_slow` and `unavailable` mean that a later try may help."""

@@ -26,7 +26,9 @@ LEFT_OUT = Counter(
     ["field"],
 )
 HISTORY_QUERIES = Counter(
-    "cottage_physics_history_questions_total", "Questions to the record, by outcome: answered, or the problem.", ["outcome"]
+    "cottage_physics_history_questions_total",
+    "Questions to the record, by outcome: answered, or the problem.",
+    ["outcome"],
 )
 HISTORY_STARTS = Counter(
     "cottage_physics_history_engine_starts_total", "Processes that were started to answer questions to the record."

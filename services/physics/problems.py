@@ -8,7 +8,13 @@ Each has a `code` for programs:
 | `too_many_symbols` | 400 | more than 500 were named |
 | `bad_parameter` | 422 | a query parameter that is unknown, repeated, or has a value of the wrong kind |
 | `no_such_symbol` | 404 | Redis has no such state or snapshot, whatever its age might be |
-| `unavailable` | 503 | no state fresh enough (`max_age_ms`), or no snapshot that can be had now |
+| `unavailable` | 503 | no state fresh enough (`max_age_ms`), or no snapshot or record that can be had now |
+| `no_record` | 404 | no record is where `RECORDER_DIR` says: no recorder has run, or it writes elsewhere |
+| `not_recorded` | 404 | a time, a source, a run or a version that the record does not have |
+| `too_many_points` | 400 | more than 5,000 points of one symbol, or 200,000 in all |
+| `too_much` | 400 | a question to the record that takes more memory than there is for it |
+| `too_slow` | 503 | a question to the record that took too long and was ended |
+| `busy` | 503 | other questions to the record come first |
 | `not_found`, `method_not_allowed`, … | 404, 405, … | the framework's own, by the status's phrase |
 | `internal_server_error` | 500 | a fault of ours; the log has its traceback, the answer does not |
 """
@@ -22,9 +28,23 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from common.web import asgi
-from cottage.errors import InvalidName, NoSuchState, StateUnavailable
+from cottage.errors import HistoryRefusal, InvalidName, NoSuchState, StateUnavailable
 
 RETRY_SECONDS = 1
+
+
+_STATUSES = {
+    "bad_parameter": 422,
+    "too_many_points": 400,
+    "too_much": 400,
+    "no_record": 404,
+    "not_recorded": 404,
+    "no_such_symbol": 404,
+    "busy": 503,
+    "too_slow": 503,
+    "unavailable": 503,
+}
+"""Of the codes of a HistoryRefusal. Any other is a fault of ours."""
 
 
 class Refusal(Exception):
@@ -38,7 +58,8 @@ class Refusal(Exception):
 
 def install(app: FastAPI) -> None:
     """Answer every exception with a problem."""
-    for kind in (Refusal, InvalidName, StateUnavailable, RequestValidationError, HTTPException, Exception):
+    ours = (Refusal, HistoryRefusal, InvalidName, StateUnavailable)
+    for kind in (*ours, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer)
 
 
@@ -46,6 +67,8 @@ async def _answer(request: Request, error: Exception) -> Response:
     match error:
         case Refusal(status=status, code=code):
             return problem(request, status, code, str(error))
+        case HistoryRefusal(code=code) if code in _STATUSES:
+            return problem(request, _STATUSES[code], code, str(error))
         case InvalidName():
             return problem(request, 400, "bad_symbol", str(error))
         case NoSuchState():

@@ -51,6 +51,11 @@ STATE_EXAMPLE: dict[str, Any] = {
 }
 
 
+_TIME: dict[str, Any] = {"format": "date-time"}
+_NULLABLE: dict[str, Any] = {"nullable": True}
+TimedBy = Literal["at", "written"]
+
+
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="allow")
 
@@ -151,6 +156,107 @@ class RegimesAnswer(_Answer):
     unfed: list[Symbol] = Field([], description=_UNFED)
 
 
+class HistoryGap(_Answer):
+    kind: str = Field(description="gap, break, correction or lost, of the market's data; missed: of the record")
+    cause: str | None = Field(json_schema_extra=_NULLABLE, description="why, as far as it is known")
+    since: str | None = Field(json_schema_extra=_NULLABLE, description="the market's time of the row before")
+    until: str = Field(json_schema_extra=_TIME, description="the market's time of the row after")
+
+
+class HistoryPoint(_Answer):
+    """The columns that the fields asked for have come besides: of `price` open, high, low, close, price_mean; of
+    `regime` the last and the share_… of each; of `alpha` also the lowest alpha_low and the highest alpha_high; of
+    `freshness` the worst; of any other NAME the last, and NAME_min, NAME_max, NAME_mean. Each is null without a
+    sample."""
+
+    time: str = Field(json_schema_extra=_TIME, description="the bucket's start")
+    partial: bool = Field(description="its end is not reached yet")
+    count: int = Field(ge=0, description="samples in it")
+    gaps: Annotated[
+        list[str] | None, WithJsonSchema({"type": "array", "items": {"type": "string"}, "nullable": True})
+    ] = Field(description="the kinds of the gaps that it lies in")
+
+
+class SymbolHistoryAnswer(_Answer):
+    symbol: Symbol
+    source: str | None = Field(json_schema_extra=_NULLABLE, description="of all its points")
+    run: int = Field(json_schema_extra={"format": "int64"}, description="which run of the source")
+    since: str = Field(alias="from", json_schema_extra=_TIME, description="the start of the first bucket")
+    to: str = Field(json_schema_extra=_TIME, description="the end of the last bucket")
+    step: float = Field(gt=0, description="the length of a bucket in seconds")
+    until: Annotated[
+        list[int] | None,
+        WithJsonSchema({"type": "array", "items": {"type": "integer", "format": "int64"}, "nullable": True}),
+    ] = Field(description="epoch and seq of the newest version in it; null if there is none")
+    gaps: list[HistoryGap] = Field(description="the gaps that touch its time")
+    points: list[HistoryPoint]
+
+
+class HistoryAnswer(SymbolHistoryAnswer):
+    by: TimedBy
+
+
+class HistoriesAnswer(_Answer):
+    by: TimedBy
+    symbols: dict[str, SymbolHistoryAnswer]
+    missing: list[Symbol] = Field(description="asked for, and the record has no row of it")
+
+
+class RegimeSpell(_Answer):
+    regime: Regime
+    before: str | None = Field(json_schema_extra=_NULLABLE, description="until then; null if none is known")
+    since: str = Field(json_schema_extra=_TIME)
+    until: str | None = Field(json_schema_extra=_NULLABLE, description="null while it holds")
+    alpha: float | None = Field(json_schema_extra=_NULLABLE, description="when it began, as its interval")
+    alpha_low: float | None = Field(json_schema_extra=_NULLABLE)
+    alpha_high: float | None = Field(json_schema_extra=_NULLABLE)
+    version: list[int] = Field(description="epoch and seq of the first state that has it")
+
+
+class RegimeSpellsAnswer(_Answer):
+    symbol: Symbol
+    source: str | None = Field(json_schema_extra=_NULLABLE)
+    run: int = Field(json_schema_extra={"format": "int64"})
+    by: TimedBy
+    since: str = Field(alias="from", json_schema_extra=_TIME)
+    to: str = Field(json_schema_extra=_TIME)
+    spells: list[RegimeSpell]
+
+
+class RecordedChange(_Answer):
+    kind: Literal["regime", "freshness"]
+    symbol: str = Field(description="* for all")
+    recorded: str = Field(json_schema_extra=_TIME)
+
+
+class ChangesAnswer(_Answer):
+    since: str = Field(alias="from", json_schema_extra=_TIME)
+    to: str = Field(json_schema_extra=_TIME)
+    complete: bool = Field(description="false if the older ones are left out, since there are too many")
+    symbols: list[str] = Field(description="those that changed")
+    changes: list[RecordedChange]
+
+
+class RecordedGap(HistoryGap):
+    symbol: Symbol
+    recorded: str = Field(json_schema_extra=_TIME)
+
+
+class HopOutage(_Answer):
+    hop: str = Field(description="redis, bridge, feynman, market or recorder")
+    cause: str | None = Field(json_schema_extra=_NULLABLE)
+    since: str = Field(json_schema_extra=_TIME)
+    until: str | None = Field(json_schema_extra=_NULLABLE, description="null while it lasts")
+
+
+class GapsAnswer(_Answer):
+    since: str = Field(alias="from", json_schema_extra=_TIME)
+    to: str = Field(json_schema_extra=_TIME)
+    complete: bool = Field(description="false if the older gaps are left out, since there are too many")
+    gaps: list[RecordedGap]
+    outages: list[HopOutage]
+
+
 class MarketSnapshotAnswer(_Answer):
     symbol: Symbol
     price: float
@@ -184,3 +290,18 @@ class ProblemAnswer(_Answer):
     detail: str
     instance: str = Field(description="the path that was asked for")
     code: str = Field(description="a word for programs")
+
+
+def responses(model: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The answers of an operation: `model`, these problems, and any other."""
+    described = {
+        400: "`bad_symbol`, `too_many_symbols`, `too_many_points`, `too_much`",
+        404: "`no_such_symbol`, `no_record`, `not_recorded`",
+        422: "`bad_parameter`",
+        503: "`unavailable`, `busy`, `too_slow`",
+    }
+    answers: dict[int | str, dict[str, Any]] = {200: {"model": model, "description": "found"}}
+    for status in statuses:
+        answers[status] = {"model": ProblemAnswer, "description": described[status]}
+    answers["default"] = {"model": ProblemAnswer, "description": "any other error"}
+    return answers

@@ -13,6 +13,7 @@ from cottage.redis import connect
 from cottage.store import MarketSnapshots
 from cottage.urls import redacted
 from services.physics import api, metrics
+from services.physics.history_process import EngineLimits, HistoryProcess
 from services.physics.settings import PhysicsSettings
 
 CHECK_SECONDS = 1.0
@@ -26,17 +27,21 @@ class PhysicsService:
         self._settings = settings
         self._clock = clock
         self._reader: PhysicsReader | None = None
+        limits = EngineLimits(settings.history_seconds, settings.history_mib)
+        self._history = HistoryProcess(settings.recorder_dir, limits)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve until `stopping`, whether or not Redis is there."""
         settings = self._settings
         async with connect(settings.redis_url, timeout=settings.timeout_seconds) as client:
-            self._reader = PhysicsReader(client, self._clock.monotonic, settings.thresholds())
+            thresholds = settings.thresholds()
+            self._reader = PhysicsReader(client, self._clock.monotonic, thresholds)
             metrics.READER.counts = self._reader.counts
             sock = listening_socket(settings.host, settings.port, settings.variable("port"))
-            app = api.build(self._reader, MarketSnapshots(client))
+            app = api.build(self._reader, MarketSnapshots(client), self._history, thresholds)
             access = settings.access(settings.host, settings.origins)
-            async with serve_asgi(app, sock, access), background(self._keep_checking(self._reader)):
+            checking = background(self._keep_checking(self._reader))
+            async with self._history, serve_asgi(app, sock, access), checking:
                 host, port = sock.getsockname()[:2]
                 log.info("listening", host=host, port=port)
                 await stopping.wait()
@@ -54,6 +59,7 @@ class PhysicsService:
             "feeds": None
             if chain is None or chain.feeds is None
             else [{"source": feed.source} for feed in chain.feeds],
+            "history": self._history.status(),
             "remembered": 0 if self._reader is None else self._reader.remembered,
         }
 

@@ -1,9 +1,14 @@
 """Settings of the physics API, PHYSICS_…"""
 
+from typing import Annotated
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from common.settings import FreshnessSettings, Host, Origins, Port, RedisSettings, Seconds
+
+RECORD_FOLDER = ".run/record"
+"""Where the recorder writes unless it is told otherwise."""
 
 
 class PhysicsSettings(RedisSettings, FreshnessSettings):
@@ -13,6 +18,17 @@ class PhysicsSettings(RedisSettings, FreshnessSettings):
     port: Port = Field(8001, description="port of the HTTP API")
     ops_port: Port = Field(9103, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
     timeout_seconds: Seconds = Field(1.0, description="seconds that one query to Redis may take")
+    recorder_dir: str = Field(
+        RECORD_FOLDER,
+        validation_alias="RECORDER_DIR",
+        description="folder of the record from which history is read: where the recorder writes it",
+    )
+    history_seconds: Seconds = Field(
+        10.0, description="seconds that a question to the record may take, and may wait for its turn"
+    )
+    history_mib: Annotated[int, Field(ge=256, le=2**20)] = Field(
+        1024, description="MiB of memory that the process has which answers such questions"
+    )
     origins: Origins = Field(
         (), description="web origins whose pages may read the API alone, beside ALLOWED_ORIGINS, comma-separated"
     )

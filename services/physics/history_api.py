@@ -1,0 +1,207 @@
+"""The endpoints that answer from the record: history in buckets, regimes, changes, gaps, and past states.
+
+Parameters are checked here; what is asked for is read by the history engine, a process of its own.
+"""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import WithJsonSchema
+
+from cottage import keys
+from cottage.errors import HistoryRefusal
+from cottage.record.bucketing import FIELDS, USUAL_FIELDS
+from cottage.record.history_span import DURATION_PATTERN, MOST_POINTS, HistorySpan, moment
+from cottage.state import REGIMES
+from services.physics import schemas
+from services.physics.history_answers import ARROW, VERSION_PATTERN, version_of
+from services.physics.history_process import HistoryProcess
+from services.physics.parameters import MAX_SYMBOLS, Symbol, Symbols, known_query, symbol_names
+
+router = APIRouter(prefix="/v1")
+
+_A_TIME = "RFC 3339 with its zone (a + is %2B), or seconds since 1970"
+_Text = Annotated[str | None, WithJsonSchema({"type": "string"})]
+_Duration = Annotated[str | None, WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
+
+
+def _query(description: str, example: str, alias: str | None = None) -> Any:
+    return Query(alias=alias, description=description, openapi_examples={example: {"value": example}})
+
+
+At = Annotated[_Text, _query(f"a past state: what held then, by Redis's clock; {_A_TIME}", "2025-12-21T14:31:07Z")]
+ExactVersion = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string", "pattern": VERSION_PATTERN}),
+    _query("a past state: exactly this version, as epoch-seq", "1766318400000-4711"),
+]
+From = Annotated[_Text, _query(f"the begin; {_A_TIME}", "2025-12-21T14:00:00Z", "from")]
+To = Annotated[_Text, _query(f"the end, exclusive; {_A_TIME}", "2025-12-21T15:00:00Z", "to")]
+Last = Annotated[
+    _Duration, _query("instead of from and to: so long before the newest; 1h if none of them is given", "10m")
+]
+Since = Annotated[_Duration, _query("the same as last", "10m")]
+Step = Annotated[_Duration, _query("the length of a bucket", "1m")]
+Points = Annotated[
+    int | None,
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_POINTS}),
+    Query(ge=1, le=MOST_POINTS, description="into how many buckets the time is divided, instead of step"),
+]
+Fields = Annotated[
+    _Text, _query(f"comma-separated, of {', '.join(FIELDS)}; {','.join(USUAL_FIELDS)} without it", "price,regime")
+]
+TimedBy = Annotated[
+    Literal["at", "written"],
+    Query(description="by which time samples fall into buckets: the market's, or when Redis wrote their version"),
+]
+Source = Annotated[_Text, _query("the source whose rows count; without it that of the symbol's newest row", "replay")]
+Run = Annotated[
+    int | None,
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 2**53, "format": "int64"}),
+    Query(ge=0, le=2**53, description="which run of the source, as an answer names it; without it the newest"),
+]
+Kind = Annotated[
+    Literal["regime", "freshness"] | None,
+    WithJsonSchema({"type": "string", "enum": ["regime", "freshness"]}),
+    Query(description="these changes alone"),
+]
+NewRegime = Annotated[
+    schemas.Regime | None,
+    WithJsonSchema({"type": "string", "enum": sorted(REGIMES)}),
+    Query(description="changes to this regime alone"),
+]
+
+_TIME = ("from", "to", "last")
+_CHOSEN = ("by", "source", "run")
+_POINTS = (*_TIME, "step", "points", "fields", *_CHOSEN)
+
+
+def _time(since: From = None, until: To = None, last: Last = None) -> dict[str, Any]:
+    HistorySpan.asked(since, until, last)
+    return {"from": since, "to": until, "last": last}
+
+
+def _chosen(by: TimedBy = "at", source: Source = None, run: Run = None) -> dict[str, Any]:
+    return {"by": by, "source": source, "run": run}
+
+
+AskedTime = Annotated[dict[str, Any], Depends(_time)]
+AskedRun = Annotated[dict[str, Any], Depends(_chosen)]
+
+
+def _points(
+    time: AskedTime, chosen: AskedRun, step: Step = None, points: Points = None, fields: Fields = None
+) -> dict[str, Any]:
+    HistorySpan.asked(time["from"], time["to"], time["last"], step, points)
+    names = list(dict.fromkeys(name for name in (fields or "").split(",") if name))
+    for name in names:
+        if name not in FIELDS:
+            raise HistoryRefusal("bad_parameter", f"no field {name[:40]!r}; there are {', '.join(FIELDS)}")
+    return {**time, **chosen, "step": step, "points": points, "fields": names}
+
+
+AskedPoints = Annotated[dict[str, Any], Depends(_points)]
+
+
+def _history_responses(model: Any) -> dict[int | str, dict[str, Any]]:
+    answers = schemas.responses(model, 400, 404, 422, 503)
+    answers[200]["content"] = {ARROW: {"schema": {"type": "string", "format": "binary"}}}
+    return answers
+
+
+@router.get(
+    "/history/{symbol:path}/regimes",
+    summary="The regimes of one symbol, from when to when",
+    responses=schemas.responses(schemas.RegimeSpellsAnswer, 400, 404, 422, 503),
+    dependencies=[known_query(*_TIME, *_CHOSEN)],
+)
+async def regime_spells(request: Request, symbol: Symbol, time: AskedTime, chosen: AskedRun) -> Response:
+    """Also the one that began before, and the one that holds: its `until` is null."""
+    return await _answer(request, "regimes", {**time, **chosen, "symbol": keys.symbol(symbol)})
+
+
+@router.get(
+    "/history/{symbol:path}",
+    summary="One symbol in buckets of time",
+    responses=_history_responses(schemas.HistoryAnswer),
+    dependencies=[known_query(*_POINTS)],
+)
+async def history(request: Request, symbol: Symbol, points: AskedPoints) -> Response:
+    """Each point is of the samples in [time, time + step) and of nothing else; steps are counted from 1970 on.
+    Without a sample all of it is null. A point never holds two sources, or two runs of one. `until` is the newest
+    version in the answer: whoever subscribed before asking goes on with the updates after it, and misses none. With
+    `Accept: application/vnd.apache.arrow.stream` it comes as an Arrow table."""
+    return await _answer(request, "points", {**points, "symbols": [keys.symbol(symbol)], "single": True})
+
+
+@router.get(
+    "/history",
+    summary="Many symbols in buckets of time",
+    responses=_history_responses(schemas.HistoriesAnswer),
+    dependencies=[known_query("symbols", *_POINTS)],
+)
+async def histories(request: Request, points: AskedPoints, symbols: Symbols = None) -> Response:
+    """As the history of one symbol, for each of `symbols`, which must be given; `missing` are those of which the
+    record has no row."""
+    names = _some(symbols)
+    if not names:
+        raise HistoryRefusal("bad_parameter", f"symbols must name whose history is asked for, up to {MAX_SYMBOLS}")
+    return await _answer(request, "points", {**points, "symbols": names})
+
+
+@router.get(
+    "/changes",
+    summary="Which symbols changed regime or freshness",
+    responses=schemas.responses(schemas.ChangesAnswer, 400, 404, 422, 503),
+    dependencies=[known_query("symbols", "since", *_TIME, "kind", "regime")],
+)
+async def changes(
+    request: Request,
+    time: AskedTime,
+    symbols: Symbols = None,
+    since: Since = None,
+    kind: Kind = None,
+    regime: NewRegime = None,
+) -> Response:
+    """The newest first, by when they were recorded. A change of the freshness of all symbols has `*` for a symbol."""
+    if since is not None:
+        if time["last"] is not None:
+            raise HistoryRefusal("bad_parameter", "since and last are the same: give one of them")
+        time = _time(time["from"], time["to"], since)
+    return await _answer(request, "changes", {**time, "symbols": _some(symbols), "kind": kind, "regime": regime})
+
+
+@router.get(
+    "/gaps",
+    summary="Where data are missing, and which hops were out",
+    responses=schemas.responses(schemas.GapsAnswer, 400, 404, 422, 503),
+    dependencies=[known_query("symbols", *_TIME)],
+)
+async def gaps(request: Request, time: AskedTime, symbols: Symbols = None) -> Response:
+    """The newest first, by when they were recorded. `missed`: versions that exist and are not in the record, with its
+    cause; the other kinds are of the market's data."""
+    return await _answer(request, "gaps", {**time, "symbols": _some(symbols)})
+
+
+async def past_state(request: Request, symbol: str, at: str | None, version: str | None) -> Response:
+    """A state of the record. Raises HistoryRefusal, InvalidName."""
+    if at is not None and version is not None:
+        raise HistoryRefusal("bad_parameter", "at and version: give one of them")
+    if at is not None:
+        moment(at, "at")
+    if version is not None:
+        version_of(version)
+    thresholds = request.app.state.thresholds
+    question = {"symbol": keys.symbol(symbol), "at": at, "version": version, "thresholds": thresholds}
+    return await _answer(request, "state", question)
+
+
+def _some(symbols: str | None) -> list[str] | None:
+    return symbol_names(symbols) if symbols else None
+
+
+async def _answer(request: Request, ask: str, question: dict[str, Any]) -> Response:
+    engine: HistoryProcess = request.app.state.history
+    is_arrow = ask == "points" and ARROW in request.headers.get("accept", "")
+    media, body = await engine.ask({"ask": ask, "arrow": is_arrow, **question})
+    return Response(body, media_type=media)
