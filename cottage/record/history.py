@@ -8,6 +8,7 @@ names another. Every method raises HistoryRefusal for what cannot be answered: `
 `not_recorded`, `bad_parameter`, `too_many_points`.
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,8 +134,8 @@ class History:
             raise HistoryRefusal("not_recorded", f"the record of {_run_name(run)} begins at {iso(extent[0])}")
         columns = columns_read(fields, by)
         tables, until = [], dict[str, Version]()
-        for part in _parts(grid, len(symbols)):
-            bounds: dict[str, Any] = {by: (part.begin, part.end)}
+        for part in _parts(grid, len(symbols), extent):
+            bounds: dict[str, Any] = {by: (part.begin, min(part.end, extent[1] + 1))}
             rows = rows_of_run(self._record.scan("samples", columns, symbols=symbols, **bounds), run)
             until = _newer(until, rows)
             tables.append(bucketed(rows, symbols, part, by, fields, extent[1]))
@@ -196,11 +197,16 @@ def rows_of_run(rows: Any, run: RunExtent) -> Any:
     return rows.filter(compute.and_(source, compute.equal(rows["run"], run.run)))
 
 
-def _parts(grid: BucketGrid, symbols: int) -> Iterable[BucketGrid]:
-    """The grid in parts, of which each takes little memory where samples come each second."""
+def _parts(grid: BucketGrid, symbols: int, extent: tuple[int, int]) -> Iterable[BucketGrid]:
+    """The grid in parts, of which each takes little memory where samples come each second. Where the run has no row,
+    before and after its `extent`, it is one part."""
+    first, behind = ((time - grid.begin) // grid.step for time in (extent[0], extent[1] + grid.step))
+    first, behind = max(0, min(first, grid.count)), max(0, min(behind, grid.count))
     buckets = max(1, _ROWS_AT_A_TIME * 1_000_000 // symbols // grid.step)
-    for first in range(0, grid.count, buckets):
-        yield BucketGrid(grid.begin + first * grid.step, grid.step, min(buckets, grid.count - first))
+    starts = [0, *range(first, behind, buckets), behind, grid.count]
+    for start, end in itertools.pairwise(starts):
+        if start < end:
+            yield BucketGrid(grid.begin + start * grid.step, grid.step, end - start)
 
 
 def _newer(until: Mapping[str, Version], rows: Any) -> dict[str, Version]:

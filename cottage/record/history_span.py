@@ -16,7 +16,7 @@ _USUAL_POINTS = 1000
 _SECOND = 1_000_000
 _STEPS = tuple(seconds * _SECOND for seconds in (1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400, 604_800))
 _SHORTEST, _LONGEST = 1000, 366 * 86_400 * _SECOND
-_LATEST = 253_402_300_799 * _SECOND
+_LATEST = 7_258_118_400 * _SECOND
 _UNITS = {"": _SECOND, "ms": 1000, "s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND, "d": 86_400 * _SECOND}
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 DURATION_PATTERN = r"^([0-9]{1,12}(\.[0-9]{1,6})?)(ms|s|m|h|d)?$"
@@ -46,7 +46,7 @@ def moment(text: str, name: str) -> int:
         why = f"{name} must be a time with its zone such as 2025-12-21T14:31:07Z, or seconds since 1970"
         raise HistoryRefusal("bad_parameter", f"{why} (a + in a URL is %2B)") from error
     if not 0 <= micros <= _LATEST:
-        raise HistoryRefusal("bad_parameter", f"{name} must lie between the years 1970 and 9999")
+        raise HistoryRefusal("bad_parameter", f"{name} must lie between the years 1970 and 2200")
     return micros
 
 

@@ -14,7 +14,7 @@ from cottage.freshness import USUAL, Freshness, Thresholds, assess
 from cottage.record.history import iso
 from cottage.record.record import Record
 from cottage.record.record_events import RecordEvents
-from cottage.record.rows import state_of
+state_of: Any = None
 from cottage.state import PhysicsState
 from cottage.version import FARTHEST_AHEAD_SECONDS, Version
 

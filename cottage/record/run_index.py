@@ -57,7 +57,7 @@ class RunIndex:
             if file.path not in self._closed:
                 self._closed[file.path] = tuple(self._of_file(file))
             known += self._closed[file.path]
-        return sorted(_by_run(known), key=lambda run: run.recorded or (0, 0), reverse=True)
+        return sorted(_by_run(known), key=lambda run: (run.recorded or (0, 0))[1], reverse=True)
 
     def _of_file(self, file: RecordFile) -> Iterable[RunExtent]:
         if len(file.sources) == 1:

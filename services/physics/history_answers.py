@@ -117,9 +117,9 @@ class HistoryAnswers:
             "outages": [_told(row, "outages") for row in found.outages],
         }
         if found.orders:
-            answer["orders"] = found.orders
+            answer["orders"] = [[*version] for version in found.orders]
         if found.replaced is not None:
-            answer["replaced"] = found.replaced
+            answer["replaced"] = [*found.replaced]
         return JSON, orjson.dumps(answer)
 
 
@@ -150,7 +150,7 @@ def _head(symbol: str, found: SymbolHistory) -> dict[str, Any]:
         "from": iso(grid.begin),
         "to": iso(grid.end),
         "step": grid.step / 1e6,
-        "until": found.until,
+        "until": None if found.until is None else [*found.until],
         "gaps": [_told(gap, "gaps") for gap in found.gaps],
     }
 

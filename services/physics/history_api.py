@@ -16,7 +16,7 @@ from cottage.state import REGIMES
 from services.physics import schemas
 from services.physics.history_answers import ARROW, VERSION_PATTERN, version_of
 from services.physics.history_process import HistoryProcess
-from services.physics.parameters import MAX_SYMBOLS, Symbol, Symbols, known_query, symbol_names
+from services.physics.parameters import Symbol, Symbols, TheseSymbols, known_query, symbol_names
 
 router = APIRouter(prefix="/v1")
 
@@ -140,13 +140,9 @@ async def history(request: Request, symbol: Symbol, points: AskedPoints) -> Resp
     responses=_history_responses(schemas.HistoriesAnswer),
     dependencies=[known_query("symbols", *_POINTS)],
 )
-async def histories(request: Request, points: AskedPoints, symbols: Symbols = None) -> Response:
-    """As the history of one symbol, for each of `symbols`, which must be given; `missing` are those of which the
-    record has no row."""
-    names = _some(symbols)
-    if not names:
-        raise HistoryRefusal("bad_parameter", f"symbols must name whose history is asked for, up to {MAX_SYMBOLS}")
-    return await _answer(request, "points", {**points, "symbols": names})
+async def histories(request: Request, points: AskedPoints, symbols: TheseSymbols) -> Response:
+    """As the history of one symbol, for each of these; `missing` are those of which the record has no row."""
+    return await _answer(request, "points", {**points, "symbols": symbol_names(symbols)})
 
 
 @router.get(
@@ -191,7 +187,7 @@ async def past_state(request: Request, symbol: str, at: str | None, version: str
         moment(at, "at")
     if version is not None:
         version_of(version)
-    thresholds = request.app.state.thresholds
+    thresholds = list(request.app.state.thresholds)
     question = {"symbol": keys.symbol(symbol), "at": at, "version": version, "thresholds": thresholds}
     return await _answer(request, "state", question)
 

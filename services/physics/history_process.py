@@ -99,8 +99,8 @@ class HistoryProcess:
                 answer = await _exchange(process, question)
             is_done = True
             return answer
-        except HistoryRefusal:
-            is_done = True
+        except HistoryRefusal as refusal:
+            is_done = refusal.code != "too_much"  # who had no memory for one question may have none for the next
             raise
         except TimeoutError:
             log.warning("history_question_ended", seconds=self._limits.seconds, asked=_shown(question))
@@ -109,7 +109,7 @@ class HistoryProcess:
         except (OSError, asyncio.IncompleteReadError):
             status = await process.wait()
             log.warning("history_engine_ended", status=status, asked=_shown(question))
-            raise HistoryRefusal("unavailable", "the process that answers has ended; another one starts") from None
+            raise HistoryRefusal("unavailable", "the process that answers has ended") from None
         finally:
             if not is_done:  # also where nobody waits for the answer any more: it must not be taken for the next one
                 await self._end()

@@ -11,6 +11,7 @@ from services.physics.problems import Refusal
 
 MAX_SYMBOLS = BATCH
 """The most symbols in one request: they take one round trip to Redis."""
+SYMBOLS_PATTERN = f"^({keys.SYMBOL_PATTERN}(,{keys.SYMBOL_PATTERN})*)?$"
 
 Symbol = Annotated[
     str,
@@ -22,11 +23,16 @@ Symbol = Annotated[
 # Left out is what they may be, not null, as OpenAPI 3.0 would have to be told.
 Symbols = Annotated[
     str | None,
-    WithJsonSchema({"type": "string", "pattern": f"^({keys.SYMBOL_PATTERN}(,{keys.SYMBOL_PATTERN})*)?$"}),
+    WithJsonSchema({"type": "string", "pattern": SYMBOLS_PATTERN}),
     Query(
         description=f"comma-separated, at most {MAX_SYMBOLS}; all without it",
         openapi_examples={"two": {"value": "SPY,QQQ"}},
     ),
+]
+TheseSymbols = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "pattern": SYMBOLS_PATTERN}),
+    Query(description=f"comma-separated, at most {MAX_SYMBOLS}", openapi_examples={"two": {"value": "SPY,QQQ"}}),
 ]
 
 

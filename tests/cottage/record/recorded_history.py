@@ -1,6 +1,8 @@
 """Records that are made up for questions to them: rows by name, of which a test says what matters to it."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +96,20 @@ def as_table(rows: Iterable[Row], table: str = "samples") -> Any:
 
 def write(folder: Path, **tables: Iterable[Row]) -> Record:
     """Write rows of these tables ahead, as one flush, to a record in the folder."""
-    with RecordWriter(folder, clock=lambda: BEGIN / 1e6) as writer:
+    with recorder(folder) as writer:
         add(writer, **tables)
     return Record(folder)
+
+
+@contextmanager
+def recorder(folder: Path) -> Iterator[RecordWriter]:
+    """A writer that ends as if it were killed: what a clean stop does takes a process and seconds."""
+    writer = RecordWriter(folder, clock=lambda: BEGIN / 1e6)
+    try:
+        yield writer
+    finally:
+        writer._ahead.close()
+        os.close(writer._lock)
 
 
 def add(writer: RecordWriter, **tables: Iterable[Row]) -> None:

@@ -9,7 +9,6 @@ from cottage.record import history as history_module
 from cottage.record.history import Chosen, History, SymbolHistory
 from cottage.record.history_span import BucketGrid, HistorySpan
 from cottage.record.record import Record
-from cottage.record.record_writer import RecordWriter
 from cottage.version import Version
 from tests.cottage.record.recorded_history import (
     BEGIN,
@@ -20,6 +19,7 @@ from tests.cottage.record.recorded_history import (
     add,
     freshness,
     gap,
+    recorder,
     sample,
     write,
 )  # fmt: skip
@@ -40,7 +40,7 @@ def three_minutes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pa
     """A price a second for three minutes, in each part of a record, while its recorder runs."""
     rows = [sample(second, price=float(second)) for second in range(180)]
     thirds = [rows[:60], rows[60:120], rows[120:]] if request.param == "all three" else [rows]
-    with RecordWriter(tmp_path, clock=lambda: BEGIN / 1e6) as writer:
+    with recorder(tmp_path) as writer:
         for place, part in enumerate(thirds):
             add(writer, samples=part)
             if request.param in ("pieces", "hours") or (place < 2 and len(thirds) > 1):
@@ -63,7 +63,7 @@ def test_wherever_the_rows_are(three_minutes: Path) -> None:
 
 
 def test_a_recorder_that_goes_on_is_followed(tmp_path: Path) -> None:
-    with RecordWriter(tmp_path, clock=lambda: BEGIN / 1e6) as writer:
+    with recorder(tmp_path) as writer:
         history = History(Record(tmp_path))
         for second in range(5):
             add(writer, samples=[sample(second, price=float(second))])
@@ -128,7 +128,7 @@ def test_gaps_are_laid_over(tmp_path: Path) -> None:
     ]  # fmt: skip
     write(tmp_path, samples=[sample(0), sample(179)], gaps=gaps)
     found = of(tmp_path)
-    assert column(found, "gaps") == [["missed"], ["missed", "gap"], ["correction"]]
+    assert column(found, "gaps") == [["missed"], ["gap", "missed"], ["correction"]]
     assert [(each["kind"], each["cause"]) for each in found.gaps] == [
         ("gap", None), ("missed", "recorder_down"), ("correction", None),
     ]  # fmt: skip
@@ -148,7 +148,7 @@ def test_the_worst_freshness_also_of_the_silence_at_a_buckets_end(tmp_path: Path
     write(tmp_path, samples=[sample(0), sample(30), sample(64), sample(100)], freshness=said)
     assert column(of(tmp_path), "freshness") == [None, "stale", "stale"]
     write_more = [sample(130)]
-    with RecordWriter(tmp_path, clock=lambda: BEGIN / 1e6) as writer:
+    with recorder(tmp_path) as writer:
         add(writer, samples=write_more)
     assert column(of(tmp_path), "freshness") == ["stale", "stale", "live"]
 
