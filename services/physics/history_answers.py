@@ -4,7 +4,6 @@ Each question has `ask`, one of the names in `HistoryAnswers.answer`, and the pa
 given (history_api.py), which the service has checked.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,18 @@ from typing import Any
 import orjson
 
 from cottage.errors import HistoryRefusal
-from cottage.freshness import Thresholds
 from cottage.record.arrow_schema import pyarrow
 from cottage.record.bucketing import USUAL_FIELDS
 from cottage.record.history import Chosen, History, SymbolHistory, iso
-from cottage.record.history_span import HistorySpan, moment
-from cottage.record.past_states import PastStates
+from cottage.record.history_span import HistorySpan
 from cottage.record.record import Record
 from cottage.record.record_events import RecordedRows, RecordEvents
 from cottage.record.schema import TABLES
-from cottage.version import Version
 
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 HEAD_KEY = b"cottage"
 """In the metadata of an Arrow answer's schema: all of the JSON answer but the points."""
-
-VERSION_PATTERN = "^[0-9]{1,18}-[0-9]{1,18}$"
 
 Question = Mapping[str, Any]
 
@@ -38,7 +32,6 @@ class HistoryAnswers:
         record = Record(folder)
         self._history = History(record)
         self._events = RecordEvents(record, self._history)
-        self._past = PastStates(record, self._events)
 
     def answer(self, question: Question) -> tuple[str, bytes]:
         """Media type and body. Raises HistoryRefusal."""
@@ -47,7 +40,6 @@ class HistoryAnswers:
             "regimes": self._regimes,
             "changes": self._changes,
             "gaps": self._gaps,
-            "state": self._state,
         }[question["ask"]]
         return ask(question)
 
@@ -101,40 +93,11 @@ class HistoryAnswers:
         told = [_told(row, "outages") for row in outages]
         return JSON, orjson.dumps({**_frame(found), "gaps": gaps, "outages": told})
 
-    def _state(self, question: Question) -> tuple[str, bytes]:
-        symbol, past = question["symbol"], self._past
-        thresholds = Thresholds(*question["thresholds"])
-        if question.get("version") is not None:
-            found = past.version(symbol, version_of(question["version"]), thresholds)
-        else:
-            found = past.at(symbol, moment(question["at"], "at"), thresholds)
-        answer = {
-            **found.state.as_dict(),
-            "freshness": {**found.freshness.as_dict(), "origin": "recorded"},
-            "at": iso(found.asked),
-            "recorded": iso(found.recorded),
-            "run": found.run,
-            "outages": [_told(row, "outages") for row in found.outages],
-        }
-        if found.orders:
-            answer["orders"] = [[*version] for version in found.orders]
-        if found.replaced is not None:
-            answer["replaced"] = [*found.replaced]
-        return JSON, orjson.dumps(answer)
-
 
 def span_of(question: Question) -> HistorySpan:
     """The time that a question is about. Raises HistoryRefusal."""
     since, until, last, step = (question.get(name) for name in ("from", "to", "last", "step"))
     return HistorySpan.asked(since, until, last, step, question.get("points"))
-
-
-def version_of(text: str) -> Version:
-    """Of `epoch-seq`. Raises HistoryRefusal."""
-    if re.fullmatch(VERSION_PATTERN[1:-1], text, re.ASCII) is None:
-        raise HistoryRefusal("bad_parameter", "version must be epoch and seq of a state, such as 1766318400000-4711")
-    epoch, seq = map(int, text.split("-"))
-    return Version(epoch, seq)
 
 
 def _chosen(question: Question) -> Chosen:

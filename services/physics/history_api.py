@@ -11,10 +11,10 @@ from pydantic import WithJsonSchema
 from cottage import keys
 from cottage.errors import HistoryRefusal
 from cottage.record.bucketing import FIELDS, USUAL_FIELDS
-from cottage.record.history_span import DURATION_PATTERN, MOST_POINTS, HistorySpan, moment
+from cottage.record.history_span import DURATION_PATTERN, MOST_POINTS, HistorySpan
 from cottage.state import REGIMES
 from services.physics import schemas
-from services.physics.history_answers import ARROW, VERSION_PATTERN, version_of
+from services.physics.history_answers import ARROW
 from services.physics.history_process import HistoryProcess
 from services.physics.parameters import Symbol, Symbols, TheseSymbols, known_query, symbol_names
 
@@ -29,12 +29,6 @@ def _query(description: str, example: str, alias: str | None = None) -> Any:
     return Query(alias=alias, description=description, openapi_examples={example: {"value": example}})
 
 
-At = Annotated[_Text, _query(f"a past state: what held then, by Redis's clock; {_A_TIME}", "2025-12-21T14:31:07Z")]
-ExactVersion = Annotated[
-    str | None,
-    WithJsonSchema({"type": "string", "pattern": VERSION_PATTERN}),
-    _query("a past state: exactly this version, as epoch-seq", "1766318400000-4711"),
-]
 From = Annotated[_Text, _query(f"the begin; {_A_TIME}", "2025-12-21T14:00:00Z", "from")]
 To = Annotated[_Text, _query(f"the end, exclusive; {_A_TIME}", "2025-12-21T15:00:00Z", "to")]
 Last = Annotated[
@@ -177,19 +171,6 @@ async def gaps(request: Request, time: AskedTime, symbols: Symbols = None) -> Re
     """The newest first, by when they were recorded. `missed`: versions that exist and are not in the record, with its
     cause; the other kinds are of the market's data."""
     return await _answer(request, "gaps", {**time, "symbols": _some(symbols)})
-
-
-async def past_state(request: Request, symbol: str, at: str | None, version: str | None) -> Response:
-    """A state of the record. Raises HistoryRefusal, InvalidName."""
-    if at is not None and version is not None:
-        raise HistoryRefusal("bad_parameter", "at and version: give one of them")
-    if at is not None:
-        moment(at, "at")
-    if version is not None:
-        version_of(version)
-    thresholds = list(request.app.state.thresholds)
-    question = {"symbol": keys.symbol(symbol), "at": at, "version": version, "thresholds": thresholds}
-    return await _answer(request, "state", question)
 
 
 def _some(symbols: str | None) -> list[str] | None:

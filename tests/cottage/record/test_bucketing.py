@@ -72,7 +72,7 @@ def test_a_sample_that_was_issued_again_counts_once() -> None:
 
 
 def test_samples_that_came_with_a_version_count_though_they_have_no_state() -> None:
-    no_state = dict.fromkeys(("regime", "alpha", "alpha_low", "alpha_high", "mass"))
+    no_state: Any = dict.fromkeys(("regime", "alpha", "alpha_low", "alpha_high", "mass"))
     taken = sample(1, price=7.0, seq=99, number=0, last=False, **no_state)
     [first, *_] = points([sample(2, price=5.0, seq=99, number=1), taken], [*USUAL_FIELDS, "mass"])
     assert (first["count"], first["open"], first["high"], first["close"]) == (2, 7.0, 7.0, 5.0)

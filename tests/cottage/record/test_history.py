@@ -83,7 +83,7 @@ def test_a_bucket_never_holds_two_sources_and_the_current_one_is_named(tmp_path:
 
 
 def test_nor_two_runs_of_a_replay(tmp_path: Path) -> None:
-    again = {"recorded": BEGIN + 3600 * SECOND, "run": RUN + 3600 * SECOND, "epoch": EPOCH + 1}
+    again: Any = {"recorded": BEGIN + 3600 * SECOND, "run": RUN + 3600 * SECOND, "epoch": EPOCH + 1}
     write(tmp_path, samples=[sample(0, price=1.0), sample(70, price=2.0), sample(0, price=9.0, **again)])
     assert (column(of(tmp_path), "count"), column(of(tmp_path), "close")) == ([0, 0, 1], [None, None, 9.0])
     first = of(tmp_path, chosen=Chosen(run=RUN))
