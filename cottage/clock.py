@@ -129,6 +129,13 @@ def iso_millis(epoch_seconds: float) -> str:
     return f"{text[:19]}.{millis % 1000:03d}Z"
 
 
+def iso_micros(epoch_seconds: float) -> str:
+    """The same, with microseconds where these are no whole milliseconds."""
+    seconds, micros = divmod(round(epoch_seconds * 1_000_000), 1_000_000)
+    text = datetime.fromtimestamp(seconds, UTC).isoformat()
+    return f"{text[:19]}.{micros:06d}Z" if micros % 1000 else f"{text[:19]}.{micros // 1000:03d}Z"
+
+
 def from_iso(text: object) -> float:
     """Seconds since 1970 of an RFC 3339 time; InvalidMessage("timestamp") for anything else."""
     try:

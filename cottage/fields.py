@@ -43,6 +43,16 @@ def version(fields: Fields) -> Version | None:
     return Version(epoch, seq)
 
 
+def previous(fields: Fields) -> Version | None:
+    """The version that this one replaced, `prev`; None where it says none. Raises InvalidMessage("version")."""
+    value = fields.get("prev")
+    if value is None:
+        return None
+    if not (isinstance(value, list) and len(value) == 2):
+        raise InvalidMessage("version", "prev is no pair of epoch and seq")
+    return version(dict(zip(Version._fields, value, strict=True)))
+
+
 def check_database(fields: Fields, number: int) -> None:
     """Raises InvalidMessage("db") for a message that was published from another database than `number`.
 
@@ -73,6 +83,24 @@ def words(fields: Fields, name: str) -> tuple[str, ...]:
     if not (isinstance(value, list) and all(isinstance(word, str) for word in value)):
         raise InvalidMessage(name, "not a list of words")
     return tuple(value)
+
+
+def objects(fields: Fields, name: str) -> list[Fields]:
+    """A list of objects, empty if it is not there. Raises InvalidMessage with the field's name as its reason."""
+    value = fields.get(name)
+    if value is None:
+        return []
+    if not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
+        raise InvalidMessage(name, "not a list of objects")
+    return value
+
+
+def flag(fields: Fields, name: str) -> bool:
+    """True or false, which it is if it is not there. Raises InvalidMessage with the field's name as its reason."""
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidMessage(name, "neither true nor false")
+    return value
 
 
 def symbol(fields: Fields) -> str:

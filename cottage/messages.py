@@ -13,13 +13,16 @@ from cottage import fields, keys
 from cottage.clock import from_iso
 from cottage.errors import InvalidMessage
 from cottage.events import Event, parse_event
-from cottage.state import PILLARS, REGIMES
+from cottage.state import PILLARS, REGIMES, taken_samples
 from cottage.version import Version, check_epoch
 
 MAX_BYTES = 64 * 1024
 MAX_OPENED = 128
 """The deepest nesting of a PHYSICS_UPDATE: it is put into SNAPSHOTs, and JSON parsers have a limit."""
-_NUMBERS = ("alpha", "alpha_low", "alpha_high", *PILLARS, "price", "samples", "nonzero")
+_NUMBERS = (
+    *("alpha", "alpha_low", "alpha_high", *PILLARS, "price", "volume", "trades", "bid", "ask"),
+    *("samples", "nonzero", "step", "holes", "snapped", "grid", "votes", "tick", "interval"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class PhysicsUpdate:
     """The sample's time as its feed wrote it, where that differs from `timestamp`."""
     lag: float = 0.0
     """By how many seconds samples of this feed are usually late."""
+    prev: Version | None = None
+    """The version that this one replaced in Redis; None where there was none, or without `written`."""
+    written: int | None = None
+    """When Redis wrote this version, in microseconds since 1970; None where its writer does not say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,33 +164,45 @@ def _message(payload: bytes, database: int) -> dict[str, Any]:
 
 def _physics_update(message: dict[str, Any], payload: bytes, now: float | None) -> PhysicsUpdate:
     symbol = fields.symbol(message)
-    if payload.count(b"{") + payload.count(b"[") > MAX_OPENED:
+    # Objects of a list are beside one another, however many: for each `},{` there is one that does not nest.
+    if payload.count(b"{") + payload.count(b"[") - payload.count(b"},{") > MAX_OPENED:
         raise InvalidMessage("nesting", f"more than {MAX_OPENED} lists and objects")
     if "skipped" in message:
         raise InvalidMessage("reserved", "skipped is for the fan-out to add")
     data = fields.mapping(message, "data")
     for key in _NUMBERS:
         value = data.get(key, 0)
-        # fields.finite(), written out: eleven calls would be a third of what a message costs
+        # fields.finite(), written out: so many calls would be half of what a message costs
         if not (type(value) is int or (type(value) is float and isfinite(value))):
             raise InvalidMessage("number", f"data.{key} is not a finite number")
     alpha = data.get("alpha")
     if alpha is None:
         raise InvalidMessage("number", "data.alpha is missing")
     version = _version(message, now)
-    stamp, feed_stamp = message.get("timestamp"), message.get("feed_time")
-    time = None if stamp is None else from_iso(stamp)
-    feed_time = None if feed_stamp is None else from_iso(feed_stamp)
+    told, told_by_feed = message.get("timestamp"), message.get("feed_time")
+    time = None if told is None else from_iso(told)
+    feed_time = None if told_by_feed is None else from_iso(told_by_feed)
     regime, source = fields.one_of(data, "regime", REGIMES), fields.optional_text(data, "source")
-    for name in ("notes", "void"):
+    _check_remarks(data)
+    lag = (fields.optional_count(data, "lag_ms") or 0) / 1000
+    stamp = fields.previous(message), fields.optional_count(message, "written")
+    return PhysicsUpdate(symbol, version, time, regime, alpha, source, payload, feed_time, lag, *stamp)
+
+
+def _check_remarks(data: fields.Fields) -> None:
+    """Check what only some updates have. Raises InvalidMessage."""
+    for name in ("notes", "void", "said"):
         fields.words(data, name)
-    if "native" in data:
-        fields.optional_text(data, "native")
-    for name in ("regime_since", "event_time"):
+    for name in ("native", "session", "feed"):
+        if name in data:
+            fields.optional_text(data, name)
+    for name in ("regime_since", "event_time", "received"):
         if name in data:
             fields.optional_time(data, name)
-    lag = (fields.optional_count(data, "lag_ms") or 0) / 1000
-    return PhysicsUpdate(symbol, version, time, regime, alpha, source, payload, feed_time, lag)
+    if "lost" in data:
+        fields.flag(data, "lost")
+    if "taken" in data:
+        taken_samples(data)
 
 
 def _heartbeat(message: dict[str, Any], now: float | None) -> Heartbeat:

@@ -23,9 +23,11 @@ _LONGEST_PADDED = 1024
 
 REPORTED_FIELDS = ("price", "timestamp", "volume", "trades", "source", "session", "notes")
 """What a feed reports of a sample."""
-MARKET_FIELDS = ("event_time", "interval", "tick")
-"""What a feed may say of its market: its own time, the length of a bar, the grid of its prices."""
-SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed", "rival", "native", *MARKET_FIELDS, "fill")
+MARKET_FIELDS = ("event_time", "interval", "tick", "received")
+"""What a feed may say of its market: its own time, the length of a bar, the grid of its prices; and when it received
+the sample."""
+QUOTES = ("bid", "ask")
+SAMPLE_FIELDS = (*REPORTED_FIELDS, "feed", "rival", "native", *MARKET_FIELDS, *QUOTES, "fill")
 """What the physics reads of a snapshot: also who has written it, who else would like to, its venue's spelling, and
 the number of its sample in `market:fill:{SYMBOL}`."""
 RawSample = Sequence[str | bytes | None]
@@ -33,8 +35,10 @@ RawSample = Sequence[str | bytes | None]
 
 STAMP_FIELDS = ("price", "timestamp", "volume", "trades")
 """From these numbers are computed. By these, its stamp, a stranger's write of a hash is told from its owner's."""
-OPTIONAL_FIELDS = ("bid", "ask", "open", "high", "low")
-_MOVING_FIELDS = (*STAMP_FIELDS, "bid", "ask", "event_time")
+OPTIONAL_FIELDS = (*QUOTES, "open", "high", "low")
+_MOVING_FIELDS = (*STAMP_FIELDS, *QUOTES, "event_time", "received")
+TIMES = ("event_time", "received")
+"""Those of the fields that are times; without them a snapshot has only its `timestamp`."""
 _STANDING_FIELDS = ("source", "session", "notes", "open", "high", "low", "native", "interval", "tick")
 
 EXACT_BELOW = 2.0**53
@@ -110,6 +114,8 @@ class MarketSnapshot:
     """How many seconds a bar lasts, above 0, of a feed whose samples are bars."""
     tick: float | None = None
     """The step of the grid on which prices lie, above 0."""
+    received: float | None = None
+    """When the feed's program received the sample, in seconds since 1970, where it knows that."""
     fill: "tuple[MarketSnapshot, ...] | None" = None
     """Of a feed that samples by event time and may run faster than its readers: the samples between the snapshot
     before and this one, in order, MOST_FILL at most. None of any other feed."""
@@ -139,7 +145,7 @@ class MarketSnapshot:
         """The fields of the hash that change from sample to sample, those that are known, price and timestamp first;
         quotes that are doubtful are left out."""
         bid, ask = sound_quotes(self.price, self.bid, self.ask, on_doubt)
-        values = self.price, self.timestamp, self.volume, self.trades, bid, ask, self.event_time
+        values = self.price, self.timestamp, self.volume, self.trades, bid, ask, self.event_time, self.received
         return {name: value for name, value in zip(_MOVING_FIELDS, values, strict=True) if value is not None}
 
     def element(self, number: int) -> bytes:
@@ -217,6 +223,11 @@ class Sample(NamedTuple):
     """How many seconds a bar lasts; nan where that is not stated, as of `tick`."""
     tick: float
     """The step of the grid of prices."""
+    received: float
+    """When the feed's program received it, in seconds since 1970."""
+    bid: float
+    """nan where it is not stated or cannot be true beside the price, as of `ask`."""
+    ask: float
     fill: int
     """The number of the sample in `market:fill:{SYMBOL}`, one more than that of the one before; 0 for none."""
 
@@ -241,15 +252,16 @@ def parse_sample(row: RawSample, now: float) -> Sample:
 
 def read_sample(row: RawSample, now: float) -> Sample:
     """The same, but raises InvalidMessage for the first field at fault, for callers that ask for all `faults`."""
-    price, timestamp, volume, trades, source, session, words, feed, rival, native, *market, fill = row
+    price, timestamp, volume, trades, source, session, words, feed, rival, native, *market, bid, ask, fill = row
     value, moment = _price(price), _timestamp(timestamp, now)
     counters = _count(volume, "volume"), _count(trades, "trades")
     mark, said, who = parse_session(session), notes.parse(words), parse_feed(feed)
     named, by, spelling = parse_source(source), parse_until(rival), parse_native(native)
-    time, *rest = map(optional, market, MARKET_FIELDS)
-    interval, tick = (math.nan if number is None else number for number in rest)
-    market_says = moment if time is None else time, interval, tick
-    return Sample(value, moment, *counters, named, mark, said, who, by, spelling, *market_says, parse_fill(fill))
+    time, interval, tick, received = map(optional, market, MARKET_FIELDS)
+    quotes = sound_quotes(value, optional(bid, "bid"), optional(ask, "ask"))
+    market_says = moment if time is None else time, or_nan(interval), or_nan(tick), or_nan(received)
+    beside = (*market_says, or_nan(quotes[0]), or_nan(quotes[1]))
+    return Sample(value, moment, *counters, named, mark, said, who, by, spelling, *beside, parse_fill(fill))
 
 
 def faults(row: RawSample, now: float) -> list[InvalidMessage]:
@@ -388,22 +400,27 @@ def _finite(value: float, name: str, on_doubt: OnDoubt) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def or_nan(number: float | None) -> float:
+    """The number, nan for none."""
+    return math.nan if number is None else number
+
+
 def optional(text: str | bytes | None, name: str, on_doubt: OnDoubt = _ignore) -> float | None:
     """The number of one of OPTIONAL_FIELDS or MARKET_FIELDS; None where it is missing, or left out as doubtful."""
     if text is None:
         return None
     try:
-        return _event_time(text) if name == "event_time" else _above_zero(text, name)
+        return _moment(text, name) if name in TIMES else _above_zero(text, name)
     except InvalidMessage as error:
         on_doubt(error.with_traceback(None))
         return None
 
 
-def _event_time(text: str | bytes) -> float:
-    moment = _number(text, "event_time", not_a_time)
+def _moment(text: str | bytes, name: str) -> float:
+    moment = _number(text, name, not_a_time)
     if not 0 <= moment <= LATEST_SECONDS:
         where = f"{moment!r} does not lie between 1970 and 9999"
-        raise InvalidMessage("event_time", where + too_far(moment, math.inf))
+        raise InvalidMessage(name, where + too_far(moment, math.inf))
     return moment
 
 

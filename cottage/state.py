@@ -26,11 +26,68 @@ WAIT_RETURNS = 64
 
 PILLARS = ("mass", "momentum", "friction", "entropy", "nash_dist")
 _TIMES = ("timestamp", "feed_time")
-_EXTRAS = ("alpha_low", "alpha_high", "price", "samples", "nonzero", "source", "regime_since", "event_time")
-_REMARKS = ("lag_ms", "notes", "void", "native")
-STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, "step", "holes", "snapped", *_TIMES, *_REMARKS, "feed")
-"""The fields of a stored state, but for its version."""
+_MEASURED = ("volume", "trades", "bid", "ask")
+_STANDING = ("regime_since", "step", "holes", "snapped", "grid", "votes", "tick", "interval", "session")
+_EXTRAS = (
+    *("alpha_low", "alpha_high", "price", *_MEASURED, "samples", "nonzero", "source"),
+    *(*_STANDING, "event_time", "received"),
+)
+_REMARKS = ("lag_ms", "notes", "void", "native", "said", "lost", "taken", "feed")
+STORED = (*PILLARS, "regime", "alpha_coefficient", *_EXTRAS, *_TIMES, *_REMARKS)
+"""The fields of a stored state, but for its version and its stamp."""
 _ANNOUNCED = (*PILLARS, *_EXTRAS, *_REMARKS)
+_STAMP = ("prev", "written")
+MOST_TAKEN = 63
+"""So many samples a version has at most beside its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenSample:
+    """A sample that feynman took for a version before the version's own. Its feed handed it over in
+    `market:fill:{SYMBOL}`, since it may be faster than feynman. What is not known is None."""
+
+    price: float
+    """In the market's currency."""
+    timestamp: str
+    """The sample's time as its feed wrote it, ISO 8601 text in UTC."""
+    volume: float | None = None
+    """As in the state; the next three too."""
+    trades: float | None = None
+    bid: float | None = None
+    ask: float | None = None
+    event_time: str | None = None
+    """The market's own time, where its feed states it; None where it is `timestamp`."""
+    received: str | None = None
+    session: str | None = None
+    notes: tuple[str, ...] = ()
+    """The words that the feed said of it."""
+    lost: bool = False
+    """Whether the one before it was handed over, by its number, and is lost."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """It as a JSON object, without what is not known."""
+        return _known(self, _TAKEN)
+
+    @classmethod
+    def from_object(cls, value: fields.Fields) -> "TakenSample":
+        """Check one of a state or an update. Raises InvalidMessage; unknown fields are ignored."""
+        from_iso(value.get("timestamp"))
+        return cls(
+            fields.number(value, "price"),
+            value["timestamp"],
+            volume=fields.optional_number(value, "volume"),
+            trades=fields.optional_number(value, "trades"),
+            bid=fields.optional_number(value, "bid"),
+            ask=fields.optional_number(value, "ask"),
+            event_time=fields.optional_time(value, "event_time"),
+            received=fields.optional_time(value, "received"),
+            session=fields.optional_text(value, "session"),
+            notes=fields.words(value, "notes"),
+            lost=fields.flag(value, "lost"),
+        )
+
+
+_TAKEN = tuple(TakenSample.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +126,25 @@ class PhysicsState:
     """Number of returns in it that are not zero."""
     source: str | None = None
     """The feed of the samples: `simulate`, `replay`, `live` or a feed's own name; `fallback` for a fallback."""
+    volume: float | None = None
+    """The counter of what was traded, as the newest sample has it; None where that is not known."""
+    trades: float | None = None
+    """The counter of trades; likewise."""
+    bid: float | None = None
+    """The quote beside the newest sample's price, where its feed states one that can be true; `ask` likewise."""
+    ask: float | None = None
+    received: str | None = None
+    """When the feed's program received the newest sample, where it says so."""
+    tick: float | None = None
+    """The grid of prices that the feed states."""
+    interval: float | None = None
+    """How many seconds a bar of the feed lasts, where its samples are bars."""
+    session: str | None = None
+    """The mark of the market's session that the feed states."""
+    grid: float | None = None
+    """The tick on which the tail index is computed, by the prices' vote or the feed's word; None without one."""
+    votes: int | None = None
+    """How many samples in a row have voted for another grid; None for none."""
     regime_since: str | None = None
     """Since when the regime is this one: the event time of a sample."""
     event_time: str | None = None
@@ -93,9 +169,19 @@ class PhysicsState:
     """The pillars that mean nothing in this state, and are 0."""
     native: str | None = None
     """The symbol as its venue spells it, where that differs; else None."""
+    said: tuple[str, ...] = ()
+    """The words that the feed says of the newest sample, of which `notes` makes what is true of the window."""
+    lost: bool = False
+    """Whether the sample before the newest one was handed over, by its number, and is lost."""
+    taken: tuple[TakenSample, ...] = ()
+    """The samples since the version before that came before the newest one, in order, MOST_TAKEN at most."""
     feed: str | None = None
     """The id of the feed that brought the sample."""
     version: Version | None = None
+    prev: Version | None = None
+    """The version of the state that this one replaced in Redis; None where there was none, or without `written`."""
+    written: int | None = None
+    """When Redis wrote this version, in microseconds since 1970; None where its writer does not say so."""
 
     def at(self, version: Version) -> "PhysicsState":
         """The same state as that version."""
@@ -103,10 +189,10 @@ class PhysicsState:
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `physics:state:{SYMBOL}`, without the fields that are not known."""
-        known = self._known(STORED)
+        known = _known(self, STORED)
         if self.version is not None:
             known["epoch"], known["seq"] = self.version
-        return known
+        return known | self._stamp()
 
     def to_bytes(self) -> bytes:
         """`as_dict` as JSON."""
@@ -115,14 +201,17 @@ class PhysicsState:
     def update(self, symbol: str, database: int = 0) -> bytes:
         """The PHYSICS_UPDATE that announces this state: the same bytes whoever builds it. `database`: the number of
         the one in which the state is stored."""
-        message: dict[str, Any] = {"event": "PHYSICS_UPDATE", "symbol": symbol} | self._known(_TIMES)
-        message["data"] = {"alpha": self.alpha_coefficient, "regime": self.regime} | self._known(_ANNOUNCED)
+        message: dict[str, Any] = {"event": "PHYSICS_UPDATE", "symbol": symbol} | _known(self, _TIMES)
+        message["data"] = {"alpha": self.alpha_coefficient, "regime": self.regime} | _known(self, _ANNOUNCED)
         if self.version is not None:
             message["epoch"], message["seq"] = self.version
-        return orjson.dumps(fields.with_database(message, database))
+        return orjson.dumps(fields.with_database(message, database) | self._stamp())
 
-    def _known(self, names: Iterable[str]) -> dict[str, Any]:
-        return {name: value for name in names if (value := getattr(self, name)) is not None and value != ()}
+    def _stamp(self) -> dict[str, Any]:
+        """What Redis adds at the very end of state and update as it writes them (services/feynman/stamp.lua)."""
+        if self.written is None:
+            return {}
+        return {"prev": None if self.prev is None else list(self.prev), "written": self.written}
 
     @property
     def market_time(self) -> str | None:
@@ -149,7 +238,17 @@ class PhysicsState:
             nonzero=fields.optional_count(stored, "nonzero"),
             source=fields.optional_text(stored, "source"),
             regime_since=fields.optional_time(stored, "regime_since"),
+            volume=fields.optional_number(stored, "volume"),
+            trades=fields.optional_number(stored, "trades"),
+            bid=fields.optional_number(stored, "bid"),
+            ask=fields.optional_number(stored, "ask"),
+            tick=fields.optional_number(stored, "tick"),
+            interval=fields.optional_number(stored, "interval"),
+            grid=fields.optional_number(stored, "grid"),
+            votes=fields.optional_count(stored, "votes"),
+            session=fields.optional_text(stored, "session"),
             event_time=fields.optional_time(stored, "event_time"),
+            received=fields.optional_time(stored, "received"),
             step=fields.optional_number(stored, "step"),
             holes=fields.optional_count(stored, "holes"),
             snapped=fields.optional_count(stored, "snapped"),
@@ -157,11 +256,30 @@ class PhysicsState:
             notes=fields.words(stored, "notes"),
             void=fields.words(stored, "void"),
             native=fields.optional_text(stored, "native"),
+            said=fields.words(stored, "said"),
+            lost=fields.flag(stored, "lost"),
+            taken=taken_samples(stored),
             feed=fields.optional_text(stored, "feed"),
             timestamp=timestamp,
             feed_time=feed_time,
             version=fields.version(stored),
+            prev=fields.previous(stored),
+            written=fields.optional_count(stored, "written"),
         )
+
+
+def taken_samples(state: fields.Fields) -> tuple[TakenSample, ...]:
+    """Those in `taken` of a state, or of an update's `data`. Raises InvalidMessage."""
+    return tuple(TakenSample.from_object(value) for value in fields.objects(state, "taken"))
+
+
+def _known(item: PhysicsState | TakenSample, names: Iterable[str]) -> dict[str, Any]:
+    """These fields, those that are known."""
+    values = ((name, getattr(item, name)) for name in names)
+    known = {name: value for name, value in values if value is not None and value is not False and value != ()}
+    if taken := known.get("taken"):
+        known["taken"] = [sample.as_dict() for sample in taken]
+    return known
 
 
 def announces(update: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
@@ -170,7 +288,7 @@ def announces(update: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
     data = update["data"]
     if data.get("alpha") != stored.get("alpha_coefficient") or data.get("regime") != stored.get("regime"):
         return False
-    for name in _TIMES:
+    for name in (*_TIMES, *_STAMP):
         if update.get(name) != stored.get(name):
             return False
     for name in _ANNOUNCED:  # noqa: SIM110  # all() takes twice as long

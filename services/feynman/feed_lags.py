@@ -58,6 +58,10 @@ class FeedLags:
         of = {feed: self._usual_ms(feed, statistics.median(of_feed)) for feed, of_feed in by_feed.items()}
         return [_at_most(of[feed], lag) for feed, lag in zip(feeds, lags.tolist(), strict=True)]
 
+    def told_ms(self, feed: str) -> int:
+        """By how many ms this feed is late by nature, by what is known already."""
+        return self._of(feed) if feed in self._ticks else self._before.get(feed, 0)
+
     def _usual_ms(self, feed: str, lag: float) -> int:
         """The lag of one feed in ms, with that of a tick more."""
         ticks = self._ticks.pop(feed, None) or deque(maxlen=TICKS)

@@ -14,13 +14,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cottage import fields, notes
-from cottage.clock import LATEST_SECONDS
+from cottage.clock import LATEST_SECONDS, iso_micros
 from cottage.errors import InvalidMessage
-from cottage.snapshot import MOST_FILL, SAMPLE_FIELDS, OnDoubt, RawSample, parse_fill
+from cottage.snapshot import (
+    MOST_FILL,
+    QUOTES,
+    SAMPLE_FIELDS,
+    OnDoubt,
+    RawSample,
+    or_nan,
+    parse_fill,
+    parse_session,
+    sound_quotes,
+)
+from cottage.state import TakenSample
 from services.feynman.sample_columns import SampleColumns, session_number
 from services.feynman.windows import IntArray
 
 _FILL = SAMPLE_FIELDS.index("fill")
+_COLUMNS = {"number": "fill"}
+"""The fields of FillSample that are called otherwise in SampleColumns."""
 
 
 class Place(NamedTuple):
@@ -52,8 +65,33 @@ class FillSample(NamedTuple):
     trades: float
     notes: int
     """The bits of the words of `cottage.notes` that the feed says."""
+    other_notes: tuple[str, ...] = ()
+    """The words that it says otherwise."""
+    received: float = math.nan
+    """As in SampleColumns; the next three too."""
+    bid: float = math.nan
+    ask: float = math.nan
+    mark: str | None = None
     lost: bool = False
     """Whether the one before it was handed over, by its number, and is not here."""
+
+    def taken(self) -> TakenSample:
+        """As a state tells of it."""
+        counts = (self.volume, self.trades, self.bid, self.ask)
+        volume, trades, bid, ask = (float(count) if math.isfinite(count) else None for count in counts)
+        return TakenSample(
+            self.price,
+            iso_micros(self.timestamp),
+            volume=volume,
+            trades=trades,
+            bid=bid,
+            ask=ask,
+            event_time=None if self.event_time == self.timestamp else iso_micros(self.event_time),
+            received=None if math.isnan(self.received) else iso_micros(self.received),
+            session=self.mark,
+            notes=tuple(notes.words(self.notes, self.other_notes)),
+            lost=self.lost,
+        )
 
 
 def numbered(
@@ -108,11 +146,21 @@ def rounds(
     second, and so on; with their positions in `samples`. `found`: by position, ascending."""
     for turn in range(max(map(len, found.values()), default=0)):
         which = [i for i, each in found.items() if turn < len(each)]
-        columns = dict(zip(FillSample._fields, zip(*(found[i][turn] for i in which), strict=True), strict=True))
-        del columns["number"]
         positions = np.array(which)
-        numbers: dict[str, Any] = {name: np.array(column) for name, column in columns.items()}
-        yield positions, replace(samples.where(positions), **numbers)
+        these = {place: found[i][turn] for place, i in enumerate(which)}
+        yield positions, in_place(samples.where(positions), these)
+
+
+def in_place(samples: SampleColumns, others: Mapping[int, FillSample]) -> SampleColumns:
+    """These samples, with others of the same symbols in the place of some; by position."""
+    if not others:
+        return samples
+    names = [_COLUMNS.get(name, name) for name in FillSample._fields]
+    columns: dict[str, Any] = {name: getattr(samples, name).copy() for name in names}
+    for i, sample in others.items():
+        for column, value in zip(columns.values(), sample, strict=True):
+            column[i] = value
+    return replace(samples, **columns)
 
 
 def _sample(value: fields.Fields) -> FillSample:
@@ -123,12 +171,30 @@ def _sample(value: fields.Fields) -> FillSample:
     volume, trades = (fields.optional_number(value, name) for name in ("volume", "trades"))
     if not price > 0:
         raise InvalidMessage("price", f"{price!r} is not above 0")
-    if not 0 <= time <= LATEST_SECONDS:
-        raise InvalidMessage("event_time", f"{time!r} does not lie between 1970 and 9999")
+    for name, moment in (("event_time", time), ("timestamp", timestamp)):
+        if not 0 <= moment <= LATEST_SECONDS:
+            raise InvalidMessage(name, f"{moment!r} does not lie between 1970 and 9999")
     for count in (volume, trades):
         if count is not None and count < 0:
             raise InvalidMessage("volume", f"{count!r} is negative")
-    session = session_number(fields.optional_text(value, "session"))
-    volume, trades = (math.nan if count is None else count for count in (volume, trades))
-    said, _others = notes.parse(fields.optional_text(value, "notes"))
-    return FillSample(value["fill"], timestamp, time, session, price, volume, trades, said)
+    mark = fields.optional_text(value, "session")
+    bid, ask, received = (each if fields.finite(each := value.get(name)) else None for name in (*QUOTES, "received"))
+    if received is not None and not 0 <= received <= LATEST_SECONDS:
+        received = None
+    bid, ask = sound_quotes(price, bid, ask)
+    said, others = notes.parse(fields.optional_text(value, "notes"))
+    return FillSample(
+        number=value["fill"],
+        timestamp=timestamp,
+        event_time=time,
+        session=session_number(mark),
+        price=price,
+        volume=or_nan(volume),
+        trades=or_nan(trades),
+        notes=said,
+        other_notes=others,
+        received=or_nan(received),
+        bid=or_nan(bid),
+        ask=or_nan(ask),
+        mark=parse_session(mark),
+    )

@@ -6,6 +6,7 @@ of the cost of one after the other. If anything among them is unusual, `read_sam
 """
 
 import contextlib
+import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -22,15 +23,20 @@ from cottage.clock import LATEST_SECONDS
 from cottage.errors import InvalidMessage
 from cottage.snapshot import (
     EXACT_BELOW,
+    FAR,
     LONGEST_NUMBER,
     MARKET_FIELDS,
     NUMERALS,
+    QUOTES,
+    SAMPLE_FIELDS,
+    TIMES,
     InvalidSnapshot,
     RawSample,
     Sample,
     faults,
     latest,
     optional,
+    or_nan,
     parse_feed,
     parse_fill,
     parse_native,
@@ -38,12 +44,14 @@ from cottage.snapshot import (
     parse_source,
     parse_until,
     read_sample,
+    sound_quotes,
 )
 from services.feynman.windows import BoolArray, FloatArray, IntArray
 
 CHUNK = 500
 """So many snapshots are checked together; one by one if any of them is unusual."""
 
+_MARKET = SAMPLE_FIELDS.index(MARKET_FIELDS[0])
 _NUMERALS_COMMA_AND_BLANKS = NUMERALS + b", \t\r\n"
 Column = Sequence[str | bytes | None]
 Numbers = tuple[FloatArray, ...]
@@ -87,6 +95,13 @@ class SampleColumns:
     """How many seconds a bar lasts; nan where that is not stated."""
     tick: FloatArray
     """The step of the grid of prices; nan where that is not stated."""
+    received: FloatArray
+    """When the feed's program received it; nan where that is not stated."""
+    bid: FloatArray
+    """nan where it is not stated or cannot be true beside the price, as of `ask`."""
+    ask: FloatArray
+    mark: list[str | None]
+    """The session's mark, for which `session` stands."""
     fill: IntArray
     """The number of the sample in `market:fill:{SYMBOL}`; 0 for none."""
     lost: BoolArray
@@ -132,9 +147,9 @@ def parse(
             ]
             columns = list(zip(*[snapshots[i] for i in index.tolist()], strict=True))
         if len(index):
-            *said, fill = columns[4:]
-            market = _market(said[-len(MARKET_FIELDS) :], numbers[1], index, on_doubt)
-            found: list[Any] = [index, *numbers, *_said(*said[: -len(MARKET_FIELDS)]), *market]
+            said, (*market, bid, ask, fill) = columns[4:_MARKET], columns[_MARKET:]
+            found: list[Any] = [index, *numbers, *_said(*said), *_market(market, numbers[1], index, on_doubt)]
+            found += *_quotes((bid, ask), numbers[0], index, on_doubt), _each(said[1], parse_session)
             found += _each_number(fill, parse_fill, np.int64), np.zeros(len(index), np.bool_)
             parts.append(SampleColumns(*found))
     return _joined(parts), refused
@@ -186,21 +201,37 @@ def _said(
 
 
 def _market(columns: Sequence[Column], timestamp: FloatArray, index: IntArray, on_doubt: OnDoubt) -> Numbers:
-    """Event time, interval and tick of the valid samples, which have these timestamps and indices."""
+    """The MARKET_FIELDS of the valid samples, which have these timestamps and indices."""
+    event_time, *rest = (
+        _stated(column, name, index, on_doubt) for column, name in zip(columns, MARKET_FIELDS, strict=True)
+    )
+    return np.where(np.isnan(event_time), timestamp, event_time), *rest
 
-    def read(column: Column, name: str) -> FloatArray:
-        if column.count(None) == len(column):  # as usual
-            return np.full(len(column), np.nan)
-        with contextlib.suppress(ValueError, TypeError):
-            numbers = _counts(column)
-            sound = (numbers >= 0) & (numbers <= LATEST_SECONDS) if name == "event_time" else numbers > 0
-            if (np.isnan(numbers) | (sound & np.isfinite(numbers))).all():
-                return numbers
-        places = zip(index.tolist(), column, strict=True)
-        return np.array([optional(text, name, partial(on_doubt, i)) for i, text in places], np.float64)  # None is nan
 
-    event_time, interval, tick = (read(column, name) for column, name in zip(columns, MARKET_FIELDS, strict=True))
-    return np.where(np.isnan(event_time), timestamp, event_time), interval, tick
+def _quotes(columns: Sequence[Column], price: FloatArray, index: IntArray, on_doubt: OnDoubt) -> Numbers:
+    """Bid and ask of the valid samples, which have these prices and indices, those that can be true."""
+    bid, ask = (_stated(column, name, index, on_doubt) for column, name in zip(columns, QUOTES, strict=True))
+    with np.errstate(over="ignore"):
+        least, most = price / FAR, price * FAR
+    near = [np.isnan(quote) | ((least <= quote) & (quote <= most)) for quote in (bid, ask)]
+    for i in np.flatnonzero(~(near[0] & near[1]) | (bid > ask)).tolist():
+        its_bid, its_ask = (None if math.isnan(quote) else quote for quote in (bid[i].item(), ask[i].item()))
+        sound = sound_quotes(price[i].item(), its_bid, its_ask, partial(on_doubt, int(index[i])))
+        bid[i], ask[i] = map(or_nan, sound)
+    return bid, ask
+
+
+def _stated(column: Column, name: str, index: IntArray, on_doubt: OnDoubt) -> FloatArray:
+    """The numbers of this one of MARKET_FIELDS and QUOTES; nan where there is none that is sound."""
+    if column.count(None) == len(column):  # as usual
+        return np.full(len(column), np.nan)
+    with contextlib.suppress(ValueError, TypeError):
+        numbers = _counts(column)
+        sound = (numbers >= 0) & (numbers <= LATEST_SECONDS) if name in TIMES else numbers > 0
+        if (np.isnan(numbers) | (sound & np.isfinite(numbers))).all():
+            return numbers
+    places = zip(index.tolist(), column, strict=True)
+    return np.array([optional(text, name, partial(on_doubt, i)) for i, text in places], np.float64)  # None is nan
 
 
 def session_number(text: str | bytes | None) -> int:
@@ -212,8 +243,9 @@ def session_number(text: str | bytes | None) -> int:
 def _joined(parts: Sequence[SampleColumns]) -> SampleColumns:
     """The rows of all parts, one after the other."""
     none, whole, flags = np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_)
-    said = none, none, none, whole, flags
-    parts = [SampleColumns(whole, none, none, none, none, whole, whole, [], [], [], none, [], *said), *parts]
+    market: list[Any] = [none] * (len(MARKET_FIELDS) + len(QUOTES))
+    said: list[Any] = [whole, whole, [], [], [], none, [], *market, [], whole, flags]
+    parts = [SampleColumns(whole, none, none, none, none, *said), *parts]
     columns: list[list[Any]] = [[getattr(part, field.name) for part in parts] for field in fields(SampleColumns)]
     joined: list[Any] = [
         list(chain(*each)) if isinstance(each[0], list) else np.concatenate(each) for each in columns

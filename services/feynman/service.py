@@ -269,6 +269,9 @@ class FeynmanService:
             log.info("symbol_forgotten", symbol=symbol, seconds=self._settings.forget_seconds)
 
         written = await self._write(client, sampled, newcomers, partly=only is not None)
+        while more := self._symbol_table.take_rest(redis_now, asked):
+            self._number += 1
+            written += await self._write(client, more, newcomers, partly=True)
         seconds = self._clock.monotonic() - began
         metrics.TICK_SECONDS.observe(seconds)
         self._tick = {
@@ -323,9 +326,9 @@ class FeynmanService:
                 )
             except LeaseLost:
                 continue
-            self._symbol_table.published()
-            self._written += written
-            return written
+            self._symbol_table.published(written.stamps)
+            self._written += written.states
+            return written.states
         return 0
 
     async def _continue_regimes(self, client: Client, newcomers: list[str]) -> None:

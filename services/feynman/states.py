@@ -5,15 +5,16 @@ but without the version. That comes last in both, so a state gets another versio
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import orjson
 
-from cottage.notes import words
-from cottage.state import PILLARS
+from cottage.notes import BITS, words
+from cottage.state import PILLARS, TakenSample
 from cottage.version import Version
 from services.feynman.sample_columns import SampleColumns
 from services.feynman.standing_texts import REGIME_TEXTS, StandingText, numbers, time_text
@@ -32,30 +33,54 @@ def texts(
     timestamp: FloatArray,
     lags: Sequence[int],
     standing: Sequence[StandingText],
+    taken: Mapping[int, Sequence[TakenSample]] = MappingProxyType({}),
 ) -> Iterator[tuple[bytes, bytes]]:
     """For each symbol its state and its PHYSICS_UPDATE, both without their `ending`.
 
     All arguments have one entry per symbol, in the same order. timestamp: of the states; those of the samples are
-    their feeds' own. lags: by how many ms each symbol's feed is late by nature, 0 if it is not.
+    their feeds' own. lags: by how many ms each symbol's feed is late by nature, 0 if it is not. taken: by position,
+    the samples that came before a symbol's.
     """
     pillars = (vectors.mass, vectors.momentum, vectors.friction, vectors.entropy, vectors.nash_dist)
+    measured = ("volume", samples.volume), ("trades", samples.trades), ("bid", samples.bid), ("ask", samples.ask)
     rows = zip(
-        *(symbols, times(timestamp, samples.timestamp), _event_times(samples), standing),
+        *(symbols, times(timestamp, samples.timestamp), _market_times(samples), standing),
         *map(numbers, pillars),
         *map(numbers, (samples.price, vectors.samples, vectors.nonzero)),
-        *(samples.source, _remarks(vectors, samples, lags), samples.feed),
+        *(_known(name, column) for name, column in measured),
+        *(samples.source, _remarks(vectors, samples, lags, taken), samples.feed),
         strict=True,
     )
     quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
     feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
-    for name, time, event, stands, mass, momentum, friction, entropy, nash, p, n, m, source, said, feed in rows:
-        tail, announced_tail, interval, since, spacing = stands
+    for (
+        name,
+        time,
+        event,
+        stands,
+        mass,
+        momentum,
+        friction,
+        entropy,
+        nash,
+        p,
+        n,
+        m,
+        v,
+        t,
+        b,
+        a,
+        by,
+        said,
+        feed,
+    ) in rows:
+        tail, announced_tail, interval, since = stands
         values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
-        rest = f'"price":{p},"samples":{n},"nonzero":{m},"source":{quoted[source]},{since}{event}'
-        state = f"{{{values},{tail},{rest},{spacing},{time}{said}{feeds[feed]}"
+        rest = f'"price":{p}{v}{t}{b}{a},"samples":{n},"nonzero":{m},"source":{quoted[by]},{since}{event}'
+        state = f"{{{values},{tail},{rest},{time}{said}{feeds[feed]}"
         update = (
             f'{{"event":"PHYSICS_UPDATE","symbol":"{name}",{time},'
-            f'"data":{{{announced_tail},{values},{interval},{rest}{said}}}'
+            f'"data":{{{announced_tail},{values},{interval},{rest}{said}{feeds[feed]}}}'
         )
         yield state.encode(), update.encode()
 
@@ -69,12 +94,28 @@ def times(timestamp: FloatArray, feed_time: FloatArray) -> list[str]:
     return fields
 
 
-def _event_times(samples: SampleColumns) -> list[str]:
-    """The field `event_time` of each sample where the feed states it, with the comma before it."""
+def _market_times(samples: SampleColumns) -> list[str]:
+    """The fields `event_time` and `received` of each sample, those that are stated, with the comma before each."""
     fields = [""] * len(samples)
-    stated = np.flatnonzero(samples.event_time != samples.timestamp)
-    for i, field in zip(stated.tolist(), _time_fields("event_time", samples.event_time[stated]), strict=True):
-        fields[i] = f",{field}"
+    event_time = np.where(samples.event_time == samples.timestamp, np.nan, samples.event_time)
+    for name, column in (("event_time", event_time), ("received", samples.received)):
+        stated = np.flatnonzero(~np.isnan(column))
+        for i, field in zip(stated.tolist(), _time_fields(name, column[stated], exact=True), strict=True):
+            fields[i] += f",{field}"
+    return fields
+
+
+def _known(name: str, column: FloatArray) -> list[str]:
+    """The field of this name for each of these numbers, with the comma before it; nothing for one that is not
+    finite."""
+    begin, known = f',"{name}":', np.isfinite(column)
+    if known.all():
+        return [begin + number for number in numbers(column)]
+    fields = [""] * len(column)
+    there = np.flatnonzero(known)
+    if len(there):
+        for i, number in zip(there.tolist(), numbers(column[there]), strict=True):
+            fields[i] = begin + number
     return fields
 
 
@@ -95,15 +136,32 @@ def ending(version: Version, database: int = 0) -> bytes:
     return f',"epoch":{version.epoch},"seq":{version.seq}{db}}}'.encode()
 
 
-def _remarks(vectors: Vectors, samples: SampleColumns, lags: Sequence[int]) -> list[str]:
-    """The fields `lag_ms`, `notes`, `void` and `native` of each symbol, those that have anything to say."""
+def _remarks(
+    vectors: Vectors, samples: SampleColumns, lags: Sequence[int], taken: Mapping[int, Sequence[TakenSample]]
+) -> list[str]:
+    """The fields from `lag_ms` to `taken` of each symbol, those that have anything to say."""
     remarks = _numeric_remarks(vectors, samples, lags)
     natives = {
         name: "" if name is None else f',"native":{orjson.dumps(name).decode()}' for name in set(samples.native)
     }
-    if not any(natives):
-        return remarks
-    return [remark + natives[name] for remark, name in zip(remarks, samples.native, strict=True)]
+    if any(natives):
+        remarks = [remark + natives[name] for remark, name in zip(remarks, samples.native, strict=True)]
+    said = samples.notes & ~BITS["two_writers"]  # which is feynman's own word
+    saying = said != 0
+    if any(samples.other_notes):
+        saying |= np.array([*map(bool, samples.other_notes)])
+    for i in np.flatnonzero(saying).tolist():
+        remarks[i] += f',"said":{_said(int(said[i]), samples.other_notes[i])}'
+    for i in np.flatnonzero(samples.lost).tolist():
+        remarks[i] += ',"lost":true'
+    for i, earlier in taken.items():
+        remarks[i] += f',"taken":{orjson.dumps([sample.as_dict() for sample in earlier]).decode()}'
+    return remarks
+
+
+@lru_cache(maxsize=4096)
+def _said(noted: int, others: tuple[str, ...]) -> str:
+    return orjson.dumps(words(noted, others)).decode()
 
 
 def _numeric_remarks(vectors: Vectors, samples: SampleColumns, lags: Sequence[int]) -> list[str]:
@@ -127,14 +185,23 @@ def _names(void: int) -> list[str]:
     return [name for place, name in enumerate(PILLARS) if void >> place & 1]
 
 
-def _time_fields(name: str, epoch_seconds: FloatArray) -> list[str]:
-    """The field of this name for each time, which is told as by cottage.clock.iso_millis."""
-    seconds, millis = np.divmod(_millis(epoch_seconds).astype(np.int64), 1000)
+def _time_fields(name: str, epoch_seconds: FloatArray, *, exact: bool = False) -> list[str]:
+    """The field of this name for each time, which is told as by cottage.clock.iso_millis, or `exact` as by
+    iso_micros."""
+    whole = np.rint(epoch_seconds * 1e6).astype(np.int64) if exact else 1000 * _millis(epoch_seconds).astype(np.int64)
+    seconds, micros = np.divmod(whole, 1_000_000)
     distinct = np.unique(seconds)  # few, though the symbols are many
     texts = np.datetime_as_string(distinct.astype("datetime64[s]")).tolist()
     begin = {second: f'"{name}":"{text}' for second, text in zip(distinct.tolist(), texts, strict=True)}
-    pairs = zip(seconds.tolist(), millis.tolist(), strict=True)
+    if (micros % 1000).any():
+        pairs = zip(seconds.tolist(), micros.tolist(), strict=True)
+        return [begin[second] + _fraction(micro) for second, micro in pairs]
+    pairs = zip(seconds.tolist(), (micros // 1000).tolist(), strict=True)
     return [begin[second] + _THOUSANDTHS[milli] for second, milli in pairs]
+
+
+def _fraction(micro: int) -> str:
+    return f'.{micro:06d}Z"' if micro % 1000 else _THOUSANDTHS[micro // 1000]
 
 
 def _millis(epoch_seconds: FloatArray) -> FloatArray:

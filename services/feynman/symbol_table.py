@@ -18,13 +18,13 @@ from cottage.errors import InvalidMessage
 from cottage.freshness import USUAL
 from cottage.plain_numbers import too_far
 from cottage.snapshot import SAMPLE_FIELDS, RawSample, faults, latest, parse_fill
-from cottage.state import WAIT, PhysicsState
+from cottage.state import MOST_TAKEN, WAIT, PhysicsState
 from cottage.version import Version
 from cottage.warm import WarmSamples
 from services.feynman import metrics, states
 from services.feynman.checkpoint import CheckpointPart
 from services.feynman.feed_lags import FeedLags
-from services.feynman.fills import FillSample, Place, following, missed, rounds
+from services.feynman.fills import FillSample, Place, following, in_place, missed, rounds
 from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns, parse
 from services.feynman.sample_times import SampleTimes
@@ -54,8 +54,9 @@ class StateWrite(NamedTuple):
 
     symbol: str
     state: bytes
+    """A new one is stamped as it is written, and any other is written as it is."""
     update: bytes | None
-    """The PHYSICS_UPDATE to publish with it; None if the state was published already."""
+    """The PHYSICS_UPDATE to publish with it, which gets the same stamp; None if the state was published already."""
 
 
 class RefusedSnapshot(NamedTuple):
@@ -88,8 +89,27 @@ class SymbolEntry:
     """Its newest state and the PHYSICS_UPDATE of it, both without their version."""
     endings: tuple[bytes, bytes] | None = None
     """How these end, with the version that the newest state was given last; None if it has had none."""
-    published: bool = False
-    """Whether the PHYSICS_UPDATE has been published under this version."""
+    stamped: bytes | None = None
+    """How the state ends in Redis, once the PHYSICS_UPDATE has been published under this version."""
+
+
+class _Batch(NamedTuple):
+    """Samples to take: one snapshot a symbol."""
+
+    symbols: Sequence[str]
+    entries: list[SymbolEntry]
+    samples: SampleColumns
+    found: Mapping[int, Sequence[FillSample]]
+    """What was handed over before some of them, by position."""
+
+    def rest(self, own: Collection[int]) -> "_Batch | None":
+        """What is left where MOST_TAKEN are taken, and for those at the positions `own` one more, which their version
+        is of; None where that is nothing."""
+        places = sorted(own)
+        found = {place: self.found[i][MOST_TAKEN + 1 :] for place, i in enumerate(places)}
+        which = np.array(places, np.int64)
+        left = [self.symbols[i] for i in places], [self.entries[i] for i in places], self.samples.where(which)
+        return _Batch(*left, found) if places else None
 
 
 class SymbolTable:
@@ -123,6 +143,8 @@ class SymbolTable:
         """The symbols whose snapshot was used at the last tick without some fields, and what is wrong with each."""
         self.warmed: list[str] = []
         """The symbols whose windows were filled with older samples at the last tick."""
+        self._rest: _Batch | None = None
+        """What a version did not take, since there were too many."""
         self.unfilled: Collection[str] = ()
         """The symbols whose hash was there at the last search and had none of the fields that are read."""
 
@@ -303,7 +325,8 @@ class SymbolTable:
 
         `rows`: each symbol once, with its raw SAMPLE_FIELDS or the error of reading them. `redis_now`: Redis's clock
         after they were read, at the monotonic time `now`. `fills`: what was read for those that `missed` returns.
-        Returns the symbols with a new state, and what is refused and was not before.
+        Returns the symbols with a new state, and what is refused and was not before. Where there were more samples
+        than a version may have, the others are for `take_rest`.
         """
         symbols: list[str] = []
         entries: list[SymbolEntry] = []
@@ -335,9 +358,12 @@ class SymbolTable:
         refused += [(snapshots[i], refusal) for i, refusal in untimely]
         self.refused = {refusal.symbol: refusal.faults for _row, refusal in refused}
         sampled = _at(symbols, samples.index)
+        self._rest = None
         if sampled:
             self._note_rivals(sampled, samples, redis_now, now)
-            self._sample(sampled, _at(entries, samples.index), samples, redis_now, now, fills or {})
+            at = _at(entries, samples.index)
+            found = self._following(sampled, at, samples, fills or {})
+            self._sample(_Batch(sampled, at, samples, found), redis_now, now)
         return sampled, [refusal for row, refusal in refused if self._is_new_refusal(refusal, row)]
 
     def warmable(self, now: float) -> list[str]:
@@ -359,6 +385,15 @@ class SymbolTable:
             raise InvalidMessage("source", f"{_writer(*offered)} beside {_writer(str(entry.source), *held[1:])}")
         self.warming.prepare(entry.row, samples)
 
+    def take_rest(self, redis_now: float, now: float) -> list[str]:
+        """Sample what `take`, or this, has left over, for the next version. Returns the symbols with a new state;
+        none where nothing is left. Clocks as of `take`."""
+        rest, self._rest = self._rest, None
+        if rest is None:
+            return []
+        self._sample(rest, redis_now, now)
+        return list(rest.symbols)
+
     def version(self, epoch: int, seq: int, symbols: Iterable[str], database: int = 0) -> None:
         """Give the newest states of `symbols` a new version, with which they are to be published from `database`."""
         version = Version(epoch, seq)
@@ -366,7 +401,7 @@ class SymbolTable:
         for symbol in symbols:
             entry = self._entries[symbol]
             if entry.texts is not None:
-                entry.endings, entry.published = endings, False
+                entry.endings, entry.stamped = endings, None
 
     def writes(self, symbols: Iterable[str] | None = None) -> Iterator[StateWrite]:
         """The states of these symbols, or every one, with a version, and the updates that are still to be published.
@@ -376,12 +411,16 @@ class SymbolTable:
             entry = self._entries[symbol]
             if entry.texts is not None and entry.endings is not None:
                 (state, update), (of_state, of_update) = entry.texts, entry.endings
-                yield StateWrite(symbol, state + of_state, None if entry.published else update + of_update)
+                if entry.stamped is None:
+                    yield StateWrite(symbol, state + of_state, update + of_update)
+                else:
+                    yield StateWrite(symbol, state + entry.stamped, None)
 
-    def published(self) -> None:
-        """Record that all `writes` have arrived, so no update is left to publish."""
-        for entry in self._entries.values():
-            entry.published = True
+    def published(self, stamps: Iterable[tuple[str, bytes]]) -> None:
+        """Record that the updates of these symbols have arrived, and with which stamp each was written."""
+        for symbol, stamp in stamps:
+            if (entry := self._entries.get(symbol)) is not None and entry.endings is not None:
+                entry.stamped = entry.endings[0][:-1] + stamp
 
     def _enter(
         self, symbol: str, source: str | None = None, feed: str | None = None, native: str | None = None
@@ -484,51 +523,76 @@ class SymbolTable:
             rivals |= np.array([symbol in several for symbol in symbols])
         samples.notes[rivals] |= TWO_WRITERS
 
-    def _sample(
-        self,
-        symbols: Sequence[str],
-        entries: list[SymbolEntry],
-        samples: SampleColumns,
-        redis_now: float,
-        now: float,
-        fills: Mapping[str, Sequence[bytes]],
-    ) -> None:
+    def _sample(self, batch: _Batch, redis_now: float, now: float) -> None:
         """Append the samples to the windows that do not have them yet, each after those that its feed has handed over
         before it, and compute the new states. A snapshot before which nothing was traded is no sample: its state has
-        the same numbers as the one before, as of its time."""
+        the same numbers as the one before, as of its time.
+
+        Where more than MOST_TAKEN were handed over, the state is that of the sample after so many.
+        """
+        symbols, entries, samples, found = batch
         rows = _rows(entries)
         if len(moved := self.warming.move_in(rows)):
             self.warmed = [symbols[i] for i in np.flatnonzero(np.isin(rows, moved)).tolist()]
-        new = ~self._times.held(rows, samples.timestamp)
-        timestamp = self._times.hold(rows, samples.timestamp, redis_now, now)
-        taken = np.flatnonzero(new)
-        found = self._following(symbols, entries, samples, taken, fills)
-        for which, earlier in rounds(samples, found):
+        taken = np.flatnonzero(~self._times.held(rows, samples.timestamp))
+        own = {i: each[MOST_TAKEN] for i, each in found.items() if len(each) > MOST_TAKEN}
+        self._rest = batch.rest(own)
+        before = {i: each[:MOST_TAKEN] for i, each in found.items() if each}
+        samples = in_place(samples, own)
+        for which, earlier in rounds(samples, before):
             self._append(rows[which], earlier, earlier.timestamp)
             self._windows.keep_regime(rows[which], regimes(self._windows, rows[which]), earlier.event_time)
-        self._append(rows[taken], samples.where(taken), timestamp[taken])
-        self._windows.last_timestamp[rows] = timestamp
+        timestamp, by_feed = self._hold(rows, samples, own, redis_now, now)
+        self._append(rows[taken], samples.where(taken), np.where(by_feed, samples.timestamp, timestamp)[taken])
+        self._windows.last_timestamp[rows[~by_feed]] = timestamp[~by_feed]
         self._windows.feed_time[rows] = samples.timestamp
-        lags = self._lags.usual_ms(samples.feed_or_source, redis_now - samples.timestamp)
         vectors = compute(self._windows, rows)
         self._windows.keep_regime(rows, vectors.regime, samples.event_time)
-        standing = self._standing.of(rows, vectors, self._windows.regime_since[rows])
-        each = states.texts(symbols, vectors, samples, timestamp, lags, standing)
+        lags = self._usual_lags(samples, by_feed, redis_now)
+        held = self._windows.tick(rows), self._windows.against_grid[rows], self._windows.regime_since[rows]
+        standing = self._standing.of(rows, vectors, samples, *held)
+        told = {i: [sample.taken() for sample in each] for i, each in before.items()}
+        each = states.texts(symbols, vectors, samples, timestamp, lags, standing, told)
         for entry, texts in zip(entries, each, strict=True):
             entry.texts, entry.sampled_at = texts, now
+        for i in taken[samples.fill[taken] > 0].tolist():
+            entries[i].fill = int(samples.fill[i])
+
+    def _hold(
+        self, rows: Rows, samples: SampleColumns, own: Collection[int], redis_now: float, now: float
+    ) -> tuple[FloatArray, BoolArray]:
+        """The timestamps of these samples' states, and which of them are no snapshots, but at the positions `own`:
+        those are as old as their feeds say, and not later than now."""
+        handed = np.zeros(len(rows), np.bool_)
+        handed[list(own)] = True
+        timestamp = np.minimum(samples.timestamp, round(redis_now * 1000) / 1000)
+        timestamp[~handed] = self._times.hold(rows[~handed], samples.timestamp[~handed], redis_now, now)
+        return timestamp, handed
+
+    def _usual_lags(self, samples: SampleColumns, handed: BoolArray, redis_now: float) -> list[int]:
+        """By how many ms the feed of each sample is late by nature, which those that are snapshots tell."""
+        feeds, late = samples.feed_or_source, redis_now - samples.timestamp
+        if not handed.any():
+            return self._lags.usual_ms(feeds, late)
+        snapshots = np.flatnonzero(~handed)
+        lags = [self._lags.told_ms(feed) for feed in feeds]
+        usual = self._lags.usual_ms(_at(feeds, snapshots), late[snapshots])
+        for i, lag in zip(snapshots.tolist(), usual, strict=True):
+            lags[i] = lag
+        return lags
 
     def _following(
         self,
         symbols: Sequence[str],
         entries: Sequence[SymbolEntry],
         samples: SampleColumns,
-        taken: IntArray,
         fills: Mapping[str, Sequence[bytes]],
     ) -> dict[int, list[FillSample]]:
-        """The samples that were handed over before those at the positions `taken`, by position. Which samples come
-        after lost ones is said in the columns."""
+        """The samples that were handed over before the new ones, by position. Which samples come after lost ones is
+        said in the columns."""
         found = {}
-        for i in taken[samples.fill[taken] > 0].tolist():
+        new = ~self._times.held(_rows(entries), samples.timestamp)
+        for i in np.flatnonzero(new & (samples.fill > 0)).tolist():
             entry, row, number = entries[i], entries[i].row, int(samples.fill[i])
             if number != entry.fill + 1:
                 last = float(self._windows.event_time[row])
@@ -539,7 +603,6 @@ class SymbolTable:
                     Place(entry.fill, time, int(self._windows.session[row])),
                     partial(self._doubt, symbols[i]),
                 )
-            entry.fill = number
         return found
 
     def _append(self, rows: Rows, samples: SampleColumns, timestamp: FloatArray) -> None:

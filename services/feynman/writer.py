@@ -7,6 +7,7 @@ is renewed first, and each state is refused if one of a newer epoch has been wri
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 from cottage import keys, lua
 from cottage.errors import LeaseLost
@@ -17,12 +18,22 @@ from cottage.version import FARTHEST_AHEAD_SECONDS, latest_epoch
 from services.feynman import metrics
 from services.feynman.symbol_table import StateWrite
 
+STAMP = lua.load("services.feynman", "stamp")
 WRITE_STATES = lua.load("services.feynman", "write_states")
 RETIRE = lua.load("services.feynman", "retire")
 WRITE_STATE_IN_CLUSTER = lua.load("services.feynman", "write_state_in_cluster")
+_WRITE_STATES, _WRITE_STATE_IN_CLUSTER = (STAMP + script for script in (WRITE_STATES, WRITE_STATE_IN_CLUSTER))
 
 # Not SCAN, which would go through all of the server's keys each time.
 _LEASES = [keys.physics_writer(index) for index in range(keys.MOST_SHARDS)]
+
+
+class Written(NamedTuple):
+    """What was written."""
+
+    states: int
+    stamps: list[tuple[str, bytes]]
+    """The symbols whose updates were published, each with the end of its state and update: their stamp."""
 
 
 class Writer(Lease):
@@ -46,24 +57,27 @@ class Writer(Lease):
         """The number of the database that it writes to, which its messages say unless it is 0."""
         return self._client.database
 
-    async def write(self, writes: Iterable[StateWrite]) -> int:
-        """SET the states and PUBLISH the updates, 500 at a time, each call after the reply to the last. Returns how
-        many states there were.
+    async def write(self, writes: Iterable[StateWrite]) -> Written:
+        """SET the states and PUBLISH the updates, 500 at a time, each call after the reply to the last. New ones,
+        which have an update, are stamped.
 
         Raises LeaseLost if another process may write now, and RedisError if it is not known what was written. In both
         cases the lease must be acquired again.
         """
-        left, written = iter(writes), 0
+        left, states = iter(writes), 0
+        stamps: list[tuple[str, bytes]] = []
         while part := list(islice(left, BATCH)):
-            await (self._write_each if self._client.spread else self._write_together)(part)
-            written += len(part)
+            new = [write.symbol for write in part if write.update is not None]
+            written = await (self._write_each if self._client.spread else self._write_together)(part)
+            stamps += zip(new, written, strict=True)
+            states += len(part)
             metrics.WRITTEN.inc(len(part))
-            metrics.PUBLISHED.inc(sum(write.update is not None for write in part))
-        return written
+            metrics.PUBLISHED.inc(len(new))
+        return Written(states, stamps)
 
     async def publish(self, message: bytes) -> None:
         """PUBLISH a message and renew the lease. Raises as `write`."""
-        await self.run_fenced(WRITE_STATES, args=[keys.STATE_UPDATE, message])
+        await self.run_fenced(_WRITE_STATES, args=[keys.STATE_UPDATE, 0, message])
 
     async def retire(self, symbols: Sequence[str]) -> None:
         """Delete the states and snapshots of these symbols, and note that they are gone. Raises as `write`."""
@@ -91,26 +105,31 @@ class Writer(Lease):
                     ]
                 )
 
-    async def _write_together(self, part: Sequence[StateWrite]) -> None:
-        states = [write.state for write in part]
-        updates = [write.update for write in part if write.update is not None]
-        state_keys = [keys.physics_state(write.symbol) for write in part]
-        await self.run_fenced(WRITE_STATES, keys=state_keys, args=[keys.STATE_UPDATE, *states, *updates])
+    async def _write_together(self, part: Sequence[StateWrite]) -> list[bytes]:
+        new, old = ([write for write in part if (write.update is None) is known] for known in (False, True))
+        states = [write.state for write in (*new, *old)]
+        state_keys = [keys.physics_state(write.symbol) for write in (*new, *old)]
+        args = [keys.STATE_UPDATE, len(new), *states, *(write.update for write in new)]
+        stamps: list[bytes] = await self.run_fenced(_WRITE_STATES, keys=state_keys, args=args)
+        return stamps
 
-    async def _write_each(self, part: Sequence[StateWrite]) -> None:
+    async def _write_each(self, part: Sequence[StateWrite]) -> list[bytes]:
         async with self.renewed() as (epoch, client):
-            await write_in_cluster(client, epoch, part)
+            return await write_in_cluster(client, epoch, part)
 
 
-async def write_in_cluster(client: Client, epoch: int, writes: Sequence[StateWrite]) -> None:
-    """SET each state and PUBLISH its message unless a newer epoch was written. Raises LeaseLost if one was."""
+async def write_in_cluster(client: Client, epoch: int, writes: Sequence[StateWrite]) -> list[bytes]:
+    """SET each state and PUBLISH its message unless a newer epoch was written. Returns the stamps of the new ones.
+    Raises LeaseLost if a newer epoch was written."""
     ahead = FARTHEST_AHEAD_SECONDS * 1000
     calls = []
     for write in writes:
         messages = [] if write.update is None else [write.update]
         calls.append(([keys.physics_state(write.symbol)], [epoch, ahead, write.state, keys.STATE_UPDATE, *messages]))
-    if not all(await client.register_script(WRITE_STATE_IN_CLUSTER).each(calls)):
+    replies = await client.register_script(_WRITE_STATE_IN_CLUSTER).each(calls)
+    if not all(replies):
         raise LeaseLost("a state was written under a newer epoch")
+    return [reply for reply in replies if isinstance(reply, bytes)]
 
 
 async def newest_epoch(client: Client, now: float) -> int:

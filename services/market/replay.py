@@ -189,6 +189,7 @@ class Replay:
             native=row.native,
             event_time=totals.event_time / SECOND,
             interval=None if row.interval is None else row.interval / SECOND,
+            received=None if row.event_time is None or row.interval is not None else row.time / SECOND,
         )
         totals.begin_sample()
         return snapshot

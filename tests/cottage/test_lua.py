@@ -27,5 +27,5 @@ def test_each_is_sent_by_a_module_beside_it_and_says_what_it_takes_and_answers(p
     assert all(f"-- {word}" in head for word in ("KEYS: ", "ARGV: ", "Answers "))
 
 
-def test_there_are_eleven() -> None:
-    assert len(FILES) == 11
+def test_there_are_twelve() -> None:
+    assert len(FILES) == 12

@@ -182,6 +182,9 @@ def test_a_sample_is_read_from_bytes_as_from_text() -> None:
         "1381143600.25",
         "60",
         "0.25",
+        "1381143600.5",
+        "450.31",
+        "450.33",
         "4711",
     )
     sample = Sample(
@@ -198,6 +201,9 @@ def test_a_sample_is_read_from_bytes_as_from_text() -> None:
         1381143600.25,
         60.0,
         0.25,
+        1381143600.5,
+        450.31,
+        450.33,
         4711,
     )
     assert parse_sample(row, NOW) == sample
@@ -206,17 +212,17 @@ def test_a_sample_is_read_from_bytes_as_from_text() -> None:
 
 @pytest.mark.parametrize("told", [b"", b"soon x", b"-1 x", b"1e9 x", b"9" * 1000, "٣ x".encode(), b" 1 x"])
 def test_a_rival_that_cannot_be_read_is_none(told: bytes) -> None:
-    assert parse_sample((b"1", b"1", *[None] * 6, told, *[None] * 5), NOW).rival_until == 0.0
+    assert parse_sample((b"1", b"1", *[None] * 6, told, *[None] * 8), NOW).rival_until == 0.0
 
 
 @pytest.mark.parametrize("feed", [b"", b"myfeed", b"MY FEED", b"F" * 1000, b"\xff"])
 def test_a_feed_that_is_no_id_is_none(feed: bytes) -> None:
-    assert parse_sample((b"1", b"1", *[None] * 5, feed, *[None] * 6), NOW).feed is None
+    assert parse_sample((b"1", b"1", *[None] * 5, feed, *[None] * 9), NOW).feed is None
 
 
 def test_a_source_that_is_no_text_is_refused() -> None:
     with pytest.raises(InvalidMessage) as refusal:
-        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00", *[None] * 9), NOW)
+        parse_sample((b"1", b"1", None, None, b"\xff\xfe\x00", *[None] * 12), NOW)
     assert refusal.value.reason == "source"
 
 

@@ -58,7 +58,8 @@ def test_its_update_is_the_documented_message() -> None:
     assert FULL.update("SPY") == (
         '{"event":"PHYSICS_UPDATE","symbol":"SPY","timestamp":"2025-12-21T12:00:00.000Z",'
         '"data":{"alpha":1.8,"regime":"Lévy Stable","mass":0.42,"momentum":1.23,"friction":0.15,"entropy":0.08,'
-        '"nash_dist":0.05,"alpha_low":1.5,"alpha_high":2.3,"price":450.32,"samples":1000,"nonzero":812,"source":"live"},'
+        '"nash_dist":0.05,"alpha_low":1.5,"alpha_high":2.3,"price":450.32,"samples":1000,"nonzero":812,"source":"live",'
+        '"step":60.0,"holes":3,"snapped":2},'
         '"epoch":1766318400000,"seq":4711}'.encode()
     )
 
@@ -73,9 +74,9 @@ def test_what_a_state_stands_on_is_told_where_there_is_something_to_tell() -> No
     update = state.update("SPY", 3)
     assert update == FULL.update("SPY").replace(
         b'00.000Z",', b'00.000Z","feed_time":"2025-12-21T12:00:58.000Z",'
-    ).replace(b'"live"}', b'"live","lag_ms":900000,"notes":["jump"],"void":["mass"]}').replace(
-        b'"seq":4711', b'"seq":4711,"db":3'
-    )
+    ).replace(
+        b'"snapped":2}', b'"snapped":2,"lag_ms":900000,"notes":["jump"],"void":["mass"],"feed":"LIVE-X"}'
+    ).replace(b'"seq":4711', b'"seq":4711,"db":3')
     assert PhysicsState.from_bytes(state.to_bytes()) == state
     assert (state.market_time, FULL.market_time) == ("2025-12-21T12:00:58.000Z", "2025-12-21T12:00:00.000Z")
 

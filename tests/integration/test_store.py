@@ -314,7 +314,7 @@ async def test_samples_come_in_the_order_asked_for(client: Client) -> None:
     assert text.reason == "type"
     prices = [float(row[0] or b"nan") for row in rows[2:] if isinstance(row, tuple)]
     assert prices == [each.price for each in reversed(many)]
-    assert first == (b"1234.0", b"7.0", None, None, b"replay", *[None] * 9)
+    assert first == (b"1234.0", b"7.0", None, None, b"replay", *[None] * 12)
     assert await snapshots.symbols() == sorted(["TEXT", *(each.symbol for each in many)])
 
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from cottage import keys
 from cottage.errors import LeaseLost, RedisFull, RedisUnavailable
 from cottage.lease import LeaseRecord
 from cottage.redis import ChannelSubscription, Client, connect, subscribe
-from cottage.state import FAIL_SAFE
+from cottage.state import FAIL_SAFE, PhysicsState
 from cottage.version import Version
 from services.feynman.symbol_table import StateWrite
 from services.feynman.writer import Writer
@@ -153,15 +154,16 @@ async def test_who_lost_it_writes_and_publishes_nothing(redis_url: str, client: 
         await client.delete(KEY)  # as if it had ended while `first` was suspended
         new = await held_epoch(second)
         assert new > old
-        await second.write([write_of("SPY", "new", "new")])
+        await second.write([write_of("SPY", '{"of":"new"}', '{"update":"new"}')])
         with pytest.raises(LeaseLost):
             await first.write([write_of("SPY", "old", "old"), write_of("QQQ", "old", "old")])
         with pytest.raises(LeaseLost):
             await first.publish(b"old")
         assert first.epoch is None
-        assert await client.get("physics:state:SPY") == b"new"
+        assert json.loads(await client.get("physics:state:SPY") or b"")["of"] == "new"
         assert await client.get("physics:state:QQQ") is None
-        assert await all_heard(channel, 1) == [b"new"]
+        (update,) = await all_heard(channel, 1)
+        assert update.startswith(b'{"update":"new",')
         assert not await first.acquire()
 
 
@@ -278,15 +280,89 @@ async def test_ones_own_epoch_only_rises(redis_url: str) -> None:
 
 
 async def test_states_and_messages_arrive_in_order(redis_url: str, client: Client) -> None:
-    writes = [write_of(f"S{i}", f"state {i}", f"update {i}" if i % 3 else None) for i in range(1201)]
+    texts = [(f'{{"of":{i}}}', f'{{"update":{i}}}' if i % 3 else None) for i in range(1201)]
+    writes = [write_of(f"S{i}", *each) for i, each in enumerate(texts)]
     async with writer_on(redis_url) as writer, listening(redis_url) as channel:
         await held_epoch(writer)
-        await writer.write(writes)
+        written = await writer.write(writes)
+        stamps = dict(written.stamps)
         stored = await client.mget([f"physics:state:{write.symbol}" for write in writes])
-        assert stored == [write.state for write in writes]
-        updates = [write.update for write in writes if write.update is not None]
+        assert stored == [write.state[:-1] + stamps.get(write.symbol, b"}") for write in writes]
+        updates = [write.update[:-1] + stamps[write.symbol] for write in writes if write.update is not None]
         assert await all_heard(channel, len(updates)) == updates
+        assert (written.states, len(stamps)) == (1201, len(updates))
         assert await client.ttl("physics:state:S0") == -1
+
+
+async def test_a_new_state_and_its_update_name_what_they_replace_and_when(redis_url: str, client: Client) -> None:
+    async with writer_on(redis_url) as writer, listening(redis_url) as channel:
+        await held_epoch(writer)
+        expected: Version | None = None
+        for seq in range(1, 4):
+            state = replace(FAIL_SAFE, price=100.0 + seq, version=Version(7, seq))
+            before = await client.now()
+            ((_symbol, stamp),) = (
+                await writer.write([StateWrite("SPY", state.to_bytes(), state.update("SPY", 3))])
+            ).stamps
+            payload = await client.get("physics:state:SPY")
+            assert payload == state.to_bytes()[:-1] + stamp
+            found = PhysicsState.from_bytes(payload)
+            assert (found.prev, found.version) == (expected, (7, seq))
+            assert found.written is not None
+            assert before * 1e6 - 1 <= found.written <= await client.now() * 1e6 + 1
+            assert await all_heard(channel, 1) == [found.update("SPY", 3)]
+            expected = found.version
+
+
+@pytest.mark.parametrize(
+    ("stored", "prev"),
+    [
+        (b'{ "seq": 4, "epoch": 3 }', [3, 4]),
+        (b'{"epoch":3,"seq":4,"of":{"epoch":1,"seq":2}}', [3, 4]),
+        (b'{"epoch":9007199254740991,"seq":0}', [2**53 - 1, 0]),
+        (b'{"epoch":9007199254740992,"seq":0}', None),
+        (b'{"epoch":' + b"9" * 90 + b',"seq":0}', None),
+        (b'{"epoch":-1,"seq":0}', None),
+        (b'{"epoch":1.5,"seq":0}', None),
+        (b'{"epoch":"3","seq":4}', None),
+        (b'{"epoch":3}', None),
+        (b"[3,4]", None),
+        (b'"epoch":3', None),
+        (b"\xff\x00", None),
+        (b"[" * 5000, None),
+        (b'{"x":"' + b"x" * 70000 + b'","seq":4,"epoch":3}', None),
+        (b"", None),
+        (None, None),
+    ],
+)
+async def test_whatever_is_there_is_replaced_and_named_if_it_is_a_version(
+    redis_url: str, client: Client, stored: bytes | None, prev: list[int] | None
+) -> None:
+    if stored is None:
+        await client.rpush("physics:state:SPY", "a")
+    else:
+        await client.set("physics:state:SPY", stored)
+    async with writer_on(redis_url) as writer:
+        await held_epoch(writer)
+        await writer.write([write_of("QQQ", "{}"), write_of("SPY", '{"a":1}', '{"a":1}')])
+    found = json.loads(await client.get("physics:state:SPY") or b"")
+    assert (found["a"], found["prev"]) == (1, prev)
+    assert await client.get("physics:state:QQQ") == b"{}", "which is not new"
+
+
+async def test_a_lost_reply_is_known_by_what_is_replaced_then(redis_url: str, client: Client) -> None:
+    """The state had arrived: under the new epoch it names that one as the one before."""
+    swallower = Swallower(redis_url)
+    async with swallower.url() as url, writer_on(url) as writer:
+        first = Version(await held_epoch(writer), 1)
+        state = replace(FAIL_SAFE, version=first)
+        swallower.armed = True
+        with pytest.raises(RedisUnavailable):
+            await writer.write([StateWrite("SPY", state.to_bytes(), state.update("SPY"))])
+        again = replace(FAIL_SAFE, version=Version(await held_epoch(writer), 2))
+        await writer.write([StateWrite("SPY", again.to_bytes(), again.update("SPY"))])
+    found = PhysicsState.from_bytes(await client.get("physics:state:SPY") or b"")
+    assert (found.version, found.prev) == (again.version, first)
 
 
 async def test_a_key_of_another_type_is_written_over(redis_url: str, client: Client) -> None:
@@ -423,9 +499,9 @@ async def test_a_full_server_refuses_a_lease_but_not_what_is_there_already(own_r
         await holder.write([write_of("SPY", "a")])
         await client.config_set("maxmemory-policy", "noeviction")
         await client.config_set("maxmemory", 1)
-        await holder.write([write_of("SPY", "b", "b")])
+        await holder.write([write_of("SPY", '{"b":1}', '{"b":1}')])
         assert holder.epoch == epoch
-        assert await client.get("physics:state:SPY") == b"b"
+        assert json.loads(await client.get("physics:state:SPY") or b"")["b"] == 1
         await client.delete(KEY)
         with pytest.raises(RedisFull):
             await late.acquire()

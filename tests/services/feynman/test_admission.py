@@ -94,7 +94,7 @@ def test_a_checkpoint_brings_no_more_symbols_than_there_is_room_for(most: int) -
     full = SymbolTable(10, 3600.0)
     names = ["A", "B", "C"]
     full.add(names)
-    row = [b"100", b"1000", b"1", b"1", b"live", *[None] * 9]
+    row = [b"100", b"1000", b"1", b"1", b"live", *[None] * 12]
     full.take(((name, row) for name in names), 1000.0, 0.0)
     table = SymbolTable(10, 3600.0, most)
     assert table.restore(full.saved(names)) == min(most, 3)

@@ -31,7 +31,7 @@ def table_with(symbols: int, samples: int = 5) -> SymbolTable:
     table.add(names)
     for step in range(samples):
         rows = [
-            (name, [str(100 + step).encode(), str(NOW + step).encode(), b"7", b"1", b"live", *[None] * 9])
+            (name, [str(100 + step).encode(), str(NOW + step).encode(), b"7", b"1", b"live", *[None] * 12])
             for name in names
         ]
         assert len(table.take(rows, NOW + step, 0.0)[0]) == symbols
@@ -72,11 +72,11 @@ async def test_a_symbol_table_is_known_again(tmp_path: Path, logs: list[Any]) ->
     again = await restored(settings)
     assert samples_of(again) == {f"S{i}": 5 for i in range(600)}
     # The next snapshot is its sixth sample.
-    row = [b"105", str(NOW + 5).encode(), b"8", b"1", b"live", *[None] * 9]
+    row = [b"105", str(NOW + 5).encode(), b"8", b"1", b"live", *[None] * 12]
     assert again.take([("S1", row)], NOW + 5, 0.0)[0] == ["S1"]
     assert samples_of(again)["S1"] == 6
     # Another source begins anew.
-    again.take([("S3", [*row[:4], b"replay", *[None] * 9])], NOW + 5, 0.0)
+    again.take([("S3", [*row[:4], b"replay", *[None] * 12])], NOW + 5, 0.0)
     assert samples_of(again)["S3"] == 1
     assert events(logs) == ["checkpoint_saved", "checkpoint_loaded"]
     assert (logs[0]["symbols"], logs[1]["symbols"]) == (600, 600)
@@ -88,7 +88,7 @@ async def test_nothing_is_written_before_a_snapshot_is_seen(tmp_path: Path) -> N
     again = await restored(settings)
     again.version(1, 1, list(again))
     assert list(again.writes()) == []  # what Redis holds may be newer
-    behind = [b"103", str(NOW + 3).encode(), b"7", b"1", b"live", *[None] * 9]
+    behind = [b"103", str(NOW + 3).encode(), b"7", b"1", b"live", *[None] * 12]
     (refusal,) = again.take([("S0", behind)], NOW + 5, 0.0)[1]
     assert [fault.reason for fault in refusal.faults] == ["timestamp"]
     again.version(1, 2, list(again))
@@ -100,7 +100,7 @@ async def test_a_snapshot_that_has_not_advanced_gives_the_state_that_there_was(t
     before = table_with(2)
     await saved(settings, before)
     again = await restored(settings)
-    row = [b"104", str(NOW + 4).encode(), b"7", b"1", b"live", *[None] * 9]
+    row = [b"104", str(NOW + 4).encode(), b"7", b"1", b"live", *[None] * 12]
     assert again.take([("S0", row)], NOW + 5, 0.0) == (["S0"], [])
     assert again.take([("S0", row)], NOW + 5, 0.0) == ([], [])  # once
     assert samples_of(again) == {"S0": 5, "S1": 5}
@@ -173,7 +173,7 @@ async def test_it_saves_again_and_again(keeping: tuple[Checkpointer, SymbolTable
         return path.stat() if path.exists() else None
 
     first = await eventually(file_of)
-    table.take([("S0", [b"105", str(NOW + 5).encode(), b"8", b"1", b"live", *[None] * 9])], NOW + 5, 0.0)
+    table.take([("S0", [b"105", str(NOW + 5).encode(), b"8", b"1", b"live", *[None] * 12])], NOW + 5, 0.0)
     await eventually(lambda: file_of() != first and _samples_in(tmp_path / "folder") == 6)
     status = checkpointer.status()
     assert status is not None

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cottage.clock import iso_millis
+from cottage.clock import iso_micros, iso_millis
 from cottage.files.rows import Row as TradeRow
 from cottage.snapshot import MOST_FILL, SAMPLE_FIELDS, MarketSnapshot
 from cottage.state import PILLARS, PhysicsState
@@ -39,7 +39,10 @@ class Lists:
         rows = [(symbol, self.rows[symbol]) for symbol in table if symbol in self.rows]
         self.read.append(table.missed(rows))
         fills = {symbol: self.elements[symbol][-2 * number - 64 :] for symbol, number in self.read[-1].items()}
-        return table.take(rows, now, now, fills)[0]
+        sampled = table.take(rows, now, now, fills)[0]
+        while table.take_rest(now, now):
+            pass
+        return sampled
 
 
 def sigma(table: SymbolTable, symbol: str) -> float:
@@ -286,7 +289,7 @@ def test_a_state_tells_the_market_s_own_time_and_since_when_its_regime_holds_by_
     rows = recording(400)
     table, _lists = replayed(rows, 60.0)
     found = state(table, "ES")
-    assert found.event_time == iso_millis(max(row.time for row in rows if row.symbol == "ES") / 1e6)
+    assert found.event_time == iso_micros(max(row.time for row in rows if row.symbol == "ES") / 1e6)
     assert found.regime_since is not None
     assert iso_millis(rows[0].time / 1e6) < found.regime_since < found.event_time
     assert found.timestamp is not None

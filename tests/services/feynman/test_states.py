@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cottage.clock import LATEST_SECONDS, iso_millis
+from cottage.clock import LATEST_SECONDS, iso_micros, iso_millis
 from cottage.notes import BITS, NOTES
-from cottage.state import PILLARS, PhysicsState
+from cottage.state import PILLARS, PhysicsState, TakenSample
 from cottage.version import Version
 from services.feynman.regime import REGIMES
 from services.feynman.sample_columns import SampleColumns
@@ -16,9 +16,10 @@ from services.feynman.standing_texts import StandingText, StandingTexts
 from services.feynman.states import at, ending, texts, times
 from services.feynman.vector import Vectors
 from services.feynman.windows import FloatArray
-from tests.cottage.strategies import numbers, whole
+from tests.cottage.strategies import numbers, taken_samples, whole
 
 TAIL = ("alpha_coefficient", "alpha_low", "alpha_high")
+known = st.floats(min_value=5e-324, allow_infinity=False)
 _symbols = st.from_regex(r"[A-Z0-9][A-Z0-9._-]{0,31}", fullmatch=True)
 _sources = st.text(st.characters(codec="utf-8"), max_size=32)
 _entries = st.fixed_dictionaries(
@@ -35,6 +36,13 @@ _entries = st.fixed_dictionaries(
         "timestamp": st.floats(0, LATEST_SECONDS),
         "since": st.floats(0, LATEST_SECONDS),
         "event_time": st.none() | st.floats(0, LATEST_SECONDS),
+        "received": st.none() | st.floats(0, LATEST_SECONDS),
+        **dict.fromkeys(("volume", "trades", "bid", "ask", "tick", "interval", "grid"), st.none() | known),
+        "session": st.none() | st.text(st.characters(codec="utf-8"), min_size=1, max_size=32),
+        "votes": st.just(0) | st.integers(0, 10**6),
+        "said": st.sets(st.sampled_from(sorted(BITS.keys() - {"two_writers"}))),
+        "lost": st.booleans(),
+        "taken": st.just(()) | st.lists(taken_samples(), max_size=3).map(tuple),
         "ahead": st.just(0.0) | st.floats(0, 60),
         "late": st.just(0) | st.integers(1000, 10**7),
         "version": st.builds(Version, whole, whole),
@@ -47,12 +55,13 @@ _entries = st.fixed_dictionaries(
 )
 
 
-Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, list[int], list[StandingText]]
+Taken = dict[int, tuple[TakenSample, ...]]
+Arguments = tuple[list[str], Vectors, SampleColumns, FloatArray, list[int], list[StandingText], Taken]
 
 
 def columns(entries: list[dict[str, Any]]) -> Arguments:
     def column(name: str, kind: type = np.float64) -> Any:
-        return np.array([entry[name] for entry in entries], kind)
+        return np.array([entry.get(name) for entry in entries], kind)  # None is nan
 
     vectors = Vectors(
         **{name: column(name) for name in (*PILLARS, *TAIL)},
@@ -66,36 +75,48 @@ def columns(entries: list[dict[str, Any]]) -> Arguments:
         notes=np.array([sum(BITS[word] for word in entry.get("noted", ())) for entry in entries]),
     )
     none = np.zeros(len(entries))
-    sources = [entry["source"] for entry in entries]
+    sources, marks = [entry["source"] for entry in entries], [entry.get("session") for entry in entries]
     feed_time = np.minimum(column("timestamp") + column("ahead"), LATEST_SECONDS)
     event_time = column("event_time")  # nan for None
     samples = SampleColumns(
         np.arange(len(entries)),
         column("price"),
         feed_time,
-        volume=none,
-        trades=none,
-        session=none.astype(np.int64),
-        notes=none.astype(np.int64),
+        **{name: column(name) for name in ("volume", "trades", "bid", "ask", "received", "interval", "tick")},
+        session=np.array([hash(mark) % 2**32 for mark in marks]),
+        notes=np.array([sum(BITS[word] for word in entry.get("said", ())) for entry in entries]),
         source=sources,
         other_notes=[entry.get("other_notes", ()) for entry in entries],
         feed=[entry.get("feed") for entry in entries],
         rival_until=none,
         native=[entry.get("native") for entry in entries],
         event_time=np.where(np.isnan(event_time), feed_time, event_time),
-        interval=np.full(len(entries), np.nan),
-        tick=np.full(len(entries), np.nan),
+        mark=marks,
         fill=none.astype(np.int64),
-        lost=none.astype(np.bool_),
+        lost=np.array([entry.get("lost", False) for entry in entries]),
     )
     lags = [entry["late"] for entry in entries]
-    standing = StandingTexts().of(np.arange(len(entries)), vectors, column("since"))
-    return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags, standing
+    votes = np.array([entry.get("votes", 0) for entry in entries])
+    standing = StandingTexts().of(np.arange(len(entries)), vectors, samples, column("grid"), votes, column("since"))
+    taken = {i: entry["taken"] for i, entry in enumerate(entries) if entry.get("taken")}
+    return [entry["symbol"] for entry in entries], vectors, samples, column("timestamp"), lags, standing, taken
 
 
 def as_object(entry: dict[str, Any]) -> PhysicsState:
-    apart = "symbol", "code", "since", "event_time", "timestamp", "ahead", "late", "noted", "other_notes", "void"
-    left = {name: value for name, value in entry.items() if name not in (*apart, "snapped")}
+    apart = (
+        "symbol",
+        "code",
+        "since",
+        "event_time",
+        "received",
+        "timestamp",
+        "ahead",
+        "late",
+        "noted",
+        "other_notes",
+        "void",
+    )
+    left = {name: value for name, value in entry.items() if name not in (*apart, "snapped", "votes", "said")}
     timestamp = iso_millis(entry["timestamp"])
     feeds_own = min(entry["timestamp"] + entry["ahead"], LATEST_SECONDS)
     feed_time, event_time = iso_millis(feeds_own), entry["event_time"]
@@ -103,11 +124,14 @@ def as_object(entry: dict[str, Any]) -> PhysicsState:
         **left,
         regime=REGIMES[entry["code"]],
         regime_since=iso_millis(entry["since"]),
-        event_time=None if event_time in (None, feeds_own) else iso_millis(event_time),
+        event_time=None if event_time in (None, feeds_own) else iso_micros(event_time),
+        received=None if entry["received"] is None else iso_micros(entry["received"]),
         timestamp=timestamp,
         feed_time=None if feed_time == timestamp else feed_time,
         lag_ms=entry["late"] or None,
         snapped=entry["snapped"] or None,
+        votes=entry["votes"] or None,
+        said=(*(word for word in NOTES if word in entry["said"]), *entry["other_notes"])[:8],
         notes=(*(word for word in NOTES if word in entry["noted"]), *entry["other_notes"])[:8],
         void=tuple(name for name in PILLARS if name in entry["void"]),
     )
@@ -128,9 +152,9 @@ def test_a_text_and_its_ending_are_the_states_and_the_updates_own_bytes(
 
 @given(st.lists(_entries, min_size=1, max_size=5), st.floats(0, LATEST_SECONDS))
 def test_a_text_at_another_time_differs_in_that_alone(entries: list[dict[str, Any]], timestamp: float) -> None:
-    symbols, vectors, samples, old, lags, standing = columns(entries)
+    symbols, vectors, samples, old, lags, standing, taken = columns(entries)
     new = np.full(len(entries), timestamp)
-    before, after = (list(texts(symbols, vectors, samples, each, lags, standing)) for each in (old, new))
+    before, after = (list(texts(symbols, vectors, samples, each, lags, standing, taken)) for each in (old, new))
     for pair, time, expected in zip(before, times(new, samples.timestamp), after, strict=True):
         assert (at(pair[0], time), at(pair[1], time)) == expected
 

@@ -40,11 +40,14 @@ def raw(
     interval: object = None,
     tick: object = None,
     fill: object = None,
+    received: object = None,
+    bid: object = None,
+    ask: object = None,
 ) -> Row:
     """SAMPLE_FIELDS as Redis gives them."""
     numbers, market = (
         tuple(None if value is None else str(value).encode() for value in values)
-        for values in ((price, timestamp, volume, trades), (event_time, interval, tick, fill))
+        for values in ((price, timestamp, volume, trades), (event_time, interval, tick, received, bid, ask, fill))
     )
     return (*numbers, source, session, notes, feed, rival, native, *market)
 
@@ -311,22 +314,27 @@ def test_only_what_was_sampled_is_published_and_everything_is_written() -> None:
     for symbol, write in first.items():
         assert write.update == PhysicsState.from_bytes(write.state).update(symbol)
     assert list(table.writes()) == list(first.values())  # until they have arrived
-    table.published()
-    assert list(table.writes()) == [StateWrite(symbol, write.state, None) for symbol, write in first.items()]
+    table.published([("SPY", b',"prev":null,"written":1}'), ("QQQ", b',"prev":[6,9],"written":1}')])
+    spy, qqq = table.writes()
+    assert spy == StateWrite("SPY", first["SPY"].state[:-1] + b',"prev":null,"written":1}', None)
+    assert qqq == StateWrite("QQQ", first["QQQ"].state[:-1] + b',"prev":[6,9],"written":1}', None)
+    assert list(table.writes()) == [spy, qqq], "the very same bytes again"
+    assert PhysicsState.from_bytes(qqq.state).prev == (6, 9)
 
     take(table, "SPY", raw(timestamp=NOW + 1))
     table.version(7, 1, ["SPY"])
-    spy, qqq = table.writes()
+    spy, unchanged = table.writes()
     assert PhysicsState.from_bytes(spy.state).version == (7, 1)
+    assert PhysicsState.from_bytes(spy.state).written is None, "not yet"
     assert spy.update is not None
-    assert qqq == StateWrite("QQQ", first["QQQ"].state, None)
+    assert unchanged == qqq
 
 
 def test_under_a_new_epoch_everything_is_issued_again() -> None:
     table = table_of("SPY", "QQQ", "IWM")
     table.take([("SPY", raw()), ("QQQ", raw())], NOW, 0.0)
     table.version(7, 3, list(table))
-    table.published()
+    table.published([("SPY", b',"prev":null,"written":1}'), ("QQQ", b',"prev":null,"written":1}')])
     table.version(8, 4, list(table))
     versions = {write.symbol: PhysicsState.from_bytes(write.state).version for write in table.writes()}
     assert versions == {"SPY": (8, 4), "QQQ": (8, 4)}
