@@ -184,8 +184,8 @@ class PhysicsState:
     """When Redis wrote this version, in microseconds since 1970; None where its writer does not say so."""
 
     def at(self, version: Version) -> "PhysicsState":
-        """The same state as that version."""
-        return replace(self, version=version)
+        """The same state as that version, which is not written yet."""
+        return replace(self, version=version, prev=None, written=None)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `physics:state:{SYMBOL}`, without the fields that are not known."""

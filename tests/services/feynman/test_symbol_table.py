@@ -971,7 +971,7 @@ def test_prices_off_the_grid_are_counted_as_long_as_they_are_in_the_window() -> 
         off = 0.005 if i in (120, 150) else 0.0
         found = told(table, PlainSample(NOW - 400 + i, place / 100 + off, 0.0, 0.0))
         snapped.append(found.snapped)
-        assert (b"snapped" in found.to_bytes(), b"snapped" in found.update("SPY")) == (bool(found.snapped), False)
+        assert (b"snapped" in found.to_bytes(), b"snapped" in found.update("SPY")) == (bool(found.snapped),) * 2
     assert snapped == [None] * 120 + [1] * 30 + [2] * 70 + [1] * 30 + [None] * 50
 
 
