@@ -170,7 +170,8 @@ class PhysicsState:
     native: str | None = None
     """The symbol as its venue spells it, where that differs; else None."""
     said: tuple[str, ...] = ()
-    """The words that the feed says of the newest sample, of which `notes` makes what is true of the window."""
+    """The words that the feed says of the newest sample, and `two_writers` where it had a rival: of these `notes` makes
+    what is true of the window."""
     lost: bool = False
     """Whether the sample before the newest one was handed over, by its number, and is lost."""
     taken: tuple[TakenSample, ...] = ()

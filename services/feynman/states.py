@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from cottage.notes import BITS, words
+from cottage.notes import words
 from cottage.state import PILLARS, TakenSample
 from cottage.version import Version
 from services.feynman.sample_columns import SampleColumns
@@ -146,12 +146,11 @@ def _remarks(
     }
     if any(natives):
         remarks = [remark + natives[name] for remark, name in zip(remarks, samples.native, strict=True)]
-    said = samples.notes & ~BITS["two_writers"]  # which is feynman's own word
-    saying = said != 0
+    saying = samples.notes != 0
     if any(samples.other_notes):
         saying |= np.array([*map(bool, samples.other_notes)])
     for i in np.flatnonzero(saying).tolist():
-        remarks[i] += f',"said":{_said(int(said[i]), samples.other_notes[i])}'
+        remarks[i] += f',"said":{_said(int(samples.notes[i]), samples.other_notes[i])}'
     for i in np.flatnonzero(samples.lost).tolist():
         remarks[i] += ',"lost":true'
     for i, earlier in taken.items():

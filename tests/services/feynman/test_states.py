@@ -40,7 +40,7 @@ _entries = st.fixed_dictionaries(
         **dict.fromkeys(("volume", "trades", "bid", "ask", "tick", "interval", "grid"), st.none() | known),
         "session": st.none() | st.text(st.characters(codec="utf-8"), min_size=1, max_size=32),
         "votes": st.just(0) | st.integers(0, 10**6),
-        "said": st.sets(st.sampled_from(sorted(BITS.keys() - {"two_writers"}))),
+        "said": st.sets(st.sampled_from([*BITS])),
         "lost": st.booleans(),
         "taken": st.just(()) | st.lists(taken_samples(), max_size=3).map(tuple),
         "ahead": st.just(0.0) | st.floats(0, 60),
