@@ -170,7 +170,7 @@ class PhysicsState:
     native: str | None = None
     """The symbol as its venue spells it, where that differs; else None."""
     said: tuple[str, ...] = ()
-    """The words that the feed says of the newest sample, and `two_writers` where it had a rival: of these `notes` makes
+    """The feed's words about the newest sample, and `two_writers` where it had a rival: of these `notes` makes
     what is true of the window."""
     lost: bool = False
     """Whether the sample before the newest one was handed over, by its number, and is lost."""

@@ -93,7 +93,7 @@ class SymbolEntry:
     """How the state ends in Redis, once the PHYSICS_UPDATE has been published under this version."""
 
 
-class _Batch(NamedTuple):
+class _Round(NamedTuple):
     """Samples to take: one snapshot a symbol."""
 
     symbols: Sequence[str]
@@ -102,14 +102,14 @@ class _Batch(NamedTuple):
     found: Mapping[int, Sequence[FillSample]]
     """What was handed over before some of them, by position."""
 
-    def rest(self, own: Collection[int]) -> "_Batch | None":
+    def rest(self, own: Collection[int]) -> "_Round | None":
         """What is left where MOST_TAKEN are taken, and for those at the positions `own` one more, which their version
         is of; None where that is nothing."""
         places = sorted(own)
         found = {place: self.found[i][MOST_TAKEN + 1 :] for place, i in enumerate(places)}
         which = np.array(places, np.int64)
         left = [self.symbols[i] for i in places], [self.entries[i] for i in places], self.samples.where(which)
-        return _Batch(*left, found) if places else None
+        return _Round(*left, found) if places else None
 
 
 class SymbolTable:
@@ -143,7 +143,7 @@ class SymbolTable:
         """The symbols whose snapshot was used at the last tick without some fields, and what is wrong with each."""
         self.warmed: list[str] = []
         """The symbols whose windows were filled with older samples at the last tick."""
-        self._rest: _Batch | None = None
+        self._rest: _Round | None = None
         """What a version did not take, since there were too many."""
         self.unfilled: Collection[str] = ()
         """The symbols whose hash was there at the last search and had none of the fields that are read."""
@@ -363,7 +363,7 @@ class SymbolTable:
             self._note_rivals(sampled, samples, redis_now, now)
             at = _at(entries, samples.index)
             found = self._following(sampled, at, samples, fills or {})
-            self._sample(_Batch(sampled, at, samples, found), redis_now, now)
+            self._sample(_Round(sampled, at, samples, found), redis_now, now)
         return sampled, [refusal for row, refusal in refused if self._is_new_refusal(refusal, row)]
 
     def warmable(self, now: float) -> list[str]:
@@ -523,7 +523,7 @@ class SymbolTable:
             rivals |= np.array([symbol in several for symbol in symbols])
         samples.notes[rivals] |= TWO_WRITERS
 
-    def _sample(self, batch: _Batch, redis_now: float, now: float) -> None:
+    def _sample(self, batch: _Round, redis_now: float, now: float) -> None:
         """Append the samples to the windows that do not have them yet, each after those that its feed has handed over
         before it, and compute the new states. A snapshot before which nothing was traded is no sample: its state has
         the same numbers as the one before, as of its time.
