@@ -7,11 +7,6 @@ from cottage.errors import MissingExtra
 from cottage.record.schema import FORMAT, TABLES, VERSION
 
 UNITS = {"time": "microseconds since 1970-01-01, UTC"}
-DUCKDB_OPTIONS: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False,  # nothing is fetched over the network
-    "autoload_known_extensions": False,
-    "threads": 1,  # the services have the other cores
-}
 
 
 def pyarrow() -> Any:
@@ -50,10 +45,13 @@ def conform(rows: Any, table: str) -> Any:
     null, and those that this version does not know are left out."""
     arrow = pyarrow()
     schema = arrow_schema(table)
+    if rows.schema.equals(schema):
+        return rows
     columns = []
     for field in schema:
         if rows.schema.get_field_index(field.name) < 0:
             columns.append(arrow.nulls(len(rows), field.type))
         else:
-            columns.append(rows.column(field.name).cast(field.type))
+            column = rows.column(field.name)
+            columns.append(column if column.type == field.type else column.cast(field.type))
     return type(rows).from_arrays(columns, schema=schema)

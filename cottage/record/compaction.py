@@ -1,34 +1,37 @@
 """`python -m cottage.record.compaction`: sorts rows into Parquet files, an hour each, in a process of its own.
 
 The recorder starts it, with a job as a line of JSON on its standard input, and gets a line of JSON for each table.
-DuckDB sorts within `memory`, and keeps the rest in a folder within the record. The process ends when the recorder
-does: then its standard input ends.
+All inputs are sorted runs, which are merged: some hundred MB at most, for any number of rows. The process ends when
+the recorder does: then its standard input ends.
 
-A job: {"inputs": by table, write-ahead files or Parquet files, "folder": for what it writes, "memory"}.
+A job: {"inputs": by table, write-ahead files or Parquet files, "folder": for what it writes}.
 """
 
+import mmap
 import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from cottage.record.arrow_schema import DUCKDB_OPTIONS, arrow_schema, conform, pyarrow
+from cottage.record.arrow_schema import arrow_schema, conform, pyarrow
 from cottage.record.digest import as_text, digest_of, from_text, together
 from cottage.record.folder_layout import HOUR
 from cottage.record.schema import TABLES
-from cottage.record.write_ahead import whole_batches
+from cottage.record.sorted_runs import SortedRun, merged
+from cottage.record.write_ahead import mapped, whole_batches
 
-ROW_GROUP = 65_536
 NICENESS = 10
 """The services come first."""
-_ORDER = ("symbol", "epoch", "seq", "number", "recorded")
-_AT_ONCE = 16_384
+_BUFFER = 65_536
+"""Bytes of a column of a Parquet file at a time."""
+ROW_GROUP = 65_536
+_READ = 8_192
+"""Rows of a Parquet file at a time."""
 
 
 def main() -> None:
@@ -36,7 +39,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(NICENESS)
     for table, inputs in job["inputs"].items():
-        told = sort_table(table, [Path(each) for each in inputs], Path(job["folder"]), job["memory"])
+        told = sort_table(table, [Path(each) for each in inputs], Path(job["folder"]))
         sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
 
 
@@ -45,121 +48,104 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def sort_table(table: str, inputs: Sequence[Path], folder: Path, memory: str) -> dict[str, Any]:
-    """Write all rows of the inputs to files in `folder`, an hour each, sorted. Returns {"table", "rows", "digest",
-    "damaged", "files"}: rows and digest of all inputs, which write-ahead files had an end that was left aside, and
-    what is to be known of each file, as RecordFile has it."""
-    import duckdb
-
-    spill = folder / "spill"
-    spill.mkdir(parents=True, exist_ok=True)
-    options = DUCKDB_OPTIONS | {"memory_limit": memory, "temp_directory": str(spill)}
-    with closing(duckdb.connect(config=options)) as database:
-        database.execute("SET enable_progress_bar = false")
-        source = _Source(table, inputs)
-        names = [column.name for column in TABLES[table]]
-        order = ", ".join(name for name in _ORDER if name in names)
-        database.register("source", source.reader())
-        result = database.execute(
-            f"SELECT * FROM source ORDER BY recorded // {HOUR}, {order}"  # noqa: S608 - names of columns
-        )
-        written = list(_write(result.to_arrow_reader(_AT_ONCE), table, folder))
+def sort_table(table: str, inputs: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """Write all rows of the inputs to files in `folder`, an hour each, sorted. Returns {"table", "digest", "damaged",
+    "files"}: the digest of the rows of write-ahead files as they were recorded, which of these had an end that was
+    left aside, and what is to be known of each file, as RecordFile has it, by reading it again."""
+    source = _Source(table, inputs)
+    written = [_facts(path, table) for path in source.write(folder)]
+    if source.digest is not None and source.digest != together(*(from_text(file["digest"]) for file in written)):
+        # Something that was whole by its length is not what was recorded: only up to there.
+        source = _Source(table, inputs, check=True)
+        written = [_facts(path, table) for path in source.write(folder)]
     return {
         "table": table,
-        "rows": source.rows,
-        "digest": as_text(source.digest),
+        "digest": None if source.digest is None else as_text(source.digest),
         "damaged": source.damaged,
-        "files": [_facts(path, table) for path in written],
+        "files": written,
     }
 
 
 class _Source:
-    """All rows of the inputs, with their digest."""
+    """All rows of the inputs: write-ahead files, or Parquet files."""
 
-    def __init__(self, table: str, inputs: Sequence[Path]) -> None:
-        self.rows = 0
-        self.digest = 0
+    def __init__(self, table: str, inputs: Sequence[Path], *, check: bool = False) -> None:
+        """`check`: whether each batch of a write-ahead file is held against its digest."""
+        self.digest: int | None = None
+        """Of the rows of write-ahead files, by what these say; None for Parquet files."""
         self.damaged: list[dict[str, Any]] = []
-        """Inputs of which something was left aside: the path, and from which byte on."""
+        """Write-ahead files of which the end was left aside: path, from which byte on, and how many."""
         self._table = table
         self._inputs = inputs
+        self._check = check
+        self._maps: list[mmap.mmap] = []
 
-    def reader(self) -> Any:
-        return pyarrow().RecordBatchReader.from_batches(arrow_schema(self._table), self._batches())
+    def write(self, folder: Path) -> list[Path]:
+        """Write the rows to a file for each hour."""
+        files: dict[int, _Writer] = {}
+        for rows in merged(self._runs(), self._table, self._forget):
+            for hour, part in _by_hour(rows):
+                if hour not in files:
+                    files[hour] = _Writer(folder / f"{self._table}-{hour}.parquet", self._table)
+                files[hour].write(part)
+        return [file.finish() for file in files.values()]
 
-    def _batches(self) -> Iterator[Any]:
+    def _runs(self) -> Iterator[SortedRun]:
         for path in self._inputs:
-            for batch in self._whole(path) if path.suffix == ".arrow" else _parquet_batches(path, self._table):
-                self.rows += len(batch)
-                self.digest = together(self.digest, digest_of(batch, self._table))
-                yield batch
+            if path.suffix == ".arrow":
+                for batch in self._whole(path):
+                    yield SortedRun(iter([batch]), self._table)
+            else:
+                yield SortedRun(_parquet_batches(path, self._table), self._table)
 
     def _whole(self, path: Path) -> Iterator[Any]:
         """The batches of a write-ahead file, up to the first that is not what was recorded."""
+        content = mapped(path)
+        if content is None:
+            return
+        self._maps.append(content)
         end = 0
-        for batch in whole_batches(path):
+        for batch in whole_batches(content):
             rows = conform(batch.rows, self._table)
-            if digest_of(rows, self._table) != from_text(batch.digest):
+            if self._check and digest_of(rows, self._table) != from_text(batch.digest):
                 break
             end = batch.end
+            self.digest = together(self.digest or 0, from_text(batch.digest))
             yield rows
-        if end < path.stat().st_size:
-            self.damaged.append({"path": path.name, "from": end, "bytes": path.stat().st_size - end})
+            self._forget()
+        if end < len(content):
+            self.damaged.append({"path": path.name, "from": end, "bytes": len(content) - end})
+
+    def _forget(self) -> None:
+        """Let go of the memory in which files are mapped: it is read again when it is looked at."""
+        for content in self._maps:
+            content.madvise(mmap.MADV_DONTNEED)
+
+
+def _by_hour(rows: Any) -> Iterator[tuple[int, Any]]:
+    arrow = pyarrow()
+    hours = arrow.compute.divide(rows["recorded"], HOUR)
+    found = arrow.compute.unique(hours).to_pylist()
+    for hour in found:
+        yield hour, rows if len(found) == 1 else rows.filter(arrow.compute.equal(hours, hour))
 
 
 def _parquet_batches(path: Path, table: str) -> Iterator[Any]:
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(_AT_ONCE):
+    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
+        for batch in file.iter_batches(_READ):
             yield conform(batch, table)
 
 
-def _write(rows: Any, table: str, folder: Path) -> Iterator[Path]:
-    """Write rows that are sorted by hour to a file for each hour, and yield the paths."""
-    arrow = pyarrow()
-    writer = None
-    for hour, group in _groups(rows, table):
-        path = folder / f"{table}-{hour}.parquet"
-        if writer is None or writer.path != path:
-            if writer is not None:
-                yield writer.finish()
-            writer = _Writer(path, table)
-        writer.write(arrow.Table.from_batches(group))
-    if writer is not None:
-        yield writer.finish()
-
-
-def _groups(rows: Any, table: str) -> Iterator[tuple[int, list[Any]]]:
-    """Rows of one hour, up to ROW_GROUP of them, as batches."""
-    arrow = pyarrow()
-    hour, held = 0, 0
-    group: list[Any] = []
-    for batch in rows:
-        whole = conform(batch, table)
-        hours = arrow.compute.divide(whole.column("recorded"), HOUR)
-        for counted in arrow.compute.value_counts(hours).to_pylist():  # in order, since the rows are
-            part, whole = whole.slice(0, counted["counts"]), whole.slice(counted["counts"])
-            while len(part):
-                if group and (counted["values"] != hour or held == ROW_GROUP):
-                    yield hour, group
-                    held, group = 0, []
-                hour = counted["values"]
-                taken = part.slice(0, ROW_GROUP - held)
-                part = part.slice(len(taken))
-                group.append(taken)
-                held += len(taken)
-    if group:
-        yield hour, group
-
-
 class _Writer:
-    """A Parquet file with a row group a `write`."""
+    """A Parquet file with row groups of at most twice ROW_GROUP rows."""
 
     def __init__(self, path: Path, table: str) -> None:
         from pyarrow import parquet
 
         self.path = path
+        self._waiting: list[Any] = []
         kinds = {column.name: column.kind for column in TABLES[table]}
         self._file = path.open("wb")
         self._writer = parquet.ParquetWriter(
@@ -171,9 +157,18 @@ class _Writer:
         )
 
     def write(self, rows: Any) -> None:
-        self._writer.write_table(rows, row_group_size=ROW_GROUP)
+        self._waiting.append(rows)
+        if sum(map(len, self._waiting)) >= ROW_GROUP:
+            self._write()
+
+    def _write(self) -> None:
+        rows = pyarrow().concat_tables(self._waiting)
+        self._waiting.clear()
+        self._writer.write_table(rows, row_group_size=2 * ROW_GROUP)
 
     def finish(self) -> Path:
+        if self._waiting:
+            self._write()
         self._writer.close()
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -220,9 +215,12 @@ def _wider(known: tuple[int, int] | None, batch: Any, name: str) -> tuple[int, i
 def _sources(batch: Any) -> set[tuple[str, int]]:
     if batch.schema.get_field_index("source") < 0:
         return set()
-    arrow = pyarrow()
-    pairs = arrow.Table.from_batches([batch]).select(["source", "run"]).group_by(["source", "run"]).aggregate([])
-    return {(pair["source"] or "", pair["run"]) for pair in pairs.to_pylist()}
+    found: set[tuple[str, int]] = set()
+    runs = batch.column("run")
+    for run in runs.unique():
+        of_run = batch.column("source").filter(pyarrow().compute.equal(runs, run))
+        found |= {(source.as_py() or "", run.as_py()) for source in of_run.unique()}
+    return found
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Has rows sorted by a child process, and holds what it did against what was asked."""
+"""Has rows sorted by a child process."""
 
 import os
 import shutil
@@ -14,7 +14,6 @@ import orjson
 
 import cottage
 from cottage.errors import CottageError
-from cottage.record.digest import as_text, from_text, together
 
 LONGEST_SECONDS = 1800.0
 """A child that takes longer hangs, and is killed."""
@@ -25,26 +24,14 @@ class CompactionFailed(CottageError):
     """A child did not do its job. What it was to sort is as before."""
 
 
-def sort_in_child(inputs: Mapping[str, Sequence[Path]], folder: Path, memory: str) -> list[dict[str, Any]]:
-    """Have the rows of each table's write-ahead files or Parquet files sorted into a file an hour. Returns when those
-    are on the disk: by table what compaction.sort_table says. Raises CompactionFailed, also where a row of the inputs
-    is not in them, or another is.
-
-    `folder`: for the files, made anew. `memory`: DuckDB's limit, such as 100MB.
-    """
+def sort_in_child(inputs: Mapping[str, Sequence[Path]], folder: Path) -> list[dict[str, Any]]:
+    """Have the rows of each table's write-ahead files or Parquet files sorted into a file an hour, in `folder`, which
+    is made anew. Returns when those are on the disk: by table what compaction.sort_table says. Raises
+    CompactionFailed."""
     shutil.rmtree(folder, ignore_errors=True)
-    job = {
-        "inputs": {table: [str(path) for path in paths] for table, paths in inputs.items()},
-        "folder": str(folder),
-        "memory": memory,
-    }
-    answers = _answers(orjson.dumps(job) + b"\n")
-    for told in answers:
-        rows = sum(file["rows"] for file in told["files"])
-        digest = as_text(together(*(from_text(file["digest"]) for file in told["files"])))
-        if (rows, digest) != (told["rows"], told["digest"]):
-            raise CompactionFailed(f"of {told['rows']} rows of {told['table']} {rows} came out, or others")
-    return answers
+    folder.mkdir(parents=True)
+    job = {"inputs": {table: [str(path) for path in paths] for table, paths in inputs.items()}, "folder": str(folder)}
+    return _answers(orjson.dumps(job) + b"\n")
 
 
 def _answers(request: bytes) -> list[dict[str, Any]]:

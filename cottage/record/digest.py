@@ -21,8 +21,8 @@ MODULUS = 2**512
 _NULL = 2**63 - 1
 _WORD = 8
 _NULL_TEXT, _BETWEEN_TEXTS, _BETWEEN_WORDS = b"\x00", b"\x1e", b"\x1f"
-_AT_ONCE = 20_000
-"""So many rows are encoded at once: some 6 MB."""
+_AT_ONCE = 2_048
+"""So many rows are encoded at once: what a cache holds."""
 
 
 def digest_of(rows: Any, table: str) -> int:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.manifest import Manifest, RecordFile, read_manifest
 from cottage.record.schema import TABLES
-from cottage.record.write_ahead import ahead_files, whole_batches
+from cottage.record.write_ahead import ahead_files, mapped, whole_batches
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class Record:
         for file in ahead_files(self.folder, manifest.rolled):
             if file.table != table:
                 continue
-            for batch in whole_batches(file.path, needed):
+            for batch in whole_batches(mapped(file.path), needed):
                 rows = arrow.Table.from_batches([batch.rows])
                 rows = rows if condition is None else rows.filter(condition)
                 parts.append(rows.select(columns))

@@ -29,16 +29,16 @@ from cottage.log import get_logger
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.chain_recovery import place_files, recovered
 from cottage.record.compaction_child import CompactionFailed, sort_in_child
+from cottage.record.digest import as_text, from_text, together
 from cottage.record.folder_layout import AHEAD, HOUR, LOCK, PIECES, READY, STAGING, free_hour_path, piece_path
 from cottage.record.manifest import Manifest, RecordFile, paths_of
+from cottage.record.sorted_runs import in_order
 from cottage.record.write_ahead import AheadFile, WriteAhead, ahead_files
 
 GRACE_SECONDS = 60.0
 """A file that is no longer of the record stays so long for those who read by the manifest before."""
 MOST_WAITING = 64 * 1024**2
 """Bytes of rows that wait for a disk that takes none."""
-MEMORY = "100MB"
-"""DuckDB's limit in a child process."""
 DAY_SECONDS = 86_400
 
 log = get_logger(__name__)
@@ -71,7 +71,6 @@ class RecordWriter:
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
-        memory: str = MEMORY,
         grace: float = GRACE_SECONDS,
         most_waiting: int = MOST_WAITING,
     ) -> None:
@@ -84,7 +83,6 @@ class RecordWriter:
         self.folder = folder.absolute()
         self._clock = clock
         self._monotonic = monotonic
-        self._memory = memory
         self._grace = grace
         self._most_waiting = most_waiting
         for name in (AHEAD, PIECES):
@@ -284,8 +282,9 @@ class RecordWriter:
             inputs.setdefault(source.table, []).append(self.folder / source.path)
         taken = set(paths_of(self.manifest.files))
         added, damaged = [], []
-        for answer in sort_in_child(inputs, self.folder / STAGING / "made", self._memory):
+        for answer in sort_in_child(inputs, self.folder / STAGING / "made"):
             damaged += answer["damaged"]
+            _check(answer, [source for source in sources if source.table == answer["table"]])
             for told in answer["files"]:
                 if isinstance(sources[0], AheadFile):
                     path = piece_path(told["table"], told["hour"], self.manifest.number + 1)
@@ -326,4 +325,17 @@ def _batch(table: str, columns: Mapping[str, list[Any]]) -> Any:
     arrow = pyarrow()
     schema = arrow_schema(table)
     arrays = [arrow.array(columns[field.name], field.type) for field in schema]
-    return arrow.RecordBatch.from_arrays(arrays, schema=schema)
+    return in_order(arrow.RecordBatch.from_arrays(arrays, schema=schema), table)
+
+
+def _check(answer: Mapping[str, Any], sources: Sequence[RecordFile | AheadFile]) -> None:
+    """Raise CompactionFailed where the rows of the files that came out are not those of the sources."""
+    pieces = [file for file in sources if isinstance(file, RecordFile)]
+    expected = answer["digest"] or as_text(together(*(from_text(file.digest) for file in pieces)))
+    found = as_text(together(*(from_text(file["digest"]) for file in answer["files"])))
+    if found != expected:
+        rows = sum(file["rows"] for file in answer["files"])
+        raise CompactionFailed(
+            f"what came out of {', '.join(str(file.path) for file in sources)} is not what was recorded: {rows} rows "
+            f"of {sum(file.rows for file in pieces) or 'those written ahead'}"
+        )

@@ -1,11 +1,13 @@
 """The write-ahead files: what was recorded last, on the disk a flush after it came.
 
 `ahead/NUMBER.TABLE.arrow` is a stream of Arrow's, one batch a flush, uncompressed, so that a reader that maps it into
-memory touches only the columns that it wants. Each batch bears the digest of its rows. A file that a crash cut short,
+memory touches only what it wants: some columns, and of a batch, which is sorted, the rows of some symbols. Each batch
+bears the digest of its rows. A file that a crash cut short,
 or that is being written just now, ends behind its last whole batch: what follows is left aside.
 """
 
 import contextlib
+import mmap
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -119,22 +121,29 @@ def ahead_files(record: Path, rolled: int) -> list[AheadFile]:
     return sorted(found)
 
 
-def whole_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[AheadBatch]:
-    """The whole batches of a write-ahead file, with all columns or these. The rows are where the file is mapped into
-    memory. Raises FileNotFoundError."""
-    arrow = pyarrow()
-    if not path.stat().st_size:
+def mapped(path: Path) -> mmap.mmap | None:
+    """A write-ahead file mapped into memory, as long as it is now; None while nothing is in it. Raises
+    FileNotFoundError."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) if path.stat().st_size else None
+
+
+def whole_batches(content: mmap.mmap | None, columns: Sequence[str] | None = None) -> Iterator[AheadBatch]:
+    """The whole batches of a write-ahead file, with all columns or these. Their rows are where the file is mapped,
+    and sorted by sorted_runs.order_of the table."""
+    if content is None:
         return
-    with arrow.memory_map(str(path)) as file:
-        try:
-            stream = arrow.ipc.open_stream(file)
-            if columns is not None:
-                fields = [stream.schema.get_field_index(name) for name in columns]
-                file.seek(0)
-                options = arrow.ipc.IpcReadOptions(included_fields=[field for field in fields if field >= 0])
-                stream = arrow.ipc.open_stream(file, options=options)
-            while True:
-                batch = stream.read_next_batch_with_custom_metadata()
-                yield AheadBatch(batch.batch, batch.custom_metadata[_DIGEST].decode(), file.tell())
-        except (StopIteration, arrow.ArrowInvalid, OSError):
-            return  # its end, or a torn one
+    arrow = pyarrow()
+    try:
+        file = arrow.BufferReader(arrow.py_buffer(content))
+        stream = arrow.ipc.open_stream(file)
+        if columns is not None:
+            fields = [stream.schema.get_field_index(name) for name in columns]
+            file.seek(0)
+            options = arrow.ipc.IpcReadOptions(included_fields=[field for field in fields if field >= 0])
+            stream = arrow.ipc.open_stream(file, options=options)
+        while True:
+            batch = stream.read_next_batch_with_custom_metadata()
+            yield AheadBatch(batch.batch, batch.custom_metadata[_DIGEST].decode(), file.tell())
+    except (StopIteration, arrow.ArrowInvalid, OSError):
+        return  # its end, or a torn one
