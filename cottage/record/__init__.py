@@ -1,10 +1,16 @@
 """The record: a folder with all that passed, which the recorder writes and anybody reads.
 
 schema.py        its tables and their columns: begin here
+arrow_schema.py  the same as Arrow has it
 rows.py          rows of an update, and the state of a row
-manifest.py      which files are alive, and the chain of all that was ever added or removed
-digest.py        the digest of a set of rows, in whatever order they are
-write_ahead.py   what was recorded last, on the disk a flush after it came
 record_writer.py the folder for writing: flushes, five-minute files, files of an hour, age and size
 record.py        the folder for reading: its files as one
+verification.py  whether the files are those that were written
+folder_layout.py where things are in the folder
+write_ahead.py   what was recorded last, on the disk a flush after it came
+sorted_runs.py   the merge of sorted rows, in bounded memory
+compaction.py    a process that makes Parquet files of them; compaction_child.py starts it
+manifest.py      which files are alive, and the chain of all that was ever added or removed
+chain_recovery.py makes chain, manifest and files fit after a crash
+digest.py        the digest of a set of rows, in whatever order they are
 """

@@ -53,11 +53,11 @@ def sort_table(table: str, inputs: Sequence[Path], folder: Path) -> dict[str, An
     "files"}: the digest of the rows of write-ahead files as they were recorded, which of these had an end that was
     left aside, and what is to be known of each file, as RecordFile has it, by reading it again."""
     source = _Source(table, inputs)
-    written = [_facts(path, table) for path in source.write(folder)]
+    written = [facts_of(path, table, hour) for hour, path in source.write(folder)]
     if source.digest is not None and source.digest != together(*(from_text(file["digest"]) for file in written)):
         # Something that was whole by its length is not what was recorded: only up to there.
         source = _Source(table, inputs, check=True)
-        written = [_facts(path, table) for path in source.write(folder)]
+        written = [facts_of(path, table, hour) for hour, path in source.write(folder)]
     return {
         "table": table,
         "digest": None if source.digest is None else as_text(source.digest),
@@ -80,15 +80,15 @@ class _Source:
         self._check = check
         self._maps: list[mmap.mmap] = []
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write the rows to a file for each hour."""
+    def write(self, folder: Path) -> list[tuple[int, Path]]:
+        """Write the rows to a file for each hour, and return hours and paths."""
         files: dict[int, _Writer] = {}
         for rows in merged(self._runs(), self._table, self._forget):
             for hour, part in _by_hour(rows):
                 if hour not in files:
                     files[hour] = _Writer(folder / f"{self._table}-{hour}.parquet", self._table)
                 files[hour].write(part)
-        return [file.finish() for file in files.values()]
+        return [(hour, file.finish()) for hour, file in files.items()]
 
     def _runs(self) -> Iterator[SortedRun]:
         for path in self._inputs:
@@ -96,7 +96,7 @@ class _Source:
                 for batch in self._whole(path):
                     yield SortedRun(iter([batch]), self._table)
             else:
-                yield SortedRun(_parquet_batches(path, self._table), self._table)
+                yield SortedRun(parquet_batches(path, self._table), self._table)
 
     def _whole(self, path: Path) -> Iterator[Any]:
         """The batches of a write-ahead file, up to the first that is not what was recorded."""
@@ -130,7 +130,7 @@ def _by_hour(rows: Any) -> Iterator[tuple[int, Any]]:
         yield hour, rows if len(found) == 1 else rows.filter(arrow.compute.equal(hours, hour))
 
 
-def _parquet_batches(path: Path, table: str) -> Iterator[Any]:
+def parquet_batches(path: Path, table: str) -> Iterator[Any]:
     from pyarrow import parquet
 
     with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
@@ -176,12 +176,12 @@ class _Writer:
         return self.path
 
 
-def _facts(path: Path, table: str) -> dict[str, Any]:
+def facts_of(path: Path, table: str, hour: int) -> dict[str, Any]:
     """What is to be known of a file, by reading it again."""
     rows, digest = 0, 0
     ranges: dict[str, tuple[int, int] | None] = {"recorded": None, "at": None, "written": None}
     sources: set[tuple[str, int]] = set()
-    for batch in _parquet_batches(path, table):
+    for batch in parquet_batches(path, table):
         rows += len(batch)
         digest = together(digest, digest_of(batch, table))
         for name in ranges:
@@ -192,7 +192,7 @@ def _facts(path: Path, table: str) -> dict[str, Any]:
     return {
         "path": str(path),
         "table": table,
-        "hour": int(path.stem.rpartition("-")[2]),
+        "hour": hour,
         "rows": rows,
         "bytes": path.stat().st_size,
         **ranges,
