@@ -10,7 +10,7 @@ from typing import Any
 from cottage.record.arrow_schema import pyarrow
 from cottage.record.manifest import Manifest, RecordFile
 from cottage.record.record import Record
-from cottage.record.write_ahead import ahead_files, whole_batches
+from cottage.record.write_ahead import ahead_files, mapped, whole_batches
 
 Extent = tuple[int, int] | None
 """The earliest and the latest of some times, in microseconds since 1970; None where there is none."""
@@ -74,7 +74,7 @@ class RunIndex:
         for file in ahead_files(self._record.folder, manifest.rolled):
             if file.table == "samples":
                 read, known = self._ahead.get(file.path.name, (0, ()))
-                batches = [batch.rows for batch in whole_batches(file.path, _COLUMNS)]
+                batches = [batch.rows for batch in whole_batches(mapped(file.path), _COLUMNS)]
                 found = (_extents(arrow.Table.from_batches([batch])) for batch in batches[read:])
                 joined = _by_run([*known, *(run for runs in found for run in runs)])
                 alive[file.path.name] = len(batches), tuple(joined)
