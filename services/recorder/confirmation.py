@@ -1,0 +1,235 @@
+"""Which messages of the channel are true: those that Redis bears out. Pure.
+
+Anybody can publish, so a message waits until a look at the stored states confirms it. A script of feynman's stores a
+state and publishes its message as one, and messages come in order. So where the message of a stored version has come,
+which bears the microsecond at which Redis wrote it, all true ones before it have; and each version says by `prev`
+which one it replaced. What is on this way back from a stored state is true. What is not, though it came before Redis
+was asked, Redis does not bear out. What a stored version says is taken from the state itself.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+from cottage import fields, keys
+from cottage.errors import InvalidMessage
+from cottage.record.state_rows import said_by_stored, said_by_update
+from cottage.version import Version, check_epoch
+from services.recorder import metrics
+
+MOST_BYTES = 64 * 1024**2
+"""Messages that wait for the next look; what comes beyond that is missed."""
+MOST_DOUBTED = 20_000
+_OVERHEAD = 300
+"""What a message takes beside its bytes."""
+
+_HEAD = re.compile(rb'\{"event":"PHYSICS_UPDATE","symbol":"([^"\\]*)"')
+_ENDING = 160
+_TAIL = re.compile(
+    rb',"epoch":(\d{1,16}),"seq":(\d{1,16})(?:,"db":(\d{1,9}))?'
+    rb',"prev":(?:null|\[(\d{1,16}),(\d{1,16})\]),"written":(\d{1,19})\}\Z'
+)
+
+
+class Stamped(NamedTuple):
+    """A message or a stored state, and what its end says."""
+
+    version: Version
+    prev: Version | None
+    written: int | None
+    """When Redis wrote it; None where its writer does not say so, as only feynman does."""
+    payload: bytes
+    look: int = 0
+    """A message's: which look comes next when it came."""
+
+
+class Confirmed(NamedTuple):
+    """A version that Redis has shown."""
+
+    version: Version
+    prev: Version | None
+    said: dict[str, Any]
+    """For cottage.record.state_rows."""
+    stamped: bool
+    """Whether it says what it replaced; only feynman's states do."""
+    healed: bool
+    """Whether it is from the stored state, since its message did not come."""
+    contradicted: bool = False
+    """Whether of the version that it replaced several messages came, of which nobody can tell the true one."""
+
+
+def symbol_of_update(payload: bytes) -> str | None:
+    """The symbol of a PHYSICS_UPDATE; None for any other message."""
+    head = _HEAD.match(payload)
+    if head is None:
+        return None
+    symbol = head[1].decode(errors="replace")
+    return symbol if keys.is_symbol(symbol) else None
+
+
+def _stamped(tail: re.Match[bytes], payload: bytes, look: int = 0) -> Stamped:
+    epoch, seq, _db, prev_epoch, prev_seq, written = tail.groups()
+    prev = None if prev_epoch is None else Version(int(prev_epoch), int(prev_seq))
+    return Stamped(Version(int(epoch), int(seq)), prev, int(written), payload, look)
+
+
+class Confirmation:
+    """The messages that Redis has not borne out yet, and the stored states whose messages may be on their way."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._messages: dict[str, dict[Version, list[Stamped]]] = {}
+        """By symbol and version; more than one of a version where they say different things."""
+        self._shown: dict[str, Stamped] = {}
+        """Stored states without their messages, at the last look."""
+        self.look = 0
+        """The number of looks that have begun."""
+        self._unbroken = 0
+        """Messages since this look have come without a break."""
+        self._doubted: set[str] = set()
+        """Symbols of which somebody said something that proves nothing."""
+        self.unborne = 0
+        """Messages that Redis did not bear out."""
+
+    @property
+    def symbols(self) -> Collection[str]:
+        """Of which something waits for a look."""
+        return self._messages.keys() | self._shown.keys() | self._doubted
+
+    def begin_look(self) -> None:
+        """Redis is asked for states from now on."""
+        self.look += 1
+        self._doubted.clear()
+
+    def interrupted(self) -> None:
+        """From now on messages are missed, the true ones too."""
+        self.look += 1
+        self._unbroken = self.look
+
+    def doubt(self, symbol: str) -> bool:
+        """Have a symbol looked at. Returns whether there was room for it."""
+        room = len(self._doubted) < MOST_DOUBTED
+        if room:
+            self._doubted.add(symbol)
+        return room
+
+    def heard(self, symbol: str, payload: bytes, database: int) -> bool:
+        """A PHYSICS_UPDATE has come. Returns whether there was room for it. `database`: the subscriber's."""
+        tail = _TAIL.search(payload, max(0, len(payload) - _ENDING))
+        if tail is None:
+            return self.doubt(symbol)
+        if int(tail[3] or 0) != database:
+            return True
+        message = _stamped(tail, payload, self.look)
+        versions = self._messages.get(symbol)
+        if versions is None:
+            versions = self._messages[symbol] = {}
+        same = versions.get(message.version)
+        if same is not None and any(message.payload == each.payload for each in same):
+            return True
+        if self._bytes > self._most_bytes:
+            return False
+        self._bytes += len(message.payload) + _OVERHEAD
+        if same is None:
+            versions[message.version] = [message]
+        else:
+            same.append(message)
+        return True
+
+    def settle(self, symbol: str, stored: bytes | None, held: Version | None, redis_now: float) -> list[Confirmed]:
+        """The versions above `held` that this stored state bears out, in order. It was read since the last look
+        began. Raises InvalidMessage for what is no state."""
+        before = self._shown.pop(symbol, None)
+        found: list[Confirmed] = []
+        try:
+            if stored is not None:
+                shown = _stamp_of_state(stored)
+                check_epoch(shown.version.epoch, redis_now)
+                if held is not None and _goes_on_below(before, shown, held):
+                    held = None  # Redis has lost what was above it, and its writer does not know of that
+                for state in (before, shown) if before is not None else (shown,):
+                    if held is None or state.version > held:
+                        found += self._back_from(symbol, state, before, held)
+                        held = found[-1].version if found else held
+                if held != shown.version:
+                    self._shown[symbol] = shown
+        finally:
+            self._forget(symbol, held)
+        return found
+
+    def _back_from(
+        self, symbol: str, state: Stamped, before: Stamped | None, held: Version | None
+    ) -> list[Confirmed]:
+        """The versions from a stored state back to the held one, oldest first, as far as they are here; none as long
+        as the message of that state may be on its way. `before`: the state at the look before."""
+        versions = self._messages.get(symbol, {})
+        came = _came(versions.get(state.version, ()), state)
+        if not came and (before is None or before.version != state.version):
+            return []
+        chain = [_confirmed_by(state, came=came)]
+        while (prev := chain[-1].prev) is not None and (held is None or prev > held) and prev < chain[-1].version:
+            messages = versions.get(prev, [])
+            if before is not None and before.version == prev:
+                chain.append(_confirmed_by(before, came=_came(messages, before)))
+            elif len(messages) == 1 and messages[0].look >= self._unbroken:
+                chain.append(_from_message(messages[0]))
+            else:
+                chain[-1] = chain[-1]._replace(contradicted=len(messages) > 1)
+                break
+        chain.reverse()
+        return chain
+
+    def _forget(self, symbol: str, held: Version | None) -> None:
+        """Forget what is settled, and what Redis would have shown if it were true."""
+        versions = self._messages.get(symbol)
+        if versions is None:
+            return
+        shown = self._shown.get(symbol)
+        for version in list(versions):
+            settled = held is not None and version <= held
+            waits = not settled and shown is not None and version <= shown.version
+            messages = versions[version]
+            if waits or (not settled and messages[-1].look >= self.look):
+                continue
+            if unborne := len(messages) - settled:  # of a settled version one message is the true one
+                self.unborne += unborne
+                metrics.UNBORNE.inc(unborne)
+            self._bytes -= sum([len(message.payload) + _OVERHEAD for message in messages])
+            del versions[version]
+        if not versions:
+            del self._messages[symbol]
+
+
+def _goes_on_below(before: Stamped | None, shown: Stamped, held: Version) -> bool:
+    """Whether somebody goes on writing below what is held: the state of the look before was below it too, and an
+    older one."""
+    return before is not None and before.version < shown.version < held
+
+
+def _stamp_of_state(stored: bytes) -> Stamped:
+    """Raises InvalidMessage."""
+    tail = _TAIL.search(stored, max(0, len(stored) - _ENDING))
+    if tail is not None and tail[3] is None:
+        return _stamped(tail, stored)
+    said = fields.load_object(stored)
+    version = fields.version(said)
+    if version is None:
+        raise InvalidMessage("version", "a state without epoch and seq")
+    return Stamped(version, fields.previous(said), fields.optional_count(said, "written"), stored)
+
+
+def _came(messages: Iterable[Stamped], state: Stamped) -> bool:
+    """Whether the message of this state is among these, of its version."""
+    return any(state.written is not None and each[1:3] == state[1:3] for each in messages)
+
+
+def _from_message(message: Stamped) -> Confirmed:
+    said = said_by_update(fields.load_object(message.payload))
+    return Confirmed(message.version, message.prev, said, True, False)
+
+
+def _confirmed_by(state: Stamped, *, came: bool) -> Confirmed:
+    """`came`: whether its message has come."""
+    said = said_by_stored(fields.load_object(state.payload))
+    return Confirmed(state.version, state.prev, said, state.written is not None, not came)

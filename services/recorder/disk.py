@@ -1,0 +1,145 @@
+"""The disk of the recorder: rows go to the record's writer in threads, so that a slow disk delays nobody.
+
+Rows that the disk does not take yet wait in memory, in bounded room: see `waiting`. Files are sorted, merged, copied
+and deleted beside, every five minutes.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from common import logs
+from cottage.clock import Clock
+from cottage.errors import CottageError, SettingsError
+from cottage.record.record_writer import RecordInUse, RecordWriter
+from services.recorder import metrics
+
+ROLL_SECONDS = 300.0
+HEAD_SECONDS = 60.0
+"""How often the head of the record's chain is logged."""
+GIB = 2**30
+
+log = logs.get_logger()
+
+Columns = Mapping[str, list[Any]]
+
+
+class RecordDisk:
+    """Where rows go. `now`: gives the time by Redis's clock, in seconds since 1970."""
+
+    def __init__(
+        self, folder: Path, keep_days: float, max_gib: float, clock: Clock, now: Callable[[], float]
+    ) -> None:
+        self._folder = folder
+        self._keep_days = keep_days
+        self._max_bytes = round(max_gib * GIB)
+        self._clock = clock
+        self._now = now
+        self._writer: RecordWriter | None = None
+        self._under_way = 0
+        self._waiting = 0
+        self.problem: str | None = "not opened yet"
+        """Why the disk takes no rows; None if it does."""
+
+    def open(self) -> None:
+        """Raises SettingsError where nothing can be recorded there."""
+        try:
+            self._writer = RecordWriter(self._folder, clock=self._now, monotonic=self._clock.monotonic)
+        except RecordInUse as error:
+            raise SettingsError(f"RECORDER_DIR: {error}") from error
+        except CottageError:
+            raise
+        except OSError as error:
+            raise SettingsError(
+                f"RECORDER_DIR: {self._folder} cannot be written ({error.strerror}): free it, or set another one"
+            ) from error
+        self.problem = None
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are not on the disk yet."""
+        return self._under_way + self._waiting
+
+    async def write(self, tables: Mapping[str, Columns]) -> None:
+        """Have these rows written, and return when the disk has them, or does not take them for now."""
+        writer = self._opened
+        self._under_way = sum(_length(columns) for columns in tables.values())
+        began = self._clock.monotonic()
+        done = await asyncio.to_thread(_write, writer, tables)
+        metrics.FLUSH.observe(self._clock.monotonic() - began)
+        self._under_way, self._waiting = 0, done.waiting
+        metrics.WAITING.set(done.waiting)
+        self._note_lag(tables)
+        for table, columns in tables.items():
+            metrics.ROWS.labels(table).inc(_length(columns))
+        if done.error != self.problem:
+            if done.error is not None:
+                log.warning("disk_takes_nothing", folder=str(self._folder), error=done.error)
+            else:
+                log.info("disk_takes_rows_again", folder=str(self._folder))
+        self.problem = done.error
+
+    def _note_lag(self, tables: Mapping[str, Columns]) -> None:
+        written = [time for time in tables.get("samples", {}).get("written", ()) if time is not None]
+        if written:
+            metrics.LAG.set(max(0.0, self._now() - min(written) / 1e6))
+
+    async def maintain(self) -> None:
+        """Make files of what was written, copy them, and delete what is too old or too much, until cancelled."""
+        while True:
+            await self._clock.sleep(ROLL_SECONDS)
+            await asyncio.to_thread(self._maintain, self._opened)
+
+    async def tell(self) -> None:
+        """Log the head of the chain at regular times, until cancelled."""
+        while True:
+            about = self.head()
+            log.info(
+                "record_head",
+                number=about["number"],
+                head=about["head"],
+                files=about["files"],
+                rows=about["rows"],
+                bytes=about["bytes"],
+            )
+            await self._clock.sleep(HEAD_SECONDS)
+
+    def head(self) -> dict[str, Any]:
+        """The newest entry of the chain, and how much is in files by it; empty before the record is open."""
+        if self._writer is None:
+            return {}
+        manifest = self._writer.manifest
+        return {
+            "number": manifest.number,
+            "head": manifest.head,
+            "files": len(manifest.files),
+            "rows": sum(file.rows for file in manifest.files if file.table == "samples"),
+            "bytes": sum(file.bytes for file in manifest.files),
+        }
+
+    async def close(self) -> None:
+        """Make files of everything, and let another recorder in."""
+        if self._writer is not None:
+            await asyncio.to_thread(self._writer.close)
+
+    @property
+    def _opened(self) -> RecordWriter:
+        assert self._writer is not None
+        return self._writer
+
+    def _maintain(self, writer: RecordWriter) -> None:
+        writer.roll()
+        writer.compact()
+        writer.expire(self._keep_days, self._max_bytes)
+        metrics.BYTES.set(writer.size())
+
+
+def _write(writer: RecordWriter, tables: Mapping[str, Columns]) -> Any:
+    for table, columns in tables.items():
+        writer.append(table, columns)
+    return writer.flush()
+
+
+def _length(columns: Columns) -> int:
+    return len(next(iter(columns.values()), ()))

@@ -1,0 +1,243 @@
+"""What is kept of each confirmed version: its rows, what changed by it, and what is missing before it. Pure.
+
+By symbol it holds what was recorded last. A version that does not follow that one by `prev` has a gap before it, with
+the cause that is known. Rows wait in bounded room until the disk has them; where there is none, a version is not
+recorded, and so the next one that is has a gap before it.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cottage.record.state_rows import COLUMNS, Row, columns, rows_of
+from cottage.version import Version
+from services.recorder import metrics
+from services.recorder.confirmation import Confirmed
+from services.recorder.runs import Runs
+
+Cause = Literal["recorder_down", "redis_lost", "state_gone", "lagged", "disk", "contradicted", "unknown"]
+"""Why versions are missing."""
+MOST_ROWS = 60_000
+"""Rows that wait for the disk: some 70 MB."""
+REMEMBERED = 64
+"""So many of the last samples of a symbol are known again when a new epoch issues them again."""
+GAP_STEPS = 60
+"""Samples further apart have a gap between them: see `gap` in cottage/notes.py."""
+_TOLD = ("gap", "break", "correction")
+"""Notes that are rows in the table `gaps` when they begin."""
+
+_AT, _EVENT_TIME, _PRICE = (COLUMNS.index(name) for name in ("at", "event_time", "price"))
+_LOST, _NOTES, _SAID, _REISSUED = (COLUMNS.index(name) for name in ("lost", "notes", "said", "reissued"))
+_FEED_TIME, _SAMPLED, _LAST = (COLUMNS.index(name) for name in ("feed_time", "sampled", "last"))
+_SOURCE, _RUN = COLUMNS.index("source"), COLUMNS.index("run")
+_WHICH = ("symbol", "source", "run", "epoch", "seq", "recorded")
+_REGIME_COLUMNS = (*_WHICH, "at", "written")
+_GAP_COLUMNS = (*_WHICH, "prev_epoch", "prev_seq")
+
+
+@dataclass(slots=True)
+class Held:
+    """What was recorded last of a symbol."""
+
+    version: Version
+    at: int
+    """The market's time, microseconds since 1970; the next too."""
+    event_time: int | None
+    source: str | None
+    run: int
+    regime: str | None
+    notes: Sequence[str]
+    samples: "array[int]" = field(default_factory=lambda: array("q", bytes(8 * REMEMBERED)))
+    """What the last samples are known by, the oldest overwritten first."""
+    place: int = 0
+    interruption: int = 0
+    """The number of the last interruption before it was recorded."""
+
+    def remember(self, named: int | None, price: float | None) -> None:
+        self.samples[self.place] = hash((named, price))
+        self.place = (self.place + 1) % REMEMBERED
+
+    def remembers(self, named: int | None, price: float | None) -> bool:
+        return hash((named, price)) in self.samples
+
+
+class Keeper:
+    """The rows of all tables that wait for the disk, and by symbol what was recorded last."""
+
+    def __init__(self, *, inputs_only: bool = False, most_rows: int = MOST_ROWS) -> None:
+        self._inputs_only = inputs_only
+        self._most_rows = most_rows
+        self._held: dict[str, Held] = {}
+        self._runs = Runs()
+        self._samples: list[Row] = []
+        self._others: dict[str, list[Mapping[str, Any]]] = {"regimes": [], "gaps": []}
+        self._interruptions: list[Cause] = ["recorder_down"]
+        """Since which all symbols may have missed versions."""
+        self._causes: dict[str, Cause] = {}
+        """Why single symbols miss versions."""
+        self.missed: Counter[Cause] = Counter()
+        """Gaps by cause."""
+        self._missed_now: dict[Cause, list[str]] = {}
+        """The symbols of those since the last report."""
+        self.left_out = 0
+        """Versions for which there was no room."""
+
+    def restore(self, symbol: str, held: Held) -> None:
+        """The record has this already."""
+        self._held[symbol] = held
+        self._runs.restore(held.source, held.run)
+
+    def held(self, symbol: str) -> Version | None:
+        """The newest recorded version of the symbol."""
+        known = self._held.get(symbol)
+        return None if known is None else known.version
+
+    def __len__(self) -> int:
+        """The number of symbols."""
+        return len(self._held)
+
+    @property
+    def waiting(self) -> int:
+        """Rows of samples that wait for the disk."""
+        return len(self._samples)
+
+    def interrupted(self, cause: Cause) -> None:
+        """Any symbol may have missed versions, for this reason."""
+        self._interruptions.append(cause)
+
+    def missed_because(self, symbol: str, cause: Cause) -> None:
+        """This symbol has missed a version, for this reason."""
+        self._causes.setdefault(symbol, cause)
+
+    def take(self) -> dict[str, dict[str, list[Any]]]:
+        """The waiting rows, as columns by table."""
+        taken = {"samples": columns(self._samples)} if self._samples else {}
+        self._samples = []
+        for table, rows in self._others.items():
+            if rows:
+                taken[table] = {name: [row[name] for row in rows] for name in rows[0]}
+                rows.clear()
+        return taken
+
+    def take_missed(self) -> dict[Cause, list[str]]:
+        """The symbols of the gaps since the last call, by cause."""
+        taken, self._missed_now = self._missed_now, {}
+        return taken
+
+    def keep(self, symbol: str, confirmed: Confirmed, recorded: int, *, behind: int = 0) -> bool:
+        """Record a version that follows what is held. Returns whether there was room for it. Raises InvalidMessage
+        for what cannot be a state.
+
+        `recorded`: microseconds since 1970, by Redis's clock. `behind`: rows that were taken and are not on the disk.
+        """
+        if len(self._samples) + behind >= self._most_rows:
+            self.left_out += 1
+            metrics.LEFT_OUT.inc()
+            self.missed_because(symbol, "disk")
+            return False
+        held = self._held.get(symbol)
+        rows = self._rows(symbol, confirmed, held, recorded)
+        own = rows[-1]
+        run = own[_RUN]
+        self._note_gaps(symbol, confirmed, held, rows)
+        self._note_regime(confirmed, held, own)
+        self._samples += rows
+        if held is None:
+            held = self._held[symbol] = Held(confirmed.version, own[_AT], None, None, run, None, ())
+        for row in rows:
+            held.remember(_named(row), row[_PRICE])
+        held.version, held.at, held.event_time = confirmed.version, own[_AT], own[_EVENT_TIME]
+        held.source, held.run, held.regime, held.notes = (
+            own[_SOURCE],
+            run,
+            confirmed.said.get("regime"),
+            own[_NOTES] or (),
+        )
+        held.interruption = len(self._interruptions)
+        self._causes.pop(symbol, None)
+        if confirmed.healed:
+            metrics.HEALED.inc()
+        return True
+
+    def _rows(self, symbol: str, confirmed: Confirmed, held: Held | None, recorded: int) -> list[Row]:
+        said, source = confirmed.said, confirmed.said.get("source")
+        options: dict[str, Any] = {"recorded": recorded, "healed": confirmed.healed, "inputs_only": self._inputs_only}
+        if held is not None and held.version.epoch != confirmed.version.epoch and held.source == source:
+            options["reissued"] = held.remembers
+        run = self._runs.of(source, recorded)
+        rows = rows_of(symbol, said, run=run, **options)
+        own, before = rows[-1], None if held is None or (held.source, held.run) != (source, run) else held.event_time
+        if before is not None and own[_EVENT_TIME] is not None and own[_EVENT_TIME] < before and not own[_REISSUED]:
+            rows = rows_of(symbol, said, run=self._runs.begin(source, recorded), **options)
+        return rows
+
+    def _note_regime(self, confirmed: Confirmed, held: Held | None, own: Row) -> None:
+        said = confirmed.said
+        before = None if held is None else held.regime
+        if said.get("regime") in (None, before):
+            return
+        row = dict(zip(COLUMNS, own, strict=True))
+        known = {name: row[name] for name in _REGIME_COLUMNS}
+        alpha = {name: said.get(name) for name in ("alpha", "alpha_low", "alpha_high")}
+        self._others["regimes"].append({**known, **alpha, "before": before, "regime": said["regime"]})
+
+    def _note_gaps(self, symbol: str, confirmed: Confirmed, held: Held | None, rows: Sequence[Row]) -> None:
+        """What is missing before this version, and what its samples tell of gaps in the market."""
+        last = None if held is None else held.version
+        if confirmed.stamped and confirmed.prev != last:
+            cause = self._cause(symbol, confirmed, held)
+            self.missed[cause] += 1
+            self._missed_now.setdefault(cause, []).append(symbol)
+            metrics.MISSED.labels(cause).inc()
+            self._gap(rows[-1], "missed", cause, None if held is None else held.at, last)
+        if held is None:
+            return
+        since = held.at
+        for row in rows:
+            if row[_REISSUED]:
+                continue
+            if row[_NOTES] or row[_LOST]:
+                for kind in self._told(row, held, row[_AT] - since, confirmed.said.get("step")):
+                    self._gap(row, kind, kind, since, last)
+            since = row[_AT]
+
+    @staticmethod
+    def _told(row: Row, held: Held, elapsed: int, step: float | None) -> Iterator[str]:
+        """The kinds of gaps before this sample, which is so many microseconds after the one before it."""
+        notes = row[_NOTES] or ()
+        if row[_LOST]:
+            yield "lost"
+        for word in notes:
+            if word not in _TOLD:
+                continue
+            # Of the version's own sample these are true as long as what they tell of is in the window.
+            again = word == "gap" and step is not None and elapsed > GAP_STEPS * step * 1e6
+            if not row[_LAST] or word not in held.notes or again or word in (row[_SAID] or ()):
+                yield word
+
+    def _cause(self, symbol: str, confirmed: Confirmed, held: Held | None) -> Cause:
+        if confirmed.contradicted:
+            return "contradicted"
+        if symbol in self._causes:
+            return self._causes[symbol]
+        if held is None or held.interruption < len(self._interruptions):
+            return self._interruptions[-1]
+        return "state_gone" if confirmed.prev is None else "unknown"
+
+    def _gap(self, row: Row, kind: str, cause: str, since: int | None, last: Version | None) -> None:
+        """A row of the table `gaps`. `row`: of the sample after it. `last`: the newest recorded version before it."""
+        after = dict(zip(COLUMNS, row, strict=True))
+        held_epoch, held_seq = last or (None, None)
+        self._others["gaps"].append(
+            {name: after[name] for name in _GAP_COLUMNS}
+            | {"kind": kind, "cause": cause, "since": since, "until": after["at"]}
+            | {"held_epoch": held_epoch, "held_seq": held_seq}
+        )
+
+
+def _named(row: Row) -> int | None:
+    """The time by which its feed names a sample."""
+    named: int | None = row[_SAMPLED] if row[_FEED_TIME] is None else row[_FEED_TIME]
+    return named

@@ -1,0 +1,89 @@
+"""What an earlier recorder recorded last: the newest rows of each symbol, and the outages without an end."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from cottage.record.arrow_schema import arrow_schema, pyarrow
+from cottage.record.record import Record
+from cottage.record.write_ahead import ahead_files, whole_batches
+from cottage.version import Version
+from services.recorder.keeper import Held
+
+_COLUMNS = (
+    *("symbol", "epoch", "seq", "at", "event_time", "source", "run", "regime", "notes"),
+    *("feed_time", "sampled", "price", "last"),
+)
+
+
+def newest_held(folder: Path, symbols: Iterable[str]) -> dict[str, Held]:
+    """What is held of these symbols, as far as the record has them. Each is looked for from the newest file on back.
+    Raises FileNotFoundError where there is no record."""
+    missing, found = set(symbols), dict[str, Held]()
+    for newest in _newest_first(Record(folder), missing):
+        for row in newest:
+            found[row["symbol"]] = _held(row)
+        missing.difference_update(found)
+        if not missing:
+            break
+    return found
+
+
+def newest_recorded(folder: Path) -> int | None:
+    """When the newest row was recorded, in microseconds since 1970; None in an empty record."""
+    record = Record(folder)
+    manifest = record.manifest()
+    times = [file.recorded[1] for file in manifest.files]
+    compute = pyarrow().compute
+    for file in ahead_files(folder, manifest.rolled):
+        times += [compute.max(batch.rows["recorded"]).as_py() for batch in whole_batches(file.path, ["recorded"])]
+    return max(times, default=None)
+
+
+def outages(folder: Path) -> list[dict[str, Any]]:
+    """The rows of the table of outages, oldest first."""
+    rows: list[dict[str, Any]] = Record(folder).scan("outages").to_pylist()
+    return sorted(rows, key=lambda row: row["recorded"])
+
+
+def _newest_first(record: Record, missing: set[str]) -> Iterator[list[dict[str, Any]]]:
+    """For each file, or batch of one, the newest rows of the symbols that are `missing` by then."""
+    from pyarrow import dataset
+
+    arrow = pyarrow()
+    manifest = record.manifest()
+    for ahead in reversed(ahead_files(record.folder, manifest.rolled)):
+        if ahead.table == "samples":
+            for batch in reversed(list(whole_batches(ahead.path, _COLUMNS))):
+                yield list(_newest(batch.rows, missing).values())
+    for file in sorted(record.files("samples", manifest), key=lambda each: each.recorded[1], reverse=True):
+        wanted = arrow.compute.field("symbol").isin(sorted(missing)) & arrow.compute.field("last")
+        parquet = dataset.dataset([str(record.folder / file.path)], schema=arrow_schema("samples"), format="parquet")
+        found: dict[str, dict[str, Any]] = {}
+        for rows in parquet.to_batches(columns=list(_COLUMNS), filter=wanted, use_threads=False):
+            found.update(_newest(rows, missing))  # sorted by symbol and version
+        yield list(found.values())
+
+
+def _newest(rows: Any, missing: set[str]) -> dict[str, dict[str, Any]]:
+    """The last rows of these symbols in a batch, in which the rows of each are in order."""
+    arrow = pyarrow()
+    chosen = arrow.compute.and_(arrow.compute.is_in(rows["symbol"], arrow.array(sorted(missing))), rows["last"])
+    names, all_places = rows["symbol"].filter(chosen).to_pylist(), arrow.compute.indices_nonzero(chosen).to_pylist()
+    places = dict(zip(names, all_places, strict=True))
+    taken = rows.take(arrow.array(list(places.values()), arrow.int64()))
+    return {row["symbol"]: row for row in taken.to_pylist()}
+
+
+def _held(row: dict[str, Any]) -> Held:
+    held = Held(
+        Version(row["epoch"], row["seq"]),
+        row["at"],
+        row["event_time"],
+        row["source"],
+        row["run"],
+        row["regime"],
+        row["notes"] or (),
+    )
+    held.remember(row["sampled"] if row["feed_time"] is None else row["feed_time"], row["price"])
+    return held
