@@ -29,8 +29,10 @@ from cottage import __version__, keys, urls, variables
 from cottage.errors import CottageError
 from cottage.freshness import Thresholds
 
-PREFIXES = ("MARKET_", "FEYNMAN_", "PHYSICS_", "BRIDGE_", "BROADCASTER_")
+PREFIXES = ("MARKET_", "FEYNMAN_", "PHYSICS_", "BRIDGE_", "BROADCASTER_", "RECORDER_")
 """With what the settings of each service begin. Another one's are not this process's business."""
+RECORD_FOLDER = ".run/record"
+"""Where the recorder writes, and the physics API reads, unless RECORDER_DIR says otherwise."""
 SHORTEST = 0.01
 LONGEST = 366 * 86_400.0
 MOST = 10**9
@@ -273,7 +275,7 @@ class ServiceSettings(BaseSettings):
     def misspelt(cls, environment: Mapping[str, str]) -> Iterator[variables.Misspelt]:
         """The environment variables that were probably meant as settings of this service, and are none."""
         known = [cls.variable(name) for name in cls.model_fields]
-        others = (*PREFIXES, "REDIS_PORT", "REDIS_PASSWORD")  # of `make run` and docker compose
+        others = (*PREFIXES, "RECORDER", "REDIS_PORT", "REDIS_PASSWORD")  # of `make run` and docker compose
         return variables.misspelt(environment, known, cls.model_config.get("env_prefix", ""), others)
 
     @classmethod

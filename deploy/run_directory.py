@@ -4,6 +4,7 @@
 .run/urls.env    the URLs of the run as NAME=value lines for a shell; removed when the run ends
 .run/NAME.reason why the service NAME ended by itself the last time
 .run/feynman/    feynman's checkpoints
+.run/record/     the record
 .run/redis-7/    Redis's data and log, a folder for each kind of server
 """
 

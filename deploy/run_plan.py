@@ -36,6 +36,7 @@ from services.broadcaster.settings import BroadcasterSettings
 from services.feynman.settings import FeynmanSettings
 from services.market.settings import MarketSettings
 from services.physics.settings import PhysicsSettings
+from services.recorder.settings import RecorderSettings
 
 REDIS_PORT = 6379
 SETTINGS: tuple[type[ServiceSettings], ...] = (
@@ -44,6 +45,7 @@ SETTINGS: tuple[type[ServiceSettings], ...] = (
     PhysicsSettings,
     BridgeSettings,
     BroadcasterSettings,
+    RecorderSettings,
 )
 
 MAKE_VARIABLES = (
@@ -73,7 +75,10 @@ SERVICES = (
     ServiceDefault("physics", 9103, 8001),
     ServiceDefault("bridge", 9104, 8766),
     ServiceDefault("broadcaster", 9105, 8765, redis=False),
+    ServiceDefault("recorder", 9106),
 )
+RECORD_GIB = "2"
+"""How large the record of `make run` may become, unless RECORDER_MAX_GIB says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,9 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
     defaults = {
         "BROADCASTER_BRIDGE_URL": f"ws://{bridge}/ws",
         "FEYNMAN_CHECKPOINT_DIR": str(run_folder(environment) / "feynman"),
+        "RECORDER_BRIDGE_URL": f"ws://{bridge}/ws",
+        "RECORDER_DIR": str(run_folder(environment) / "record"),
+        "RECORDER_MAX_GIB": RECORD_GIB,
     }
     shared.update({name: value_of(environment, name) or default for name, default in defaults.items()})
     return RunPlan(
@@ -138,6 +146,7 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
                 _reachable(addresses[f"{service.name.upper()}_OPS_PORT"]),
             )
             for service in SERVICES
+            if service.name != "recorder" or read(environment, "RECORDER", True, truth)
         ),
         redis_url=url,
         redis_port=redis_port,
@@ -162,7 +171,7 @@ def log_options(environment: Mapping[str, str]) -> tuple[str, str]:
 def misspelt(environment: Mapping[str, str]) -> list[Misspelt]:
     """The variables that look like settings that services share, or like those of `make run`, and are none. What
     begins with the prefix of a service is said by that service."""
-    known = [*shared_variables(), "RUN_DIR", "REDIS_PORT", "REDIS_PASSWORD", FREE_PORTS]
+    known = [*shared_variables(), "RECORDER", "RUN_DIR", "REDIS_PORT", "REDIS_PASSWORD", FREE_PORTS]
     found = list(variables.misspelt(environment, known, "", PREFIXES))
     # What was given to make was meant for us, whatever it is called.
     for name in _given_to_make(environment):

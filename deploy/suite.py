@@ -19,7 +19,8 @@ from deploy.run_directory import remove_urls, write_urls
 from deploy.run_plan import RunPlan, ServicePlan
 from deploy.supervisor import Child, Supervisor
 
-STOP_ORDER = ("market", "feynman", "physics", "broadcaster", "bridge")  # each one before those that it needs
+STOP_ORDER = ("market", "feynman", "recorder", "physics", "broadcaster", "bridge")
+"""Each one before those that it needs."""
 LABELS = {
     "PAGE_URL": "Page",
     "WEBSOCKET_URL": "WebSocket",
@@ -54,7 +55,7 @@ async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> None:
         for task in (starting, *ends):
             task.cancel()
         await asyncio.gather(starting, *ends, return_exceptions=True)
-        await supervisor.stop([services[name] for name in STOP_ORDER], redis)
+        await supervisor.stop([services[name] for name in STOP_ORDER if name in services], redis)
         remove_urls(folder)
         log.info("stopped")
         output.flush()  # before what the caller says of a failure: that is the last line of all

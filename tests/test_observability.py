@@ -21,7 +21,7 @@ METRICS = (
     "common.output",
     "common.fanout.server",
     "common.web.access",
-    *(f"services.{name}.metrics" for name in ("market", "feynman", "physics", "bridge", "broadcaster")),
+    *(f"services.{name}.metrics" for name in ("market", "feynman", "physics", "bridge", "broadcaster", "recorder")),
 )
 
 

@@ -10,7 +10,7 @@ from common.settings import FreshnessSettings, RedisSettings, ServiceSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-SERVICES = ("market", "feynman", "physics", "bridge", "broadcaster")
+SERVICES = ("market", "feynman", "physics", "bridge", "broadcaster", "recorder")
 
 
 def settings_of(service: str) -> type[ServiceSettings]:

@@ -5,10 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import FreshnessSettings, Host, Origins, Port, RedisSettings, Seconds
-
-RECORD_FOLDER = ".run/record"
-"""Where the recorder writes unless it is told otherwise."""
+from common.settings import RECORD_FOLDER, FreshnessSettings, Host, Origins, Port, RedisSettings, Seconds
 
 
 class PhysicsSettings(RedisSettings, FreshnessSettings):

@@ -5,11 +5,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import Most, Port, RedisSettings, Seconds, Symbols
+from common.settings import RECORD_FOLDER, Most, Port, RedisSettings, Seconds, Symbols
 from cottage.urls import http_server, websocket
-
-RECORD_DIR = ".run/record"
-"""Where the record is unless a setting says otherwise; the physics API reads it there."""
 
 States = Literal["full", "inputs"]
 
@@ -18,7 +15,7 @@ class RecorderSettings(RedisSettings):
     model_config = SettingsConfigDict(env_prefix="RECORDER_")
 
     on: bool = Field(True, validation_alias="RECORDER", description="off: nothing is recorded")
-    dir: str = Field(RECORD_DIR, description="folder of the record")
+    dir: str = Field(RECORD_FOLDER, description="folder of the record")
     flush_seconds: Annotated[float, Field(ge=0.1, le=60)] = Field(
         2.0, description="a killed recorder loses at most what came in so many seconds"
     )

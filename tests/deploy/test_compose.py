@@ -20,7 +20,7 @@ from tests.support import ROOT
 pytestmark = [pytest.mark.compose, pytest.mark.slow]
 
 PROJECT = "cottage-test"
-SERVICES = {"redis", "market", "feynman", "physics", "bridge", "broadcaster"}
+SERVICES = {"redis", "market", "feynman", "physics", "bridge", "broadcaster", "recorder"}
 PASSWORD = "not-the-default"
 IMAGE = "curiosity-cottage:local"
 
@@ -206,7 +206,9 @@ def test_a_container_that_ends_is_back_and_the_others_stay(stack: Stack, number:
         assert stack.inspect(service)["State"]["StartedAt"] == before[service]
 
 
-@pytest.mark.parametrize("target", ["market:9101", "feynman:9102", "physics:9103", "bridge:9104", "broadcaster:9105"])
+@pytest.mark.parametrize(
+    "target", ["market:9101", "feynman:9102", "physics:9103", "bridge:9104", "broadcaster:9105", "recorder:9106"]
+)
 def test_another_container_scrapes_the_metrics(stack: Stack, target: str) -> None:
     code = (
         f"import urllib.request; print(urllib.request.urlopen('http://{target}/metrics', timeout=5).read().decode())"

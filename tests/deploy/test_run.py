@@ -117,8 +117,8 @@ async def test_starts_everything_says_where_and_leaves_nothing(tmp_path: Path) -
         assert urls["PAGE_URL"] == ready["page_url"]
         assert urls["REDIS_URL"] == ready["redis_url"]
         pids = [*running.pids(), await running.redis_pid(), running.process.pid]
-        assert len(set(pids)) == 7
-        assert len({os.getpgid(pid) for pid in pids}) == 7, "each in a process group of its own"
+        assert len(set(pids)) == 8
+        assert len({os.getpgid(pid) for pid in pids}) == 8, "each in a process group of its own"
 
         for name in NAMES:
             about = running.standin(name)
@@ -131,7 +131,7 @@ async def test_starts_everything_says_where_and_leaves_nothing(tmp_path: Path) -
                 assert given["REDIS_URL"] == ready["redis_url"]
 
         assert await running.process.stop() == 0
-        assert running.stopped() == ["market", "feynman", "physics", "broadcaster", "bridge"]
+        assert running.stopped() == ["market", "feynman", "recorder", "physics", "broadcaster", "bridge"]
         assert not [pid for pid in pids if alive(pid)]
         assert not (tmp_path / "run/urls.env").exists()
 
@@ -249,7 +249,7 @@ async def test_a_hangup_stops_it_and_under_nohup_nothing_takes_one(tmp_path: Pat
         running.process.signal(signal.SIGHUP)
         running.process.signal(signal.SIGHUP)  # the shell's, after the kernel's
         assert await running.process.ended() == 0
-        assert running.stopped() == ["market", "feynman", "physics", "broadcaster", "bridge"]
+        assert running.stopped() == ["market", "feynman", "recorder", "physics", "broadcaster", "bridge"]
 
     async with program(without_hangup(["-m", "deploy.run"]), prepared(tmp_path), cwd=tmp_path) as process:
         await process.logged("ready")

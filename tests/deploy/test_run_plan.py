@@ -23,7 +23,7 @@ def taken() -> Iterator[int]:
 
 def test_every_service_gets_its_ports_and_the_others() -> None:
     planned = {service.name: service for service in make_plan(ANY).services}
-    assert set(planned) == {"market", "feynman", "physics", "bridge", "broadcaster"}
+    assert set(planned) == {"market", "feynman", "physics", "bridge", "broadcaster", "recorder"}
     ports = {planned["market"].environment[variable] for variable in ANY}
     assert len(ports) == len(ANY)
     assert "0" not in ports
@@ -52,6 +52,7 @@ def test_defaults_are_the_documented_ones() -> None:
         "physics": (8001, 9103),
         "bridge": (8766, 9104),
         "broadcaster": (8765, 9105),
+        "recorder": (None, 9106),
     }
 
 

@@ -1,8 +1,9 @@
-"""All five services as real processes, on ports of their own, around one Redis."""
+"""All six services as real processes, on ports of their own, around one Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import httpx
@@ -12,11 +13,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from deploy.redis_server import free_port
 from tests.support import ServiceProcess, plain_http, service
 
-NAMES = ("market", "feynman", "physics", "bridge", "broadcaster")
+NAMES = ("market", "feynman", "physics", "bridge", "broadcaster", "recorder")
 
 
 class Suite:
-    """The five services; any of them can be killed and started again on the same ports."""
+    """The six services; any of them can be killed and started again on the same ports."""
 
     def __init__(self, redis_url: str, env: Mapping[str, str], stack: AsyncExitStack) -> None:
         self._ports = {name: free_port() for name in ("physics", "bridge", "broadcaster")}
@@ -24,7 +25,9 @@ class Suite:
             "PHYSICS_PORT": str(self._ports["physics"]),
             "BRIDGE_PORT": str(self._ports["bridge"]),
             "BROADCASTER_PORT": str(self._ports["broadcaster"]),
-            "BROADCASTER_BRIDGE_URL": f"ws://127.0.0.1:{self._ports['bridge']}/ws",
+            "BROADCASTER_BRIDGE_URL": self.link_url,
+            "RECORDER_BRIDGE_URL": self.link_url,
+            "RECORDER_DIR": stack.enter_context(TemporaryDirectory()),
             **env,
         }
         self.redis_url = redis_url

@@ -67,7 +67,7 @@ def suites_redis(server_binaries: dict[str, Server], tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="module")
 async def hurried(suites_redis: OwnRedis) -> AsyncIterator[Suite]:
-    """All five services, for every test that heals what it breaks."""
+    """All six services, for every test that heals what it breaks."""
     async with AsyncExitStack() as stack:
         yield await Suite(suites_redis.url, HURRIED, stack).start_all()
 

@@ -1,4 +1,4 @@
-"""The metrics of the five real services, held against Prometheus's conventions by its own `promtool`."""
+"""The metrics of the six real services, held against Prometheus's conventions by its own `promtool`."""
 
 import asyncio
 import re

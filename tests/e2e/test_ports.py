@@ -1,4 +1,4 @@
-"""Every HTTP and WebSocket port of the five real services: what each answers, and what none does."""
+"""Every HTTP and WebSocket port of the six real services: what each answers, and what none does."""
 
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import ROOT, eventually, program
 
-SERVICES = ("market", "feynman", "physics", "bridge", "broadcaster")
+SERVICES = ("market", "feynman", "physics", "bridge", "broadcaster", "recorder")
 COMMANDS = [
     *(["-m", f"services.{name}"] for name in SERVICES),
     ["-m", "deploy.run"],
