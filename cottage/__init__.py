@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from cottage.reader.physics_reader import PhysicsReader as PhysicsReader
     from cottage.reader.reading import Reading as Reading
     from cottage.reader.reading import Readings as Readings
+    from cottage.record.answer_table import AnswerTable as AnswerTable
+    from cottage.record.questions import changes as changes
+    from cottage.record.questions import gaps as gaps
+    from cottage.record.questions import history as history
     from cottage.redis import connect as connect
     from cottage.redis import connect_blocking as connect_blocking
     from cottage.redis import subscribe as subscribe
@@ -71,6 +75,8 @@ _HOME = {
     "cottage.messages": "Heartbeat PhysicsUpdate TradeSignal",
     "cottage.reader.physics_reader": "BlockingPhysicsReader PhysicsReader",
     "cottage.reader.reading": "Reading Readings",
+    "cottage.record.answer_table": "AnswerTable",
+    "cottage.record.questions": "changes gaps history",
     "cottage.redis": "connect connect_blocking subscribe",
     "cottage.snapshot": "MarketSnapshot",
     "cottage.state": "FAIL_SAFE PhysicsState",

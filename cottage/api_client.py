@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import orjson
 
 from cottage.errors import ApiRefused, ApiUnavailable, InvalidName, SettingsError
+from cottage.fields import load_object
 from cottage.urls import http_server, redacted
 from cottage.variables import value_of
 
@@ -24,6 +26,7 @@ JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 
 _READ_BYTES = 1 << 16
+_LEAST_TIMEOUT = 0.001  # 0 would mean to a socket that nothing is waited for, not even the connection
 
 
 def api_url(environment: Mapping[str, str] = os.environ) -> str:
@@ -47,22 +50,11 @@ def ask(
     and ApiRefused for the problem that the API answered with.
     """
     asked = api_url() if url is None else url
-    try:
-        parts = urlsplit(http_server(asked))
-    except ValueError as error:
-        raise SettingsError(f"the URL of the API ({URL_VARIABLE}) {error}") from error
-    base = parts.path.partition("/v1")[0].rstrip("/")
+    connection, base, headers = _connection(asked, timeout)
     target = base + quote(path) + (f"?{urlencode(query, safe=',:')}" if query else "")
-    headers = {"Accept": accept}
-    if parts.username is not None:
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
-    connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    assert parts.hostname is not None
-    connection = connect(parts.hostname, parts.port, timeout=timeout)
     shown = redacted(asked)
     try:
-        response, body = _exchange(connection, target, headers, time.monotonic() + timeout)
+        response, body = _exchange(connection, target, {"Accept": accept, **headers}, time.monotonic() + timeout)
     except TimeoutError as error:
         raise ApiUnavailable(f"{shown} does not answer within {timeout:g} s") from error
     except (OSError, HTTPException) as error:
@@ -72,7 +64,33 @@ def ask(
         connection.close()
     if response.status != HTTPStatus.OK:
         raise _problem(shown, response, body)
+    if (kind := response.headers.get_content_type()) != accept:
+        raise ApiRefused(response.status, "", f"{shown} answers with {kind}; is it the physics API?")
     return body
+
+
+def ask_object(
+    path: str, query: Mapping[str, str] | None = None, *, url: str | None = None, timeout: float = TIMEOUT
+) -> dict[str, Any]:
+    """The JSON object that is the answer. See `ask`; raises InvalidMessage too, for an answer that is none."""
+    return load_object(ask(path, query, url=url, timeout=timeout))
+
+
+def _connection(url: str, timeout: float) -> tuple[HTTPConnection, str, dict[str, str]]:
+    """A connection to the server of a URL, what all paths there begin with, and the header that says who asks. Raises
+    SettingsError."""
+    try:
+        parts = urlsplit(http_server(url))
+    except ValueError as error:
+        raise SettingsError(f"the URL of the API ({URL_VARIABLE}) {error}") from error
+    connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    assert parts.hostname is not None
+    headers = {}
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    timeout = max(timeout, _LEAST_TIMEOUT)
+    return connect(parts.hostname, parts.port, timeout=timeout), parts.path.partition("/v1")[0].rstrip("/"), headers
 
 
 def _exchange(

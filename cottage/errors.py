@@ -85,6 +85,11 @@ class ApiRefused(CottageError):
         self.status = status
         self.code = code
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the request is wrong, whatever there is."""
+        return self.status in (400, 422)
+
 
 class RedisError(CottageError):
     """The parent of all errors of Redis: a command failed."""

@@ -24,6 +24,7 @@ def test_the_body_of_the_answer_is_returned(api: HttpAnswers) -> None:
     assert ask("/v1/history", {"symbols": "SPY,QQQ", "from": "2025-12-21T14:31:07+01:00"}, url=api.url) == api.body
     assert api.asked == ["/v1/history?symbols=SPY,QQQ&from=2025-12-21T14:31:07%2B01:00"]
     assert api.headers[0]["Accept"] == "application/json"
+    api.kind = ARROW
     ask("/v1/gaps", url=api.url, accept=ARROW)
     assert api.headers[1]["Accept"] == ARROW
 
@@ -75,6 +76,17 @@ def test_an_answer_of_somebody_else_is_told_by_its_status(api: HttpAnswers, body
         ask("/v1/gaps", url=api.url)
 
 
+def test_an_answer_of_another_kind_is_none_of_the_apis(api: HttpAnswers) -> None:
+    api.kind = "text/html"
+    with pytest.raises(ApiRefused, match=f"^{api.url} answers with text/html; is it the physics API\\?$"):
+        ask("/v1/gaps", url=api.url)
+
+
+@pytest.mark.parametrize(("status", "is_wrong"), [(400, True), (422, True), (404, False), (403, False)])
+def test_a_request_may_be_wrong_or_find_nothing(status: int, is_wrong: bool) -> None:
+    assert ApiRefused(status, "code", "why").is_wrong == is_wrong
+
+
 def test_a_path_that_the_server_does_not_know_names_the_server(api: HttpAnswers) -> None:
     api.refuses(404, "not_found", "GET /v1/gaps")
     with pytest.raises(ApiRefused, match=f"^{api.url}: GET /v1/gaps$"):
@@ -120,6 +132,11 @@ def _drips(connection: socket.socket) -> None:
 def test_a_server_that_hangs_is_waited_for_no_longer_than_said(serve: Callable[[socket.socket], None]) -> None:
     with raw_server(serve) as url, pytest.raises(ApiUnavailable, match=f"^{url} does not answer within 0.3 s$"):
         ask("/v1/gaps", url=url, timeout=0.3)
+
+
+def test_no_time_is_too_little_time() -> None:
+    with raw_server(_says_nothing) as url, pytest.raises(ApiUnavailable, match=f"^{url} does not answer within 0 s$"):
+        ask("/v1/gaps", url=url, timeout=0)
 
 
 @pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n", HEAD + b"x"])
