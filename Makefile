@@ -13,7 +13,7 @@ stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
 .PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-fanout estimators forecasts chaos \
-	table retire probe state keys watch monitor stats slowlog delete flush export import
+	table history changes gaps retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,11 +104,20 @@ forecasts: install-dev ## whether they forecast what comes, on real series; pip 
 chaos: install-dev ## faults thrown at the real processes, and what must hold meanwhile (N=200 SEED=7 FIRST=0 ARGS="--only redis_killed")
 	$(bin)/python -m tests.chaos $(if $(N),--faults $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FIRST),--first $(FIRST)) $(ARGS)
 
-##@ Look at what comes out (COTTAGE_URL=…, else make run's)
+##@ Look at what comes out (COTTAGE_URL=… COTTAGE_API_URL=…, else make run's)
 cottage = $(bin)/python -m deploy.cottage_here
 
 table: install ## all states in a live table, until Ctrl-C (SYMBOLS=SPY,QQQ ARGS=--once)
 	@exec $(cottage) watch $(ARGS) "$${SYMBOLS:-}"
+
+history: install ## what was recorded of a symbol, as charts and points (SYMBOL=SPY LAST=1h ARGS="--step 10s --csv")
+	@$(cottage) history $(if $(LAST),--last "$$LAST") $(ARGS) "$${SYMBOL:-}"
+
+changes: install ## which symbols changed regime or freshness (SYMBOLS=SPY,QQQ LAST=10m ARGS="--regime Critical")
+	@$(cottage) changes $(if $(LAST),--last "$$LAST") $(ARGS) "$${SYMBOLS:-}"
+
+gaps: install ## where data are missing in the record, and why (SYMBOLS=SPY,QQQ LAST=1d)
+	@$(cottage) gaps $(if $(LAST),--last "$$LAST") $(ARGS) "$${SYMBOLS:-}"
 
 retire: install ## forgets symbols that are gone for good (PATTERN='TEST*' ARGS=--dry-run)
 	@$(cottage) retire $(ARGS) "$${PATTERN:-}"

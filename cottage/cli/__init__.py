@@ -1,16 +1,21 @@
 """The command `cottage`: the market's physics state for a person at a terminal, or for a shell script.
 
-    arguments.py    the command line: commands, options and --help
-    print_state.py  `cottage state`: prints states from Redis
-    retire.py       `cottage retire`: has feynman forget symbols that are gone for good
-    inspect.py      `cottage inspect`: prints what is understood of a recording
-    watch.py        `cottage watch`: follows a broadcaster, and shows its states on one of two displays
-    terminal.py     the display for a terminal: a table that is redrawn in place
-    table.py        the layout of that table; pure
-    lines.py        the display for pipes: JSON lines
-    view.py         the rows and the messages that both displays show; pure
+    arguments.py         the command line: commands, options and --help
+    record_arguments.py  those of the commands that ask about the record
+    values.py            values of options; typed_times.py: times and lengths of time; pure
+    print_state.py       `cottage state`: prints states from Redis
+    print_record.py      `cottage history`, `changes` and `gaps`: print what the physics API answers from the record
+    retire.py            `cottage retire`: has feynman forget symbols that are gone for good
+    inspect.py           `cottage inspect`: prints what is understood of a recording
+    watch.py             `cottage watch`: follows a broadcaster, and shows its states on one of two displays
+    terminal.py          the display for a terminal: a table that is redrawn in place
+    table.py             the layout of that table; history_view.py, events_view.py: of what was recorded; pure
+    text_chart.py        charts of text; texts.py: numbers and words in the cells of tables; pure
+    lines.py             the display for pipes: JSON lines
+    view.py              the rows and the messages that both displays show; pure
+    screen.py            whether stdout is a terminal
 
-Only terminal.py and table.py need rich. Pure modules do no input or output.
+Only terminal.py, table.py and the views need rich. Pure modules do no input or output.
 """
 
 from __future__ import annotations
@@ -50,7 +55,7 @@ def exit_status(program: str, run: Callable[[], int]) -> int:
     import os
     import sys
 
-    from cottage.errors import CottageError, InvalidName, MissingExtra, SettingsError
+    from cottage.errors import ApiRefused, CottageError, InvalidName, MissingExtra, SettingsError
 
     try:
         status = run()
@@ -65,7 +70,7 @@ def exit_status(program: str, run: Callable[[], int]) -> int:
         return 2
     except (CottageError, OSError) as error:
         print(f"{program}: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ApiRefused) and error.is_wrong else 1
     return status
 
 
@@ -84,6 +89,22 @@ def _state(given: Namespace) -> int:
         print_state.print_stored(given.redis_url, given.symbols)
     else:
         print_state.print_states(given.redis_url, given.symbols, given.max_age)
+    return 0
+
+
+def _history(given: Namespace) -> int:
+    from cottage.cli.print_record import print_history
+
+    interrupt_on_signals()
+    print_history(given)
+    return 0
+
+
+def _events(given: Namespace) -> int:
+    from cottage.cli.print_record import print_events
+
+    interrupt_on_signals()
+    print_events(given)
     return 0
 
 
@@ -118,6 +139,9 @@ def _inspect(given: Namespace) -> int:
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "watch": _watch,
     "state": _state,
+    "history": _history,
+    "changes": _events,
+    "gaps": _events,
     "retire": _retire,
     "probe": _probe,
     "inspect": _inspect,

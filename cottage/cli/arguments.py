@@ -1,16 +1,16 @@
 """The command line of `cottage`: its commands, their options, and the texts of `--help`."""
 
 import argparse
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from itertools import chain
 from typing import Any, NoReturn
 
-from cottage import __version__, keys, urls
-from cottage.errors import InvalidName
+from cottage import __version__, urls
+from cottage.api_client import URL_VARIABLE as API_VARIABLE
+from cottage.cli import record_arguments
+from cottage.cli.values import seconds, symbols
 from cottage.files.options import ORDERS
 from cottage.probe import SECONDS
 from cottage.protocol import BATCHES
@@ -19,15 +19,18 @@ from cottage.variables import value_of
 SERVER_URL = "ws://127.0.0.1:8765/ws"
 REDIS_URL = "redis://localhost:6379"
 
-URL_VARIABLE = "  COTTAGE_URL  the broadcaster's WebSocket, if --url is not given"
+URL_VARIABLE = "  COTTAGE_URL      the broadcaster's WebSocket, if --url is not given"
 REDIS_VARIABLE = """\
-  REDIS_URL    the Redis, if --redis-url is not given. Put a password here and not into the
-               command line, which every user of the machine can see"""
+  REDIS_URL        the Redis, if --redis-url is not given. Put a password here and not into the
+                   command line, which every user of the machine can see"""
 
 COTTAGE = f"""\
 examples:
   cottage watch SPY,QQQ     a live table
   cottage state SPY         one JSON object
+  cottage history SPY       what was recorded of it in the last hour
+  cottage changes           which symbols changed regime or freshness
+  cottage gaps              where data are missing
   cottage probe --full      whether everything up to feynman works
   cottage retire 'OLD*'     forget symbols that are gone for good
   cottage inspect FILE      what is understood of a recording
@@ -35,6 +38,7 @@ examples:
 
 environment:
 {URL_VARIABLE}
+  {API_VARIABLE}  the physics API, if --url is not given
 {REDIS_VARIABLE}
 
 exit status:
@@ -193,18 +197,21 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
     )
     parser.add_argument("--version", action="version", version=f"cottage {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    watch, state, retire, probe, inspect = (
+    watch, state, history, changes, gaps, retire, probe, inspect = (
         commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
         for name, text, epilog in (
             ("watch", "follow states over a broadcaster's WebSocket", WATCH),
             ("state", "print states that are stored in Redis", STATE),
+            ("history", "print what was recorded of symbols", record_arguments.HISTORY),
+            ("changes", "print which symbols changed their regime or freshness", record_arguments.CHANGES),
+            ("gaps", "print where data are missing in the record", record_arguments.GAPS),
             ("retire", "forget symbols that are gone for good", RETIRE),
             ("probe", "check whether a broadcaster serves clients", PROBE),
             ("inspect", "print what is understood of a recording", INSPECT),
         )
     )
-    watch.add_argument("symbols", nargs="*", type=_symbols, metavar="SYMBOLS", help="such as SPY,QQQ (default: all)")
-    state.add_argument("symbols", nargs="+", type=_symbols, metavar="SYMBOL", help="such as SPY")
+    watch.add_argument("symbols", nargs="*", type=symbols, metavar="SYMBOLS", help="such as SPY,QQQ (default: all)")
+    state.add_argument("symbols", nargs="+", type=symbols, metavar="SYMBOL", help="such as SPY")
     for command in (watch, probe):
         command.add_argument(
             "--url",
@@ -216,6 +223,9 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
     for command in (state, retire):
         _add_redis(command, environment)
     _add_state(state)
+    record_arguments.add_history(history, environment)
+    record_arguments.add_changes(changes, environment)
+    record_arguments.add_gaps(gaps, environment)
     retire.add_argument("patterns", nargs="+", type=_pattern, metavar="PATTERN", help="such as OLD or 'TEST*'")
     retire.add_argument("--dry-run", action="store_true", help="only print what would be retired")
     probe.add_argument("--full", action="store_true", help="feynman must be heard through the whole chain")
@@ -223,8 +233,8 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
     given = parser.parse_args(arguments)
     if "symbols" in given:
         given.symbols = list(dict.fromkeys(chain.from_iterable(given.symbols)))
-        if given.command == "state" and not given.symbols:
-            state.error("which symbol?")
+        if given.command in ("state", "history") and not given.symbols:
+            commands.choices[given.command].error("which symbol?")
     return given
 
 
@@ -241,7 +251,7 @@ def _add_watch(watch: argparse.ArgumentParser) -> None:
     watch.add_argument("--once", action="store_true", help="show the present states once, and end")
     watch.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         default=5.0,
         help="with --once: how long to wait for a server (default: 5)",
@@ -262,7 +272,7 @@ def _add_state(state: argparse.ArgumentParser) -> None:
     what = state.add_mutually_exclusive_group()
     what.add_argument("--stored", action="store_true", help="print the value as it is in Redis, unchecked")
     what.add_argument(
-        "--max-age", type=_seconds, metavar="SECONDS", help="refuse a state that is older (default: any age will do)"
+        "--max-age", type=seconds, metavar="SECONDS", help="refuse a state that is older (default: any age will do)"
     )
 
 
@@ -276,13 +286,6 @@ def _add_inspect(inspect: argparse.ArgumentParser, environment: Mapping[str, str
         )
 
 
-def _symbols(text: str) -> list[str]:
-    try:
-        return [keys.symbol(name.strip()) for name in text.split(",") if name.strip()]
-    except InvalidName as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
 def _pattern(text: str) -> str:
     if _PATTERN.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(f"bad pattern {text[:40]!r}: 1 to 64 of A-Z 0-9 . _ - and * ? [ ] ^")
@@ -294,10 +297,3 @@ def _url(text: str) -> str:
         return urls.websocket(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error} (COTTAGE_URL, where it is not given)") from error
-
-
-def _seconds(text: str) -> float:
-    with suppress(ValueError):
-        if 0 <= (seconds := float(text)) < math.inf:  # written so that NaN is refused as well
-            return seconds
-    raise argparse.ArgumentTypeError("must be seconds from 0")

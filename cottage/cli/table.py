@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from cottage.cli.texts import interval_text, price_text, printable
 from cottage.cli.view import SymbolRow, View, words
 from cottage.client.replica import Phase
 from cottage.fields import finite
@@ -48,7 +49,7 @@ def render(view: View, width: int, height: int | None = None) -> Group:
     symbols = view.symbols
     columns, hidden = _fitting(symbols, width)
     shown = symbols if height is None else symbols[: max(1, height - AROUND_ROWS)]
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
+    table = bare_table()
     for column in columns:
         table.add_column(column.heading, width=column.width, justify=column.justify, no_wrap=True)
     for symbol in shown:
@@ -60,8 +61,13 @@ def render(view: View, width: int, height: int | None = None) -> Group:
     if not shown:
         notes.append("no states yet" if view.phase is Phase.CONNECTED else "waiting for the server")
     last = [_line(("; ".join(notes), "dim"))] if notes else []
-    problem = _line((_printable(view.problem or ""), "bold yellow"))
+    problem = _line((printable(view.problem or ""), "bold yellow"))
     return Group(_summary(view, symbols), problem, table, *last)
+
+
+def bare_table() -> Table:
+    """A table without columns as yet, whose head a rule parts from its rows."""
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
 
 
 def _fitting(symbols: Sequence[str], width: int) -> tuple[list[Column], list[Column]]:
@@ -94,7 +100,7 @@ def _freshness(row: SymbolRow) -> Text:
     text = {"undated": "no time", "missing": "no state"}.get(row.freshness, row.freshness)
     if row.cause is not None:
         text += f": {words(row.cause)}"
-    return Text(_printable(text), LABELS[row.freshness])
+    return Text(printable(text), LABELS[row.freshness])
 
 
 def _waits(row: SymbolRow) -> bool:
@@ -105,7 +111,7 @@ def _waits(row: SymbolRow) -> bool:
 
 def _regime(row: SymbolRow) -> Text:
     regime, nonzero = _field(row, "regime"), _field(row, "nonzero")
-    text = _printable(regime)
+    text = printable(regime)
     if _waits(row) and finite(nonzero):
         text = f"{WAIT} {nonzero} of {WAIT_RETURNS}"
     return Text(text, REGIMES.get(text.partition(" ")[0] if regime == WAIT else text, ""))
@@ -129,15 +135,7 @@ def _duration(seconds: float, form: str) -> str:
 
 
 def _price(row: SymbolRow) -> Text:
-    price = _field(row, "price")
-    if not finite(price):
-        return Text("")
-    if abs(price) < 1:
-        return Text(f"{price:.6g}")
-    if abs(price) >= 10_000:
-        return Text(f"{price:,.2f}")
-    whole, _, decimals = f"{price:,.4f}".partition(".")
-    return Text(f"{whole}.{decimals.rstrip('0'):0<2}")
+    return Text(price_text(_field(row, "price")))
 
 
 def _number(name: str, form: str = ".2f") -> Callable[[SymbolRow], Text]:
@@ -158,9 +156,7 @@ def _alpha(row: SymbolRow) -> Text:
 
 def _interval(row: SymbolRow) -> Text:
     low, high = _field(row, "alpha_low"), _field(row, "alpha_high")
-    if _waits(row) or not (finite(low) and finite(high)):
-        return Text("")
-    return Text(f"{low:.2f}–{high:.2f}" if high < ALPHA_MOST else f"≥ {low:.2f}")
+    return Text("" if _waits(row) else interval_text(low, high))
 
 
 def _field(row: SymbolRow, name: str) -> Any:
@@ -173,12 +169,7 @@ def _list(row: SymbolRow, name: str) -> list[Any]:
 
 
 def _notes(row: SymbolRow) -> Text:
-    return Text(", ".join(words(_printable(note)) for note in _list(row, "notes")))
-
-
-def _printable(value: object) -> str:
-    """Text from outside, without the control characters that a terminal would obey. Anything but text is empty."""
-    return "".join(each if each.isprintable() else "�" for each in value) if isinstance(value, str) else ""
+    return Text(", ".join(words(printable(note)) for note in _list(row, "notes")))
 
 
 COLUMNS = [
@@ -189,7 +180,7 @@ COLUMNS = [
     Column("α", 5, _alpha),
     Column("α 90 %", 9, _interval),
     *(Column(name, max(len(name), 7), _number(name, "+.2f" if name == "momentum" else ".2f")) for name in PILLARS),
-    Column("source", 10, lambda row: Text(_printable(_field(row, "source"))), justify="left"),
+    Column("source", 10, lambda row: Text(printable(_field(row, "source"))), justify="left"),
     Column("held", 7, _held),
     Column("notes", 24, _notes, justify="left"),
 ]

@@ -1,16 +1,14 @@
 """`cottage watch`: follows a broadcaster, and shows its states as a live table or as JSON lines."""
 
 import asyncio
-import os
-import sys
 from argparse import Namespace
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from cottage.cli.lines import JsonLines
+from cottage.cli.screen import is_terminal, needing_rich
 from cottage.cli.view import View
 from cottage.client.state_client import StateClient
-from cottage.errors import MissingExtra
 from cottage.probe import Unhealthy
 from cottage.stop_signals import interrupt_on_signals
 
@@ -38,20 +36,15 @@ class Display(AbstractContextManager["Display"], Protocol):
 def watch(given: Namespace) -> None:
     """Run `cottage watch`. It returns only with --once, and then raises Unhealthy if no server sends its states in
     time. Raises MissingExtra if the table needs rich and that is not installed."""
-    on_terminal = sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-    as_lines = given.json or not (given.once or on_terminal)
+    as_lines = given.json or not (given.once or is_terminal())
     display = JsonLines if as_lines else _table()
     interrupt_on_signals()  # so that the terminal is left as it was
     asyncio.run(_watch(given, display))
 
 
 def _table() -> type[Display]:
-    try:
+    with needing_rich():
         from cottage.cli.terminal import LiveTable
-    except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f"the table needs {error.name}: pip install 'curiosity-cottage[terminal]' (--json does without)"
-        ) from error
     return LiveTable
 
 

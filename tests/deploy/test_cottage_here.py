@@ -21,6 +21,15 @@ async def test_the_run_is_asked_unless_an_address_is_given(tmp_path: Path) -> No
     assert "ws://127.0.0.1:2/ws" in await probed(tmp_path, COTTAGE_URL="ws://127.0.0.1:2/ws")
 
 
+async def test_the_api_of_the_run_is_asked_too(tmp_path: Path) -> None:
+    write_urls(tmp_path, {"API_URL": "http://127.0.0.1:1/v1/physics"})
+    for environment, asked in (({}, "127.0.0.1:1/v1"), ({"COTTAGE_API_URL": "http://127.0.0.1:2"}, "127.0.0.1:2:")):
+        env = {"RUN_DIR": str(tmp_path), **environment}
+        async with program(["-m", "deploy.cottage_here", "gaps"], env) as running:
+            assert await running.ended() == 1
+            assert f"cottage: http://{asked}" in running.errors[0]
+
+
 async def test_a_run_that_is_gone_is_not_asked(tmp_path: Path) -> None:
     (tmp_path / "urls.env").write_text("WEBSOCKET_URL=ws://127.0.0.1:1/ws\nRUN_PID=0\n")
     assert "ws://127.0.0.1:3/ws" in await probed(tmp_path, COTTAGE_URL="ws://127.0.0.1:3/ws")

@@ -22,6 +22,17 @@ def test_defaults() -> None:
     assert (retire.patterns, retire.redis_url, retire.dry_run) == (["OLD*", "A?"], "redis://localhost:6379", False)
 
 
+def test_defaults_of_what_asks_about_the_record() -> None:
+    history = parse(["history", "SPY"], {})
+    assert (history.symbols, history.url, history.timeout) == (["SPY"], "http://127.0.0.1:8001", 30.0)
+    names = ("last", "start", "end", "step", "points", "fields", "source", "run", "by", "arrow")
+    assert [getattr(history, name) for name in names] == [None] * len(names)
+    assert (history.json, history.csv) == (False, False)
+    changes, gaps = parse(["changes"], {}), parse(["gaps", "SPY", "QQQ,SPY"], {})
+    assert (changes.symbols, changes.kind, changes.regime) == ([], None, None)
+    assert (gaps.symbols, gaps.last) == (["SPY", "QQQ"], None)
+
+
 def test_symbols_are_those_named_each_once_in_their_order() -> None:
     assert parse(["watch", "SPY,QQQ", "A, SPY,"], {}).symbols == ["SPY", "QQQ", "A"]
     assert parse(["watch", ""], {}).symbols == [], "an empty variable is all"
@@ -29,7 +40,9 @@ def test_symbols_are_those_named_each_once_in_their_order() -> None:
 
 
 def test_the_environment_says_where_and_a_flag_wins() -> None:
-    environment = {"COTTAGE_URL": "wss://a/ws", "REDIS_URL": "redis://a"}
+    environment = {"COTTAGE_URL": "wss://a/ws", "COTTAGE_API_URL": "http://a", "REDIS_URL": "redis://a"}
+    assert parse(["history", "SPY"], environment).url == "http://a"
+    assert parse(["gaps", "--url", "https://b/api"], environment).url == "https://b/api"
     assert parse(["probe"], environment).url == "wss://a/ws"
     assert parse(["watch", "--url", "ws://b/ws"], environment).url == "ws://b/ws"
     assert parse(["state", "SPY"], environment).redis_url == "redis://a"
@@ -54,6 +67,17 @@ def test_the_environment_says_where_and_a_flag_wins() -> None:
         (["state", "SPY", "--max-age", "-1"], "--max-age"),
         (["state", "SPY", "--stored", "--max-age", "3"], "not allowed with"),
         (["state", "SPY", "--redis", "redis://h"], "unrecognized"),
+        (["history"], "SYMBOL"),
+        (["history", ","], "which symbol?"),
+        (["history", "SPY", "--last", "soon"], "it must be a length of time such as 90s"),
+        (["history", "SPY", "--from", "noon"], "must be a time such as 14:31:07"),
+        (["history", "SPY", "--step", "1s", "--points", "5"], "not allowed with"),
+        (["history", "SPY", "--csv", "--arrow", "f"], "not allowed with"),
+        (["history", "SPY", "--fields", "Price!"], "must be names of fields"),
+        (["history", "SPY", "--run", "x"], "--run"),
+        (["changes", "--kind", "price"], "--kind"),
+        (["changes", "--kind", "regime", "--regime", "WAIT"], "not allowed with"),
+        (["gaps", "--url", "http://user:secret@host:port"], "must look like http://host:port (COTTAGE_API_URL"),
         (["retire"], "PATTERN"),
         (["retire", "spy*"], "bad pattern 'spy*'"),
         (["retire", ""], "bad pattern ''"),
@@ -75,7 +99,10 @@ def test_what_is_wrong_is_one_line(arguments: list[str], word: str, capsys: pyte
 
 
 HELP: dict[str, tuple[str, ...]] = {
-    "": ("watch", "state", "retire", "probe", "--version", "cottage watch SPY,QQQ", "COTTAGE_URL", "REDIS_URL"),
+    "": (
+        *("watch", "state", "history", "changes", "gaps", "retire", "probe", "--version"),
+        *("cottage watch SPY,QQQ", "COTTAGE_URL", "COTTAGE_API_URL", "REDIS_URL"),
+    ),
     "watch": (
         "--url",
         "8765/ws)",
@@ -95,6 +122,13 @@ HELP: dict[str, tuple[str, ...]] = {
         "REDIS_URL",
         "cottage state SPY QQQ",
     ),
+    "history": (
+        *("--last", "--from", "--to", "--step", "--points", "--fields", "--source", "--run", "--by", "--csv"),
+        *("--json", "--arrow", "--url", "8001)", "--timeout", "default: 30", "COTTAGE_API_URL", "in UTC"),
+        *("labelled by its start", "cottage history SPY --last 1h --step 10s --csv > spy.csv"),
+    ),
+    "changes": ("--last", "--kind", "--regime", "default: all", "COTTAGE_API_URL", "cottage changes --last 10m"),
+    "gaps": ("--last", "--csv", "outages", "missed", "COTTAGE_API_URL", "cottage gaps SPY --last 7d"),
     "retire": (
         "--redis-url",
         "redis://localhost:6379)",
