@@ -12,7 +12,7 @@ from cottage.errors import InvalidMessage, MissingExtra
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 
 HEAD_KEY = b"cottage"
-"""In the metadata of a stream's schema: what its answer says beside the rows."""
+"""In the metadata of an Arrow answer's schema: all of the JSON answer but the points."""
 
 
 class AnswerTable:

@@ -10,7 +10,9 @@ from typing import Any
 
 import orjson
 
+from cottage.api_client import ARROW, JSON
 from cottage.errors import HistoryRefusal
+from cottage.record.answer_table import HEAD_KEY
 from cottage.record.arrow_schema import pyarrow
 from cottage.record.bucketing import USUAL_FIELDS
 from cottage.record.history import Chosen, History, SymbolHistory, iso
@@ -18,11 +20,6 @@ from cottage.record.history_span import HistorySpan
 from cottage.record.record import Record
 from cottage.record.record_events import RecordedRows, RecordEvents
 from cottage.record.schema import TABLES
-
-JSON = "application/json"
-ARROW = "application/vnd.apache.arrow.stream"
-HEAD_KEY = b"cottage"
-"""In the metadata of an Arrow answer's schema: all of the JSON answer but the points."""
 
 Question = Mapping[str, Any]
 

@@ -24,8 +24,9 @@ import pytest
 from tests.support import ROOT
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
-PROGRAMS_RUN = ("README.md", "docs/protocol.md", "docs/running.md")
-"""Whose Python programs tests/packaging/test_wheel.py runs."""
+PROGRAMS_RUN = ("README.md", "docs/protocol.md", "docs/running.md", "docs/record.md")
+"""Whose Python programs tests/packaging/test_wheel.py runs, and tests/integration/test_record_commands.py those of
+docs/record.md."""
 
 STARTS = (
     "make run",
@@ -51,6 +52,8 @@ ENDED = (
     "curl 'http://127.0.0.1:8001/v1/physics/SPY?max_age_ms=3000'",
     "redis-cli --rdb dump.rdb",
     "make import FILE=dump.rdb",
+    "cottage history SPY --last 1h",
+    "make history SYMBOL=SPY LAST=1h",
     ".venv/bin/python -m services.feynman --help",
 )
 """In this order: what comes later may need what was before."""
@@ -64,6 +67,9 @@ NOT_RUN = {
     "pip install": "tests/packaging/test_wheel.py installs the wheel, without the network",
     "docker compose": "tests/deploy/test_compose.py",
     "RECORDINGS=": "tests/deploy/test_compose.py",
+    "cottage history SPY,QQQ --from": "of the reader's day",
+    "cottage changes": "tests/integration/test_record_commands.py; there may be none",
+    "cottage gaps": "the same",
     "make chaos": "tests/chaos/test_course.py, and a run of it takes minutes",
     "redis-cli --pipe < dump.rdb": "it is shown because it cannot work",
     "REDIS_URL=": "of hosts that nobody has",
