@@ -13,4 +13,5 @@ compaction.py    a process that makes Parquet files of them; compaction_child.py
 manifest.py      which files are alive, and the chain of all that was ever added or removed
 chain_recovery.py makes chain, manifest and files fit after a crash
 digest.py        the digest of a set of rows, in whatever order they are
+questions.py     what programs ask the physics API about it, over HTTP; answer_table.py: what they get
 """
