@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import WithJsonSchema
 
 from cottage import keys
+from cottage.api_client import ARROW
 from cottage.errors import HistoryRefusal
 from cottage.record.bucketing import FIELDS, USUAL_FIELDS
 from cottage.record.history_span import DURATION_PATTERN, MOST_POINTS, HistorySpan
 from cottage.state import REGIMES
 from services.physics import schemas
-from services.physics.history_answers import ARROW
 from services.physics.history_process import HistoryProcess
 from services.physics.parameters import Symbol, Symbols, TheseSymbols, known_query, symbol_names
 

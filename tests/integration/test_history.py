@@ -13,11 +13,11 @@ import orjson
 import pyarrow
 import pytest
 
+from cottage.api_client import ARROW
 from cottage.reader.physics_reader import PhysicsReader
 from cottage.redis import connect
 from cottage.store import MarketSnapshots
 from services.physics import api, schemas
-from services.physics.history_answers import ARROW
 from services.physics.history_process import MOST_WAITING, EngineLimits, HistoryProcess
 from tests.cottage.record.recorded_history import (
     EPOCH,
