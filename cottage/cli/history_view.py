@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cottage.cli.table import LABELS, REGIMES, bare_table
 from cottage.cli.text_chart import Number, band, columns, span, sparkline, squeezed
-from cottage.cli.texts import interval_text, moment_text, price_text, printable, span_text
+from cottage.cli.texts import interval_text, is_unbounded, moment_text, price_text, printable, span_text
 from cottage.fields import finite
 from cottage.state import ALPHA_MOST, CRITICAL, GAUSSIAN, LEVY_STABLE, WAIT
 
@@ -68,11 +68,18 @@ def _head(history: History) -> Iterator[Text]:
 def _charts(points: Sequence[Point], across: int) -> Iterator[Text]:
     lows, highs = squeezed(_all(points, "low"), across, min), squeezed(_all(points, "high"), across, max)
     yield from _chart("price", lows, highs, span(lows, highs), PRICE_ROWS, price_text)
-    lows = squeezed(_all(points, "alpha_low"), across, min)
-    highs = squeezed(_all(points, "alpha_high"), across, max)
+    intervals = list(map(_interval, points))
+    lows = squeezed([low for low, _high in intervals], across, min)
+    highs = squeezed([high for _low, high in intervals], across, max)
     # An interval without an upper end reaches to the top, and does not press the others together.
     limits = span(lows, [None if high == ALPHA_MOST else high for high in highs])
     yield from _chart("α 90 %", lows, highs, limits, ALPHA_ROWS, lambda value: f"{value:.2f}")
+
+
+def _interval(point: Point) -> tuple[Number, Number]:
+    """Of α; two times None where it is not known."""
+    low, high = point.get("alpha_low"), point.get("alpha_high")
+    return (low, high) if finite(low) and finite(high) and not is_unbounded(low, high) else (None, None)
 
 
 def _chart(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cottage.fields import finite
-from cottage.state import ALPHA_MOST
+from cottage.state import ALPHA_LEAST, ALPHA_MOST
 
 
 def price_text(price: Any) -> str:
@@ -20,10 +20,16 @@ def price_text(price: Any) -> str:
 
 
 def interval_text(low: Any, high: Any) -> str:
-    """The interval of a tail index: `2.40–4.90`, or `≥ 2.90` where it has no upper end."""
-    if not (finite(low) and finite(high)):
+    """The interval of a tail index: `2.40–4.90`, or `≥ 2.90` where it has no upper end. Empty where it is not known,
+    which is also one from bound to bound."""
+    if not (finite(low) and finite(high)) or is_unbounded(low, high):
         return ""
     return f"{low:.2f}–{high:.2f}" if high < ALPHA_MOST else f"≥ {low:.2f}"
+
+
+def is_unbounded(low: float, high: float) -> bool:
+    """Whether an interval of a tail index says nothing, as that of a state without enough returns."""
+    return low <= ALPHA_LEAST and high >= ALPHA_MOST
 
 
 def moment_text(text: str) -> str:

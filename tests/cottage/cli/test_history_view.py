@@ -93,6 +93,14 @@ def test_times_of_redis_are_said_to_be_such() -> None:
     assert "12:00:10 UTC, as Redis wrote  1 points" in shown(of([point(0)], by="written"))[0]
 
 
+def test_an_interval_from_bound_to_bound_says_nothing() -> None:
+    waiting = {**point(0), "alpha_low": 0.5, "alpha_high": 10.0}
+    lines = shown(of([waiting, waiting]))
+    assert not any("α 90 % ┤" in line for line in lines)
+    assert lines[-1].split()[5:] == ["3.00", "WAIT", "live"]
+    assert "      4.50 ┤ █" in shown(of([waiting, point(6)]))
+
+
 def test_where_nothing_was_recorded_it_says_so() -> None:
     lines = shown(of([empty(0), empty(1)], until=None))
     assert lines[1] == "nothing in that time"

@@ -13,7 +13,8 @@ def test_prices(price: object, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "text"), [(2.4, 4.9, "2.40–4.90"), (2.9, 10.0, "≥ 2.90"), (None, 4.9, ""), (2.4, "4.9", "")]
+    ("low", "high", "text"),
+    [(2.4, 4.9, "2.40–4.90"), (2.9, 10.0, "≥ 2.90"), (None, 4.9, ""), (2.4, "4.9", ""), (0.5, 10.0, "")],
 )
 def test_intervals(low: object, high: object, text: str) -> None:
     assert interval_text(low, high) == text
