@@ -10,6 +10,7 @@ import pytest
 import cottage
 from tests.e2e.suite import Suite
 from tests.packaging.environments import REQUIRED, Environment, snippets
+from tests.support import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +93,17 @@ def test_the_command_is_there(bare: Environment, home: Path, running: Suite) -> 
     watch = cottage_command("watch", "--once", "--url", running.ws_url)
     assert watch.returncode == 2
     assert "pip install 'curiosity-cottage[terminal]'" in watch.stderr
+
+
+async def test_what_was_recorded_is_told_without_any_extra(bare: Environment, home: Path, running: Suite) -> None:
+    command = [str(bare.python.with_name("cottage")), "history", "SPY", "--last", "1m", "--url", running.api_url]
+
+    def told() -> str:
+        done = subprocess.run(command, cwd=home, env={}, capture_output=True, text=True, timeout=60)
+        return done.stdout if done.returncode == 0 else ""
+
+    printed = await eventually(told, timeout=30.0)
+    assert {json.loads(line)["symbol"] for line in printed.splitlines()} == {"SPY"}
 
 
 def test_a_type_checker_believes_them(bare: Environment, home: Path) -> None:
