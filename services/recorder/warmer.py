@@ -1,0 +1,189 @@
+"""Offers samples of the record to feynman, for windows that have just begun: in `market:warm:{SYMBOL}`.
+
+Feynman says in its HEARTBEATs whether it has such windows, and how long one is; which ones, the states say by their
+`samples`. Offered are the rows before the window's first state, of the same source, feed, native symbol and run. All
+that is in Redis at a time is bounded: the next are written when feynman has deleted those.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from common import logs
+from cottage.errors import InvalidMessage
+from cottage.keys import MOST_SHARDS, WARM_TTL_SECONDS
+from cottage.messages import Heartbeat, parse_state_update
+from cottage.record.record import Record
+from cottage.redis import Client
+from cottage.store import WarmStarts, batches
+from cottage.warm import COLUMNS, LEAD, MOST_BYTES, MOST_BYTES_IN_ALL, WarmSamples
+from services.recorder import metrics
+
+TOGETHER = 32
+"""So many symbols are read together: some 20 MB."""
+AT_A_TURN = 256
+"""So many symbols are offered at a turn."""
+MOST_OFFERS = 2
+"""So often one window is offered samples: a key may have got lost, or been read by nobody in time."""
+AGAIN_SECONDS = WARM_TTL_SECONDS + 5.0
+"""When that is known, for it has expired by then."""
+HEARD_SECONDS = 10.0
+"""What a HEARTBEAT says of windows holds for so long."""
+FARTHEST_SECONDS = 3600.0
+"""The newest sample is looked for so far before the window began, beside twice as long as a window lasts."""
+
+log = logs.get_logger()
+
+
+class _Which(NamedTuple):
+    """Whose samples a window has."""
+
+    source: str
+    feed: str | None
+    native: str | None
+    run: int
+
+
+@dataclass(slots=True)
+class _YoungWindow:
+    """A window that is not full."""
+
+    which: _Which
+    begun: int
+    """The market's time of its first state that was seen, in microseconds since 1970."""
+    samples: int
+    step: float
+    offers: int = 0
+    offered_at: float = -math.inf
+
+
+class Warmer:
+    """The windows that are not full, and the keys that were written and are in Redis still."""
+
+    def __init__(self, folder: Path, monotonic: Callable[[], float]) -> None:
+        self._folder = folder
+        self._monotonic = monotonic
+        self._young: dict[str, _YoungWindow] = {}
+        self._told: dict[str, tuple[Heartbeat, float]] = {}
+        """What each shard said last, and when."""
+        self._standing: dict[str, int] = {}
+        """The bytes of each key that is in Redis still, as far as is known."""
+        self.offered = 0
+
+    def heartbeat(self, payload: bytes, database: int) -> None:
+        """A message has come that is no PHYSICS_UPDATE."""
+        try:
+            message = parse_state_update(payload, None, database)
+        except InvalidMessage:
+            return  # the bridge says so
+        if isinstance(message, Heartbeat):
+            now = self._monotonic()
+            self._told = {shard: told for shard, told in self._told.items() if now - told[1] < HEARD_SECONDS}
+            if len(self._told) < MOST_SHARDS:
+                self._told[message.shard] = message, now
+
+    @property
+    def window(self) -> int | None:
+        """How many samples a window holds; None where feynman does not say so, or has none that may be filled."""
+        now = self._monotonic()
+        told = (each for each, at in self._told.values() if now - at < HEARD_SECONDS and each.cold)
+        return max((each.window for each in told if each.window), default=None)
+
+    def saw(self, symbol: str, said: Mapping[str, Any], at: int, run: int) -> None:
+        """A state was recorded that says this; `at`: its market's time, in microseconds since 1970."""
+        samples, source = said.get("samples"), said.get("source")
+        if not (type(samples) is int and isinstance(source, str)):
+            return
+        which = _Which(source, said.get("feed"), said.get("native"), run)
+        held = self._young.get(symbol)
+        if held is None or held.which != which or samples < held.samples:
+            self._young[symbol] = _YoungWindow(which, at, samples, said.get("step") or 1.0)
+        else:
+            held.samples, held.step = samples, said.get("step") or held.step
+
+    def forget(self, symbol: str) -> None:
+        """There is no state of this symbol any more."""
+        self._young.pop(symbol, None)
+
+    async def turn(self, client: Client) -> None:
+        """Offer samples, if feynman has windows for them and there is room. Raises RedisError, and whatever
+        Record.scan does."""
+        window = self.window
+        if window is None:
+            return
+        starts = WarmStarts(client)
+        if self._standing:
+            there = await starts.standing(list(self._standing))
+            self._standing = {symbol: size for symbol, size in self._standing.items() if symbol in there}
+        room = MOST_BYTES_IN_ALL - sum(self._standing.values())
+        for part in batches(self._wanting(window), TOGETHER):
+            found = await asyncio.to_thread(self._read, dict(part), window)
+            fitting = {}
+            for symbol, young in part:
+                payload = found.get(symbol)
+                if payload is not None and len(payload) > room:
+                    continue
+                young.offers, young.offered_at = young.offers + 1, self._monotonic()
+                if payload is not None:
+                    room -= len(payload)
+                    fitting[symbol] = payload
+            await self._write(starts, fitting)
+            if len(found) > len(fitting):
+                return
+
+    async def _write(self, starts: WarmStarts, payloads: Mapping[str, bytes]) -> None:
+        if not payloads:
+            return
+        await starts.write(payloads)
+        self._standing |= {symbol: len(payload) for symbol, payload in payloads.items()}
+        self.offered += len(payloads)
+        metrics.WARM_OFFERED.inc(len(payloads))
+        log.info("warm_starts_offered", symbols=len(payloads), first=sorted(payloads)[:10])
+
+    def _wanting(self, window: int) -> list[tuple[str, _YoungWindow]]:
+        """The windows to which samples may be offered now."""
+        now = self._monotonic()
+        wanting = [
+            (symbol, young)
+            for symbol, young in self._young.items()
+            if young.samples < window
+            and young.offers < MOST_OFFERS
+            and now - young.offered_at > AGAIN_SECONDS
+            and symbol not in self._standing
+        ]
+        return wanting[:AT_A_TURN]
+
+    def _read(self, wanting: Mapping[str, _YoungWindow], window: int) -> dict[str, bytes]:
+        """What the record has for these windows. It is called in a thread."""
+        most, begun = window + LEAD, [young.begun for young in wanting.values()]
+        seconds = FARTHEST_SECONDS + 2 * most * max(young.step for young in wanting.values())
+        names = list(dict.fromkeys((*COLUMNS, "symbol", "at", "run", "epoch", "seq", "number")))
+        try:
+            rows = Record(self._folder).scan(
+                "samples", names, symbols=list(wanting), at=(min(begun) - round(seconds * 1e6), max(begun))
+            )
+        except FileNotFoundError:
+            return {}
+        rows = rows.sort_by([(name, "ascending") for name in ("symbol", "epoch", "seq", "number")])
+        found = {}
+        for symbol, young in wanting.items():
+            samples = _of(rows, symbol, young, most)
+            payload = b"" if samples is None else samples.to_bytes()
+            if 0 < len(payload) <= MOST_BYTES:
+                found[symbol] = payload
+        return found
+
+
+def _of(rows: Any, symbol: str, young: _YoungWindow, most: int) -> WarmSamples | None:
+    """The newest rows of this symbol that may come before this window."""
+    from pyarrow import compute
+
+    condition = (compute.field("symbol") == symbol) & (compute.field("at") < young.begun)
+    for name, value in young.which._asdict().items():
+        field = compute.field(name)
+        condition &= field.is_null() if value is None else field == value
+    chosen = rows.filter(condition)
+    return WarmSamples.recorded(chosen.slice(max(0, len(chosen) - most)).to_pydict())
