@@ -94,6 +94,11 @@ class Keeper:
         known = self._held.get(symbol)
         return None if known is None else known.version
 
+    def when(self, symbol: str) -> tuple[int, int]:
+        """The market's time of the newest recorded version of the symbol, and its run, in microseconds since 1970."""
+        known = self._held[symbol]
+        return known.at, known.run
+
     def __len__(self) -> int:
         """The number of symbols."""
         return len(self._held)

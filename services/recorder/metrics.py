@@ -29,3 +29,6 @@ FLUSH = Histogram(
 )
 SYMBOLS = Gauge("cottage_recorder_symbols", "Symbols that are recorded.")
 BYTES = Gauge("cottage_recorder_bytes", "Bytes that the record takes.")
+WARM_OFFERED = Counter(
+    "cottage_recorder_warm_starts_offered_total", "Windows for which samples were offered to feynman."
+)

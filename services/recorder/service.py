@@ -29,6 +29,7 @@ from services.recorder.freshness_notes import FreshnessNotes
 from services.recorder.keeper import Keeper
 from services.recorder.restoring import newest_held, newest_recorded, outages
 from services.recorder.settings import RecorderSettings
+from services.recorder.warmer import Warmer
 
 RECONCILE_SECONDS = 30.0
 ON_THEIR_WAY_SECONDS = 0.05
@@ -79,6 +80,7 @@ class StateRecorder(ChannelHandler):
             timeout=settings.redis_timeout_seconds,
             clock=clock,
         )
+        self._warmer = Warmer(self._folder, clock.monotonic) if settings.warm else None
         self._looking = asyncio.Lock()
         self._due = asyncio.Event()
         self._known: set[str] = set()
@@ -108,11 +110,14 @@ class StateRecorder(ChannelHandler):
             "left_out": self._keeper.left_out,
             "unborne": self._confirmation.unborne,
             "waiting_rows": self._keeper.waiting + self._disk.waiting,
+            "warm_starts": None if self._warmer is None else self._warmer.offered,
         }
 
     async def received(self, payloads: Sequence[bytes]) -> None:
         for payload in payloads:
             symbol = symbol_of_update(payload)
+            if symbol is None and self._warmer is not None:
+                self._warmer.heartbeat(payload, self._consumer.database)
             if symbol is None or (self._symbols and symbol not in self._symbols):
                 continue
             if not self._confirmation.heard(symbol, payload, self._consumer.database):
@@ -124,10 +129,12 @@ class StateRecorder(ChannelHandler):
 
     async def while_connected(self, client: Client) -> None:
         """Have what Redis bears out written, and deleted what is not: at regular times."""
-        while True:
-            await self._clock.sleep(self._settings.flush_seconds)
-            await self._look(client, self._confirmation.symbols)
-            self._due.set()
+        seconds = self._settings.flush_seconds
+        async with background(*([] if self._warmer is None else [self._warmer.run(client, seconds)])):
+            while True:
+                await self._clock.sleep(seconds)
+                await self._look(client, self._confirmation.symbols)
+                self._due.set()
 
     async def reconcile(self, client: Client) -> None:
         most = self._settings.max_symbols
@@ -166,7 +173,8 @@ class StateRecorder(ChannelHandler):
         room = self._disk.waiting
         try:
             for confirmed in self._confirmation.settle(symbol, stored, keeper.held(symbol), redis_now):
-                keeper.keep(symbol, confirmed, recorded, behind=room)
+                if keeper.keep(symbol, confirmed, recorded, behind=room) and self._warmer is not None:
+                    self._warmer.saw(symbol, confirmed.said, *keeper.when(symbol))
         except InvalidMessage as error:
             self._bad(symbol, error)
 

@@ -33,6 +33,9 @@ class RecorderSettings(RedisSettings):
     states: States = Field(
         "full", description="inputs: samples without their states, which can be computed anew; full: both"
     )
+    warm: bool = Field(
+        True, description="windows of feynman that have just begun are filled from the record; off: they fill slowly"
+    )
     bridge_url: str = Field(
         "ws://127.0.0.1:8766/ws", description="URL of the bridge, which says how fresh states are"
     )

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common import logs
-from cottage.errors import InvalidMessage
+from cottage.errors import CottageError, InvalidMessage, RedisError
 from cottage.keys import MOST_SHARDS, WARM_TTL_SECONDS
+from cottage.log import Throttled
 from cottage.messages import Heartbeat, parse_state_update
 from cottage.record.record import Record
 from cottage.redis import Client
@@ -36,6 +37,7 @@ FARTHEST_SECONDS = 3600.0
 """The newest sample is looked for so far before the window began, beside twice as long as a window lasts."""
 
 log = logs.get_logger()
+throttled = Throttled(log)
 
 
 class _Which(NamedTuple):
@@ -75,6 +77,8 @@ class Warmer:
 
     def heartbeat(self, payload: bytes, database: int) -> None:
         """A message has come that is no PHYSICS_UPDATE."""
+        if not payload.startswith(b'{"event":"HEARTBEAT"'):
+            return
         try:
             message = parse_state_update(payload, None, database)
         except InvalidMessage:
@@ -104,9 +108,14 @@ class Warmer:
         else:
             held.samples, held.step = samples, said.get("step") or held.step
 
-    def forget(self, symbol: str) -> None:
-        """There is no state of this symbol any more."""
-        self._young.pop(symbol, None)
+    async def run(self, client: Client, seconds: float) -> None:
+        """Offer samples every so many seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await self.turn(client)
+            except (RedisError, CottageError, OSError, ValueError) as error:  # of Redis, or of the record
+                throttled.warning("warm_start_failed", "", error=str(error))
 
     async def turn(self, client: Client) -> None:
         """Offer samples, if feynman has windows for them and there is room. Raises RedisError, and whatever

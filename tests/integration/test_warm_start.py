@@ -1,8 +1,11 @@
 """Windows that have just begun are filled from keys, on a real Redis, by processes of feynman."""
 
+import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +15,10 @@ from cottage.redis import Client
 from cottage.state import PhysicsState
 from cottage.store import WarmStarts
 from cottage.warm import MOST_BYTES, WarmSamples
+from deploy.redis_server import free_port
 from tests.integration.feynman import feed, process, states_when, taken_over
 from tests.one_kind import on_one_kind
-from tests.support import eventually
+from tests.support import ServiceProcess, eventually, service
 
 pytestmark = pytest.mark.usefixtures("no_debug")  # only the test itself runs in this process
 pytest_generate_tests = on_one_kind
@@ -125,3 +129,54 @@ async def test_a_standby_takes_them_too_and_does_not_delete_them(client: Client,
                 await standby.kill()
                 found = await taken_over(client, before)
                 assert [state.samples for state in found.values()] == [WINDOW] * len(NAMES)
+
+
+@asynccontextmanager
+async def recorder(redis_url: str, folder: Path, **settings: str) -> AsyncIterator[ServiceProcess]:
+    environment = {
+        "REDIS_URL": redis_url,
+        "RECORDER_DIR": str(folder),
+        "RECORDER_FLUSH_SECONDS": "0.2",
+        "RECORDER_BRIDGE_URL": f"ws://127.0.0.1:{free_port()}/ws",
+        **settings,
+    }
+    async with service("recorder", environment) as running:
+        await running.logged("subscribed")
+        yield running
+
+
+async def killed_when_full(client: Client, redis_url: str) -> dict[str, PhysicsState]:
+    """A feynman without a checkpoint fills its windows, and is killed. What it wrote last."""
+    async with feynman(redis_url) as running:
+        await warmed(client, *NAMES)
+        await running.kill()
+    return await warmed(client, *NAMES)
+
+
+async def test_killed_without_a_checkpoint_its_windows_are_full_again_within_seconds(
+    client: Client, redis_url: str, tmp_path: Path
+) -> None:
+    async with feed(client, NAMES), recorder(redis_url, tmp_path) as running:
+        before = await killed_when_full(client, redis_url)
+        await asyncio.sleep(4.0)  # longer than three steps
+        async with feynman(redis_url) as anew:
+            young = await taken_over(client, before)
+            assert max(state.samples or 0 for state in young.values()) < WINDOW
+            line = await anew.logged("windows_warmed")
+            assert line["symbols"] >= 1
+            full = await warmed(client, *NAMES)
+            for state in full.values():
+                assert state.regime != "WAIT"
+                assert (state.holes or 0) >= 1, "between the last sample in the record and the first of its own"
+            await running.logged("warm_starts_offered")
+            await gone(client, *NAMES)
+
+
+async def test_a_recorder_that_is_told_so_offers_none(client: Client, redis_url: str, tmp_path: Path) -> None:
+    async with feed(client, NAMES), recorder(redis_url, tmp_path, RECORDER_WARM="off") as running:
+        before = await killed_when_full(client, redis_url)
+        async with feynman(redis_url) as anew:
+            await taken_over(client, before)
+            await states_when(client, NAMES, lambda state: WINDOW > (state.samples or 0) > 100)
+            assert (await running.get("/status")).json()["warm_starts"] is None
+            assert "cottage_feynman_windows_warmed_total 0.0" in (await anew.get("/metrics")).text

@@ -5,11 +5,11 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
+import orjson
 import pytest
 
-from cottage.clock import from_iso
 from cottage.errors import InvalidMessage
+from cottage.record.state_rows import COLUMNS, rows_of, said_by_stored
 from cottage.state import PILLARS, PhysicsState
 from cottage.warm import WarmSamples
 from services.feynman.own_samples import KEPT_SECONDS
@@ -55,40 +55,18 @@ def take(table: SymbolTable, fields: Mapping[str, Any]) -> PhysicsState:
     return state(table, "SPY")
 
 
-def record_row(table: SymbolTable, fields: Mapping[str, Any], made: PhysicsState) -> dict[str, Any]:
-    """What the recorder keeps of a version."""
-    windows, row = table._windows, table._entries["SPY"].row
-    grid, event_time = float(windows.tick(np.array([row]))[0]), fields.get("event_time")
-    return {
-        "source": made.source,
-        "feed": made.feed,
-        "native": made.native,
-        "reissued": False,
-        "last": True,
-        "said": (fields["notes"] or b"").decode().split(),
-        "notes": list(made.notes),
-        "lost": None,
-        "price": made.price,
-        "sampled": round(from_iso(made.timestamp) * 1e6),
-        "event_time": None if event_time is None else round(event_time * 1e6),
-        "volume": fields["volume"],
-        "trades": fields["trades"],
-        "session": fields["session"].decode(),
-        "tick": fields.get("tick"),
-        "interval": fields.get("interval"),
-        "step": made.step,
-        "grid": None if math.isnan(grid) else grid,
-        "votes": int(windows.against_grid[row]),
-        "regime": made.regime,
-        "regime_since": None if made.regime_since is None else round(from_iso(made.regime_since) * 1e6),
-    }
+def record_row(table: SymbolTable) -> dict[str, Any]:
+    """What the recorder keeps of the newest version."""
+    (stored,) = [write.state for write in table.writes()]
+    (row,) = rows_of("SPY", said_by_stored(orjson.loads(stored)), run=1, recorded=1)
+    return dict(zip(COLUMNS, row, strict=True))
 
 
 def live(rows: Sequence[Mapping[str, Any]], window: int = WINDOW) -> tuple[SymbolTable, list[dict[str, Any]]]:
     table, recorded = table_of("SPY", window=window), []
     for fields in rows:
-        made = take(table, fields)
-        recorded.append(record_row(table, fields, made))
+        take(table, fields)
+        recorded.append(record_row(table))
     return table, recorded
 
 

@@ -208,4 +208,3 @@ async def test_no_record_offers_none(client: Client, tmp_path: Path) -> None:
     warmer.saw("SPY", {"source": "live", "samples": 1}, FIRST * 10**6, RUN)
     await warmer.turn(client)
     assert warmer.offered == 0
-    warmer.forget("SPY")
