@@ -6,7 +6,7 @@ from typing import Any
 
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.record import Record
-from cottage.record.write_ahead import ahead_files, whole_batches
+from cottage.record.write_ahead import ahead_files, mapped, whole_batches
 from cottage.version import Version
 from services.recorder.keeper import Held
 
@@ -36,7 +36,8 @@ def newest_recorded(folder: Path) -> int | None:
     times = [file.recorded[1] for file in manifest.files]
     compute = pyarrow().compute
     for file in ahead_files(folder, manifest.rolled):
-        times += [compute.max(batch.rows["recorded"]).as_py() for batch in whole_batches(file.path, ["recorded"])]
+        batches = whole_batches(mapped(file.path), ["recorded"])
+        times += [compute.max(batch.rows["recorded"]).as_py() for batch in batches]
     return max(times, default=None)
 
 
@@ -54,7 +55,7 @@ def _newest_first(record: Record, missing: set[str]) -> Iterator[list[dict[str, 
     manifest = record.manifest()
     for ahead in reversed(ahead_files(record.folder, manifest.rolled)):
         if ahead.table == "samples":
-            for batch in reversed(list(whole_batches(ahead.path, _COLUMNS))):
+            for batch in reversed(list(whole_batches(mapped(ahead.path), _COLUMNS))):
                 yield list(_newest(batch.rows, missing).values())
     for file in sorted(record.files("samples", manifest), key=lambda each: each.recorded[1], reverse=True):
         wanted = arrow.compute.field("symbol").isin(sorted(missing)) & arrow.compute.field("last")
