@@ -197,39 +197,11 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
     )
     parser.add_argument("--version", action="version", version=f"cottage {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    watch, state, history, changes, gaps, retire, probe, inspect = (
-        commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
-        for name, text, epilog in (
-            ("watch", "follow states over a broadcaster's WebSocket", WATCH),
-            ("state", "print states that are stored in Redis", STATE),
-            ("history", "print what was recorded of symbols", record_arguments.HISTORY),
-            ("changes", "print which symbols changed their regime or freshness", record_arguments.CHANGES),
-            ("gaps", "print where data are missing in the record", record_arguments.GAPS),
-            ("retire", "forget symbols that are gone for good", RETIRE),
-            ("probe", "check whether a broadcaster serves clients", PROBE),
-            ("inspect", "print what is understood of a recording", INSPECT),
+    for name, text, epilog, add in _COMMANDS:
+        add(
+            commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog),
+            environment,
         )
-    )
-    watch.add_argument("symbols", nargs="*", type=symbols, metavar="SYMBOLS", help="such as SPY,QQQ (default: all)")
-    state.add_argument("symbols", nargs="+", type=symbols, metavar="SYMBOL", help="such as SPY")
-    for command in (watch, probe):
-        command.add_argument(
-            "--url",
-            type=_url,
-            default=value_of(environment, "COTTAGE_URL") or SERVER_URL,
-            help=f"WebSocket of a broadcaster (default: COTTAGE_URL, else {SERVER_URL})",
-        )
-    _add_watch(watch)
-    for command in (state, retire):
-        _add_redis(command, environment)
-    _add_state(state)
-    record_arguments.add_history(history, environment)
-    record_arguments.add_changes(changes, environment)
-    record_arguments.add_gaps(gaps, environment)
-    retire.add_argument("patterns", nargs="+", type=_pattern, metavar="PATTERN", help="such as OLD or 'TEST*'")
-    retire.add_argument("--dry-run", action="store_true", help="only print what would be retired")
-    probe.add_argument("--full", action="store_true", help="feynman must be heard through the whole chain")
-    _add_inspect(inspect, environment)
     given = parser.parse_args(arguments)
     if "symbols" in given:
         given.symbols = list(dict.fromkeys(chain.from_iterable(given.symbols)))
@@ -238,7 +210,9 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
     return given
 
 
-def _add_watch(watch: argparse.ArgumentParser) -> None:
+def _add_watch(watch: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    watch.add_argument("symbols", nargs="*", type=symbols, metavar="SYMBOLS", help="such as SPY,QQQ (default: all)")
+    _add_url(watch, environment)
     watch.add_argument(
         "--batch",
         type=int,
@@ -258,6 +232,15 @@ def _add_watch(watch: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_url(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    command.add_argument(
+        "--url",
+        type=_url,
+        default=value_of(environment, "COTTAGE_URL") or SERVER_URL,
+        help=f"WebSocket of a broadcaster (default: COTTAGE_URL, else {SERVER_URL})",
+    )
+
+
 def _add_redis(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     schemes = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
     command.add_argument(
@@ -268,12 +251,25 @@ def _add_redis(command: argparse.ArgumentParser, environment: Mapping[str, str])
     )
 
 
-def _add_state(state: argparse.ArgumentParser) -> None:
+def _add_state(state: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    state.add_argument("symbols", nargs="+", type=symbols, metavar="SYMBOL", help="such as SPY")
+    _add_redis(state, environment)
     what = state.add_mutually_exclusive_group()
     what.add_argument("--stored", action="store_true", help="print the value as it is in Redis, unchecked")
     what.add_argument(
         "--max-age", type=seconds, metavar="SECONDS", help="refuse a state that is older (default: any age will do)"
     )
+
+
+def _add_retire(retire: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    _add_redis(retire, environment)
+    retire.add_argument("patterns", nargs="+", type=_pattern, metavar="PATTERN", help="such as OLD or 'TEST*'")
+    retire.add_argument("--dry-run", action="store_true", help="only print what would be retired")
+
+
+def _add_probe(probe: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    _add_url(probe, environment)
+    probe.add_argument("--full", action="store_true", help="feynman must be heard through the whole chain")
 
 
 def _add_inspect(inspect: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
@@ -297,3 +293,21 @@ def _url(text: str) -> str:
         return urls.websocket(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error} (COTTAGE_URL, where it is not given)") from error
+
+
+_COMMANDS = (
+    ("watch", "follow states over a broadcaster's WebSocket", WATCH, _add_watch),
+    ("state", "print states that are stored in Redis", STATE, _add_state),
+    ("history", "print what was recorded of symbols", record_arguments.HISTORY, record_arguments.add_history),
+    (
+        "changes",
+        "print which symbols changed their regime or freshness",
+        record_arguments.CHANGES,
+        record_arguments.add_changes,
+    ),
+    ("gaps", "print where data are missing in the record", record_arguments.GAPS, record_arguments.add_gaps),
+    ("retire", "forget symbols that are gone for good", RETIRE, _add_retire),
+    ("probe", "check whether a broadcaster serves clients", PROBE, _add_probe),
+    ("inspect", "print what is understood of a recording", INSPECT, _add_inspect),
+)
+"""Name, what it does, the end of its `--help`, and what adds its options."""

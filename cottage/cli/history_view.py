@@ -78,7 +78,8 @@ def _charts(points: Sequence[Point], across: int) -> Iterator[Text]:
 
 def _interval(point: Point) -> tuple[Number, Number]:
     """Of α; two times None where it is not known."""
-    low, high = point.get("alpha_low"), point.get("alpha_high")
+    low: Any = point.get("alpha_low")
+    high: Any = point.get("alpha_high")
     return (low, high) if finite(low) and finite(high) and not is_unbounded(low, high) else (None, None)
 
 
