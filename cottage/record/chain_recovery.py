@@ -13,7 +13,7 @@ from cottage.record.manifest import (
     RecordChain,
     RecordDamaged,
     chain_lines,
-    entries_of,
+    following_lines,
     read_manifest,
 )
 from cottage.record.write_ahead import AHEAD_NAME
@@ -25,10 +25,12 @@ def recovered(folder: Path, at: str) -> RecordChain:
     """The chain of a folder, with the manifest that follows from all of it; all files are in their places, and those
     of jobs that came to no end are gone. Raises RecordDamaged where the chain is broken behind what the manifest
     knows, NewerFormat, or OSError. `at`: RFC 3339."""
-    chain, removed = _chain(folder, at)
+    chain, is_saved = _chain(folder, at)
     alive = {file.path for file in chain.manifest.files}
     place_files(folder, chain.manifest)
-    for path in removed - alive:
+    if not is_saved:
+        chain.save()
+    for path in chain.manifest.leaving:
         (folder / path).unlink(missing_ok=True)
     for piece in (folder / PIECES).rglob("*.parquet"):
         if str(piece.relative_to(folder)) not in alive:
@@ -38,7 +40,6 @@ def recovered(folder: Path, at: str) -> RecordChain:
         if name and int(name[1]) <= chain.manifest.rolled:
             ahead.unlink()
     shutil.rmtree(folder / STAGING, ignore_errors=True)
-    chain.save()
     return chain
 
 
@@ -54,8 +55,8 @@ def place_files(folder: Path, manifest: Manifest) -> None:
             sync_folder(place.parent.parent)
 
 
-def _chain(folder: Path, at: str) -> tuple[RecordChain, set[str]]:
-    """The chain, and what it removed since the manifest was saved."""
+def _chain(folder: Path, at: str) -> tuple[RecordChain, bool]:
+    """The chain, and whether the manifest that follows from it is the one that is there."""
     try:
         manifest = read_manifest(folder)
     except FileNotFoundError:
@@ -66,15 +67,15 @@ def _chain(folder: Path, at: str) -> tuple[RecordChain, set[str]]:
         manifest = Manifest()
     whole = sum(len(line) + 1 for line in chain_lines(folder)) if manifest.number else 0
     if whole < manifest.chain_bytes:
-        # Entries are gone that the manifest knows. The chain goes on from its head: verify says which are missing.
+        # Entries are gone that the manifest knows. The chain goes on from its head, with all that is alive: verify
+        # says which are missing.
         log.warning("record_chain_cut", folder=str(folder), number=manifest.number)
         chain = RecordChain(folder, replace(manifest, chain_bytes=whole))
-        chain.append("cut", at)
-        return chain, set()
-    known, removed = manifest.number, set[str]()
-    for entry, line in entries_of(folder, manifest):
+        chain.append("cut", at, anew=True, added=manifest.files, rolled=manifest.rolled)
+        return chain, False
+    known = manifest.number
+    for line in following_lines(folder, manifest):
         manifest = manifest.after(line)
-        removed.update(entry.get("removed", ()))
     if known < manifest.number:
         log.info("record_manifest_mended", folder=str(folder), entries=manifest.number - known)
-    return RecordChain(folder, manifest), removed
+    return RecordChain(folder, manifest), known == manifest.number > 0

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,15 @@ def _answers(request: bytes) -> list[dict[str, Any]]:
     with tempfile.TemporaryFile() as errors:
         try:
             with subprocess.Popen(  # noqa: S603 - this Python
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
+                command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
             ) as child:
                 assert child.stdin is not None
                 assert child.stdout is not None
                 timer = threading.Timer(LONGEST_SECONDS, child.kill)
                 timer.start()
                 try:
-                    child.stdin.write(request)
-                    child.stdin.flush()  # it stays open: the child ends when this process does
+                    with suppress(BrokenPipeError):  # how it ended is said below
+                        child.stdin.write(request)  # it stays open: the child ends when this process does
                     content = child.stdout.read()
                     child.wait()
                 finally:

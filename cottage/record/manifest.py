@@ -80,6 +80,8 @@ class Manifest:
     rolled: int = 0
     """Write-ahead files up to this number have become pieces; those above are alive."""
     files: tuple[RecordFile, ...] = ()
+    leaving: tuple[str, ...] = ()
+    """Paths of files that the newest entry removed, which may still be there."""
 
     def after(self, line: bytes) -> "Manifest":
         """What is alive after one more entry, which stands in the chain as `line`. Raises KeyError, TypeError."""
@@ -87,12 +89,14 @@ class Manifest:
         removed = set(entry.get("removed", ()))
         added = [RecordFile.of(file) for file in entry.get("added", ())]
         archived = {each["path"]: each["to"] for each in entry.get("archived", ())}
-        files = [file for file in self.files if file.path not in removed] + added
+        kept = () if entry.get("anew") else self.files
+        files = [file for file in kept if file.path not in removed] + added
         return Manifest(
             number=entry["number"],
             head=sha256(line).hexdigest(),
             chain_bytes=self.chain_bytes + len(line) + 1,
             rolled=entry.get("rolled", self.rolled),
+            leaving=tuple(sorted(removed)),
             files=tuple(
                 replace(file, archived=archived[file.path]) if file.path in archived else file
                 for file in sorted(files, key=lambda file: (file.table, file.hour, file.path))
@@ -112,7 +116,7 @@ class Manifest:
                 raise ValueError("it is of another format")
             check_version(fields.pop("version"), VERSION)
             files = tuple(RecordFile.of(file) for file in fields.pop("files"))
-            return cls(files=files, **fields)
+            return cls(files=files, leaving=tuple(fields.pop("leaving")), **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RecordDamaged(f"{MANIFEST} is none of a record: {error}") from error
 
@@ -158,16 +162,16 @@ def chain_lines(folder: Path, start: int = 0) -> Iterator[bytes]:
         return
 
 
-def entries_of(folder: Path, manifest: Manifest) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """The entries behind those that the manifest knows, each with its line. Raises RecordDamaged where one does not
-    follow on the one before."""
+def following_lines(folder: Path, manifest: Manifest) -> Iterator[bytes]:
+    """The lines of the entries behind those that the manifest knows. Raises RecordDamaged where one does not follow
+    on the one before."""
     number, head = manifest.number, manifest.head
     for line in chain_lines(folder, manifest.chain_bytes):
         entry = parsed_entry(line)
         if entry is None or (entry["number"], entry["before"]) != (number + 1, head):
-            raise RecordDamaged(f"{CHAIN}: entry {number + 1} does not follow on entry {number}")
+            raise RecordDamaged(f"{folder / CHAIN}: entry {number + 1} does not follow on entry {number}")
         number, head = number + 1, sha256(line).hexdigest()
-        yield entry, line
+        yield line
 
 
 def parsed_entry(line: bytes) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -32,7 +32,7 @@ from cottage.record.compaction_child import CompactionFailed, sort_in_child
 from cottage.record.digest import as_text, from_text, together
 from cottage.record.folder_layout import AHEAD, HOUR, LOCK, PIECES, READY, STAGING, free_hour_path, piece_path
 from cottage.record.manifest import Manifest, RecordFile, paths_of
-from cottage.record.sorted_runs import in_order
+from cottage.record.sorted_runs import in_order, order_of
 from cottage.record.write_ahead import AheadFile, WriteAhead, ahead_files
 
 GRACE_SECONDS = 60.0
@@ -58,6 +58,8 @@ class Flushed:
     """Rows that are in memory still, since the disk did not take them. The next flush tries again."""
     lost: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     """By table, the pyarrow.RecordBatches that were given up, since too many waited."""
+    refused: int = 0
+    """Rows with a value that is not of its column's kind, or without one that is required. The log says which."""
     error: str | None = None
     """Why rows wait or are lost."""
 
@@ -129,9 +131,11 @@ class RecordWriter:
         with the next flush. Raises KeyError for no table of the record, ValueError for a column that the table does
         not have, or one of another length."""
         names = arrow_schema(table).names
-        (length,) = {len(values) for values in columns.values()} or {0}
         if unknown := columns.keys() - set(names):
             raise ValueError(f"{table} has no column {', '.join(sorted(unknown))}")
+        length = max(map(len, columns.values()), default=0)
+        if any(len(values) != length for values in columns.values()):
+            raise ValueError(f"the columns of {table} are not of the same length")
         with self._rows_lock:
             held = self._rows.setdefault(table, {name: [] for name in names})
             nulls = [None] * length
@@ -147,12 +151,15 @@ class RecordWriter:
         with self._ahead_lock:
             lost: dict[str, list[Any]] = {}
             error = None
+            refused = 0
             for table, columns in appended.items():
-                batch = _batch(table, columns)
-                if sum(each.nbytes for _, each in self._waiting) + batch.nbytes > self._most_waiting:
-                    lost.setdefault(table, []).append(batch)
-                else:
-                    self._waiting.append((table, batch))
+                for batch in _batches(table, columns):
+                    if batch is None:
+                        refused += 1
+                    elif sum(each.nbytes for _, each in self._waiting) + batch.nbytes > self._most_waiting:
+                        lost.setdefault(table, []).append(batch)
+                    else:
+                        self._waiting.append((table, batch))
             rows = 0
             while self._waiting:
                 table, batch = self._waiting[0]
@@ -163,7 +170,7 @@ class RecordWriter:
                     break
                 rows += len(batch)
                 del self._waiting[0]
-            return Flushed(rows, sum(len(batch) for _, batch in self._waiting), lost, error)
+            return Flushed(rows, sum(len(batch) for _, batch in self._waiting), lost, refused, error)
 
     def roll(self) -> bool:
         """Make sorted Parquet files of all that is written ahead. Returns whether that succeeded; if not, the log
@@ -212,12 +219,13 @@ class RecordWriter:
             try:
                 self._settle()
                 self._chain.append("expired", self._now(), removed=paths_of(expired))
-                for file in expired:  # before the manifest, so that a crash between leaves none of them
-                    (self.folder / file.path).unlink(missing_ok=True)
-                self._settle()
             except OSError as error:
                 log.warning("record_manifest_late", why="expired", error=str(error))
+                return 0
             log.info("record_expired", files=len(expired), rows=sum(file.rows for file in expired))
+            self._try_to_settle("expired")
+            for file in expired:
+                (self.folder / file.path).unlink(missing_ok=True)
             return len(expired)
 
     def size(self) -> int:
@@ -238,6 +246,8 @@ class RecordWriter:
         try:
             if self.roll():
                 self.compact(unfinished=True)
+            if left := sum(len(batch) for _, batch in self._waiting):
+                log.warning("record_rows_unwritten", rows=left)
             self._remove_leaving(all_of_them=True)
         finally:
             self._ahead.close()
@@ -261,11 +271,16 @@ class RecordWriter:
         log.info("record_files", why=why, files=len(added), rows=rows, ms=round(1000 * (self._monotonic() - began)))
         for each in damaged:
             log.warning("record_torn_end", path=each["path"], offset=each["from"], bytes=each["bytes"])
+        self._try_to_settle(why)
+        return True
+
+    def _try_to_settle(self, why: str) -> None:
+        """A change is true by the chain. If its files and the manifest cannot be put there, the next call does it, or
+        the next start."""
         try:
             self._settle()
-        except OSError as error:  # it is true by the chain all the same, and the next call or the next start does it
+        except OSError as error:
             log.warning("record_manifest_late", why=why, error=str(error))
-        return True
 
     def _settle(self) -> None:
         """Put files and manifest where they belong by the chain. Raises OSError."""
@@ -321,11 +336,29 @@ def _locked(path: Path) -> int:
     return descriptor
 
 
-def _batch(table: str, columns: Mapping[str, list[Any]]) -> Any:
+def _batches(table: str, columns: Mapping[str, list[Any]]) -> Iterator[Any]:
+    """The rows as one batch, sorted; or as several around rows that fit no table, with a None for each of these."""
     arrow = pyarrow()
     schema = arrow_schema(table)
-    arrays = [arrow.array(columns[field.name], field.type) for field in schema]
-    return in_order(arrow.RecordBatch.from_arrays(arrays, schema=schema), table)
+    try:
+        arrays = [arrow.array(columns[field.name], field.type) for field in schema]
+        for field, array in zip(schema, arrays, strict=True):
+            if array.null_count and not field.nullable:
+                raise ValueError(f"{field.name} is required")
+    except (ValueError, TypeError, OverflowError) as error:
+        rows = len(columns[schema.names[0]])
+        if rows > 1:
+            for half in (slice(rows // 2), slice(rows // 2, None)):
+                yield from _batches(table, {name: values[half] for name, values in columns.items()})
+        else:
+            log.warning("record_row_refused", table=table, error=str(error), key=_key(table, columns))
+            yield None
+    else:
+        yield in_order(arrow.RecordBatch.from_arrays(arrays, schema=schema), table)
+
+
+def _key(table: str, columns: Mapping[str, list[Any]]) -> list[str]:
+    return [str(columns[name][0])[:40] for name in order_of(table)]
 
 
 def _check(answer: Mapping[str, Any], sources: Sequence[RecordFile | AheadFile]) -> None:
