@@ -17,10 +17,10 @@ from cottage.record.state_rows import said_by_stored, said_by_update
 from cottage.version import Version, check_epoch
 from services.recorder import metrics
 
-MOST_BYTES = 64 * 1024**2
+MOST_BYTES = 72 * 1024**2
 """Messages that wait for the next look; what comes beyond that is missed."""
 MOST_DOUBTED = 20_000
-_OVERHEAD = 300
+_OVERHEAD = 600
 """What a message takes beside its bytes."""
 
 _HEAD = re.compile(rb'\{"event":"PHYSICS_UPDATE","symbol":"([^"\\]*)"')

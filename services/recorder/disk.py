@@ -4,13 +4,13 @@ Rows that the disk does not take yet wait in memory, in bounded room: see `waiti
 and deleted beside, every five minutes.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from common import logs
 from cottage.clock import Clock
+from cottage.daemon_thread import in_daemon_thread
 from cottage.errors import CottageError, SettingsError
 from cottage.record.record_writer import RecordInUse, RecordWriter
 from services.recorder import metrics
@@ -66,7 +66,7 @@ class RecordDisk:
         writer = self._opened
         self._under_way = sum(_length(columns) for columns in tables.values())
         began = self._clock.monotonic()
-        done = await asyncio.to_thread(_write, writer, tables)
+        done = await in_daemon_thread(_write, writer, tables)
         metrics.FLUSH.observe(self._clock.monotonic() - began)
         self._under_way, self._waiting = 0, done.waiting
         metrics.WAITING.set(done.waiting)
@@ -89,7 +89,7 @@ class RecordDisk:
         """Make files of what was written, copy them, and delete what is too old or too much, until cancelled."""
         while True:
             await self._clock.sleep(ROLL_SECONDS)
-            await asyncio.to_thread(self._maintain, self._opened)
+            await in_daemon_thread(self._maintain, self._opened)
 
     async def tell(self) -> None:
         """Log the head of the chain at regular times, until cancelled."""
@@ -121,7 +121,7 @@ class RecordDisk:
     async def close(self) -> None:
         """Make files of everything, and let another recorder in."""
         if self._writer is not None:
-            await asyncio.to_thread(self._writer.close)
+            await in_daemon_thread(self._writer.close)
 
     @property
     def _opened(self) -> RecordWriter:
