@@ -1,7 +1,7 @@
 """Encodes states and updates of many symbols as JSON, at a tenth of the cost of one after the other.
 
 The symbol table uses it. The bytes are the same as those of PhysicsState.to_bytes() and .update(), which define them,
-but without the version. That comes last in both, so a state gets another version by another ending.
+but without the version and the stamp. These come last in both, so a state gets another version by another ending.
 """
 
 import re
@@ -131,9 +131,9 @@ def with_regime(text: bytes, code: int, since: float) -> bytes:
 
 
 def ending(version: Version, database: int = 0) -> bytes:
-    """The end of a state, and of an update that is published from this database: their version."""
+    """What comes before the stamp of a state, and of an update that is published from this database: its version."""
     db = f',"db":{database}' if database else ""
-    return f',"epoch":{version.epoch},"seq":{version.seq}{db}}}'.encode()
+    return f',"epoch":{version.epoch},"seq":{version.seq}{db}'.encode()
 
 
 def _remarks(

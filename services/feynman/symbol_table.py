@@ -54,9 +54,10 @@ class StateWrite(NamedTuple):
 
     symbol: str
     state: bytes
-    """A new one is stamped as it is written, and any other is written as it is."""
+    """A new one lacks its end, the stamp that it gets as it is written (stamp.lua)."""
     update: bytes | None
-    """The PHYSICS_UPDATE to publish with it, which gets the same stamp; None if the state was published already."""
+    """The PHYSICS_UPDATE to publish with a new one, which lacks the same stamp; None for one that was published
+    already."""
 
 
 class RefusedSnapshot(NamedTuple):
@@ -420,7 +421,7 @@ class SymbolTable:
         """Record that the updates of these symbols have arrived, and with which stamp each was written."""
         for symbol, stamp in stamps:
             if (entry := self._entries.get(symbol)) is not None and entry.endings is not None:
-                entry.stamped = entry.endings[0][:-1] + stamp
+                entry.stamped = entry.endings[0] + stamp
 
     def _enter(
         self, symbol: str, source: str | None = None, feed: str | None = None, native: str | None = None

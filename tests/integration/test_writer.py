@@ -29,7 +29,10 @@ def writer_on(url: str, shard: str = "0/1", lease_seconds: float = 60.0) -> Writ
 
 
 def write_of(symbol: str, text: str, update: str | None = None) -> StateWrite:
-    return StateWrite(symbol, text.encode(), None if update is None else update.encode())
+    """One to write; new if there is an update, and then both lack their end."""
+    if update is None:
+        return StateWrite(symbol, text.encode(), None)
+    return StateWrite(symbol, text.encode()[:-1], update.encode()[:-1])
 
 
 async def leased(client: Client, key: str = KEY) -> LeaseRecord | None:
@@ -287,8 +290,8 @@ async def test_states_and_messages_arrive_in_order(redis_url: str, client: Clien
         written = await writer.write(writes)
         stamps = dict(written.stamps)
         stored = await client.mget([f"physics:state:{write.symbol}" for write in writes])
-        assert stored == [write.state[:-1] + stamps.get(write.symbol, b"}") for write in writes]
-        updates = [write.update[:-1] + stamps[write.symbol] for write in writes if write.update is not None]
+        assert stored == [write.state + stamps.get(write.symbol, b"") for write in writes]
+        updates = [write.update + stamps[write.symbol] for write in writes if write.update is not None]
         assert await all_heard(channel, len(updates)) == updates
         assert (written.states, len(stamps)) == (1201, len(updates))
         assert await client.ttl("physics:state:S0") == -1
@@ -302,7 +305,7 @@ async def test_a_new_state_and_its_update_name_what_they_replace_and_when(redis_
             state = replace(FAIL_SAFE, price=100.0 + seq, version=Version(7, seq))
             before = await client.now()
             ((_symbol, stamp),) = (
-                await writer.write([StateWrite("SPY", state.to_bytes(), state.update("SPY", 3))])
+                await writer.write([write_of("SPY", state.to_bytes().decode(), state.update("SPY", 3).decode())])
             ).stamps
             payload = await client.get("physics:state:SPY")
             assert payload == state.to_bytes()[:-1] + stamp
@@ -358,9 +361,9 @@ async def test_a_lost_reply_is_known_by_what_is_replaced_then(redis_url: str, cl
         state = replace(FAIL_SAFE, version=first)
         swallower.armed = True
         with pytest.raises(RedisUnavailable):
-            await writer.write([StateWrite("SPY", state.to_bytes(), state.update("SPY"))])
+            await writer.write([write_of("SPY", state.to_bytes().decode(), state.update("SPY").decode())])
         again = replace(FAIL_SAFE, version=Version(await held_epoch(writer), 2))
-        await writer.write([StateWrite("SPY", again.to_bytes(), again.update("SPY"))])
+        await writer.write([write_of("SPY", again.to_bytes().decode(), again.update("SPY").decode())])
     found = PhysicsState.from_bytes(await client.get("physics:state:SPY") or b"")
     assert (found.version, found.prev) == (again.version, first)
 

@@ -153,6 +153,125 @@ def test_samples_that_are_lost_leave_a_hole(lost: int) -> None:
         assert np.flatnonzero(unknown).tolist() == ([4] if lost else []), "the first one after them"
 
 
+def versions(table: SymbolTable, lists: Lists, now: float) -> list[PhysicsState]:
+    """The states of ES of all versions of a tick."""
+    rows = [("ES", lists.rows["ES"])]
+    elements = {symbol: lists.elements[symbol] for symbol in table.missed(rows)}
+    found = []
+    sampled, _ = table.take(rows, now, now, elements)
+    while sampled:
+        found.append(state(table, "ES"))
+        sampled = table.take_rest(now, now)
+    return found
+
+
+@pytest.mark.parametrize("number", [1, 2, 63, 64, 65, 128, 129, 200])
+def test_a_version_has_at_most_64_samples_and_says_all_of_them(number: int) -> None:
+    table, lists = table_of("ES"), Lists()
+    lists.write([handed_over(1)])
+    lists.tick(table, NOW)
+    lists.write([handed_over(number, 1001.0)])
+    found = versions(table, lists, NOW + 9)
+    told = [[*(each.event_time for each in one.taken), one.event_time] for one in found]
+    assert [len(each) for each in told] == [64] * (number // 64) + ([number % 64] if number % 64 else [])
+    assert [time for each in told for time in each] == [iso_millis(1001.0 + i) for i in range(number)]
+    assert [one.samples for one in found] == [1 + min(64 * (i + 1), number) for i in range(len(found))]
+    assert not any(one.lost or each.lost for one in found for each in one.taken)
+
+
+def test_a_version_in_between_is_that_of_its_own_sample() -> None:
+    """It is what a tick at that sample would have given, with the sample's own time."""
+    table, lists, step = table_of("ES"), Lists(), Lists()
+    lists.write([handed_over(150)])
+    among = table_of("ES")
+    for number in range(150):
+        step.write([handed_over(1, 1000.0 + number)])
+        step.tick(among, NOW + 30)
+        if number == 63:
+            alone = state(among, "ES")
+    in_one = versions(table, lists, NOW + 30)
+    told: tuple[str, ...] = ("price", "volume", "trades", "event_time", "samples", "nonzero", "step", "holes", "grid")
+    told += (*PILLARS, "alpha_coefficient", "alpha_low", "alpha_high", "regime")
+    assert [getattr(in_one[0], name) for name in told] == [getattr(alone, name) for name in told]
+    assert [getattr(in_one[-1], name) for name in told] == [getattr(state(among, "ES"), name) for name in told]
+    assert [one.timestamp for one in in_one] == [iso_millis(NOW + at / 100) for at in (1063.0, 1127.0, 1149.0)]
+
+
+def test_no_version_in_between_is_of_a_time_to_come() -> None:
+    table, lists = table_of("ES"), Lists()
+    lists.write([handed_over(150)])
+    first, *_others = versions(table, lists, NOW + 5)
+    assert (first.timestamp, first.feed_time) == (iso_millis(NOW + 5), iso_millis(NOW + 10.63))
+
+
+def test_what_is_said_of_a_sample_is_said_of_those_taken_too() -> None:
+    table, lists = table_of("ES"), Lists()
+    first = MarketSnapshot(
+        "ES",
+        100.0,
+        NOW,
+        volume=10.0,
+        trades=2.0,
+        bid=99.5,
+        ask=100.5,
+        session="day 1",
+        notes=("auction", "late"),
+        event_time=1000.0,
+        received=1000.25,
+    )
+    second = MarketSnapshot("ES", 101.0, NOW + 1.0005, event_time=1001.000_001)
+    own = replace(first, timestamp=NOW + 2, event_time=1002.0, received=1002.25, tick=0.25, interval=60.0)
+    lists.write([replace(own, fill=(first, second))])
+    (found,) = versions(table, lists, NOW + 2)
+    taken, another = found.taken
+    assert taken.as_dict() == {
+        "price": 100.0,
+        "timestamp": iso_millis(NOW),
+        "volume": 10.0,
+        "trades": 2.0,
+        "bid": 99.5,
+        "ask": 100.5,
+        "event_time": "1970-01-01T00:16:40.000Z",
+        "received": "1970-01-01T00:16:40.250Z",
+        "session": "day 1",
+        "notes": ("auction", "late"),
+        "lost": True,
+    }
+    times = {"timestamp": "2025-12-21T12:00:01.000500Z", "event_time": "1970-01-01T00:16:41.000001Z"}
+    assert another.as_dict() == {"price": 101.0, **times}
+    assert (found.volume, found.trades, found.bid, found.ask) == (10.0, 2.0, 99.5, 100.5)
+    assert (found.tick, found.interval, found.session, found.said) == (0.25, 60.0, "day 1", ("auction", "late"))
+    assert (found.event_time, found.received) == ("1970-01-01T00:16:42.000Z", "1970-01-01T00:16:42.250Z")
+    assert set(found.notes) >= {"auction", "late"}
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+def test_samples_that_are_lost_are_said_to_be(lost: int) -> None:
+    table, lists = table_of("ES"), Lists()
+    lists.write([handed_over(5)])
+    lists.tick(table, NOW)
+    lists.write([handed_over(100, 1005.0)])
+    lists.elements["ES"][: 5 + lost] = [b""] * (5 + lost)
+    first, second = versions(table, lists, NOW + 1)
+    assert [each.lost for each in first.taken] == [bool(lost), *[False] * 62]
+    assert (first.lost, second.lost, len(first.taken) + len(second.taken)) == (False, False, 98 - lost)
+    lists.write([handed_over(9, 1105.0)])
+    lists.elements["ES"][:] = [b""] * len(lists.elements["ES"])
+    (found,) = versions(table, lists, NOW + 2)
+    assert (found.lost, found.taken) == (True, ())
+
+
+def test_what_was_left_over_is_taken_at_the_next_tick_where_this_one_failed() -> None:
+    table, lists = table_of("ES"), Lists()
+    lists.write([handed_over(200)])
+    rows = [("ES", lists.rows["ES"])]
+    table.take(rows, NOW + 9, 9.0, {"ES": lists.elements["ES"]})
+    assert table.missed(rows) == {"ES": 135}
+    assert [len(each.taken) for each in versions(table, lists, NOW + 10)] == [63, 63, 7]
+    assert table.missed(rows) == {}
+    assert state(table, "ES").samples == 200
+
+
 def test_samples_that_are_all_lost_leave_a_hole_before_the_snapshot() -> None:
     table, lists = table_of("ES"), Lists()
     for start, numbers in ((1000.0, 5), (1005.0, 3), (1008.0, 1)):

@@ -146,8 +146,8 @@ def test_a_text_and_its_ending_are_the_states_and_the_updates_own_bytes(
     assert len(made) == len(entries)
     for entry, (state, update) in zip(entries, made, strict=True):
         expected = as_object(entry)
-        assert state + ending(entry["version"]) == expected.to_bytes()
-        assert update + ending(entry["version"], database) == expected.update(entry["symbol"], database)
+        assert state + ending(entry["version"]) + b"}" == expected.to_bytes()
+        assert update + ending(entry["version"], database) + b"}" == expected.update(entry["symbol"], database)
 
 
 @given(st.lists(_entries, min_size=1, max_size=5), st.floats(0, LATEST_SECONDS))

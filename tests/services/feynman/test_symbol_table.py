@@ -66,7 +66,17 @@ def take(table: SymbolTable, symbol: str, row: Row | InvalidMessage, now: float 
 
 def state(table: SymbolTable, symbol: str, version: tuple[int, int] = (1, 1)) -> PhysicsState:
     table.version(*version, [symbol])
-    return PhysicsState.from_bytes(next(write.state for write in table.writes() if write.symbol == symbol))
+    return whole(next(write for write in table.writes() if write.symbol == symbol))
+
+
+def whole(write: StateWrite) -> PhysicsState:
+    """The state of a new one, which lacks its end."""
+    return PhysicsState.from_bytes(write.state + b"}")
+
+
+def update_of(table: SymbolTable, symbol: str) -> bytes:
+    """The update of a new one, likewise."""
+    return next(write.update or b"" for write in table.writes() if write.symbol == symbol) + b"}"
 
 
 def feed(table: SymbolTable, symbol: str, samples: Sequence[PlainSample]) -> None:
@@ -312,20 +322,19 @@ def test_only_what_was_sampled_is_published_and_everything_is_written() -> None:
     first = {write.symbol: write for write in table.writes()}
     assert first.keys() == {"SPY", "QQQ"}
     for symbol, write in first.items():
-        assert write.update == PhysicsState.from_bytes(write.state).update(symbol)
+        assert update_of(table, symbol) == whole(write).update(symbol)
     assert list(table.writes()) == list(first.values())  # until they have arrived
     table.published([("SPY", b',"prev":null,"written":1}'), ("QQQ", b',"prev":[6,9],"written":1}')])
     spy, qqq = table.writes()
-    assert spy == StateWrite("SPY", first["SPY"].state[:-1] + b',"prev":null,"written":1}', None)
-    assert qqq == StateWrite("QQQ", first["QQQ"].state[:-1] + b',"prev":[6,9],"written":1}', None)
+    assert spy == StateWrite("SPY", first["SPY"].state + b',"prev":null,"written":1}', None)
+    assert qqq == StateWrite("QQQ", first["QQQ"].state + b',"prev":[6,9],"written":1}', None)
     assert list(table.writes()) == [spy, qqq], "the very same bytes again"
     assert PhysicsState.from_bytes(qqq.state).prev == (6, 9)
 
     take(table, "SPY", raw(timestamp=NOW + 1))
     table.version(7, 1, ["SPY"])
     spy, unchanged = table.writes()
-    assert PhysicsState.from_bytes(spy.state).version == (7, 1)
-    assert PhysicsState.from_bytes(spy.state).written is None, "not yet"
+    assert whole(spy).version == (7, 1)
     assert spy.update is not None
     assert unchanged == qqq
 
@@ -336,7 +345,7 @@ def test_under_a_new_epoch_everything_is_issued_again() -> None:
     table.version(7, 3, list(table))
     table.published([("SPY", b',"prev":null,"written":1}'), ("QQQ", b',"prev":null,"written":1}')])
     table.version(8, 4, list(table))
-    versions = {write.symbol: PhysicsState.from_bytes(write.state).version for write in table.writes()}
+    versions = {write.symbol: whole(write).version for write in table.writes()}
     assert versions == {"SPY": (8, 4), "QQQ": (8, 4)}
     assert all(write.update for write in table.writes())
 
@@ -399,7 +408,7 @@ def test_a_sample_from_ahead_has_the_time_at_which_it_was_first_seen() -> None:
     assert watched.takes("SPY", ahead=50.0) == []
     found = watched.state()
     assert (found.timestamp, found.feed_time) == (iso_millis(NOW), iso_millis(NOW + 50))
-    assert found.update("SPY") == next(write.update for write in watched.table.writes())
+    assert found.update("SPY") == update_of(watched.table, "SPY")
     watched.after(5.0).takes_row("SPY", raw(timestamp=NOW + 50))
     assert (watched.state().timestamp, watched.state().samples) == (iso_millis(NOW), 1), "it is no new sample"
 
@@ -630,7 +639,7 @@ def test_a_steady_lag_is_told_in_state_and_update() -> None:
     assert watched.state().lag_ms == pytest.approx(900_100, abs=101)
     assert watched.state("QQQ").lag_ms is None
     found = watched.state()
-    assert found.update("SPY") == next(write.update for write in watched.table.writes() if write.symbol == "SPY")
+    assert found.update("SPY") == update_of(watched.table, "SPY")
     lag = found.lag_ms
     watched.steps(-50.0)
     assert watched.state().lag_ms == lag, "until it is measured by the new clock"
@@ -1054,7 +1063,7 @@ def test_who_takes_the_lease_goes_on_with_the_regime_of_the_stored_state(
     )
     table.continue_regimes({"SPY": replace(stored, **change), "QQQ": stored})
     found = state(table, "SPY")
-    assert found.update("SPY") == next(write.update for write in table.writes())
+    assert found.update("SPY") == update_of(table, "SPY")
     since = iso_millis(sampled_at) if "regime_since" in change else stored.regime_since
     adopted = replace(own, regime=other, regime_since=since)
     assert found == (adopted if is_adopted else own)
