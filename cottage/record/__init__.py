@@ -5,6 +5,7 @@ arrow_schema.py  the same as Arrow has it
 rows.py          rows of an update, and the state of a row
 record_writer.py the folder for writing: flushes, five-minute files, files of an hour, age and size
 record.py        the folder for reading: its files as one
+s3_archive.py    copies of closed files in an S3-compatible storage
 verification.py  whether the files are those that were written
 folder_layout.py where things are in the folder
 write_ahead.py   what was recorded last, on the disk a flush after it came

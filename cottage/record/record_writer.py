@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from cottage.clock import iso_millis
 from cottage.errors import CottageError
@@ -32,6 +32,7 @@ from cottage.record.compaction_child import CompactionFailed, sort_in_child
 from cottage.record.digest import as_text, from_text, together
 from cottage.record.folder_layout import AHEAD, HOUR, LOCK, PIECES, READY, STAGING, free_hour_path, piece_path
 from cottage.record.manifest import Manifest, RecordFile, paths_of
+from cottage.record.s3_archive import ArchiveFailed
 from cottage.record.sorted_runs import in_order, order_of
 from cottage.record.write_ahead import AheadFile, WriteAhead, ahead_files
 
@@ -42,6 +43,14 @@ MOST_WAITING = 64 * 1024**2
 DAY_SECONDS = 86_400
 
 log = get_logger(__name__)
+
+
+class Archive(Protocol):
+    """Where copies of files are kept: s3_archive.py."""
+
+    def put(self, path: Path, name: str, checksum: str) -> str:
+        """Copy a file and return the URL of the copy, when that is there with the same bytes. Raises
+        ArchiveFailed."""
 
 
 class RecordInUse(CottageError):
@@ -75,11 +84,13 @@ class RecordWriter:
         monotonic: Callable[[], float] = time.monotonic,
         grace: float = GRACE_SECONDS,
         most_waiting: int = MOST_WAITING,
+        archive: Archive | None = None,
     ) -> None:
         """Open it, and mend what a crash left. Raises RecordInUse, RecordDamaged, NewerFormat, MissingExtra, or
         OSError.
 
         `clock`: seconds since 1970; an hour is over by it, and an age is reckoned by it. `monotonic`: seconds.
+        `archive`: where files of hours are copied by `archive`; then `expire` removes none without a copy.
         """
         pyarrow()
         self.folder = folder.absolute()
@@ -87,6 +98,7 @@ class RecordWriter:
         self._monotonic = monotonic
         self._grace = grace
         self._most_waiting = most_waiting
+        self._archive = archive
         for name in (AHEAD, PIECES):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._lock = _locked(self.folder / LOCK)
@@ -202,15 +214,37 @@ class RecordWriter:
                 done = self._do("compacted", sources) and done
             return done
 
+    def archive(self) -> bool:
+        """Copy files of hours to the archive that have no copy there. Returns whether all have one now, or there is
+        no archive; if not, the log says why, and the next call tries again."""
+        archive = self._archive
+        if archive is None:
+            return True
+        for file in [file for file in self.manifest.files if not file.is_piece and file.archived is None]:
+            try:
+                # Long, and nobody else changes a file of an hour: `roll` and the others need not wait.
+                url = archive.put(self.folder / file.path, file.path, file.sha256)
+                with self._files_lock:
+                    self._settle()
+                    self._chain.append("archived", self._now(), archived=[{"path": file.path, "to": url}])
+                    self._try_to_settle("archived")
+            except (ArchiveFailed, OSError) as error:
+                log.warning("record_not_archived", path=file.path, error=str(error))
+                return False
+            log.info("record_archived", path=file.path, url=url, bytes=file.bytes)
+        return True
+
     def expire(self, keep_days: float | None = None, max_bytes: int | None = None) -> int:
         """Remove files whose newest row is older than `keep_days`, and the oldest while the folder takes more than
-        `max_bytes`. Returns how many."""
+        `max_bytes`; where there is an archive, only those that have a copy there. Returns how many."""
         with self._files_lock:
             self._remove_leaving()
             oldest = 0 if keep_days is None else (self._clock() - keep_days * DAY_SECONDS) * 1e6
             total = self.size()
             expired: list[RecordFile] = []
             for file in sorted(self.manifest.files, key=lambda file: file.recorded[1]):
+                if self._archive is not None and file.archived is None:
+                    continue
                 if file.recorded[1] < oldest or (max_bytes is not None and total > max_bytes):
                     expired.append(file)
                     total -= file.bytes
