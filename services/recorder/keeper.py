@@ -117,13 +117,16 @@ class Keeper:
         self._causes.setdefault(symbol, cause)
 
     def take(self) -> dict[str, dict[str, list[Any]]]:
-        """The waiting rows, as columns by table."""
-        taken = {"samples": columns(self._samples)} if self._samples else {}
-        self._samples = []
+        """The waiting rows, as columns by table, in the order in which they are to be written: what is missing before
+        a version is said before that is there."""
+        taken = {}
         for table, rows in self._others.items():
             if rows:
                 taken[table] = {name: [row[name] for row in rows] for name in rows[0]}
                 rows.clear()
+        if self._samples:
+            taken["samples"] = columns(self._samples)
+            self._samples = []
         return taken
 
     def take_missed(self) -> dict[Cause, list[str]]:

@@ -1,0 +1,67 @@
+"""Where rows go: what the disk does not take waits, is said once, and is written when it does."""
+
+from pathlib import Path
+
+import pytest
+
+from cottage.clock import SystemClock
+from cottage.errors import SettingsError
+from cottage.record.record import Record
+from cottage.record.write_ahead import WriteAhead
+from services.recorder.disk import RecordDisk
+from tests.services.recorder.states import BEGINNING
+
+ROW = {"hop": ["redis"], "cause": [None], "since": [1], "until": [None], "recorded": [1]}
+
+
+def disk(folder: Path) -> RecordDisk:
+    made = RecordDisk(folder, 7.0, 1.0, SystemClock(), lambda: BEGINNING)
+    made.open()
+    return made
+
+
+async def test_rows_are_on_the_disk_when_write_returns(tmp_path: Path) -> None:
+    made = disk(tmp_path / "record")
+    assert made.problem is None
+    await made.write({"outages": ROW})
+    assert made.waiting == 0
+    assert Record(tmp_path / "record").scan("outages").num_rows == 1
+    await made.close()
+    assert made.head()["files"] == 1
+
+
+async def test_what_a_full_disk_does_not_take_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, write = disk(tmp_path / "record"), WriteAhead.write
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(WriteAhead, "write", refuse)
+    await made.write({"outages": ROW})
+    assert made.waiting == 1
+    assert made.problem is not None
+    assert "No space left" in made.problem
+    monkeypatch.setattr(WriteAhead, "write", write)
+    await made.write({"outages": ROW})
+    assert (made.waiting, made.problem) == (0, None)
+    await made.close()
+    assert Record(tmp_path / "record").scan("outages").num_rows == 2
+
+
+async def test_a_folder_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path) -> None:
+    first = disk(tmp_path / "record")
+    with pytest.raises(SettingsError, match="RECORDER_DIR"):
+        disk(tmp_path / "record")
+    await first.close()
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"RECORDER_DIR: .*file cannot be written"):
+        disk(tmp_path / "file")
+
+
+async def test_before_it_is_open_there_is_nothing_to_say(tmp_path: Path) -> None:
+    made = RecordDisk(tmp_path / "record", 7.0, 1.0, SystemClock(), lambda: BEGINNING)
+    assert made.head() == {}
+    assert made.problem == "not opened yet"
+    await made.close()
