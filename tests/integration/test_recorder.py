@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from cottage import keys
+from cottage.clock import iso_millis
 from cottage.record.record import Record
 from cottage.record.state_rows import state_of
 from cottage.redis import Client, connect
 from cottage.state import PhysicsState
 from cottage.version import Version
 from deploy.redis_server import free_port
+from tests.clock_shim import ClockShim
 from tests.integration.fanout import beat, bridging, put, write
 from tests.one_kind import on_one_kind
 from tests.services.recorder.states import forged, state
@@ -232,6 +234,28 @@ async def test_a_new_epoch_issues_samples_again_and_they_are_marked(
         await recorder.seqs(1, 1, 2)
     assert [row["reissued"] for row in rows(folder)] == [False, True, False]
     assert rows(folder, "gaps") == []
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+async def test_a_clock_that_is_set_by_an_hour_loses_nothing(
+    stepped_redis: OwnRedis, clock_shim: ClockShim, folder: Path, step: float
+) -> None:
+    """Feynman issues all again under a new epoch, with times by the new clock; the next samples have those too."""
+    async with recording(stepped_redis.url, folder) as recorder, connect(stepped_redis.url) as client:
+        feed_time, epoch = iso_millis(await client.now()), round(await client.now() * 1000)
+        await write(client, S, state(1, epoch=epoch, timestamp=feed_time))
+        await recorder.seqs(1)
+        clock_shim.step(step)
+        assert (await recorder.process.logged("clock_stepped"))["seconds"] == pytest.approx(step, abs=0.5)
+        now = iso_millis(await client.now())
+        again = state(1, (epoch, 1), epoch=epoch + 1, timestamp=now, feed_time=feed_time)
+        await write(client, S, again)
+        await write(client, S, state(2, (epoch + 1, 1), epoch=epoch + 1, timestamp=iso_millis(await client.now())))
+        await eventually(lambda: len(recorder.rows()) == 3)
+    found = sorted(rows(folder), key=lambda row: (row["epoch"], row["seq"]))
+    assert [(row["seq"], row["reissued"]) for row in found] == [(1, False), (1, True), (2, False)]
+    assert rows(folder, "gaps") == []
+    assert (found[2]["recorded"] - found[0]["recorded"]) / 1e6 == pytest.approx(step, abs=60)
 
 
 async def test_what_the_bridge_says_is_recorded(redis_url: str, client: Client, folder: Path) -> None:
