@@ -12,7 +12,7 @@ fast := not slow and not browser and not compose and not chaos
 stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-fanout estimators forecasts chaos \
+.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect compare bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-fanout estimators forecasts chaos \
 	table history changes gaps retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -30,6 +30,9 @@ run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… 
 
 inspect: install ## what is understood of a recording (FILE=… ARGS="--all --json", and to state more of it, also for run: FORMAT= TIME= ZONE= STAMP= PRICE= SIZE= SYMBOL= ORDER= CONDITIONS=)
 	@$(foreach name,$(stated),$(call given,$(name),MARKET_$(name))) $(bin)/python -m cottage inspect $(ARGS) "$${FILE:-}"
+
+compare: install ## where two records differ, such as a record and that of its replay (A=data/record B=data/replayed)
+	@$(bin)/python -m cottage compare $(ARGS) "$${A:-}" "$${B:-}"
 
 ##@ Check
 test: lint ## lint and tests, some 8 minutes on two cores (ARGS="-k bridge")

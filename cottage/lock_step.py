@@ -13,7 +13,7 @@ same numbers whenever they are taken.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import orjson
 
@@ -43,10 +43,16 @@ class Mark:
     number: int
     """Another one for each mark of the feed."""
     symbols: tuple[str, ...] = ()
+    windows: str | None = None
+    """Of the replay of a record: no samples were written, but the next of these symbols belong into other windows,
+    those of the record's checkpoint of this name (cottage/record/checkpoints.py), and empty ones where it has none;
+    '' for empty ones all."""
 
     def to_bytes(self, database: int = 0) -> bytes:
         """The message, JSON. `database`: the one it is sent from."""
-        message = {"feed": self.feed, "mark": self.number, "symbols": self.symbols}
+        message: dict[str, Any] = {"feed": self.feed, "mark": self.number, "symbols": self.symbols}
+        if self.windows is not None:
+            message["windows"] = self.windows
         return orjson.dumps(fields.with_database(message, database))
 
     @classmethod
@@ -56,7 +62,7 @@ class Mark:
         symbols = fields.words(value, "symbols")
         if not all(map(keys.is_symbol, symbols)):
             raise InvalidMessage("symbols", "some are no symbols")
-        return cls(_feed(value), fields.whole(value, "mark"), symbols)
+        return cls(_feed(value), fields.whole(value, "mark"), symbols, fields.optional_text(value, "windows"))
 
 
 @dataclass(frozen=True, slots=True)

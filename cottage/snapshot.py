@@ -116,6 +116,9 @@ class MarketSnapshot:
     """The step of the grid on which prices lie, above 0."""
     received: float | None = None
     """When the feed's program received the sample, in seconds since 1970, where it knows that."""
+    number: int | None = None
+    """The number of this sample in `market:fill:{SYMBOL}`, of a feed that has a `fill` and counts by itself: one that
+    it leaves out is lost. None: MarketSnapshots counts."""
     fill: "tuple[MarketSnapshot, ...] | None" = None
     """Of a feed that samples by event time and may run faster than its readers: the samples between the snapshot
     before and this one, in order, MOST_FILL at most. None of any other feed."""
@@ -194,6 +197,7 @@ class MarketSnapshot:
             **counters,
             **quotes,
             **market,
+            number=None,
             fill=None,
         )
 

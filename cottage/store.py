@@ -359,13 +359,15 @@ class MarketSnapshots(_Structure):
             kept = fill.kept(len(samples), now)
             if held is None:  # another writer may have the symbol, whose samples are not ours to remove
                 kept = 2 * MOST_FILL
-            numbered, key = enumerate(samples, fill.number + 1), keys.market_fill(each.symbol)
+            key, elements = keys.market_fill(each.symbol), []
+            for sample in samples:
+                fill.number = fill.number + 1 if sample.number is None else sample.number
+                elements.append(sample.element(fill.number))
             commands += [
-                ("RPUSH", key, *(sample.element(number) for number, sample in numbered)),
+                ("RPUSH", key, *elements),
                 ("LTRIM", key, -kept, -1),
                 ("EXPIRE", key, keys.FILL_TTL_SECONDS),
             ]
-            fill.number += len(samples)
             fills.append(fill)
         if commands:
             await self._push(commands)

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import chain, count
+from pathlib import Path
 from typing import TypeVar, get_args
 
 from common.ops import listening_socket
@@ -27,6 +29,7 @@ from common.settings import (
 from cottage import urls, variables
 from cottage.errors import SettingsError
 from cottage.files.options import ReadOptions
+from cottage.record.record import is_record
 from cottage.redis import connect_asking
 from cottage.variables import Misspelt, value_of
 from deploy.redis_server import FREE_PORTS, LOCAL, free_port
@@ -133,8 +136,8 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         "BROADCASTER_BRIDGE_URL": f"ws://{bridge}/ws",
         "FEYNMAN_CHECKPOINT_DIR": str(run_folder(environment) / "feynman"),
         "RECORDER_BRIDGE_URL": f"ws://{bridge}/ws",
-        "RECORDER_DIR": str(run_folder(environment) / "record"),
         "RECORDER_MAX_GIB": RECORD_GIB,
+        **_records(environment),
     }
     shared.update({name: value_of(environment, name) or default for name, default in defaults.items()})
     return RunPlan(
@@ -160,6 +163,20 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
             "REDIS_URL": url,
         },
     )
+
+
+def _records(environment: Mapping[str, str]) -> dict[str, str]:
+    """The defaults of what is recorded where, and of which record is replayed. The replay of a record is recorded
+    beside it, in a folder of its own, with which it can be compared."""
+    folder, replayed = run_folder(environment), value_of(environment, "MARKET_FILE") or ""
+    record = folder / "record"
+    is_replay = (value_of(environment, "MARKET_SOURCE") or "").lower() == "replay" and is_record(Path(replayed))
+    if is_replay:
+        names = chain(("replayed",), (f"replayed-{number}" for number in count(2)))
+        record = next(path for name in names if not (path := folder / name).exists())
+    chosen = value_of(environment, "RECORDER_DIR") or str(record)
+    of_feynman = {"FEYNMAN_RECORD_DIR": chosen} if read(environment, "RECORDER", True, truth) else {}
+    return {"RECORDER_DIR": chosen, **of_feynman, **({"FEYNMAN_REPLAY_DIR": replayed} if is_replay else {})}
 
 
 def log_options(environment: Mapping[str, str]) -> tuple[str, str]:

@@ -7,6 +7,7 @@
     print_record.py      `cottage history`, `changes` and `gaps`: print what the physics API answers from the record
     retire.py            `cottage retire`: has feynman forget symbols that are gone for good
     inspect.py           `cottage inspect`: prints what is understood of a recording
+    compare_records.py   `cottage compare`: prints where two records differ
     watch.py             `cottage watch`: follows a broadcaster, and shows its states on one of two displays
     terminal.py          the display for a terminal: a table that is redrawn in place
     table.py             the layout of that table; history_view.py, events_view.py: of what was recorded; pure
@@ -136,6 +137,13 @@ def _inspect(given: Namespace) -> int:
     return 0
 
 
+def _compare(given: Namespace) -> int:
+    from cottage.cli.compare_records import compare
+
+    interrupt_on_signals()
+    return compare(given.a, given.b)
+
+
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "watch": _watch,
     "state": _state,
@@ -145,4 +153,5 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "retire": _retire,
     "probe": _probe,
     "inspect": _inspect,
+    "compare": _compare,
 }

@@ -34,6 +34,7 @@ examples:
   cottage probe --full      whether everything up to feynman works
   cottage retire 'OLD*'     forget symbols that are gone for good
   cottage inspect FILE      what is understood of a recording
+  cottage compare A B       where two records differ
   cottage watch --help      the options of a command
 
 environment:
@@ -165,6 +166,24 @@ exit status:
   2  it cannot, or two readings of it fit: one line says why, and which option chooses
 """
 
+COMPARE = """\
+It compares what two records say of the market and of its physics, sample by sample, in a form without who
+recorded it and when: B may be the record of a replay of A, also with a changed setting. It prints the first
+difference by the market's time, and how many there are in each field.
+
+Where windows begin in the records, or a replay began with a checkpoint, all digits must be the same, from the
+first sample on. Else numbers may be 1e-9 apart, and a symbol is compared once its window, its grid of prices,
+its step and its regime have all been settled anew.
+
+examples:
+  cottage compare data/record data/replayed
+
+exit status:
+  0  equal
+  1  not equal, or nothing could be compared; or a record cannot be read
+  2  pyarrow or DuckDB are missing: pip install 'curiosity-cottage[files]'
+"""
+
 OPTIONS = {
     "format": ("NAME", "a vendor's format, or the columns of a file without a header, in order: time,price,size"),
     "time": ("COLUMN", "the column of the time at which a row is published, or: exchange, receive"),
@@ -282,6 +301,11 @@ def _add_inspect(inspect: argparse.ArgumentParser, environment: Mapping[str, str
         )
 
 
+def _add_compare(compare: argparse.ArgumentParser, _environment: Mapping[str, str]) -> None:
+    for name in ("A", "B"):
+        compare.add_argument(name.lower(), metavar=name, help="the folder of a record")
+
+
 def _pattern(text: str) -> str:
     if _PATTERN.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(f"bad pattern {text[:40]!r}: 1 to 64 of A-Z 0-9 . _ - and * ? [ ] ^")
@@ -309,5 +333,6 @@ _COMMANDS = (
     ("retire", "forget symbols that are gone for good", RETIRE, _add_retire),
     ("probe", "check whether a broadcaster serves clients", PROBE, _add_probe),
     ("inspect", "print what is understood of a recording", INSPECT, _add_inspect),
+    ("compare", "print where two records differ", COMPARE, _add_compare),
 )
 """Name, what it does, the end of its `--help`, and what adds its options."""

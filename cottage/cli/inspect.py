@@ -13,6 +13,8 @@ from cottage.errors import UnusableSource
 from cottage.files.options import ReadOptions
 from cottage.files.report import Inspection, refusal
 from cottage.files.report import inspect as inspected
+from cottage.record.overview import RecordOverview, overview
+from cottage.record.record import is_record
 
 PROGRESS_SECONDS = 0.5
 
@@ -21,6 +23,9 @@ def inspect(given: argparse.Namespace) -> None:
     """Print the report, or the object of --json. Raises SettingsError for options that cannot be, and SourceError."""
     options = ReadOptions(**{each.name: getattr(given, each.name) for each in fields(ReadOptions)})
     path = Path(given.file)
+    if is_record(path):
+        _show(overview(path), as_json=given.json)
+        return
     progress = _Progress()
     if not given.all:
         gc.disable()  # there is nothing to collect, and looking for it takes a fifth of the time
@@ -34,7 +39,7 @@ def inspect(given: argparse.Namespace) -> None:
     _show(found, as_json=given.json)
 
 
-def _show(found: Inspection, *, as_json: bool) -> None:
+def _show(found: Inspection | RecordOverview, *, as_json: bool) -> None:
     if as_json:
         print(orjson.dumps(found.to_json()).decode())
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cottage.record.arrow_schema import arrow_schema, pyarrow
-from cottage.record.manifest import Manifest, RecordFile, read_manifest
+from cottage.record.manifest import CHAIN, MANIFEST, Manifest, RecordFile, read_manifest
 from cottage.record.schema import TABLES
 from cottage.record.write_ahead import ahead_files, mapped, whole_batches
 
@@ -23,6 +23,11 @@ _TRIES = 5
 _PAUSE_SECONDS = 0.05
 Range = tuple[int | None, int | None]
 """Microseconds since 1970, from the first on and before the second; None is no bound."""
+
+
+def is_record(path: Path) -> bool:
+    """Whether this is the folder of a record."""
+    return (path / MANIFEST).is_file() or (path / CHAIN).is_file()
 
 
 class Record:
@@ -58,7 +63,7 @@ class Record:
         ranges = {"at": at, "written": written, "recorded": recorded}
         bounds = {name: each for name, each in ranges.items() if each != (None, None)}
         condition = _condition(symbols, bounds)
-        return self._again(lambda: self._scan(table, wanted, condition, symbols is not None, bounds))
+        return self.again(lambda: self._scan(table, wanted, condition, symbols is not None, bounds))
 
     def files(self, table: str, manifest: Manifest, bounds: dict[str, Range] | None = None) -> list[RecordFile]:
         """The Parquet files of a table that have rows within these ranges of `at`, `written` and `recorded`, or all
@@ -92,7 +97,7 @@ class Record:
                 parts.append(rows.select(columns))
         return arrow.concat_tables(parts)
 
-    def _again(self, read: Callable[[], T]) -> T:
+    def again(self, read: Callable[[], T]) -> T:
         """`read`, once more by a newer manifest where a file has gone meanwhile."""
         for _ in range(_TRIES):
             try:

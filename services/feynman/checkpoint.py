@@ -15,7 +15,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -26,7 +26,8 @@ from cottage import keys
 from cottage.errors import CottageError
 from cottage.formats import NewerFormat, migrated
 from cottage.notes import NOTES
-from cottage.version import FARTHEST_AHEAD_SECONDS
+from cottage.record.checkpoints import SYMBOLS
+from cottage.version import FARTHEST_AHEAD_SECONDS, Version
 from services.feynman.regime import REGIMES
 from services.feynman.windows import (
     FLAGS,
@@ -45,7 +46,6 @@ FORMAT_1 = "curiosity cottage windows 1"
 """Files of version 1 had the version in the name of the format."""
 
 MANIFEST = "manifest.json"
-SYMBOLS = "symbols.json"
 LARGEST_RETURN = 1500.0
 """Greater than the logarithm of the largest ratio of two floats."""
 
@@ -177,6 +177,8 @@ class CheckpointPart(NamedTuple):
     arrays: dict[str, npt.NDArray[Any]]
     """The arrays that SAVED names: rings of shape (n, columns) with at most W columns, `noted_until` of shape
     (n, words of LASTING), the others of shape (n,)."""
+    versions: Sequence[Version | None] = ()
+    """In which their newest states were issued; none where the file does not say it."""
 
 
 class CheckpointWriter:
@@ -199,7 +201,7 @@ class CheckpointWriter:
 
     def add(self, part: CheckpointPart) -> None:
         """Raises OSError."""
-        names = {"symbols": part.symbols, "sources": part.sources}
+        names = {"symbols": part.symbols, "sources": part.sources, "versions": part.versions}
         self._zip.writestr(f"{self._parts}/{SYMBOLS}", json.dumps(names))
         for name, array in part.arrays.items():
             with self._zip.open(f"{self._parts}/{name}.npy", "w", force_zip64=True) as member:

@@ -23,6 +23,7 @@ from services.feynman.checkpoint import (
     sweep,
 )
 from services.feynman.file_lock import FileLock
+from services.feynman.record_checkpoints import RecordCheckpoints
 from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import SymbolTable
 
@@ -61,6 +62,9 @@ class Checkpointer:
             self._path = Path(settings.checkpoint_dir) / f"windows-{index}-of-{shards}.npz"
             self._lock = FileLock(self._path)
         self._sampled_with = {name: getattr(settings, name) for name in SAMPLED_WITH}
+        self._of_record = None
+        if settings.record_dir:
+            self._of_record = RecordCheckpoints(Path(settings.record_dir), settings.shard, self._sampled_with)
         self._interval = settings.checkpoint_seconds
         self._max_age = settings.forget_seconds
         self._only = frozenset(settings.symbols)
@@ -81,6 +85,7 @@ class Checkpointer:
         """Give the symbol table the windows of the last checkpoint, if there is one that can be used."""
         if self._path is None:
             log.info("checkpoints_off", reason="FEYNMAN_CHECKPOINT_DIR is not set: a restart forgets the windows")
+            await self._keep(lambda of_record: of_record.begin(None))
             return
         parts = None
         began, symbols = self._clock.monotonic(), 0
@@ -90,7 +95,7 @@ class Checkpointer:
             while (part := await self._in_thread(next, parts, None)) is not None:
                 symbols += self._symbol_table.restore(part, self._only)
         except FileNotFoundError:
-            return
+            pass
         except CheckpointRefused as error:
             await self._refused(error)
         except OSError as error:
@@ -99,9 +104,14 @@ class Checkpointer:
             if parts is not None:  # after a cancellation the thread may still be reading
                 self._thread.submit(parts.close)
         metrics.RESTORED.inc(symbols)
+        await self._keep(lambda of_record: of_record.begin(self._path if symbols else None))
         if symbols:
             seconds = round(self._clock.monotonic() - began, 3)
             log.info("checkpoint_loaded", file=str(self._path), symbols=symbols, seconds=seconds)
+
+    async def began(self, epoch: int) -> None:
+        """The process issues its first states, under this epoch, with the windows with which it began."""
+        await self._keep(lambda of_record: of_record.began(epoch, self._clock.time()))
 
     async def save_periodically(self) -> None:
         """Save so often that no symbol's newest saved sample is older than the interval. Until cancelled."""
@@ -164,11 +174,20 @@ class Checkpointer:
             if self._problem is not None:
                 log.info("checkpoint_recovered", file=str(path))
             self._problem = None
+            await self._keep(lambda of_record: of_record.saved(path, self._clock.time()))
             seconds = round(self._clock.monotonic() - began, 3)
             log.info("checkpoint_saved", file=str(path), symbols=len(names), bytes=size, seconds=seconds)
         finally:
             # Queued behind what the thread still does with the file; not waited for.
             self._thread.submit(writer.abandon)
+
+    async def _keep(self, keep: Callable[[RecordCheckpoints], None]) -> None:
+        """Keep a checkpoint in the record's folder, if there is one."""
+        if self._of_record is not None:
+            try:
+                await self._in_thread(keep, self._of_record)
+            except OSError as error:
+                self._throttled.warning("checkpoint_not_recorded", "", error=str(error))
 
     def _stand_by(self, path: Path) -> None:
         if not self._standing_by:

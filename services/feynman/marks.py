@@ -19,8 +19,8 @@ MOST_READ = 64
 
 
 def named(marks: Sequence[Mark]) -> list[str]:
-    """The symbols that these marks name, each once."""
-    return list(dict.fromkeys(symbol for mark in marks for symbol in mark.symbols))
+    """The symbols with new samples by these marks, each once."""
+    return list(dict.fromkeys(symbol for mark in marks if mark.windows is None for symbol in mark.symbols))
 
 
 class Marks:

@@ -30,6 +30,7 @@ from services.feynman.fills import numbered
 from services.feynman.marks import Marks, named
 from services.feynman.redis_health import RedisHealth
 from services.feynman.refusals import Refusals
+from services.feynman.replayed_record import ReplayedRecord
 from services.feynman.retirement import Retirement
 from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import SymbolTable
@@ -75,8 +76,11 @@ class FeynmanService:
         self._retirement = Retirement(self._symbol_table, self._writer, keys.shard(settings.shard))
         self._issued_epoch: int | None = None
         """The epoch of the versions that the states in the symbol table have."""
+        self._taken = 0
+        """How often snapshots were taken: after a tick without the lease windows have samples of no version."""
         self._redis_clock = RedisClock()
         self._marks = Marks()
+        self._replayed_record = ReplayedRecord(settings, self._symbol_table, clock)
         self._one_tick = asyncio.Lock()
         self._number = -1
         """That of the newest tick, which is the seq of its states: our own are numbered by the time at which they are
@@ -221,6 +225,7 @@ class FeynmanService:
     async def _tick_of_our_own(self, client: Client, tick: Tick) -> None:
         """Sample all symbols. Raises RedisError."""
         marks = self._marks.take()
+        await self._replayed_record.replace_windows(marks)
         await self._retirement.turn(client)
         await self._admission.admit(client, named(marks))
         self._number = max(self._number, tick.number - 1)
@@ -233,6 +238,7 @@ class FeynmanService:
     async def _tick_on_marks(self, client: Client) -> None:
         """Sample the symbols that marks name, if any wait. Raises RedisError."""
         marks, began = self._marks.take(), self._clock.monotonic()
+        await self._replayed_record.replace_windows(marks)
         if symbols := await self._admission.admit(client, named(marks)):
             await self._work(client, symbols)
             self._marks.ticked(self._tick["sampled"], self._clock.monotonic() - began)
@@ -259,6 +265,7 @@ class FeynmanService:
         redis_now, asked = await self._ask_time(client)
         self._symbol_table.adopt(newcomers, stored, redis_now, asked)
         sampled, refused = self._symbol_table.take(zip(symbols, rows, strict=True), redis_now, asked, fills)
+        self._taken += 1
         self._refusals.snapshots(refused, self._symbol_table.refused, only)
         self._refusals.fields(self._symbol_table.doubtful, only)
         contests = {symbol: WriteRefusal("contest", both) for symbol, both in self._symbol_table.contests.items()}
@@ -308,6 +315,8 @@ class FeynmanService:
             if epoch is None:  # the connection was made anew meanwhile
                 continue
             anew = epoch != self._issued_epoch
+            if self._issued_epoch is None and self._taken == 1:
+                await self._checkpointer.began(epoch)
             if anew:
                 await self._continue_regimes(client, newcomers)
             # The tick's number is the states' seq, so it grows within the epoch whatever happens to a symbol.

@@ -36,6 +36,12 @@ class FeynmanSettings(RedisSettings):
     checkpoint_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         60.0, description="a killed process loses at most the samples of so many seconds"
     )
+    record_dir: str = Field(
+        "", description="the record's folder, which is given checkpoints to begin its replay with; none: it gets none"
+    )
+    replay_dir: str = Field(
+        "", description="folder of a record that is replayed: its checkpoints are loaded where the replay asks for it"
+    )
     ops_port: Port = Field(9102, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
 
     gone: ClassVar[Mapping[str, str]] = {

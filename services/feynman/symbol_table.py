@@ -32,6 +32,7 @@ from services.feynman.standing_texts import StandingTexts
 from services.feynman.vector import compute, regimes
 from services.feynman.warming import Warming
 from services.feynman.window_inputs import WindowInputs, take
+from services.feynman.window_replacements import WindowReplacements
 from services.feynman.windows import BoolArray, FloatArray, IntArray, Rows, Windows
 from services.feynman.writer_changes import WriterChanges
 
@@ -88,6 +89,8 @@ class SymbolEntry:
     """Hash of the last invalid snapshot and its faults, so that it is told once and not at every tick."""
     texts: tuple[bytes, bytes] | None = None
     """Its newest state and the PHYSICS_UPDATE of it, both without their version."""
+    version: Version | None = None
+    """That which the newest state was given last; None if it has had none."""
     endings: tuple[bytes, bytes] | None = None
     """How these end, with the version that the newest state was given last; None if it has had none."""
     stamped: bytes | None = None
@@ -129,6 +132,7 @@ class SymbolTable:
         self._lags = FeedLags()
         self._standing = StandingTexts()
         self.warming = Warming(self._windows, widening, forget_seconds)
+        self._replacements = WindowReplacements(self._windows)
         self._forget_seconds = forget_seconds
         self._most = most
         self._entries: dict[str, SymbolEntry] = {}
@@ -252,8 +256,10 @@ class SymbolTable:
         rows = _rows([self._entries[symbol] for symbol in there])
         sampled = self._windows.samples[rows] > 0
         names = [symbol for symbol, has in zip(there, sampled, strict=True) if has]
+        arrays = self._windows.saved(rows[sampled])
+        of_names = [self._entries[name] for name in names]
         return CheckpointPart(
-            names, [str(self._entries[name].source) for name in names], self._windows.saved(rows[sampled])
+            names, [str(entry.source) for entry in of_names], arrays, [entry.version for entry in of_names]
         )
 
     def restore(self, part: CheckpointPart, only: Collection[str] = ()) -> int:
@@ -363,9 +369,28 @@ class SymbolTable:
         if sampled:
             self._note_rivals(sampled, samples, redis_now, now)
             at = _at(entries, samples.index)
+            if self._replacements:
+                self._move_in_replacements(sampled, at, samples)
             found = self._following(sampled, at, samples, fills or {})
             self._sample(_Round(sampled, at, samples, found), redis_now, now)
         return sampled, [refusal for row, refusal in refused if self._is_new_refusal(refusal, row)]
+
+    def replace_windows(self, symbols: Collection[str], parts: Sequence[CheckpointPart], *, goes_on: bool) -> None:
+        """The next samples of these symbols belong into the windows that they have in these parts of a checkpoint, or
+        into empty ones; and are counted from 1. As of WindowReplacements.add."""
+        self._replacements.add(symbols, parts, goes_on=goes_on)
+        for symbol in symbols:
+            if (entry := self._entries.get(symbol)) is not None:
+                entry.fill = 0
+
+    def _move_in_replacements(
+        self, symbols: Sequence[str], entries: Sequence[SymbolEntry], samples: SampleColumns
+    ) -> None:
+        """Replace the windows that wait for these samples, those of them that are new."""
+        rows = _rows(entries)
+        new = np.flatnonzero(~self._times.held(rows, samples.timestamp))
+        moved = self._replacements.move_in([symbols[i] for i in new.tolist()], rows[new])
+        self.warming.drop(rows[new[moved]])  # they are as they were
 
     def warmable(self, now: float) -> list[str]:
         """The symbols whose windows have begun lately and may be filled with older samples. `now` is monotonic."""
@@ -402,7 +427,7 @@ class SymbolTable:
         for symbol in symbols:
             entry = self._entries[symbol]
             if entry.texts is not None:
-                entry.endings, entry.stamped = endings, None
+                entry.version, entry.endings, entry.stamped = version, endings, None
 
     def writes(self, symbols: Iterable[str] | None = None) -> Iterator[StateWrite]:
         """The states of these symbols, or every one, with a version, and the updates that are still to be published.

@@ -95,10 +95,13 @@ class MarketService:
         metrics.SNAPSHOTS_REPLACED.inc(self._queue.put(snapshots))
         metrics.SNAPSHOTS_WAITING.set(len(self._queue))
 
-    async def _taken(self, client: Client, snapshots: MarketSnapshots, symbols: Sequence[str]) -> bool:
-        """Whether feynman has ticked, within a second, on what was emitted last, which is of these symbols."""
+    async def _taken(
+        self, client: Client, snapshots: MarketSnapshots, symbols: Sequence[str], windows: str | None = None
+    ) -> bool:
+        """Whether feynman has ticked, within a second, on what was emitted last, which is of these symbols; or knows
+        that they have other windows."""
         await self._queue.all_written()
-        return await self._marker.mark(client, [each for each in symbols if each not in snapshots.refusals])
+        return await self._marker.mark(client, [each for each in symbols if each not in snapshots.refusals], windows)
 
     async def _until_redis_answers(self, client: Client, feeds: MarketFeeds) -> None:
         """Wait until Redis takes what is written, so that no part of a replay is lost at the start. While it loads

@@ -13,6 +13,7 @@ from cottage import keys
 from cottage.errors import InvalidName
 from cottage.files.options import ReadOptions
 from cottage.files.recording import Recording
+from cottage.record.record import is_record
 
 SLOWEST, FASTEST = 0.001, 100_000.0
 IN_LOCK_STEP = ("max", "bars")
@@ -122,7 +123,7 @@ class MarketSettings(RedisSettings):
 
     def check(self) -> None:
         """Open the recording of a replay, and read its header."""
-        if self.source == "replay":
+        if self.source == "replay" and not is_record(Path(self.file)):
             Recording(Path(self.file), options=self.options).close()
 
     @property
@@ -136,5 +137,5 @@ class MarketSettings(RedisSettings):
 
     @property
     def in_lock_step(self) -> bool:
-        """Whether the source waits for feynman's ticks."""
-        return self.source == "replay" and self.speed in IN_LOCK_STEP
+        """Whether the source waits for feynman: of a record at any speed, where windows are to be replaced."""
+        return self.source == "replay" and (self.speed in IN_LOCK_STEP or is_record(Path(self.file)))

@@ -3,7 +3,8 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -14,23 +15,29 @@ from cottage.errors import UnusableSource
 from cottage.files.options import ReadOptions
 from cottage.files.recording import Recording
 from cottage.files.rows import BadRow
+from cottage.record.record import is_record
+from cottage.record.recorded_ticks import RecordedTicks
 from cottage.snapshot import MarketSnapshot
 from services.market import metrics, replay, simulate
 from services.market.place import place
+from services.market.record_replay import RecordReplay
 from services.market.settings import MarketSettings
 from services.market.simulate import Simulation
 
 T = TypeVar("T")
 Emit = Callable[[Sequence[MarketSnapshot]], None]
-Taken = Callable[[Sequence[str]], Awaitable[bool]]
-"""Waits until what was emitted last, of these symbols, is written and feynman has ticked on it. Returns False where
-it has not within a second."""
+WhenTaken = Callable[[Sequence[str], str | None], Awaitable[bool]]
+"""Waits until what was emitted last, of these symbols, is written and feynman has ticked on it; or, where it is given
+windows (as of Mark), until feynman knows that these symbols have those. Returns False where it has not within a
+second."""
 
 REPLAY_WRITE_SECONDS = 0.2  # five times a reader's 1 Hz: what it samples is at most that old
 APART_MS = 250  # less is the uncertainty of asking Redis for its time
 LONG_WAIT_MS = 60_000  # snapshots expire meanwhile, which is worth a line
 PROGRESS_SECONDS = 10.0  # between two lines that say where the replay is
 AWAITED_SECONDS = 5.0  # a feynman that starts, or takes over, takes less
+
+Pass = replay.Replay | RecordReplay
 
 log = get_logger()
 
@@ -45,7 +52,7 @@ class Source(Protocol):
     async def prepare(self) -> None:
         """Check whether the source can work; raises SourceError if not. Called once, before `run`."""
 
-    async def run(self, emit: Emit, taken: Taken) -> None:
+    async def run(self, emit: Emit, taken: WhenTaken) -> None:
         """Call `emit`, which never waits, with snapshots as they happen; return where there will be no more. In
         lock-step await `taken` after each call. Raises SourceError."""
 
@@ -90,7 +97,7 @@ class Simulated:
     async def prepare(self) -> None:
         """Do nothing: a simulation cannot fail."""
 
-    async def run(self, emit: Emit, taken: Taken) -> None:
+    async def run(self, emit: Emit, taken: WhenTaken) -> None:
         async for tick in ticks(self._interval, self._clock):
             metrics.TICKS_SKIPPED.inc(tick.skipped)
             emit(self._simulation.step(round(self._clock.time(), 3)))
@@ -107,8 +114,29 @@ class Simulated:
         return {"steps": self._simulation.steps}
 
 
+class Readable(Protocol):
+    """What is replayed: a Recording, or the RecordedTicks of a record. It counts what it reads."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def filtered(self) -> int: ...
+    @property
+    def left_out(self) -> Counter[str]: ...
+    @property
+    def doubtful(self) -> Counter[str]: ...
+    @property
+    def bad(self) -> Counter[str]: ...
+    @property
+    def bad_lines(self) -> Mapping[str, Sequence[int | str]]: ...
+    @property
+    def share(self) -> float: ...
+    def abandon(self) -> None: ...
+    def close(self) -> None: ...
+
+
 class Replayed:
-    """A source that replays a file, which a thread reads row by row as the rows happen."""
+    """A source that replays a file or a record, which a thread reads row by row as the rows happen."""
 
     name = replay.SOURCE
 
@@ -137,8 +165,8 @@ class Replayed:
         self._passes = 0
         self._counted = 0
         self._doubtful: Counter[str] = Counter()
-        self._recording: Recording | None = None
-        self._replay: replay.Replay | None = None
+        self._recording: Readable | None = None
+        self._replay: Pass | None = None
 
     async def prepare(self) -> None:
         """Open the file and find its first usable row."""
@@ -146,22 +174,21 @@ class Replayed:
         self._progress_at = self._clock.monotonic() + PROGRESS_SECONDS
         await self._read(self._open)
         assert self._recording is not None
-        if not self._passes:
+        if not self._passes and isinstance(self._recording, Recording):
             log.info("recording_understood", **_understood(self._recording))
-        speed = math.inf if isinstance(self._speed, str) else self._speed
-        self._replay = await self._read(replay.Replay, self._recording, speed)
+        self._replay = await self._read(self._first_row, self._recording)
         if self._replay.finished:
             raise UnusableSource(
                 f"{self._path} has no usable row ({_dropped_rows(self._recording)}): set MARKET_FILE to another"
             )
 
-    async def run(self, emit: Emit, taken: Taken) -> None:
+    async def run(self, emit: Emit, taken: WhenTaken) -> None:
         try:
             await self._play_passes(emit, taken)
         finally:
             self._say_dropped(last=True)
 
-    async def _play_passes(self, emit: Emit, taken: Taken) -> None:
+    async def _play_passes(self, emit: Emit, taken: WhenTaken) -> None:
         while True:
             assert self._replay is not None, "prepare was not called"
             self._passes += 1
@@ -169,7 +196,7 @@ class Replayed:
             rows.begin(math.floor(self._clock.time() * 1000))
             self._progress_at = self._clock.monotonic() + PROGRESS_SECONDS
             log.info("replay_started", file=str(self._path), **self._mapping())
-            await (self._play_in_step(rows, emit, taken) if isinstance(self._speed, str) else self._play(rows, emit))
+            await (self._play_in_step if isinstance(self._speed, str) else self._play)(rows, emit, taken)
             log.info("replay_finished", **self.progress())
             if not self._loop:
                 return
@@ -180,7 +207,7 @@ class Replayed:
         if self._recording is not None:
             self._recording.close()
 
-    async def _play(self, rows: replay.Replay, emit: Emit) -> None:
+    async def _play(self, rows: Pass, emit: Emit, taken: WhenTaken) -> None:
         """One pass. Paced by the monotonic clock; where that and the clock of the stamps part, because one was set or
         goes wrong, `started` moves, and with it all that happens from then on."""
         beginning = self._clock.monotonic()
@@ -194,19 +221,32 @@ class Replayed:
             self._say_how_it_goes()
             if rows.next_at > now:
                 continue
-            emit(await self._read(rows.until, now))
+            while rows.next_at <= now:
+                await self._replace_windows(rows, taken)
+                emit(await self._read(rows.until, now))
             if rows.finished:
                 return
             if rows.next_at - now >= LONG_WAIT_MS:
                 log.info("replay_waits", seconds=round((rows.next_at - now) / 1000), **self.progress())
 
-    async def _play_in_step(self, rows: replay.Replay, emit: Emit, taken: Taken) -> None:
+    async def _play_in_step(self, rows: Pass, emit: Emit, taken: WhenTaken) -> None:
         """One pass in lock-step: a second of recorded time after the other, each of them as long as it takes."""
         async for _turn in self._turns():
+            await self._replace_windows(rows, taken)
             snapshots = await self._read(rows.step, math.floor(self._clock.time() * 1000))
-            await self._until_taken(snapshots, emit, taken)
+            await self._until(partial(self._taken, snapshots, emit, taken), len(snapshots))
             if rows.finished:
                 return
+
+    async def _taken(self, snapshots: Sequence[MarketSnapshot], emit: Emit, taken: WhenTaken) -> bool:
+        emit(snapshots)
+        return await taken([each.symbol for each in snapshots], None)
+
+    async def _replace_windows(self, rows: Pass, taken: WhenTaken) -> None:
+        """Wait until feynman knows of the windows that were replaced before the next tick of a record."""
+        for replaced in rows.replaced() if isinstance(rows, RecordReplay) else ():
+            name = "" if replaced.checkpoint is None else str(replaced.checkpoint)
+            await self._until(partial(taken, replaced.symbols, name), len(replaced.symbols))
 
     async def _turns(self) -> AsyncIterator[None]:
         """Turns of a pass in lock-step: one in each interval for bars, else one after the other."""
@@ -216,31 +256,35 @@ class Replayed:
         while True:
             yield
 
-    async def _until_taken(self, snapshots: Sequence[MarketSnapshot], emit: Emit, taken: Taken) -> None:
-        """Emit these until feynman has ticked on them: what it has not taken within a second is written again, so
-        that it does not expire."""
-        symbols = [each.symbol for each in snapshots]
+    async def _until(self, taken: Callable[[], Awaitable[bool]], symbols: int) -> None:
+        """Try until feynman has ticked: what it has not taken within a second is written again, so that it does not
+        expire. `symbols`: of how many there is something to take."""
         began, said = self._clock.monotonic(), False
-        while True:
-            emit(snapshots)
-            if await taken(symbols):
-                break
+        while not await taken():
             self._say_how_it_goes()
             if not said and self._clock.monotonic() - began >= AWAITED_SECONDS:
                 said = True
-                log.warning("feynman_awaited", symbols=len(symbols), **self.progress())
+                log.warning("feynman_awaited", symbols=symbols, **self.progress())
         self._say_how_it_goes()
         if said:
             log.info("feynman_ticks", seconds=round(self._clock.monotonic() - began, 1))
 
     def _open(self) -> None:
-        self._recording, self._counted = (
-            Recording(
+        if is_record(self._path):
+            self._recording = RecordedTicks(self._path, self._symbols)
+        else:
+            self._recording = Recording(
                 self._path, self._symbols, self._bad_row, options=self._options, on_progress=self._say_preparing
-            ),
-            0,
-        )
+            )
+        self._counted = 0
         self._doubtful.clear()
+
+    def _first_row(self, recording: Readable) -> Pass:
+        speed = math.inf if isinstance(self._speed, str) else self._speed
+        if isinstance(recording, RecordedTicks):
+            return RecordReplay(recording, speed)
+        assert isinstance(recording, Recording)
+        return replay.Replay(recording, speed)
 
     async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do `work`, which reads the file, in a thread; cancelled, it ends within a row."""
@@ -290,7 +334,10 @@ class Replayed:
 
     def about(self) -> dict[str, Any]:
         symbols = [] if self._replay is None else sorted(self._replay.symbols)
-        return {"source": self.name, "venue": None, **_symbols(symbols), "file": self._path.name, **self._mapping()}
+        recorded = self._recording
+        of_record = {"recorded_sources": list(recorded.sources)} if isinstance(recorded, RecordedTicks) else {}
+        feed = {"source": self.name, "venue": None, **_symbols(symbols), "file": self._path.name}
+        return {**feed, **of_record, **self._mapping()}
 
     def progress(self) -> dict[str, Any]:
         if self._recording is None or self._replay is None:
@@ -348,7 +395,7 @@ def _listing(lines: Sequence[int | str], number: int) -> str:
     return ", ".join(map(str, lines)) + (", …" if number > len(lines) else "")
 
 
-def _dropped_rows(recording: Recording) -> str:
+def _dropped_rows(recording: Readable) -> str:
     """How many rows were left out, and why."""
     left_out = [
         f"{number} refused for their {reason} in lines {_listing(recording.bad_lines[reason], number)}"

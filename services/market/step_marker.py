@@ -30,14 +30,15 @@ class StepMarker:
         self._database = client.database
         await lock_step.listen(url, keys.MARKET_MARK_TAKEN, self._received, clock=self._clock, timeout=timeout)
 
-    async def mark(self, client: Client, symbols: Sequence[str]) -> bool:
-        """Mark that new samples of these symbols were written; again, if the mark before was not taken. Returns
-        whether the writers of all shards have ticked on it within REMARK_SECONDS."""
+    async def mark(self, client: Client, symbols: Sequence[str], windows: str | None = None) -> bool:
+        """Mark that new samples of these symbols were written, or that these have other `windows` (as of Mark);
+        again, if the mark before was not taken. Returns whether the writers of all shards have ticked on it within
+        REMARK_SECONDS."""
         if self._taken.is_set():
             self._number += 1
             self._by.clear()
             self._taken.clear()
-        mark = Mark(self._feed, self._number, tuple(symbols))
+        mark = Mark(self._feed, self._number, tuple(symbols), windows)
         try:
             await client.publish(keys.MARKET_MARK, mark.to_bytes(client.database))
         except RedisError:  # the service's writer tells of it

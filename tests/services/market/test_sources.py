@@ -38,7 +38,7 @@ class Emitted:
         if self._enough(self.batches):
             self._done.set()
 
-    async def taken(self, _symbols: Sequence[str]) -> bool:
+    async def taken(self, _symbols: Sequence[str], _windows: str | None = None) -> bool:
         """As of a feynman that ticks at once."""
         return True
 
