@@ -13,7 +13,7 @@ stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
 .PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect compare bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-fanout estimators forecasts chaos \
-	table history changes gaps retire probe state keys watch monitor stats slowlog delete flush export import
+	table history changes gaps proof retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,6 +121,9 @@ changes: install ## which symbols changed regime or freshness (SYMBOLS=SPY,QQQ L
 
 gaps: install ## where data are missing in the record, and why (SYMBOLS=SPY,QQQ LAST=1d)
 	@$(cottage) gaps $(if $(LAST),--last "$$LAST") $(ARGS) "$${SYMBOLS:-}"
+
+proof: install ## whether a recorded state can be believed (SYMBOL=SPY AT=14:31:07)
+	@$(cottage) proof $(if $(AT),--at "$$AT") $(ARGS) "$${SYMBOL:-}"
 
 retire: install ## forgets symbols that are gone for good (PATTERN='TEST*' ARGS=--dry-run)
 	@$(cottage) retire $(ARGS) "$${PATTERN:-}"

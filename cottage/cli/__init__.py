@@ -5,6 +5,7 @@
     values.py            values of options; typed_times.py: times and lengths of time; pure
     print_state.py       `cottage state`: prints states from Redis
     print_record.py      `cottage history`, `changes` and `gaps`: print what the physics API answers from the record
+    print_proof.py       `cottage proof`: prints whether a recorded state can be believed
     retire.py            `cottage retire`: has feynman forget symbols that are gone for good
     inspect.py           `cottage inspect`: prints what is understood of a recording
     compare_records.py   `cottage compare`: prints where two records differ
@@ -109,6 +110,13 @@ def _events(given: Namespace) -> int:
     return 0
 
 
+def _proof(given: Namespace) -> int:
+    from cottage.cli.print_proof import print_proof
+
+    interrupt_on_signals()
+    return 0 if print_proof(given) else 1
+
+
 def _retire(given: Namespace) -> int:
     import asyncio
 
@@ -150,6 +158,7 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "history": _history,
     "changes": _events,
     "gaps": _events,
+    "proof": _proof,
     "retire": _retire,
     "probe": _probe,
     "inspect": _inspect,

@@ -31,6 +31,7 @@ examples:
   cottage history SPY       what was recorded of it in the last hour
   cottage changes           which symbols changed regime or freshness
   cottage gaps              where data are missing
+  cottage proof SPY         whether a recorded state can be believed
   cottage probe --full      whether everything up to feynman works
   cottage retire 'OLD*'     forget symbols that are gone for good
   cottage inspect FILE      what is understood of a recording
@@ -330,6 +331,7 @@ _COMMANDS = (
         record_arguments.add_changes,
     ),
     ("gaps", "print where data are missing in the record", record_arguments.GAPS, record_arguments.add_gaps),
+    ("proof", "check whether a recorded state can be believed", record_arguments.PROOF, record_arguments.add_proof),
     ("retire", "forget symbols that are gone for good", RETIRE, _add_retire),
     ("probe", "check whether a broadcaster serves clients", PROBE, _add_probe),
     ("inspect", "print what is understood of a recording", INSPECT, _add_inspect),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from cottage import urls
 from cottage.api_client import API_URL, TIMEOUT, URL_VARIABLE, api_url
 from cottage.cli.typed_times import typed_duration, typed_moment
-from cottage.cli.values import names, seconds, symbols
+from cottage.cli.values import names, seconds, symbol, symbols
 from cottage.state import REGIMES
 
 _ENVIRONMENT = f"""\
@@ -82,6 +82,50 @@ examples:
 
 {_ENVIRONMENT}
 {_STATUS}"""
+
+
+PROOF = f"""\
+Whether a recorded state can be believed: the state as it was given, the samples that it stands on,
+whether it comes out again when it is computed from the record now (to 1e-9), and whether the record
+is what was once written: its versions, its files, and the chain of its manifests.
+
+{_TIMES}
+Without --at and --version it is the newest state. With --head the chain must have an entry with this
+hash, which the recorder logs each minute (record_head): who alters files can make a chain that fits
+them, but none that has a head which was said before.
+
+examples:
+  cottage proof SPY --at 14:31:07
+  cottage proof SPY --version 1766318400000-4711 --head 5d0c1f…
+  cottage proof SPY --at 2025-12-21T14:31:07 --dir /var/lib/cottage/record
+  cottage proof SPY --at 14:31:07 --page proof.html
+
+{_ENVIRONMENT}
+exit status:
+  0  proved
+  1  not proved, and why; or the API does not answer, or the record has no such state
+  2  an argument is wrong
+"""
+
+
+def add_proof(proof: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    proof.add_argument("symbol", type=symbol, metavar="SYMBOL", help="such as SPY")
+    which = proof.add_mutually_exclusive_group()
+    which.add_argument("--at", type=typed_moment, metavar="TIME", help="the state that Redis had then")
+    which.add_argument("--version", metavar="EPOCH-SEQ", help="exactly this one")
+    proof.add_argument("--head", metavar="HASH", help="a head of the record's chain that was kept elsewhere")
+    proof.add_argument(
+        "--widening",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="FEYNMAN_INTERVAL_WIDENING of then (default: 1)",
+    )
+    formats = proof.add_mutually_exclusive_group()
+    formats.add_argument("--json", action="store_true", help="print all of it as JSON")
+    formats.add_argument("--page", metavar="FILE", help="write a page that prints into a file")
+    proof.add_argument("--dir", metavar="FOLDER", help="read the record in this folder, instead of asking the API")
+    _add_api(proof, environment)
 
 
 def add_history(history: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:

@@ -13,8 +13,13 @@ _FIELD = re.compile(r"[a-z_]{1,32}")
 
 def symbols(text: str) -> list[str]:
     """The symbols of a list with commas."""
+    return [symbol(name) for name in text.split(",") if name.strip()]
+
+
+def symbol(text: str) -> str:
+    """One symbol."""
     try:
-        return [keys.symbol(name.strip()) for name in text.split(",") if name.strip()]
+        return keys.symbol(text.strip())
     except InvalidName as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

@@ -5,7 +5,7 @@ Whoever can alter a file can make a chain anew that fits it, but none that has a
 So `head` is what makes an altered past noticed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -72,9 +72,7 @@ def verify(folder: Path, head: str | None = None) -> list[Finding]:
         findings.append(Finding("manifest altered", MANIFEST, str(error)))
         manifest, upto = Manifest(), None
     walk = _Walk(folder, upto)
-    findings += walk.findings
-    if head is not None and head not in walk.heads:
-        findings.append(Finding("chain rewritten", CHAIN, f"none of its entries has the head {head}"))
+    findings += _followed(walk, head)
     if upto is not None:
         findings += _against(manifest, walk)
     else:
@@ -84,6 +82,24 @@ def verify(folder: Path, head: str | None = None) -> list[Finding]:
     findings += _unknown(folder, manifest)
     findings += _ahead(folder, manifest)
     return _still_true(folder, manifest, findings)
+
+
+def verify_files(
+    folder: Path, manifest: Manifest, files: Sequence[RecordFile], head: str | None = None
+) -> list[Finding]:
+    """What is wrong with these files of a manifest, and with the chain that it follows from. `head` as of `verify`;
+    raises MissingExtra."""
+    walk = _Walk(folder, manifest.number)
+    findings = [*_followed(walk, head), *_against(manifest, walk)]
+    for file in files:
+        findings += _file(folder, file, walk.ever)
+    return _still_true(folder, manifest, findings)
+
+
+def _followed(walk: "_Walk", head: str | None) -> Iterator[Finding]:
+    yield from walk.findings
+    if head is not None and head not in walk.heads:
+        yield Finding("chain rewritten", CHAIN, f"none of its entries has the head {head}")
 
 
 class _Walk:

@@ -89,6 +89,16 @@ class PlainGrid:
         self.stated: float | None = None
         self.scale = 1
 
+    @classmethod
+    def remembering(
+        cls, window: int, prices: Sequence[Price], stated: float | None, grid: int | None, against: int
+    ) -> "PlainGrid":
+        """That of a window that has these prices, and of which this is known."""
+        it = cls(window)
+        it.prices, it.stated, it.grid, it.against = list(prices[-window:]), stated, grid, against
+        it.scale = 2 if any(each.mid for each in it.prices) else 1
+        return it
+
     def take(self, price: Price, stated: float | None = None) -> FoundGrid:
         self.see(price, stated)
         return self.found()
@@ -99,14 +109,20 @@ class PlainGrid:
         scale = 2 if any(each.mid for each in self.prices) else 1
         if scale != self.scale:
             self.scale, self.grid = scale, None
-        moves = self.moves()
-        if len(moves) < 64:
+        elected = self.elected()
+        if elected is None:
             self.against = 0
         else:
-            elected = vote(self.read(each.price for each in self.prices), [self.read(both) for both in moves])
             self.against = 0 if elected == self.grid else self.against + 1
             if self.grid is None or self.against == 60:
                 self.grid, self.against = elected, 0
+
+    def elected(self) -> int | None:
+        """What the window votes for; None where it has too few moves."""
+        moves = self.moves()
+        if len(moves) < 64:
+            return None
+        return vote(self.read(each.price for each in self.prices), [self.read(both) for both in moves])
 
     def read(self, prices: Iterable[float]) -> list[int]:
         return [read(price * self.scale) for price in prices]

@@ -10,10 +10,10 @@ from cottage.reference.plain_samples import Increment, returns
 from cottage.reference.plain_tail import tail_index
 
 
-def hill(x: Sequence[float]) -> tuple[float, float, float]:
+def hill(x: Sequence[float], widening: float = 1.0) -> tuple[float, float, float]:
     """Hill's α of these absolute returns, and where f(a) = k ln a − a Σ ln(x_i / x_{k+1}) is near its greatest.
 
-    Whether some of them are equal is of no account.
+    Whether some of them are equal is of no account. `widening`: c.
     """
     k = max(10, math.ceil(len(x) / 20))
     *largest, threshold = sorted(x, reverse=True)[: k + 1]
@@ -23,7 +23,7 @@ def hill(x: Sequence[float]) -> tuple[float, float, float]:
     few = (math.log(10) - drop) * math.exp(-k)
 
     def end(outside: float, drop: float) -> float:
-        least, inside = k * math.log(alpha) - alpha * total - drop, alpha
+        least, inside = k * math.log(alpha) - alpha * total - widening**2 * drop, alpha
         for _halving in range(100):
             middle = (inside + outside) / 2
             if k * math.log(middle) - middle * total >= least:
@@ -73,22 +73,21 @@ class Tail(NamedTuple):
     """Whether enough of its moves can speak of a tail."""
 
 
-def tail(window: Sequence[Increment], grid: FoundGrid) -> Tail:
-    """What a window with this grid says of its tail."""
+def tail(window: Sequence[Increment], grid: FoundGrid, widening: float = 1.0) -> Tail:
+    """What a window with this grid says of its tail. `widening`: c of docs/estimators.md."""
     m = sum(1 for i in window if i.log_return)
     if m < 64:
         return Tail(2.5, 0.5, 10.0, m)
     if grid.tick is None:
-        return Tail(*hill([abs(r) for r in returns(window) if r]), m)
+        return Tail(*hill([abs(r) for r in returns(window) if r], widening), m)
     moves, scale = moves_of(window, grid.tick)
-    found = tail_index(moves, scale, m)
+    found = tail_index(moves, scale, m, widening)
     return Tail(*found, m, telling=sum(1 for x in moves if x >= 2) >= 10)
 
 
-def regimes(tails: Iterable[Tail]) -> list[str]:
-    """The regime after each sample of a window that begins with the first."""
+def regimes(tails: Iterable[Tail], kept: str = "WAIT") -> list[str]:
+    """The regime after each sample, of which the first begins a window, or follows one of the regime `kept`."""
     heaviest_first = ["Critical", "Lévy Stable", "Gaussian"]
-    kept = "WAIT"
     result = []
     for tail in tails:
         if tail.nonzero < 64:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from cottage.reference.plain_counter import PlainCounter
-from cottage.reference.plain_spacing import Spacing
+from cottage.reference.plain_spacing import Spacing, follow_steps
 
 TOLERANCE = Fraction(1, 10**9)
 
@@ -35,6 +35,8 @@ class PlainSample(NamedTuple):
     """Whether its `notes` have the word `mid`."""
     auction: bool = False
     """Whether its `notes` have the word `auction`."""
+    words: frozenset[str] = frozenset()
+    """The other words of cottage/notes.py that its `notes` have."""
 
 
 class Increment(NamedTuple):
@@ -75,15 +77,15 @@ def apart(now: PlainSample, before: PlainSample) -> float:
 
 def steps_of(samples: Sequence[PlainSample]) -> list[float]:
     """The step after each of these samples, of which the first begins a window."""
-    spacing = Spacing()
     pairs = zip(samples, [samples[0], *samples], strict=False)
-    return [spacing.after(apart(now, before), now.interval) for now, before in pairs]
+    distances = [(apart(now, before), now.interval) for now, before in pairs]
+    return follow_steps(distances, [None] * len(samples), [Spacing()], 0, slack=0.0).steps
 
 
 def nothing_traded(now: PlainSample, before: PlainSample, session: int) -> bool:
     """Whether a snapshot tells, by its number of trades, that there was none since the sample before: it is no
     sample then. `session`: the mark that was stated last."""
-    said = now.states_break or now.mid or now.auction
+    said = now.states_break or now.mid or now.auction or now.words
     same = (now.trades, now.price, now.volume) == (before.trades, before.price, before.volume)
     return bool(now.trades) and same and now.session in (0, session) and not said
 
@@ -125,7 +127,7 @@ class _Flow:
         v, n, causes = self.traded(now, before, (hole, gap or (breaks and not first), anew))
         log_return = None if first or hole or breaks else log_ratio(now.price, before.price)
         # For the counters a break is like a gap, and has its own word.
-        said = {why for why in causes if why and why != "gap"} | ({"gap"} if gap else set())
+        said = {why for why in causes if why and why != "gap"} | ({"gap"} if gap else set()) | now.words
         nearly_double = not first and max(now.price, before.price) / 1.8 >= min(now.price, before.price)
         if breaks:
             said.add("break")

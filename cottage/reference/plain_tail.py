@@ -42,14 +42,14 @@ class Moves(NamedTuple):
 
 
 def tail_index(
-    moves: Sequence[int], scale: Sequence[Fraction] | None = None, nonzero: int | None = None
+    moves: Sequence[int], scale: Sequence[Fraction] | None = None, nonzero: int | None = None, widening: float = 1.0
 ) -> PlainTailIndex:
     """α, α_low and α_high of absolute moves in ticks, 0 included. `scale`: each move's price by the window's.
-    `nonzero`: m, where it is not the number of moves that are not 0."""
+    `nonzero`: m, where it is not the number of moves that are not 0. `widening`: c."""
     m = sum(1 for x in moves if x) if nonzero is None else nonzero
     exceedances = at_threshold(moves, scale or [Fraction(1)] * len(moves), max(10, math.ceil(m / 20)))
     thresholds = tuple(sorted(exceedances.thresholds.items()))
-    alpha, low, high = fit_of(tuple(sorted(exceedances.moves)), thresholds, exceedances.beyond)
+    alpha, low, high = fit_of(tuple(sorted(exceedances.moves)), thresholds, exceedances.beyond, widening)
     if sum(1 for x in moves if x >= 2) < 10:
         alpha = high = MOST
     return PlainTailIndex(float(alpha), float(min(low, alpha)), float(max(high, alpha)))
@@ -57,12 +57,15 @@ def tail_index(
 
 @lru_cache(maxsize=4096)
 def fit_of(
-    moves: tuple[tuple[int, Fraction], ...], thresholds: tuple[tuple[int, Fraction], ...], beyond: Fraction
+    moves: tuple[tuple[int, Fraction], ...],
+    thresholds: tuple[tuple[int, Fraction], ...],
+    beyond: Fraction,
+    widening: float,
 ) -> tuple[Decimal, Decimal, Decimal]:
     exceedances = Moves(moves, dict(thresholds), beyond)
     # G(x−1) − 2 G(x) + G(x+1) is of the order of 1/x², and ℓ is flat where it is greatest.
     with localcontext(prec=50 + 2 * len(str(max((x for x, _ in moves), default=2)))):
-        return fitted(exceedances) if exceedances.number > 1 else (MOST, LEAST, MOST)
+        return fitted(exceedances, Decimal(widening) ** 2) if exceedances.number > 1 else (MOST, LEAST, MOST)
 
 
 def at_threshold(moves: Sequence[int], scale: Sequence[Fraction], k: int) -> Moves:
@@ -99,8 +102,9 @@ def common_threshold(large: Sequence[tuple[int, Fraction]], number: int) -> Frac
     raise ValueError(f"fewer than {number} moves")
 
 
-def fitted(exceedances: Moves) -> tuple[Decimal, Decimal, Decimal]:
-    """Where Λ is greatest within the bounds, and where it is d Σ ω² / n below that, d by the side."""
+def fitted(exceedances: Moves, widening: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+    """Where Λ is greatest within the bounds, and where it is c² d Σ ω² / n below that, d by the side. `widening`:
+    c²."""
     n = decimal(exceedances.number)
 
     @cache
@@ -109,7 +113,8 @@ def fitted(exceedances: Moves) -> tuple[Decimal, Decimal, Decimal]:
 
     alpha = greatest(fit, LEAST, MOST)
     few = (Decimal(10).ln() - DROP) * (-decimal(exceedances.beyond)).exp()
-    of_low, of_high = (fit(alpha) - drop * decimal(exceedances.squares) / n for drop in (DROP + few, DROP))
+    each = widening * decimal(exceedances.squares) / n
+    of_low, of_high = (fit(alpha) - drop * each for drop in (DROP + few, DROP))
     low = LEAST if fit(LEAST) >= of_low else bisected(lambda a: fit(a) < of_low, LEAST, alpha)
     high = MOST if fit(MOST) >= of_high else bisected(lambda a: fit(a) >= of_high, alpha, MOST)
     return alpha, low, high

@@ -44,9 +44,9 @@ def vector(samples: Sequence[PlainSample], window: int = 1000) -> Vector:
     return vector_of_increments(every[-window:], grids(every, window)[-1]())
 
 
-def vector_of_increments(last: Sequence[Increment], grid: FoundGrid) -> Vector:
-    """The vector over these increments of a window with this grid, one at least."""
-    said = tail(last, grid)
+def vector_of_increments(last: Sequence[Increment], grid: FoundGrid, widening: float = 1.0) -> Vector:
+    """The vector over these increments of a window with this grid, one at least. `widening`: c."""
+    said = tail(last, grid, widening)
     disobeyed = {"off_tick"} if grid.disobeyed else set()
     return Vector(
         mass=float(mass(last)),

@@ -17,6 +17,9 @@ from cottage.record.arrow_schema import pyarrow
 from cottage.record.bucketing import USUAL_FIELDS
 from cottage.record.history import Chosen, History, SymbolHistory, iso
 from cottage.record.history_span import HistorySpan
+from cottage.record.proof import proof_of
+from cottage.record.proof_page import HTML, page
+from cottage.record.proof_report import report
 from cottage.record.record import Record
 from cottage.record.record_events import RecordedRows, RecordEvents
 from cottage.record.schema import TABLES
@@ -26,7 +29,7 @@ Question = Mapping[str, Any]
 
 class HistoryAnswers:
     def __init__(self, folder: Path) -> None:
-        record = Record(folder)
+        self._record = record = Record(folder)
         self._history = History(record)
         self._events = RecordEvents(record, self._history)
 
@@ -37,6 +40,7 @@ class HistoryAnswers:
             "regimes": self._regimes,
             "changes": self._changes,
             "gaps": self._gaps,
+            "proof": self._proof,
         }[question["ask"]]
         return ask(question)
 
@@ -89,6 +93,11 @@ class HistoryAnswers:
         gaps = [_told(row, "gaps") for row in found.rows]
         told = [_told(row, "outages") for row in outages]
         return JSON, orjson.dumps({**_frame(found), "gaps": gaps, "outages": told})
+
+    def _proof(self, question: Question) -> tuple[str, bytes]:
+        at, version, head = (question.get(name) for name in ("at", "version", "head"))
+        found = report(proof_of(self._record, question["symbol"], at, version, head, question["widening"]))
+        return (HTML, page(found).encode()) if question["page"] else (JSON, orjson.dumps(found))
 
 
 def span_of(question: Question) -> HistorySpan:

@@ -13,6 +13,8 @@ from cottage.api_client import ARROW
 from cottage.errors import HistoryRefusal
 from cottage.record.bucketing import FIELDS, USUAL_FIELDS
 from cottage.record.history_span import DURATION_PATTERN, MOST_POINTS, HistorySpan
+from cottage.record.proof import wanted_version
+from cottage.record.proof_page import HTML, POLICY
 from cottage.state import REGIMES
 from services.physics import schemas
 from services.physics.history_process import HistoryProcess
@@ -103,6 +105,12 @@ def _history_responses(model: Any) -> dict[int | str, dict[str, Any]]:
     return answers
 
 
+def _proof_responses() -> dict[int | str, dict[str, Any]]:
+    answers = schemas.responses(schemas.ProofAnswer, 400, 404, 422, 503)
+    answers[200]["content"] = {HTML: {"schema": {"type": "string"}}}
+    return answers
+
+
 @router.get(
     "/history/{symbol:path}/regimes",
     summary="The regimes of one symbol, from when to when",
@@ -171,6 +179,44 @@ async def gaps(request: Request, time: AskedTime, symbols: Symbols = None) -> Re
     """The newest first, by when they were recorded. `missed`: versions that exist and are not in the record, with its
     cause; the other kinds are of the market's data."""
     return await _answer(request, "gaps", {**time, "symbols": _some(symbols)})
+
+
+At = Annotated[_Text, _query(f"the state that Redis had then; {_A_TIME}", "2025-12-21T14:31:07Z")]
+OneVersion = Annotated[_Text, _query("instead of at: exactly this version, epoch-seq", "1766318400000-4711")]
+KeptHead = Annotated[
+    _Text, _query("a head of the record's chain that was kept elsewhere, such as from the recorder's log", "0" * 64)
+]
+Widening = Annotated[
+    float,
+    WithJsonSchema({"type": "number", "minimum": 0.01, "maximum": 100}),
+    Query(ge=0.01, le=100, description="FEYNMAN_INTERVAL_WIDENING of then"),
+]
+
+
+@router.get(
+    "/proof/{symbol:path}",
+    summary="Whether a recorded state can be believed",
+    responses=_proof_responses(),
+    dependencies=[known_query("at", "version", "head", "widening")],
+)
+async def proof(
+    request: Request,
+    symbol: Symbol,
+    at: At = None,
+    version: OneVersion = None,
+    head: KeptHead = None,
+    widening: Widening = 1.0,
+) -> Response:
+    """The state, the samples that it stands on, and whether it comes out again when it is computed from the record
+    now; the versions, files and manifests of the record that this rests on, and whether these are whole. Without `at`
+    and `version` it is the newest state. With `Accept: text/html` it is a page that prints."""
+    wanted_version(version, at)
+    is_page = HTML in request.headers.get("accept", "")
+    question = {"symbol": keys.symbol(symbol), "at": at, "version": version, "head": head, "widening": widening}
+    response = await _answer(request, "proof", {**question, "page": is_page})
+    if is_page:
+        response.headers["Content-Security-Policy"] = POLICY
+    return response
 
 
 def _some(symbols: str | None) -> list[str] | None:

@@ -257,6 +257,26 @@ class GapsAnswer(_Answer):
     outages: list[HopOutage]
 
 
+class ProofAnswer(_Answer):
+    symbol: Symbol
+    version: list[int] = Field(description="epoch and seq")
+    proved: bool
+    doubts: list[dict[str, str]] = Field(description="why it is not proved: `code` for programs, and `detail`")
+    state: dict[str, Any] | None = Field(json_schema_extra=_NULLABLE, description="as it was recorded")
+    window: dict[str, Any] | None = Field(json_schema_extra=_NULLABLE, description="the samples that it stands on")
+    recomputed: dict[str, Any] | None = Field(
+        json_schema_extra=_NULLABLE, description="the same fields, computed again; null where samples are missing"
+    )
+    differences: list[dict[str, Any]] = Field(description="the fields that do not come out, to 1e-9")
+    remarks: list[dict[str, Any]] = Field(description="the samples with holes, breaks, jumps, corrections …")
+    gaps: list[dict[str, Any]] = Field(description="the record's gaps in the time of the window")
+    prev: dict[str, Any] = Field(description="how many versions were followed, and where the chain of `prev` breaks")
+    files: list[dict[str, Any]] = Field(description="the files that the proof rests on")
+    ahead: int = Field(description="rows that are in no closed file yet")
+    chain: dict[str, Any] = Field(description="the chain of manifests, and its head")
+    inputs: list[dict[str, Any]] = Field(description="the samples of the window, the oldest first")
+
+
 class MarketSnapshotAnswer(_Answer):
     symbol: Symbol
     price: float

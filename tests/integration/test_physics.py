@@ -49,6 +49,8 @@ GOOD: dict[str, list[str]] = {
     "source": ["simulate"],
     "run": ["1766318400000000"],
     "kind": ["regime"],
+    "head": ["5d0c1f"],
+    "widening": ["1.5"],
     "regime": ["Critical", "L%C3%A9vy%20Stable"],
 }
 BAD: dict[str, list[str]] = {
@@ -68,6 +70,7 @@ BAD: dict[str, list[str]] = {
     "by": ["recorded"],
     "run": ["-1", "9" * 30, "x"],
     "kind": ["gap"],
+    "widening": ["0", "101", "nan", "wide"],
     "regime": ["critical"],
 }
 
@@ -294,6 +297,7 @@ async def test_every_operation_as_its_document_says(http: httpx.AsyncClient, cli
         "/v1/history",
         "/v1/changes",
         "/v1/gaps",
+        "/v1/proof/{symbol}",
     }
     asked: set[tuple[str, int]] = set()
     for template, operations in document["paths"].items():
@@ -346,7 +350,7 @@ async def test_the_document_has_the_pattern_of_symbols(http: httpx.AsyncClient) 
 
 
 def _is_of_a_record(template: str) -> bool:
-    return template.startswith(("/v1/history", "/v1/changes", "/v1/gaps"))
+    return template.startswith(("/v1/history", "/v1/changes", "/v1/gaps", "/v1/proof"))
 
 
 def _urls(template: str, parameters: list[dict[str, Any]]) -> list[tuple[str, bool]]:

@@ -100,7 +100,7 @@ def test_what_is_wrong_is_one_line(arguments: list[str], word: str, capsys: pyte
 
 HELP: dict[str, tuple[str, ...]] = {
     "": (
-        *("watch", "state", "history", "changes", "gaps", "retire", "probe", "--version"),
+        *("watch", "state", "history", "changes", "gaps", "proof", "retire", "probe", "--version"),
         *("cottage watch SPY,QQQ", "COTTAGE_URL", "COTTAGE_API_URL", "REDIS_URL"),
     ),
     "watch": (
@@ -129,6 +129,10 @@ HELP: dict[str, tuple[str, ...]] = {
     ),
     "changes": ("--last", "--kind", "--regime", "default: all", "COTTAGE_API_URL", "cottage changes --last 10m"),
     "gaps": ("--last", "--csv", "outages", "missed", "COTTAGE_API_URL", "cottage gaps SPY --last 7d"),
+    "proof": (
+        *("--at", "--version", "--head", "--widening", "--json", "--page", "--dir", "--url", "COTTAGE_API_URL"),
+        *("cottage proof SPY --at 14:31:07", "record_head", "not proved, and why"),
+    ),
     "retire": (
         "--redis-url",
         "redis://localhost:6379)",

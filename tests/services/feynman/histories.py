@@ -15,7 +15,7 @@ from services.feynman.windows import Rows, Windows
 
 def feed(windows: Windows, rows: Sequence[int], samples: Sequence[PlainSample]) -> None:
     """One sample to each of the rows, in one call."""
-    columns = np.array(samples, dtype=np.float64).T  # None becomes nan
+    columns = np.array([sample[:-1] for sample in samples], dtype=np.float64).T  # None becomes nan
     timestamp, price, volume, trades, session, tick, breaks, event_time, interval, lost, mid, auction = columns
     marks = session.astype(np.int64)
     flags = {"break": breaks, "mid": mid, "auction": auction}

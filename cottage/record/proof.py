@@ -1,0 +1,270 @@
+"""The proof of a recorded state: what it stands on, whether that is whole, and whether it comes out again.
+
+    proof = prove(Record(folder), "SPY", version, recorded)
+    proof.proved, proof.doubts
+
+The samples of the state's window are taken from the record, and the state is computed again from them by the plain
+reference (cottage/reference/), which shares no line with feynman. Beside that it is asked whether the record is what
+was once written: the versions by their `prev`, the files by the manifest, the manifest by its chain, and the chain by
+a head that somebody has kept.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+from cottage.errors import HistoryRefusal
+from cottage.record.evidence import Evidence, Row, version_of
+from cottage.record.history import iso
+from cottage.record.history_span import moment
+from cottage.record.manifest import Manifest, RecordFile
+from cottage.record.recomputation import Recomputation, recompute
+from cottage.record.record import Range, Record
+from cottage.record.verification import verify_files
+from cottage.version import Version
+
+AFTER_MICROS = 600_000_000
+"""Rows that were recorded up to so much later than the state are looked at too: some may belong before it."""
+_SPANS_HOURS = (2, 24, 24 * 30)
+"""How far back samples are sought, in turn; in the end from the beginning of the record."""
+_HOUR_MICROS = 3_600_000_000
+_VERSION = re.compile(r"(\d{1,16})-(\d{1,16})", re.ASCII)
+_UNREADABLE = (OSError, ValueError)
+"""What reading a file raises that is no Parquet file any more; pyarrow's errors are among them."""
+
+
+class Doubt(NamedTuple):
+    """A reason for which a state is not proved."""
+
+    code: str
+    detail: str
+
+
+class Link(NamedTuple):
+    """Where the chain of `prev` breaks."""
+
+    version: Version
+    prev: Version | None
+    """What it replaced in Redis."""
+    before: Version
+    """The version that the record has before it."""
+
+
+@dataclass(slots=True)
+class Proof:
+    """What was found. Times are in microseconds since 1970, as in the record."""
+
+    symbol: str
+    version: Version
+    given: Row | None = None
+    """The row of the state; None where it is not in the record."""
+    computed: Recomputation | None = None
+    gaps: Sequence[Row] = ()
+    """Rows of the table `gaps` in the time of the window."""
+    links: Sequence[Link] = ()
+    versions: int = 0
+    """Through how many versions the chain of `prev` was followed."""
+    manifest: Manifest = field(default_factory=Manifest)
+    head: str | None = None
+    """The head of the chain as it was kept elsewhere."""
+    files: Sequence[RecordFile] = ()
+    """Those that the proof rests on."""
+    ahead: int = 0
+    """How many of the rows are written ahead, in no file of the manifest yet."""
+    doubts: list[Doubt] = field(default_factory=list)
+
+    @property
+    def proved(self) -> bool:
+        return not self.doubts
+
+    @property
+    def inputs(self) -> list[Row]:
+        """The rows of the window's samples, the oldest first."""
+        return [] if self.computed is None else [taken.row for taken in self.computed.taken]
+
+    def doubt(self, code: str, detail: str) -> None:
+        self.doubts.append(Doubt(code, detail))
+
+
+def prove(
+    record: Record, symbol: str, version: Version, recorded: int, head: str | None = None, widening: float = 1.0
+) -> Proof:
+    """Prove the state of a version. `recorded`: when it was, in microseconds since 1970. `head`: that of the chain as
+    it was kept elsewhere. `widening`: FEYNMAN_INTERVAL_WIDENING of then. Raises FileNotFoundError where there is no
+    record, RecordDamaged, or NewerFormat."""
+    manifest = record.manifest()
+    proof = Proof(symbol, version, manifest=manifest, head=head)
+    try:
+        rows, since = _rows(record, symbol, version, recorded)
+    except _UNREADABLE as error:
+        rows, since = [], recorded - _SPANS_HOURS[0] * _HOUR_MICROS
+        proof.doubt("unreadable", f"a file of the record cannot be read: {error}")
+    files = record.files("samples", manifest, {"recorded": (since, recorded + AFTER_MICROS)})
+    proof.files = files
+    for finding in verify_files(record.folder, manifest, files, head):
+        proof.doubt(finding.kind.replace(" ", "_"), str(finding))
+    spans = [file.recorded for file in files]
+    proof.ahead = sum(not any(begin <= row["recorded"] <= end for begin, end in spans) for row in rows)
+    _compute(proof, [list(each) for _, each in groupby(rows, version_of)], widening)
+    if proof.inputs:
+        times = [row["at"] for row in proof.inputs]
+        proof.gaps = _gaps(record, symbol, (min(times), max(times) + 1))
+    return proof
+
+
+def proof_of(
+    record: Record,
+    symbol: str,
+    at: str | None = None,
+    version: str | None = None,
+    head: str | None = None,
+    widening: float = 1.0,
+) -> Proof:
+    """Prove the state that Redis had `at` a time (RFC 3339, or seconds since 1970), or a `version` (epoch-seq), or
+    the newest one. See `prove`. Raises HistoryRefusal, RecordDamaged, or NewerFormat."""
+    wanted = wanted_version(version, at)
+    time = None if at is None else moment(at, "at")
+    try:
+        found, recorded = _recorded(record, symbol, time, wanted)
+        return prove(record, symbol, found, recorded, head, widening)
+    except FileNotFoundError as error:
+        raise HistoryRefusal(
+            "no_record", f"there is no record in {record.folder}: the recorder writes it (RECORDER_DIR)"
+        ) from error
+
+
+def wanted_version(version: str | None, at: str | None = None) -> Version | None:
+    """The version of a text `epoch-seq`. Raises HistoryRefusal for what is none, or where a time is given too, and
+    for a time that is none."""
+    if at is not None:
+        moment(at, "at")
+    if version is None:
+        return None
+    if at is not None:
+        raise HistoryRefusal("bad_parameter", "at and version are two ways to say which state: give one of them")
+    if (match := _VERSION.fullmatch(version)) is None:
+        raise HistoryRefusal("bad_parameter", "version must be epoch-seq, such as 1766318400000-4711")
+    return Version(int(match[1]), int(match[2]))
+
+
+def _recorded(record: Record, symbol: str, at: int | None, version: Version | None) -> tuple[Version, int]:
+    """The newest version that Redis had written at a time, or this one, or the newest of all, and when it was
+    recorded; in microseconds since 1970. Raises HistoryRefusal, or FileNotFoundError where there is no record."""
+    columns = ("epoch", "seq", "written", "recorded", "last")
+    record.manifest()
+    for since in (None if at is None else at - _SPANS_HOURS[0] * _HOUR_MICROS, None):
+        until = None if at is None else at + 1
+        rows = record.scan("samples", columns, symbols=[symbol], written=(since, until)).to_pylist()
+        found = [row for row in rows if row["last"] and version in (None, version_of(row))]
+        if found:
+            newest = max(found, key=lambda row: (row["written"], version_of(row)))
+            return version_of(newest), newest["recorded"]
+    told = f"version {shown(version)}" if version else "state" if at is None else f"state from {iso(at)} or before"
+    raise HistoryRefusal("not_recorded", f"the record has no {told} of {symbol}")
+
+
+def _rows(record: Record, symbol: str, version: Version, recorded: int) -> tuple[list[Row], int | None]:
+    """The rows of the symbol that may belong to the state, by version, and since when they were recorded: twice as
+    many samples as its window holds, where the record has so many."""
+    rows: list[Row] = []
+    since = None
+    for since in (*(recorded - hours * _HOUR_MICROS for hours in _SPANS_HOURS), None):
+        found = record.scan("samples", symbols=[symbol], recorded=(since, recorded + AFTER_MICROS))
+        rows = sorted(found.to_pylist(), key=lambda row: (row["epoch"], row["seq"], row["number"]))
+        held = next((row["samples"] for row in rows if version_of(row) == version and row["last"]), None) or 0
+        if held and sum(version_of(row) <= version and not row["reissued"] for row in rows) > 2 * held + 64:
+            break
+    return rows, since
+
+
+def _compute(proof: Proof, versions: Sequence[Sequence[Row]], widening: float) -> None:
+    """Compute the state again. `versions`: the rows of each, those after it included."""
+    known = [rows for rows in versions if version_of(rows[-1]) <= proof.version]
+    if not known or version_of(known[-1][-1]) != proof.version or not known[-1][-1]["last"]:
+        proof.doubt("not_recorded", f"version {shown(proof.version)} is not in the record")
+        return
+    proof.given = known[-1][-1]
+    if proof.given["regime"] is None:
+        proof.doubt("inputs_only", "the record has the samples and not the state: RECORDER_STATES was `inputs`")
+        return
+    computed = proof.computed = recompute(Evidence.of(known), widening)
+    begin = version_of(computed.taken[0].row) if computed.taken else proof.version
+    places = [place for place, rows in enumerate(versions) if begin <= version_of(rows[-1]) <= proof.version]
+    _follow(proof, versions[max(places[0] - 1, 0) : places[-1] + 2])
+    _doubt_state(proof, computed)
+
+
+def _follow(proof: Proof, versions: Sequence[Sequence[Row]]) -> None:
+    """Follow the chain of `prev` from one version to the next: from the one before the window to the one after."""
+    links = []
+    for rows in versions:
+        if [row["number"] for row in rows] != list(range(len(rows))) or not rows[-1]["last"]:
+            numbers = ", ".join(str(row["number"]) for row in rows)
+            version = shown(version_of(rows[-1]))
+            proof.doubt("rows", f"version {version} has the rows {numbers}, and not each from 0 to its own once")
+    for before, after in pairwise(versions):
+        own = after[-1]
+        prev = None if own["prev_epoch"] is None else Version(own["prev_epoch"], own["prev_seq"])
+        if own["written"] is not None and prev != version_of(before[-1]):
+            links.append(Link(version_of(own), prev, version_of(before[-1])))
+    proof.links, proof.versions = links, len(versions)
+    there = {version_of(rows[-1]) for rows in versions}
+    for link in links:
+        if link.prev is None:  # Redis had lost the state: nothing says that a version is missing
+            continue
+        if link.prev in there:
+            proof.doubt(
+                "added",
+                f"version {shown(link.before)} does not belong there: {shown(link.version)} replaced "
+                f"{shown(link.prev)} in Redis",
+            )
+        else:
+            proof.doubt(
+                "missing",
+                f"version {shown(link.prev)} is missing: {shown(link.version)} replaced it in Redis, "
+                f"and the record has {shown(link.before)} before",
+            )
+
+
+def _doubt_state(proof: Proof, computed: Recomputation) -> None:
+    window = computed.window
+    if window.missing:
+        proof.doubt(
+            "window",
+            f"the window began before the record: {window.missing} of the samples that it stands on "
+            f"{'is' if window.missing == 1 else 'are'} not recorded",
+        )
+    for difference in computed.differences:
+        proof.doubt(
+            "differs",
+            f"{difference.field} was recorded as {difference.recorded!r} and comes out as {difference.recomputed!r}",
+        )
+    for row in computed.odd_steps:
+        proof.doubt(
+            "step",
+            f"the step {row['step']:g} of version {shown(version_of(row))} does not follow from the "
+            "samples before it",
+        )
+    epochs = {row["epoch"] for row in proof.inputs}
+    if computed.differences and len(epochs) > 1:
+        proof.doubt(
+            "writers",
+            f"{len(epochs)} writers follow on one another in the window: the next one may have "
+            "taken other samples than the record has of the one before",
+        )
+
+
+def _gaps(record: Record, symbol: str, at: Range) -> list[Row]:
+    """The rows of the table `gaps` that reach into this time."""
+    since, until = at
+    assert since is not None
+    assert until is not None
+    found = record.scan("gaps", symbols=[symbol]).to_pylist()
+    gaps = [gap for gap in found if gap["until"] >= since and (gap["since"] or gap["until"]) < until]
+    return sorted(gaps, key=lambda gap: (gap["until"], gap["recorded"]))
+
+
+def shown(version: Version) -> str:
+    return f"{version.epoch}-{version.seq}"
