@@ -147,7 +147,9 @@ class Confirmation:
                 shown = _stamp_of_state(stored)
                 check_epoch(shown.version.epoch, redis_now)
                 if held is not None and _goes_on_below(before, shown, held):
-                    held = None  # Redis has lost what was above it, and its writer does not know of that
+                    # Redis has lost what was above it, and its writer does not know of that. The state of the look
+                    # before may be one that came back, and is in the record.
+                    held = before = None
                 for state in (before, shown) if before is not None else (shown,):
                     if held is None or state.version > held:
                         found += self._back_from(symbol, state, before, held)

@@ -12,17 +12,22 @@ from pathlib import Path
 import uvloop
 
 from common import logs
+from cottage.store import PhysicsStates
 from deploy.redis_server import find_server
 from tests.bench.telling import say
 from tests.chaos.course import Course, crowd
 from tests.chaos.faults import KINDS
 from tests.chaos.pace import QUICK, REAL
+from tests.chaos.record_check import wrong_in
 from tests.chaos.report import table
 from tests.chaos.sabotage import SABOTAGES
 from tests.chaos.soak import Audience, Memory, growth_table
-from tests.chaos.suite import suite
+from tests.chaos.suite import Suite, suite
 from tests.chaos.watch import Violations
 from tests.clock_shim import why_not
+
+RECORDED_SECONDS = 20.0
+"""A state is in the record that long after Redis had it, on a busy machine."""
 
 
 def main() -> None:
@@ -79,6 +84,7 @@ async def _run(options: argparse.Namespace) -> int:
         watching = asyncio.create_task(memory.watch())
         stack.callback(watching.cancel)
         await course.faults(options.first, options.faults, options.every)
+        await check_record(broken)
     say(f"\n{table(course.outcomes)}\n")
     if options.memory:
         say(f"{growth_table(memory.growth())}\n")
@@ -91,6 +97,18 @@ async def _run(options: argparse.Namespace) -> int:
     last = course.outcomes[-1].index if course.outcomes else options.first
     say(f"Again: make chaos SEED={seed} N={last - options.first + 1} FIRST={options.first}")
     return 1
+
+
+async def check_record(broken: Suite) -> None:
+    """What Redis holds now must be in the record in a moment, and all that is missing there be said."""
+    payloads = await PhysicsStates(broken.direct).stored(broken.symbols)
+    deadline = time.monotonic() + RECORDED_SECONDS
+    while found := await asyncio.to_thread(wrong_in, broken.record, payloads):
+        if time.monotonic() >= deadline:
+            for each in found:
+                broken.violations.add("record", each)
+            return
+        await asyncio.sleep(0.5)
 
 
 def _kinds(options: argparse.Namespace) -> list[str]:

@@ -47,6 +47,8 @@ class Pace:
             "BROADCASTER_HEARTBEAT_SECONDS": 5.0,
             "BROADCASTER_SLOW_SECONDS": 30.0,
             "BROADCASTER_CLIENT_SILENCE_SECONDS": 20.0,
+            "RECORDER_FLUSH_SECONDS": 2.0,
+            "RECORDER_SILENCE_SECONDS": 3.0,
             "PHYSICS_SILENCE_SECONDS": 3.0,
             "PHYSICS_TIMEOUT_SECONDS": 1.0,
         }

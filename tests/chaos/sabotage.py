@@ -137,12 +137,50 @@ def nobody_owns() -> None:
     store.WRITE_SNAPSHOTS = store.WRITE_SNAPSHOTS.replace(refused, "nil")
 
 
+def gaps_hidden() -> None:
+    """The recorder does not say what it missed."""
+    from services.recorder.keeper import Keeper
+
+    Keeper._note_gaps = lambda self, symbol, confirmed, held, rows: None  # type: ignore[method-assign]
+
+
+def rows_dropped() -> None:
+    """Of the recorder's versions each tenth is lost without a word."""
+    from services.recorder.keeper import Keeper
+
+    honest = Keeper.keep
+
+    def keep(self: Keeper, *arguments: Any, **options: Any) -> bool:
+        kept, before = honest(self, *arguments, **options), len(self._samples)
+        if arguments[1].version.seq % 10 == 5 and before:
+            del self._samples[-1]
+        return kept
+
+    Keeper.keep = keep  # type: ignore[method-assign]
+
+
+def rows_doubled() -> None:
+    """Each tenth is recorded twice."""
+    from services.recorder.keeper import Keeper
+
+    honest = Keeper.keep
+
+    def keep(self: Keeper, *arguments: Any, **options: Any) -> bool:
+        kept = honest(self, *arguments, **options)
+        if arguments[1].version.seq % 10 == 5:
+            self._samples += self._samples[-1:]
+        return kept
+
+    Keeper.keep = keep  # type: ignore[method-assign]
+
+
 SABOTAGES: dict[str, Callable[[], None]] = {
     function.__name__: function
     for function in (
         *(no_healing, newer_or_equal, lease_ignored, removed_never_sent, always_live),
         *(floors_off, messages_set_clocks, never_in_doubt, steps_ignored, outlived_never_found),
         *(databases_mixed_up, messages_believed, any_epoch, nobody_owns),
+        *(gaps_hidden, rows_dropped, rows_doubled),
     )
 }
 

@@ -159,6 +159,7 @@ class Suite:
         """To Redis, past all that is broken, but for Redis itself."""
         self.urls: list[str] = []
         self.api_url = ""
+        self.record = folder / "record"
         self.symbols: list[str] = []
         """Of the simulated market."""
         self.quiet: set[str] = set()
@@ -352,6 +353,7 @@ async def suite(
         made.symbols = [f"S{number:03}" for number in range(symbols)]
         names = ",".join(made.symbols)
         link, api = free_port(), free_port()
+        bridge_url = f"ws://127.0.0.1:{link}/ws"
         made.api_url = f"http://127.0.0.1:{api}"
         feynman = {"FEYNMAN_WINDOW": str(window), "FEYNMAN_MAX_SYMBOLS": str(made.most_symbols)}
         plan: list[tuple[str, str, dict[str, str]]] = [
@@ -362,6 +364,7 @@ async def suite(
             ("physics", "physics", {"PHYSICS_PORT": str(api)}),
             ("broadcaster-a", "broadcaster", {}),
             ("broadcaster-b", "broadcaster", {}),
+            ("recorder", "recorder", {"RECORDER_DIR": str(made.record), "RECORDER_BRIDGE_URL": bridge_url}),
         ]
         for name, service, own in plan:
             env = {**pace.env(), f"{service.upper()}_OPS_PORT": "0", "LOG_FORMAT": "json", **own, **made.clock(name)}

@@ -43,7 +43,7 @@ def _of_processes(service: str) -> None:
         fault(ends_processes=function is killed)(function)
 
 
-for _service in ("market", "feynman", "physics", "bridge", "broadcaster"):
+for _service in ("market", "feynman", "physics", "bridge", "broadcaster", "recorder"):
     _of_processes(_service)
 
 

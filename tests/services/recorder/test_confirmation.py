@@ -181,7 +181,7 @@ def test_a_writer_that_goes_on_below_what_is_held_is_followed() -> None:
     assert look(confirmation, state(1), held) == []
     assert look(confirmation, state(1), held) == []
     hear(confirmation, state(2, 1))
-    assert told(look(confirmation, state(2, 1), held)) == [(1, 450.25, True), (2, 450.5, False)]
+    assert told(look(confirmation, state(2, 1), held)) == [(2, 450.5, False)]
 
 
 def test_a_message_of_another_database_is_none_of_ours() -> None:

@@ -1,6 +1,7 @@
 """What an earlier recorder recorded last, wherever in the record it is."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -58,7 +59,13 @@ def test_when_the_newest_row_was_recorded(writer: RecordWriter) -> None:
     append(writer, "SPY", state(1), recorded=10)
     assert writer.roll()
     assert newest_recorded(writer.folder) == 10
-    row = {"hop": ["redis"], "since": [10], "until": [None], "recorded": [30], "cause": ["redis_down"]}
+    row: dict[str, list[Any]] = {
+        "hop": ["redis"],
+        "since": [10],
+        "until": [None],
+        "recorded": [30],
+        "cause": ["redis_down"],
+    }
     writer.append("outages", row)
     writer.append("outages", {**row, "recorded": [20]})
     writer.flush()
