@@ -8,6 +8,7 @@ was flushed before is missing.
 """
 
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.05
+_FEW_SYMBOLS = 50
+"""So many are found in a batch one by one."""
 Range = tuple[int | None, int | None]
 """Microseconds since 1970, from the first on and before the second; None is no bound."""
 
@@ -62,8 +65,7 @@ class Record:
         wanted = list(columns) if columns is not None else [column.name for column in TABLES[table]]
         ranges = {"at": at, "written": written, "recorded": recorded}
         bounds = {name: each for name, each in ranges.items() if each != (None, None)}
-        condition = _condition(symbols, bounds)
-        return self.again(lambda: self._scan(table, wanted, condition, symbols is not None, bounds))
+        return self.again(lambda: self._scan(table, wanted, symbols, bounds))
 
     def files(self, table: str, manifest: Manifest, bounds: dict[str, Range] | None = None) -> list[RecordFile]:
         """The Parquet files of a table that have rows within these ranges of `at`, `written` and `recorded`, or all
@@ -75,26 +77,27 @@ class Record:
             and all(_meets(getattr(file, name), bound) for name, bound in (bounds or {}).items())
         ]
 
-    def _scan(
-        self, table: str, columns: list[str], condition: Any, has_symbols: bool, bounds: dict[str, Range]
-    ) -> Any:
+    def _scan(self, table: str, columns: list[str], symbols: Sequence[str] | None, bounds: dict[str, Range]) -> Any:
         from pyarrow import dataset
 
         arrow = pyarrow()
+        condition = _condition(symbols, bounds)
         schema = arrow_schema(table)
         parts = [arrow.schema([schema.field(name) for name in columns]).empty_table()]
         manifest = self.manifest()
         if paths := [str(self.folder / file.path) for file in self.files(table, manifest, bounds)]:
             files = dataset.dataset(paths, schema=schema, format="parquet")
             parts.append(files.to_table(columns=columns, filter=condition, use_threads=False))
-        needed = list(dict.fromkeys([*columns, *(["symbol"] if has_symbols else []), *bounds]))
+        needed = list(dict.fromkeys([*columns, *(["symbol"] if symbols is not None else []), *bounds]))
         for file in ahead_files(self.folder, manifest.rolled):
             if file.table != table:
                 continue
-            for batch in whole_batches(mapped(file.path), needed):
-                rows = arrow.Table.from_batches([batch.rows])
-                rows = rows if condition is None else rows.filter(condition)
-                parts.append(rows.select(columns))
+            batches = [batch.rows for batch in whole_batches(mapped(file.path), needed)]
+            if found := [rows for batch in batches for rows in _of_symbols(batch, symbols)]:
+                rows = arrow.Table.from_batches(found)
+                if symbols is not None:
+                    rows = rows.combine_chunks()  # small, and a filter takes its time for each chunk
+                parts.append((rows if condition is None else rows.filter(condition)).select(columns))
         return arrow.concat_tables(parts)
 
     def again(self, read: Callable[[], T]) -> T:
@@ -105,6 +108,20 @@ class Record:
             except FileNotFoundError:
                 time.sleep(_PAUSE_SECONDS)
         return read()
+
+
+def _of_symbols(rows: Any, symbols: Sequence[str] | None) -> list[Any]:
+    """The rows of few symbols in a batch, which is sorted by them: then the others are not touched."""
+    if symbols is None or len(symbols) > _FEW_SYMBOLS:
+        return [rows]
+    column = rows.column("symbol")
+    found = []
+    for symbol in sorted(set(symbols)):
+        start = bisect_left(range(len(rows)), symbol, key=lambda place: column[place].as_py())
+        end = bisect_right(range(len(rows)), symbol, start, key=lambda place: column[place].as_py())
+        if start < end:
+            found.append(rows.slice(start, end - start))
+    return found
 
 
 def _condition(symbols: Sequence[str] | None, bounds: dict[str, Range]) -> Any:

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,39 @@ def test_rows_come_back_as_they_were(folder: Path) -> None:
 def test_no_record(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Record(tmp_path).scan("samples")
+
+
+def test_many_symbols_and_the_same_twice(folder: Path) -> None:
+    record = Record(folder)
+    many = [f"S{number}" for number in range(100)]
+    for symbols in (["SPY", "SPY"], ["SPY", *many], [*many, "SPY", "SPY"]):
+        assert keys_of(record.scan("samples", ["symbol", "seq"], symbols=symbols)) == [
+            ("SPY", seq) for seq in (1, 2, 3, 4)
+        ]
+    assert keys_of(record.scan("samples", ["symbol", "seq"], symbols=[])) == []
+
+
+def test_a_reader_while_files_are_replaced(tmp_path: Path) -> None:
+    """Every scan has all rows that were flushed before it, each once."""
+    with RecordWriter(tmp_path, clock=lambda: BEGIN / 1e6, grace=0.2) as record, ThreadPoolExecutor() as pool:
+        record.append("samples", samples(seqs=(1,)))
+        record.flush()
+        reader = Record(tmp_path)
+
+        def write() -> None:
+            for seq in range(2, 7):
+                record.append("samples", samples(seqs=(seq,)))
+                record.flush()
+                flushed.append(seq)
+                assert record.roll()
+                assert record.compact(unfinished=seq % 2 == 0)
+
+        flushed = [1]
+        writing = pool.submit(write)
+        while not writing.done():
+            before = flushed[-1]
+            found = keys_of(reader.scan("samples", ["symbol", "seq"]))
+            newest = len(found) // 2
+            assert newest >= before
+            assert found == [(symbol, seq) for symbol in ("QQQ", "SPY") for seq in range(1, newest + 1)]
+        writing.result()
