@@ -13,12 +13,16 @@ from cottage.clock import Clock
 from cottage.daemon_thread import in_daemon_thread
 from cottage.errors import CottageError, SettingsError
 from cottage.record.record_writer import RecordInUse, RecordWriter
+from cottage.record.s3_archive import S3Archive
 from services.recorder import metrics
+from services.recorder.settings import RecorderSettings
 
 ROLL_SECONDS = 300.0
 HEAD_SECONDS = 60.0
 """How often the head of the record's chain is logged."""
 GIB = 2**30
+MOST_WAITING = 2**28
+"""Bytes that wait in the writer: more than the rows take for which the keeper has room, so that it gives up none."""
 
 log = logs.get_logger()
 
@@ -28,12 +32,9 @@ Columns = Mapping[str, list[Any]]
 class RecordDisk:
     """Where rows go. `now`: gives the time by Redis's clock, in seconds since 1970."""
 
-    def __init__(
-        self, folder: Path, keep_days: float, max_gib: float, clock: Clock, now: Callable[[], float]
-    ) -> None:
-        self._folder = folder
-        self._keep_days = keep_days
-        self._max_bytes = round(max_gib * GIB)
+    def __init__(self, settings: RecorderSettings, clock: Clock, now: Callable[[], float]) -> None:
+        self._settings = settings
+        self._folder = Path(settings.dir)
         self._clock = clock
         self._now = now
         self._writer: RecordWriter | None = None
@@ -45,7 +46,15 @@ class RecordDisk:
     def open(self) -> None:
         """Raises SettingsError where nothing can be recorded there."""
         try:
-            self._writer = RecordWriter(self._folder, clock=self._now, monotonic=self._clock.monotonic)
+            place = self._settings.archive
+            archive = S3Archive(place, self._settings.archive_endpoint) if place else None
+            self._writer = RecordWriter(
+                self._folder,
+                clock=self._now,
+                monotonic=self._clock.monotonic,
+                most_waiting=MOST_WAITING,
+                archive=archive,
+            )
         except RecordInUse as error:
             raise SettingsError(f"RECORDER_DIR: {error}") from error
         except CottageError:
@@ -131,7 +140,8 @@ class RecordDisk:
     def _maintain(self, writer: RecordWriter) -> None:
         writer.roll()
         writer.compact()
-        writer.expire(self._keep_days, self._max_bytes)
+        writer.archive()
+        writer.expire(self._settings.keep_days, round(self._settings.max_gib * GIB))
         metrics.BYTES.set(writer.size())
 
 

@@ -76,7 +76,7 @@ class StateRecorder(ChannelHandler):
         self._listener = BridgeListener(
             settings.bridge_url, self._notes, clock, settings.silence_seconds, self._recorded
         )
-        self._disk = RecordDisk(self._folder, settings.keep_days, settings.max_gib, clock, self._now)
+        self._disk = RecordDisk(settings, clock, self._now)
         self._consumer = ChannelConsumer(
             settings.redis_url,
             [keys.STATE_UPDATE],

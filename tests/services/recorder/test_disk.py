@@ -10,15 +10,22 @@ from cottage.errors import SettingsError
 from cottage.record.record import Record
 from cottage.record.write_ahead import WriteAhead
 from services.recorder.disk import RecordDisk
+from services.recorder.settings import RecorderSettings
 from tests.services.recorder.states import BEGINNING
 
 ROW: dict[str, list[Any]] = {"hop": ["redis"], "cause": [None], "since": [1], "until": [None], "recorded": [1]}
 
 
 def disk(folder: Path) -> RecordDisk:
-    made = RecordDisk(folder, 7.0, 1.0, SystemClock(), lambda: BEGINNING)
+    made = unopened(folder)
     made.open()
     return made
+
+
+def unopened(folder: Path, **settings: str) -> RecordDisk:
+    return RecordDisk(
+        RecorderSettings.model_validate({"dir": str(folder), **settings}), SystemClock(), lambda: BEGINNING
+    )
 
 
 async def test_rows_are_on_the_disk_when_write_returns(tmp_path: Path) -> None:
@@ -60,8 +67,29 @@ async def test_a_folder_that_cannot_be_used_is_named_with_its_setting(tmp_path: 
         disk(tmp_path / "file")
 
 
+async def test_files_of_hours_go_to_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+
+    class Bucket:
+        def __init__(self, url: str, endpoint: str) -> None:
+            copied.append(f"{url} at {endpoint}")
+
+        def put(self, _path: Path, name: str, _checksum: str) -> str:
+            copied.append(name)
+            return f"s3://bucket/{name}"
+
+    monkeypatch.setattr("services.recorder.disk.S3Archive", Bucket)
+    made = unopened(tmp_path / "record", archive="s3://bucket", archive_endpoint="http://127.0.0.1:9000")
+    made.open()
+    await made.write({"outages": ROW})
+    made._maintain(made._opened)
+    assert copied[0] == "s3://bucket at http://127.0.0.1:9000"
+    assert [name.split("/")[0] for name in copied[1:]] == ["outages"]
+    await made.close()
+
+
 async def test_before_it_is_open_there_is_nothing_to_say(tmp_path: Path) -> None:
-    made = RecordDisk(tmp_path / "record", 7.0, 1.0, SystemClock(), lambda: BEGINNING)
+    made = unopened(tmp_path / "record")
     assert made.head() == {}
     assert made.problem == "not opened yet"
     await made.close()
