@@ -128,7 +128,7 @@ def _condition(symbols: Sequence[str] | None, bounds: dict[str, Range]) -> Any:
     field = pyarrow().compute.field
     condition = None
     if symbols is not None:
-        condition = field("symbol").isin(list(symbols))
+        condition = field("symbol").isin(pyarrow().array(symbols, pyarrow().string()))
     for name, (since, until) in bounds.items():
         for bound in (
             field(name) >= since if since is not None else None,
