@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
@@ -30,6 +31,7 @@ class Suite:
             "RECORDER_DIR": stack.enter_context(TemporaryDirectory()),
             **env,
         }
+        self.record = Path(self._env["RECORDER_DIR"])
         self.redis_url = redis_url
         self._stack = stack
         self.processes: dict[str, ServiceProcess] = {}
