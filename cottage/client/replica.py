@@ -14,7 +14,7 @@ from cottage.client.subscriptions import Subscriptions, symbol_names
 from cottage.clock import RemoteClock, from_iso
 from cottage.errors import InvalidMessage
 from cottage.events import TOPICS, EventQueue
-from cottage.fields import mapping, optional_count, optional_text, symbol, version
+from cottage.fields import mapping, optional_count, optional_text, previous, symbol, version
 from cottage.freshness import USUAL, Freshness, FreshnessStatement, Status, Thresholds, worst
 from cottage.freshness_board import FreshnessBoard
 from cottage.log import get_logger
@@ -64,6 +64,11 @@ class ReplicaState:
     """Since when the regime holds, by the market's own time, in seconds since 1970."""
     event_time: float | None = None
     """The market's own time of the sample, where its feed states that."""
+    prev: Version | None = None
+    """The version that this one replaced in Redis; None where there was none, or without `written`. If it is not the
+    one that was held before, versions between were not seen."""
+    written: int | None = None
+    """When Redis wrote this version, in microseconds since 1970; None where its writer does not say so."""
 
     @property
     def regime_held(self) -> float | None:
@@ -272,7 +277,9 @@ class StateReplica:
         stamps = (*map(update.get, _TIMES), *map(data.get, _MARKET_TIMES))
         time, feed_time, since, event = (None if stamp is None else from_iso(stamp) for stamp in stamps)
         lag, source = (optional_count(data, "lag_ms") or 0) / 1000, optional_text(data, "source")
-        self.states[name] = ReplicaState(name, data, newness, time, skipped, feed_time, lag, source, since, event)
+        of_sample = skipped, feed_time, lag, source, since, event
+        stamp = previous(update), optional_count(update, "written")
+        self.states[name] = ReplicaState(name, data, newness, time, *of_sample, *stamp)
         self._learn_age(name, now)
         age = self.age(name, now)
         if age is not None and age < self.thresholds.silent:

@@ -161,6 +161,8 @@ function says() {
     void: of((state) => state.void),
     interval: of(({ alphaLow, alphaHigh }) => [alphaLow, alphaHigh]),
     regime_since: of(({ regimeSince }) => regimeSince && regimeSince / 1000),
+    taken: of(({ taken }) => taken.map(({ price }) => price)),
+    stamp: of(({ prev, written }) => [prev && [prev.epoch, prev.seq], written && Math.round(written * 1000)]),
     missing: [...client.missing].sort(),
     phase: client.phase,
     problem: client.problem,

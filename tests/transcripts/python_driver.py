@@ -35,6 +35,8 @@ def stands_on(states: Mapping[str, ReplicaState]) -> dict[str, Any]:
         "void": of(lambda state: state.data.get("void", [])),
         "interval": of(lambda state: [state.data.get("alpha_low"), state.data.get("alpha_high")]),
         "regime_since": of(lambda state: state.regime_since),
+        "taken": of(lambda state: [sample["price"] for sample in state.data.get("taken", [])]),
+        "stamp": of(lambda state: [state.prev and list(state.prev), state.written]),
     }
 
 

@@ -165,6 +165,31 @@ export type Version = {
     seq: null;
 };
 /**
+ * A sample that came before a state's own, since its feed may be faster than feynman. Null is what is not known.
+ */
+export type TakenSample = {
+    price: number | null;
+    /**
+     * As its feed wrote it, in milliseconds since 1970.
+     */
+    time: number | null;
+    eventTime: number | null;
+    received: number | null;
+    volume: number | null;
+    trades: number | null;
+    bid: number | null;
+    ask: number | null;
+    session: string | null;
+    /**
+     * The words that the feed said of it.
+     */
+    notes: readonly string[];
+    /**
+     * Whether the one before it is lost.
+     */
+    lost: boolean;
+};
+/**
  * The fields of a state beside its version.
  */
 export type StateFields = {
@@ -228,6 +253,32 @@ export type StateFields = {
     nash: number | null;
     price: number | null;
     /**
+     * The counter of what was traded, as its feed states it; `trades` that of trades.
+     */
+    volume: number | null;
+    trades: number | null;
+    /**
+     * The quote beside the price; `ask` too.
+     */
+    bid: number | null;
+    ask: number | null;
+    /**
+     * When the feed's program received the sample, in milliseconds since 1970.
+     */
+    received: number | null;
+    /**
+     * The grid of prices that the feed states.
+     */
+    tick: number | null;
+    /**
+     * How many seconds a bar of the feed lasts.
+     */
+    interval: number | null;
+    /**
+     * The mark of the market's session.
+     */
+    session: string | null;
+    /**
      * How many samples it was computed from.
      */
     samples: number | null;
@@ -235,6 +286,30 @@ export type StateFields = {
      * How many of its returns are not zero.
      */
     nonzero: number | null;
+    /**
+     * The unit in seconds in which samples lie apart.
+     */
+    step: number | null;
+    /**
+     * How many of its samples have no return.
+     */
+    holes: number | null;
+    /**
+     * How many of its prices do not lie on the grid of the others.
+     */
+    snapped: number;
+    /**
+     * The tick on which the tail index is computed.
+     */
+    grid: number | null;
+    /**
+     * How many samples in a row have voted for another one.
+     */
+    votes: number;
+    /**
+     * The id of the feed.
+     */
+    feed: string | null;
     /**
      * Of the samples, such as `live`, `replay` or `simulate`.
      */
@@ -247,6 +322,30 @@ export type StateFields = {
      * The pillars that are 0 but mean nothing, by their published names.
      */
     void: readonly string[];
+    /**
+     * The words that the feed said of the newest sample.
+     */
+    said: readonly string[];
+    /**
+     * Whether the sample before the newest one was handed over, and is lost.
+     */
+    lost: boolean;
+    /**
+     * The samples since the version before that came before the newest one.
+     */
+    taken: readonly TakenSample[];
+    /**
+     * The version that this one replaced in Redis; null where there
+     * was none, or without `written`.
+     */
+    prev: {
+        epoch: number;
+        seq: number;
+    } | null;
+    /**
+     * When Redis wrote this version, in milliseconds since 1970, with a fraction.
+     */
+    written: number | null;
     /**
      * The symbol as its venue spells it, such as BTC/USD.
      */
@@ -273,6 +372,8 @@ export type PhysicsUpdate = {
     };
     epoch?: number | undefined;
     seq?: number | undefined;
+    prev?: unknown;
+    written?: number | undefined;
     skipped?: number | undefined;
 };
 /**

@@ -88,6 +88,22 @@ const BURST = 5000;
  */
 
 /**
+ * A sample that came before a state's own, since its feed may be faster than feynman. Null is what is not known.
+ * @typedef {object} TakenSample
+ * @property {number | null} price
+ * @property {number | null} time As its feed wrote it, in milliseconds since 1970.
+ * @property {number | null} eventTime
+ * @property {number | null} received
+ * @property {number | null} volume
+ * @property {number | null} trades
+ * @property {number | null} bid
+ * @property {number | null} ask
+ * @property {string | null} session
+ * @property {readonly string[]} notes The words that the feed said of it.
+ * @property {boolean} lost Whether the one before it is lost.
+ */
+
+/**
  * The fields of a state beside its version.
  * @typedef {object} StateFields
  * @property {string} symbol
@@ -107,11 +123,31 @@ const BURST = 5000;
  * @property {number | null} entropy From 0 to 1.
  * @property {number | null} nash The Nash distance, from 0 to 1.
  * @property {number | null} price
+ * @property {number | null} volume The counter of what was traded, as its feed states it; `trades` that of trades.
+ * @property {number | null} trades
+ * @property {number | null} bid The quote beside the price; `ask` too.
+ * @property {number | null} ask
+ * @property {number | null} received When the feed's program received the sample, in milliseconds since 1970.
+ * @property {number | null} tick The grid of prices that the feed states.
+ * @property {number | null} interval How many seconds a bar of the feed lasts.
+ * @property {string | null} session The mark of the market's session.
  * @property {number | null} samples How many samples it was computed from.
  * @property {number | null} nonzero How many of its returns are not zero.
+ * @property {number | null} step The unit in seconds in which samples lie apart.
+ * @property {number | null} holes How many of its samples have no return.
+ * @property {number} snapped How many of its prices do not lie on the grid of the others.
+ * @property {number | null} grid The tick on which the tail index is computed.
+ * @property {number} votes How many samples in a row have voted for another one.
+ * @property {string | null} feed The id of the feed.
  * @property {string | null} source Of the samples, such as `live`, `replay` or `simulate`.
  * @property {readonly string[]} notes Words about what the numbers stand on, such as `jump` or `no_volume`.
  * @property {readonly string[]} void The pillars that are 0 but mean nothing, by their published names.
+ * @property {readonly string[]} said The words that the feed said of the newest sample.
+ * @property {boolean} lost Whether the sample before the newest one was handed over, and is lost.
+ * @property {readonly TakenSample[]} taken The samples since the version before that came before the newest one.
+ * @property {{ epoch: number, seq: number } | null} prev The version that this one replaced in Redis; null where there
+ *   was none, or without `written`.
+ * @property {number | null} written When Redis wrote this version, in milliseconds since 1970, with a fraction.
  * @property {string} native The symbol as its venue spells it, such as BTC/USD.
  * @property {number} skipped How many versions before it were left out because this client was slow.
  */
@@ -131,6 +167,8 @@ const BURST = 5000;
  * @property {{ [name: string]: unknown }} data
  * @property {number} [epoch]
  * @property {number} [seq]
+ * @property {unknown} [prev]
+ * @property {number} [written]
  * @property {number} [skipped]
  */
 
@@ -888,6 +926,9 @@ const words = (value) => (Array.isArray(value) ? value.filter((word) => typeof w
 /** @param {unknown} value */
 const text = (value) => (typeof value === "string" ? value : null);
 
+/** @param {unknown} value */
+const moment = (value) => number(Date.parse(text(value) ?? ""));
+
 /**
  * The (epoch, seq) of an update: milliseconds and ticks, which are both exact as a double.
  * @param {PhysicsUpdate} update
@@ -897,6 +938,48 @@ function versionOf(update) {
   const epoch = number(update.epoch);
   const seq = number(update.seq);
   return epoch === null || seq === null ? { epoch: null, seq: null } : { epoch, seq };
+}
+
+/**
+ * The version that an update replaced, and when it was written.
+ * @param {PhysicsUpdate} update
+ */
+function stampOf(update) {
+  const [epoch, seq] = Array.isArray(update.prev) ? update.prev.map(number) : [];
+  const written = number(update.written);
+  const isVersion = typeof epoch === "number" && typeof seq === "number";
+  return { prev: isVersion ? { epoch, seq } : null, written: written === null ? null : written / 1000 };
+}
+
+/**
+ * What a state and a sample that came before it have in common.
+ * @param {{ [name: string]: unknown }} data
+ */
+function measured(data) {
+  return {
+    price: number(data.price),
+    eventTime: moment(data.event_time),
+    received: moment(data.received),
+    volume: number(data.volume),
+    trades: number(data.trades),
+    bid: number(data.bid),
+    ask: number(data.ask),
+    session: text(data.session),
+  };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {TakenSample[]}
+ */
+function taken(value) {
+  const samples = Array.isArray(value) ? value.filter((each) => typeof each === "object" && each !== null) : [];
+  return samples.map((sample) => ({
+    ...measured(sample),
+    time: moment(sample.timestamp),
+    notes: words(sample.notes),
+    lost: sample.lost === true,
+  }));
 }
 
 /**
@@ -912,11 +995,11 @@ function parse(update) {
     symbol,
     time: number(Date.parse(update.timestamp ?? "")),
     feedTime: number(Date.parse(update.feed_time ?? "")),
-    eventTime: number(Date.parse(text(data.event_time) ?? "")),
+    ...measured(data),
     lag: number(data.lag_ms) ?? 0,
     ...versionOf(update),
     regime: text(data.regime) ?? "",
-    regimeSince: number(Date.parse(text(data.regime_since) ?? "")),
+    regimeSince: moment(data.regime_since),
     alpha: number(data.alpha),
     alphaLow: number(data.alpha_low),
     alphaHigh: number(data.alpha_high),
@@ -925,11 +1008,22 @@ function parse(update) {
     friction: number(data.friction),
     entropy: number(data.entropy),
     nash: number(data.nash_dist),
-    price: number(data.price),
+    tick: number(data.tick),
+    interval: number(data.interval),
     samples: number(data.samples),
     nonzero: number(data.nonzero),
+    step: number(data.step),
+    holes: number(data.holes),
+    snapped: number(data.snapped) ?? 0,
+    grid: number(data.grid),
+    votes: number(data.votes) ?? 0,
+    feed: text(data.feed),
     source: text(data.source),
     notes: words(data.notes),
+    said: words(data.said),
+    lost: data.lost === true,
+    taken: taken(data.taken),
+    ...stampOf(update),
     void: words(data.void),
     native: text(data.native) ?? symbol,
     skipped: number(update.skipped) ?? 0,
