@@ -48,7 +48,7 @@ def previous(fields: Fields) -> Version | None:
     value = fields.get("prev")
     if value is None:
         return None
-    if not (isinstance(value, list) and len(value) == 2):
+    if not (isinstance(value, list) and len(value) == 2 and None not in value):
         raise InvalidMessage("version", "prev is no pair of epoch and seq")
     return version(dict(zip(Version._fields, value, strict=True)))
 

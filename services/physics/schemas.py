@@ -14,6 +14,7 @@ _CAUSES = ["redis_down", "writer_down", "feed_down", "feed_ended", "feed_late", 
 _COMPLETE = (
     "false while Redis does not answer: what is here was remembered; and if it has too many states to answer with"
 )
+_WRITTEN = "when Redis wrote this version, in microseconds since 1970; left out where its writer does not say so"
 _UNFED = "with unfed=false: the symbols that no feed brings any more, which are left out"
 Symbol = Annotated[str, Field(pattern=f"^{keys.SYMBOL_PATTERN}$")]
 Pillar = Literal["mass", "momentum", "friction", "entropy", "nash_dist"]
@@ -30,23 +31,38 @@ STATE_EXAMPLE: dict[str, Any] = {
     "alpha_low": 2.3,
     "alpha_high": 3.6,
     "price": 450.32,
+    "volume": 89234567.0,
+    "trades": 512345.0,
+    "bid": 450.31,
+    "ask": 450.33,
     "samples": 1000,
     "nonzero": 812,
     "source": "live",
     "regime_since": "2025-12-21T10:47:13.000Z",
-    "event_time": "2025-12-21T12:00:00.100Z",
     "step": 1.0,
     "holes": 3,
     "snapped": 2,
+    "grid": 0.01,
+    "votes": 4,
+    "tick": 0.01,
+    "interval": 1.0,
+    "session": "2025-12-21",
+    "event_time": "2025-12-21T12:00:00.100Z",
+    "received": "2025-12-21T12:00:00.137Z",
     "timestamp": "2025-12-21T12:00:00.000Z",
     "feed_time": "2025-12-21T12:00:00.250Z",
     "lag_ms": 1200,
     "notes": ["no_trades"],
     "void": ["friction"],
     "native": "BTC/USD",
+    "said": ["auction"],
+    "lost": True,
+    "taken": [{"price": 450.31, "timestamp": "2025-12-21T11:59:59.500Z", "volume": 89234500.0}],
     "feed": "COINBASE",
     "epoch": 1766318400000,
     "seq": 4711,
+    "prev": [1766318400000, 4710],
+    "written": 1766318400212345,
     "freshness": FRESHNESS_EXAMPLE,
 }
 
@@ -80,6 +96,24 @@ class FreshnessAnswer(_Answer):
     )
 
 
+class TakenSampleAnswer(_Answer):
+    """What is not known is left out."""
+
+    price: float = Field(gt=0)
+    timestamp: str = Field(
+        description="the sample's time as its feed wrote it", json_schema_extra={"format": "date-time"}
+    )
+    volume: float = Field(0.0, description="as of the state, and so all others")
+    trades: float = 0.0
+    bid: float = 0.0
+    ask: float = 0.0
+    event_time: str = Field("", json_schema_extra={"format": "date-time"})
+    received: str = Field("", json_schema_extra={"format": "date-time"})
+    session: str = ""
+    notes: list[str] = Field([], description="the words that the feed said of it")
+    lost: bool = Field(False, description="whether the sample before was handed over, by its number, and is lost")
+
+
 class PhysicsStateAnswer(_Answer):
     model_config = ConfigDict(extra="allow", json_schema_extra={"example": STATE_EXAMPLE})
 
@@ -97,6 +131,10 @@ class PhysicsStateAnswer(_Answer):
     alpha_high: float = Field(10.0, ge=0.5, le=10, description="its upper end; at 10 it has none")
     price: float = Field(0.0, json_schema_extra={"description": "of the newest sample"})
     samples: int = Field(0, ge=0, description="samples in the window")
+    volume: float = Field(0.0, description="the counter of what was traded, as in the snapshot; left out if unknown")
+    trades: float = Field(0.0, description="the counter of trades, likewise")
+    bid: float = Field(0.0, description="the quote beside the price, where the feed states one that can be true")
+    ask: float = Field(0.0, description="as `bid`")
     nonzero: int = Field(0, ge=0, description="returns in it that are not zero; below 64 the regime is WAIT")
     source: str = Field("", description="simulate, replay, live, a feed's own word, or fallback")
     regime_since: str = Field(
@@ -120,6 +158,16 @@ class PhysicsStateAnswer(_Answer):
         ge=0,
         description="prices in the window off the grid of the others, rounded to it for alpha; left out if 0",
     )
+    grid: float = Field(0.0, description="the tick on which alpha is computed; left out where there is none")
+    votes: int = Field(0, ge=0, description="samples in a row that have voted for another grid; left out if 0")
+    tick: float = Field(0.0, description="the grid of prices that the feed states")
+    interval: float = Field(0.0, description="seconds that a bar of the feed lasts")
+    session: str = Field("", description="the mark of the session that the feed states")
+    received: str = Field(
+        "",
+        description="when the feed's program received the newest sample, where it says so",
+        json_schema_extra={"format": "date-time"},
+    )
     timestamp: str = Field(
         "",
         description="time of the newest sample, UTC; never later than Redis's clock when it was first seen",
@@ -136,9 +184,21 @@ class PhysicsStateAnswer(_Answer):
         [], description="the pillars that mean nothing now, and are 0; left out if there are none"
     )
     native: str = Field("", description="the symbol as its venue spells it; left out where it is the same")
+    said: list[str] = Field([], description="the feed's words about the newest sample, and two_writers")
+    lost: bool = Field(False, description="whether the sample before was handed over, by its number, and is lost")
+    taken: list[TakenSampleAnswer] = Field(
+        [], description="the samples since the version before that came before the newest one, 63 at most"
+    )
     feed: str = Field("", description="id of the feed that brought the sample")
     epoch: int = Field(0, ge=0, json_schema_extra={"format": "int64"})
     seq: int = Field(0, ge=0, json_schema_extra={"format": "int64"}, description="(epoch, seq) orders all versions")
+    prev: list[int] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="(epoch, seq) of the state that this one replaced in Redis; null where there was none",
+    )
+    written: int = Field(0, ge=0, json_schema_extra={"format": "int64"}, description=_WRITTEN)
     freshness: FreshnessAnswer
 
 

@@ -18,7 +18,7 @@ from cottage.messages import (
     parse_state_update,
     parse_trade_signal,
 )
-from cottage.state import PILLARS, PhysicsState
+from cottage.state import MOST_TAKEN, PILLARS, PhysicsState, TakenSample
 from cottage.version import Version, check_epoch
 from tests.cottage.strategies import json_values, states
 from tests.cottage.test_state import FULL
@@ -133,6 +133,15 @@ def test_what_a_state_announces_is_an_update_of_it(state: PhysicsState) -> None:
         *cases(["data.lag_ms"], (-1, 1.5, "900"), "number"),
         *cases(["data.notes"], ("jump", [1], {}), "notes"),
         *cases(["data.void"], ("mass", [None], 7), "void"),
+        *cases(["data.said"], ("auction", [None], 7), "said"),
+        *cases(["data.native", "data.session", "data.feed"], (7, [], {}), "type"),
+        *cases(["data.received"], ("yesterday", 1766318400, []), "timestamp"),
+        *cases(["data.lost"], (None, 1, "true"), "lost"),
+        *cases(["data.taken"], (7, {}, [7], [[]]), "taken"),
+        *cases(["data.taken"], ([{}], [{"price": 1.0}], [{"price": 1.0, "timestamp": 7}]), "timestamp"),
+        *cases(["data.taken"], ([{"timestamp": "2025-12-21T12:00:00.000Z"}],), "number"),
+        *cases(["prev"], (7, [], [1], [1, 2, 3], [1, None], [None, None], [1, -1], [1.5, 2], [True, 1]), "version"),
+        *cases(["written"], (-1, 1.5, "1"), "number"),
         *cases(["db"], (1, "0", None, True, 0.0), "db"),
         *cases(["event"], (None, "physics_update", "TRADE_SIGNAL", 1, ["HEARTBEAT"], {}), "event"),
     ],
@@ -164,6 +173,29 @@ def test_an_update_tells_of_which_sample_it_is_and_how_late_its_feed_is() -> Non
     update = parse_state_update(changed(message, "data.lag_ms", 900_000), NOW)
     assert isinstance(update, PhysicsUpdate)
     assert (update.timestamp, update.feed_time, update.lag) == (NOW, NOW + 58, 900.0)
+
+
+def test_an_update_tells_what_it_replaced_and_when() -> None:
+    messages = ({**UPDATE, "prev": prev, "written": 7} for prev in (None, [1766318400000, 4710]))
+    updates = [parse_state_update(orjson.dumps(message), NOW) for message in messages]
+    assert [(update.prev, update.written) for update in updates if isinstance(update, PhysicsUpdate)] == [
+        (None, 7),
+        (Version(1766318400000, 4710), 7),
+    ]
+
+
+def test_as_many_samples_as_a_version_may_have_are_no_deep_nesting() -> None:
+    words = ["auction", "late"]
+    numbers = dict.fromkeys(("price", "volume", "trades", "bid", "ask"), 1e15 / 3)
+    times = dict.fromkeys(("timestamp", "event_time", "received"), "2025-12-21T12:00:00.000001Z")
+    sample = TakenSample.from_object({**numbers, **times, "session": "é" * 32, "notes": words, "lost": True})
+    state = replace(
+        FULL, taken=(sample,) * MOST_TAKEN, notes=("jump",), void=("mass",), prev=Version(1, 1), written=7
+    )
+    assert isinstance(parse_state_update(state.update("SPY"), None), PhysicsUpdate)
+    assert refusal(changed(UPDATE, "data.x", orjson.Fragment(b"[" * 127 + b"]" * 127))) == "nesting"
+    beside = b'[{"a":1},{"b":' * 64 + b"1" + b"}]" * 64
+    assert refusal(changed(UPDATE, "data.x", orjson.Fragment(beside))) == "nesting"
 
 
 @pytest.mark.parametrize("number", [1, 15])

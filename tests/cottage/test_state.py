@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cottage.errors import InvalidMessage
 from cottage.fields import finite, load_object
-from cottage.state import FAIL_SAFE, PILLARS, REGIMES, PhysicsState, announces
+from cottage.state import FAIL_SAFE, PILLARS, REGIMES, PhysicsState, TakenSample, announces
 from cottage.version import Version
 from tests.cottage.strategies import json_values, states
 
@@ -129,6 +129,15 @@ def test_the_wait_state_of_a_reader_says_that_it_is_one() -> None:
         ({"source": 7}, "type"),
         ({"regime_since": "yesterday"}, "timestamp"),
         ({"event_time": "yesterday"}, "timestamp"),
+        ({"received": "yesterday"}, "timestamp"),
+        *[({name: "0.5"}, "number") for name in ("volume", "trades", "bid", "ask", "tick", "interval", "grid")],
+        *[({name: -1}, "number") for name in ("votes", "written")],
+        ({"session": 7}, "type"),
+        ({"said": "auction"}, "said"),
+        ({"lost": 1}, "lost"),
+        ({"taken": {}}, "taken"),
+        ({"taken": [{"price": 1.0}]}, "timestamp"),
+        ({"prev": [1]}, "version"),
         *[({"regime": value}, "regime") for value in (None, "gaussian", "Levy Stable", "", 1, ["Gaussian"])],
         *[({"timestamp": value}, "timestamp") for value in ("yesterday", 1766318400, "2025-12-21T12:00:00")],
         *[({"epoch": value}, "version") for value in (None, -1, 1.5, "1", True)],
@@ -236,6 +245,16 @@ def test_an_update_announces_the_state_that_it_was_made_of(state: PhysicsState) 
         {"lag_ms": 1000},
         {"notes": ("jump",)},
         {"void": ("mass",)},
+        *[{name: 1.5} for name in ("volume", "trades", "bid", "ask", "tick", "interval", "grid", "step")],
+        *[{name: 7} for name in ("votes", "holes", "snapped")],
+        {"session": "2025-12-21"},
+        {"received": "2025-12-21T12:00:00.000Z"},
+        {"said": ("auction",)},
+        {"lost": True},
+        {"feed": "LIVE-1"},
+        {"taken": (TakenSample(450.31, "2025-12-21T11:59:59.000Z"),)},
+        {"written": 1766318400212345},
+        {"prev": Version(1766318400000, 4710), "written": 1766318400212345},
     ],
 )
 def test_and_no_other(other: dict[str, Any]) -> None:
