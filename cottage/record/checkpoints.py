@@ -5,8 +5,9 @@ knows which file it has loaded, and at which epoch:
 
     begun-EPOCH-I-of-N.npz    the windows with which a process began, which issued its first states under this epoch;
                               without a symbol where it had none
-    saved-MICROS-I-of-N.npz   windows as they were then, in microseconds since 1970: the first that a process saved,
-                              and one each hour
+    saved-MICROS-I-of-N.npz   windows as they were then, in microseconds since 1970: one each hour, and one since the
+                              record began, or has missed versions
+    wanted                    when the recorder asked for such a one last
 
 Each says of its symbols in which version their newest states were, so that a replay knows which samples follow.
 """
@@ -21,6 +22,7 @@ from cottage.version import Version
 
 CHECKPOINTS = "checkpoints"
 BEGUN, SAVED = "begun", "saved"
+WANTED = "wanted"
 SYMBOLS = "symbols.json"
 """The member of each part of a checkpoint with its symbols, their sources and their versions."""
 _NAME = re.compile(r"(begun|saved)-(\d{1,18})-(\d{1,4})-of-(\d{1,4})", re.ASCII)
@@ -48,6 +50,12 @@ def parse_name(text: str) -> CheckpointName | None:
     """The name that this text is; None if it is none."""
     found = _NAME.fullmatch(text)
     return None if found is None else CheckpointName(found[1], int(found[2]), f"{int(found[3])}/{int(found[4])}")
+
+
+def want_checkpoint(record: Path) -> None:
+    """Ask for a checkpoint: all that comes after it will be in the record. Raises OSError."""
+    (record / CHECKPOINTS).mkdir(exist_ok=True)
+    (record / CHECKPOINTS / WANTED).touch()
 
 
 def checkpoints(record: Path) -> list[CheckpointName]:

@@ -29,8 +29,9 @@ class Settling:
     """The market's time of the sample from which states must be equal; None before it."""
 
     def begin_anew(self) -> None:
-        """One of the recordings lacks samples here."""
-        self.recorded, self.exact, self.settled = 0, False, None
+        """One of the recordings lacks samples here; which before the first that both have is of no account."""
+        if self.recorded:
+            self.recorded, self.exact, self.settled = 0, False, None
 
     def take(self, at: int, samples: tuple[int, int] | None, *, same: bool) -> bool:
         """Both have this sample. Returns whether its states must be equal.

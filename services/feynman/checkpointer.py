@@ -158,6 +158,7 @@ class Checkpointer:
                 self._stand_by(path)
                 return
             self._standing_by = False
+            kept = self._of_record is not None and await self._in_thread(self._of_record.wants, self._clock.time())
             await self._in_thread(writer.open)
             for part in parts:
                 await self._in_thread(writer.add, self._symbol_table.saved(part))
@@ -174,7 +175,8 @@ class Checkpointer:
             if self._problem is not None:
                 log.info("checkpoint_recovered", file=str(path))
             self._problem = None
-            await self._keep(lambda of_record: of_record.saved(path, self._clock.time()))
+            if kept:
+                await self._keep(lambda of_record: of_record.saved(path, self._clock.time()))
             seconds = round(self._clock.monotonic() - began, 3)
             log.info("checkpoint_saved", file=str(path), symbols=len(names), bytes=size, seconds=seconds)
         finally:

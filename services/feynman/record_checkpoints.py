@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cottage.record.checkpoints import BEGUN, CHECKPOINTS, SAVED, CheckpointName, checkpoints
+from cottage.record.checkpoints import BEGUN, CHECKPOINTS, SAVED, WANTED, CheckpointName, checkpoints
 from cottage.record.record import is_record
 from services.feynman.checkpoint import CheckpointWriter
 
 EVERY_SECONDS = 3600.0
-"""Between two that are kept while the process runs."""
+"""Between two that are kept, unless the recorder asks for one."""
 MOST_BYTES = 2**30
 """Beyond this the oldest go, but never the newest."""
 
@@ -31,7 +31,10 @@ class RecordCheckpoints:
         self._settings = settings
         self._folder = record / CHECKPOINTS
         self._began_with = self._folder / f"loaded-{shard.replace('/', '-of-')}"
-        self._saved_at: float | None = None
+        self._kept_at = 0.0
+        """When one was kept last, in seconds since 1970."""
+        self._wanted = self._answered = 0
+        """When one was asked for last, and of the one that was kept last, as the file system has it."""
 
     def begin(self, loaded: Path | None) -> None:
         """The process has loaded this file, or none."""
@@ -52,13 +55,18 @@ class RecordCheckpoints:
                 writer.abandon()
         self._began_with.replace(CheckpointName(BEGUN, epoch, self._shard).path(self._record))
 
+    def wants(self, now: float) -> bool:
+        """Whether a file that is begun to be saved now is to be kept. `now`: seconds since 1970."""
+        if not is_record(self._record):
+            return False  # nobody records
+        with contextlib.suppress(FileNotFoundError):
+            self._wanted = (self._folder / WANTED).stat().st_mtime_ns
+        return self._wanted != self._answered or now - self._kept_at >= EVERY_SECONDS
+
     def saved(self, path: Path, now: float) -> None:
-        """It has saved this file. Without a recorder there is no record, and nothing to keep. `now`: seconds since
-        1970."""
-        if (self._saved_at is not None and now - self._saved_at < EVERY_SECONDS) or not is_record(self._record):
-            return
+        """Keep this file, which was wanted. `now`: seconds since 1970."""
         _link(path, CheckpointName(SAVED, round(now * 1e6), self._shard).path(self._record))
-        self._saved_at = now
+        self._kept_at, self._answered = now, self._wanted
         self._remove_oldest()
 
     def _remove_oldest(self) -> None:

@@ -19,6 +19,7 @@ from cottage.consumer import ChannelConsumer, ChannelHandler
 from cottage.daemon_thread import in_daemon_thread
 from cottage.errors import InvalidMessage, RedisError
 from cottage.log import Throttled
+from cottage.record.checkpoints import want_checkpoint
 from cottage.redis import Client
 from cottage.redis_clock import RedisClock
 from cottage.store import PhysicsStates, batches, scan
@@ -91,6 +92,8 @@ class StateRecorder(ChannelHandler):
         self._due = asyncio.Event()
         self._known: set[str] = set()
         """Symbols that were looked for in what an earlier recorder wrote."""
+        self._began = False
+        """Whether all stored states were looked at once."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         gc.set_threshold(GARBAGE)
@@ -148,6 +151,9 @@ class StateRecorder(ChannelHandler):
         if len(names) > most:
             throttled.warning("states_left_out", "", limit=most)
         await self._look(client, list(names)[:most])
+        if not self._began:
+            self._began = True
+            await self._want_checkpoint()
 
     async def _look(self, client: Client, symbols: Iterable[str]) -> None:
         """Look at the stored states of these symbols, and keep all versions that they bear out. Raises RedisError."""
@@ -167,12 +173,21 @@ class StateRecorder(ChannelHandler):
                     self._due.set()  # while the others are settled, so that not all wait in memory at once
                 await asyncio.sleep(0)
             self._due.set()
-            self._report()
+            metrics.SYMBOLS.set(len(self._keeper))
+            if self._report_missed():
+                await self._want_checkpoint()
 
-    def _report(self) -> None:
-        metrics.SYMBOLS.set(len(self._keeper))
-        for cause, missed in self._keeper.take_missed().items():
+    def _report_missed(self) -> bool:
+        """Say which versions were missed since the last look; returns whether there were some."""
+        of_causes = self._keeper.take_missed()
+        for cause, missed in of_causes.items():
             log.warning("versions_missed", cause=cause, symbols=len(missed), first=missed[:10])
+        return bool(of_causes)
+
+    async def _want_checkpoint(self) -> None:
+        """From now on nothing is missing: a replay may begin with windows as they will be."""
+        with contextlib.suppress(OSError):  # of a disk that is told of where it is written to
+            await in_daemon_thread(want_checkpoint, self._folder)
 
     def _settle(self, symbol: str, stored: bytes | None, redis_now: float) -> None:
         keeper, recorded = self._keeper, self._recorded()

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from cottage.record.checkpoints import BEGUN, checkpoints
+from cottage.record.checkpoints import BEGUN, SAVED, checkpoints
 from cottage.record.compare import Comparison, compared
 from cottage.redis import Client
 from tests.integration.feynman import process, states_when
 from tests.integration.test_lock_step import USUAL, market
 from tests.integration.test_recorder import recording
 from tests.one_kind import on_one_kind
-from tests.support import ServiceProcess
+from tests.support import ServiceProcess, eventually, service
 
 pytestmark = pytest.mark.usefixtures("no_debug")  # only the test itself runs in this process
 pytest_generate_tests = on_one_kind
@@ -109,3 +109,26 @@ async def test_feynman_killed_in_the_middle_is_replayed_as_it_went_on(
     found = compared(first, second)
     assert found.equal, told(found)
     assert found.exact == found.states > 500
+
+
+async def test_what_was_recorded_live_is_replayed_from_a_checkpoint_on(
+    redis_url: str, client: Client, tmp_path: Path
+) -> None:
+    """The recorder comes when the windows have samples already, of a feed that states no event time."""
+    first, kept = tmp_path / "a", tmp_path / "windows"
+    simulate = {"REDIS_URL": redis_url, "MARKET_INTERVAL_SECONDS": "0.02", "MARKET_SYMBOLS": "ES,NQ,SPY"}
+    async with (
+        service("market", simulate),
+        feynman(redis_url, first, kept, tick_seconds=0.02, window=100),
+    ):
+        await states_when(client, ("ES", "NQ", "SPY"), lambda state: (state.samples or 0) == 100)
+        async with recording(redis_url, first) as recorder:
+            await eventually(lambda: any(name.kind == SAVED for name in checkpoints(first)))
+            versions = len(recorder.rows())
+            await eventually(lambda: len(recorder.rows()) > versions + 450)
+            assert await recorder.process.stop() == 0
+    second = await recorded(client, redis_url, str(first), tmp_path / "b", replayed=first, window=100)
+    found = compared(first, second)
+    assert found.equal, told(found)
+    assert found.exact == found.states > 300
+    assert set(found.settling) == {"ES", "NQ", "SPY"}

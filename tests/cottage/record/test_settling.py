@@ -31,6 +31,8 @@ def test_a_sample_more_than_the_window_holds_must_have_come() -> None:
 
 def test_where_samples_were_missed_it_begins_anew() -> None:
     symbol = Settling()
+    symbol.begin_anew()
+    assert symbol.exact is None, "the replay begins behind it"
     assert symbol.take(1, (1, 1), same=True)
     symbol.begin_anew()
     assert [symbol.take(at, (2, 2), same=True) for at in (2, 3, 4)] == [False, False, True]
