@@ -1,5 +1,9 @@
-"""A replay is recorded, and its record replayed: the same comes out. Real processes on a real Redis."""
+"""A replay is recorded, and its record replayed: the same comes out. Real processes on a real Redis. Of any file:
 
+REPLAY_FILE=trades.csv.gz make test ARGS='-s tests/integration/test_time_travel.py'
+"""
+
+import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +17,7 @@ from cottage.record.compare import Comparison, compared
 from cottage.redis import Client
 from tests.integration.feynman import process, states_when
 from tests.integration.test_lock_step import USUAL, market
-from tests.integration.test_recorder import recording
+from tests.integration.test_recorder import recording, rows
 from tests.one_kind import on_one_kind
 from tests.support import ServiceProcess, eventually, service
 
@@ -59,16 +63,19 @@ async def recorded(
     speed: str = "max",
     *,
     replayed: Path | None = None,
+    samples: int = 0,
     **settings: Any,
 ) -> Path:
-    """The record of a replay from beginning to end, on a Redis without anything in it, as of FRESH=1."""
+    """The record of a replay from beginning to end, on a Redis without anything in it, as of FRESH=1. `samples`: so
+    many are waited for."""
     await client.flushall()
     async with (
         feynman(redis_url, folder, replayed=replayed, **settings),
         recording(redis_url, folder) as recorder,
         market(redis_url, file, speed, exit_at_end="true") as replay,
     ):
-        assert await replay.ended(60) == 0, replay.report()
+        assert await replay.ended(300) == 0, replay.report()
+        await eventually(lambda: len(recorder.rows()) >= samples)
         assert await recorder.process.stop() == 0
     return folder
 
@@ -78,11 +85,36 @@ def told(found: Comparison) -> str:
 
 
 async def test_a_replay_of_a_record_is_equal(redis_url: str, client: Client, tmp_path: Path) -> None:
-    first = await recorded(client, redis_url, trades(tmp_path / "trades.csv", 400), tmp_path / "a")
-    second = await recorded(client, redis_url, str(first), tmp_path / "b", replayed=first)
+    file, window = os.environ.get("REPLAY_FILE"), 1000
+    if file is None:
+        file, window = trades(tmp_path / "trades.csv", 400), WINDOW
+    first = await recorded(client, redis_url, file, tmp_path / "a", window=window)
+    second = await recorded(client, redis_url, str(first), tmp_path / "b", replayed=first, window=window)
     found = compared(first, second)
+    print(told(found))
     assert found.equal, told(found)
     assert found.exact == found.states == found.samples > 500
+
+
+async def test_at_a_speed_the_same_samples_have_fewer_states(redis_url: str, client: Client, tmp_path: Path) -> None:
+    """And those are the same, also where windows are replaced while time goes by."""
+    first = await recorded(client, redis_url, trades(tmp_path / "trades.csv", 400), tmp_path / "a")
+    samples = len(rows(first))
+    second = await recorded(client, redis_url, str(first), tmp_path / "b", "200", replayed=first, samples=samples)
+    found = compared(first, second)
+    assert found.equal, told(found)
+    assert found.samples > 500
+    assert found.exact == found.states < found.samples
+    assert found.alone == found.samples - found.states
+
+
+async def test_a_changed_setting_is_a_difference(redis_url: str, client: Client, tmp_path: Path) -> None:
+    first = await recorded(client, redis_url, trades(tmp_path / "trades.csv", 200), tmp_path / "a")
+    second = await recorded(
+        client, redis_url, str(first), tmp_path / "b", replayed=first, interval_widening=1.5, window=WINDOW
+    )
+    found = compared(first, second)
+    assert set(found.counts) == {"alpha_low", "alpha_high"}, told(found)
 
 
 @pytest.mark.parametrize("checkpoints_kept", [True, False])
@@ -102,7 +134,7 @@ async def test_feynman_killed_in_the_middle_is_replayed_as_it_went_on(
             await killed.logged("checkpoint_saved")
         await killed.kill()
         async with feynman(redis_url, first, kept):
-            assert await replay.ended(60) == 0, replay.report()
+            assert await replay.ended(300) == 0, replay.report()
             assert await recorder.process.stop() == 0
     assert len([name for name in checkpoints(first) if name.kind == BEGUN]) == 2
     second = await recorded(client, redis_url, str(first), tmp_path / "b", replayed=first)
