@@ -76,6 +76,8 @@ class FeynmanService:
         self._retirement = Retirement(self._symbol_table, self._writer, keys.shard(settings.shard))
         self._issued_epoch: int | None = None
         """The epoch of the versions that the states in the symbol table have."""
+        self._undelivered = False
+        """Whether some of these versions may not have been written."""
         self._taken = 0
         """How often snapshots were taken: after a tick without the lease windows have samples of no version."""
         self._redis_clock = RedisClock()
@@ -253,6 +255,9 @@ class FeynmanService:
     async def _work(self, client: Client, only: Sequence[str] | None = None) -> None:
         """Read, compute, write: all symbols, or of `only` some those with numbered samples. Raises RedisError."""
         began = self._clock.monotonic()
+        if self._undelivered:  # it is issued before more is taken, or no version would say what was taken then
+            with contextlib.suppress(RedisError):  # of which the tick tells where it writes
+                await self._write(client, [], [], partly=True)
         self._number += 1
         symbols = list(self._symbol_table) if only is None else list(only)
         snapshots = MarketSnapshots(client)
@@ -309,6 +314,7 @@ class FeynmanService:
         """
         for _attempt in range(2):
             if (self._stepped or self._writer.epoch is None) and not await self._writer.acquire():
+                self._undelivered = False  # another process writes what it has taken
                 return 0
             self._stepped = False
             epoch = self._writer.epoch
@@ -328,13 +334,14 @@ class FeynmanService:
                 list(self._symbol_table) if anew else sampled,
                 self._writer.database,
             )
-            self._issued_epoch = epoch
+            self._issued_epoch, self._undelivered = epoch, True
             try:
                 written = await self._writer.write(
                     self._symbol_table.writes(sampled if partly and not anew else None)
                 )
             except LeaseLost:
                 continue
+            self._undelivered = False
             self._symbol_table.published(written.stamps)
             self._written += written.states
             return written.states

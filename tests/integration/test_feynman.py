@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ from prometheus_client import REGISTRY
 from cottage import reference
 from cottage.cancellation import background
 from cottage.clock import Clock, SystemClock, iso_millis
-from cottage.errors import RedisError
+from cottage.errors import RedisError, RedisUnavailable
 from cottage.redis import Client, connect
 from cottage.reference import PlainSample
 from cottage.snapshot import MarketSnapshot
@@ -30,7 +30,7 @@ from deploy.redis_server import RunningServer, Server, free_port, start
 from services.feynman.service import FeynmanService
 from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import StateWrite
-from services.feynman.writer import Writer
+from services.feynman.writer import Writer, Written
 from tests.integration.feynman import FAST, Channel, feed, process, states_when
 from tests.one_kind import on_one_kind
 from tests.services.feynman.histories import assert_vector
@@ -354,6 +354,59 @@ async def test_what_the_numbers_stand_on_is_in_the_state_and_in_its_message(redi
         assert split.notes == ("jump", "no_volume")
         again = await told(33, 9.96, volume=5_003_300, trades=1033)
         assert (again.notes, again.void) == (("jump",), ())
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+async def test_what_was_taken_as_a_write_failed_is_issued_before_more_is_taken(
+    redis_url: str, client: Client, arrives: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether only the reply was lost or all of it, every sample is some version's, in order."""
+    async with Channel(redis_url) as channel, feynman(redis_url) as running:
+        await snapshot(client, "SPY", 100.0)
+        await seen(client, "SPY", price=100.0)
+        write, fail = running._writer.write, True
+
+        async def failing(writes: Iterable[StateWrite]) -> Written:
+            nonlocal fail
+            listed = list(writes)
+            if fail and any(each.update is not None for each in listed):
+                if arrives:
+                    await write(listed)
+                fail, running._writer._held_on = False, None
+                await snapshot(client, "SPY", 102.0)
+                raise RedisUnavailable("the reply is lost")
+            return await write(listed)
+
+        monkeypatch.setattr(running._writer, "write", failing)
+        await snapshot(client, "SPY", 101.0)
+        await seen(client, "SPY", price=102.0)
+        await eventually(lambda: channel.updates("SPY")[-1].payload.count(b'"price":102.0'))
+        told = [json.loads(update.payload) for update in channel.updates("SPY")]
+    assert [each["data"]["price"] for each in told] == [100.0, 101.0, *[101.0] * arrives, 102.0]
+    versions = [[each["epoch"], each["seq"]] for each in told]
+    assert versions == sorted(versions)
+    assert [each["prev"] for each in told] == [None, *versions[:-1]]
+
+
+async def test_a_list_of_hundreds_is_told_by_versions_of_64(redis_url: str, client: Client) -> None:
+    now, number = await client.now(), 200
+    samples = [
+        MarketSnapshot("ES", 100.0 + i % 7, now - 1, volume=float(i), event_time=1000.0 + i, received=1000.5 + i)
+        for i in range(number)
+    ]
+    async with Channel(redis_url) as channel, feynman(redis_url):
+        await MarketSnapshots(client).write([replace(samples[-1], fill=tuple(samples[:-1]))])
+        last = await seen(client, "ES", samples=number)
+        await eventually(lambda: channel.updates("ES")[-1].payload == last.update("ES"))
+        found = [json.loads(update.payload) for update in channel.updates("ES")]
+    assert [len(each["data"].get("taken", [])) for each in found] == [63, 63, 63, 7]
+    told = [time for each in found for time in (*each["data"].get("taken", []), each["data"])]
+    assert [each["event_time"] for each in told] == [iso_millis(1000.0 + i) for i in range(number)]
+    assert [each["received"] for each in told] == [iso_millis(1000.5 + i) for i in range(number)]
+    assert [each["volume"] for each in told] == [float(i) for i in range(number)]
+    versions = [[each["epoch"], each["seq"]] for each in found]
+    assert [each["prev"] for each in found] == [None, *versions[:-1]]
+    assert len({epoch for epoch, _seq in versions}) == 1
 
 
 async def test_a_message_and_its_state_are_one(redis_url: str, client: Client) -> None:
