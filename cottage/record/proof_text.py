@@ -69,9 +69,9 @@ def _state(report: Report) -> Iterator[str]:
     yield f"State      {state['regime']}, α {interval(state)}"
     yield f"           price {value_text(state['price'])} of {state['source'] or 'no source'}{times}"
     yield ""
-    yield f"           {'':{_WIDTH}}{'as recorded':<26}computed again now"
+    yield f"           {'':{_WIDTH}}{'as recorded':<25} computed again now"
     for name, recorded, again, mark in fields_of(report):
-        yield f"         {mark or ' '} {name:{_WIDTH}}{recorded:<26}{again}".rstrip()
+        yield f"         {mark or ' '} {name:{_WIDTH}}{recorded:<25} {again}".rstrip()
 
 
 def _window(report: Report) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from cottage.reference.plain_grid import GRIDS, UNIT, PlainGrid, Price
+from cottage.reference.plain_grid import GRIDS, HIDDEN, UNIT, PlainGrid, Price
 from cottage.reference.plain_regime import regimes, tail
 from cottage.reference.plain_samples import Increment
 from cottage.reference.plain_vector import Vector, vector_of_increments
@@ -53,7 +53,7 @@ def go_on(
     old = every[: len(every) - new]
     stated = next((i.stated_tick for i in reversed(old) if i.stated_tick is not None), stated)
     grid = _remembered(window, [_priced(i) for i in old], stated, memory)
-    known, regime, since = grid.grid != _UNKNOWN, memory.regime, memory.regime_since
+    known, regime, since = grid.grid != HIDDEN, memory.regime, memory.regime_since
     for end in range(len(old) + 1, len(every) + 1):
         increment = every[end - 1]
         grid.see(_priced(increment), increment.stated_tick)
@@ -66,10 +66,6 @@ def go_on(
     tick = None if found.tick is None else float(found.tick)
     votes = grid.against if known or grid.against == 0 else None
     return Continued(vector._replace(regime=regime), since, tick, votes)
-
-
-_UNKNOWN = 10**60
-"""Stands for a grid that is not known; no vote elects it."""
 
 
 def _priced(increment: Increment) -> Price:
@@ -87,5 +83,5 @@ def _remembered(window: int, prices: Sequence[Price], stated: float | None, memo
     elif prices:
         # A stated tick, or no tick at all, hides what was voted for; but without failed votes it is the last vote's.
         elected = grid.elected() if memory.votes == 0 else None
-        grid.grid = elected if elected is not None else None if delta is None else _UNKNOWN
+        grid.grid = elected if elected is not None else None if delta is None else HIDDEN
     return grid

@@ -17,6 +17,10 @@ GRIDS: list[int] = [multiple * 10**n for n in range(32) for multiple in (10, 20,
 """{1, 2, 2.5, 5} · 10ⁿ from 10^-20 to 10^11, in UNITs, as all grids and the prices that vote are."""
 
 
+HIDDEN = 0
+"""Stands for a grid that was voted for and is not known; no vote elects it."""
+
+
 class Price(NamedTuple):
     """A price of the window."""
 
@@ -134,7 +138,7 @@ class PlainGrid:
 
     def found(self) -> FoundGrid:
         tick, on, obey = None, 0, 0
-        if self.grid is not None:
+        if self.grid not in (None, HIDDEN):
             prices = self.read(each.price for each in self.prices)
             tick, on = self.grid * UNIT, sum(price % self.grid == 0 for price in prices)
         if self.stated is not None:

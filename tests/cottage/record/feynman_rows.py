@@ -33,7 +33,7 @@ class RecordedFeynman:
         self._seq += 1
         self.table.version(self._epoch, self._seq, ["SPY"])
         (write,) = self.table.writes(["SPY"])
-        said = said_by_stored(orjson.loads(write.state) | {"prev": self._prev, "written": round(now * 1e6)})
+        said = said_by_stored(orjson.loads(write.state + b"}") | {"prev": self._prev, "written": round(now * 1e6)})
         again = self._prev is not None and self._prev[0] != self._epoch
         known = {(row["feed_time"] or row["sampled"], row["price"]) for row in self.rows[-64:]} if again else set()
         rows = rows_of(
