@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from math import floor
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ class FoundGrid(NamedTuple):
     """Whether a tick is stated that fewer than half of the prices obey."""
 
 
-@cache
+@lru_cache(maxsize=2**16)
 def read(price: float) -> int:
     """A price to 12 significant digits, but no finer than 10^-20, of which it is at least one; in UNITs."""
     power = max(Decimal(price).adjusted() - DIGITS + 1, -20)
@@ -49,18 +49,20 @@ def read(price: float) -> int:
     return max(digits, 1) * unit
 
 
+@lru_cache(maxsize=2**16)
 def obeys(price: float, tick: Fraction) -> bool:
     """Whether a price is a multiple of any tick, to 12 digits."""
     ticks = Fraction(price) / tick
     return abs(ticks - round(ticks)) <= ticks * Fraction(1, 2 * 10 ** (DIGITS - 1))
 
 
+@lru_cache(maxsize=2**16)
 def nearest_tick(price: float, tick: Fraction) -> int:
     """Half a tick goes up, to 13 digits."""
     return floor(Fraction(price) / tick * (1 + Fraction(1, 10**13)) + Fraction(1, 2))
 
 
-@cache
+@lru_cache(maxsize=2**16)
 def grids_of(*prices: int) -> frozenset[int]:
     """The grids on which all of these prices lie."""
     return frozenset(grid for grid in GRIDS if not any(price % grid for price in prices))

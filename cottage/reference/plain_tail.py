@@ -5,12 +5,12 @@ bisection or by golden section, over a likelihood that is written as it is defin
 """
 
 import math
-from collections import defaultdict
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cache, lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 LEAST, MOST = Decimal("0.5"), Decimal(10)
@@ -90,16 +90,17 @@ def at_threshold(moves: Sequence[int], scale: Sequence[Fraction], k: int) -> Mov
 
 def common_threshold(large: Sequence[tuple[int, Fraction]], number: int) -> Fraction:
     """The greatest λ at which Σ held(1 + x − λ s, 0, 1) is `number`: the sum is linear between its turns."""
+    alike = Counter(large).items()
 
     def effective(threshold: Fraction) -> Fraction:
-        return sum((max(Fraction(0), min(Fraction(1), 1 + x - threshold * s)) for x, s in large), Fraction(0))
+        held = ((max(Fraction(0), min(Fraction(1), 1 + x - threshold * s)), times) for (x, s), times in alike)
+        return sum((weight * times for weight, times in held), Fraction(0))
 
     turns = sorted({(x + more) / s for x, s in large for more in (0, 1)}, reverse=True)
-    for above, below in pairwise(turns):
-        if effective(below) >= number:
-            slope = (effective(below) - effective(above)) / (above - below)
-            return below + (effective(below) - number) / slope
-    raise ValueError(f"fewer than {number} moves")
+    place = bisect_left(turns, Fraction(number), key=effective)  # it grows as the threshold falls
+    above, below = turns[place - 1], turns[place]
+    slope = (effective(below) - effective(above)) / (above - below)
+    return below + (effective(below) - number) / slope
 
 
 def fitted(exceedances: Moves, widening: Decimal) -> tuple[Decimal, Decimal, Decimal]:
