@@ -42,6 +42,7 @@ _HEAD = (
 )
 COLUMNS = (*_HEAD, *_NUMBERS, *_TEXTS, *_STATE_NUMBERS, *_STATE_WHOLE, "regime", "regime_since", "void")
 """The columns of `samples`, in the order of a Row."""
+_VERSION = ("epoch", "seq")
 _NO_STATE: tuple[Any, ...] = (None,) * (len(COLUMNS) - COLUMNS.index(_STATE_NUMBERS[0]))
 
 Row = tuple[Any, ...]
@@ -153,9 +154,9 @@ def _prev(said: Fields) -> Sequence[int | None]:
     value = said.get("prev")
     if value is None:
         return None, None
-    if type(value) is not list or len(value) != 2 or type(value[0]) is not int or type(value[1]) is not int:
+    if type(value) is not list or len(value) != 2 or None in value:
         raise InvalidMessage("version", "prev is no pair of epoch and seq")
-    return value
+    return _wholes(dict(zip(_VERSION, value, strict=True)), _VERSION)
 
 
 # As the functions of cottage.fields, but for a tenth of what they cost: fifty fields for each row.

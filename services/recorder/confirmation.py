@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from cottage import fields, keys
 from cottage.errors import InvalidMessage
+from cottage.messages import MAX_BYTES
 from cottage.record.state_rows import said_by_stored, said_by_update
 from cottage.version import Version, check_epoch
 from services.recorder import metrics
 
-MOST_BYTES = 72 * 1024**2
+MOST_WAITING_BYTES = 72 * 1024**2
 """Messages that wait for the next look; what comes beyond that is missed."""
 MOST_DOUBTED = 20_000
 _OVERHEAD = 600
@@ -59,9 +60,9 @@ class Confirmed(NamedTuple):
 
 
 def symbol_of_update(payload: bytes) -> str | None:
-    """The symbol of a PHYSICS_UPDATE; None for any other message."""
+    """The symbol of a PHYSICS_UPDATE; None for any other message, and for one that is too large to be true."""
     head = _HEAD.match(payload)
-    if head is None:
+    if head is None or len(payload) > MAX_BYTES:
         return None
     symbol = head[1].decode(errors="replace")
     return symbol if keys.is_symbol(symbol) else None
@@ -76,7 +77,7 @@ def _stamped(tail: re.Match[bytes], payload: bytes, look: int = 0) -> Stamped:
 class Confirmation:
     """The messages that Redis has not borne out yet, and the stored states whose messages may be on their way."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int = MOST_WAITING_BYTES) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._messages: dict[str, dict[Version, list[Stamped]]] = {}
@@ -211,6 +212,8 @@ def _goes_on_below(before: Stamped | None, shown: Stamped, held: Version) -> boo
 
 def _stamp_of_state(stored: bytes) -> Stamped:
     """Raises InvalidMessage."""
+    if len(stored) > MAX_BYTES:
+        raise InvalidMessage("size", f"{len(stored)} bytes, at most {MAX_BYTES} are allowed")
     tail = _TAIL.search(stored, max(0, len(stored) - _ENDING))
     if tail is not None and tail[3] is None:
         return _stamped(tail, stored)

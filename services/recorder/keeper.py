@@ -73,8 +73,9 @@ class Keeper:
         self._runs = Runs()
         self._samples: list[Row] = []
         self._others: dict[str, list[Mapping[str, Any]]] = {"regimes": [], "gaps": []}
-        self._interruptions: list[Cause] = ["recorder_down"]
-        """Since which all symbols may have missed versions."""
+        self._interruption = 1
+        self._interrupted_by: Cause = "recorder_down"
+        """The number and the cause of the last interruption, since which all symbols may have missed versions."""
         self._causes: dict[str, Cause] = {}
         """Why single symbols miss versions."""
         self.missed: Counter[Cause] = Counter()
@@ -110,11 +111,13 @@ class Keeper:
 
     def interrupted(self, cause: Cause) -> None:
         """Any symbol may have missed versions, for this reason."""
-        self._interruptions.append(cause)
+        self._interruption += 1
+        self._interrupted_by = cause
 
     def missed_because(self, symbol: str, cause: Cause) -> None:
         """This symbol has missed a version, for this reason."""
-        self._causes.setdefault(symbol, cause)
+        if symbol in self._held:  # anybody can invent others
+            self._causes.setdefault(symbol, cause)
 
     def take(self) -> dict[str, dict[str, list[Any]]]:
         """The waiting rows, as columns by table, in the order in which they are to be written: what is missing before
@@ -163,7 +166,7 @@ class Keeper:
             confirmed.said.get("regime"),
             own[_NOTES] or (),
         )
-        held.interruption = len(self._interruptions)
+        held.interruption = self._interruption
         self._causes.pop(symbol, None)
         if confirmed.healed:
             metrics.HEALED.inc()
@@ -230,8 +233,8 @@ class Keeper:
             return "contradicted"
         if symbol in self._causes:
             return self._causes[symbol]
-        if held is None or held.interruption < len(self._interruptions):
-            return self._interruptions[-1]
+        if held is None or held.interruption < self._interruption:
+            return self._interrupted_by
         return "state_gone" if confirmed.prev is None else "unknown"
 
     def _gap(self, row: Row, kind: str, cause: str, since: int | None, last: Version | None) -> None:

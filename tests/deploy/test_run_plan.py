@@ -32,6 +32,23 @@ def test_every_service_gets_its_ports_and_the_others() -> None:
         assert service.ops == ("127.0.0.1", int(service.environment[f"{name.upper()}_OPS_PORT"]))
 
 
+def test_the_recorder_is_left_out_where_it_is_off() -> None:
+    for text in ("off", "0", "none"):
+        names = {service.name for service in make_plan({**ANY, "RECORDER": text}).services}
+        assert names == {"market", "feynman", "physics", "bridge", "broadcaster"}
+    with pytest.raises(SettingsError, match="RECORDER must be 1 or 0"):
+        make_plan({**ANY, "RECORDER": "perhaps"})
+
+
+def test_the_record_is_beside_the_checkpoints_and_bounded_and_the_api_reads_it() -> None:
+    made = {service.name: service.environment for service in make_plan({**ANY, "RUN_DIR": "elsewhere"}).services}
+    assert made["recorder"]["RECORDER_DIR"] == made["physics"]["RECORDER_DIR"] == "elsewhere/record"
+    assert made["recorder"]["RECORDER_MAX_GIB"] == "2"
+    assert made["recorder"]["RECORDER_BRIDGE_URL"] == made["broadcaster"]["BROADCASTER_BRIDGE_URL"]
+    made = {service.name: service.environment for service in make_plan({**ANY, "RECORDER_MAX_GIB": "7"}).services}
+    assert made["recorder"]["RECORDER_MAX_GIB"] == "7"
+
+
 @pytest.mark.parametrize(
     ("text", "fresh"), [("", False), ("0", False), ("false", False), ("1", True), ("True", True), (" yes\r", True)]
 )

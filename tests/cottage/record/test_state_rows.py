@@ -134,6 +134,8 @@ def test_a_sample_is_known_by_its_feeds_time_and_its_price() -> None:
         ({"void": [1]}, "void"),
         ({"taken": [1]}, "taken"),
         ({"prev": [1]}, "version"),
+        ({"prev": [1, 2**63]}, "number"),
+        ({"prev": [1, None]}, "version"),
         ({"timestamp": "yesterday"}, "timestamp"),
         ({"epoch": None, "seq": None}, "version"),
     ],

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from cottage.errors import InvalidMessage
+from cottage.messages import MAX_BYTES
 from cottage.state import PhysicsState
 from cottage.version import Version
 from services.recorder.confirmation import Confirmation, Confirmed, symbol_of_update
@@ -208,11 +209,12 @@ def test_a_state_that_nobody_believes_lets_nothing_wait() -> None:
     with pytest.raises(InvalidMessage, match="two days ahead"):
         look(confirmation, ahead)
     assert not confirmation.symbols
-    hear(confirmation, state(1))
-    confirmation.begin_look()
-    with pytest.raises(InvalidMessage):
-        confirmation.settle(S, b"[]", None, BEGINNING)
-    assert not confirmation.symbols
+    for wrong in (b"[]", b"{}", state(1).to_bytes() + b" " * MAX_BYTES):
+        hear(confirmation, state(1))
+        confirmation.begin_look()
+        with pytest.raises(InvalidMessage):
+            confirmation.settle(S, wrong, None, BEGINNING)
+        assert not confirmation.symbols
 
 
 @pytest.mark.parametrize(
@@ -222,6 +224,7 @@ def test_a_state_that_nobody_believes_lets_nothing_wait() -> None:
         b'{"event":"PHYSICS_UPDATE","symbol":"no symbol"}',
         b'{"event":"PHYSICS_UPDATE","symbol":"\xff"}',
         b'{"event":"PHYSICS_UPDATE"}',
+        b'{"event":"PHYSICS_UPDATE","symbol":"SPY"}' + b" " * MAX_BYTES,
         b"",
     ],
 )

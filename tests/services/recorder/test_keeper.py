@@ -93,6 +93,12 @@ def test_a_version_that_does_not_follow_has_a_gap_before_it(keeper: Keeper) -> N
     assert keeper.take_missed() == {}
 
 
+def test_names_that_somebody_invents_are_not_remembered(keeper: Keeper) -> None:
+    keeper.missed_because("FORGED", "lagged")
+    assert keeper.keep("FORGED", confirmed(state(5, 4)), 7)
+    assert [gap["cause"] for gap in rows(keeper, "gaps")] == ["recorder_down"]
+
+
 def test_the_cause_is_what_is_known(keeper: Keeper) -> None:
     keep(keeper, state(5, 4))
     keep(keeper, state(7, 6), contradicted=True)
