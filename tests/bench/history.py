@@ -20,8 +20,8 @@ from typing import Any
 import duckdb
 
 from cottage.clock import iso_millis
-from cottage.record.arrow_schema import DUCKDB_OPTIONS, arrow_schema, conform
-from cottage.record.compaction import ROW_GROUP
+from cottage.record.arrow_schema import arrow_schema, conform
+from cottage.record.compaction import group_size
 from cottage.record.folder_layout import AHEAD, HOUR, PIECES, hour_path, piece_path
 from cottage.record.manifest import RecordChain, RecordFile
 from cottage.record.schema import TABLES
@@ -29,12 +29,21 @@ from cottage.record.write_ahead import WriteAhead
 from services.physics.history_process import EngineLimits, HistoryProcess
 from tests.bench.tables import table
 
+DUCKDB_OPTIONS: Any = {"threads": 1}
 HEADS = ("question", "median ms", "worst ms", "KB")
 SECOND = 1_000_000
 FIRST_HOUR = 490_044
 BEGIN = FIRST_HOUR * HOUR
 PIECE, PIECES_MADE, AHEAD_SECONDS, FLUSH = 300, 6, 120, 2
 _RANDOM = "(hash({0} * 31 + {1}) % 1000000) / 1e6"
+_TYPES = {
+    "text": "VARCHAR",
+    "words": "VARCHAR[]",
+    "whole": "BIGINT",
+    "number": "DOUBLE",
+    "flag": "BOOLEAN",
+    "time": "BIGINT",
+}
 _MADE = {
     "symbol": "printf('S%05d', s)",
     "source": "'simulate'",
@@ -64,7 +73,7 @@ def rows(symbols: int, begin: int, end: int, order: str) -> str:
         time = f"{BEGIN} + t * {SECOND} + hash(s) % 900000"
         usual = {"time": time, "number": _RANDOM.format("i", number), "whole": f"hash(i + {number}) % 1000"}
         made = _MADE.get(column.name, usual.get(column.kind, "NULL"))
-        columns.append(f"{made} AS {column.name}")
+        columns.append(f"CAST({made} AS {_TYPES[column.kind]}) AS {column.name}")
     inner = f"SELECT i, {s} AS s, {begin} + {t} AS t FROM range({symbols * seconds}) made(i)"
     return f"SELECT {', '.join(columns)} FROM ({inner})"
 
@@ -94,7 +103,7 @@ def make(folder: Path, symbols: int) -> int:
 
 def _file(folder: Path, path: str, hour: int, symbols: int, begin: int, end: int) -> dict[str, Any]:
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
+    options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group_size(symbols * (end - begin))}"
     with closing(duckdb.connect(config=DUCKDB_OPTIONS)) as database:
         database.execute(f"COPY ({rows(symbols, begin, end, 'by symbol')}) TO '{folder / path}' ({options})")
     times = (BEGIN + begin * SECOND, BEGIN + end * SECOND - 1)
@@ -144,8 +153,8 @@ def by_duckdb(folder: Path, symbols: int, repeats: int) -> tuple[str, ...]:
         for number in range(1, repeats + 1):
             began = time.perf_counter()
             database.execute(
-                'SELECT "at" // 5000000, first(price ORDER BY "at"), max(price), min(price), last(price ORDER BY "at"), '
-                'avg(price), count(*) FROM read_parquet(?) WHERE symbol = ? AND "at" >= ? GROUP BY ALL',
+                'SELECT "at" // 5000000, first(price ORDER BY "at"), max(price), min(price), '
+                'last(price ORDER BY "at"), avg(price), count(*) FROM read_parquet(?) WHERE symbol = ? AND "at" >= ? GROUP BY ALL',
                 [glob, f"S{number * 7919 % symbols:05}", begin],
             ).fetchall()
             times.append((time.perf_counter() - began) * 1000)
