@@ -76,7 +76,7 @@ class History:
         """The points of each of these symbols that the record has."""
         answers: dict[str, SymbolHistory] = {}
         runs = self.runs()
-        if chosen.source is None and chosen.run is None and _came_last(runs):
+        if symbols and chosen.source is None and chosen.run is None and _came_last(runs):
             with contextlib.suppress(HistoryRefusal):  # of another run there may be an answer
                 newest = self._of_run(runs[0], symbols, span, chosen.by, fields)
                 answers = {symbol: each for symbol, each in newest.items() if each.until is not None}

@@ -154,7 +154,8 @@ def by_duckdb(folder: Path, symbols: int, repeats: int) -> tuple[str, ...]:
             began = time.perf_counter()
             database.execute(
                 'SELECT "at" // 5000000, first(price ORDER BY "at"), max(price), min(price), '
-                'last(price ORDER BY "at"), avg(price), count(*) FROM read_parquet(?) WHERE symbol = ? AND "at" >= ? GROUP BY ALL',
+                'last(price ORDER BY "at"), avg(price), count(*) FROM read_parquet(?) '
+                'WHERE symbol = ? AND "at" >= ? GROUP BY ALL',
                 [glob, f"S{number * 7919 % symbols:05}", begin],
             ).fetchall()
             times.append((time.perf_counter() - began) * 1000)
