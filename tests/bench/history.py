@@ -64,17 +64,16 @@ _MADE = {
 }
 
 
-def rows(symbols: int, begin: int, end: int, order: str) -> str:
-    """SQL for the rows of all symbols from second `begin` to `end`."""
+def rows(symbols: int, begin: int, end: int) -> str:
+    """SQL for the rows of all symbols from second `begin` to `end`, sorted by symbol."""
     seconds = end - begin
-    s, t = (f"i // {seconds}", f"i % {seconds}") if order == "by symbol" else (f"i % {symbols}", f"i // {symbols}")
     columns = []
     for number, column in enumerate(TABLES["samples"]):
         time = f"{BEGIN} + t * {SECOND} + hash(s) % 900000"
         usual = {"time": time, "number": _RANDOM.format("i", number), "whole": f"hash(i + {number}) % 1000"}
         made = _MADE.get(column.name, usual.get(column.kind, "NULL"))
         columns.append(f"CAST({made} AS {_TYPES[column.kind]}) AS {column.name}")
-    inner = f"SELECT i, {s} AS s, {begin} + {t} AS t FROM range({symbols * seconds}) made(i)"
+    inner = f"SELECT i, i // {seconds} AS s, {begin} + i % {seconds} AS t FROM range({symbols * seconds}) made(i)"
     return f"SELECT {', '.join(columns)} FROM ({inner})"
 
 
@@ -94,7 +93,7 @@ def make(folder: Path, symbols: int) -> int:
     begin = 3600 + PIECES_MADE * PIECE
     with closing(duckdb.connect(config=DUCKDB_OPTIONS)) as database:
         for second in range(begin, begin + AHEAD_SECONDS, FLUSH):
-            made = database.execute(rows(symbols, second, second + FLUSH, "by time")).to_arrow_table()
+            made = database.execute(rows(symbols, second, second + FLUSH)).to_arrow_table()
             whole = conform(made, "samples").cast(arrow_schema("samples")).combine_chunks()
             ahead.write("samples", whole.to_batches()[0])
     ahead.close()
@@ -105,7 +104,7 @@ def _file(folder: Path, path: str, hour: int, symbols: int, begin: int, end: int
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group_size(symbols * (end - begin))}"
     with closing(duckdb.connect(config=DUCKDB_OPTIONS)) as database:
-        database.execute(f"COPY ({rows(symbols, begin, end, 'by symbol')}) TO '{folder / path}' ({options})")
+        database.execute(f"COPY ({rows(symbols, begin, end)}) TO '{folder / path}' ({options})")
     times = (BEGIN + begin * SECOND, BEGIN + end * SECOND - 1)
     size = (folder / path).stat().st_size
     sources, count = (("simulate", BEGIN),), symbols * (end - begin)
