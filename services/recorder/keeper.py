@@ -186,8 +186,8 @@ class Keeper:
             time = row[_EVENT_TIME]
             if time is None or row[_REISSUED]:
                 continue
-            behind = 0 if before is None else before - time
-            back = behind > LATE or (behind > 0 and row[_SESSION] != session)
+            behind = -1 if before is None else before - time
+            back = behind > LATE or (behind >= 0 and row[_SESSION] != session)
             number = self._runs.following(source, run, written, recorded, back=back)
             if number != run:
                 run = number

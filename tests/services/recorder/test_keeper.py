@@ -207,7 +207,7 @@ def test_a_run_is_begun_anew_where_the_time_of_the_market_goes_back() -> None:
 def test_a_sample_that_is_late_is_of_the_same_run_and_one_of_another_session_is_not() -> None:
     keeper = Keeper()
     keep(keeper, at_event(1, None, 100, session="a"), at_event(2, 1, 50, session="a"), recorded=100)
-    keep(keeper, at_event(3, 2, 49, session="b"), recorded=300)
+    keep(keeper, at_event(3, 2, 50, session="b"), recorded=300)
     assert [run for _, run in runs(keeper)] == [100, 100, 300]
 
 
