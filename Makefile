@@ -12,7 +12,7 @@ fast := not slow and not browser and not compose and not chaos
 stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect compare bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-fanout estimators forecasts chaos \
+.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect compare bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-record bench-fanout estimators forecasts chaos \
 	table history changes gaps proof retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -93,6 +93,9 @@ bench-checkpoint: install-dev ## what it costs to save and to load the windows (
 
 bench-files: install-dev ## rows of a recording in a second, and in which memory, beside DuckDB's scan (ARGS="--rows 20000000", ARGS="--file …")
 	$(bin)/python -m tests.bench.files $(ARGS)
+
+bench-record: install-dev ## what a record costs: bytes, CPU, memory, answers, beside DuckDB's own file and streams of Redis (ARGS="--symbols 500 --minutes 60")
+	$(bin)/python -m tests.bench.record $(ARGS)
 
 bench-fanout: install-dev ## updates to thousands of clients, beside broadcast() and C (ARGS="--only saturated low"); Linux, a C compiler
 	$(bin)/python -m tests.bench.fanout $(ARGS)

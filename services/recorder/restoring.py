@@ -12,7 +12,7 @@ from services.recorder.keeper import Held
 
 _COLUMNS = (
     *("symbol", "epoch", "seq", "at", "event_time", "source", "run", "regime", "notes"),
-    *("feed_time", "sampled", "price", "last", "session"),
+    *("feed_time", "sampled", "price", "last"),
 )
 
 
@@ -85,7 +85,6 @@ def _held(row: dict[str, Any]) -> Held:
         row["run"],
         row["regime"],
         row["notes"] or (),
-        row["session"],
     )
     held.remember(row["sampled"] if row["feed_time"] is None else row["feed_time"], row["price"])
     return held

@@ -25,6 +25,7 @@ from services.feynman.checkpointer import PART_SYMBOLS, SPREAD, Checkpointer
 from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import SymbolTable
 from tests.bench.market import Market
+from tests.bench.tick import names
 
 FORGET = 3600.0
 
@@ -52,17 +53,18 @@ class TimedSymbolTable(SymbolTable):
         self.most = max(self.most, (time.thread_time() - before) * 1e3)
 
 
-def filled(symbols: int, window: int) -> TimedSymbolTable:
-    """A symbol table of full windows."""
-    table, market = TimedSymbolTable(window, FORGET), Market(symbols)
-    for rows in np.array_split(np.arange(symbols), max(1, symbols // PART_SYMBOLS)):
-        table.restore(CheckpointPart([f"S{i}" for i in rows], ["live"] * len(rows), market.history(rows, window)))
+def filled(market: Market, symbols: Sequence[str], window: int) -> TimedSymbolTable:
+    """A symbol table of full windows, which end with that market's newest prices."""
+    table = TimedSymbolTable(window, FORGET)
+    for rows in np.array_split(np.arange(len(symbols)), max(1, len(symbols) // PART_SYMBOLS)):
+        named = [symbols[i] for i in rows]
+        table.restore(CheckpointPart(named, ["live"] * len(rows), market.history(rows, window)))
     return table
 
 
 async def save(folder: str, symbols: int, window: int, spread: float) -> Figures:
     """One checkpoint at the pace of a running service, and one as at a stop."""
-    table = filled(symbols, window)
+    table = filled(Market(symbols), names(symbols), window)
     checkpointer = Checkpointer(FeynmanSettings(checkpoint_dir=folder, window=window), table, SystemClock())
     held = _peak_anew()
     figures: Figures = {"held": held}

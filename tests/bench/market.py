@@ -10,7 +10,7 @@ Floats = npt.NDArray[np.float64]
 TICK = 0.01
 SCALE = 1e-4  # of a second's return
 DEGREES = (50.0, 3.0, 1.7)  # of freedom, of Student's t: symbol i has number i mod 3
-START = 1.7e9  # epoch seconds
+START = 472_222 * 3600.0  # epoch seconds; an hour begins
 
 
 class Market:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from cottage.state import PILLARS
+from tests.bench.record import STAGES
+from tests.bench.record_beside import QUESTIONS
 
 
 def printed(module: str, *arguments: str) -> list[str]:
@@ -63,6 +65,17 @@ def test_files() -> None:
     assert [(row[0], row[2]) for row in told] == [
         (order, "30,000") for order in ("in order", "newest first", "by symbol")
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_record() -> None:
+    small = ("--symbols", "20", "--window", "50", "--minutes", "0.2", "--seconds-of-stream", "2", "--times", "1")
+    lines = printed("record", *small)
+    told = {row[0]: row[1:] for row in (line.strip("| ").split(" | ") for line in starting(lines, "| "))}
+    assert [stage for stage in STAGES.values() if float(told[stage][0]) <= 0.0] == []
+    assert [question.about for question in QUESTIONS.values() if len(told[question.about]) != 4] == []
+    assert "DuckDB's own file, from Parquet" in told
+    assert told["streams of Redis, in memory"][-1].endswith("ms for 2")
 
 
 def test_pillars(tmp_path: Path) -> None:
