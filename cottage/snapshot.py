@@ -222,7 +222,7 @@ class Sample(NamedTuple):
     native: str | None
     """The symbol as the feed says that its venue spells it."""
     event_time: float
-    """The market's own time; `timestamp` where that is not stated."""
+    """The market's own time, in whole microseconds; `timestamp` where that is not stated."""
     interval: float
     """How many seconds a bar lasts; nan where that is not stated, as of `tick`."""
     tick: float
@@ -263,7 +263,7 @@ def read_sample(row: RawSample, now: float) -> Sample:
     named, by, spelling = parse_source(source), parse_until(rival), parse_native(native)
     time, interval, tick, received = map(optional, market, MARKET_FIELDS)
     quotes = sound_quotes(value, optional(bid, "bid"), optional(ask, "ask"))
-    market_says = moment if time is None else time, or_nan(interval), or_nan(tick), or_nan(received)
+    market_says = moment if time is None else told_time(time), or_nan(interval), or_nan(tick), or_nan(received)
     beside = (*market_says, or_nan(quotes[0]), or_nan(quotes[1]))
     return Sample(value, moment, *counters, named, mark, said, who, by, spelling, *beside, parse_fill(fill))
 
@@ -402,6 +402,12 @@ def _finite(value: float, name: str, on_doubt: OnDoubt) -> float | None:
     if math.isinf(value):
         on_doubt(InvalidMessage(name, "a whole number beyond 2^53 that a float does not hold"))
     return value if math.isfinite(value) else None
+
+
+def told_time(event_time: float) -> float:
+    """An event time as states tell it, in whole microseconds: numbers are computed by these, so that a record of
+    states is enough to compute them again."""
+    return round(event_time * 1e6) / 1e6
 
 
 def or_nan(number: float | None) -> float:

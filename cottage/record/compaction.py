@@ -30,6 +30,10 @@ NICENESS = 10
 _BUFFER = 65_536
 """Bytes of a column of a Parquet file at a time."""
 ROW_GROUP = 65_536
+_SMALLEST_GROUP = 8_192
+_GROUPS = 512
+"""A file has no more groups than about so many, since its end tells of each. The smaller they are, the fewer rows are
+read in vain by a question about one symbol."""
 _READ = 8_192
 """Rows of a Parquet file at a time."""
 
@@ -82,11 +86,12 @@ class _Source:
 
     def write(self, folder: Path) -> list[tuple[int, Path]]:
         """Write the rows to a file for each hour, and return hours and paths."""
+        row_group = group_size(sum(map(rows_in, self._inputs)))
         files: dict[int, _Writer] = {}
         for rows in merged(self._runs(), self._table, self._forget):
             for hour, part in _by_hour(rows):
                 if hour not in files:
-                    files[hour] = _Writer(folder / f"{self._table}-{hour}.parquet", self._table)
+                    files[hour] = _Writer(folder / f"{self._table}-{hour}.parquet", self._table, row_group)
                 files[hour].write(part)
         return [(hour, file.finish()) for hour, file in files.items()]
 
@@ -130,6 +135,20 @@ def _by_hour(rows: Any) -> Iterator[tuple[int, Any]]:
         yield hour, rows if len(found) == 1 else rows.filter(arrow.compute.equal(hours, hour))
 
 
+def rows_in(path: Path) -> int:
+    """How many rows a Parquet file or the whole batches of a write-ahead file have."""
+    if path.suffix == ".arrow":
+        return sum(len(batch.rows) for batch in whole_batches(mapped(path), ["recorded"]))
+    from pyarrow import parquet
+
+    return int(parquet.read_metadata(path).num_rows)
+
+
+def group_size(rows: int) -> int:
+    """Of a file with so many rows, how many a row group has."""
+    return max(_SMALLEST_GROUP, min(2 * ROW_GROUP, rows // _GROUPS))
+
+
 def parquet_batches(path: Path, table: str) -> Iterator[Any]:
     from pyarrow import parquet
 
@@ -139,12 +158,13 @@ def parquet_batches(path: Path, table: str) -> Iterator[Any]:
 
 
 class _Writer:
-    """A Parquet file with row groups of at most twice ROW_GROUP rows."""
+    """A Parquet file with row groups of at most so many rows."""
 
-    def __init__(self, path: Path, table: str) -> None:
+    def __init__(self, path: Path, table: str, row_group: int) -> None:
         from pyarrow import parquet
 
         self.path = path
+        self._row_group = row_group
         self._waiting: list[Any] = []
         kinds = {column.name: column.kind for column in TABLES[table]}
         self._file = path.open("wb")
@@ -164,7 +184,7 @@ class _Writer:
     def _write(self) -> None:
         rows = pyarrow().concat_tables(self._waiting)
         self._waiting.clear()
-        self._writer.write_table(rows, row_group_size=2 * ROW_GROUP)
+        self._writer.write_table(rows, row_group_size=self._row_group)
 
     def finish(self) -> Path:
         if self._waiting:

@@ -176,12 +176,13 @@ class _SymbolRows:
 
     def _settled(self, settling: Settling, both: Any, where: Mapping[str, Any], missed: list[int]) -> Any:
         """Which states must be equal."""
-        ahead = [at for at in missed if self._at[0] <= at <= self._at[-1]]
+        holds = self._numbers("a_samples"), self._numbers("b_samples")
+        warmed = self._at[self._flags("a_warmed") | self._flags("b_warmed")] + 1
+        ahead = sorted((*warmed.tolist(), *(at for at in missed if self._at[0] <= at <= self._at[-1])))
         if settling.settled is not None and not ahead:
             settling.recorded += int(self._both.sum())
             return both
         same = ~np.logical_or.reduce([where[name] for name in REMEMBERED])
-        holds = self._numbers("a_samples"), self._numbers("b_samples")
         settled = np.zeros(len(both), np.bool_)
         for place in np.flatnonzero(self._both).tolist():
             at = int(self._at[place])
@@ -297,7 +298,7 @@ def _joined(first: Any, second: Any) -> Any:
     differ = ", ".join(f"a.{name} IS DISTINCT FROM b.{name} AS differs_{name}" for name in names)
     has = ", ".join(
         f"{side}.symbol IS NOT NULL AS {side}_in, coalesce({side}.is_last, false) AS {side}_last, "
-        f"coalesce({side}.reissued, false) AS {side}_reissued, "
+        f"coalesce({side}.reissued, false) AS {side}_reissued, coalesce({side}.warmed, false) AS {side}_warmed, "
         f"{side}.mass IS NOT NULL AS {side}_has"
         for side in "ab"
     )
@@ -324,7 +325,8 @@ def _canonical(table: str) -> str:
         for column in _COMPARED
     ]
     turn = f"row_number() OVER (PARTITION BY {quoted(ORDER[:2])} ORDER BY {quoted(ORDER)}) AS turn"
-    own = f'{quoted(ORDER[:2])}, {turn}, "last" AS is_last, reissued'
+    # Under the same epoch a sample is issued again only where a warm start has filled its window meanwhile.
+    own = f'{quoted(ORDER[:2])}, {turn}, "last" AS is_last, reissued, reissued AND epoch = prev_epoch AS warmed'
     return f"SELECT {own}, {', '.join(columns)} FROM {table}"  # noqa: S608 - columns of our own
 
 

@@ -8,6 +8,7 @@ names another. Every method raises HistoryRefusal for what cannot be answered: `
 `not_recorded`, `bad_parameter`, `too_many_points`.
 """
 
+import contextlib
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,9 +74,14 @@ class History:
         fields: Sequence[str] = USUAL_FIELDS,
     ) -> dict[str, SymbolHistory]:
         """The points of each of these symbols that the record has."""
-        by_run = self.runs_of(symbols, chosen)
         answers: dict[str, SymbolHistory] = {}
-        for run, names in by_run:
+        runs = self.runs()
+        if symbols and chosen.source is None and chosen.run is None and _came_last(runs):
+            with contextlib.suppress(HistoryRefusal):  # of another run there may be an answer
+                newest = self._of_run(runs[0], symbols, span, chosen.by, fields)
+                answers = {symbol: each for symbol, each in newest.items() if each.until is not None}
+        left = [symbol for symbol in symbols if symbol not in answers]
+        for run, names in self.runs_of(left, chosen) if left else ():
             answers |= self._of_run(run, names, span, chosen.by, fields)
         return {symbol: answers[symbol] for symbol in symbols if symbol in answers}
 
@@ -184,6 +190,12 @@ def _named(runs: Iterable[RunExtent], chosen: Chosen) -> RunExtent:
     known = ", ".join(sorted({str(run.source) for run in runs}))
     wanted = " ".join(str(each) for each in (chosen.source, chosen.run) if each is not None)
     raise HistoryRefusal("not_recorded", f"there is no run {wanted} in the record; its sources: {known}")
+
+
+def _came_last(runs: Sequence[RunExtent]) -> bool:
+    """Whether the first of these began when all others had ended: a row of it is the newest of its symbol."""
+    first, *others = (run.recorded for run in runs)
+    return first is not None and all(each is None or each[1] < first[0] for each in others)
 
 
 def _run_name(run: RunExtent) -> str:

@@ -7,6 +7,7 @@ Files of hours, pieces and what is written ahead are read by one manifest, so th
 was flushed before is missing.
 """
 
+import functools
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.manifest import CHAIN, MANIFEST, Manifest, RecordFile, read_manifest
+from cottage.record.row_groups import RowGroups
 from cottage.record.schema import TABLES
 from cottage.record.write_ahead import ahead_files, mapped, whole_batches
 
@@ -34,11 +36,12 @@ def is_record(path: Path) -> bool:
 
 
 class Record:
-    """A folder that RecordWriter wrote or writes. It keeps nothing open; several threads may use it at a time."""
+    """A folder that RecordWriter wrote or writes. It keeps no file open; several threads may use it at a time."""
 
     def __init__(self, folder: Path) -> None:
         pyarrow()
         self.folder = folder
+        self._row_groups = RowGroups()
 
     def manifest(self) -> Manifest:
         """Which files are alive now. Raises FileNotFoundError where there is no record, RecordDamaged, or
@@ -78,27 +81,25 @@ class Record:
         ]
 
     def _scan(self, table: str, columns: list[str], symbols: Sequence[str] | None, bounds: dict[str, Range]) -> Any:
-        from pyarrow import dataset
-
         arrow = pyarrow()
-        condition = _condition(symbols, bounds)
         schema = arrow_schema(table)
         parts = [arrow.schema([schema.field(name) for name in columns]).empty_table()]
-        manifest = self.manifest()
-        if paths := [str(self.folder / file.path) for file in self.files(table, manifest, bounds)]:
-            files = dataset.dataset(paths, schema=schema, format="parquet")
-            parts.append(files.to_table(columns=columns, filter=condition, use_threads=False))
         needed = list(dict.fromkeys([*columns, *(["symbol"] if symbols is not None else []), *bounds]))
-        for file in ahead_files(self.folder, manifest.rolled):
-            if file.table != table:
+        manifest = self.manifest()
+        for file in self.files(table, manifest, bounds):
+            rows = self._row_groups.read(self.folder / file.path, needed, symbols)
+            parts.append(_chosen(rows, symbols, bounds))
+        for ahead in ahead_files(self.folder, manifest.rolled):
+            if ahead.table != table:
                 continue
-            batches = [batch.rows for batch in whole_batches(mapped(file.path), needed)]
+            batches = [batch.rows for batch in whole_batches(mapped(ahead.path), needed)]
             if found := [rows for batch in batches for rows in _of_symbols(batch, symbols)]:
                 rows = arrow.Table.from_batches(found)
                 if symbols is not None:
                     rows = rows.combine_chunks()  # small, and a filter takes its time for each chunk
-                parts.append((rows if condition is None else rows.filter(condition)).select(columns))
-        return arrow.concat_tables(parts)
+                parts.append(_chosen(rows, symbols, bounds))
+        known = (part.select([name for name in columns if name in part.column_names]) for part in parts)
+        return arrow.concat_tables(known, promote_options="default")
 
     def again(self, read: Callable[[], T]) -> T:
         """`read`, once more by a newer manifest where a file has gone meanwhile."""
@@ -124,19 +125,21 @@ def _of_symbols(rows: Any, symbols: Sequence[str] | None) -> list[Any]:
     return found
 
 
-def _condition(symbols: Sequence[str] | None, bounds: dict[str, Range]) -> Any:
-    field = pyarrow().compute.field
-    condition = None
+def _chosen(rows: Any, symbols: Sequence[str] | None, bounds: dict[str, Range]) -> Any:
+    """Those rows that are of these symbols, and within these ranges."""
+    arrow = pyarrow()
+    compute = arrow.compute
+    masks = []
     if symbols is not None:
-        condition = field("symbol").isin(pyarrow().array(symbols, pyarrow().string()))
+        masks.append(compute.is_in(rows["symbol"], arrow.array(symbols, arrow.string())))
     for name, (since, until) in bounds.items():
-        for bound in (
-            field(name) >= since if since is not None else None,
-            field(name) < until if until is not None else None,
-        ):
-            if bound is not None:
-                condition = bound if condition is None else condition & bound
-    return condition
+        if name not in rows.column_names:
+            return rows.slice(0, 0)
+        if since is not None:
+            masks.append(compute.greater_equal(rows[name], since))
+        if until is not None:
+            masks.append(compute.less(rows[name], until))
+    return rows.filter(functools.reduce(compute.and_, masks)) if masks else rows
 
 
 def _meets(found: tuple[int, int] | None, bound: Range) -> bool:

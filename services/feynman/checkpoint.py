@@ -178,7 +178,8 @@ class CheckpointPart(NamedTuple):
     """The arrays that SAVED names: rings of shape (n, columns) with at most W columns, `noted_until` of shape
     (n, words of LASTING), the others of shape (n,)."""
     versions: Sequence[Version | None] = ()
-    """In which their newest states were issued; none where the file does not say it."""
+    """In which their newest states were issued, None for a state that was not. They are written for who replays a
+    record (cottage/record/checkpoints.py), and not read here."""
 
 
 class CheckpointWriter:

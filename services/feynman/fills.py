@@ -26,6 +26,7 @@ from cottage.snapshot import (
     parse_fill,
     parse_session,
     sound_quotes,
+    told_time,
 )
 from cottage.state import TakenSample
 from services.feynman.sample_columns import SampleColumns, session_number
@@ -166,8 +167,8 @@ def in_place(samples: SampleColumns, others: Mapping[int, FillSample]) -> Sample
 def _sample(value: fields.Fields) -> FillSample:
     """Check a sample of a list. Raises InvalidMessage."""
     price, timestamp = fields.number(value, "price"), fields.number(value, "timestamp")
-    time = fields.optional_number(value, "event_time")
-    time = timestamp if time is None else time
+    stated = fields.optional_number(value, "event_time")
+    time = timestamp if stated is None else stated
     volume, trades = (fields.optional_number(value, name) for name in ("volume", "trades"))
     if not price > 0:
         raise InvalidMessage("price", f"{price!r} is not above 0")
@@ -185,8 +186,8 @@ def _sample(value: fields.Fields) -> FillSample:
     said, others = notes.parse(fields.optional_text(value, "notes"))
     return FillSample(
         number=value["fill"],
-        timestamp=timestamp,
-        event_time=time,
+        timestamp=told_time(timestamp),
+        event_time=told_time(time),
         session=session_number(mark),
         price=price,
         volume=or_nan(volume),

@@ -205,7 +205,7 @@ def _market(columns: Sequence[Column], timestamp: FloatArray, index: IntArray, o
     event_time, *rest = (
         _stated(column, name, index, on_doubt) for column, name in zip(columns, MARKET_FIELDS, strict=True)
     )
-    return np.where(np.isnan(event_time), timestamp, event_time), *rest
+    return np.where(np.isnan(event_time), timestamp, np.rint(event_time * 1e6) / 1e6), *rest  # as told_time()
 
 
 def _quotes(columns: Sequence[Column], price: FloatArray, index: IntArray, on_doubt: OnDoubt) -> Numbers:

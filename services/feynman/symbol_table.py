@@ -569,16 +569,17 @@ class SymbolTable:
             self._append(rows[which], earlier, earlier.timestamp)
             self._windows.keep_regime(rows[which], regimes(self._windows, rows[which]), earlier.event_time)
         timestamp, by_feed = self._hold(rows, samples, own, redis_now, now)
-        self._append(rows[taken], samples.where(taken), np.where(by_feed, samples.timestamp, timestamp)[taken])
-        self._windows.last_timestamp[rows[~by_feed]] = timestamp[~by_feed]
+        told = np.rint(np.where(by_feed, samples.timestamp, timestamp) * 1000) / 1000  # in states, whole milliseconds
+        self._append(rows[taken], samples.where(taken), told[taken])
+        self._windows.last_timestamp[rows[~by_feed]] = told[~by_feed]
         self._windows.feed_time[rows] = samples.timestamp
         vectors = compute(self._windows, rows)
         self._windows.keep_regime(rows, vectors.regime, samples.event_time)
         lags = self._usual_lags(samples, by_feed, redis_now)
         held = self._windows.tick(rows), self._windows.against_grid[rows], self._windows.regime_since[rows]
         standing = self._standing.of(rows, vectors, samples, *held)
-        told = {i: [sample.taken() for sample in each] for i, each in before.items()}
-        each = states.texts(symbols, vectors, samples, timestamp, lags, standing, told)
+        taken_before = {i: [sample.taken() for sample in each] for i, each in before.items()}
+        each = states.texts(symbols, vectors, samples, timestamp, lags, standing, taken_before)
         for entry, texts in zip(entries, each, strict=True):
             entry.texts, entry.sampled_at = texts, now
         for i in taken[samples.fill[taken] > 0].tolist():

@@ -11,6 +11,7 @@ from common import logs
 from common.web import asgi
 from cottage import __version__, keys
 from cottage.errors import InvalidMessage, RedisError
+from cottage.freshness import USUAL, Thresholds
 from cottage.freshness import unfed as is_unfed
 from cottage.log import Throttled
 from cottage.reader.physics_reader import PhysicsReader
@@ -29,8 +30,10 @@ throttled = Throttled(logs.get_logger())
 router = APIRouter(prefix="/v1")
 
 
-def build(reader: PhysicsReader, snapshots: MarketSnapshots, history: HistoryProcess) -> ASGIApp:
-    """The ASGI application."""
+def build(
+    reader: PhysicsReader, snapshots: MarketSnapshots, history: HistoryProcess, thresholds: Thresholds = USUAL
+) -> ASGIApp:
+    """The ASGI application. `thresholds`: by which past states are assessed; the reader has its own."""
     app = FastAPI(
         title="Curiosity Cottage physics",
         version=__version__,
@@ -46,6 +49,7 @@ def build(reader: PhysicsReader, snapshots: MarketSnapshots, history: HistoryPro
     app.state.reader = reader
     app.state.snapshots = snapshots
     app.state.history = history
+    app.state.thresholds = thresholds
     app.include_router(router)
     app.include_router(history_api.router)
     swagger.install(app)
@@ -78,13 +82,25 @@ def _folded(readings: Readings, unfed: bool) -> tuple[dict[str, Reading], dict[s
 @router.get(
     "/physics/{symbol:path}",
     summary="One state, with its freshness",
-    responses=schemas.responses(schemas.PhysicsStateAnswer, 400, 404, 422, 503),
-    dependencies=[known_query("max_age_ms")],
+    responses=schemas.responses(schemas.OneStateAnswer, 400, 404, 422, 503),
+    dependencies=[known_query("max_age_ms", "at", "version")],
 )
-async def physics_state(request: Request, symbol: Symbol, max_age_ms: MaxAge = None) -> Response:
+async def physics_state(
+    request: Request,
+    symbol: Symbol,
+    max_age_ms: MaxAge = None,
+    at: history_api.At = None,
+    version: history_api.ExactVersion = None,
+) -> Response:
     """While Redis does not answer: the last state that was read, aged, else the fail-safe vector, whose `source` is
     `fallback`. With `max_age_ms` nothing comes but a state that is known to be that young: 503 means that it may be
-    there later, 404 that Redis answers and has none."""
+    there later, 404 that Redis answers and has none. With `at` or `version` it is a past one, of the record: `at`
+    gives what Redis had last written at that time by its own clock, with the freshness that a reader would have told
+    had every hop been well, and the `outages` of hops at that time beside it."""
+    if at is not None or version is not None:
+        if max_age_ms is not None:
+            raise Refusal(422, "bad_parameter", "max_age_ms is about the present: leave it out with at and version")
+        return await history_api.past_state(request, symbol, at, version)
     reader: PhysicsReader = request.app.state.reader
     max_age = None if max_age_ms is None else max_age_ms / 1000
     reading = await reader.get(symbol, max_age=max_age)

@@ -12,12 +12,14 @@ import orjson
 
 from cottage.api_client import ARROW, JSON
 from cottage.errors import HistoryRefusal
+from cottage.freshness import Thresholds
 from cottage.record.answer_table import HEAD_KEY
 from cottage.record.arrow_schema import pyarrow
 from cottage.record.bucketing import USUAL_FIELDS
 from cottage.record.history import Chosen, History, SymbolHistory, iso
-from cottage.record.history_span import HistorySpan
-from cottage.record.proof import proof_of
+from cottage.record.history_span import HistorySpan, moment
+from cottage.record.past_states import PastStates
+from cottage.record.proof import proof_of, wanted_version
 from cottage.record.proof_page import HTML, page
 from cottage.record.proof_report import report
 from cottage.record.record import Record
@@ -32,6 +34,7 @@ class HistoryAnswers:
         self._record = record = Record(folder)
         self._history = History(record)
         self._events = RecordEvents(record, self._history)
+        self._past = PastStates(record, self._events)
 
     def answer(self, question: Question) -> tuple[str, bytes]:
         """Media type and body. Raises HistoryRefusal."""
@@ -41,6 +44,7 @@ class HistoryAnswers:
             "changes": self._changes,
             "gaps": self._gaps,
             "proof": self._proof,
+            "state": self._state,
         }[question["ask"]]
         return ask(question)
 
@@ -98,6 +102,28 @@ class HistoryAnswers:
         at, version, head = (question.get(name) for name in ("at", "version", "head"))
         found = report(proof_of(self._record, question["symbol"], at, version, head, question["widening"]))
         return (HTML, page(found).encode()) if question["page"] else (JSON, orjson.dumps(found))
+
+    def _state(self, question: Question) -> tuple[str, bytes]:
+        symbol, past = question["symbol"], self._past
+        thresholds = Thresholds(*question["thresholds"])
+        version = wanted_version(question["version"])
+        if version is not None:
+            found = past.version(symbol, version, thresholds)
+        else:
+            found = past.at(symbol, moment(question["at"], "at"), thresholds)
+        answer = {
+            **found.state.as_dict(),
+            "freshness": {**found.freshness.as_dict(), "origin": "recorded"},
+            "at": iso(found.asked),
+            "recorded": iso(found.recorded),
+            "run": found.run,
+            "outages": [_told(row, "outages") for row in found.outages],
+        }
+        if found.orders:
+            answer["orders"] = [[*version] for version in found.orders]
+        if found.replaced is not None:
+            answer["replaced"] = [*found.replaced]
+        return JSON, orjson.dumps(answer)
 
 
 def span_of(question: Question) -> HistorySpan:

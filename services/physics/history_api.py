@@ -26,11 +26,19 @@ _A_TIME = "RFC 3339 with its zone (a + is %2B), or seconds since 1970"
 _Text = Annotated[str | None, WithJsonSchema({"type": "string"})]
 _Duration = Annotated[str | None, WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
 
+VERSION_PATTERN = "^[0-9]{1,16}-[0-9]{1,16}$"
+
 
 def _query(description: str, example: str, alias: str | None = None) -> Any:
     return Query(alias=alias, description=description, openapi_examples={example: {"value": example}})
 
 
+At = Annotated[_Text, _query(f"a past state: what held then, by Redis's clock; {_A_TIME}", "2025-12-21T14:31:07Z")]
+ExactVersion = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string", "pattern": VERSION_PATTERN}),
+    _query("a past state: exactly this version, as epoch-seq", "1766318400000-4711"),
+]
 From = Annotated[_Text, _query(f"the begin; {_A_TIME}", "2025-12-21T14:00:00Z", "from")]
 To = Annotated[_Text, _query(f"the end, exclusive; {_A_TIME}", "2025-12-21T15:00:00Z", "to")]
 Last = Annotated[
@@ -181,8 +189,6 @@ async def gaps(request: Request, time: AskedTime, symbols: Symbols = None) -> Re
     return await _answer(request, "gaps", {**time, "symbols": _some(symbols)})
 
 
-At = Annotated[_Text, _query(f"the state that Redis had then; {_A_TIME}", "2025-12-21T14:31:07Z")]
-OneVersion = Annotated[_Text, _query("instead of at: exactly this version, epoch-seq", "1766318400000-4711")]
 KeptHead = Annotated[
     _Text, _query("a head of the record's chain that was kept elsewhere, such as from the recorder's log", "0" * 64)
 ]
@@ -203,7 +209,7 @@ async def proof(
     request: Request,
     symbol: Symbol,
     at: At = None,
-    version: OneVersion = None,
+    version: ExactVersion = None,
     head: KeptHead = None,
     widening: Widening = 1.0,
 ) -> Response:
@@ -217,6 +223,14 @@ async def proof(
     if is_page:
         response.headers["Content-Security-Policy"] = POLICY
     return response
+
+
+async def past_state(request: Request, symbol: str, at: str | None, version: str | None) -> Response:
+    """A state of the record. Raises HistoryRefusal, InvalidName."""
+    wanted_version(version, at)
+    thresholds = list(request.app.state.thresholds)
+    question = {"symbol": keys.symbol(symbol), "at": at, "version": version, "thresholds": thresholds}
+    return await _answer(request, "state", question)
 
 
 def _some(symbols: str | None) -> list[str] | None:

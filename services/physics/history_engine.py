@@ -66,6 +66,8 @@ def serve(answer: Callable[[dict[str, Any]], tuple[str, bytes]], questions: Bina
                 "code": "too_much",
                 "detail": "this takes more memory than there is for it: ask for a shorter time",
             }
+        except OSError as error:
+            head = {"code": "unavailable", "detail": f"the record cannot be read: {error}"}
         except CottageError as error:
             head = {"code": "unavailable", "detail": str(error)}
         except Exception:  # noqa: BLE001 - told to the service, which logs it

@@ -90,9 +90,9 @@ class FreshnessAnswer(_Answer):
     age_ms: Annotated[int | None, WithJsonSchema({"type": "integer", "minimum": 0, "nullable": True})] = Field(
         description="milliseconds since the newest sample, by Redis's clock; null where that is not known"
     )
-    origin: Literal["redis", "remembered", "fallback"] = Field(
+    origin: Literal["redis", "remembered", "fallback", "recorded"] = Field(
         description="redis: what Redis holds now; remembered: the last good state that was read, aged; "
-        "fallback: no state, but the fail-safe vector"
+        "fallback: no state, but the fail-safe vector; recorded: a past state"
     )
 
 
@@ -202,6 +202,32 @@ class PhysicsStateAnswer(_Answer):
     freshness: FreshnessAnswer
 
 
+class HopOutage(_Answer):
+    hop: str = Field(description="redis, bridge, feynman, market or recorder")
+    cause: str | None = Field(json_schema_extra=_NULLABLE)
+    since: str = Field(json_schema_extra=_TIME)
+    until: str | None = Field(json_schema_extra=_NULLABLE, description="null while it lasts")
+
+
+class OneStateAnswer(PhysicsStateAnswer):
+    """With `at` or `version` a state of the record, which has the fields below besides."""
+
+    at: str = Field("", json_schema_extra=_TIME, description="the time that its freshness is told for")
+    recorded: str = Field("", json_schema_extra=_TIME, description="when the recorder had it")
+    run: int = Field(0, json_schema_extra={"format": "int64"}, description="which run of its source it is of")
+    outages: list[HopOutage] = Field([], description="the hops that were out at that time")
+    orders: list[list[int]] = Field(
+        [],
+        description="epoch and seq of each version that held when Redis's clock showed that time, which it did more "
+        "than once, since it was set back or another server took over; left out where that is one",
+    )
+    replaced: list[int] = Field(
+        [],
+        description="epoch and seq of what the next recorded version replaced, where that is not this one: another "
+        "one may have held then; else left out",
+    )
+
+
 class PhysicsStatesAnswer(_Answer):
     states: dict[str, PhysicsStateAnswer] = Field(description="by symbol")
     missing: list[Symbol] = Field(description="asked for, and Redis has no state of it")
@@ -300,13 +326,6 @@ class ChangesAnswer(_Answer):
 class RecordedGap(HistoryGap):
     symbol: Symbol
     recorded: str = Field(json_schema_extra=_TIME)
-
-
-class HopOutage(_Answer):
-    hop: str = Field(description="redis, bridge, feynman, market or recorder")
-    cause: str | None = Field(json_schema_extra=_NULLABLE)
-    since: str = Field(json_schema_extra=_TIME)
-    until: str | None = Field(json_schema_extra=_NULLABLE, description="null while it lasts")
 
 
 class GapsAnswer(_Answer):

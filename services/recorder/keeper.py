@@ -25,13 +25,15 @@ REMEMBERED = 64
 """So many of the last samples of a symbol are known again when a new epoch issues them again."""
 GAP_STEPS = 60
 """Samples further apart have a gap between them: see `gap` in cottage/notes.py."""
+LATE = 60_000_000
+"""Microseconds by which a sample of the same session may be late; one that is later is of another run."""
 _TOLD = ("gap", "break", "correction")
 """Notes that are rows in the table `gaps` when they begin."""
 
 _AT, _EVENT_TIME, _PRICE = (COLUMNS.index(name) for name in ("at", "event_time", "price"))
 _LOST, _NOTES, _SAID, _REISSUED = (COLUMNS.index(name) for name in ("lost", "notes", "said", "reissued"))
 _FEED_TIME, _SAMPLED, _LAST = (COLUMNS.index(name) for name in ("feed_time", "sampled", "last"))
-_SOURCE, _RUN = COLUMNS.index("source"), COLUMNS.index("run")
+_SOURCE, _RUN, _SESSION = (COLUMNS.index(name) for name in ("source", "run", "session"))
 _WHICH = ("symbol", "source", "run", "epoch", "seq", "recorded")
 _REGIME_COLUMNS = (*_WHICH, "at", "written")
 _GAP_COLUMNS = (*_WHICH, "prev_epoch", "prev_seq")
@@ -49,6 +51,7 @@ class Held:
     run: int
     regime: str | None
     notes: Sequence[str]
+    session: str | None = None
     samples: "array[int]" = field(default_factory=lambda: array("q", bytes(8 * REMEMBERED)))
     """What the last samples are known by, the oldest overwritten first."""
     place: int = 0
@@ -160,12 +163,9 @@ class Keeper:
         for row in rows:
             held.remember(_named(row), row[_PRICE])
         held.version, held.at, held.event_time = confirmed.version, own[_AT], own[_EVENT_TIME]
-        held.source, held.run, held.regime, held.notes = (
-            own[_SOURCE],
-            run,
-            confirmed.said.get("regime"),
-            own[_NOTES] or (),
-        )
+        held.source, held.run, held.session = own[_SOURCE], run, own[_SESSION]
+        held.notes = own[_NOTES] or ()
+        held.regime = confirmed.said.get("regime")
         held.interruption = self._interruption
         self._causes.pop(symbol, None)
         if confirmed.healed:
@@ -177,11 +177,22 @@ class Keeper:
         options: dict[str, Any] = {"recorded": recorded, "healed": confirmed.healed, "inputs_only": self._inputs_only}
         if held is not None and held.version.epoch != confirmed.version.epoch and held.source == source:
             options["reissued"] = held.remembers
-        run = self._runs.of(source, recorded)
+        written = said.get("written") or recorded
+        same = held is not None and held.source == source
+        run = held.run if held is not None and same else self._runs.newest(source, written, recorded)
         rows = rows_of(symbol, said, run=run, **options)
-        own, before = rows[-1], None if held is None or (held.source, held.run) != (source, run) else held.event_time
-        if before is not None and own[_EVENT_TIME] is not None and own[_EVENT_TIME] < before and not own[_REISSUED]:
-            rows = rows_of(symbol, said, run=self._runs.begin(source, recorded), **options)
+        before, session = (held.event_time, held.session) if held is not None and same else (None, None)
+        for place, row in enumerate(rows):
+            time = row[_EVENT_TIME]
+            if time is None or row[_REISSUED]:
+                continue
+            behind = -1 if before is None else before - time
+            back = behind > LATE or (behind >= 0 and row[_SESSION] != session)
+            number = self._runs.following(source, run, written, recorded, back=back)
+            if number != run:
+                run = number
+                rows[place:] = [(*each[:_RUN], run, *each[_RUN + 1 :]) for each in rows[place:]]
+            before, session = time, row[_SESSION]
         return rows
 
     def _note_regime(self, confirmed: Confirmed, held: Held | None, own: Row) -> None:

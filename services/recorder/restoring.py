@@ -12,7 +12,7 @@ from services.recorder.keeper import Held
 
 _COLUMNS = (
     *("symbol", "epoch", "seq", "at", "event_time", "source", "run", "regime", "notes"),
-    *("feed_time", "sampled", "price", "last"),
+    *("feed_time", "sampled", "price", "last", "session"),
 )
 
 
@@ -85,6 +85,7 @@ def _held(row: dict[str, Any]) -> Held:
         row["run"],
         row["regime"],
         row["notes"] or (),
+        row["session"],
     )
     held.remember(row["sampled"] if row["feed_time"] is None else row["feed_time"], row["price"])
     return held

@@ -10,6 +10,9 @@ def test_a_mark_and_its_answer_come_back_as_they_were() -> None:
         assert Mark.from_bytes(mark.to_bytes(database), database) == mark
         assert Taken.from_bytes(taken.to_bytes(database), database) == taken
     assert Mark.from_bytes(b'{"feed":"REPLAY","mark":1}').symbols == ()
+    for windows in (None, "", "saved-1-0-of-1"):
+        told = Mark("REPLAY", 1, ("ES",), windows)
+        assert Mark.from_bytes(told.to_bytes()) == told
 
 
 @pytest.mark.parametrize(
@@ -23,6 +26,7 @@ def test_a_mark_and_its_answer_come_back_as_they_were() -> None:
         (b'{"feed":"REPLAY","mark":"1"}', "type"),
         (b'{"feed":"REPLAY","mark":true}', "type"),
         (b'{"feed":"REPLAY","mark":1,"symbols":"ES"}', "symbols"),
+        (b'{"feed":"REPLAY","mark":1,"windows":7}', "type"),
         (b'{"feed":"REPLAY","mark":1,"symbols":["ES","e s"]}', "symbols"),
         (b'{"feed":"REPLAY","mark":1,"symbols":[]}' + b" " * MOST_BYTES, "size"),
     ],

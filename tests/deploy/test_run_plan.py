@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -214,3 +215,23 @@ def test_an_address_for_all_is_dialled_on_this_machine() -> None:
 
 def test_redis_is_named_last() -> None:
     assert list(make_plan(ANY).urls)[-1] == "REDIS_URL"
+
+
+def test_a_record_that_is_replayed_is_recorded_beside_itself(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    record.mkdir()
+    (record / "manifest.json").touch()
+
+    def folders(**environment: str) -> list[str | None]:
+        plan = make_plan({**ANY, "RUN_DIR": str(tmp_path), **environment})
+        (feynman,) = (each.environment for each in plan.services if each.name == "feynman")
+        return [feynman.get(name) for name in ("RECORDER_DIR", "FEYNMAN_RECORD_DIR", "FEYNMAN_REPLAY_DIR")]
+
+    replay = {"MARKET_SOURCE": "replay", "MARKET_FILE": str(record)}
+    assert folders() == [str(record), str(record), None]
+    assert folders(MARKET_SOURCE="replay", MARKET_FILE="trades.csv") == [str(record), str(record), None]
+    assert folders(**replay) == [str(tmp_path / "replayed")] * 2 + [str(record)]
+    (tmp_path / "replayed").mkdir()
+    assert folders(**replay) == [str(tmp_path / "replayed-2")] * 2 + [str(record)]
+    assert folders(**replay, RECORDER_DIR="elsewhere") == ["elsewhere", "elsewhere", str(record)]
+    assert folders(**replay, RECORDER="off")[1:] == [None, str(record)]

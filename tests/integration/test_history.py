@@ -142,6 +142,26 @@ async def test_regimes_changes_and_gaps(http: httpx.AsyncClient) -> None:
     assert [(each["hop"], each["until"]) for each in body["outages"]] == [("redis", "2025-11-26T13:00:40.000Z")]
 
 
+async def test_a_past_state(http: httpx.AsyncClient) -> None:
+    body = (await http.get("/v1/physics/SPY?at=2025-11-26T13:00:35.5Z")).json()
+    freshness, outages = body.pop("freshness"), body.pop("outages")
+    assert (body["price"], body["regime"], body["epoch"], body["seq"]) == (135.0, "Gaussian", EPOCH, 360)
+    assert freshness == {"status": "live", "cause": None, "age_ms": 500, "origin": "recorded"}
+    assert [each["hop"] for each in outages] == ["redis"]
+    assert (body["at"], body["run"]) == ("2025-11-26T13:00:35.500Z", RUN)
+    exact = (await http.get(f"/v1/physics/SPY?version={EPOCH}-360")).json()
+    assert (exact["price"], exact["seq"], exact["freshness"]["age_ms"]) == (135.0, 360, 0)
+    assert "begins at" in is_problem(await http.get("/v1/physics/SPY?at=2025-11-26T12:00:00Z"), 404, "not_recorded")
+    assert "reaches until" in is_problem(
+        await http.get("/v1/physics/SPY?at=2099-01-01T00:00:00Z"), 404, "not_recorded"
+    )
+    is_problem(await http.get("/v1/physics/NONE?at=2025-11-26T13:00:35Z"), 404, "no_such_symbol")
+    is_problem(await http.get("/v1/physics/SPY?version=1-1"), 404, "not_recorded")
+    both = f"at=2025-11-26T13:00:35Z&version={EPOCH}-360"
+    assert "one of them" in is_problem(await http.get(f"/v1/physics/SPY?{both}"), 422, "bad_parameter")
+    assert "present" in is_problem(await http.get("/v1/physics/SPY?at=0&max_age_ms=3"), 422, "bad_parameter")
+
+
 async def test_answers_as_the_document_says(http: httpx.AsyncClient) -> None:
     document = (await http.get("/openapi.json")).json()
     for path, template in (
@@ -153,6 +173,7 @@ async def test_answers_as_the_document_says(http: httpx.AsyncClient) -> None:
         ("/v1/history/SPY/regimes", "/v1/history/{symbol}/regimes"),
         ("/v1/changes", "/v1/changes"),
         ("/v1/gaps", "/v1/gaps"),
+        ("/v1/physics/SPY?at=2025-11-26T13:00:35Z", "/v1/physics/{symbol}"),
     ):
         as_documented(await http.get(path), document["paths"][template]["get"]["responses"], path)
     assert ARROW in document["paths"]["/v1/history"]["get"]["responses"]["200"]["content"]

@@ -419,6 +419,23 @@ async def test_several_snapshots_of_one_symbol_in_one_write_are_samples_too(clie
     assert [at for _number, at in await handed_over(client)] == [1.0, 2.0, 3.0, 4.0]
 
 
+async def test_a_feed_that_counts_by_itself_leaves_out_the_numbers_of_what_is_lost(client: Client) -> None:
+    def numbered(*numbers: int) -> MarketSnapshot:
+        newest = sampled(*numbers)
+        return replace(
+            newest, number=numbers[-1], fill=tuple(replace(e, number=int(e.price)) for e in newest.fill or ())
+        )
+
+    snapshots = MarketSnapshots(client)
+    await snapshots.write([numbered(1)])
+    await snapshots.write([numbered(3, 4)])
+    await snapshots.write([sampled(5)])
+    assert await number_of(client) == 5
+    assert await handed_over(client) == [(-4, 1.0), (-2, 3.0), (-1, 4.0), (0, 5.0)]
+    await snapshots.write([numbered(1)])
+    assert await number_of(client) == 1
+
+
 async def test_what_is_handed_over_is_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("cottage.store.monotonic", lambda: now)

@@ -64,6 +64,10 @@ def difference(change: Change) -> Comparison:
     return found_in(rows(), second)
 
 
+def pairs(columns: dict[str, list[Any]]) -> tuple[list[Any], list[Any]]:
+    return columns["seq"], columns["mass"]
+
+
 def at(symbol: str, seq: int) -> int:
     return 2 * seq + SYMBOLS.index(symbol)
 
@@ -162,9 +166,6 @@ def test_windows_from_before_are_compared_once_they_have_settled() -> None:
         columns["regime_since"] = [BEGIN - 1] * len(columns["symbol"])
         return columns
 
-    def pairs(columns: dict[str, list[Any]]) -> tuple[list[Any], list[Any]]:
-        return columns["seq"], columns["mass"]
-
     first = whole(rows())
     found = found_in(first, anew(rows()))
     assert found.equal, list(found.lines())
@@ -188,6 +189,23 @@ def test_where_versions_were_missed_it_settles_anew() -> None:
     found = found_in(first, second, {"SPY": [BEGIN + 10 * SECOND]})
     assert found.equal, list(found.lines())
     assert (found.states, found.unsettled) == (35, 5)
+
+
+def test_where_a_window_was_filled_by_a_warm_start_it_settles_anew() -> None:
+    """Its newest sample was issued again under the same epoch."""
+    first, second = rows(), rows()
+    again = {"seq": 99, "reissued": True, "prev_epoch": 7, "samples": 8, "mass": 9.0}
+    first = {name: [*values, again.get(name, values[at("SPY", 6)])] for name, values in first.items()}
+    first["prev_epoch"] = [7] * 41
+    for columns in (first, second):
+        columns["samples"] = [min(count, 8) for count in columns["samples"]]
+    first["mass"] = [
+        value + 1 if 6 < seq < 15 and i % 2 else value
+        for i, (seq, value) in enumerate(zip(*pairs(first), strict=True))
+    ]
+    found = found_in(first, second)
+    assert found.equal, list(found.lines())
+    assert (found.states, found.unsettled, found.exact) == (32, 8, 20)
 
 
 def test_records_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

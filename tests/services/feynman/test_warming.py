@@ -57,7 +57,7 @@ def take(table: SymbolTable, fields: Mapping[str, Any]) -> PhysicsState:
 
 def record_row(table: SymbolTable) -> dict[str, Any]:
     """What the recorder keeps of the newest version."""
-    (stored,) = [write.state for write in table.writes()]
+    (stored,) = [write.state + b"}" for write in table.writes()]
     (row,) = rows_of("SPY", said_by_stored(orjson.loads(stored)), run=1, recorded=1)
     return dict(zip(COLUMNS, row, strict=True))
 

@@ -13,6 +13,7 @@ from cottage.snapshot import MarketSnapshot
 from services.market.settings import MarketSettings
 from services.market.simulate import DEFAULT_SYMBOLS, Simulation
 from services.market.sources import Replayed, Simulated, Source, source_of
+from tests.cottage.record.ticks import record, row
 from tests.services.market.clocks import FastClock
 from tests.support import eventually
 
@@ -243,3 +244,26 @@ def test_the_source_that_the_settings_ask_for(tmp_path: Path) -> None:
     assert source_of(MarketSettings(symbols=("A", "B")), FastClock()).about()["symbols"] == ["A", "B"]
     replayed = source_of(MarketSettings(source="replay", file=str(recorded(tmp_path))), FastClock())
     assert replayed.name == "replay"
+
+
+async def test_a_record_is_replayed_as_it_was_taken(tmp_path: Path) -> None:
+    """Feynman is told of windows before it is given samples for them."""
+    rows = [row(symbol, 7, seq) for seq in (1, 2) for symbol in ("ES", "NQ")]
+    again = row("ES", 8, 1, reissued=True)
+    told: list[tuple[Sequence[str], str | None]] = []
+
+    class Feynman(Emitted):
+        async def taken(self, symbols: Sequence[str], windows: str | None = None) -> bool:
+            told.append((symbols, windows))
+            return len(told) != 1  # so the first is told once more
+
+    source = Replayed(record(tmp_path / "record", [*rows, again]), "max", clock=FastClock())
+    batches = await Feynman().of(source)
+    assert told == [(("ES", "NQ"), "")] * 2 + [(["ES", "NQ"], None)] * 2
+    assert [[(each.symbol, each.price, each.number) for each in batch] for batch in batches] == [
+        [("ES", 101.0, 1), ("NQ", 101.0, 1)],
+        [("ES", 102.0, 2), ("NQ", 102.0, 2)],
+    ]
+    assert source.about()["recorded_sources"] == ["live"]
+    assert source.progress()["left_out"] == {"issued again": 1}
+    assert (source.progress()["rows"], source.progress()["share"]) == (5, 1.0)

@@ -27,6 +27,7 @@ def answer(question: dict[str, Any]) -> tuple[str, bytes]:
             "refused": HistoryRefusal("no_record", "nothing there"),
             "missing": MissingExtra("pip install it"),
             "memory": MemoryError(),
+            "damaged": OSError("Couldn't deserialize thrift"),
             "fault": RuntimeError("a mistake"),
         }[question["error"]]
     return "text/plain", question["text"].encode()
@@ -48,6 +49,7 @@ def test_questions_are_answered_one_after_another_until_there_are_no_more() -> N
         ("refused", "no_record", "nothing there"),
         ("missing", "unavailable", "pip install it"),
         ("memory", "too_much", "shorter time"),
+        ("damaged", "unavailable", "cannot be read"),
         ("fault", "fault", "RuntimeError: a mistake"),
     ],
 )

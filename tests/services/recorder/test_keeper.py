@@ -184,25 +184,64 @@ def test_so_many_samples_are_remembered(keeper: Keeper) -> None:
 
 
 def at_event(seq: int, prev: int | tuple[int, int] | None, second: int, **others: Any) -> PhysicsState:
-    return state(seq, prev, event_time=f"2026-03-06T13:30:{second:02}.000Z", **others)
+    return state(seq, prev, event_time=f"2026-03-06T13:{30 + second // 60}:{second % 60:02}.000Z", **others)
+
+
+def keep_all(keeper: Keeper, symbol: str, *versions: PhysicsState, recorded: int) -> None:
+    for each in versions:
+        assert keeper.keep(symbol, confirmed(each), recorded)
+
+
+def runs(keeper: Keeper) -> list[tuple[str, int]]:
+    return [(row["symbol"], row["run"]) for row in rows(keeper, "samples")]
 
 
 def test_a_run_is_begun_anew_where_the_time_of_the_market_goes_back() -> None:
     keeper = Keeper()
-    keep(keeper, at_event(1, None, 10), at_event(2, 1, 20), recorded=100)
-    keep(keeper, at_event(3, 2, 10), recorded=300)
-    keep(keeper, at_event(4, 3, 11), recorded=400)
-    assert keeper.keep("QQQ", confirmed(at_event(1, None, 5)), 500)
-    assert [row["run"] for row in rows(keeper, "samples")] == [100, 100, 300, 300, 300]
+    keep(keeper, at_event(1, None, 100), at_event(2, 1, 200), recorded=100)
+    keep(keeper, at_event(3, 2, 100), recorded=300)
+    keep(keeper, at_event(4, 3, 101), recorded=400)
+    assert [run for _, run in runs(keeper)] == [100, 100, 300, 300]
 
 
-def test_every_symbol_of_the_source_begins_the_same_run() -> None:
+def test_a_sample_that_is_late_is_of_the_same_run_and_one_of_another_session_is_not() -> None:
+    keeper = Keeper()
+    keep(keeper, at_event(1, None, 100, session="a"), at_event(2, 1, 50, session="a"), recorded=100)
+    keep(keeper, at_event(3, 2, 50, session="b"), recorded=300)
+    assert [run for _, run in runs(keeper)] == [100, 100, 300]
+
+
+def test_it_may_begin_in_the_middle_of_a_version() -> None:
+    keeper = Keeper()
+    keep(keeper, at_event(1, None, 100), recorded=100)
+    times = ("2026-03-06T13:31:50.000Z", "2026-03-06T13:30:00.000Z")
+    taken = tuple(TakenSample(1.0, time, event_time=time) for time in times)
+    keep(keeper, at_event(2, 1, 1, taken=taken), recorded=300)
+    assert [run for _, run in runs(keeper)] == [100, 100, 300, 300]
+
+
+def test_every_symbol_of_the_source_begins_the_same_run_whichever_is_looked_at_first() -> None:
+    """Of each look all versions of a symbol are kept, then those of the next."""
     keeper = Keeper()
     for symbol in ("SPY", "QQQ"):
-        assert keeper.keep(symbol, confirmed(at_event(1, None, 50)), 100)
-    for symbol in ("SPY", "QQQ"):
-        assert keeper.keep(symbol, confirmed(at_event(2, 1, 10)), 200)
-    assert [row["run"] for row in rows(keeper, "samples")] == [100, 100, 200, 200]
+        keep_all(keeper, symbol, at_event(1, None, 100), at_event(2, 1, 200), at_event(3, 2, 10), recorded=100)
+    keep_all(keeper, "SPY", at_event(4, 3, 11), recorded=200)
+    keep_all(keeper, "QQQ", at_event(4, 3, 11), recorded=200)
+    assert runs(keeper) == [
+        *(("SPY", run) for run in (100, 100, 101)),
+        *(("QQQ", run) for run in (100, 100, 101)),
+        ("SPY", 101),
+        ("QQQ", 101),
+    ]
+
+
+def test_a_symbol_that_is_traded_less_often_follows_later() -> None:
+    """Its time does not go back: its only sample of the run before was an early one."""
+    keeper = Keeper()
+    keep_all(keeper, "RARE", at_event(1, None, 10), recorded=100)
+    keep_all(keeper, "SPY", at_event(1, None, 100), at_event(20, 1, 5), recorded=200)
+    keep_all(keeper, "RARE", at_event(60, 1, 45), recorded=300)
+    assert runs(keeper) == [("RARE", 100), ("SPY", 100), ("SPY", 200), ("RARE", 200)]
 
 
 def test_each_source_has_runs_of_its_own() -> None:
@@ -219,16 +258,16 @@ def test_each_source_has_runs_of_its_own() -> None:
 
 def test_a_sample_that_is_issued_again_begins_no_run() -> None:
     keeper = Keeper()
-    keep(keeper, at_event(1, None, 10), at_event(2, 1, 20), recorded=100)
+    keep(keeper, at_event(1, None, 10), at_event(2, 1, 200), recorded=100)
     keep(keeper, at_event(1, (EPOCH, 2), 10, epoch=EPOCH + 5), recorded=300)
-    assert [row["run"] for row in rows(keeper, "samples")] == [100, 100, 100]
+    assert [run for _, run in runs(keeper)] == [100, 100, 100]
 
 
 def test_a_run_has_a_number_of_its_own_though_the_clock_was_set_back() -> None:
     keeper = Keeper()
-    keep(keeper, at_event(1, None, 20), recorded=100)
+    keep(keeper, at_event(1, None, 200), recorded=100)
     keep(keeper, at_event(2, 1, 10), recorded=50)
-    assert [row["run"] for row in rows(keeper, "samples")] == [100, 101]
+    assert [run for _, run in runs(keeper)] == [100, 101]
 
 
 def test_notes_that_begin_are_rows_and_those_that_last_are_not(keeper: Keeper) -> None:
