@@ -27,14 +27,16 @@ from cottage.record.write_ahead import mapped, whole_batches
 
 NICENESS = 10
 """The services come first."""
-_BUFFER = 65_536
+_BUFFER = 16_384
 """Bytes of a column of a Parquet file at a time."""
 ROW_GROUP = 65_536
 _SMALLEST_GROUP = 8_192
 _GROUPS = 512
 """A file has no more groups than about so many, since its end tells of each. The smaller they are, the fewer rows are
 read in vain by a question about one symbol."""
-_READ = 8_192
+_PAGE = 65_536
+"""Bytes of a column: of each input, one page of each column is held at a time."""
+_READ = 2_048
 """Rows of a Parquet file at a time."""
 
 
@@ -88,10 +90,13 @@ class _Source:
         """Write the rows to a file for each hour, and return hours and paths."""
         row_group = group_size(sum(map(rows_in, self._inputs)))
         files: dict[int, _Writer] = {}
+        # Pieces live for an hour, and twelve of them are read at a time: zstd would need 80 MB for that.
+        compression = "lz4" if any(path.suffix == ".arrow" for path in self._inputs) else "zstd"
         for rows in merged(self._runs(), self._table, self._forget):
             for hour, part in _by_hour(rows):
                 if hour not in files:
-                    files[hour] = _Writer(folder / f"{self._table}-{hour}.parquet", self._table, row_group)
+                    path = folder / f"{self._table}-{hour}.parquet"
+                    files[hour] = _Writer(path, self._table, row_group, compression)
                 files[hour].write(part)
         return [(hour, file.finish()) for hour, file in files.items()]
 
@@ -160,7 +165,7 @@ def parquet_batches(path: Path, table: str) -> Iterator[Any]:
 class _Writer:
     """A Parquet file with row groups of at most so many rows."""
 
-    def __init__(self, path: Path, table: str, row_group: int) -> None:
+    def __init__(self, path: Path, table: str, row_group: int, compression: str) -> None:
         from pyarrow import parquet
 
         self.path = path
@@ -171,8 +176,9 @@ class _Writer:
         self._writer = parquet.ParquetWriter(
             self._file,
             arrow_schema(table),
-            compression="zstd",
+            compression=compression,
             use_dictionary=[name for name, kind in kinds.items() if kind in ("text", "words")],
+            data_page_size=_PAGE,
             write_page_index=True,
         )
 

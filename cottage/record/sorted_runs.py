@@ -11,7 +11,7 @@ from typing import Any
 from cottage.record.arrow_schema import pyarrow
 from cottage.record.schema import TABLES
 
-AT_ONCE = 32_768
+AT_ONCE = 16_384
 """Rows; some 12 MB of samples."""
 _LOOKED_AT = 16
 """So many runs are looked at before `forget`."""
