@@ -12,7 +12,7 @@ fast := not slow and not browser and not compose and not chaos
 stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect compare bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-record bench-fanout estimators forecasts chaos \
+.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect compare bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
 	table history changes gaps proof retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -96,6 +96,8 @@ bench-files: install-dev ## rows of a recording in a second, and in which memory
 
 bench-record: install-dev ## what a record costs: bytes, CPU, memory, answers, beside DuckDB's own file and streams of Redis (ARGS="--symbols 500 --minutes 60")
 	$(bin)/python -m tests.bench.record $(ARGS)
+bench-history: install-dev ## how long answers from a record take, beside DuckDB's scan (ARGS="--symbols 500 10000")
+	$(bin)/python -m tests.bench.history $(ARGS)
 
 bench-fanout: install-dev ## updates to thousands of clients, beside broadcast() and C (ARGS="--only saturated low"); Linux, a C compiler
 	$(bin)/python -m tests.bench.fanout $(ARGS)

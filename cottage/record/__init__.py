@@ -2,9 +2,9 @@
 
 schema.py        its tables and their columns: begin here
 arrow_schema.py  the same as Arrow has it
-rows.py          rows of an update, and the state of a row
+state_rows.py    rows of an update, and the state of a row
 record_writer.py the folder for writing: flushes, five-minute files, files of an hour, age and size
-record.py        the folder for reading: its files as one
+record.py        the folder for reading: its files as one; row_groups.py reads of Parquet what is needed
 s3_archive.py    copies of closed files in an S3-compatible storage
 verification.py  whether the files are those that were written
 folder_layout.py where things are in the folder
@@ -14,5 +14,7 @@ compaction.py    a process that makes Parquet files of them; compaction_child.py
 manifest.py      which files are alive, and the chain of all that was ever added or removed
 chain_recovery.py makes chain, manifest and files fit after a crash
 digest.py        the digest of a set of rows, in whatever order they are
+history.py       points in buckets (bucketing.py, history_span.py, run_index.py); record_events.py what happened
+past_states.py   the state that held at a past time
 questions.py     what programs ask the physics API about it, over HTTP; answer_table.py: what they get
 """

@@ -58,6 +58,7 @@ class HistoryAnswers:
             [symbol] = symbols
             if symbol not in found:
                 raise HistoryRefusal("no_such_symbol", f"there is no row of {symbol} in the record")
+            _reaches(found[symbol], question.get("known"))
             answer = {"by": chosen.by, **heads[symbol]}
         else:
             answer = {"by": chosen.by, "symbols": heads, "missing": [each for each in symbols if each not in found]}
@@ -130,6 +131,13 @@ def span_of(question: Question) -> HistorySpan:
     """The time that a question is about. Raises HistoryRefusal."""
     since, until, last, step = (question.get(name) for name in ("from", "to", "last", "step"))
     return HistorySpan.asked(since, until, last, step, question.get("points"))
+
+
+def _reaches(found: SymbolHistory, known: str | None) -> None:
+    """Raise HistoryRefusal where the asker has a newer version than the record."""
+    version = wanted_version(known)
+    if version is not None and (found.until is None or found.until < version):
+        raise HistoryRefusal("not_yet", f"the record does not reach version {known} as yet")
 
 
 def _chosen(question: Question) -> Chosen:

@@ -3,6 +3,8 @@
 Parameters are checked here; what is asked for is read by the history engine, a process of its own.
 """
 
+import asyncio
+import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -22,6 +24,11 @@ from services.physics.parameters import Symbol, Symbols, TheseSymbols, known_que
 
 router = APIRouter(prefix="/v1")
 
+KNOWN_SECONDS = 10.0
+"""How long an answer waits for a version that its asker has. A flush of the recorder, and its look whether Redis has
+that version, are over by then."""
+_AGAIN_SECONDS = 0.25
+
 _A_TIME = "RFC 3339 with its zone (a + is %2B), or seconds since 1970"
 _Text = Annotated[str | None, WithJsonSchema({"type": "string"})]
 _Duration = Annotated[str | None, WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})]
@@ -38,6 +45,15 @@ ExactVersion = Annotated[
     str | None,
     WithJsonSchema({"type": "string", "pattern": VERSION_PATTERN}),
     _query("a past state: exactly this version, as epoch-seq", "1766318400000-4711"),
+]
+Known = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string", "pattern": VERSION_PATTERN}),
+    _query(
+        f"a version of the symbol that the asker has, as epoch-seq: the answer waits until the record has it, "
+        f"{KNOWN_SECONDS:g} s at most",
+        "1766318400000-4711",
+    ),
 ]
 From = Annotated[_Text, _query(f"the begin; {_A_TIME}", "2025-12-21T14:00:00Z", "from")]
 To = Annotated[_Text, _query(f"the end, exclusive; {_A_TIME}", "2025-12-21T15:00:00Z", "to")]
@@ -94,14 +110,14 @@ AskedRun = Annotated[dict[str, Any], Depends(_chosen)]
 
 
 def _points(
-    time: AskedTime, chosen: AskedRun, step: Step = None, points: Points = None, fields: Fields = None
+    span: AskedTime, chosen: AskedRun, step: Step = None, points: Points = None, fields: Fields = None
 ) -> dict[str, Any]:
-    HistorySpan.asked(time["from"], time["to"], time["last"], step, points)
+    HistorySpan.asked(span["from"], span["to"], span["last"], step, points)
     names = list(dict.fromkeys(name for name in (fields or "").split(",") if name))
     for name in names:
         if name not in FIELDS:
             raise HistoryRefusal("bad_parameter", f"no field {name[:40]!r}; there are {', '.join(FIELDS)}")
-    return {**time, **chosen, "step": step, "points": points, "fields": names}
+    return {**span, **chosen, "step": step, "points": points, "fields": names}
 
 
 AskedPoints = Annotated[dict[str, Any], Depends(_points)]
@@ -125,23 +141,33 @@ def _proof_responses() -> dict[int | str, dict[str, Any]]:
     responses=schemas.responses(schemas.RegimeSpellsAnswer, 400, 404, 422, 503),
     dependencies=[known_query(*_TIME, *_CHOSEN)],
 )
-async def regime_spells(request: Request, symbol: Symbol, time: AskedTime, chosen: AskedRun) -> Response:
+async def regime_spells(request: Request, symbol: Symbol, span: AskedTime, chosen: AskedRun) -> Response:
     """Also the one that began before, and the one that holds: its `until` is null."""
-    return await _answer(request, "regimes", {**time, **chosen, "symbol": keys.symbol(symbol)})
+    return await _answer(request, "regimes", {**span, **chosen, "symbol": keys.symbol(symbol)})
 
 
 @router.get(
     "/history/{symbol:path}",
     summary="One symbol in buckets of time",
     responses=_history_responses(schemas.HistoryAnswer),
-    dependencies=[known_query(*_POINTS)],
+    dependencies=[known_query(*_POINTS, "known")],
 )
-async def history(request: Request, symbol: Symbol, points: AskedPoints) -> Response:
+async def history(request: Request, symbol: Symbol, points: AskedPoints, known: Known = None) -> Response:
     """Each point is of the samples in [time, time + step) and of nothing else; steps are counted from 1970 on.
     Without a sample all of it is null. A point never holds two sources, or two runs of one. `until` is the newest
-    version in the answer: whoever subscribed before asking goes on with the updates after it, and misses none. With
-    `Accept: application/vnd.apache.arrow.stream` it comes as an Arrow table."""
-    return await _answer(request, "points", {**points, "symbols": [keys.symbol(symbol)], "single": True})
+    version in the answer: whoever subscribed before, and says with `known` what came first, goes on with the updates
+    after it, and misses none. With `Accept: application/vnd.apache.arrow.stream` it comes as an Arrow table."""
+    question = {**points, "symbols": [keys.symbol(symbol)], "single": True, "known": known}
+    if wanted_version(known) is not None and (points["from"] or points["to"]):
+        raise HistoryRefusal("bad_parameter", "known is about the newest: leave out from and to")
+    deadline = time.monotonic() + KNOWN_SECONDS
+    while True:
+        try:
+            return await _answer(request, "points", question)
+        except HistoryRefusal as refusal:
+            if refusal.code != "not_yet" or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_AGAIN_SECONDS)
 
 
 @router.get(
@@ -163,7 +189,7 @@ async def histories(request: Request, points: AskedPoints, symbols: TheseSymbols
 )
 async def changes(
     request: Request,
-    time: AskedTime,
+    span: AskedTime,
     symbols: Symbols = None,
     since: Since = None,
     kind: Kind = None,
@@ -171,10 +197,10 @@ async def changes(
 ) -> Response:
     """The newest first, by when they were recorded. A change of the freshness of all symbols has `*` for a symbol."""
     if since is not None:
-        if time["last"] is not None:
+        if span["last"] is not None:
             raise HistoryRefusal("bad_parameter", "since and last are the same: give one of them")
-        time = _time(time["from"], time["to"], since)
-    return await _answer(request, "changes", {**time, "symbols": _some(symbols), "kind": kind, "regime": regime})
+        span = _time(span["from"], span["to"], since)
+    return await _answer(request, "changes", {**span, "symbols": _some(symbols), "kind": kind, "regime": regime})
 
 
 @router.get(
@@ -183,10 +209,10 @@ async def changes(
     responses=schemas.responses(schemas.GapsAnswer, 400, 404, 422, 503),
     dependencies=[known_query("symbols", *_TIME)],
 )
-async def gaps(request: Request, time: AskedTime, symbols: Symbols = None) -> Response:
+async def gaps(request: Request, span: AskedTime, symbols: Symbols = None) -> Response:
     """The newest first, by when they were recorded. `missed`: versions that exist and are not in the record, with its
     cause; the other kinds are of the market's data."""
-    return await _answer(request, "gaps", {**time, "symbols": _some(symbols)})
+    return await _answer(request, "gaps", {**span, "symbols": _some(symbols)})
 
 
 KeptHead = Annotated[

@@ -14,6 +14,7 @@ Each has a `code` for programs:
 | `too_many_points` | 400 | more than 5,000 points of one symbol, or 200,000 in all |
 | `too_much` | 400 | a question to the record that takes more memory than there is for it |
 | `too_slow` | 503 | a question to the record that took too long and was ended |
+| `not_yet` | 503 | the record does not have the version as yet that the asker says is known |
 | `busy` | 503 | other questions to the record come first |
 | `not_found`, `method_not_allowed`, … | 404, 405, … | the framework's own, by the status's phrase |
 | `internal_server_error` | 500 | a fault of ours; the log has its traceback, the answer does not |
@@ -41,6 +42,7 @@ _STATUSES = {
     "not_recorded": 404,
     "no_such_symbol": 404,
     "busy": 503,
+    "not_yet": 503,
     "too_slow": 503,
     "unavailable": 503,
 }

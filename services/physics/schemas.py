@@ -397,7 +397,7 @@ def responses(model: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:
         400: "`bad_symbol`, `too_many_symbols`, `too_many_points`, `too_much`",
         404: "`no_such_symbol`, `no_record`, `not_recorded`",
         422: "`bad_parameter`",
-        503: "`unavailable`, `busy`, `too_slow`",
+        503: "`unavailable`, `busy`, `too_slow`, `not_yet`",
     }
     answers: dict[int | str, dict[str, Any]] = {200: {"model": model, "description": "found"}}
     for status in statuses:

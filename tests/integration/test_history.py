@@ -17,7 +17,7 @@ from cottage.api_client import ARROW
 from cottage.reader.physics_reader import PhysicsReader
 from cottage.redis import connect
 from cottage.store import MarketSnapshots
-from services.physics import api, schemas
+from services.physics import api, history_api, schemas
 from services.physics.history_process import MOST_WAITING, EngineLimits, HistoryProcess
 from tests.cottage.record.recorded_history import (
     EPOCH,
@@ -45,7 +45,9 @@ async def answering(
         client = await stack.enter_async_context(connect("redis://127.0.0.1:1", timeout=0.1))
         history = await stack.enter_async_context(HistoryProcess(str(folder), limits))
         app = api.build(PhysicsReader(client), MarketSnapshots(client), history)
-        yield await stack.enter_async_context(asking(app)), history
+        http = await stack.enter_async_context(asking(app))
+        http.timeout = httpx.Timeout(60.0)  # a busy machine starts a process slowly
+        yield http, history
 
 
 @pytest.fixture
@@ -221,20 +223,30 @@ async def test_without_a_record_it_says_what_to_do(tmp_path: Path) -> None:
         assert (await http.get("/v1/history/SPY")).status_code == 200
 
 
-async def test_what_was_flushed_is_there_and_a_subscriber_joins_without_a_seam(tmp_path: Path) -> None:
+async def test_a_subscriber_joins_without_a_seam(tmp_path: Path) -> None:
+    """What came first on its subscription is not flushed yet when it asks: the answer waits for that."""
+    path = f"/v1/history/SPY?last=10s&step=1s&known={EPOCH}-60"
     with recorder(tmp_path) as writer:
         async with answering(tmp_path) as (http, _):
-            add(writer, samples=[sample(second) for second in range(5)])
-            updates = [sample(second) for second in range(3, 9)]  # what came since it subscribed
-            body = (await http.get("/v1/history/SPY?last=10s&step=1s")).json()
-            until = tuple(body["until"])
-            after = [each for each in updates if (each["epoch"], each["seq"]) > until]
+            add(writer, samples=[sample(second) for second in range(4)])
+            updates = [sample(second) for second in range(5, 9)]  # what has come since it subscribed
+            answer = asyncio.create_task(http.get(path))
+            await asyncio.wait((answer,), timeout=0.5)
+            assert not answer.done()
+            add(writer, samples=[sample(second) for second in range(4, 7)])
+            body = (await answer).json()
+            after = [each for each in updates if [each["epoch"], each["seq"]] > body["until"]]
             assert sum(each["count"] for each in body["points"]) + len(after) == 9
-            add(writer, samples=updates[2:])
-            assert (
-                sum(each["count"] for each in (await http.get("/v1/history/SPY?last=10s&step=1s")).json()["points"])
-                == 9
-            )
+
+
+async def test_a_version_that_never_comes_is_not_waited_for_for_ever(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_api, "KNOWN_SECONDS", 0.1)
+    is_problem(await http.get(f"/v1/history/SPY?known={EPOCH}-99999"), 503, "not_yet")
+    assert (await http.get(f"/v1/history/SPY?known={EPOCH}-1800")).status_code == 200
+    both = await http.get(f"/v1/history/SPY?known={EPOCH}-1&from=2025-11-26T13:00:00Z")
+    assert "leave out" in is_problem(both, 422, "bad_parameter")
 
 
 async def test_an_engine_that_dies_is_started_again(tmp_path: Path) -> None:
@@ -254,9 +266,9 @@ async def test_an_engine_that_dies_is_started_again(tmp_path: Path) -> None:
 
 async def test_a_question_that_takes_too_long_is_ended_and_others_are_refused(tmp_path: Path) -> None:
     write(tmp_path, samples=[sample(0)])
-    async with answering(tmp_path, EngineLimits(3.0, 1024)) as (http, history):
-        while (await http.get("/v1/history/SPY")).status_code != 200:  # a busy machine starts it slowly
-            pass
+    async with answering(tmp_path) as (http, history):
+        assert (await http.get("/v1/history/SPY")).status_code == 200
+        history._limits = EngineLimits(1.0, 1024)  # from now on: a busy machine starts it slowly
         hung = history.pid
         assert hung is not None
         os.kill(hung, signal.SIGSTOP)

@@ -38,6 +38,7 @@ GOOD: dict[str, list[str]] = {
     "unfed": ["false", "true"],
     "at": ["2025-12-21T14:31:07Z", "1766318400.25"],
     "version": ["1766318400000-4711"],
+    "known": ["1766318400000-4711"],
     "from": ["2025-12-21T14:00:00Z"],
     "to": ["2025-12-21T15:00:00Z"],
     "last": ["10m"],
@@ -62,6 +63,7 @@ BAD: dict[str, list[str]] = {
     "version": ["4711", "1-2-3", "-1-2", "a-b", "9" * 19 + "-1", ""],
     "from": ["inf", "2025-12-21T14:00:00+01:00"],
     "to": ["0001-01-01T00:00:00Z"],
+    "known": ["4711", "1-", ""],
     "last": ["", "1y", "-1m", "nan", "1e9"],
     "since": ["x"],
     "step": ["1us", "inf"],
@@ -335,7 +337,7 @@ async def test_the_document_has_the_pattern_of_symbols(http: httpx.AsyncClient) 
         for parameter in operations["get"].get("parameters", [])
         if "pattern" in parameter["schema"]
     }
-    assert patterns.keys() == {"symbol", "symbols", "version", "last", "since", "step"}
+    assert patterns.keys() == {"symbol", "symbols", "version", "known", "last", "since", "step"}
     for name, pattern in patterns.items():
         assert (pattern[0], pattern[-1]) == ("^", "$")
         matches = re.compile(
