@@ -96,6 +96,7 @@ bench-files: install-dev ## rows of a recording in a second, and in which memory
 
 bench-record: install-dev ## what a record costs: bytes, CPU, memory, answers, beside DuckDB's own file and streams of Redis (ARGS="--symbols 500 --minutes 60")
 	$(bin)/python -m tests.bench.record $(ARGS)
+
 bench-history: install-dev ## how long answers from a record take, beside DuckDB's scan (ARGS="--symbols 500 10000")
 	$(bin)/python -m tests.bench.history $(ARGS)
 
