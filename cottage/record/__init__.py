@@ -17,4 +17,7 @@ digest.py        the digest of a set of rows, in whatever order they are
 history.py       points in buckets (bucketing.py, history_span.py, run_index.py); record_events.py what happened
 past_states.py   the state that held at a past time
 questions.py     what programs ask the physics API about it, over HTTP; answer_table.py: what they get
+proof.py         whether a state can be believed: what it stands on, and whether it comes out again
+evidence.py      the samples of a record as feynman took them; recomputation.py: a state computed from them again
+proof_report.py  a proof as JSON; proof_text.py: as text; proof_page.py: as a page that prints
 """

@@ -107,14 +107,15 @@ def _record(report: Report) -> Iterator[str]:
         yield f"File       {'=' if file['whole'] else '✗'} {file['path']}  sha256 {file['sha256'][:16]}…"
     if report["ahead"]:
         yield f"           {report['ahead']:,} rows are in no closed file yet, so no checksum is kept of them"
-    yield f"Chain      {chain['entries']:,} entries, {chain_text(chain)}"
+    yield f"Chain      {chain_text(chain)}"
     yield f"           head {chain['head']}"
 
 
 def chain_text(chain: Mapping[str, Any]) -> str:
     """What can be said of the chain of manifests."""
+    entries = f"{chain['entries']:,} {'entry' if chain['entries'] == 1 else 'entries'}"
     if not chain["whole"]:
-        return "which do not bear this record out"
+        return f"{entries}, which do not bear this record out"
     if chain["kept"] is None:
-        return "unbroken; no head from elsewhere was given (--head), and who alters files can rewrite the chain too"
-    return f"unbroken; the head that was kept, {chain['kept'][:16]}…, is one of them"
+        return f"{entries}, unbroken; without a head that was kept elsewhere (--head) it may be another one"
+    return f"{entries}, unbroken, and the head that was kept, {chain['kept'][:16]}…, is one of them"

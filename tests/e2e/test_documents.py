@@ -70,6 +70,8 @@ NOT_RUN = {
     "cottage history SPY,QQQ --from": "of the reader's day",
     "cottage changes": "tests/integration/test_record_commands.py; there may be none",
     "cottage gaps": "the same",
+    "cottage proof": "tests/e2e/test_proof.py; a record that has just begun proves nothing yet",
+    "make proof": "the same",
     "make compare": "tests/integration/test_time_travel.py",
     "make chaos": "tests/chaos/test_course.py, and a run of it takes minutes",
     "redis-cli --pipe < dump.rdb": "it is shown because it cannot work",
