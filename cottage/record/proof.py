@@ -17,11 +17,13 @@ from typing import NamedTuple
 
 from cottage.errors import HistoryRefusal
 from cottage.record.evidence import Evidence, Row, version_of
-from cottage.record.history import iso
+from cottage.record.history import History
 from cottage.record.history_span import moment
 from cottage.record.manifest import Manifest, RecordFile
+from cottage.record.past_states import PastStates
 from cottage.record.recomputation import Recomputation, recompute
 from cottage.record.record import Range, Record
+from cottage.record.record_events import RecordEvents
 from cottage.record.verification import verify_files
 from cottage.version import Version
 
@@ -30,6 +32,8 @@ AFTER_MICROS = 600_000_000
 _SPANS_HOURS = (2, 24, 24 * 30)
 """How far back samples are sought, in turn; in the end from the beginning of the record."""
 _HOUR_MICROS = 3_600_000_000
+MOST_TOLD = 3
+"""So many of what is wrong with a record are told where a state is not found."""
 _VERSION = re.compile(r"(\d{1,16})-(\d{1,16})", re.ASCII)
 _UNREADABLE = (OSError, ValueError)
 """What reading a file raises that is no Parquet file any more; pyarrow's errors are among them."""
@@ -125,14 +129,20 @@ def proof_of(
     """Prove the state that Redis had `at` a time (RFC 3339, or seconds since 1970), or a `version` (epoch-seq), or
     the newest one. See `prove`. Raises HistoryRefusal, RecordDamaged, or NewerFormat."""
     wanted = wanted_version(version, at)
-    time = None if at is None else moment(at, "at")
     try:
-        found, recorded = _recorded(record, symbol, time, wanted)
-        return prove(record, symbol, found, recorded, head, widening)
+        manifest = record.manifest()
     except FileNotFoundError as error:
-        raise HistoryRefusal(
-            "no_record", f"there is no record in {record.folder}: the recorder writes it (RECORDER_DIR)"
-        ) from error
+        raise HistoryRefusal("no_record", f"there is no record in {record.folder}: the recorder writes it") from error
+    try:
+        found, recorded = _recorded(record, symbol, None if at is None else moment(at, "at"), wanted)
+    except (HistoryRefusal, *_UNREADABLE) as error:
+        wrong = verify_files(record.folder, manifest, record.files("samples", manifest), head)
+        if not wrong:
+            raise
+        # It may be in what is not as it was written.
+        detail = f"{error}; and the record is not what was written: {'; '.join(map(str, wrong[:MOST_TOLD]))}"
+        raise HistoryRefusal("not_recorded", detail) from error
+    return prove(record, symbol, found, recorded, head, widening)
 
 
 def wanted_version(version: str | None, at: str | None = None) -> Version | None:
@@ -150,19 +160,15 @@ def wanted_version(version: str | None, at: str | None = None) -> Version | None
 
 
 def _recorded(record: Record, symbol: str, at: int | None, version: Version | None) -> tuple[Version, int]:
-    """The newest version that Redis had written at a time, or this one, or the newest of all, and when it was
-    recorded; in microseconds since 1970. Raises HistoryRefusal, or FileNotFoundError where there is no record."""
-    columns = ("epoch", "seq", "written", "recorded", "last")
-    record.manifest()
-    for since in (None if at is None else at - _SPANS_HOURS[0] * _HOUR_MICROS, None):
-        until = None if at is None else at + 1
-        rows = record.scan("samples", columns, symbols=[symbol], written=(since, until)).to_pylist()
-        found = [row for row in rows if row["last"] and version in (None, version_of(row))]
-        if found:
-            newest = max(found, key=lambda row: (row["written"], version_of(row)))
-            return version_of(newest), newest["recorded"]
-    told = f"version {shown(version)}" if version else "state" if at is None else f"state from {iso(at)} or before"
-    raise HistoryRefusal("not_recorded", f"the record has no {told} of {symbol}")
+    """The version that held at a time, or this one, or the newest of all, and when it was recorded; in microseconds
+    since 1970. Raises HistoryRefusal."""
+    events = RecordEvents(record, History(record))
+    past = PastStates(record, events)
+    found = (
+        past.at(symbol, events.reach() if at is None else at) if version is None else past.version(symbol, version)
+    )
+    assert found.state.version is not None
+    return found.state.version, found.recorded
 
 
 def _rows(record: Record, symbol: str, version: Version, recorded: int) -> tuple[list[Row], int | None]:

@@ -61,4 +61,4 @@ async def test_states_of_a_run_are_proved(redis_url: str, trades: Path, tmp_path
         assert page.headers["content-security-policy"] == POLICY
         assert "Proved: " in page.text
         refused = await http.get("/v1/proof/NONE", headers={"Accept": JSON})
-        assert (refused.status_code, refused.json()["code"]) == (404, "not_recorded")
+        assert (refused.status_code, refused.json()["code"]) == (404, "no_such_symbol")

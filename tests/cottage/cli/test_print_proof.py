@@ -83,8 +83,8 @@ def test_it_writes_a_page(folder: Path, tmp_path: Path) -> None:
     ("arguments", "status", "words"),
     [
         (["--version", "1"], 2, "version must be epoch-seq"),
-        (["--version", "1-2"], 1, "the record has no version 1-2 of SPY"),
-        (["--at", "1970-01-02"], 1, "the record has no state from 1970-01-02T00:00:00.000Z or before of SPY"),
+        (["--version", "1-2"], 1, "version 1-2 of SPY is not in the record"),
+        (["--at", "1970-01-02"], 1, "there is no state of SPY in the record"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(
@@ -99,3 +99,15 @@ def test_what_is_not_there_is_said_in_one_line(
 def test_a_folder_without_a_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["proof", "SPY", "--dir", str(tmp_path)]) == 1
     assert "there is no record in" in capsys.readouterr().err
+
+
+def test_a_state_that_was_in_a_file_that_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = record_of(tmp_path, EVERY)
+    path = max((folder / "samples").rglob("*.parquet"))
+    for content, words in ((b"", "file unreadable: samples/"), (None, "file missing: samples/")):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        assert main(["proof", "SPY", "--dir", str(folder)]) == 1
+        assert words in capsys.readouterr().err
+        path.touch()

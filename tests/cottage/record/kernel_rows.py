@@ -83,8 +83,14 @@ def kernel_rows(
         told |= {"epoch": EPOCH, "seq": version, "number": number, "last": False}
         if before is not None:
             told |= {"prev_epoch": EPOCH, "prev_seq": before}
-        written = 10**15 + version * 10**6
-        told |= {"written": written, "recorded": written + 2000, "run": 10**15, "source": "replay", "symbol": "SPY"}
+        written = EPOCH * 1000 + version * 10**6
+        told |= {
+            "written": written,
+            "recorded": written + 2000,
+            "run": EPOCH * 1000,
+            "source": "replay",
+            "symbol": "SPY",
+        }
         if taken(place) and place + 1 < len(history) and number < 63:
             number += 1
         else:
