@@ -48,7 +48,7 @@ async def test_states_of_a_run_are_proved(redis_url: str, trades: Path, tmp_path
 
     async with suite(redis_url, env) as running, plain_http(running.api_url) as http:
         http.timeout = 60.0
-        await eventually(lambda: len(versions()) > 20, 60)
+        await eventually(lambda: len(versions()) > 20, 120)
         head = record.manifest().head
         for version in random.Random(3).sample(versions(), 4):
             body = (await http.get(f"/v1/proof/ES?version={version}&head={head}")).json()
