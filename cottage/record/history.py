@@ -129,9 +129,7 @@ class History:
     def _of_run(
         self, run: RunExtent, symbols: Sequence[str], span: HistorySpan, by: By, fields: Sequence[str]
     ) -> dict[str, SymbolHistory]:
-        extent = getattr(run, by)
-        if extent is None:
-            raise HistoryRefusal("not_recorded", f"no row of {_run_name(run)} says when it was {by}")
+        extent = run.extent(by)
         grid = span.grid(extent[1])
         if grid.count * len(symbols) > MOST_TOTAL:
             detail = f"{grid.count * len(symbols):,} points in all; at most {MOST_TOTAL:,}"
@@ -141,7 +139,7 @@ class History:
         columns = columns_read(fields, by)
         tables, until = [], dict[str, Version]()
         for part in _parts(grid, len(symbols), extent):
-            bounds: dict[str, Any] = {by: (part.begin, min(part.end, extent[1] + 1))}
+            bounds: dict[str, Any] = {by: (part.begin, part.end)}
             rows = rows_of_run(self._record.scan("samples", columns, symbols=symbols, **bounds), run)
             until = _newer(until, rows)
             tables.append(bucketed(rows, symbols, part, by, fields, extent[1]))

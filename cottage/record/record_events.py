@@ -56,10 +56,7 @@ class RecordEvents:
         if not found:
             raise HistoryRefusal("no_such_symbol", f"there is no row of {symbol} in the record")
         [(run, _)] = found
-        extent = getattr(run, chosen.by)
-        if extent is None:
-            raise HistoryRefusal("not_recorded", f"no row of {run.source} says when it was {chosen.by}")
-        since, until = span.between(extent[1])
+        since, until = span.between(run.extent(chosen.by)[1])
         rows = rows_of_run(self._record.scan("regimes", symbols=[symbol]), run).to_pylist()
         rows = [row for row in rows if row[chosen.by] is not None]
         rows.sort(key=lambda row: (row["epoch"], row["seq"]))

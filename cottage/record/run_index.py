@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cottage.clock import FUTURE_SECONDS
+from cottage.errors import HistoryRefusal
 from cottage.record.arrow_schema import pyarrow
+from cottage.record.bucketing import By
 from cottage.record.manifest import Manifest, RecordFile
 from cottage.record.record import Record
 from cottage.record.write_ahead import ahead_files, mapped, whole_batches
@@ -27,6 +30,15 @@ class RunExtent:
     at: Extent
     written: Extent
     recorded: Extent
+
+    def extent(self, by: By) -> tuple[int, int]:
+        """From its earliest to its newest event, by this time. An event that lies ahead of the recorder's clock by
+        more than a feed's clock may be wrong is none of the newest: nobody's `last=` counts back from it. Raises
+        HistoryRefusal where no row has such a time."""
+        extent: Extent = getattr(self, by)
+        if extent is None or self.recorded is None:
+            raise HistoryRefusal("not_recorded", f"no row of {self.source} (run {self.run}) says when it was {by}")
+        return extent[0], max(extent[0], min(extent[1], self.recorded[1] + round(FUTURE_SECONDS * 1e6)))
 
     def joined(self, other: "RunExtent") -> "RunExtent":
         """This and more of the same run."""

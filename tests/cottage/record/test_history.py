@@ -121,6 +121,14 @@ def test_last_counts_back_from_the_newest_event_of_the_source(tmp_path: Path) ->
     assert column(found, "partial") == [False, False, True]
 
 
+def test_an_event_of_the_year_9999_is_not_what_last_counts_back_from(tmp_path: Path) -> None:
+    far = sample(1, "BAD", at=253_402_300_799_000_000)
+    write(tmp_path, samples=[sample(0), far, sample(170)])
+    found = of(tmp_path, HistorySpan(last=10 * MINUTE, step=MINUTE))
+    assert sum(column(found, "count")) == 2
+    assert found.grid.end == BEGIN + 4 * MINUTE  # at most a minute after the recorder's clock
+
+
 def test_gaps_are_laid_over(tmp_path: Path) -> None:
     gaps = [
         gap(30, 70, "missed", "recorder_down"), gap(65, 66, "gap"), gap(10, 20, "break", symbol="QQQ"),
