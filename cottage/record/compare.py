@@ -40,8 +40,8 @@ theirs; those of a state where both have one."""
 _COMPARED = tuple(column for column in SAMPLES if column.name not in LEFT_OUT)
 _STATE = frozenset(column.name for column in _COMPARED[[each.name for each in _COMPARED].index("mass") :])
 ORDER = ("symbol", "at", "epoch", "seq", "number")
-AT_ONCE = 200_000
-"""So many rows of each are compared at once; both together take some 300 MB."""
+AT_ONCE = 50_000
+"""So many rows of each are compared at once."""
 RELATIVE, LEAST = 1e-9, 1e-12
 """How far numbers may be apart where a recording does not begin with a checkpoint."""
 

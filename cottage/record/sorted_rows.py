@@ -13,7 +13,7 @@ from cottage.record.write_ahead import ahead_files, mapped, whole_batches
 DUCKDB_OPTIONS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,  # nothing is fetched over the network
     "autoload_known_extensions": False,
-    "memory_limit": "512MB",
+    "memory_limit": "128MB",
     "threads": 1,  # the services have the other cores
 }
 _AT_ONCE = 16_384
