@@ -17,6 +17,9 @@ digest.py        the digest of a set of rows, in whatever order they are
 history.py       points in buckets (bucketing.py, history_span.py, run_index.py); record_events.py what happened
 past_states.py   the state that held at a past time
 questions.py     what programs ask the physics API about it, over HTTP; answer_table.py: what they get
+recorded_ticks.py what feynman took in each tick, for time travel; checkpoints.py: windows from which that begins
+compare.py       where two records differ; settling.py: from which sample on they must not
+sorted_rows.py   all rows in some order, sorted on disk; overview.py: what a record holds
 proof.py         whether a state can be believed: what it stands on, and whether it comes out again
 evidence.py      the samples of a record as feynman took them; recomputation.py: a state computed from them again
 proof_report.py  a proof as JSON; proof_text.py: as text; proof_page.py: as a page that prints

@@ -1,4 +1,4 @@
-"""The ticks of a record: what feynman took in each, so that it can be taken again in the same way.
+"""The ticks of a record: what feynman took in each, so that it can be taken again in the same way (time travel).
 
 A replay of a record reads them. They come in order of their versions, which is that in which feynman issued them.
 """
