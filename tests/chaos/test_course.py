@@ -53,6 +53,9 @@ async def test_whatever_happens_all_converges_and_nothing_lies(part: int) -> Non
         ("messages_believed", "forged_seq", "forged"),
         ("any_epoch", "forged_state", "forged"),
         ("nobody_owns", "second_market", "two_writers"),
+        ("gaps_hidden", "recorder_killed", "record"),
+        ("rows_dropped", "recorder_hung", "record"),
+        ("rows_doubled", "recorder_hung", "record"),
     ],
 )
 async def test_the_harness_notices_what_is_taken_out(sabotage: str, fault: str, found: str) -> None:
