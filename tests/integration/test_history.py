@@ -32,6 +32,10 @@ from tests.cottage.record.recorded_history import (
     write,
 )
 from tests.integration.test_physics import as_documented, asking, is_problem
+from tests.one_kind import on_one_kind
+from tests.support import eventually, plain_http, service
+
+pytest_generate_tests = on_one_kind
 
 USUAL = EngineLimits(60.0, 1024)
 
@@ -320,3 +324,30 @@ async def test_the_newest_is_at_hand_however_long_the_record_is(tmp_path: Path) 
         body = (await http.get("/v1/history/SPY?last=31d&step=1d")).json()
         assert sum(each["count"] for each in body["points"]) == len(rows)
         assert body["step"] == day
+
+
+async def test_what_the_suite_records_is_answered_as_it_was_told_live(redis_url: str, tmp_path: Path) -> None:
+    """Its processes, from the market to the API: a live state is found again by its version, in all its fields."""
+    environment = {"REDIS_URL": redis_url, "RECORDER_DIR": str(tmp_path / "record"), "MARKET_SYMBOLS": "SPY,QQQ"}
+    async with AsyncExitStack() as stack:
+        for name in ("market", "feynman", "recorder"):
+            await stack.enter_async_context(service(name, environment))
+        physics = await stack.enter_async_context(service("physics", {**environment, "PHYSICS_PORT": "0"}))
+        port = (await physics.logged("listening"))["port"]
+        http = await stack.enter_async_context(plain_http(f"http://127.0.0.1:{port}"))
+        http.timeout = httpx.Timeout(60.0)
+
+        async def some_samples() -> bool:
+            return bool((await http.get("/v1/physics/SPY")).json().get("samples", 0) >= 3)
+
+        await eventually(some_samples, timeout=60)
+        live = (await http.get("/v1/physics/SPY")).json()
+        version = f"{live['epoch']}-{live['seq']}"
+        history = (await http.get(f"/v1/history/SPY?last=1m&points=6&known={version}")).json()
+        assert history["until"] >= [live["epoch"], live["seq"]]
+        assert sum(each["count"] for each in history["points"]) >= 3
+        past = (await http.get(f"/v1/physics/SPY?version={version}")).json()
+        del live["freshness"]
+        assert {name: past[name] for name in live} == live
+        written = (await http.get(f"/v1/physics/SPY?at={live['written'] / 1e6:.6f}")).json()
+        assert (written["epoch"], written["seq"]) == (live["epoch"], live["seq"])
