@@ -21,8 +21,10 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from common import logs
+from cottage.freshness import USUAL
 from services.physics.history_process import EngineLimits, HistoryProcess
-from tests.bench.record_beside import QUESTIONS, Copied, Streamed, milliseconds, streamed
+from tests.bench.processes import cpu_seconds
+from tests.bench.record_beside import AGO, QUESTIONS, Copied, Streamed, milliseconds, streamed
 from tests.bench.record_child import Second
 from tests.bench.tables import percent, table
 from tests.bench.telling import progress, say
@@ -120,11 +122,13 @@ def asked(symbols: Sequence[str], newest: float) -> dict[str, Callable[[int], di
         return lambda number: {**about, "symbols": chosen(symbols, number, many)}
 
     changes = {"ask": "changes", "last": "10m", "kind": "regime"}
+    state = {"ask": "state", "at": f"{newest - AGO:.3f}", "version": None, "thresholds": [*USUAL]}
     return {
         "hour": points("1h", "5s"),
         "minutes": points("10m", "1s"),
         "sparklines": points("10m", "10s", QUESTIONS["sparklines"].symbols),
         "changes": lambda _number: changes,
+        "as of": lambda number: {**state, "symbol": chosen(symbols, number, 1)[0]},
     }
 
 
@@ -134,14 +138,18 @@ def chosen(symbols: Sequence[str], number: int, many: int) -> list[str]:
 
 
 async def answered(folder: Path, symbols: Sequence[str], newest: float, times: int) -> tuple[dict[str, float], float]:
-    """Milliseconds of each question, and megabytes of the process that answers."""
+    """Milliseconds of CPU for each question, and megabytes of the process that answers."""
     async with HistoryProcess(str(folder), EngineLimits(60.0, 1024)) as history:
 
         async def ask(question: Callable[[int], dict[str, Any]], number: int) -> None:
             await history.ask(question(number))
 
+        def spent() -> float:
+            assert history.pid is not None
+            return cpu_seconds(history.pid)
+
         questions = asked(symbols, newest).items()
-        taken = {name: await milliseconds(partial(ask, question), times) for name, question in questions}
+        taken = {name: await milliseconds(partial(ask, question), times, spent) for name, question in questions}
         assert history.pid is not None
         return taken, peak_megabytes(history.pid)
 
@@ -159,7 +167,7 @@ class Measured(NamedTuple):
     child: float
     """And a child of it that sorts."""
     recording: Mapping[str, float]
-    """Milliseconds of answers while it records."""
+    """Milliseconds of CPU for answers while it records."""
     stopped: Mapping[str, float]
     """And when it has stopped."""
     engine: float
@@ -198,12 +206,14 @@ def tell(measured: Measured, symbols: int, seconds: int) -> None:
 
 
 def tell_beside(measured: Measured, copied: Copied, asked_there: Mapping[str, float], streams: Streamed) -> None:
-    heads = ("question", "while recording, ms", "in files of hours, ms", "DuckDB's own file, ms", "takes")
+    heads = ("question", "while recording", "in files of hours", "DuckDB's own file", "takes")
     rows = []
     for name, question in QUESTIONS.items():
         ours, theirs = measured.stopped[name], asked_there[name]
         rows.append([question.about, measured.recording[name], ours, theirs, f"{theirs / ours:.1f}×"])
-    table(f"Answers of the engine, with {measured.engine:.0f} MB, and DuckDB's, each on one thread", heads, rows)
+    table(
+        f"ms CPU for answers of the engine, with {measured.engine:.0f} MB, and of DuckDB, on one thread", heads, rows
+    )
     per_row = copied.bytes / copied.rows
     ours = measured.bytes["hour"] / measured.rows["hour"]
     heads = ("the same rows", "bytes a row", "of the record's", "µs CPU a row", "all of one symbol")

@@ -18,6 +18,8 @@ from tests.bench.record_child import Second
 
 ONE_THREAD: dict[str, Any] = {"threads": 1, "memory_limit": "2GB"}
 """As the history engine."""
+AGO = 5.0
+"""By so many seconds before the newest row a past state is asked for."""
 TOGETHER = 300_000_000
 """Rows of so many microseconds are copied at a time."""
 
@@ -49,17 +51,22 @@ QUESTIONS = {
         "SELECT * FROM regimes WHERE recorded > $newest - 600000000 ORDER BY recorded DESC LIMIT 10000",
         0,
     ),
+    "as of": Question(
+        "one symbol as of a time",
+        "SELECT * FROM samples WHERE symbol IN (SELECT unnest($symbols)) AND last "
+        f"AND written <= $newest - {AGO * 1e6:.0f} ORDER BY written DESC LIMIT 1",
+    ),
 }
 
 
-async def milliseconds(ask: Callable[[int], Awaitable[Any]], times: int) -> float:
-    """The median, after a first time that does not count."""
-    taken = []
-    for number in range(times + 1):
-        began = time.perf_counter()
+async def milliseconds(ask: Callable[[int], Awaitable[Any]], times: int, spent: Callable[[], float]) -> float:
+    """Of CPU, for one time of some, after a first that does not count: on an idle machine so long it takes. `spent`:
+    seconds of CPU of whoever answers."""
+    await ask(0)
+    before = spent()
+    for number in range(1, times + 1):
         await ask(number)
-        taken.append((time.perf_counter() - began) * 1e3)
-    return statistics.median(taken[1:])
+    return (spent() - before) * 1e3 / times
 
 
 class Copied:
@@ -92,8 +99,8 @@ class Copied:
         return self.path.stat().st_size
 
     async def answered(self, chosen: Callable[[int, int], list[str]], times: int) -> dict[str, float]:
-        """Milliseconds of each question, with answers as rows of Python. `chosen`: so many symbols, others each
-        time."""
+        """Milliseconds of CPU for each question, with answers as rows of Python. `chosen`: so many symbols, others
+        each time."""
         ((newest,),) = self._database.execute('SELECT max("at") FROM samples').fetchall()
 
         async def ask(question: Question, number: int) -> None:
@@ -101,7 +108,10 @@ class Copied:
             used = {name: value for name, value in known.items() if f"${name}" in question.sql}
             self._database.execute(question.sql, used).fetchall()
 
-        return {name: await milliseconds(partial(ask, question), times) for name, question in QUESTIONS.items()}
+        return {
+            name: await milliseconds(partial(ask, question), times, time.process_time)
+            for name, question in QUESTIONS.items()
+        }
 
 
 class Streamed(NamedTuple):
