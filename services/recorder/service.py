@@ -37,6 +37,8 @@ from services.recorder.warmer import Warmer
 RECONCILE_SECONDS = 30.0
 ON_THEIR_WAY_SECONDS = 0.05
 """Messages of the states that a look has read come within this."""
+LAST_LOOK_SECONDS = 2.0
+"""What a look may take when this is to stop."""
 AT_ONCE = 200
 """So many symbols are settled before other work has its turn."""
 GARBAGE = 200_000
@@ -90,6 +92,8 @@ class StateRecorder(ChannelHandler):
         self._warmer = Warmer(self._folder, clock.monotonic) if settings.warm else None
         self._looking = asyncio.Lock()
         self._due = asyncio.Event()
+        self._asked_to_look = asyncio.Event()
+        self._looked = asyncio.Event()
         self._known: set[str] = set()
         """Symbols that were looked for in what an earlier recorder wrote."""
         self._began = False
@@ -103,6 +107,7 @@ class StateRecorder(ChannelHandler):
         try:
             async with background(*work, self._keep_writing()):
                 await stopping.wait()
+                await self._look_once_more()
         finally:
             await self._write()
             await self._disk.close()
@@ -142,8 +147,21 @@ class StateRecorder(ChannelHandler):
         seconds = self._settings.flush_seconds
         async with background(*([] if self._warmer is None else [self._warmer.run(client, seconds)])):
             while True:
-                await self._clock.sleep(seconds)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._asked_to_look.wait()
+                self._asked_to_look.clear()
                 await self._look(client, self._confirmation.symbols)
+                self._looked.set()
+
+    async def _look_once_more(self) -> None:
+        """Have what has come until now borne out, before this ends."""
+        if self._consumer.problem is None:
+            self._looked.clear()
+            self._asked_to_look.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_LOOK_SECONDS):
+                    await self._looked.wait()
 
     async def reconcile(self, client: Client) -> None:
         most = self._settings.max_symbols

@@ -99,6 +99,16 @@ async def test_what_is_written_is_recorded_and_comes_back_as_it_was(
     assert list((folder / "samples").rglob("*.parquet"))
 
 
+async def test_a_clean_stop_records_what_has_come_until_then(redis_url: str, client: Client, folder: Path) -> None:
+    async with recording(redis_url, folder, RECORDER_FLUSH_SECONDS="60") as recorder:
+        for seq in (1, 2, 3):
+            await write(client, S, state(seq, seq - 1 or None))
+        await recorder.process.get("/status")  # by then it has read what came before
+        assert await recorder.process.stop() == 0
+    assert [row["seq"] for row in rows(folder)] == [1, 2, 3]
+    assert rows(folder, "gaps") == []
+
+
 async def test_what_nobody_announced_is_read_from_redis(redis_url: str, client: Client, folder: Path) -> None:
     await put(client, S, state(4, 3))
     async with recording(redis_url, folder) as recorder:
