@@ -40,6 +40,8 @@ class RecordDisk:
         self._writer: RecordWriter | None = None
         self._under_way = 0
         self._waiting = 0
+        self.lag = 0.0
+        """How old the oldest version was that the last flush brought to the disk, in seconds."""
         self.problem: str | None = "not opened yet"
         """Why the disk takes no rows; None if it does."""
 
@@ -92,7 +94,8 @@ class RecordDisk:
     def _note_lag(self, tables: Mapping[str, Columns]) -> None:
         written = [time for time in tables.get("samples", {}).get("written", ()) if time is not None]
         if written:
-            metrics.LAG.set(max(0.0, self._now() - min(written) / 1e6))
+            self.lag = max(0.0, self._now() - min(written) / 1e6)
+            metrics.LAG.set(self.lag)
 
     async def maintain(self) -> None:
         """Make files of what was written, copy them, and delete what is too old or too much, until cancelled."""

@@ -4,7 +4,11 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from cottage.record.schema import TABLES
 
-ROWS = Counter("cottage_recorder_rows_total", "Rows that are on the disk, by table.", ["table"])
+ROWS = Counter(
+    "cottage_recorder_rows_total",
+    "Rows that were recorded, by table, those included that wait for the disk.",
+    ["table"],
+)
 for _table in TABLES:
     ROWS.labels(_table)
 MISSED = Counter(

@@ -124,6 +124,7 @@ class StateRecorder(ChannelHandler):
             "missed": dict(self._keeper.missed),
             "left_out": self._keeper.left_out,
             "unborne": self._confirmation.unborne,
+            "lag_seconds": round(self._disk.lag, 3),
             "waiting_rows": self._keeper.waiting + self._disk.waiting,
             "warm_starts": None if self._warmer is None else self._warmer.offered,
         }
