@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -100,6 +100,8 @@ class Window:
 
     oldest: int
     newest: int
+    told: int
+    """How many samples the state says that it holds."""
     life: int | None
     """Where the window began; None where that was before the record. Its first sample has no return."""
     before: int | None
@@ -110,6 +112,11 @@ class Window:
     @property
     def samples(self) -> int:
         return self.newest - self.oldest + 1
+
+    def continues(self, place: int, earlier: Row) -> bool:
+        """Whether the window goes on from that of an earlier state, whose newest sample is at this place: one that
+        was filled from the record since does not."""
+        return bool(earlier["samples"] + self.newest - place >= self.told)
 
     @property
     def start(self) -> int:
@@ -144,10 +151,11 @@ def window_of(evidence: Evidence) -> Window:
     oldest = newest - int(own["samples"]) + 1
     if life is not None:  # where the record lacks samples, the window seems to begin later than its state says
         oldest = max(oldest, life)
+    window = Window(oldest, newest, int(own["samples"]), life, None, (oldest if life is None else life) - 1)
     for index, (place, row) in reversed([*enumerate(earlier)]):
-        if row["samples"] + newest - place >= own["samples"] and (life is None or place >= life):
-            return Window(oldest, newest, life, index, place)
-    return Window(oldest, newest, life, None, (oldest if life is None else life) - 1)
+        if window.continues(place, row) and (life is None or place >= life):
+            return replace(window, before=index, base=place)
+    return window
 
 
 def _life(evidence: Evidence) -> int | None:
@@ -183,7 +191,7 @@ def steps_in(evidence: Evidence, window: Window) -> tuple[list[float], list[int]
     """The step after each sample from the window's `start` on, and the places at which one that is recorded does not
     follow from the samples. Where that is the newest, its step is the one that does."""
     start, end = window.start, window.newest + 1
-    recorded = {place: row["step"] for place, row in reversed(evidence.states)}
+    recorded = {place: row["step"] for place, row in reversed(evidence.states) if window.continues(place, row)}
     told = [recorded.get(place) for place in range(start, end)]
     steps, odd = _steps(evidence, window, told)
     if odd and odd[-1] == window.newest:

@@ -29,7 +29,7 @@ from cottage.version import Version
 
 AFTER_MICROS = 600_000_000
 """Rows that were recorded up to so much later than the state are looked at too: some may belong before it."""
-_SPANS_HOURS = (2, 24, 24 * 30)
+_SPANS_HOURS = (1, 4, 24, 24 * 30)
 """How far back samples are sought, in turn; in the end from the beginning of the record."""
 _HOUR_MICROS = 3_600_000_000
 MOST_TOLD = 3

@@ -12,7 +12,9 @@ from cottage.record.recomputation import Recomputation, recompute
 from cottage.reference import PlainSample
 from tests.cottage.record.feynman_rows import feynman_rows
 from tests.cottage.record.kernel_rows import eventful_history, kernel_rows
+from tests.services.feynman import test_warming as warming
 from tests.services.feynman.histories import histories
+from tests.services.feynman.test_symbol_table import table_of
 
 
 def again(rows: Sequence[dict[str, Any]]) -> Recomputation:
@@ -64,3 +66,22 @@ def test_states_that_feynman_writes_come_out_again(seed: int) -> None:
         found = again(every[:end])
         assert found.differences == [], end
         assert found.fields is not None
+
+
+@pytest.mark.parametrize("kind", ["trades", "bars", "quotes"])
+@pytest.mark.parametrize("own", [1, 5, 80])
+def test_states_of_windows_that_were_filled_from_the_record_come_out_again(kind: str, own: int) -> None:
+    market = warming.market(330, kind)
+    _table, recorded = warming.live(market[: -own - 20])
+    table = table_of("SPY", window=warming.WINDOW)
+    after = []
+    for place, fields in enumerate(market[-own - 20 :]):
+        if place == own:
+            assert warming.warmed(table, recorded[-warming.WINDOW - 64 :]) is None
+        warming.take(table, fields)
+        after.append(warming.record_row(table))
+    numbered = [row | {"epoch": 1, "seq": place} for place, row in enumerate(recorded)]
+    numbered += [row | {"epoch": 2, "seq": place} for place, row in enumerate(after)]
+    assert numbered[-20]["samples"] == warming.WINDOW > own
+    for end in (*range(len(numbered) - 20, len(numbered) + 1, 3), len(recorded) + own):
+        assert again(numbered[:end]).differences == [], end
