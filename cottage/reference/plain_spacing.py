@@ -32,15 +32,18 @@ class Spacing(NamedTuple):
             return [Spacing(2 * step, step)]
         factor = 2 ** (1 / 8) if young else 2 ** (1 / 64)
         off = seconds - self.median
-        greater, smaller = self._moved(self.median * factor), self._moved(self.median / factor)
-        if slack and abs(off) <= slack:
-            return [greater, smaller]
-        return [greater if off > 0 else smaller]
+        smaller, greater = self.median / factor, self.median * factor
+        medians = (smaller, greater) if slack and abs(off) <= slack else (greater if off > 0 else smaller,)
+        return [each for median in medians for each in self._moved(max(2.0, median), off_by=1e-9 if slack else 0.0)]
 
-    def _moved(self, median: float) -> "Spacing":
-        median = max(2.0, median)
-        changes = median / 2 >= 1.5 * self.step or median / 2 <= self.step / 1.5
-        return Spacing(median, float(math.floor(median / 2 + 0.5)) if changes else self.step)
+    def _moved(self, median: float, off_by: float) -> list["Spacing"]:
+        """What it may be with this median, which may be off by such a share: where the step just changes, both."""
+        half, least, most = median / 2, self.step / 1.5, 1.5 * self.step
+        step = float(math.floor(half + 0.5)) if half >= most or half <= least else self.step
+        steps = {step}
+        if off_by and min(abs(half / least - 1), abs(half / most - 1)) <= off_by:
+            steps = {self.step, float(math.floor(half + 0.5))}
+        return [Spacing(median, each) for each in steps]
 
 
 def spacings_of(step: float) -> list[Spacing]:
