@@ -37,10 +37,7 @@ def version(fields: Fields) -> Version | None:
     epoch, seq = fields.get("epoch"), fields.get("seq")
     if epoch is None and seq is None:
         return None
-    # `type() is int`, since True is an int to isinstance
-    if type(epoch) is not int or type(seq) is not int or not (0 <= epoch <= _LARGEST and 0 <= seq <= _LARGEST):
-        raise InvalidMessage("version", "epoch and seq must both be whole numbers from 0 to 2^53 - 1")
-    return Version(epoch, seq)
+    return _version(epoch, seq)
 
 
 def previous(fields: Fields) -> Version | None:
@@ -48,9 +45,16 @@ def previous(fields: Fields) -> Version | None:
     value = fields.get("prev")
     if value is None:
         return None
-    if not (isinstance(value, list) and len(value) == 2 and None not in value):
+    if not isinstance(value, list) or len(value) != 2:
         raise InvalidMessage("version", "prev is no pair of epoch and seq")
-    return version(dict(zip(Version._fields, value, strict=True)))
+    return _version(*value)
+
+
+def _version(epoch: object, seq: object) -> Version:
+    # `type() is int`, since True is an int to isinstance
+    if type(epoch) is not int or type(seq) is not int or not (0 <= epoch <= _LARGEST and 0 <= seq <= _LARGEST):
+        raise InvalidMessage("version", "epoch and seq must both be whole numbers from 0 to 2^53 - 1")
+    return Version(epoch, seq)
 
 
 def check_database(fields: Fields, number: int) -> None:

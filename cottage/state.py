@@ -276,8 +276,11 @@ def taken_samples(state: fields.Fields) -> tuple[TakenSample, ...]:
 
 def _known(item: PhysicsState | TakenSample, names: Iterable[str]) -> dict[str, Any]:
     """These fields, those that are known."""
-    values = ((name, getattr(item, name)) for name in names)
-    known = {name: value for name, value in values if value is not None and value is not False and value != ()}
+    known = {
+        name: value
+        for name in names
+        if (value := getattr(item, name)) is not None and value is not False and value != ()
+    }
     if taken := known.get("taken"):
         known["taken"] = [sample.as_dict() for sample in taken]
     return known
