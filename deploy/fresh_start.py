@@ -15,7 +15,8 @@ LEASE_SECONDS = 7.0
 """The lease of a feynman that was killed is gone by then, at its usual lifetime."""
 POLL_SECONDS = 0.2
 
-PATTERNS = (f"{keys.PHYSICS_STATE}*", f"{keys.MARKET_SNAPSHOT}*", f"{keys.MARKET_FEED}*")
+_PREFIXES = (keys.PHYSICS_STATE, keys.MARKET_SNAPSHOT, keys.MARKET_FEED, keys.MARKET_WARM)
+PATTERNS = tuple(f"{prefix}*" for prefix in _PREFIXES)
 CHECKPOINTS = "windows-*-of-*.npz"
 
 

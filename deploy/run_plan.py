@@ -139,6 +139,9 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         "RECORDER_MAX_GIB": RECORD_GIB,
         **_records(environment),
     }
+    fresh = read(environment, "FRESH", False, truth)
+    if fresh:  # nothing of earlier runs, which the record has still
+        defaults["RECORDER_WARM"] = "off"
     shared.update({name: value_of(environment, name) or default for name, default in defaults.items()})
     return RunPlan(
         services=tuple(
@@ -153,7 +156,7 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         ),
         redis_url=url,
         redis_port=redis_port,
-        fresh=read(environment, "FRESH", False, truth),
+        fresh=fresh,
         checkpoints=shared["FEYNMAN_CHECKPOINT_DIR"],
         urls={
             "PAGE_URL": f"http://{page}/",

@@ -34,7 +34,7 @@ from services.feynman.replayed_record import ReplayedRecord
 from services.feynman.retirement import Retirement
 from services.feynman.settings import FeynmanSettings
 from services.feynman.symbol_table import SymbolTable
-from services.feynman.warm_start import SHARE, WarmStart
+from services.feynman.warm_start import WarmStart
 from services.feynman.writer import Writer
 
 REPORT_TICKS = 10
@@ -193,7 +193,8 @@ class FeynmanService:
                 worked = await self._attempt(self._tick_of_our_own(client, tick))
             self._marks.own_tick()
             if worked:
-                await self._warm_start.turn(client, SHARE * interval, self._writer.epoch is not None)
+                took = self._tick["ms"] / 1000
+                await self._warm_start.turn(client, interval, took, self._writer.epoch is not None)
 
     async def _keep_step(self, client: Client) -> None:
         """Tick on the marks of feeds that run in lock-step, beside the ticks of our own."""

@@ -20,7 +20,7 @@ from services.feynman.symbol_table import SymbolTable
 from services.feynman.warming import MOST_TOGETHER
 
 SHARE = 0.2
-"""The share of the time between two ticks in which windows are filled, at most."""
+"""The share of the time between two ticks in which windows are filled, at most; and half of what a tick leaves."""
 SLICE_SECONDS = 0.01
 """So long it works before it lets others do so."""
 READ_TOGETHER = 32
@@ -39,6 +39,8 @@ class WarmStart:
         self._clock = clock
         self._taken: set[str] = set()
         """The symbols whose keys were read, and are to be deleted."""
+        self._found = 0
+        """How many keys there were at the last look."""
         self._refused: dict[str, float] = {}
         """When the keys of these were refused."""
         self._throttled = Throttled(log, monotonic=clock.monotonic)
@@ -49,9 +51,11 @@ class WarmStart:
             metrics.WARMED.inc(len(symbols))
             log.info("windows_warmed", symbols=len(symbols), first=sorted(symbols)[:NAMED])
 
-    async def turn(self, client: Client, seconds: float, writer: bool) -> None:
-        """Look for keys, if windows may be filled and none are, and go on filling them for so many seconds at most.
-        It is called after each tick of our own. `writer`: whether this process has the lease."""
+    async def turn(self, client: Client, interval: float, took: float, writer: bool) -> None:
+        """Look for keys, if windows may be filled and none are, and go on filling them for a while. It is called
+        after each tick of our own, which `took` so many seconds of the `interval`. `writer`: whether this process has
+        the lease."""
+        seconds = max(SLICE_SECONDS, min(SHARE * interval, (interval - took) / 2))
         try:
             await self._turn(client, self._clock.monotonic() + seconds, writer)
         except RedisError as error:  # an ACL may forbid it: states are written all the same
@@ -77,6 +81,9 @@ class WarmStart:
         starts, now = WarmStarts(client), self._clock.monotonic()
         self._refused = {symbol: at for symbol, at in self._refused.items() if now - at < REFUSED_SECONDS}
         sizes = await starts.sizes([symbol for symbol in wanted if symbol not in self._refused])
+        found, self._found = self._found, len(sizes)
+        if found < len(sizes) < MOST_TOGETHER:  # more are coming, and to fill few windows takes as long
+            return
         chosen = self._within_limits(sizes)
         redis_now = await client.now() if chosen else math.nan
         for part in batches(list(chosen), READ_TOGETHER):

@@ -23,8 +23,8 @@ from cottage.store import WarmStarts, batches
 from cottage.warm import COLUMNS, LEAD, MOST_BYTES, MOST_BYTES_IN_ALL, WarmSamples
 from services.recorder import metrics
 
-TOGETHER = 32
-"""So many symbols are read together: some 20 MB."""
+TOGETHER = 64
+"""So many symbols are read together: some 40 MB."""
 AT_A_TURN = 256
 """So many symbols are offered at a turn."""
 MOST_OFFERS = 2
@@ -153,7 +153,7 @@ class Warmer:
         log.info("warm_starts_offered", symbols=len(payloads), first=sorted(payloads)[:10])
 
     def _wanting(self, window: int) -> list[tuple[str, _YoungWindow]]:
-        """The windows to which samples may be offered now."""
+        """The windows to which samples may be offered now, by symbol, as the record's files are sorted."""
         now = self._monotonic()
         wanting = [
             (symbol, young)
@@ -163,7 +163,7 @@ class Warmer:
             and now - young.offered_at > AGAIN_SECONDS
             and symbol not in self._standing
         ]
-        return wanting[:AT_A_TURN]
+        return sorted(wanting, key=lambda each: each[0])[:AT_A_TURN]
 
     def _read(self, wanting: Mapping[str, _YoungWindow], window: int) -> dict[str, bytes]:
         """What the record has for these windows. It is called in a thread."""

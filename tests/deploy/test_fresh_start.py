@@ -17,6 +17,7 @@ async def leftovers(client: Client, folder: Path) -> None:
     await client.mset({f"physics:state:S{number}": "{}" for number in range(1200)})
     await client.mset({"physics:state:": "no symbol", "agent:state:a": "{}", "mine": "x", "market:feed:SIM": "{}"})
     await client.hset("market:snapshot:SPY", "price", "1")
+    await client.set("market:warm:S1", "{}")
     await client.zadd("physics:retired", {"S1": 1})
     await client.rpush("physics:retire", "S1")
     await client.rpush("queue:tasks", "task")
@@ -34,7 +35,7 @@ async def test_it_deletes_what_earlier_runs_left_and_nothing_else(
     client: Client, redis_url: str, tmp_path: Path
 ) -> None:
     await leftovers(client, folder := tmp_path / "feynman")
-    assert await begin_fresh(redis_url, folder) == (1205, 2)
+    assert await begin_fresh(redis_url, folder) == (1206, 2)
     assert set(await client.keys("*")) == KEPT
     assert sorted(file.name for file in folder.iterdir()) == ["notes.txt", "windows-0-of-1.npz.refused"]
     assert await begin_fresh(redis_url, tmp_path / "not there yet") == (0, 0)

@@ -58,6 +58,14 @@ def test_a_fresh_start_is_asked_for(text: str, fresh: bool) -> None:
     assert (made.fresh, made.checkpoints) == (fresh, "elsewhere/feynman")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "warm"), [({}, None), ({"FRESH": "1"}, "off"), ({"FRESH": "1", "RECORDER_WARM": "on"}, "on")]
+)
+def test_a_fresh_start_fills_no_window_from_the_record(chosen: dict[str, str], warm: str | None) -> None:
+    (recorder,) = [each for each in make_plan({**ANY, **chosen}).services if each.name == "recorder"]
+    assert recorder.environment.get("RECORDER_WARM") == warm
+
+
 def test_a_fresh_start_is_asked_for_by_1() -> None:
     with pytest.raises(SettingsError, match="FRESH must be 1 or 0"):
         make_plan({**ANY, "FRESH": "yes, please"})
