@@ -558,9 +558,9 @@ class SymbolTable:
         """
         symbols, entries, samples, found = batch
         rows = _rows(entries)
-        if len(moved := self.warming.move_in(rows)):
-            self.warmed = [symbols[i] for i in np.flatnonzero(np.isin(rows, moved)).tolist()]
-        taken = np.flatnonzero(~self._times.held(rows, samples.timestamp))
+        moved, new = np.isin(rows, self.warming.move_in(rows)), ~self._times.held(rows, samples.timestamp)
+        self.warmed += [symbols[i] for i in np.flatnonzero(moved).tolist()]
+        taken = np.flatnonzero(new)
         own = {i: each[MOST_TAKEN] for i, each in found.items() if len(each) > MOST_TAKEN}
         self._rest = batch.rest(own)
         before = {i: each[:MOST_TAKEN] for i, each in found.items() if each}
@@ -575,7 +575,7 @@ class SymbolTable:
         self._windows.feed_time[rows] = samples.timestamp
         vectors = compute(self._windows, rows)
         self._windows.keep_regime(rows, vectors.regime, samples.event_time)
-        lags = self._usual_lags(samples, by_feed, redis_now)
+        lags = self._usual_lags(samples, by_feed | (moved & ~new), redis_now)
         held = self._windows.tick(rows), self._windows.against_grid[rows], self._windows.regime_since[rows]
         standing = self._standing.of(rows, vectors, samples, *held)
         taken_before = {i: [sample.taken() for sample in each] for i, each in before.items()}
@@ -597,7 +597,8 @@ class SymbolTable:
         return timestamp, handed
 
     def _usual_lags(self, samples: SampleColumns, handed: BoolArray, redis_now: float) -> list[int]:
-        """By how many ms the feed of each sample is late by nature, which those that are snapshots tell."""
+        """By how many ms the feed of each sample is late by nature, which all tell but those that were `handed` over,
+        or were there before."""
         feeds, late = samples.feed_or_source, redis_now - samples.timestamp
         if not handed.any():
             return self._lags.usual_ms(feeds, late)

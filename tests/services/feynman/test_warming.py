@@ -283,3 +283,21 @@ def test_so_many_move_in_at_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
         work(table)
     assert sorted(filled) == names
     assert not table.warming.busy
+
+
+def test_what_is_sampled_again_does_not_tell_how_late_its_feed_is() -> None:
+    """Bars of a minute are seconds old when windows move in, and no later than ever when they come."""
+    rows, names = market(200, "bars"), [f"S{i}" for i in range(12)]
+    _seen, recorded = live(rows[:-1])
+    table, at = table_of(*names, window=WINDOW), rows[-1]["timestamp"]
+    table.take([(name, raw(**rows[-1])) for name in names], at, at)
+    for number, name in enumerate(names, 1):
+        now = at + 20 + number / 4
+        table.warm(name, warm_samples(recorded))
+        table.warming.begin()
+        work(table)
+        assert table.take([(name, raw(**rows[-1]))], now, now)[0] == [name]
+        assert table.warmed == [name]
+        table.version(1, number, [name])
+        made = next(PhysicsState.from_bytes(write.state) for write in table.writes() if write.symbol == name)
+        assert (made.samples, made.lag_ms) == (WINDOW, None)
