@@ -588,7 +588,7 @@ def _overwritten(samples: Sequence[Any], seen: Sequence[bytes | None]) -> list[i
 
 class WarmStarts(_Structure):
     """`market:warm:{SYMBOL}`: samples from the record for windows that have just begun (cottage/warm.py). The
-    recorder writes them, feynman's writer deletes them, and they expire a minute after they were written."""
+    recorder writes and renews them, feynman's writer deletes them, and they expire a minute after that."""
 
     async def sizes(self, symbols: Sequence[str]) -> dict[str, int | InvalidMessage]:
         """How many bytes there are for each of these symbols for which there is a key; an InvalidMessage("type") for
@@ -620,9 +620,10 @@ class WarmStarts(_Structure):
             ("SET", keys.market_warm(symbol), payload, "EX", lifetime) for symbol, payload in payloads.items()
         )
 
-    async def standing(self, symbols: Sequence[str]) -> set[str]:
-        """Those of these symbols for which there is a key. Raises RedisError."""
-        return await existing(self._client, keys.market_warm, symbols)
+    async def renew(self, symbols: Sequence[str]) -> set[str]:
+        """Have these keys live for another minute. Returns the symbols for which there is one. Raises RedisError."""
+        asked = [("EXPIRE", keys.market_warm(symbol), keys.WARM_TTL_SECONDS) for symbol in symbols]
+        return {symbol for symbol, there in zip(symbols, await self._client.bulk(asked), strict=True) if there}
 
     async def remove(self, symbols: Iterable[str]) -> None:
         """Delete the keys of these symbols. Raises RedisError."""

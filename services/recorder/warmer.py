@@ -31,6 +31,8 @@ MOST_OFFERS = 2
 """So often one window is offered samples: a key may have got lost, or been read by nobody in time."""
 AGAIN_SECONDS = WARM_TTL_SECONDS + 5.0
 """When that is known, for it has expired by then."""
+RENEWED_SECONDS = 600.0
+"""A key that nobody has taken for so long is left to expire."""
 HEARD_SECONDS = 10.0
 """What a HEARTBEAT says of windows holds for so long."""
 FARTHEST_SECONDS = 3600.0
@@ -125,7 +127,7 @@ class Warmer:
             return
         starts = WarmStarts(client)
         if self._standing:
-            there = await starts.standing(list(self._standing))
+            there = await starts.renew([symbol for symbol in self._standing if self._may_be_taken(symbol, window)])
             self._standing = {symbol: size for symbol, size in self._standing.items() if symbol in there}
         room = MOST_BYTES_IN_ALL - sum(self._standing.values())
         for part in batches(self._wanting(window), TOGETHER):
@@ -151,6 +153,11 @@ class Warmer:
         self.offered += len(payloads)
         metrics.WARM_OFFERED.inc(len(payloads))
         log.info("warm_starts_offered", symbols=len(payloads), first=sorted(payloads)[:10])
+
+    def _may_be_taken(self, symbol: str, window: int) -> bool:
+        """Whether the key of this symbol is to live on."""
+        young = self._young[symbol]
+        return young.samples < window and self._monotonic() - young.offered_at < RENEWED_SECONDS
 
     def _wanting(self, window: int) -> list[tuple[str, _YoungWindow]]:
         """The windows to which samples may be offered now, by symbol, as the record's files are sorted."""

@@ -13,7 +13,7 @@ import pytest
 from cottage import keys
 from cottage.redis import Client
 from cottage.state import PhysicsState
-from cottage.store import WarmStarts
+from cottage.store import WarmStarts, existing
 from cottage.warm import MOST_BYTES, WarmSamples
 from deploy.redis_server import free_port
 from tests.integration.feynman import feed, process, states_when, taken_over
@@ -49,7 +49,7 @@ async def warmed(client: Client, *names: str) -> dict[str, PhysicsState]:
 
 async def gone(client: Client, *names: str) -> None:
     async def are() -> bool:
-        return not await WarmStarts(client).standing(names)
+        return not await existing(client, keys.market_warm, names)
 
     await eventually(are, 30)
 

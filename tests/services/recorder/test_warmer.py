@@ -192,6 +192,18 @@ async def test_the_next_are_written_when_those_before_are_deleted(
     pytest.fail(f"only {seen} were offered")
 
 
+async def test_a_key_is_renewed_as_long_as_its_window_is_not_full(client: Client, folder: Path) -> None:
+    recorder = Recorder(client, folder)
+    recorder.heard()
+    recorder.saw("SPY", 200, samples=1)
+    assert list(await recorder.offered("SPY")) == ["SPY"]
+    for samples, lives in ((20, True), (WINDOW, False)):
+        await client.expire(keys.market_warm("SPY"), 20)
+        recorder.saw("SPY", 201, samples=samples)
+        await recorder.offered("SPY")
+        assert (await client.ttl(keys.market_warm("SPY")) > 20) == lives
+
+
 async def test_only_rows_in_order_are_offered(client: Client, folder: Path) -> None:
     """The clock was set back by a minute at the 150th second."""
     recorder = Recorder(client, folder)
