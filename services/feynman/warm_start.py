@@ -19,8 +19,8 @@ from services.feynman.admission import NAMED
 from services.feynman.symbol_table import SymbolTable
 from services.feynman.warming import MOST_TOGETHER
 
-SHARE = 0.2
-"""The share of the time between two ticks in which windows are filled, at most; and half of what a tick leaves."""
+SHARE = 0.5
+"""The share of the time that a tick leaves until the next in which windows are filled."""
 SLICE_SECONDS = 0.01
 """So long it works before it lets others do so."""
 READ_TOGETHER = 32
@@ -55,7 +55,7 @@ class WarmStart:
         """Look for keys, if windows may be filled and none are, and go on filling them for a while. It is called
         after each tick of our own, which `took` so many seconds of the `interval`. `writer`: whether this process has
         the lease."""
-        seconds = max(SLICE_SECONDS, min(SHARE * interval, (interval - took) / 2))
+        seconds = max(SLICE_SECONDS, SHARE * (interval - took))
         try:
             await self._turn(client, self._clock.monotonic() + seconds, writer)
         except RedisError as error:  # an ACL may forbid it: states are written all the same

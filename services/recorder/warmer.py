@@ -75,6 +75,8 @@ class Warmer:
         """What each shard said last, and when."""
         self._standing: dict[str, int] = {}
         """The bytes of each key that is in Redis still, as far as is known."""
+        self._largest = 0
+        """The bytes of the largest value so far."""
         self.offered = 0
 
     def heartbeat(self, payload: bytes, database: int) -> None:
@@ -129,21 +131,26 @@ class Warmer:
         if self._standing:
             there = await starts.renew([symbol for symbol in self._standing if self._may_be_taken(symbol, window)])
             self._standing = {symbol: size for symbol, size in self._standing.items() if symbol in there}
+        await self._write(starts, await self._next(window))
+
+    async def _next(self, window: int) -> dict[str, bytes]:
+        """What the record has for the windows that are next, as far as there is room. They are written together, so
+        that feynman fills them together."""
         room = MOST_BYTES_IN_ALL - sum(self._standing.values())
+        chosen: dict[str, bytes] = {}
         for part in batches(self._wanting(window), TOGETHER):
+            if room < self._largest:
+                break
             found = await asyncio.to_thread(self._read, dict(part), window)
-            fitting = {}
+            self._largest = max([self._largest, *map(len, found.values())])
             for symbol, young in part:
-                payload = found.get(symbol)
-                if payload is not None and len(payload) > room:
-                    continue
-                young.offers, young.offered_at = young.offers + 1, self._monotonic()
-                if payload is not None:
+                payload = found.get(symbol, b"")
+                if len(payload) <= room:
+                    young.offers, young.offered_at = young.offers + 1, self._monotonic()
                     room -= len(payload)
-                    fitting[symbol] = payload
-            await self._write(starts, fitting)
-            if len(found) > len(fitting):
-                return
+                    if payload:
+                        chosen[symbol] = payload
+        return chosen
 
     async def _write(self, starts: WarmStarts, payloads: Mapping[str, bytes]) -> None:
         if not payloads:
