@@ -22,8 +22,8 @@ from services.feynman.windows import SPAN, BoolArray, FloatArray, IntArray, Rows
 
 MOST_TOGETHER = 256
 """So many windows are filled together: the cost of a step is shared, and their arrays stay below 50 MB."""
-MOST_AT_A_TICK = 64
-"""So many take the place of short ones in a tick: some 20 ms."""
+MOST_AT_A_TICK = 128
+"""So many take the place of short ones in a tick: some 50 ms."""
 
 
 @dataclass(slots=True)
