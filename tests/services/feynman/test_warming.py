@@ -14,7 +14,7 @@ from cottage.state import PILLARS, PhysicsState
 from cottage.warm import WarmSamples
 from services.feynman.own_samples import KEPT_SECONDS
 from services.feynman.symbol_table import SymbolTable
-from tests.services.feynman.test_symbol_table import NOW, raw, state, table_of
+from tests.services.feynman.test_symbol_table import NOW, raw, state, table_of, whole
 
 WINDOW = 100
 NUMBERS = (*PILLARS, "alpha_coefficient", "alpha_low", "alpha_high", "price", "step")
@@ -299,5 +299,5 @@ def test_what_is_sampled_again_does_not_tell_how_late_its_feed_is() -> None:
         assert table.take([(name, raw(**rows[-1]))], now, now)[0] == [name]
         assert table.warmed == [name]
         table.version(1, number, [name])
-        made = next(PhysicsState.from_bytes(write.state) for write in table.writes() if write.symbol == name)
+        made = next(whole(write) for write in table.writes() if write.symbol == name)
         assert (made.samples, made.lag_ms) == (WINDOW, None)
