@@ -48,39 +48,18 @@ def texts(
         *map(numbers, pillars),
         *map(numbers, (samples.price, vectors.samples, vectors.nonzero)),
         *(_known(name, column) for name, column in measured),
-        *(samples.source, _remarks(vectors, samples, lags, taken), samples.feed),
+        *(samples.source, _remarks(vectors, samples, lags, taken)),
         strict=True,
     )
     quoted = {source: orjson.dumps(source).decode() for source in set(samples.source)}
-    feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
-    for (
-        name,
-        time,
-        event,
-        stands,
-        mass,
-        momentum,
-        friction,
-        entropy,
-        nash,
-        p,
-        n,
-        m,
-        v,
-        t,
-        b,
-        a,
-        by,
-        said,
-        feed,
-    ) in rows:
+    for name, time, event, stands, mass, momentum, friction, entropy, nash, p, n, m, v, t, b, a, by, said in rows:
         tail, announced_tail, interval, since = stands
         values = f'"mass":{mass},"momentum":{momentum},"friction":{friction},"entropy":{entropy},"nash_dist":{nash}'
         rest = f'"price":{p}{v}{t}{b}{a},"samples":{n},"nonzero":{m},"source":{quoted[by]},{since}{event}'
-        state = f"{{{values},{tail},{rest},{time}{said}{feeds[feed]}"
+        state = f"{{{values},{tail},{rest},{time}{said}"
         update = (
             f'{{"event":"PHYSICS_UPDATE","symbol":"{name}",{time},'
-            f'"data":{{{announced_tail},{values},{interval},{rest}{said}{feeds[feed]}}}'
+            f'"data":{{{announced_tail},{values},{interval},{rest}{said}}}'
         )
         yield state.encode(), update.encode()
 
@@ -139,7 +118,7 @@ def ending(version: Version, database: int = 0) -> bytes:
 def _remarks(
     vectors: Vectors, samples: SampleColumns, lags: Sequence[int], taken: Mapping[int, Sequence[TakenSample]]
 ) -> list[str]:
-    """The fields from `lag_ms` to `taken` of each symbol, those that have anything to say."""
+    """The fields from `lag_ms` to `feed` of each symbol, those that have anything to say."""
     remarks = _numeric_remarks(vectors, samples, lags)
     natives = {
         name: "" if name is None else f',"native":{orjson.dumps(name).decode()}' for name in set(samples.native)
@@ -155,7 +134,8 @@ def _remarks(
         remarks[i] += ',"lost":true'
     for i, earlier in taken.items():
         remarks[i] += f',"taken":{orjson.dumps([sample.as_dict() for sample in earlier]).decode()}'
-    return remarks
+    feeds = {feed: "" if feed is None else f',"feed":"{feed}"' for feed in set(samples.feed)}
+    return [remark + feeds[feed] for remark, feed in zip(remarks, samples.feed, strict=True)]
 
 
 @lru_cache(maxsize=4096)

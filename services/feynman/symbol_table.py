@@ -69,6 +69,9 @@ class RefusedSnapshot(NamedTuple):
     """What is wrong with each field; the reason is its name."""
 
 
+_Refused = tuple[RawSample | InvalidMessage, RefusedSnapshot]
+
+
 @dataclass(slots=True)
 class SymbolEntry:
     """What the table holds of one symbol."""
@@ -335,25 +338,7 @@ class SymbolTable:
         Returns the symbols with a new state, and what is refused and was not before. Where there were more samples
         than a version may have, the others are for `take_rest`.
         """
-        symbols: list[str] = []
-        entries: list[SymbolEntry] = []
-        snapshots: list[RawSample] = []
-        refused: list[tuple[RawSample | InvalidMessage, RefusedSnapshot]] = []
-        for symbol, row in rows:
-            entry = self._entries[symbol]
-            if isinstance(row, InvalidMessage):
-                refused.append((row, RefusedSnapshot(symbol, (row,))))
-            elif row[0] is None and row.count(None) == len(row):
-                entry.absent_since = now if entry.absent_since is None else entry.absent_since
-                if symbol in self.unfilled:
-                    refused.append((row, RefusedSnapshot(symbol, tuple(faults(row, redis_now)))))
-                continue
-            else:
-                symbols.append(symbol)
-                entries.append(entry)
-                snapshots.append(row)
-            entry.absent_since = None
-
+        symbols, entries, snapshots, refused = self._there(rows, redis_now, now)
         self.doubtful, self.warmed = {}, []
         # `_timely` judges how far ahead they are.
         samples, invalid = parse(snapshots, math.inf, redis_now, lambda i, error: self._doubt(symbols[i], error))
@@ -410,6 +395,30 @@ class SymbolTable:
         if held != offered:
             raise InvalidMessage("source", f"{_writer(*offered)} beside {_writer(str(entry.source), *held[1:])}")
         self.warming.prepare(entry.row, samples)
+
+    def _there(
+        self, rows: Iterable[tuple[str, RawSample | InvalidMessage]], redis_now: float, now: float
+    ) -> tuple[list[str], list[SymbolEntry], list[RawSample], list[_Refused]]:
+        """The symbols that have a snapshot, with their entries and snapshots, and what is refused unread."""
+        symbols: list[str] = []
+        entries: list[SymbolEntry] = []
+        snapshots: list[RawSample] = []
+        refused: list[_Refused] = []
+        for symbol, row in rows:
+            entry = self._entries[symbol]
+            if isinstance(row, InvalidMessage):
+                refused.append((row, RefusedSnapshot(symbol, (row,))))
+            elif row[0] is None and row.count(None) == len(row):
+                entry.absent_since = now if entry.absent_since is None else entry.absent_since
+                if symbol in self.unfilled:
+                    refused.append((row, RefusedSnapshot(symbol, tuple(faults(row, redis_now)))))
+                continue
+            else:
+                symbols.append(symbol)
+                entries.append(entry)
+                snapshots.append(row)
+            entry.absent_since = None
+        return symbols, entries, snapshots, refused
 
     def take_rest(self, redis_now: float, now: float) -> list[str]:
         """Sample what `take`, or this, has left over, for the next version. Returns the symbols with a new state;

@@ -129,6 +129,12 @@ def test_a_sample_has_the_market_s_own_time_which_never_goes_back() -> None:
     assert found == [(RECORDED + event) / 1e6 for event in (-70_000, 900_000, 900_001)]
 
 
+def test_a_sample_says_when_it_was_received_where_that_is_recorded_beside_the_market_s_own_time() -> None:
+    rows = [trade(1)._replace(event_time=RECORDED + 950_000), trade(2), trade(3)._replace(event_time=RECORDED)]
+    rows[2] = rows[2]._replace(interval=60_000_000)
+    assert [each.received for each in samples(replay(rows).until(at(4)))] == [RECORDED / 1e6 + 1, None, None]
+
+
 def test_what_a_row_does_not_tell_is_not_known_of_its_sample() -> None:
     sizes = [1.0, None, 4.0, 8.0]
     rows = [trade(i)._replace(volume=size, trades=None if size is None else 1) for i, size in enumerate(sizes)]
