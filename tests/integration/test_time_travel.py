@@ -75,7 +75,7 @@ async def recorded(
         market(redis_url, file, speed, exit_at_end="true") as replay,
     ):
         assert await replay.ended(300) == 0, replay.report()
-        await eventually(lambda: len(recorder.rows()) >= samples)
+        await eventually(lambda: len(recorder.rows()) >= samples, 40)
         assert await recorder.process.stop() == 0
     return folder
 
@@ -151,13 +151,13 @@ async def test_what_was_recorded_live_is_replayed_from_a_checkpoint_on(
     simulate = {"REDIS_URL": redis_url, "MARKET_INTERVAL_SECONDS": "0.02", "MARKET_SYMBOLS": "ES,NQ,SPY"}
     async with (
         service("market", simulate),
-        feynman(redis_url, first, kept, tick_seconds=0.02, window=100),
+        feynman(redis_url, first, kept, tick_seconds=0.02, discovery_seconds=0.2, window=100),
     ):
-        await states_when(client, ("ES", "NQ", "SPY"), lambda state: (state.samples or 0) == 100)
+        await states_when(client, ("ES", "NQ", "SPY"), lambda state: (state.samples or 0) > 30)
         async with recording(redis_url, first) as recorder:
-            await eventually(lambda: any(name.kind == SAVED for name in checkpoints(first)))
+            await eventually(lambda: any(name.kind == SAVED for name in checkpoints(first)), 40)
             versions = len(recorder.rows())
-            await eventually(lambda: len(recorder.rows()) > versions + 450)
+            await eventually(lambda: len(recorder.rows()) > versions + 450, 40)
             assert await recorder.process.stop() == 0
     second = await recorded(client, redis_url, str(first), tmp_path / "b", replayed=first, window=100)
     found = compared(first, second)
