@@ -87,8 +87,8 @@ class Record:
         needed = list(dict.fromkeys([*columns, *(["symbol"] if symbols is not None else []), *bounds]))
         manifest = self.manifest()
         for file in self.files(table, manifest, bounds):
-            rows = self._row_groups.read(self.folder / file.path, needed, symbols)
-            parts.append(_chosen(rows, symbols, bounds))
+            tables = self._row_groups.read(self.folder / file.path, needed, symbols)
+            parts += [_chosen(rows, symbols, bounds) for rows in tables]
         for ahead in ahead_files(self.folder, manifest.rolled):
             if ahead.table != table:
                 continue

@@ -32,6 +32,7 @@ def main() -> None:
     os.nice(NICENESS)
     with contextlib.suppress(OSError):  # not every system has it
         Path("/proc/self/oom_score_adj").write_text("1000")
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the usual one reserves a GiB of addresses, which count
     resource.setrlimit(resource.RLIMIT_DATA, (mebibytes * MIB, mebibytes * MIB))
     serve(lambda question: _answers(folder).answer(question), questions, answers)
 

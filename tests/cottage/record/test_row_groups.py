@@ -1,4 +1,6 @@
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pytest
@@ -18,6 +20,11 @@ def path(tmp_path: Path) -> Path:
     return write(tmp_path / "rows.parquet")
 
 
+def read(groups: RowGroups, path: Path, columns: Sequence[str], symbols: Sequence[str] | None) -> Any:
+    tables = list(groups.read(path, columns, symbols))
+    return pyarrow.concat_tables(tables) if tables else ()
+
+
 def write(path: Path) -> Path:
     symbols = [symbol for symbol in SYMBOLS for _ in range(2)]
     words = [["gap"]] * len(symbols)
@@ -28,15 +35,20 @@ def write(path: Path) -> Path:
 
 def test_only_groups_that_may_have_a_symbol_are_read(path: Path) -> None:
     groups = RowGroups()
-    assert groups.read(path, ["symbol"], ["S1"])["symbol"].to_pylist() == ["S0", "S0", "S1", "S1", "S2", "S2"]
-    assert groups.read(path, ["price"], ["S9", "S0"])["price"].to_pylist() == [0, 1, 2, 18, 19]
-    assert len(groups.read(path, ["symbol"], ["T", "A"])) == 0
-    assert len(groups.read(path, ["symbol"], [])) == 0
-    assert len(groups.read(path, ["symbol"], None)) == 20
+    assert read(groups, path, ["symbol"], ["S1"])["symbol"].to_pylist() == ["S0", "S0", "S1", "S1", "S2", "S2"]
+    assert read(groups, path, ["price"], ["S9", "S0"])["price"].to_pylist() == [0, 1, 2, 18, 19]
+    assert len(read(groups, path, ["symbol"], ["T", "A"])) == 0
+    assert len(read(groups, path, ["symbol"], [])) == 0
+    assert len(read(groups, path, ["symbol"], None)) == 20
+
+
+def test_much_is_read_in_parts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_groups, "MOST_ROWS", 6)
+    assert [len(rows) for rows in RowGroups().read(path, ["symbol"], None)] == [6, 6, 6, 2]
 
 
 def test_columns_that_a_file_lacks_are_left_out(path: Path) -> None:
-    rows = RowGroups().read(path, ["notes", "alpha", "price"], None)
+    rows = read(RowGroups(), path, ["notes", "alpha", "price"], None)
     assert rows.column_names == ["notes", "price"]
     assert rows["notes"].to_pylist()[0] == ["gap"]
 
@@ -44,15 +56,15 @@ def test_columns_that_a_file_lacks_are_left_out(path: Path) -> None:
 def test_without_statistics_all_of_a_file_is_read(tmp_path: Path) -> None:
     table = pyarrow.table({"symbol": ["A", "B"]})
     parquet.write_table(table, tmp_path / "rows.parquet", write_statistics=False)
-    assert len(RowGroups().read(tmp_path / "rows.parquet", ["symbol"], ["A"])) == 2
+    assert len(read(RowGroups(), tmp_path / "rows.parquet", ["symbol"], ["A"])) == 2
 
 
 def test_a_file_that_is_gone_is_told_also_where_its_end_is_remembered(path: Path) -> None:
     groups = RowGroups()
-    groups.read(path, ["symbol"], None)
+    read(groups, path, ["symbol"], None)
     path.unlink()
     with pytest.raises(FileNotFoundError):
-        groups.read(path, ["symbol"], None)
+        read(groups, path, ["symbol"], None)
 
 
 def test_of_many_files_only_the_ends_of_the_last_are_remembered(
@@ -62,7 +74,7 @@ def test_of_many_files_only_the_ends_of_the_last_are_remembered(
     monkeypatch.setattr(row_groups, "MOST_REMEMBERED", 2 * parquet.read_metadata(paths[0]).serialized_size)
     groups = RowGroups()
     for path in (*paths, paths[0]):
-        assert len(groups.read(path, ["symbol"], None)) == 20
+        assert len(read(groups, path, ["symbol"], None)) == 20
     assert list(groups._ends) == [paths[3], paths[0]]
 
 
