@@ -172,6 +172,8 @@ class Measured(NamedTuple):
     """And when it has stopped."""
     engine: float
     """Megabytes of the process that answered."""
+    feynman: float
+    """Seconds of CPU that feynman's table of symbols took to make the states."""
 
 
 def record(folder: Path, versions: Versions, seconds: int, times: int) -> Measured:
@@ -188,7 +190,15 @@ def record(folder: Path, versions: Versions, seconds: int, times: int) -> Measur
         figures = recorder.figures("finish")
         recorder.end()
     stopped, engine = asyncio.run(answered(folder, symbols, newest, times))
-    return Measured(**figures, own=peaks.own, child=peaks.child, recording=recording, stopped=stopped, engine=engine)
+    return Measured(
+        **figures,
+        own=peaks.own,
+        child=peaks.child,
+        recording=recording,
+        stopped=stopped,
+        engine=engine,
+        feynman=versions.spent,
+    )
 
 
 def tell(measured: Measured, symbols: int, seconds: int) -> None:
@@ -201,6 +211,8 @@ def tell(measured: Measured, symbols: int, seconds: int) -> None:
     work = [[about, 1e6 * shares[part] / symbols, percent(shares[part], 1)] for part, about in WORK.items()]
     whole = sum(shares.values())
     work.append(["all", 1e6 * whole / symbols, percent(whole, 1)])
+    feynman = measured.feynman / seconds
+    work.append(["beside: feynman's table, which made the states", 1e6 * feynman / symbols, percent(feynman, 1)])
     table("What the recorder does", ("work", "µs CPU a row", "of a core"), work)
     say(f"\na day: {whole * 24:.1f} hours of CPU; memory: {measured.own:.0f} MB, {measured.child:.0f} MB to sort")
 

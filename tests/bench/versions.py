@@ -4,6 +4,7 @@ Windows are full from the beginning. Feeds state the market's own time in micros
 quotes: so each text is among the longest that a live feed leads to.
 """
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -28,20 +29,25 @@ class Versions:
         self._late = self._random.uniform(0.005, 0.9, symbols)
         """By how many seconds before the tick each trades."""
         self._seq = 0
+        self.spent = 0.0
+        """Seconds of CPU that the table of symbols took."""
 
     def second(self) -> Second:
         price, volume, trades, times = self._market.step()
         now = float(times[0])
-        rows = self._rows(now, price, volume, trades)
+        rows = list(zip(self.symbols, self._rows(now, price, volume, trades), strict=True))
         if newcomers := self._table.newcomers():
             self._table.adopt(newcomers, {}, now, now)
-        sampled, refused = self._table.take(zip(self.symbols, rows, strict=True), now, now)
+        began = time.process_time()
+        sampled, refused = self._table.take(rows, now, now)
         assert len(sampled) == len(self.symbols), refused[:1]
         self._seq += 1
         self._table.version(FIRST_EPOCH, self._seq, sampled)
         before = f"[{FIRST_EPOCH},{self._seq - 1}]" if self._seq > 1 else "null"
         second = Second(now + 0.2, [], [])
-        for number, write in enumerate(self._table.writes(sampled)):
+        writes = list(self._table.writes(sampled))
+        self.spent += time.process_time() - began
+        for number, write in enumerate(writes):
             written = round((now + 0.05) * 1e6) + number // WRITTEN_TOGETHER * 3_137
             stamp = f',"prev":{before},"written":{written}}}'.encode()
             assert write.update is not None
