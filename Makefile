@@ -12,7 +12,7 @@ fast := not slow and not browser and not compose and not chaos
 stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect compare bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
+.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect compare verify bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
 	table history changes gaps proof retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -33,6 +33,9 @@ inspect: install ## what is understood of a recording (FILE=… ARGS="--all --js
 
 compare: install ## where two records differ, such as a record and that of its replay (A=data/record B=data/replayed)
 	@$(bin)/python -m cottage compare $(ARGS) "$${A:-}" "$${B:-}"
+
+verify: install ## whether a record is as it was written (FOLDER=.run/record ARGS="--head …")
+	@$(bin)/python -m cottage verify $(ARGS) "$${FOLDER:-.run/record}"
 
 ##@ Check
 test: lint ## lint and tests, some 8 minutes on two cores (ARGS="-k bridge")

@@ -9,6 +9,7 @@
     retire.py            `cottage retire`: has feynman forget symbols that are gone for good
     inspect.py           `cottage inspect`: prints what is understood of a recording
     compare_records.py   `cottage compare`: prints where two records differ
+    verify_record.py     `cottage verify`: prints what in a record is not as it was written
     watch.py             `cottage watch`: follows a broadcaster, and shows its states on one of two displays
     terminal.py          the display for a terminal: a table that is redrawn in place
     table.py             the layout of that table; history_view.py, events_view.py: of what was recorded; pure
@@ -152,6 +153,13 @@ def _compare(given: Namespace) -> int:
     return compare(given.a, given.b)
 
 
+def _verify(given: Namespace) -> int:
+    from cottage.cli.verify_record import verify_record
+
+    interrupt_on_signals()
+    return 0 if verify_record(given.folder, given.head) else 1
+
+
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "watch": _watch,
     "state": _state,
@@ -163,4 +171,5 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "probe": _probe,
     "inspect": _inspect,
     "compare": _compare,
+    "verify": _verify,
 }

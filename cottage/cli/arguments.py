@@ -185,6 +185,24 @@ exit status:
   2  pyarrow or DuckDB are missing: pip install 'curiosity-cottage[files]'
 """
 
+VERIFY = """\
+It reads all files of a record, and holds each against the chain of all that was ever added or removed: by its
+checksum, by the digest of its rows, and by their number and order. It names each file that is missing, exchanged
+or unknown, each row that is altered, dropped, added or doubled as far as that can be told, and where the chain is
+broken. A recorder may write meanwhile.
+
+With --head the chain must have an entry with this hash, which the recorder logs each minute (record_head).
+
+examples:
+  cottage verify .run/record
+  cottage verify .run/record --head 5d0c1f…
+
+exit status:
+  0  all is as it was written
+  1  it is not
+  2  there is no record; or pyarrow is missing: pip install 'curiosity-cottage[files]'
+"""
+
 OPTIONS = {
     "format": ("NAME", "a vendor's format, or the columns of a file without a header, in order: time,price,size"),
     "time": ("COLUMN", "the column of the time at which a row is published, or: exchange, receive"),
@@ -307,6 +325,11 @@ def _add_compare(compare: argparse.ArgumentParser, _environment: Mapping[str, st
         compare.add_argument(name.lower(), metavar=name, help="the folder of a record")
 
 
+def _add_verify(verify: argparse.ArgumentParser, _environment: Mapping[str, str]) -> None:
+    verify.add_argument("folder", metavar="FOLDER", help="the folder of a record")
+    verify.add_argument("--head", metavar="HASH", help="a head of the record's chain that was kept elsewhere")
+
+
 def _pattern(text: str) -> str:
     if _PATTERN.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(f"bad pattern {text[:40]!r}: 1 to 64 of A-Z 0-9 . _ - and * ? [ ] ^")
@@ -336,5 +359,6 @@ _COMMANDS = (
     ("probe", "check whether a broadcaster serves clients", PROBE, _add_probe),
     ("inspect", "print what is understood of a recording", INSPECT, _add_inspect),
     ("compare", "print where two records differ", COMPARE, _add_compare),
+    ("verify", "check whether a record is as it was written", VERIFY, _add_verify),
 )
 """Name, what it does, the end of its `--help`, and what adds its options."""
