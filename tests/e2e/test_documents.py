@@ -132,7 +132,7 @@ def test_targets_and_modules_that_are_named_exist(document: str) -> None:
 def test_programs_and_messages_of_documents_are_tried() -> None:
     for document in DOCUMENTS:
         for language, text in blocks(document):
-            assert language in ("", "python", "js", "json", "mermaid", "yaml", "nginx"), (document, text)
+            assert language in ("", "text", "python", "js", "json", "mermaid", "yaml", "nginx"), (document, text)
             assert language != "python" or document in PROGRAMS_RUN, document
             if language == "json":
                 json.loads(text)
