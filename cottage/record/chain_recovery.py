@@ -4,9 +4,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from cottage.folder_sync import sync_folder
 from cottage.log import get_logger
 from cottage.record.folder_layout import AHEAD, PIECES, READY, STAGING
-from cottage.record.folder_sync import sync_folder
 from cottage.record.manifest import (
     CHAIN,
     Manifest,

@@ -16,8 +16,8 @@ from typing import Any
 import orjson
 
 from cottage.errors import CottageError
+from cottage.folder_sync import replace_file
 from cottage.formats import check_version
-from cottage.record.folder_sync import replace_file
 from cottage.record.schema import FORMAT, VERSION
 
 MANIFEST = "manifest.json"

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cottage.folder_sync import sync_folder
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.digest import as_text, digest_of
 from cottage.record.folder_layout import AHEAD
-from cottage.record.folder_sync import sync_folder
 
 AHEAD_NAME = re.compile(r"(\d{8})\.([a-z]+)\.arrow")
 _DIGEST = b"digest"

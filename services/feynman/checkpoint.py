@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from cottage import keys
 from cottage.errors import CottageError
+from cottage.folder_sync import sync_folder
 from cottage.formats import NewerFormat, migrated
 from cottage.notes import NOTES
 from cottage.record.checkpoints import SYMBOLS
@@ -231,7 +232,7 @@ class CheckpointWriter:
             os.fsync(file.fileno())
             self._temporary.replace(self._path)
             size = file.tell()
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
         return size
 
     def abandon(self) -> None:
@@ -371,12 +372,3 @@ def check(part: CheckpointPart, window: int) -> None:
 def _require(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(f"invalid {what}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write a folder to the disk: the name of a new file is part of its folder's content."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
