@@ -178,7 +178,9 @@ class _SymbolRows:
         """Which states must be equal."""
         holds = self._numbers("a_samples"), self._numbers("b_samples")
         warmed = self._at[self._flags("a_warmed") | self._flags("b_warmed")] + 1
-        ahead = sorted((*warmed.tolist(), *(at for at in missed if self._at[0] <= at <= self._at[-1])))
+        filled = self._at[self._flags("a_filled") | self._flags("b_filled")]
+        gone = (at for at in missed if self._at[0] <= at <= self._at[-1])
+        ahead = sorted((*warmed.tolist(), *filled.tolist(), *gone))
         if settling.settled is not None and not ahead:
             settling.recorded += int(self._both.sum())
             return both
@@ -299,6 +301,7 @@ def _joined(first: Any, second: Any) -> Any:
     has = ", ".join(
         f"{side}.symbol IS NOT NULL AS {side}_in, coalesce({side}.is_last, false) AS {side}_last, "
         f"coalesce({side}.reissued, false) AS {side}_reissued, coalesce({side}.warmed, false) AS {side}_warmed, "
+        f"coalesce({side}.filled, false) AS {side}_filled, "
         f"{side}.mass IS NOT NULL AS {side}_has"
         for side in "ab"
     )
@@ -325,9 +328,15 @@ def _canonical(table: str) -> str:
         for column in _COMPARED
     ]
     turn = f"row_number() OVER (PARTITION BY {quoted(ORDER[:2])} ORDER BY {quoted(ORDER)}) AS turn"
-    # Under the same epoch a sample is issued again only where a warm start has filled its window meanwhile.
-    own = f'{quoted(ORDER[:2])}, {turn}, "last" AS is_last, reissued, reissued AND epoch = prev_epoch AS warmed'
-    return f"SELECT {own}, {', '.join(columns)} FROM {table}"  # noqa: S608 - columns of our own
+    # Under the same epoch a sample is issued again only where a warm start has filled its window meanwhile. Where it
+    # did so as the next sample came, the window holds more than that one more, and goes on to.
+    warmed = "reissued AND epoch = prev_epoch AS warmed"
+    version = "OVER (PARTITION BY symbol, epoch ORDER BY seq, number)"
+    before, then = (f"{side}(beyond IGNORE NULLS) {version}" for side in ("lag", "lead"))
+    filled = f"NOT reissued AND least(beyond, {then}) > {before} AS filled"
+    counted = f"SELECT *, samples - row_number() {version} AS beyond FROM {table}"  # noqa: S608 - of our own, as below
+    own = f'{quoted(ORDER[:2])}, {turn}, "last" AS is_last, reissued, {warmed}, {filled}'
+    return f"SELECT {own}, {', '.join(columns)} FROM ({counted})"  # noqa: S608
 
 
 def _changes(symbols: Any) -> Any:

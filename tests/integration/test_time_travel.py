@@ -71,7 +71,7 @@ async def recorded(
     await client.flushall()
     async with (
         feynman(redis_url, folder, replayed=replayed, **settings),
-        recording(redis_url, folder) as recorder,
+        recording(redis_url, folder, RECORDER_WARM="off") as recorder,
         market(redis_url, file, speed, exit_at_end="true") as replay,
     ):
         assert await replay.ended(300) == 0, replay.report()
@@ -125,7 +125,7 @@ async def test_feynman_killed_in_the_middle_is_replayed_as_it_went_on(
     first, kept = tmp_path / "a", tmp_path / "windows" if checkpoints_kept else None
     file = trades(tmp_path / "trades.csv", 1200)
     async with (
-        recording(redis_url, first) as recorder,
+        recording(redis_url, first, RECORDER_WARM="off") as recorder,
         feynman(redis_url, first, kept) as killed,
         market(redis_url, file, "max", exit_at_end="true") as replay,
     ):
@@ -154,7 +154,7 @@ async def test_what_was_recorded_live_is_replayed_from_a_checkpoint_on(
         feynman(redis_url, first, kept, tick_seconds=0.02, discovery_seconds=0.2, window=100),
     ):
         await states_when(client, ("ES", "NQ", "SPY"), lambda state: (state.samples or 0) > 30)
-        async with recording(redis_url, first) as recorder:
+        async with recording(redis_url, first, RECORDER_WARM="off") as recorder:
             await eventually(lambda: any(name.kind == SAVED for name in checkpoints(first)), 40)
             versions = len(recorder.rows())
             await eventually(lambda: len(recorder.rows()) > versions + 450, 40)

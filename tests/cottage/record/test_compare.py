@@ -208,6 +208,19 @@ def test_where_a_window_was_filled_by_a_warm_start_it_settles_anew() -> None:
     assert (found.states, found.unsettled, found.exact) == (32, 8, 20)
 
 
+def test_so_it_does_where_that_came_with_the_next_sample() -> None:
+    """The window holds more then than that one more."""
+    first, second = rows(), rows()
+    for columns in (first, second):
+        columns["samples"] = [min(count, 8) for count in columns["samples"]]
+    for seq in range(3, 11):
+        first["samples"][at("SPY", seq)] = 8
+        first["mass"][at("SPY", seq)] += 1
+    found = found_in(first, second)
+    assert found.equal, list(found.lines())
+    assert (found.states, found.unsettled, found.exact) == (32, 8, 20)
+
+
 def test_records_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what they have missed."""
     monkeypatch.setattr(compare, "AT_ONCE", 7)
