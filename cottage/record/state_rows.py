@@ -84,6 +84,11 @@ def said_by_stored(stored: dict[str, Any]) -> dict[str, Any]:
     return stored
 
 
+def none_reissued(_time: int | None, _price: float | None) -> bool:
+    """A Reissued where none was recorded before."""
+    return False
+
+
 def rows_of(
     symbol: str,
     said: Fields,
@@ -91,7 +96,7 @@ def rows_of(
     run: int,
     recorded: int,
     healed: bool = False,
-    reissued: Reissued = lambda _time, _price: False,
+    reissued: Reissued = none_reissued,
     inputs_only: bool = False,
 ) -> list[Row]:
     """The rows of a version. `said`: of `said_by_update` or `said_by_stored`. `run`, `recorded`: microseconds since
@@ -195,7 +200,7 @@ class _Reader:
 
     def read(self, said: Fields) -> list[Any]:
         """The values in the order of the names; what is not there is None. Raises InvalidMessage."""
-        values = list(map(said.get, self._names))
+        values: list[Any] = list(map(said.get, self._names))
         whole, times, words, flags, integers = self._shape(tuple(map(type, values)))
         for place in whole:
             if not 0 <= values[place] <= _LARGEST:

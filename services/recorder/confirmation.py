@@ -9,6 +9,7 @@ was asked, Redis does not bear out. What a stored version says is taken from the
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cottage import fields, keys
@@ -26,10 +27,20 @@ _OVERHEAD = 600
 
 _HEAD = re.compile(rb'\{"event":"PHYSICS_UPDATE","symbol":"([^"\\]*)"')
 _ENDING = 160
-_TAIL = re.compile(
+_END_BEGINS = b',"epoch":'
+_END = re.compile(
     rb',"epoch":(\d{1,16}),"seq":(\d{1,16})(?:,"db":(\d{1,9}))?'
     rb',"prev":(?:null|\[(\d{1,16}),(\d{1,16})\]),"written":(\d{1,19})\}\Z'
 )
+
+
+class _End(NamedTuple):
+    """What the end of a message or of a stored state says."""
+
+    database: int
+    version: Version
+    prev: Version | None
+    written: int
 
 
 class Stamped(NamedTuple):
@@ -68,10 +79,20 @@ def symbol_of_update(payload: bytes) -> str | None:
     return symbol if keys.is_symbol(symbol) else None
 
 
-def _stamped(tail: re.Match[bytes], payload: bytes, look: int = 0) -> Stamped:
-    epoch, seq, _db, prev_epoch, prev_seq, written = tail.groups()
+def _end_of(payload: bytes) -> _End | None:
+    """None where it does not say at its very end when Redis wrote it."""
+    begins = payload.rfind(_END_BEGINS, max(0, len(payload) - _ENDING))
+    return None if begins < 0 else _end(payload[begins:])
+
+
+@lru_cache(4096)  # one script writes many symbols, all with the same end
+def _end(text: bytes) -> _End | None:
+    found = _END.match(text)
+    if found is None:
+        return None
+    epoch, seq, database, prev_epoch, prev_seq, written = found.groups()
     prev = None if prev_epoch is None else Version(int(prev_epoch), int(prev_seq))
-    return Stamped(Version(int(epoch), int(seq)), prev, int(written), payload, look)
+    return _End(int(database or 0), Version(int(epoch), int(seq)), prev, int(written))
 
 
 class Confirmation:
@@ -117,12 +138,12 @@ class Confirmation:
 
     def heard(self, symbol: str, payload: bytes, database: int) -> bool:
         """A PHYSICS_UPDATE has come. Returns whether there was room for it. `database`: the subscriber's."""
-        tail = _TAIL.search(payload, max(0, len(payload) - _ENDING))
-        if tail is None:
+        end = _end_of(payload)
+        if end is None:
             return self.doubt(symbol)
-        if int(tail[3] or 0) != database:
+        if end.database != database:
             return True
-        message = _stamped(tail, payload, self.look)
+        message = Stamped(end.version, end.prev, end.written, payload, self.look)
         versions = self._messages.get(symbol)
         if versions is None:
             versions = self._messages[symbol] = {}
@@ -214,9 +235,9 @@ def _stamp_of_state(stored: bytes) -> Stamped:
     """Raises InvalidMessage."""
     if len(stored) > MAX_BYTES:
         raise InvalidMessage("size", f"{len(stored)} bytes, at most {MAX_BYTES} are allowed")
-    tail = _TAIL.search(stored, max(0, len(stored) - _ENDING))
-    if tail is not None and tail[3] is None:
-        return _stamped(tail, stored)
+    end = _end_of(stored)
+    if end is not None:
+        return Stamped(end.version, end.prev, end.written, stored)
     said = fields.load_object(stored)
     version = fields.version(said)
     if version is None:
@@ -226,7 +247,7 @@ def _stamp_of_state(stored: bytes) -> Stamped:
 
 def _came(messages: Iterable[Stamped], state: Stamped) -> bool:
     """Whether the message of this state is among these, of its version."""
-    return any(state.written is not None and each[1:3] == state[1:3] for each in messages)
+    return state.written is not None and state[1:3] in [each[1:3] for each in messages]
 
 
 def _from_message(message: Stamped) -> Confirmed:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cottage.record.state_rows import COLUMNS, Row, columns, rows_of
+from cottage.record.state_rows import COLUMNS, Row, columns, none_reissued, rows_of
 from cottage.version import Version
 from services.recorder import metrics
 from services.recorder.confirmation import Confirmed
@@ -21,6 +21,10 @@ Cause = Literal["recorder_down", "redis_lost", "state_gone", "lagged", "disk", "
 """Why versions are missing."""
 MOST_ROWS = 60_000
 """Rows that wait for the disk: some 70 MB."""
+AT_ONCE = 200
+"""So many symbols are settled before other work has its turn."""
+WRITTEN_TOGETHER = 5_000
+"""So many rows are written without waiting for more."""
 REMEMBERED = 64
 """So many of the last samples of a symbol are known again when a new epoch issues them again."""
 GAP_STEPS = 60
@@ -174,13 +178,19 @@ class Keeper:
 
     def _rows(self, symbol: str, confirmed: Confirmed, held: Held | None, recorded: int) -> list[Row]:
         said, source = confirmed.said, confirmed.said.get("source")
-        options: dict[str, Any] = {"recorded": recorded, "healed": confirmed.healed, "inputs_only": self._inputs_only}
-        if held is not None and held.version.epoch != confirmed.version.epoch and held.source == source:
-            options["reissued"] = held.remembers
         written = said.get("written") or recorded
         same = held is not None and held.source == source
         run = held.run if held is not None and same else self._runs.newest(source, written, recorded)
-        rows = rows_of(symbol, said, run=run, **options)
+        again = held is not None and held.version.epoch != confirmed.version.epoch and same
+        rows = rows_of(
+            symbol,
+            said,
+            run=run,
+            recorded=recorded,
+            healed=confirmed.healed,
+            reissued=held.remembers if held is not None and again else none_reissued,
+            inputs_only=self._inputs_only,
+        )
         before, session = (held.event_time, held.session) if held is not None and same else (None, None)
         for place, row in enumerate(rows):
             time = row[_EVENT_TIME]

@@ -105,10 +105,10 @@ class Warmer:
         samples, source = said.get("samples"), said.get("source")
         if not (type(samples) is int and isinstance(source, str)):
             return
-        which = _Which(source, said.get("feed"), said.get("native"), run)
+        which = source, said.get("feed"), said.get("native"), run
         held = self._young.get(symbol)
         if held is None or held.which != which or samples < held.samples:
-            self._young[symbol] = _YoungWindow(which, at, samples, said.get("step") or 1.0)
+            self._young[symbol] = _YoungWindow(_Which(*which), at, samples, said.get("step") or 1.0)
         else:
             held.samples, held.step = samples, said.get("step") or held.step
 

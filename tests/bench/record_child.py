@@ -23,7 +23,7 @@ from cottage.record.write_ahead import ahead_files
 from services.recorder.__main__ import YOUNG
 from services.recorder.confirmation import Confirmation, symbol_of_update
 from services.recorder.disk import ROLL_SECONDS
-from services.recorder.keeper import Keeper
+from services.recorder.keeper import AT_ONCE, WRITTEN_TOGETHER, Keeper
 from services.recorder.settings import RecorderSettings
 from services.recorder.warmer import Warmer
 
@@ -75,20 +75,31 @@ class TimedRecorder:
 
     def _look(self, stored: Sequence[bytes]) -> None:
         keeper, recorded = self._keeper, round(self._now * 1e6)
-        with self._timed("keep"):
-            self._confirmation.begin_look()
-            for symbol, state in zip(self._symbols, stored, strict=True):
-                for confirmed in self._confirmation.settle(symbol, state, keeper.held(symbol), self._now):
+        self._confirmation.begin_look()
+        states = list(zip(self._symbols, stored, strict=True))
+        for start in range(0, len(states), AT_ONCE):
+            with self._timed("keep"):
+                borne_out = [
+                    (symbol, confirmed)
+                    for symbol, state in states[start : start + AT_ONCE]
+                    for confirmed in self._confirmation.settle(symbol, state, keeper.held(symbol), self._now)
+                ]
+                for symbol, confirmed in borne_out:
                     assert keeper.keep(symbol, confirmed, recorded)
                     self._warmer.saw(symbol, confirmed.said, *keeper.when(symbol))
+            if keeper.waiting >= WRITTEN_TOGETHER:
+                self._write()
+        self._write()
+
+    def _write(self) -> None:
         with self._timed("append"):
-            tables = keeper.take()
+            tables = self._keeper.take()
             for table, columns in tables.items():
                 self._opened.append(table, columns)
         with self._timed("flush"):
             done = self._opened.flush()
         assert done.error is None
-        self.rows["ahead"] += len(tables["samples"]["symbol"])
+        self.rows["ahead"] += len(tables.get("samples", {}).get("symbol", ()))
 
     def roll(self) -> None:
         """Make files of five minutes, and of hours that are over."""
