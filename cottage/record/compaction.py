@@ -21,6 +21,7 @@ import orjson
 from cottage.record.arrow_schema import arrow_schema, conform, pyarrow
 from cottage.record.digest import as_text, digest_of, from_text, together
 from cottage.record.folder_layout import HOUR
+from cottage.record.hidden_pandas import hide_pandas
 from cottage.record.schema import TABLES
 from cottage.record.sorted_runs import SortedRun, merged
 from cottage.record.write_ahead import mapped, whole_batches
@@ -46,6 +47,7 @@ def main() -> None:
     job = orjson.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(NICENESS)
+    hide_pandas()
     for table, inputs in job["inputs"].items():
         told = sort_table(table, [Path(each) for each in inputs], Path(job["folder"]))
         sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
@@ -186,18 +188,23 @@ class _Writer:
         )
 
     def write(self, rows: Any) -> None:
+        """Whole groups are written, and what is left waits for more."""
         self._waiting.append(rows)
-        if sum(map(len, self._waiting)) >= ROW_GROUP:
-            self._write()
+        count = sum(map(len, self._waiting))
+        if count >= self._row_group:
+            whole = count - count % self._row_group
+            rows = self._write(whole)
+            self._waiting = [rows.slice(whole)]
 
-    def _write(self) -> None:
+    def _write(self, count: int) -> Any:
+        """Write so many of the waiting rows. Returns all of these."""
         rows = pyarrow().concat_tables(self._waiting)
-        self._waiting.clear()
-        self._writer.write_table(rows, row_group_size=self._row_group)
+        self._writer.write_table(rows.slice(0, count), row_group_size=self._row_group)
+        return rows
 
     def finish(self) -> Path:
-        if self._waiting:
-            self._write()
+        if count := sum(map(len, self._waiting)):
+            self._write(count)
         self._writer.close()
         self._file.flush()
         os.fsync(self._file.fileno())

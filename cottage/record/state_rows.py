@@ -5,7 +5,7 @@ one row for each sample that it took, in order, and its own, with its state, com
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from types import NoneType
 from typing import Any, NamedTuple
@@ -19,10 +19,7 @@ from cottage.state import PhysicsState, TakenSample
 from cottage.version import Version
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _LARGEST = 2**63 - 1
-_UNITS = {len("2026-11-26T13:30:00.250Z"): 1000, len("2026-11-26T13:30:00.250000Z"): 1}
-"""By the length of a time, the microseconds of the last digit of its fraction."""
 _TYPES: dict[Kind, type] = {"text": str, "time": str, "words": list, "whole": int, "number": float}
 _REFUSED = {
     "text": ("type", "not text"),
@@ -242,25 +239,11 @@ _TAKEN = _Reader(*_SAID_OF_SAMPLE)
 
 def microseconds(text: str) -> int:
     """Microseconds since 1970 of an RFC 3339 time. Raises InvalidMessage."""
-    unit = _UNITS.get(len(text))
-    if unit is not None and text[19] == "." and text[-1] == "Z":
-        second, fraction = _second(text[:19]), text[20:-1]
-        if second is not None and fraction.isdecimal() and fraction.isascii():
-            return second + unit * int(fraction)
     try:
-        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+        since = datetime.fromisoformat(text) - _EPOCH
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidMessage("timestamp", "not an RFC 3339 time with its zone") from error
-
-
-@lru_cache(2**14)  # many symbols' samples are of the same seconds, and regimes last
-def _second(text: str) -> int | None:
-    """Microseconds since 1970 of a time in UTC that is written as `2026-11-26T13:30:00`; None for any other text."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (time.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND if time.isoformat() == text else None
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def _time_text(time: int | None) -> str | None:

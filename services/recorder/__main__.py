@@ -13,12 +13,14 @@ def main() -> None:
     end_on_signals()  # while all else is imported, which takes some tenths of a second
     from common import runner
     from cottage.clock import SystemClock
+    from cottage.record.hidden_pandas import hide_pandas
     from services.recorder.service import NothingRecorded, StateRecorder
     from services.recorder.settings import RecorderSettings
 
     settings = RecorderSettings.load("recorder", "Writes all that passes to a record, from which it can be proven.")
     service = StateRecorder(settings, SystemClock()) if settings.on else NothingRecorded()
     gc.set_threshold(YOUNG)
+    hide_pandas()
     runner.run("recorder", service, settings)
 
 

@@ -6,7 +6,6 @@ kept of a version, in keeper.py. What the bridge says of freshness comes by brid
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +38,6 @@ ON_THEIR_WAY_SECONDS = 0.05
 """Messages of the states that a look has read come within this."""
 LAST_LOOK_SECONDS = 2.0
 """What a look may take when this is to stop."""
-GARBAGE = 200_000
-"""So many new objects are looked through for cycles, of which rows have none: the usual 700 cost a tenth of all."""
 
 log = logs.get_logger()
 throttled = Throttled(log)
@@ -96,7 +93,6 @@ class StateRecorder(ChannelHandler):
         """Whether all stored states were looked at once."""
 
     async def run(self, stopping: asyncio.Event) -> None:
-        gc.set_threshold(GARBAGE)
         await in_daemon_thread(self._disk.open)
         await self._note_own_outage()
         work = self._consumer.run(), self._listener.follow(), self._disk.maintain(), self._disk.tell()

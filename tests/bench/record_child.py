@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from cottage.record.hidden_pandas import hide_pandas
 from cottage.record.record_writer import RecordWriter
 from cottage.record.write_ahead import ahead_files
 from services.recorder.__main__ import YOUNG
@@ -148,6 +149,7 @@ def _cpu_seconds() -> float:
 
 def main() -> None:
     gc.set_threshold(YOUNG)
+    hide_pandas()
     recorder = TimedRecorder(Path(sys.argv[1]), pickle.load(sys.stdin.buffer))
     while (message := pickle.load(sys.stdin.buffer)) != "end":
         if message not in ("tell", "finish"):

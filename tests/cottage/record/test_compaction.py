@@ -49,13 +49,11 @@ def test_a_file_an_hour_sorted_and_told(tmp_path: Path, ahead: Path) -> None:
 
 
 def test_row_groups_are_bounded(tmp_path: Path, ahead: Path) -> None:
-    with mock.patch.object(compaction, "ROW_GROUP", 3), mock.patch("cottage.record.sorted_runs.AT_ONCE", 3):
+    with mock.patch.object(compaction, "_SMALLEST_GROUP", 3), mock.patch("cottage.record.sorted_runs.AT_ONCE", 3):
         (first, _) = sort_table("samples", [ahead], tmp_path)["files"]
     with pq.ParquetFile(first["path"]) as file:
         sizes = [file.metadata.row_group(place).num_rows for place in range(file.num_row_groups)]
-    assert sum(sizes) == 8
-    assert len(sizes) > 1
-    assert max(sizes) <= 6
+    assert sizes == [3, 3, 2]
 
 
 def test_a_flush_that_is_not_what_was_recorded_is_left_aside_with_what_follows(tmp_path: Path, ahead: Path) -> None:
