@@ -172,7 +172,7 @@ class Confirmation:
                     # Redis has lost what was above it, and its writer does not know of that. The state of the look
                     # before may be one that came back, and is in the record.
                     held = before = None
-                for state in (before, shown) if before is not None else (shown,):
+                for state in (shown,) if before is None else (before, shown):
                     if held is None or state.version > held:
                         found += self._back_from(symbol, state, before, held)
                         held = found[-1].version if found else held

@@ -160,18 +160,20 @@ class Keeper:
         own = rows[-1]
         run = own[_RUN]
         self._note_gaps(symbol, confirmed, held, rows)
-        self._note_regime(confirmed, held, own)
+        if confirmed.said.get("regime") not in (None, None if held is None else held.regime):
+            self._note_regime(confirmed, held, own)
         self._samples += rows
         if held is None:
             held = self._held[symbol] = Held(confirmed.version, own[_AT], None, None, run, None, ())
         for row in rows:
-            held.remember(_named(row), row[_PRICE])
+            held.remember(row[_SAMPLED] if row[_FEED_TIME] is None else row[_FEED_TIME], row[_PRICE])
         held.version, held.at, held.event_time = confirmed.version, own[_AT], own[_EVENT_TIME]
         held.source, held.run, held.session = own[_SOURCE], run, own[_SESSION]
         held.notes = own[_NOTES] or ()
         held.regime = confirmed.said.get("regime")
         held.interruption = self._interruption
-        self._causes.pop(symbol, None)
+        if self._causes:
+            self._causes.pop(symbol, None)
         if confirmed.healed:
             metrics.HEALED.inc()
         return True
@@ -206,10 +208,7 @@ class Keeper:
         return rows
 
     def _note_regime(self, confirmed: Confirmed, held: Held | None, own: Row) -> None:
-        said = confirmed.said
-        before = None if held is None else held.regime
-        if said.get("regime") in (None, before):
-            return
+        said, before = confirmed.said, None if held is None else held.regime
         row = dict(zip(COLUMNS, own, strict=True))
         known = {name: row[name] for name in _REGIME_COLUMNS}
         alpha = {name: said.get(name) for name in ("alpha", "alpha_low", "alpha_high")}
@@ -267,9 +266,3 @@ class Keeper:
             | {"kind": kind, "cause": cause, "since": since, "until": after["at"]}
             | {"held_epoch": held_epoch, "held_seq": held_seq}
         )
-
-
-def _named(row: Row) -> int | None:
-    """The time by which its feed names a sample."""
-    named: int | None = row[_SAMPLED] if row[_FEED_TIME] is None else row[_FEED_TIME]
-    return named
