@@ -137,6 +137,12 @@ def test_a_sample_is_known_by_its_feeds_time_and_its_price() -> None:
         ({"prev": [1, 2**63]}, "number"),
         ({"prev": [1, None]}, "version"),
         ({"timestamp": "yesterday"}, "timestamp"),
+        ({"timestamp": "2026-11-26T13:30:00.250"}, "timestamp"),
+        ({"received": []}, "timestamp"),
+        ({"regime_since": 7}, "timestamp"),
+        ({"mass": True}, "number"),
+        ({"session": 7}, "type"),
+        ({"taken": [{"price": "450"}]}, "number"),
         ({"epoch": None, "seq": None}, "version"),
     ],
 )
@@ -145,6 +151,14 @@ def test_what_can_be_no_states_is_refused(wrong: dict[str, Any], reason: str) ->
     with pytest.raises(InvalidMessage) as refused:
         rows_of("SPY", said | wrong, run=1, recorded=2)
     assert refused.value.reason == reason
+
+
+def test_a_number_without_a_point_is_one_too() -> None:
+    said = said_by_stored(orjson.loads(STATE.to_bytes())) | {"mass": 0, "lost": 1}
+    (row,) = rows_of("SPY", said | {"taken": []}, run=1, recorded=2)
+    own = dict(zip(COLUMNS, row, strict=True))
+    assert type(own["mass"]) is float
+    assert own["lost"] is False
 
 
 def test_times_are_exact() -> None:
