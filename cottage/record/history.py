@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cottage.clock import iso_millis
+from cottage.clock import iso_micros
 from cottage.errors import HistoryRefusal
 from cottage.record.arrow_schema import pyarrow
 from cottage.record.bucketing import USUAL_FIELDS, By, FreshnessTimeline, bucketed, columns_read
@@ -87,10 +87,12 @@ class History:
 
     def runs_of(self, symbols: Sequence[str], chosen: Chosen) -> list[tuple[RunExtent, list[str]]]:
         """The run that each symbol's answer is of, with the symbols that have the same. Without a source or a run in
-        `chosen` it is that of the symbol's newest row; symbols without one are left out."""
+        `chosen` it is that of the symbol's newest row; symbols without a row in it are left out."""
         runs = self.runs()
         if chosen.source is not None or chosen.run is not None:
-            return [(_named(runs, chosen), list(symbols))]
+            run = _named(runs, chosen)
+            there = self._symbols_of(run, symbols)
+            return [(run, [symbol for symbol in symbols if symbol in there])] if there else []
         newest = runs[0].recorded
         assert newest is not None
         found: dict[str, tuple[str | None, int]] = {}
@@ -105,6 +107,13 @@ class History:
             if symbol in found:
                 groups[found[symbol]].append(symbol)
         return [(known[key], names) for key, names in groups.items()]
+
+    def _symbols_of(self, run: RunExtent, symbols: Sequence[str]) -> set[str]:
+        """Those of these symbols that have a row in the run."""
+        assert run.recorded is not None
+        bounds = (run.recorded[0], run.recorded[1] + 1)
+        rows = self._record.scan("samples", ["symbol", "source", "run"], symbols=symbols, recorded=bounds)
+        return {*rows_of_run(rows, run)["symbol"].unique().to_pylist()}
 
     def _newest(self, symbols: list[str], since: int | None) -> dict[str, tuple[str | None, int]]:
         """Source and run of the newest row of each symbol that has one recorded since then."""
@@ -176,8 +185,8 @@ class History:
 
 
 def iso(micros: int) -> str:
-    """Microseconds since 1970 as messages tell times."""
-    return iso_millis(micros // 1000 / 1000)
+    """Microseconds since 1970 as RFC 3339, each of them: a time that an answer tells can be asked for."""
+    return iso_micros(micros / 1e6)
 
 
 def _named(runs: Iterable[RunExtent], chosen: Chosen) -> RunExtent:

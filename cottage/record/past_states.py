@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from cottage.errors import HistoryRefusal
 from cottage.freshness import USUAL, Freshness, Thresholds, assess
+from cottage.record.arrow_schema import pyarrow
 from cottage.record.history import iso
 from cottage.record.record import Record
 from cottage.record.record_events import RecordEvents
@@ -20,6 +21,8 @@ from cottage.version import FARTHEST_AHEAD_SECONDS, Version
 
 _MARGIN = 7_200_000_000
 """By how much a clock may have been set for both orders to be seen: two hours. Most versions are found within it."""
+_BEYOND = 1 << 62
+"""A time that is later than any, and that a column of times can be compared with."""
 _COLUMNS = ("epoch", "seq", "prev_epoch", "prev_seq", "written", "recorded", "last")
 
 
@@ -66,6 +69,7 @@ class PastStates:
         versions = self._versions(symbol, time)
         held = max((each for each in versions if each.written <= time), key=_by_written, default=None)
         if held is None:
+            versions = versions or _versions(self._record.scan("samples", _COLUMNS, symbols=[symbol]))
             if versions:
                 begin = min(each.written for each in versions)
                 raise HistoryRefusal("not_recorded", f"the record of {symbol} begins at {iso(begin)}")
@@ -78,8 +82,8 @@ class PastStates:
     def version(self, symbol: str, version: Version, thresholds: Thresholds = USUAL) -> PastState:
         """The state of exactly this version, with its freshness when it was written. Raises as `at` does."""
         self._events.reach()
-        begin = version.epoch * 1000 - round(FARTHEST_AHEAD_SECONDS * 1e6)
-        near = version.epoch * 1000 + version.seq * 1_000_000
+        begin = min(version.epoch * 1000 - round(FARTHEST_AHEAD_SECONDS * 1e6), _BEYOND)
+        near = min(version.epoch * 1000 + version.seq * 1_000_000, _BEYOND)
         for bounds in ((near - _MARGIN, near + _MARGIN), (begin, None)):
             rows = self._record.scan("samples", _COLUMNS, symbols=[symbol], recorded=bounds)
             for each in _versions(rows):
@@ -95,7 +99,10 @@ class PastStates:
         versions: list[_RecordedVersion] = []
         for since in (time - _MARGIN, None):
             bounds = (since, time + _MARGIN)
-            versions = _versions(self._record.scan("samples", _COLUMNS, symbols=[symbol], written=bounds))
+            stamped = self._record.scan("samples", _COLUMNS, symbols=[symbol], written=bounds)
+            others = self._record.scan("samples", _COLUMNS, symbols=[symbol], recorded=bounds)
+            others = others.filter(pyarrow().compute.is_null(others["written"]))
+            versions = _versions(pyarrow().concat_tables([stamped, others]))
             if any(each.written <= time for each in versions):
                 break
         return versions

@@ -58,14 +58,29 @@ class RecordEvents:
         [(run, _)] = found
         since, until = span.between(run.extent(chosen.by)[1])
         rows = rows_of_run(self._record.scan("regimes", symbols=[symbol]), run).to_pylist()
+        if all(row["before"] is not None for row in rows):
+            first = self._first_of_run(symbol, run)
+            if first is not None and all(_version(first) < _version(row) for row in rows):
+                rows.append(first)
         rows = [row for row in rows if row[chosen.by] is not None]
-        rows.sort(key=lambda row: (row["epoch"], row["seq"]))
+        rows.sort(key=_version)
         spells = []
-        for row, following in zip(rows, [*rows[1:], None], strict=True):
+        for row, following in zip(rows, [*rows, None][1:], strict=True):
             ended = None if following is None else following[chosen.by]
             if row[chosen.by] < until and (ended is None or ended > since):
                 spells.append({**row, "until": ended})
         return RegimeSpells(run, since, until, spells)
+
+    def _first_of_run(self, symbol: str, run: RunExtent) -> dict[str, Any] | None:
+        """The symbol's first state in the run, as a row of the table `regimes`: where the run began with the regime
+        of the one before, that table has no row of it."""
+        assert run.recorded is not None
+        columns = ["source", "run", "epoch", "seq", "at", "written", "regime", "alpha", "alpha_low", "alpha_high"]
+        bounds = (run.recorded[0], run.recorded[1] + 1)
+        rows = rows_of_run(self._record.scan("samples", columns, symbols=[symbol], recorded=bounds), run)
+        states = rows.filter(rows["regime"].is_valid()).to_pylist()
+        first = min(states, key=_version, default=None)
+        return None if first is None else {"symbol": symbol, "before": None, **first}
 
     def changes(
         self,
@@ -118,6 +133,10 @@ class RecordEvents:
 
     def _between(self, span: HistorySpan) -> tuple[int, int]:
         return span.between(self.reach())
+
+
+def _version(row: Mapping[str, Any]) -> tuple[int, int]:
+    return row["epoch"], row["seq"]
 
 
 def _newest_first(since: int, until: int, rows: list[dict[str, Any]]) -> RecordedRows:

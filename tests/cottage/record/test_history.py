@@ -210,3 +210,10 @@ def test_what_cannot_be_answered_says_why(tmp_path: Path) -> None:
         refusal(tmp_path, symbols=many, span=HistorySpan(last=5000 * SECOND, step=SECOND)).code == "too_many_points"
     )
     assert History(Record(tmp_path)).points(["NONE"], MINUTES) == {}
+
+
+@pytest.mark.parametrize("chosen", [{"source": "simulate"}, {"run": RUN}])
+def test_a_symbol_without_a_row_of_the_chosen_run_has_no_history(tmp_path: Path, chosen: Any) -> None:
+    write(tmp_path, samples=[sample(0), sample(5, "QQQ", source="mine", run=RUN + 1)])
+    found = History(Record(tmp_path)).points(["SPY", "QQQ", "NONE"], MINUTES, Chosen(**chosen))
+    assert [*found] == ["SPY"]

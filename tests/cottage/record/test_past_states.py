@@ -131,3 +131,29 @@ def test_what_the_record_does_not_have(tmp_path: Path) -> None:
     assert refusal(asked.version, "NONE", Version(EPOCH, 1))[0] == "no_such_symbol"
     assert "1-2 of SPY" in refusal(asked.version, "SPY", Version(1, 2))[1]
     assert "RECORDER_STATES" in refusal(asked.at, "INPUTS", BEGIN + 100 * SECOND)[1]
+
+
+def test_a_time_long_before_the_record_is_before_it(tmp_path: Path) -> None:
+    write(tmp_path, samples=[sample(100)])
+    code, why = refusal(past(tmp_path).at, "SPY", BEGIN - 10 * HOUR * SECOND)
+    assert (code, why) == ("not_recorded", "the record of SPY begins at 2025-11-26T13:01:40.000Z")
+
+
+def test_a_begin_that_is_told_is_one_that_can_be_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, samples=[sample(100.000246)])
+    _, why = refusal(past(tmp_path).at, "SPY", BEGIN)
+    assert why == "the record of SPY begins at 2025-11-26T13:01:40.000246Z"
+
+
+@pytest.mark.parametrize("version", [Version(10**16 - 1, 10**16 - 1), Version(EPOCH, 10**16 - 1), Version(10**16, 0)])
+def test_a_version_beyond_all_times_is_not_recorded(tmp_path: Path, version: Version) -> None:
+    write(tmp_path, samples=[sample(0)])
+    assert refusal(past(tmp_path).version, "SPY", version)[0] == "not_recorded"
+
+
+def test_a_state_without_a_stamp_counts_from_when_it_was_recorded(tmp_path: Path) -> None:
+    rows = [sample(second, price=float(second), written=None) for second in (1, 5, 9)]
+    write(tmp_path, samples=rows)
+    assert at(tmp_path, 6).state.price == 5.0
+    code, why = refusal(past(tmp_path).at, "SPY", BEGIN)
+    assert (code, why) == ("not_recorded", "the record of SPY begins at 2025-11-26T13:00:01.000Z")

@@ -67,6 +67,31 @@ def test_of_a_symbol_that_is_not_there(tmp_path: Path) -> None:
     assert refused.value.code == "no_such_symbol"
 
 
+@pytest.mark.parametrize("symbol", ["NONE", "QQQ"])
+def test_nor_in_the_source_that_was_asked_for(tmp_path: Path, symbol: str) -> None:
+    rows = [sample(0), sample(5, "QQQ", source="mine", run=BEGIN + 1)]
+    with pytest.raises(HistoryRefusal) as refused:
+        events(tmp_path, samples=rows).regimes(symbol, HOUR, Chosen(source="simulate"))
+    assert refused.value.code == "no_such_symbol"
+
+
+def test_a_run_that_begins_with_the_regime_of_the_one_before(tmp_path: Path) -> None:
+    again: Any = {"run": RUN + 1, "epoch": EPOCH + 1}
+    rows = [sample(0), sample(60, **again), sample(90, **again)]
+    rows.append(sample(100, regime="Critical", **again))
+    before = regime(0, None, "Gaussian")
+    later = regime(100, "Gaussian", "Critical", **again)
+    [begin, changed] = events(tmp_path / "changed", samples=rows, regimes=[before, later]).regimes("SPY", HOUR).spells
+    assert (begin["regime"], begin["before"], begin["at"]) == ("Gaussian", None, BEGIN + 60 * SECOND)
+    assert (begin["until"], changed["regime"], changed["until"]) == (BEGIN + 100 * SECOND, "Critical", None)
+    [held] = events(tmp_path / "held", samples=rows[:3], regimes=[before]).regimes("SPY", HOUR).spells
+    assert (held["regime"], held["at"], held["until"]) == ("Gaussian", BEGIN + 60 * SECOND, None)
+
+
+def test_no_regime_is_recorded_of_inputs(tmp_path: Path) -> None:
+    assert events(tmp_path, samples=[sample(0, regime=None)]).regimes("SPY", HOUR).spells == []
+
+
 def test_changes_of_all_symbols_the_newest_first(tmp_path: Path) -> None:
     changes = [
         regime(0, None, "Gaussian", "NEW"),  # no change: it was seen for the first time
