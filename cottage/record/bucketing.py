@@ -157,17 +157,25 @@ def _replaced(table: Any, name: str, column: Any) -> Any:
 
 class FreshnessTimeline:
     """What was stated about the freshness of one symbol: its own rows of the table `freshness`, and those of `*`,
-    which replace what was said of single symbols before."""
+    which replace what was said of single symbols before. A symbol that comes again after it was removed is as all
+    are."""
 
     def __init__(self, statements: Iterable[Mapping[str, Any]]) -> None:
         ordered = sorted(statements, key=lambda each: each["recorded"])
         self._times = [each["recorded"] for each in ordered]
         self._statuses = [each["status"] for each in ordered]
+        self._held: list[str] = []
+        """What holds after each of them."""
+        overall = "live"
+        for each in ordered:
+            if each["symbol"] == "*":
+                overall = each["status"]
+            self._held.append(overall if each["status"] == "removed" else each["status"])
 
     def worst(self, begin: int, end: int) -> str:
         """The worst status that held from `begin` until `end`, exclusive. Without a statement it is live."""
         first, behind = bisect_right(self._times, begin), bisect_right(self._times, end - 1)
-        held: str = self._statuses[first - 1] if first else "live"
+        held = self._held[first - 1] if first else "live"
         worst: str = max([held, *self._statuses[first:behind]], key=_rank)
         return worst
 

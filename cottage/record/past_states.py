@@ -60,9 +60,9 @@ class PastStates:
         self._record = record
         self._events = events
 
-    def at(self, symbol: str, time: int, thresholds: Thresholds = USUAL) -> PastState:
-        """What held at a time by Redis's clock, by `written` ≤ time. Raises HistoryRefusal: `no_record`,
-        `not_recorded` or `no_such_symbol`."""
+    def at(self, symbol: str, time: int, thresholds: Thresholds = USUAL, *, removed_too: bool = False) -> PastState:
+        """What held at a time by Redis's clock, by `written` ≤ time. `removed_too`: also where it had been removed
+        since. Raises HistoryRefusal: `no_record`, `not_recorded` or `no_such_symbol`."""
         reach = self._events.reach()
         if time > reach:
             raise HistoryRefusal("not_recorded", f"the record reaches until {iso(reach)} as yet")
@@ -76,6 +76,10 @@ class PastStates:
             raise self._unknown(symbol)
         after = versions[versions.index(held) + 1 :][:1]
         replaced = after[0].prev if after and after[0].prev != held.version else None
+        removed = None if removed_too else self._removed(symbol, held.written, time)
+        if removed is not None and not (after and after[0].prev == held.version):  # nobody can replace what is gone
+            detail = f"there was no state of {symbol} then: it was removed at {iso(removed)}"
+            raise HistoryRefusal("no_such_symbol", detail)
         orders = _held_at(versions, time) | {held.version}
         return self._told(symbol, held, time, thresholds, tuple(sorted(orders)) if len(orders) > 1 else (), replaced)
 
@@ -106,6 +110,12 @@ class PastStates:
             if any(each.written <= time for each in versions):
                 break
         return versions
+
+    def _removed(self, symbol: str, since: int, until: int) -> int | None:
+        """When the symbol was removed in that time, the last time; None if it was not."""
+        bounds = (since, until + 1)
+        rows = self._record.scan("freshness", ["status", "recorded"], symbols=[symbol], recorded=bounds).to_pylist()
+        return max((row["recorded"] for row in rows if row["status"] == "removed"), default=None)
 
     def _told(
         self,

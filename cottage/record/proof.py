@@ -145,9 +145,9 @@ def proof_of(
     return prove(record, symbol, found, recorded, head, widening)
 
 
-def wanted_version(version: str | None, at: str | None = None) -> Version | None:
+def wanted_version(version: str | None, at: str | None = None, name: str = "version") -> Version | None:
     """The version of a text `epoch-seq`. Raises HistoryRefusal for what is none, or where a time is given too, and
-    for a time that is none."""
+    for a time that is none. `name`: of the parameter."""
     if at is not None:
         moment(at, "at")
     if version is None:
@@ -155,7 +155,7 @@ def wanted_version(version: str | None, at: str | None = None) -> Version | None
     if at is not None:
         raise HistoryRefusal("bad_parameter", "at and version are two ways to say which state: give one of them")
     if (match := _VERSION.fullmatch(version)) is None:
-        raise HistoryRefusal("bad_parameter", "version must be epoch-seq, such as 1766318400000-4711")
+        raise HistoryRefusal("bad_parameter", f"{name} must be epoch-seq, such as 1766318400000-4711")
     return Version(int(match[1]), int(match[2]))
 
 
@@ -164,9 +164,12 @@ def _recorded(record: Record, symbol: str, at: int | None, version: Version | No
     since 1970. Raises HistoryRefusal."""
     events = RecordEvents(record, History(record))
     past = PastStates(record, events)
-    found = (
-        past.at(symbol, events.reach() if at is None else at) if version is None else past.version(symbol, version)
-    )
+    if version is not None:
+        found = past.version(symbol, version)
+    elif at is not None:
+        found = past.at(symbol, at)
+    else:
+        found = past.at(symbol, events.reach(), removed_too=True)
     assert found.state.version is not None
     return found.state.version, found.recorded
 

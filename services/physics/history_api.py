@@ -14,7 +14,7 @@ from cottage import keys
 from cottage.api_client import ARROW
 from cottage.errors import HistoryRefusal
 from cottage.record.bucketing import FIELDS, USUAL_FIELDS
-from cottage.record.history_span import DURATION_PATTERN, MOST_POINTS, HistorySpan
+from cottage.record.history_span import DURATION_PATTERN, MOST_POINTS, HistorySpan, duration
 from cottage.record.proof import wanted_version
 from cottage.record.proof_page import HTML, POLICY
 from cottage.state import REGIMES
@@ -158,7 +158,7 @@ async def history(request: Request, symbol: Symbol, points: AskedPoints, known: 
     version in the answer: whoever subscribed before, and says with `known` what came first, goes on with the updates
     after it, and misses none. With `Accept: application/vnd.apache.arrow.stream` it comes as an Arrow table."""
     question = {**points, "symbols": [keys.symbol(symbol)], "single": True, "known": known}
-    if wanted_version(known) is not None and (points["from"] or points["to"]):
+    if wanted_version(known, name="known") is not None and (points["from"] or points["to"]):
         raise HistoryRefusal("bad_parameter", "known is about the newest: leave out from and to")
     deadline = time.monotonic() + KNOWN_SECONDS
     while True:
@@ -199,7 +199,10 @@ async def changes(
     if since is not None:
         if span["last"] is not None:
             raise HistoryRefusal("bad_parameter", "since and last are the same: give one of them")
-        span = _time(span["from"], span["to"], since)
+        duration(since, "since")
+        if span["from"] is not None or span["to"] is not None:
+            raise HistoryRefusal("bad_parameter", "since counts back from the newest event: leave out from and to")
+        span = _time(last=since)
     return await _answer(request, "changes", {**span, "symbols": _some(symbols), "kind": kind, "regime": regime})
 
 

@@ -141,6 +141,9 @@ async def test_regimes_changes_and_gaps(http: httpx.AsyncClient) -> None:
     assert body == (await http.get("/v1/changes?last=10m")).json()
     assert (await http.get("/v1/changes?last=10m&regime=Critical")).json()["symbols"] == ["SPY"]
     is_problem(await http.get("/v1/changes?last=10m&since=10m"), 422, "bad_parameter")
+    for query in ("since=x", "since=10m&from=1764162000"):
+        assert is_problem(await http.get(f"/v1/changes?{query}"), 422, "bad_parameter").startswith("since ")
+    assert is_problem(await http.get("/v1/history/SPY?known=x"), 422, "bad_parameter").startswith("known ")
     body = (await http.get("/v1/gaps?last=10m&symbols=SPY")).json()
     assert [(each["symbol"], each["kind"], each["until"]) for each in body["gaps"]] == [
         ("SPY", "missed", "2025-11-26T13:01:05.000Z")

@@ -217,3 +217,10 @@ def test_a_symbol_without_a_row_of_the_chosen_run_has_no_history(tmp_path: Path,
     write(tmp_path, samples=[sample(0), sample(5, "QQQ", source="mine", run=RUN + 1)])
     found = History(Record(tmp_path)).points(["SPY", "QQQ", "NONE"], MINUTES, Chosen(**chosen))
     assert [*found] == ["SPY"]
+
+
+def test_a_symbol_that_comes_again_after_it_was_removed_is_as_all_are(tmp_path: Path) -> None:
+    said = [freshness(30, "expired", "market_quiet"), freshness(50, "removed", None)]
+    samples = [sample(20), sample(130)]
+    write(tmp_path, samples=samples, freshness=said)
+    assert column(of(tmp_path), "freshness") == ["removed", None, "live"]

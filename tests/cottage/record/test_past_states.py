@@ -10,7 +10,7 @@ from cottage.record.past_states import PastState, PastStates
 from cottage.record.record import Record
 from cottage.record.record_events import RecordEvents
 from cottage.version import Version
-from tests.cottage.record.recorded_history import BEGIN, EPOCH, SECOND, Row, outage, sample, write
+from tests.cottage.record.recorded_history import BEGIN, EPOCH, SECOND, Row, freshness, outage, sample, write
 
 HOUR = 3600
 
@@ -157,3 +157,21 @@ def test_a_state_without_a_stamp_counts_from_when_it_was_recorded(tmp_path: Path
     assert at(tmp_path, 6).state.price == 5.0
     code, why = refusal(past(tmp_path).at, "SPY", BEGIN)
     assert (code, why) == ("not_recorded", "the record of SPY begins at 2025-11-26T13:00:01.000Z")
+
+
+def test_a_state_that_was_removed_is_not_there_until_it_comes_again(tmp_path: Path) -> None:
+    removed = freshness(10, "removed", None)
+    again = sample(20, price=7.0)  # it replaced nothing
+    write(tmp_path, samples=[*chained(sample(0), sample(5, price=6.0)), again], freshness=[removed])
+    assert at(tmp_path, 9.999999).state.price == 6.0
+    code, why = refusal(past(tmp_path).at, "SPY", BEGIN + 15 * SECOND)
+    assert code == "no_such_symbol"
+    assert why == "there was no state of SPY then: it was removed at 2025-11-26T13:00:10.000Z"
+    assert at(tmp_path, 15, removed_too=True).state.price == 6.0
+    assert at(tmp_path, 20).state.price == 7.0
+
+
+def test_one_that_was_replaced_had_not_been_removed(tmp_path: Path) -> None:
+    """The bridge told late of a removal, after which the state was written anew."""
+    write(tmp_path, samples=chained(sample(10, price=6.0), sample(11)), freshness=[freshness(10.1, "removed", None)])
+    assert at(tmp_path, 10.5).state.price == 6.0
