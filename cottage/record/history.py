@@ -20,7 +20,7 @@ from cottage.errors import HistoryRefusal
 from cottage.record.arrow_schema import pyarrow
 from cottage.record.bucketing import USUAL_FIELDS, By, FreshnessTimeline, bucketed, columns_read
 from cottage.record.history_span import BucketGrid, HistorySpan
-from cottage.record.record import Record
+from cottage.record.record import Record, is_record
 from cottage.record.run_index import RunExtent, RunIndex
 from cottage.version import Version
 
@@ -128,6 +128,8 @@ class History:
         try:
             runs = self._index.runs()
         except FileNotFoundError:
+            if is_record(self._record.folder):  # a file of it has gone
+                raise
             runs = []
         if not runs:
             raise HistoryRefusal(

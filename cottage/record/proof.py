@@ -35,8 +35,9 @@ _HOUR_MICROS = 3_600_000_000
 MOST_TOLD = 3
 """So many of what is wrong with a record are told where a state is not found."""
 _VERSION = re.compile(r"(\d{1,16})-(\d{1,16})", re.ASCII)
-_UNREADABLE = (OSError, ValueError)
-"""What reading a file raises that is no Parquet file any more; pyarrow's errors are among them."""
+_UNREADABLE = (OSError, ValueError, TypeError)
+"""What reading a file raises that is no Parquet file any more, or has other columns; pyarrow's errors are among
+them."""
 
 
 class Doubt(NamedTuple):
@@ -111,7 +112,13 @@ def prove(
         proof.doubt(finding.kind.replace(" ", "_"), str(finding))
     spans = [file.recorded for file in files]
     proof.ahead = sum(not any(begin <= row["recorded"] <= end for begin, end in spans) for row in rows)
-    _compute(proof, [list(each) for _, each in groupby(rows, version_of)], widening)
+    try:
+        _compute(proof, [list(each) for _, each in groupby(rows, version_of)], widening)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        if not proof.doubts:
+            raise
+        # What is not as it was written need not make sense, such as samples without a price.
+        proof.doubt("unreadable", f"nothing can be computed from these rows: {error}")
     if proof.inputs:
         times = [row["at"] for row in proof.inputs]
         proof.gaps = _gaps(record, symbol, (min(times), max(times) + 1))

@@ -71,6 +71,11 @@ def verify(folder: Path, head: str | None = None) -> list[Finding]:
     except RecordDamaged as error:
         findings.append(Finding("manifest altered", MANIFEST, str(error)))
         manifest, upto = Manifest(), None
+    except FileNotFoundError:
+        if not (folder / CHAIN).is_file():
+            raise
+        findings.append(Finding("file missing", MANIFEST, "the chain says which files there were"))
+        manifest, upto = Manifest(), None
     walk = _Walk(folder, upto)
     findings += _followed(walk, head)
     if upto is not None:
@@ -230,7 +235,7 @@ def _still_true(folder: Path, manifest: Manifest, findings: list[Finding]) -> li
     """Without what is only found since the recorder went on meanwhile."""
     try:
         newer = read_manifest(folder)
-    except RecordDamaged:
+    except (RecordDamaged, FileNotFoundError):
         return findings
     if newer.number == manifest.number:
         return findings

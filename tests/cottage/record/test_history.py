@@ -9,6 +9,7 @@ from cottage.record import history as history_module
 from cottage.record.history import Chosen, History, SymbolHistory
 from cottage.record.history_span import BucketGrid, HistorySpan
 from cottage.record.record import Record
+from cottage.record.record_writer import RecordWriter
 from cottage.version import Version
 from tests.cottage.record.recorded_history import (
     BEGIN,
@@ -224,3 +225,12 @@ def test_a_symbol_that_comes_again_after_it_was_removed_is_as_all_are(tmp_path: 
     samples = [sample(20), sample(130)]
     write(tmp_path, samples=samples, freshness=said)
     assert column(of(tmp_path), "freshness") == ["removed", None, "live"]
+
+
+def test_a_record_of_which_a_file_is_gone_is_not_no_record(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path, clock=lambda: BEGIN / 1e6 + 7200) as writer:
+        add(writer, samples=[sample(0)])
+    [path] = (tmp_path / "samples").rglob("*.parquet")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"13\.parquet"):
+        of(tmp_path)

@@ -223,3 +223,15 @@ def test_a_wider_interval(tmp_path: Path) -> None:
     rows = kernel_rows(eventful_history(4, 300), 100, widening=1.5)
     folder = record_of(tmp_path, rows)
     assert proof_of(folder, rows[-1], widening=1.5).doubts == []
+
+
+@pytest.mark.parametrize("kind", [None, pa.string()])
+def test_a_file_without_a_column_or_with_another_type_of_it(folder: Path, kind: pa.DataType | None) -> None:
+    path = max((folder / "samples").rglob("*.parquet"))
+    table = pq.read_table(path, partitioning=None)
+    place, price = table.schema.get_field_index("price"), table["price"]
+    table = table.drop_columns(["price"]) if kind is None else table.set_column(place, "price", price.cast(kind))
+    pq.write_table(table, path)
+    proof = proof_of(folder)
+    assert codes(proof) >= {"unreadable"}
+    assert codes(proof) & {"row_altered", "file_written_anew"}

@@ -190,3 +190,11 @@ def rewrite(folder: Path, why: str = "compacted") -> None:
             facts = facts_of(folder / path, "samples", hour)
             chain.append("rolled", "2025-11-26T14:00:00Z", added=[facts | {"path": path}])
     chain.save()
+
+
+def test_a_manifest_that_is_gone(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    assert found(folder) == [("file missing", "manifest.json")]
+    (folder / "chain.jsonl").unlink()
+    with pytest.raises(FileNotFoundError):
+        verify(folder)
