@@ -6,6 +6,7 @@ its zone, a text (RFC 3339), or seconds since 1970; a length of time a timedelta
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from numbers import Integral
 
 from cottage import keys
 from cottage.api_client import ARROW, TIMEOUT, ask, ask_object
@@ -121,15 +122,17 @@ def _text(value: object) -> str:
     match value:
         case str():
             return value
-        case int():
-            return str(value)
+        case Integral():
+            return str(int(value))
         case float():
             return f"{value:f}"  # without an exponent
         case datetime():
             return value.isoformat()
         case timedelta():
             return f"{value.total_seconds():f}"
-    assert isinstance(value, Iterable)
+    if not isinstance(value, Iterable):
+        wanted = "a datetime, a timedelta, a text or a number"
+        raise TypeError(f"{value!r} is a {type(value).__name__}; it must be {wanted}")
     return ",".join(value)
 
 

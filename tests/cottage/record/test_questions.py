@@ -119,3 +119,15 @@ def test_without_pyarrow_nobody_is_asked(
     with pytest.raises(MissingExtra, match=r"curiosity-cottage\[files\]"):
         question()
     assert api.asked == []
+
+
+def test_a_whole_number_of_another_library_is_a_number(api: HttpAnswers) -> None:
+    numpy = pytest.importorskip("numpy")
+    history(api, "SPY", start=numpy.int64(1_766_318_400), run=numpy.int64(7))
+    assert asked(api)[1] == {"from": "1766318400", "run": "7"}
+
+
+def test_what_is_no_time_is_a_type_error_that_says_so(api: HttpAnswers) -> None:
+    with pytest.raises(TypeError, match="is a date; it must be a datetime"):
+        history(api, "SPY", start=NOON.date())
+    assert api.asked == []
