@@ -261,6 +261,8 @@ class Keeper:
         """A row of the table `gaps`. `row`: of the sample after it. `last`: the newest recorded version before it."""
         after = dict(zip(COLUMNS, row, strict=True))
         held_epoch, held_seq = last or (None, None)
+        if since is not None and since > after["at"]:  # of a run before, as of a replay that began anew
+            since = None
         self._others["gaps"].append(
             {name: after[name] for name in _GAP_COLUMNS}
             | {"kind": kind, "cause": cause, "since": since, "until": after["at"]}

@@ -287,6 +287,14 @@ def test_a_second_gap_within_the_window_is_a_row_too(keeper: Keeper) -> None:
     assert [gap["seq"] for gap in rows(keeper, "gaps")] == [2, 100]
 
 
+def test_a_gap_does_not_end_before_it_began() -> None:
+    """A replay begins anew: its first sample is a gap after the last one, of a market's time that is later."""
+    keeper = Keeper()
+    keep(keeper, at_event(1, None, 600), at_event(2, 1, 0, notes=("gap",)))
+    [gap] = rows(keeper, "gaps")
+    assert (gap["kind"], gap["since"]) == ("gap", None)
+
+
 def test_a_note_that_the_feed_says_again_is_a_row_again(keeper: Keeper) -> None:
     keep(keeper, state(2, 1, notes=("break",), said=("break",)), state(3, 2, notes=("break",)))
     keep(keeper, state(4, 3, notes=("break",), said=("break",)))
