@@ -84,7 +84,7 @@ def test_it_writes_a_page(folder: Path, tmp_path: Path) -> None:
     [
         (["--version", "1"], 2, "version must be epoch-seq"),
         (["--version", "1-2"], 1, "version 1-2 of SPY is not in the record"),
-        (["--at", "1970-01-02"], 1, "there is no state of SPY in the record"),
+        (["--at", "1970-01-02"], 1, "the record of SPY begins at 2025-11-24T16:00:01.000Z"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(
