@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cottage.log import get_logger
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.record import Record
 from cottage.record.write_ahead import ahead_files, mapped, whole_batches
@@ -15,10 +16,12 @@ _COLUMNS = (
     *("feed_time", "sampled", "price", "last", "session"),
 )
 
+log = get_logger(__name__)
+
 
 def newest_held(folder: Path, symbols: Iterable[str]) -> dict[str, Held]:
     """What is held of these symbols, as far as the record has them. Each is looked for from the newest file on back.
-    Raises FileNotFoundError where there is no record."""
+    What is in a file that cannot be read is not held. Raises FileNotFoundError where there is no record."""
     missing, found = set(symbols), dict[str, Held]()
     for newest in _newest_first(Record(folder), missing):
         for row in newest:
@@ -42,8 +45,12 @@ def newest_recorded(folder: Path) -> int | None:
 
 
 def outages(folder: Path) -> list[dict[str, Any]]:
-    """The rows of the table of outages, oldest first."""
-    rows: list[dict[str, Any]] = Record(folder).scan("outages").to_pylist()
+    """The rows of the table of outages, oldest first; none where a file of them cannot be read."""
+    try:
+        rows: list[dict[str, Any]] = Record(folder).scan("outages").to_pylist()
+    except (OSError, ValueError) as error:
+        log.warning("record_unreadable", table="outages", error=str(error))
+        return []
     return sorted(rows, key=lambda row: row["recorded"])
 
 
@@ -59,10 +66,15 @@ def _newest_first(record: Record, missing: set[str]) -> Iterator[list[dict[str, 
                 yield list(_newest(batch.rows, missing).values())
     for file in sorted(record.files("samples", manifest), key=lambda each: each.recorded[1], reverse=True):
         wanted = arrow.compute.field("symbol").isin(sorted(missing)) & arrow.compute.field("last")
-        parquet = dataset.dataset([str(record.folder / file.path)], schema=arrow_schema("samples"), format="parquet")
         found: dict[str, dict[str, Any]] = {}
-        for rows in parquet.to_batches(columns=list(_COLUMNS), filter=wanted, use_threads=False):
-            found.update(_newest(rows, missing))  # sorted by symbol and version
+        try:
+            path = str(record.folder / file.path)
+            parquet = dataset.dataset([path], schema=arrow_schema("samples"), format="parquet")
+            for rows in parquet.to_batches(columns=list(_COLUMNS), filter=wanted, use_threads=False):
+                found.update(_newest(rows, missing))  # sorted by symbol and version
+        except (OSError, ValueError) as error:  # damaged, or deleted meanwhile
+            log.warning("record_unreadable", table="samples", path=file.path, error=str(error))
+            continue
         yield list(found.values())
 
 

@@ -49,6 +49,25 @@ def test_the_newest_row_of_each_symbol_is_found_in_whichever_file(writer: Record
     assert not held.remembers(round((BEGINNING + 7) * 1e6), state(7).price)
 
 
+@pytest.mark.parametrize("damaged", ["truncated", "missing"])
+def test_a_file_that_cannot_be_read_keeps_nobody_from_recording(writer: RecordWriter, damaged: str) -> None:
+    """What was recorded last is then what the files before it have."""
+    row: dict[str, list[Any]] = {"hop": ["redis"], "since": [1], "until": [None], "recorded": [1], "cause": ["x"]}
+    for version, recorded in ((state(3), 1), (state(4, 3), 2)):
+        append(writer, "SPY", version, recorded=recorded)
+        writer.append("outages", row)
+        assert writer.roll()
+    for file in writer.manifest.files:
+        if file.recorded[1] == 2 or file.table == "outages":
+            path = writer.folder / file.path
+            if damaged == "missing":
+                path.unlink()
+            else:
+                path.write_bytes(path.read_bytes()[:50])
+    assert newest_held(writer.folder, ["SPY"])["SPY"].version.seq == 3
+    assert outages(writer.folder) == []
+
+
 def test_an_empty_record_holds_nothing(writer: RecordWriter) -> None:
     assert newest_held(writer.folder, ["SPY"]) == {}
     assert newest_recorded(writer.folder) is None
