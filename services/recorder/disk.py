@@ -4,6 +4,7 @@ Rows that the disk does not take yet wait in memory, in bounded room: see `waiti
 and deleted beside, every five minutes.
 """
 
+import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from common import logs
 from cottage.clock import Clock
 from cottage.daemon_thread import in_daemon_thread
 from cottage.errors import CottageError, SettingsError
+from cottage.record.manifest import CHAIN
 from cottage.record.record_writer import RecordInUse, RecordWriter
 from cottage.record.s3_archive import S3Archive
 from services.recorder import metrics
@@ -23,6 +25,9 @@ HEAD_SECONDS = 60.0
 GIB = 2**30
 MOST_WAITING = 2**28
 """Bytes that wait in the writer: more than the rows take for which the keeper has room, so that it gives up none."""
+
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""What keeps a disk from being written that was: a later try may succeed."""
 
 log = logs.get_logger()
 
@@ -46,7 +51,8 @@ class RecordDisk:
         """Why the disk takes no rows; None if it does."""
 
     def open(self) -> None:
-        """Raises SettingsError where nothing can be recorded there."""
+        """Raises SettingsError where nothing can be recorded there, another CottageError where a record is there and
+        cannot be written now."""
         try:
             place = self._settings.archive
             archive = S3Archive(place, self._settings.archive_endpoint) if place else None
@@ -62,9 +68,10 @@ class RecordDisk:
         except CottageError:
             raise
         except OSError as error:
-            raise SettingsError(
-                f"RECORDER_DIR: {self._folder} cannot be written ({error.strerror}): free it, or set another one"
-            ) from error
+            reason = f"RECORDER_DIR: {self._folder} cannot be written ({error.strerror}): free it, or set another one"
+            # A recorder that was killed must not end all others, as what is wrong for good does.
+            passes = error.errno in PASSING and (self._folder / CHAIN).exists()
+            raise (CottageError if passes else SettingsError)(reason) from error
         self.problem = None
 
     @property

@@ -1,12 +1,15 @@
 """Where rows go: what the disk does not take waits, is said once, and is written when it does."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cottage.clock import SystemClock
-from cottage.errors import SettingsError
+from cottage.errors import CottageError, SettingsError
+from cottage.record import manifest
+from cottage.record.manifest import MANIFEST
 from cottage.record.record import Record
 from cottage.record.write_ahead import WriteAhead
 from services.recorder.disk import RecordDisk
@@ -65,6 +68,25 @@ async def test_a_folder_that_cannot_be_used_is_named_with_its_setting(tmp_path: 
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match=r"RECORDER_DIR: .*file cannot be written"):
         disk(tmp_path / "file")
+
+
+@pytest.mark.parametrize(("begun", "tried_again"), [(True, True), (False, False)])
+async def test_a_disk_that_is_full_at_a_restart_ends_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool, tried_again: bool
+) -> None:
+    """The supervisor ends all services where one ends with the status of a SettingsError."""
+    folder = tmp_path / "record"
+    if begun:
+        await disk(folder).close()
+        (folder / MANIFEST).unlink()  # it is made anew, as after a crash
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(manifest, "replace_file", refuse)
+    with pytest.raises(CottageError, match="RECORDER_DIR: .*No space left") as raised:
+        unopened(folder).open()
+    assert isinstance(raised.value, SettingsError) != tried_again
 
 
 async def test_files_of_hours_go_to_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
