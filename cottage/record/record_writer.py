@@ -138,6 +138,14 @@ class RecordWriter:
         """The hash of the newest entry of the chain, which `verify` takes."""
         return self._chain.manifest.head
 
+    def is_in_place(self) -> bool:
+        """Whether the folder is the one that was opened. What is written to one that was deleted meanwhile is lost,
+        and no error says so."""
+        try:
+            return os.path.samestat(os.stat(self.folder / LOCK), os.fstat(self._lock))
+        except FileNotFoundError:
+            return False
+
     def append(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Take rows, column by column, as values of Python; columns that are not given are null. They are on the disk
         with the next flush. Raises KeyError for no table of the record, ValueError for a column that the table does

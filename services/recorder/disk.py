@@ -80,7 +80,8 @@ class RecordDisk:
         return self._under_way + self._waiting
 
     async def write(self, tables: Mapping[str, Columns]) -> None:
-        """Have these rows written, and return when the disk has them, or does not take them for now."""
+        """Have these rows written, and return when the disk has them, or does not take them for now. Raises
+        CottageError where the folder has been deleted: who starts again begins a new record."""
         writer = self._opened
         self._under_way = sum(_length(columns) for columns in tables.values())
         began = self._clock.monotonic()
@@ -156,6 +157,8 @@ class RecordDisk:
 
 
 def _write(writer: RecordWriter, tables: Mapping[str, Columns]) -> Any:
+    if not writer.is_in_place():
+        raise CottageError(f"RECORDER_DIR: {writer.folder} was deleted or replaced, with what was recorded there")
     for table, columns in tables.items():
         writer.append(table, columns)
     return writer.flush()

@@ -89,6 +89,19 @@ async def test_a_disk_that_is_full_at_a_restart_ends_nobody_else(
     assert isinstance(raised.value, SettingsError) != tried_again
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_folder_that_was_deleted_takes_no_rows(tmp_path: Path, replaced: bool) -> None:
+    """They would be lost, and nobody would say so."""
+    folder = tmp_path / "record"
+    made = disk(folder)
+    await made.write({"outages": ROW})
+    folder.rename(tmp_path / "elsewhere")
+    if replaced:
+        await disk(folder).close()
+    with pytest.raises(CottageError, match="RECORDER_DIR: .*record was deleted or replaced"):
+        await made.write({"outages": ROW})
+
+
 async def test_files_of_hours_go_to_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copied: list[str] = []
 
