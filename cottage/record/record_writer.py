@@ -142,7 +142,7 @@ class RecordWriter:
         """Whether the folder is the one that was opened. What is written to one that was deleted meanwhile is lost,
         and no error says so."""
         try:
-            return os.path.samestat(os.stat(self.folder / LOCK), os.fstat(self._lock))
+            return os.path.samestat((self.folder / LOCK).stat(), os.fstat(self._lock))
         except FileNotFoundError:
             return False
 
@@ -244,11 +244,11 @@ class RecordWriter:
 
     def expire(self, keep_days: float | None = None, max_bytes: int | None = None) -> int:
         """Remove files whose newest row is older than `keep_days`, and the oldest while the folder takes more than
-        `max_bytes`; where there is an archive, only those that have a copy there. Returns how many."""
+        `max_bytes`, without those that leave anyway; where there is an archive, only those that have a copy there. Returns how many."""
         with self._files_lock:
             self._remove_leaving()
             oldest = 0 if keep_days is None else (self._clock() - keep_days * DAY_SECONDS) * 1e6
-            total = self.size()
+            total = self.size() - sum(_bytes(path) for _, path in self._leaving)
             expired: list[RecordFile] = []
             for file in sorted(self.manifest.files, key=lambda file: file.recorded[1]):
                 if self._archive is not None and file.archived is None:
@@ -272,13 +272,7 @@ class RecordWriter:
 
     def size(self) -> int:
         """Bytes of all files in the folder, those included that are about to go."""
-        total = 0
-        for path in self.folder.rglob("*"):
-            try:
-                total += path.stat().st_size if path.is_file() else 0
-            except FileNotFoundError:
-                continue
-        return total
+        return sum(map(_bytes, self.folder.rglob("*")))
 
     def close(self) -> None:
         """Write everything, make files of hours of it, and let the next recorder in. Idempotent."""
@@ -362,6 +356,14 @@ class RecordWriter:
 
     def _now(self) -> str:
         return iso_millis(self._clock())
+
+
+def _bytes(path: Path) -> int:
+    """How large a file is; 0 for what is none, or is gone."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
 
 
 def _locked(path: Path) -> int:

@@ -96,7 +96,7 @@ def test_a_clock_that_steps_by_an_hour_loses_and_doubles_nothing(tmp_path: Path)
 
 def test_age_and_size(tmp_path: Path) -> None:
     now = BEGIN / 1e6 + 3 * 3600
-    with RecordWriter(tmp_path, clock=lambda: now) as record:
+    with RecordWriter(tmp_path, clock=lambda: now, grace=0) as record:
         for hour in range(3):
             record.append("samples", samples(seqs=(hour + 1,), begin=BEGIN + hour * 3600 * SECOND))
         record.roll()
@@ -111,6 +111,18 @@ def test_age_and_size(tmp_path: Path) -> None:
     assert verify(tmp_path) == []
     whys = [orjson.loads(line)["why"] for line in (tmp_path / "chain.jsonl").read_bytes().splitlines()]
     assert whys == ["began", "rolled", "compacted", "compacted", "compacted", "expired", "expired"]
+
+
+def test_nothing_is_removed_for_the_room_of_files_that_leave_anyway(tmp_path: Path) -> None:
+    """What was written ahead is larger than the files that come of it, and stays a minute longer for readers."""
+    with writer(tmp_path) as record:
+        record.append("samples", samples(seqs=range(200)))
+        assert record.roll()
+        assert record.compact(unfinished=True)
+        alive = sum(file.bytes for file in record.manifest.files)
+        assert record.size() > alive + 16_000
+        assert record.expire(max_bytes=alive + 16_000) == 0
+        assert record.expire(max_bytes=alive) == 1
 
 
 def test_a_row_that_fits_no_table_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -62,7 +62,7 @@ async def test_what_a_full_disk_does_not_take_is_written_later(
 
 async def test_a_folder_that_cannot_be_used_is_named_with_its_setting(tmp_path: Path) -> None:
     first = disk(tmp_path / "record")
-    with pytest.raises(SettingsError, match="RECORDER_DIR"):
+    with pytest.raises(SettingsError, match=r"RECORDER_DIR"):
         disk(tmp_path / "record")
     await first.close()
     (tmp_path / "file").touch()
@@ -84,7 +84,7 @@ async def test_a_disk_that_is_full_at_a_restart_ends_nobody_else(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(manifest, "replace_file", refuse)
-    with pytest.raises(CottageError, match="RECORDER_DIR: .*No space left") as raised:
+    with pytest.raises(CottageError, match=r"RECORDER_DIR: .*No space left") as raised:
         unopened(folder).open()
     assert isinstance(raised.value, SettingsError) != tried_again
 
@@ -98,7 +98,7 @@ async def test_a_folder_that_was_deleted_takes_no_rows(tmp_path: Path, replaced:
     folder.rename(tmp_path / "elsewhere")
     if replaced:
         await disk(folder).close()
-    with pytest.raises(CottageError, match="RECORDER_DIR: .*record was deleted or replaced"):
+    with pytest.raises(CottageError, match=r"RECORDER_DIR: .*record was deleted or replaced"):
         await made.write({"outages": ROW})
 
 
