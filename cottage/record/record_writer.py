@@ -244,7 +244,8 @@ class RecordWriter:
 
     def expire(self, keep_days: float | None = None, max_bytes: int | None = None) -> int:
         """Remove files whose newest row is older than `keep_days`, and the oldest while the folder takes more than
-        `max_bytes`, without those that leave anyway; where there is an archive, only those that have a copy there. Returns how many."""
+        `max_bytes`, without those that leave anyway; where there is an archive, only those that have a copy there.
+        Returns how many."""
         with self._files_lock:
             self._remove_leaving()
             oldest = 0 if keep_days is None else (self._clock() - keep_days * DAY_SECONDS) * 1e6
