@@ -267,8 +267,8 @@ class RecordWriter:
                 return 0
             log.info("record_expired", files=len(expired), rows=sum(file.rows for file in expired))
             self._try_to_settle("expired")
-            for file in expired:
-                (self.folder / file.path).unlink(missing_ok=True)
+            self._leaving += [(self._monotonic(), self.folder / file.path) for file in expired]
+            self._remove_leaving()
             return len(expired)
 
     def size(self) -> int:
@@ -350,10 +350,17 @@ class RecordWriter:
 
     def _remove_leaving(self, *, all_of_them: bool = False) -> None:
         now = self._monotonic()
+        stay = []
         for due, path in self._leaving:
-            if due <= now or all_of_them:
+            if due > now and not all_of_them:
+                stay.append((due, path))
+                continue
+            try:
                 path.unlink(missing_ok=True)
-        self._leaving = [each for each in self._leaving if each[0] > now and not all_of_them]
+            except OSError as error:
+                log.warning("record_manifest_late", why="leaving", error=str(error))
+                stay.append((due, path))
+        self._leaving = stay
 
     def _now(self) -> str:
         return iso_millis(self._clock())

@@ -73,6 +73,7 @@ class RecordDisk:
             passes = error.errno in PASSING and (self._folder / CHAIN).exists()
             raise (CottageError if passes else SettingsError)(reason) from error
         self.problem = None
+        metrics.BYTES.set(self._writer.size())
 
     @property
     def waiting(self) -> int:

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import orjson
@@ -123,6 +124,25 @@ def test_nothing_is_removed_for_the_room_of_files_that_leave_anyway(tmp_path: Pa
         assert record.size() > alive + 16_000
         assert record.expire(max_bytes=alive + 16_000) == 0
         assert record.expire(max_bytes=alive) == 1
+
+
+def test_a_file_that_cannot_be_removed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that was made read-only for a while ends no recorder."""
+    with RecordWriter(tmp_path, clock=lambda: BEGIN / 1e6 + 60, grace=0) as record:
+        record.append("samples", samples(seqs=(1, 2)))
+        assert record.roll()
+
+        def refuse(*_arguments: object, **_options: object) -> None:
+            raise OSError(errno.EROFS, "Read-only file system")
+
+        with monkeypatch.context() as read_only:
+            read_only.setattr(Path, "unlink", refuse)
+            assert record.roll()
+            assert record.expire(max_bytes=0) == 1
+            assert len(list(tmp_path.rglob("*.arrow"))) == len(list(tmp_path.rglob("*.parquet"))) == 1
+        assert record.roll()
+        assert [*tmp_path.rglob("*.arrow"), *tmp_path.rglob("*.parquet")] == []
+    assert verify(tmp_path) == []
 
 
 def test_a_row_that_fits_no_table_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

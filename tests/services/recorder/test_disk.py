@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from cottage.clock import SystemClock
 from cottage.errors import CottageError, SettingsError
@@ -39,6 +40,9 @@ async def test_rows_are_on_the_disk_when_write_returns(tmp_path: Path) -> None:
     assert Record(tmp_path / "record").scan("outages").num_rows == 1
     await made.close()
     assert made.head()["files"] == 1
+    again = disk(tmp_path / "record")
+    assert (REGISTRY.get_sample_value("cottage_recorder_bytes") or 0) > 1000, "before files are made anew"
+    await again.close()
 
 
 async def test_what_a_full_disk_does_not_take_is_written_later(
