@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from cottage import __version__, urls
 from cottage.api_client import URL_VARIABLE as API_VARIABLE
 from cottage.cli import record_arguments
-from cottage.cli.values import seconds, symbols
+from cottage.cli.values import chain_head, seconds, symbols
 from cottage.files.options import ORDERS
 from cottage.probe import SECONDS
 from cottage.protocol import BATCHES
@@ -191,16 +191,17 @@ checksum, by the digest of its rows, and by their number and order. It names eac
 or unknown, each row that is altered, dropped, added or doubled as far as that can be told, and where the chain is
 broken. A recorder may write meanwhile.
 
-With --head the chain must have an entry with this hash, which the recorder logs each minute (record_head).
+With --head the chain must have an entry with this hash (64 digits), which the recorder logs each minute
+(record_head).
 
 examples:
   cottage verify .run/record
-  cottage verify .run/record --head 5d0c1f…
+  cottage verify .run/record --head HASH
 
 exit status:
   0  all is as it was written
   1  it is not
-  2  there is no record; or pyarrow is missing: pip install 'curiosity-cottage[files]'
+  2  there is no record, or the head is no hash; or pyarrow is missing: pip install 'curiosity-cottage[files]'
 """
 
 OPTIONS = {
@@ -327,7 +328,9 @@ def _add_compare(compare: argparse.ArgumentParser, _environment: Mapping[str, st
 
 def _add_verify(verify: argparse.ArgumentParser, _environment: Mapping[str, str]) -> None:
     verify.add_argument("folder", metavar="FOLDER", help="the folder of a record")
-    verify.add_argument("--head", metavar="HASH", help="a head of the record's chain that was kept elsewhere")
+    verify.add_argument(
+        "--head", type=chain_head, metavar="HASH", help="a head of the record's chain that was kept elsewhere"
+    )
 
 
 def _pattern(text: str) -> str:

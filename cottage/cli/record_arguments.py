@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from cottage import urls
 from cottage.api_client import API_URL, TIMEOUT, URL_VARIABLE, api_url
 from cottage.cli.typed_times import typed_duration, typed_moment
-from cottage.cli.values import names, seconds, symbol, symbols
+from cottage.cli.values import chain_head, names, seconds, symbol, symbols
 from cottage.state import REGIMES
 
 _ENVIRONMENT = f"""\
@@ -91,12 +91,12 @@ is what was once written: its versions, its files, and the chain of its manifest
 
 {_TIMES}
 Without --at and --version it is the newest state. With --head the chain must have an entry with this
-hash, which the recorder logs each minute (record_head): who alters files can make a chain that fits
+hash (64 digits), which the recorder logs each minute (record_head): who alters files can make a chain that fits
 them, but none that has a head which was said before.
 
 examples:
   cottage proof SPY --at 14:31:07
-  cottage proof SPY --version 1766318400000-4711 --head 5d0c1f…
+  cottage proof SPY --version 1766318400000-4711 --head HASH
   cottage proof SPY --at 2025-12-21T14:31:07 --dir /var/lib/cottage/record
   cottage proof SPY --at 14:31:07 --page proof.html
 
@@ -113,7 +113,9 @@ def add_proof(proof: argparse.ArgumentParser, environment: Mapping[str, str]) ->
     which = proof.add_mutually_exclusive_group()
     which.add_argument("--at", type=typed_moment, metavar="TIME", help="the state that Redis had then")
     which.add_argument("--version", metavar="EPOCH-SEQ", help="exactly this one")
-    proof.add_argument("--head", metavar="HASH", help="a head of the record's chain that was kept elsewhere")
+    proof.add_argument(
+        "--head", type=chain_head, metavar="HASH", help="a head of the record's chain that was kept elsewhere"
+    )
     proof.add_argument(
         "--widening",
         type=float,

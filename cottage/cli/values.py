@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from cottage import keys
 from cottage.errors import InvalidName
+from cottage.record.manifest import as_head
 
 _FIELD = re.compile(r"[a-z_]{1,32}")
 
@@ -21,6 +22,14 @@ def symbol(text: str) -> str:
     try:
         return keys.symbol(text.strip())
     except InvalidName as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def chain_head(text: str) -> str:
+    """A head of a record's chain."""
+    try:
+        return as_head(text)
+    except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 

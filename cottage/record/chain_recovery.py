@@ -1,30 +1,36 @@
 """Opens a folder for writing after whatever ended its last writer: chain, manifest and files are made to fit."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from cottage.folder_sync import sync_folder
+from cottage.folder_sync import replace_file, sync_folder
 from cottage.log import get_logger
 from cottage.record.folder_layout import AHEAD, PIECES, READY, STAGING
 from cottage.record.manifest import (
     CHAIN,
+    MANIFEST,
     Manifest,
     RecordChain,
     RecordDamaged,
     chain_lines,
-    following_lines,
+    following,
     read_manifest,
 )
 from cottage.record.write_ahead import AHEAD_NAME
+
+LEFT_ASIDE = "chain-left-aside-{}.jsonl"
+"""What stood in the chain behind this entry, and does not follow on it."""
 
 log = get_logger(__name__)
 
 
 def recovered(folder: Path, at: str) -> RecordChain:
     """The chain of a folder, with the manifest that follows from all of it; all files are in their places, and those
-    of jobs that came to no end are gone. Raises RecordDamaged where the chain is broken behind what the manifest
-    knows, NewerFormat, or OSError. `at`: RFC 3339."""
+    of jobs that came to no end are gone. Lines at the end of the chain that do not follow on what the manifest knows
+    are left aside. Raises RecordDamaged where the chain is broken and no manifest says how far it was whole,
+    NewerFormat, or OSError. `at`: RFC 3339."""
     chain, is_saved = _chain(folder, at)
     alive = {file.path for file in chain.manifest.files}
     place_files(folder, chain.manifest)
@@ -74,8 +80,25 @@ def _chain(folder: Path, at: str) -> tuple[RecordChain, bool]:
         chain.append("cut", at, anew=True, added=manifest.files, rolled=manifest.rolled)
         return chain, False
     known = manifest.number
-    for line in following_lines(folder, manifest):
-        manifest = manifest.after(line)
+    try:
+        for newer in following(folder, manifest):
+            manifest = newer
+    except RecordDamaged as error:
+        if not known:
+            raise RecordDamaged(f"{error}, and no {MANIFEST} says what is alive") from error
+        _leave_aside(folder, manifest, str(error))
     if known < manifest.number:
         log.info("record_manifest_mended", folder=str(folder), entries=manifest.number - known)
     return RecordChain(folder, manifest), known == manifest.number > 0
+
+
+def _leave_aside(folder: Path, manifest: Manifest, error: str) -> None:
+    """Take what stands in the chain behind the manifest's entry into a file of its own. Raises OSError."""
+    with (folder / CHAIN).open("r+b") as chain:
+        chain.seek(manifest.chain_bytes)
+        foreign = chain.read()
+        aside = LEFT_ASIDE.format(manifest.number)
+        replace_file(folder / aside, foreign)
+        chain.truncate(manifest.chain_bytes)
+        os.fsync(chain.fileno())
+    log.warning("record_chain_left_aside", error=error, left_aside=aside, bytes=len(foreign))

@@ -166,6 +166,27 @@ def parquet_batches(path: Path, table: str) -> Iterator[Any]:
             yield conform(batch, table)
 
 
+def other_types(path: Path, table: str) -> list[str]:
+    """Which columns of a Parquet file are of other types than the table's, in words: `price is string, not double`.
+    A long string or list is one as any other: Parquet knows no difference."""
+    from pyarrow import parquet
+
+    held = parquet.read_schema(path)
+    wanted = arrow_schema(table)
+    return [
+        f"{field.name} is {held.field(field.name).type}, not {field.type}"
+        for field in wanted
+        if held.get_field_index(field.name) >= 0 and not _same_type(held.field(field.name).type, field.type)
+    ]
+
+
+def _same_type(held: Any, wanted: Any) -> bool:
+    types = pyarrow().types
+    if types.is_list(wanted):
+        return (types.is_list(held) or types.is_large_list(held)) and _same_type(held.value_type, wanted.value_type)
+    return bool(held == wanted or (types.is_string(wanted) and types.is_large_string(held)))
+
+
 class _Writer:
     """A Parquet file with row groups of at most so many rows."""
 

@@ -109,7 +109,7 @@ class Comparison:
     def lines(self) -> Iterator[str]:
         """The report."""
         if self.first is None:
-            yield "equal" if self.states else "nothing to compare: no state that both have has settled"
+            yield self._extent() if self.states else "nothing to compare: no state that both have has settled"
         else:
             yield f"first difference: {self.first}"
             yield from (f"  {number:>9,} × {name}" for name, number in self.counts.most_common())
@@ -121,6 +121,11 @@ class Comparison:
             yield f"{self.alone:,} states in one of them alone: it took fewer samples at once"
         if self.never:
             yield f"{len(self.never):,} symbols never settled, the first of them {', '.join(self.never[:8])}"
+
+    def _extent(self) -> str:
+        if self.unsettled:
+            return f"equal as far as compared: {self.states:,} of {self.states + self.unsettled:,} states"
+        return f"equal: all {self.states:,} states"
 
     def differ(self, symbol: str, name: str, at: Any, values: tuple[Any, Any], number: int) -> None:
         """There are so many differences of a field, and this is the first."""

@@ -7,6 +7,7 @@ where a crash came between.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -18,12 +19,15 @@ import orjson
 from cottage.errors import CottageError
 from cottage.folder_sync import replace_file
 from cottage.formats import check_version
-from cottage.record.schema import FORMAT, VERSION
+from cottage.record.schema import FORMAT, TABLES, VERSION
 
 MANIFEST = "manifest.json"
 CHAIN = "chain.jsonl"
 NO_ENTRY = "0" * 64
 """What the first entry has for the hash of the one before."""
+HEAD_PATTERN = "^[0-9a-fA-F]{64}$"
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_TYPES = {"path": str, "table": str, "hour": int, "rows": int, "bytes": int, "sha256": str, "digest": str}
 
 
 class RecordDamaged(CottageError):
@@ -61,11 +65,17 @@ class RecordFile:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "RecordFile":
-        """From JSON. Raises TypeError, KeyError."""
+        """From JSON. Raises TypeError, ValueError, KeyError."""
         known = dict(fields)
         for name in ("recorded", "at", "written"):
-            known[name] = tuple(known[name]) if known[name] is not None else None
-        known["sources"] = tuple((source, run) for source, run in known["sources"])
+            known[name] = None if known[name] is None and name != "recorded" else _span(known[name])
+        known["sources"] = tuple((str(source), int(run)) for source, run in known["sources"])
+        for name, kind in _TYPES.items():
+            if type(known[name]) is not kind:
+                raise TypeError(f"{name} of a file is {known[name]!r}")
+        if known["table"] not in TABLES:
+            raise ValueError(f"there is no table {known['table']}")
+        int(known["digest"], 16)
         return cls(**known)
 
 
@@ -84,7 +94,8 @@ class Manifest:
     """Paths of files that the newest entry removed, which may still be there."""
 
     def after(self, line: bytes) -> "Manifest":
-        """What is alive after one more entry, which stands in the chain as `line`. Raises KeyError, TypeError."""
+        """What is alive after one more entry, which stands in the chain as `line`. Raises KeyError, TypeError,
+        ValueError."""
         entry = orjson.loads(line)
         removed = set(entry.get("removed", ()))
         added = [RecordFile.of(file) for file in entry.get("added", ())]
@@ -116,6 +127,9 @@ class Manifest:
                 raise ValueError("it is of another format")
             check_version(fields.pop("version"), VERSION)
             files = tuple(RecordFile.of(file) for file in fields.pop("files"))
+            for name in ("number", "chain_bytes", "rolled"):
+                if type(fields[name]) is not int:
+                    raise TypeError(f"{name} is {fields[name]!r}")
             return cls(files=files, leaving=tuple(fields.pop("leaving")), **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RecordDamaged(f"{MANIFEST} is none of a record: {error}") from error
@@ -162,16 +176,28 @@ def chain_lines(folder: Path, start: int = 0) -> Iterator[bytes]:
         return
 
 
-def following_lines(folder: Path, manifest: Manifest) -> Iterator[bytes]:
-    """The lines of the entries behind those that the manifest knows. Raises RecordDamaged where one does not follow
-    on the one before."""
-    number, head = manifest.number, manifest.head
+def following(folder: Path, manifest: Manifest) -> Iterator[Manifest]:
+    """What is alive after each entry behind those that the manifest knows. Raises RecordDamaged where a line is no
+    entry that follows on the one before."""
     for line in chain_lines(folder, manifest.chain_bytes):
         entry = parsed_entry(line)
-        if entry is None or (entry["number"], entry["before"]) != (number + 1, head):
-            raise RecordDamaged(f"{folder / CHAIN}: entry {number + 1} does not follow on entry {number}")
-        number, head = number + 1, sha256(line).hexdigest()
-        yield line
+        number = manifest.number + 1
+        try:
+            if entry is None or (entry["number"], entry["before"]) != (number, manifest.head):
+                raise ValueError("its line is another one's, or none of a record")
+            manifest = manifest.after(line)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"entry {number} does not follow on entry {number - 1} ({error})"
+            raise RecordDamaged(f"{folder / CHAIN}: {what}") from error
+        yield manifest
+
+
+def as_head(text: str) -> str:
+    """The head that somebody states. Raises ValueError for what is no hash at all."""
+    head = text.lower()
+    if _HASH.fullmatch(head) is None:
+        raise ValueError("head must be the 64 hexadecimal digits of a head of the chain, as the recorder logs them")
+    return head
 
 
 def parsed_entry(line: bytes) -> dict[str, Any] | None:
@@ -182,6 +208,13 @@ def parsed_entry(line: bytes) -> dict[str, Any] | None:
         return None
     is_entry = isinstance(entry, dict) and isinstance(entry.get("number"), int) and "before" in entry
     return entry if is_entry else None
+
+
+def _span(value: Any) -> tuple[int, int]:
+    first, last = value
+    if type(first) is not int or type(last) is not int:
+        raise TypeError(f"a range of a file is {value!r}")
+    return first, last
 
 
 def paths_of(files: Sequence[RecordFile]) -> list[str]:

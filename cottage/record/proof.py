@@ -19,7 +19,7 @@ from cottage.errors import HistoryRefusal
 from cottage.record.evidence import Evidence, Row, version_of
 from cottage.record.history import History
 from cottage.record.history_span import moment
-from cottage.record.manifest import Manifest, RecordFile
+from cottage.record.manifest import Manifest, RecordFile, as_head
 from cottage.record.past_states import PastStates
 from cottage.record.recomputation import Recomputation, recompute
 from cottage.record.record import Range, Record
@@ -136,6 +136,7 @@ def proof_of(
     """Prove the state that Redis had `at` a time (RFC 3339, or seconds since 1970), or a `version` (epoch-seq), or
     the newest one. See `prove`. Raises HistoryRefusal, RecordDamaged, or NewerFormat."""
     wanted = wanted_version(version, at)
+    check_head(head)
     try:
         manifest = record.manifest()
     except FileNotFoundError as error:
@@ -150,6 +151,15 @@ def proof_of(
         detail = f"{error}; and the record is not what was written: {'; '.join(map(str, wrong[:MOST_TOLD]))}"
         raise HistoryRefusal("not_recorded", detail) from error
     return prove(record, symbol, found, recorded, head, widening)
+
+
+def check_head(head: str | None) -> None:
+    """Raises HistoryRefusal for what is no hash."""
+    if head is not None:
+        try:
+            as_head(head)
+        except ValueError as error:
+            raise HistoryRefusal("bad_parameter", str(error)) from error
 
 
 def wanted_version(version: str | None, at: str | None = None, name: str = "version") -> Version | None:

@@ -243,13 +243,13 @@ class RecordWriter:
         return True
 
     def expire(self, keep_days: float | None = None, max_bytes: int | None = None) -> int:
-        """Remove files whose newest row is older than `keep_days`, and the oldest while the folder takes more than
-        `max_bytes`, without those that leave anyway; where there is an archive, only those that have a copy there.
-        Returns how many."""
+        """Remove files whose newest row is older than `keep_days`, and the oldest while the Parquet files take more
+        than `max_bytes`; where there is an archive, only those that have a copy there. Returns how many."""
         with self._files_lock:
             self._remove_leaving()
             oldest = 0 if keep_days is None else (self._clock() - keep_days * DAY_SECONDS) * 1e6
-            total = self.size() - sum(_bytes(path) for _, path in self._leaving)
+            # Nothing else counts: no row is to go for the room of what stays, such as feynman's checkpoints.
+            total = sum(file.bytes for file in self.manifest.files)
             expired: list[RecordFile] = []
             for file in sorted(self.manifest.files, key=lambda file: file.recorded[1]):
                 if self._archive is not None and file.archived is None:

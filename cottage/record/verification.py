@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cottage.record.arrow_schema import pyarrow
-from cottage.record.compaction import parquet_batches
+from cottage.record.compaction import other_types, parquet_batches
 from cottage.record.digest import as_text, digest_of, from_text, together
-from cottage.record.folder_layout import HOUR
+from cottage.record.folder_layout import HOUR, PIECES
 from cottage.record.manifest import (
     CHAIN,
     MANIFEST,
@@ -22,7 +22,9 @@ from cottage.record.manifest import (
     Manifest,
     RecordDamaged,
     RecordFile,
+    as_head,
     chain_lines,
+    following,
     parsed_entry,
     read_manifest,
 )
@@ -62,7 +64,7 @@ class Finding:
 def verify(folder: Path, head: str | None = None) -> list[Finding]:
     """What is wrong with a record: nothing for one that is whole. `head`: the hash of an entry that the chain must
     have, as the recorder said it once. A recorder may write meanwhile. Raises FileNotFoundError where there is no
-    record, NewerFormat, and MissingExtra."""
+    record, ValueError for a head that is no hash, NewerFormat, and MissingExtra."""
     pyarrow()
     findings: list[Finding] = []
     try:
@@ -71,10 +73,11 @@ def verify(folder: Path, head: str | None = None) -> list[Finding]:
     except RecordDamaged as error:
         findings.append(Finding("manifest altered", MANIFEST, str(error)))
         manifest, upto = Manifest(), None
-    except FileNotFoundError:
+    except OSError as error:
         if not (folder / CHAIN).is_file():
             raise
-        findings.append(Finding("file missing", MANIFEST, "the chain says which files there were"))
+        detail = "the chain says which files there were"
+        findings.append(_unread(MANIFEST, error, detail))
         manifest, upto = Manifest(), None
     walk = _Walk(folder, upto)
     findings += _followed(walk, head)
@@ -84,7 +87,7 @@ def verify(folder: Path, head: str | None = None) -> list[Finding]:
         manifest = walk.manifest
     for file in manifest.files:
         findings += _file(folder, file, walk.ever)
-    findings += _unknown(folder, manifest)
+    findings += _unknown(folder, manifest, walk)
     findings += _ahead(folder, manifest)
     return _still_true(folder, manifest, findings)
 
@@ -103,12 +106,12 @@ def verify_files(
 
 def _followed(walk: "_Walk", head: str | None) -> Iterator[Finding]:
     yield from walk.findings
-    if head is not None and head not in walk.heads:
+    if head is not None and as_head(head) not in walk.heads:
         yield Finding("chain rewritten", CHAIN, f"none of its entries has the head {head}")
 
 
 class _Walk:
-    """The chain, from its first entry up to one of them or to its end."""
+    """The chain, from its first entry to its end; what is alive is told up to one of them, if `upto` says so."""
 
     def __init__(self, folder: Path, upto: int | None) -> None:
         self.findings: list[Finding] = []
@@ -116,12 +119,27 @@ class _Walk:
         """What is alive by the chain."""
         self.ever: dict[str, str] = {}
         """The paths of all files that were ever added, by their checksums."""
+        self.coming: set[str] = set()
+        """The paths of files that were added behind `upto`: a manifest that has them follows."""
         self.heads: set[str] = {NO_ENTRY}
-        for line in chain_lines(folder):
-            if self.manifest.number == upto or not self._entry(line):
-                break
+        try:
+            for line in chain_lines(folder):
+                if self.manifest.number == upto or not self._entry(line):
+                    break
+            if self.manifest.number == upto:
+                self._go_on(folder)
+        except OSError as error:
+            self._broken(self.manifest.number + 1, f"the chain cannot be read: {error.strerror}")
         if upto is not None and self.manifest.number < upto and not self.findings:
             self._broken(self.manifest.number + 1, f"the chain ends before it, the manifest knows entry {upto}")
+
+    def _go_on(self, folder: Path) -> None:
+        try:
+            for manifest in following(folder, self.manifest):
+                self.heads.add(manifest.head)
+                self.coming |= {file.path for file in manifest.files}
+        except RecordDamaged as error:
+            self._broken(self.manifest.number + 1, f"what stands behind the manifest's entry is none: {error}")
 
     def _entry(self, line: bytes) -> bool:
         number = self.manifest.number + 1
@@ -141,15 +159,16 @@ class _Walk:
             return False
         self.heads.add(self.manifest.head)
         self.ever |= {file.sha256: file.path for file in self.manifest.files}
-        if entry["why"] == "compacted":
+        if entry.get("why") == "compacted":
             self._kept(entry, before)
         return True
 
     def _kept(self, entry: dict[str, Any], before: dict[str, RecordFile]) -> None:
         """A compaction takes away no row and adds none."""
-        added = [from_text(file["digest"]) for file in entry["added"]]
-        removed = [from_text(before[path].digest) for path in entry["removed"] if path in before]
-        if len(removed) < len(entry["removed"]) or together(*added) != together(*removed):
+        added = [from_text(file["digest"]) for file in entry.get("added", ())]
+        gone = entry.get("removed", ())
+        removed = [from_text(before[path].digest) for path in gone if path in before]
+        if len(removed) < len(gone) or together(*added) != together(*removed):
             self._broken(entry["number"], "its files have not the rows of those that they replaced")
 
     def _broken(self, number: int, why: str) -> None:
@@ -169,8 +188,8 @@ def _file(folder: Path, file: RecordFile, ever: dict[str, str]) -> Iterator[Find
     try:
         with (folder / file.path).open("rb") as content:
             checksum = file_digest(content, "sha256").hexdigest()
-    except FileNotFoundError:
-        yield Finding("file missing", file.path, f"it had {file.rows} rows")
+    except OSError as error:
+        yield _unread(file.path, error, f"it had {file.rows} rows")
         return
     if checksum == file.sha256:
         return
@@ -185,6 +204,13 @@ def _file(folder: Path, file: RecordFile, ever: dict[str, str]) -> Iterator[Find
         yield Finding("file unreadable", file.path, str(error).partition("\n")[0])
 
 
+def _unread(where: str, error: OSError, lost: str) -> Finding:
+    """`lost`: what is said of a file that is gone."""
+    if isinstance(error, FileNotFoundError):
+        return Finding("file missing", where, lost)
+    return Finding("file unreadable", where, str(error.strerror))
+
+
 def _rows(folder: Path, file: RecordFile, rows: int) -> Iterator[Finding]:
     """How the rows of a file with other bytes differ from those that were written."""
     arrow = pyarrow()
@@ -193,7 +219,10 @@ def _rows(folder: Path, file: RecordFile, rows: int) -> Iterator[Finding]:
         digest = together(digest, digest_of(batch, file.table))
         keys.append(batch.select(order_of(file.table)))
     if as_text(digest) == file.digest:
-        yield Finding("file written anew", file.path, "the rows are the same, in other bytes")
+        if other := other_types(folder / file.path, file.table):
+            yield Finding("row altered", file.path, f"all of {rows}: {'; '.join(other)}")
+        else:
+            yield Finding("file written anew", file.path, "the rows are the same, in other bytes")
         return
     held = arrow.Table.from_batches(keys, arrow.schema([]) if not keys else None)
     if rows and set(arrow.compute.unique(arrow.compute.divide(held["recorded"], HOUR)).to_pylist()) != {file.hour}:
@@ -212,12 +241,16 @@ def _rows(folder: Path, file: RecordFile, rows: int) -> Iterator[Finding]:
         yield Finding("row altered", file.path, f"at least one of {rows}")
 
 
-def _unknown(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    known = {file.path for file in manifest.files}
+def _unknown(folder: Path, manifest: Manifest, walk: _Walk) -> Iterator[Finding]:
+    known = {file.path for file in manifest.files} | walk.coming
     for table in TABLES:
         for path in sorted((folder / table).rglob("*.parquet")):
             if (name := str(path.relative_to(folder))) not in known:
                 yield Finding("file unknown", name, "readers of all files read it, and the chain does not know it")
+    once = known | set(walk.ever.values())  # those that hours replaced stay a while
+    for path in sorted((folder / PIECES).rglob("*")):
+        if (name := str(path.relative_to(folder))) not in once and not path.is_dir():
+            yield Finding("file unknown", name, "the chain does not know it")
 
 
 def _ahead(folder: Path, manifest: Manifest) -> Iterator[Finding]:
@@ -225,6 +258,9 @@ def _ahead(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         try:
             content = mapped(file.path)
         except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield _unread(str(file.path.relative_to(folder)), error, "")
             continue
         for place, batch in enumerate(whole_batches(content)):
             if as_text(digest_of(batch.rows, file.table)) != batch.digest:
@@ -235,7 +271,7 @@ def _still_true(folder: Path, manifest: Manifest, findings: list[Finding]) -> li
     """Without what is only found since the recorder went on meanwhile."""
     try:
         newer = read_manifest(folder)
-    except (RecordDamaged, FileNotFoundError):
+    except (RecordDamaged, OSError):
         return findings
     if newer.number == manifest.number:
         return findings

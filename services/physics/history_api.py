@@ -15,7 +15,8 @@ from cottage.api_client import ARROW
 from cottage.errors import HistoryRefusal
 from cottage.record.bucketing import FIELDS, USUAL_FIELDS
 from cottage.record.history_span import DURATION_PATTERN, MOST_POINTS, HistorySpan, duration
-from cottage.record.proof import wanted_version
+from cottage.record.manifest import HEAD_PATTERN
+from cottage.record.proof import check_head, wanted_version
 from cottage.record.proof_page import HTML, POLICY
 from cottage.state import REGIMES
 from services.physics import schemas
@@ -219,7 +220,9 @@ async def gaps(request: Request, span: AskedTime, symbols: Symbols = None) -> Re
 
 
 KeptHead = Annotated[
-    _Text, _query("a head of the record's chain that was kept elsewhere, such as from the recorder's log", "0" * 64)
+    str | None,
+    WithJsonSchema({"type": "string", "pattern": HEAD_PATTERN}),
+    _query("a head of the record's chain that was kept elsewhere, such as from the recorder's log", "0" * 64),
 ]
 Widening = Annotated[
     float,
@@ -246,6 +249,7 @@ async def proof(
     now; the versions, files and manifests of the record that this rests on, and whether these are whole. Without `at`
     and `version` it is the newest state. With `Accept: text/html` it is a page that prints."""
     wanted_version(version, at)
+    check_head(head)
     is_page = HTML in request.headers.get("accept", "")
     question = {"symbol": keys.symbol(symbol), "at": at, "version": version, "head": head, "widening": widening}
     response = await _answer(request, "proof", {**question, "page": is_page})

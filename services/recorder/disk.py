@@ -13,7 +13,7 @@ from common import logs
 from cottage.clock import Clock
 from cottage.daemon_thread import in_daemon_thread
 from cottage.errors import CottageError, SettingsError
-from cottage.record.manifest import CHAIN
+from cottage.record.manifest import CHAIN, RecordDamaged
 from cottage.record.record_writer import RecordInUse, RecordWriter
 from cottage.record.s3_archive import S3Archive
 from services.recorder import metrics
@@ -65,6 +65,9 @@ class RecordDisk:
             )
         except RecordInUse as error:
             raise SettingsError(f"RECORDER_DIR: {error}") from error
+        except RecordDamaged as error:
+            todo = "move the folder away, or set another one, and a new record begins"
+            raise RecordDamaged(f"RECORDER_DIR: {error}: {todo}") from error
         except CottageError:
             raise
         except OSError as error:

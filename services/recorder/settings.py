@@ -23,7 +23,7 @@ class RecorderSettings(RedisSettings):
         7.0, description="what is older is deleted, a file of an hour at a time"
     )
     max_gib: Annotated[float, Field(gt=0, le=1e6)] = Field(
-        20.0, description="the oldest files are deleted where the folder takes more GiB than this"
+        20.0, description="the oldest files are deleted where those of closed rows take more GiB than this"
     )
     symbols: Symbols = Field((), description="comma-separated symbols; empty: all")
     max_symbols: Most = Field(

@@ -50,7 +50,7 @@ GOOD: dict[str, list[str]] = {
     "source": ["simulate"],
     "run": ["1766318400000000"],
     "kind": ["regime"],
-    "head": ["5d0c1f"],
+    "head": ["5d0c1f" + "0" * 58],
     "widening": ["1.5"],
     "regime": ["Critical", "L%C3%A9vy%20Stable"],
 }
@@ -72,6 +72,7 @@ BAD: dict[str, list[str]] = {
     "by": ["recorded"],
     "run": ["-1", "9" * 30, "x"],
     "kind": ["gap"],
+    "head": ["5d0c1f", "", "g" * 64],
     "widening": ["0", "101", "nan", "wide"],
     "regime": ["critical"],
 }

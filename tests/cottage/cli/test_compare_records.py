@@ -22,7 +22,7 @@ def test_the_exit_status_says_whether_two_records_are_equal(
     first, second = states(tmp_path / "a"), states(tmp_path / "b", mass=0.25, alpha=2.0)
     assert main(["compare", str(first), str(first)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "equal",
+        "equal: all 3 states",
         "3 samples in both",
         "3 states compared, 3 of them in all digits",
     ]

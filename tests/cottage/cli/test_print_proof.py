@@ -66,8 +66,8 @@ def test_it_takes_a_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_it_asks_the_api(api: HttpAnswers, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["proof", "SPY", "--version", VERSION, "--head", "ab", "--widening", "1.5"]) == 0
-    assert api.asked == [f"/v1/proof/SPY?version={VERSION}&head=ab&widening=1.5"]
+    assert main(["proof", "SPY", "--version", VERSION, "--head", "ab" * 32, "--widening", "1.5"]) == 0
+    assert api.asked == [f"/v1/proof/SPY?version={VERSION}&head={'ab' * 32}&widening=1.5"]
     assert capsys.readouterr().out.startswith("Proved: ")
     told = orjson.loads(api.by_path["/v1/proof/SPY"])
     api.by_path["/v1/proof/SPY"] = orjson.dumps(told | {"proved": False})

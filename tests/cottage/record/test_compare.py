@@ -76,7 +76,11 @@ def test_equal() -> None:
     found = difference(lambda _columns: None)
     assert found.equal
     assert (found.samples, found.states, found.exact, found.unsettled, found.alone) == (40, 40, 40, 0, 0)
-    assert list(found.lines()) == ["equal", "40 samples in both", "40 states compared, 40 of them in all digits"]
+    assert list(found.lines()) == [
+        "equal: all 40 states",
+        "40 samples in both",
+        "40 states compared, 40 of them in all digits",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +174,7 @@ def test_windows_from_before_are_compared_once_they_have_settled() -> None:
     found = found_in(first, anew(rows()))
     assert found.equal, list(found.lines())
     assert (found.states, found.exact, found.unsettled) == (30, 0, 10)
+    assert next(found.lines()) == "equal as far as compared: 30 of 40 states"
 
     never = anew(rows())
     never["grid"] = [0.25] * len(never["symbol"])

@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 
 from cottage.record.chain_recovery import recovered
-from cottage.record.manifest import read_manifest
+from cottage.record.manifest import RecordDamaged, read_manifest
 from cottage.record.record import Record
 from cottage.record.record_writer import RecordWriter
 from cottage.record.verification import verify
@@ -53,8 +53,8 @@ def killed_after(folder: Path, seconds: float) -> int:
     return int([line for line in said if line.endswith(b"\n")][-1])
 
 
-def kill_often(folder: Path, times: int) -> None:
-    chance = random.Random(times)
+def kill_often(folder: Path, times: int, seed: int) -> None:
+    chance = random.Random(seed)
     steps = set()
     for _ in range(times):
         said = killed_after(folder, chance.uniform(0, 0.4))
@@ -72,12 +72,14 @@ def kill_often(folder: Path, times: int) -> None:
 
 
 def test_a_recorder_killed_at_any_moment(tmp_path: Path) -> None:
-    kill_often(tmp_path, 15)
+    kill_often(tmp_path, 15, 0)
 
 
 @pytest.mark.slow
-def test_a_recorder_killed_two_hundred_times(tmp_path: Path) -> None:
-    kill_often(tmp_path, 200)
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_recorder_killed_two_hundred_times(tmp_path: Path, seed: int) -> None:
+    """In four parts, since a test may take 300 s on a busy machine."""
+    kill_often(tmp_path, 50, seed)
 
 
 class KilledError(BaseException):
@@ -185,6 +187,45 @@ def test_a_chain_that_is_older_than_the_manifest_goes_on_and_says_so(tmp_path: P
         record.append("samples", samples(seqs=(2,)))
     assert keys(tmp_path) == expected(2)
     assert [(each.kind, each.where) for each in verify(tmp_path)] == [("chain broken", f"entry {len(lines)}")]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [b"{}\n", b"not JSON\n", b"doubled", b'{"number":4,"before":"HEAD","added":[{"recorded":7}]}\n{"number":5}\n'],
+)
+def test_what_is_foreign_at_the_end_of_the_chain_is_left_aside(
+    tmp_path: Path, foreign: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with writer(tmp_path) as record:
+        record.append("samples", samples(seqs=(1,)))
+    manifest, chain = read_manifest(tmp_path), tmp_path / "chain.jsonl"
+    whole = chain.read_bytes()
+    last = whole.splitlines(keepends=True)[-1]
+    foreign = foreign.replace(b"doubled", last).replace(b"HEAD", manifest.head.encode())
+    chain.write_bytes(whole + foreign)
+    assert [(each.kind, each.where) for each in verify(tmp_path)] == [
+        ("chain broken", f"entry {manifest.number + 1}")
+    ]
+    with writer(tmp_path) as record:
+        assert (tmp_path / f"chain-left-aside-{manifest.number}.jsonl").read_bytes() == foreign
+        assert chain.read_bytes() == whole
+        record.append("samples", samples(seqs=(2,)))
+    assert "record_chain_left_aside" in caplog.text
+    assert keys(tmp_path) == expected(2)
+    assert verify(tmp_path) == []
+
+
+def test_a_broken_chain_without_a_manifest_is_left_as_it_is(tmp_path: Path) -> None:
+    """Nobody knows which of its files are alive, so none is removed."""
+    with writer(tmp_path) as record:
+        record.append("samples", samples(seqs=(1,)))
+    (tmp_path / "manifest.json").unlink()
+    chain = tmp_path / "chain.jsonl"
+    chain.write_bytes(chain.read_bytes() + b"{}\n")
+    content = chain.read_bytes()
+    with pytest.raises(RecordDamaged, match=r"entry \d does not follow .* and no manifest.json says what is alive"):
+        writer(tmp_path)
+    assert chain.read_bytes() == content
 
 
 @contextmanager

@@ -80,3 +80,18 @@ def test_a_newer_version_is_not_read() -> None:
     content = Manifest().to_bytes().replace(b'"version": 1', b'"version": 2')
     with pytest.raises(NewerFormat):
         Manifest.from_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"recorded": span} for span in (None, 7, "ab", [1], ["1", "2"], [1.5, 2.5], [True, 2])),
+        *({"at": ["1", "2"]}, {"sources": 7}, {"sources": ["replay"]}, {"table": "orders"}, {"digest": "none"}),
+        *({name: None} for name in ("path", "table", "hour", "rows", "bytes", "sha256", "digest")),
+    ],
+)
+def test_a_file_with_values_of_other_types_is_of_no_manifest(fields: dict[str, Any]) -> None:
+    content = orjson.loads(Manifest(files=(file("one"),)).to_bytes())
+    content["files"][0] |= fields
+    with pytest.raises(RecordDamaged, match=r"manifest\.json is none of a record"):
+        Manifest.from_bytes(orjson.dumps(content))

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cottage.record.manifest import CHAIN, MANIFEST, Manifest
+from cottage.errors import HistoryRefusal
+from cottage.record.manifest import CHAIN, MANIFEST, Manifest, RecordDamaged
 from cottage.record.proof import Proof, prove
+from cottage.record.proof import proof_of as entry_point
 from cottage.record.record import Record
 from cottage.record.record_writer import RecordWriter
 from cottage.record.schema import SAMPLES
@@ -235,3 +237,18 @@ def test_a_file_without_a_column_or_with_another_type_of_it(folder: Path, kind: 
     proof = proof_of(folder)
     assert codes(proof) >= {"unreadable"}
     assert codes(proof) & {"row_altered", "file_written_anew"}
+
+
+def test_a_head_that_is_no_hash_is_refused(folder: Path) -> None:
+    with pytest.raises(HistoryRefusal, match="64 hexadecimal digits") as refused:
+        entry_point(Record(folder), "SPY", head="5d0c1f")
+    assert refused.value.code == "bad_parameter"
+
+
+@pytest.mark.parametrize("value", [b"null", b'["a", "b"]'])
+def test_a_manifest_with_values_of_other_types_is_named(folder: Path, value: bytes) -> None:
+    content = orjson.loads((folder / MANIFEST).read_bytes())
+    content["files"][0]["recorded"] = orjson.loads(value)
+    (folder / MANIFEST).write_bytes(orjson.dumps(content))
+    with pytest.raises(RecordDamaged, match=r"manifest\.json is none of a record"):
+        entry_point(Record(folder), "SPY")

@@ -198,3 +198,67 @@ def test_a_manifest_that_is_gone(folder: Path) -> None:
     (folder / "chain.jsonl").unlink()
     with pytest.raises(FileNotFoundError):
         verify(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("price", pa.string()), ("at", pa.timestamp("us")), ("seq", pa.float64())]
+)
+def test_a_column_cast_to_another_type(folder: Path, name: str, kind: pa.DataType) -> None:
+    def cast(rows: Any) -> Any:
+        return rows.set_column(rows.schema.get_field_index(name), name, rows[name].cast(kind))
+
+    with_rows(folder, cast)
+    (finding,) = verify(folder)
+    assert (finding.kind, finding.where) == ("row altered", FILE)
+    assert finding.detail.startswith(f"all of 8: {name} is {kind}, not ")
+
+
+def test_a_file_that_polars_has_written_anew(folder: Path) -> None:
+    import polars
+
+    polars.read_parquet(folder / FILE, hive_partitioning=False).write_parquet(folder / FILE)
+    assert found(folder) == [("file written anew", FILE)]
+
+
+@pytest.mark.parametrize("looped", [False, True])
+@pytest.mark.parametrize("path", [FILE, "manifest.json"])
+def test_a_folder_or_a_loop_in_place_of_a_file(folder: Path, path: str, looped: bool) -> None:
+    (folder / path).unlink()
+    (folder / path).symlink_to(folder / path) if looped else (folder / path).mkdir()
+    assert found(folder) == [("file unreadable", path)]
+
+
+def test_a_folder_in_place_of_the_chain_or_of_what_is_written_ahead(folder: Path) -> None:
+    (folder / "ahead/99999999.samples.arrow").mkdir()
+    assert found(folder) == [("file unreadable", "ahead/99999999.samples.arrow")]
+    (folder / "chain.jsonl").unlink()
+    (folder / "chain.jsonl").mkdir()
+    (finding, *_) = verify(folder)
+    assert str(finding) == "chain broken: entry 1: the chain cannot be read: Is a directory"
+
+
+def test_an_unknown_file_among_the_pieces(folder: Path) -> None:
+    (folder / "pieces/samples").mkdir(parents=True, exist_ok=True)
+    (folder / "pieces/samples/another.parquet").write_bytes((folder / FILE).read_bytes())
+    assert found(folder) == [("file unknown", "pieces/samples/another.parquet")]
+
+
+def test_pieces_that_stay_for_readers_and_a_manifest_that_is_late_are_no_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RecordWriter(tmp_path, clock=lambda: BEGIN / 1e6) as record:
+        record.append("samples", samples(seqs=range(1, 5)))
+        record.roll()
+        record.compact(unfinished=True)
+        assert list((tmp_path / "pieces").rglob("*.parquet"))
+        assert verify(tmp_path) == []
+        record.append("samples", samples(seqs=(5,)))
+        with monkeypatch.context() as late:
+            late.setattr("cottage.record.manifest.RecordChain.save", lambda _chain: None)
+            record.roll()
+            assert verify(tmp_path, record.head) == []
+
+
+def test_a_head_that_is_no_hash(folder: Path) -> None:
+    with pytest.raises(ValueError, match="64 hexadecimal digits"):
+        verify(folder, "5d0c1f")

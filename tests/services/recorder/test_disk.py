@@ -11,6 +11,7 @@ from cottage.clock import SystemClock
 from cottage.errors import CottageError, SettingsError
 from cottage.record import manifest
 from cottage.record.manifest import MANIFEST
+from cottage.record.manifest import RecordDamaged
 from cottage.record.record import Record
 from cottage.record.write_ahead import WriteAhead
 from services.recorder.disk import RecordDisk
@@ -132,3 +133,12 @@ async def test_before_it_is_open_there_is_nothing_to_say(tmp_path: Path) -> None
     assert made.head() == {}
     assert made.problem == "not opened yet"
     await made.close()
+
+
+async def test_a_record_that_is_damaged_is_named_with_what_to_do(tmp_path: Path) -> None:
+    folder = tmp_path / "record"
+    await disk(folder).close()
+    (folder / "manifest.json").unlink()
+    (folder / "chain.jsonl").write_bytes(b"{}\n")
+    with pytest.raises(RecordDamaged, match=r"RECORDER_DIR: .*: move the folder away, or set another one"):
+        disk(folder)
