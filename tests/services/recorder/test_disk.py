@@ -10,8 +10,7 @@ from prometheus_client import REGISTRY
 from cottage.clock import SystemClock
 from cottage.errors import CottageError, SettingsError
 from cottage.record import manifest
-from cottage.record.manifest import MANIFEST
-from cottage.record.manifest import RecordDamaged
+from cottage.record.manifest import MANIFEST, RecordDamaged
 from cottage.record.record import Record
 from cottage.record.write_ahead import WriteAhead
 from services.recorder.disk import RecordDisk
