@@ -40,6 +40,11 @@ def arrow_schema(table: str) -> Any:
     return arrow.schema(fields, metadata={"format": FORMAT, "version": str(VERSION), "table": table})
 
 
+def matching(rows: Any, mask: Any) -> Any:
+    """Those rows where the mask says so; without copying them where that is all."""
+    return rows if len(rows) == pyarrow().compute.sum(mask).as_py() else rows.filter(mask)
+
+
 def conform(rows: Any, table: str) -> Any:
     """A pyarrow.Table or RecordBatch with exactly the columns of the table, by name: those that it has not are
     null, and those that this version does not know are left out."""

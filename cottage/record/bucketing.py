@@ -4,12 +4,13 @@ A point is made of the samples in its bucket and of nothing else: where there is
 counts where it was recorded first, not where it was only issued again.
 """
 
+import functools
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from cottage.freshness import STATUSES
-from cottage.record.arrow_schema import pyarrow
+from cottage.record.arrow_schema import matching, pyarrow
 from cottage.record.history_span import BucketGrid
 from cottage.state import PILLARS, REGIMES
 
@@ -36,14 +37,19 @@ _WALL = {"first_recorded": ("recorded", "min"), "last_recorded": ("recorded", "m
 
 def columns_read(fields: Sequence[str], by: By) -> list[str]:
     """The columns of `samples` that `bucketed` needs for these fields."""
-    names = {"symbol", "source", "run", "reissued", "recorded", by, *_ORDER, *fields} - {"freshness"}
+    return sorted({"symbol", "source", "run", "reissued", by, *_ORDER, *_needed(fields)})
+
+
+def _needed(fields: Sequence[str]) -> set[str]:
+    """The columns of `samples` that points with these fields are made of."""
+    names = {"recorded", *fields} - {"freshness"}
     if "alpha" in fields:
         names |= {"alpha_low", "alpha_high"}
     if "regime" in fields:
         names.add("step")
     if names.intersection(PILLARS):
         names.add("void")
-    return sorted(names)
+    return names
 
 
 def bucketed(rows: Any, symbols: Sequence[str], grid: BucketGrid, by: By, fields: Sequence[str], newest: int) -> Any:
@@ -55,7 +61,7 @@ def bucketed(rows: Any, symbols: Sequence[str], grid: BucketGrid, by: By, fields
     """
     pa = pyarrow()
     pc = pa.compute
-    inside = _inside(rows, symbols, grid, by)
+    inside = _inside(rows, symbols, grid, by, _needed(fields))
     for name in PILLARS:
         if name in fields:  # what a state says of a void pillar is 0, and means nothing
             inside = _replaced(inside, name, pc.if_else(_says(inside["void"], name), None, inside[name]))
@@ -89,9 +95,9 @@ def _aggregates(fields: Iterable[str]) -> dict[str, tuple[str, str]]:
     return wanted | _WALL
 
 
-def _inside(rows: Any, symbols: Sequence[str], grid: BucketGrid, by: By) -> Any:
-    """The rows that fall into the grid's buckets, in order, with the number of each one's bucket as `key` and its
-    time as `time`."""
+def _inside(rows: Any, symbols: Sequence[str], grid: BucketGrid, by: By, needed: Iterable[str]) -> Any:
+    """The needed columns of the rows that fall into the grid's buckets, in order, with the number of each one's
+    bucket as `key` and its time as `time`."""
     pa = pyarrow()
     pc = pa.compute
     time = rows[by]
@@ -99,32 +105,36 @@ def _inside(rows: Any, symbols: Sequence[str], grid: BucketGrid, by: By) -> Any:
     bucket = pc.divide(pc.subtract(time, grid.begin), grid.step)
     key = pc.add(pc.multiply(pc.cast(code, pa.int64()), grid.count), bucket)
     inside = pc.and_(pc.greater_equal(time, grid.begin), pc.less(time, grid.end))
-    rows = rows.append_column("key", key).append_column("time", time)
-    rows = rows.filter(pc.and_(pc.and_(inside, pc.is_valid(code)), pc.invert(rows["reissued"]))).combine_chunks()
-    return rows.take(pc.sort_indices(rows, sort_keys=[(name, "ascending") for name in ("key", "time", *_ORDER)]))
+    mask = pc.and_(pc.and_(inside, pc.is_valid(code)), pc.invert(rows["reissued"]))
+    rows = rows.select(sorted({*needed, *_ORDER})).append_column("key", key).append_column("time", time)
+    rows = matching(rows, mask).combine_chunks()
+    order = pc.sort_indices(rows, sort_keys=[(name, "ascending") for name in ("key", "time", *_ORDER)])
+    return rows.select([*needed, "key", "time"]).take(order)
 
 
 def _laid(rows: Any, aggregates: Sequence[tuple[str, str]], size: int) -> Any:
     """The aggregates of the rows of each key from 0 to `size` - 1, in that order; null where there is no row."""
     pa = pyarrow()
     groups = rows.group_by("key", use_threads=False).aggregate(list(dict.fromkeys(aggregates)))
-    place: list[int | None] = [None] * size
-    for number, key in enumerate(groups["key"].to_pylist()):
-        place[key] = number
-    return groups.take(pa.array(place, pa.int64()))
+    keys = pa.compute.subtract(pa.compute.cumulative_sum(pa.repeat(1, size)), 1)
+    return groups.take(pa.compute.index_in(keys, groups["key"]))
 
 
 def _shares(inside: Any, grid: BucketGrid, newest: int, size: int) -> dict[str, Any]:
     """The columns of SHARES: for which part of the time that states held in a bucket each regime did."""
-    pc = pyarrow().compute
-    states = inside.filter(pc.is_valid(inside["regime"]))
-    held = _held(states, grid, newest)
-    states = states.append_column("held", held)
-    for regime, name in SHARES.items():
-        states = states.append_column(name, pc.if_else(pc.equal(states["regime"], regime), held, 0))
-    laid = _laid(states, [(name, "sum") for name in ("held", *SHARES.values())], size)
-    whole = pc.cast(laid["held_sum"], "float64")
-    return {name: pc.divide(laid[f"{name}_sum"], whole) for name in SHARES.values()}
+    pa = pyarrow()
+    pc = pa.compute
+    states = matching(inside, pc.is_valid(inside["regime"]))
+    others = len(SHARES)  # the place behind the known regimes, for what a later version may say
+    regime = pc.fill_null(pc.index_in(states["regime"], pa.array([*SHARES], pa.string())), others)
+    key = pc.add(states["key"], pc.multiply(pc.cast(regime, pa.int64()), size))
+    states = pa.table({"key": key, "held": _held(states, grid, newest)})
+    by_regime = _laid(states, [("held", "sum")], (others + 1) * size)
+    held = pc.fill_null(by_regime["held_sum"], 0).combine_chunks()
+    parts = [held.slice(place * size, size) for place in range(others + 1)]
+    whole = functools.reduce(pc.add, parts)
+    whole = pc.cast(pc.if_else(pc.equal(whole, 0), None, whole), "float64")
+    return {name: pc.divide(part, whole) for name, part in zip(SHARES.values(), parts, strict=False)}
 
 
 def _held(states: Any, grid: BucketGrid, newest: int) -> Any:
@@ -176,6 +186,8 @@ class FreshnessTimeline:
         """The worst status that held from `begin` until `end`, exclusive. Without a statement it is live."""
         first, behind = bisect_right(self._times, begin), bisect_right(self._times, end - 1)
         held = self._held[first - 1] if first else "live"
+        if first == behind:
+            return held
         worst: str = max([held, *self._statuses[first:behind]], key=_rank)
         return worst
 

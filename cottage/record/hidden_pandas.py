@@ -1,5 +1,5 @@
-"""Keeps pandas out of a process that writes a record: pyarrow loads it unasked wherever it is installed, and it takes
-45 MB."""
+"""Keeps pandas out of a process that writes a record or answers from it: pyarrow loads it unasked wherever it is
+installed, and it takes 45 MB."""
 
 import sys
 from collections.abc import Sequence

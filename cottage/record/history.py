@@ -17,7 +17,7 @@ from typing import Any
 
 from cottage.clock import iso_micros
 from cottage.errors import HistoryRefusal
-from cottage.record.arrow_schema import pyarrow
+from cottage.record.arrow_schema import matching, pyarrow
 from cottage.record.bucketing import USUAL_FIELDS, By, FreshnessTimeline, bucketed, columns_read
 from cottage.record.history_span import BucketGrid, HistorySpan
 from cottage.record.record import Record, is_record
@@ -154,17 +154,24 @@ class History:
             rows = rows_of_run(self._record.scan("samples", columns, symbols=symbols, **bounds), run)
             until = _newer(until, rows)
             tables.append(bucketed(rows, symbols, part, by, fields, extent[1]))
+        points = _joined(tables, len(symbols))
+        if "freshness" in fields:
+            points = _with_freshness(points, grid, self._statements(symbols))
         gaps = self._gaps_of(run, symbols, grid, by)
-        statements = self._statements(symbols) if "freshness" in fields else None
-        answers = {}
-        for place, symbol in enumerate(symbols):
-            parts = [each.slice(place * (len(each) // len(symbols)), len(each) // len(symbols)) for each in tables]
-            points = pyarrow().concat_tables(parts).combine_chunks()
-            if statements is not None:
-                points = _with_freshness(points, grid, statements[symbol])
-            points = _with_gaps(points.drop_columns([*_INTERNAL, "symbol"]), grid, gaps[symbol], by)
-            answers[symbol] = SymbolHistory(run.source, run.run, grid, until.get(symbol), gaps[symbol], points)
-        return answers
+        points = _with_gaps(
+            points.drop_columns([*_INTERNAL, "symbol"]), grid, [gaps[symbol] for symbol in symbols], by
+        )
+        return {
+            symbol: SymbolHistory(
+                run.source,
+                run.run,
+                grid,
+                until.get(symbol),
+                gaps[symbol],
+                points.slice(place * grid.count, grid.count),
+            )
+            for place, symbol in enumerate(symbols)
+        }
 
     def _statements(self, symbols: Sequence[str]) -> dict[str, FreshnessTimeline]:
         rows = self._record.scan("freshness", ["symbol", "status", "recorded"], symbols=[*symbols, "*"]).to_pylist()
@@ -215,7 +222,7 @@ def rows_of_run(rows: Any, run: RunExtent) -> Any:
     """Those rows that are of this run."""
     compute = pyarrow().compute
     source = compute.is_null(rows["source"]) if run.source is None else compute.equal(rows["source"], run.source)
-    return rows.filter(compute.and_(source, compute.equal(rows["run"], run.run)))
+    return matching(rows, compute.and_(source, compute.equal(rows["run"], run.run)))
 
 
 def _parts(grid: BucketGrid, symbols: int, extent: tuple[int, int]) -> Iterable[BucketGrid]:
@@ -240,18 +247,32 @@ def _newer(until: Mapping[str, Version], rows: Any) -> dict[str, Version]:
     return newest
 
 
-def _with_freshness(points: Any, grid: BucketGrid, timeline: FreshnessTimeline) -> Any:
+def _joined(parts: Sequence[Any], symbols: int) -> Any:
+    """The points of all parts of a grid in one table: those of each symbol together, in the order of time."""
+    places = range(symbols)
+    ordered = [part.slice(len(part) // symbols * place, len(part) // symbols) for place in places for part in parts]
+    return pyarrow().concat_tables(ordered).combine_chunks()
+
+
+def _with_freshness(points: Any, grid: BucketGrid, timelines: Mapping[str, FreshnessTimeline]) -> Any:
     """With the worst freshness from each bucket's first sample to its end, as far as the recorder's clock tells."""
-    recorded = points.select(_INTERNAL).to_pylist()
-    following: int | None = None
-    worst: list[str | None] = [None] * len(recorded)
-    for place in reversed(range(len(recorded))):
-        begin, last, time = recorded[place].values()
-        if begin is not None:
-            end = last + grid.begin + (place + 1) * grid.step - time
-            worst[place] = timeline.worst(begin, end if following is None else max(last + 1, min(end, following)))
-            following = begin
-    return points.append_column("freshness", pyarrow().array(worst, pyarrow().string()))
+    arrow = pyarrow()
+    compute = arrow.compute
+    there = points.filter(compute.is_valid(points["first_recorded"])).combine_chunks()
+    names = ("symbol", "first_recorded", "last_recorded", "last_time", "time")
+    symbol, begin, last, newest, bucket = (there[name].combine_chunks() for name in names)
+    length = compute.subtract(compute.add(bucket.cast("int64"), grid.step), newest)
+    end = compute.add(last, length)
+    if len(there) > 1:  # the next bucket's first sample may have come before
+        following = compute.max_element_wise(compute.add(last[:-1], 1), compute.min_element_wise(end[:-1], begin[1:]))
+        is_followed = compute.equal(symbol[:-1], symbol[1:])
+        end = arrow.concat_arrays([compute.if_else(is_followed, following, end[:-1]), end[-1:]])
+    each = zip(symbol.to_pylist(), begin.to_pylist(), end.to_pylist(), strict=True)
+    worst = arrow.array([timelines[name].worst(since, until) for name, since, until in each], arrow.string())
+    column = compute.replace_with_mask(
+        arrow.nulls(len(points), arrow.string()), compute.is_valid(points["first_recorded"].combine_chunks()), worst
+    )
+    return points.append_column("freshness", column)
 
 
 def _place(gap: Mapping[str, Any], by: By) -> tuple[int, int]:
@@ -261,14 +282,16 @@ def _place(gap: Mapping[str, Any], by: By) -> tuple[int, int]:
     return end - max(0, length), end
 
 
-def _with_gaps(points: Any, grid: BucketGrid, gaps: Iterable[Mapping[str, Any]], by: By) -> Any:
-    kinds: list[list[str] | None] = [None] * grid.count
-    for gap in gaps:
-        begin, end = _place(gap, by)
-        for place in range(max(0, (begin - grid.begin) // grid.step), grid.count):
-            if grid.begin + place * grid.step > end:
-                break
-            held = kinds[place] = kinds[place] or []
-            if gap["kind"] not in held:
-                held.append(gap["kind"])
+def _with_gaps(points: Any, grid: BucketGrid, gaps: Iterable[Iterable[Mapping[str, Any]]], by: By) -> Any:
+    """With the kinds of those gaps that touch each bucket. `gaps`: of each symbol."""
+    kinds: list[list[str] | None] = [None] * len(points)
+    for number, of_symbol in enumerate(gaps):
+        for gap in of_symbol:
+            begin, end = _place(gap, by)
+            first = max(0, (begin - grid.begin) // grid.step)
+            behind = min(grid.count, (end - grid.begin) // grid.step + 1)
+            for place in range(number * grid.count + first, number * grid.count + behind):
+                held = kinds[place] = kinds[place] or []
+                if gap["kind"] not in held:
+                    held.append(gap["kind"])
     return points.append_column("gaps", pyarrow().array(kinds, pyarrow().list_(pyarrow().string())))

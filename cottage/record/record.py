@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cottage.record.arrow_schema import arrow_schema, pyarrow
+from cottage.record.arrow_schema import arrow_schema, matching, pyarrow
 from cottage.record.manifest import CHAIN, MANIFEST, Manifest, RecordFile, read_manifest
 from cottage.record.row_groups import RowGroups
 from cottage.record.schema import TABLES
@@ -139,7 +139,7 @@ def _chosen(rows: Any, symbols: Sequence[str] | None, bounds: dict[str, Range]) 
             masks.append(compute.greater_equal(rows[name], since))
         if until is not None:
             masks.append(compute.less(rows[name], until))
-    return rows.filter(functools.reduce(compute.and_, masks)) if masks else rows
+    return matching(rows, functools.reduce(compute.and_, masks)) if masks else rows
 
 
 def _meets(found: tuple[int, int] | None, bound: Range) -> bool:

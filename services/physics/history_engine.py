@@ -7,6 +7,7 @@ head, and of an answer as many bytes of body as its head's `size` says.
 """
 
 import contextlib
+import gc
 import os
 import resource
 import struct
@@ -20,16 +21,21 @@ from typing import Any, BinaryIO
 import orjson
 
 from cottage.errors import CottageError, HistoryRefusal
+from cottage.record.hidden_pandas import hide_pandas
 
 NICENESS = 10
 HEAD = struct.Struct(">I")
 MIB = 1 << 20
+YOUNG = 250_000
+"""Allocations before Python looks for cycles: more than the objects of the longest answer, which end with it."""
 
 
 def main() -> None:
     folder, mebibytes = Path(sys.argv[1]), int(sys.argv[2])
     questions, answers = sys.stdin.buffer, _own_output()
     os.nice(NICENESS)
+    gc.set_threshold(YOUNG)
+    hide_pandas()
     with contextlib.suppress(OSError):  # not every system has it
         Path("/proc/self/oom_score_adj").write_text("1000")
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the usual one reserves a GiB of addresses, which count
