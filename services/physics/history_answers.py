@@ -173,6 +173,7 @@ def _rows(points: Any) -> list[dict[str, Any]]:
 def _values(column: Any) -> list[Any]:
     """What orjson takes for the values of a column."""
     types = pyarrow().types
+    values: list[Any]
     if types.is_list(column.type) or (types.is_integer(column.type) and column.null_count):
         values = column.to_pylist()
     else:

@@ -99,6 +99,33 @@ async def test_points_of_one_symbol(http: httpx.AsyncClient) -> None:
     assert (found["kind"], found["cause"], found["since"]) == ("missed", "recorder_down", "2025-11-26T13:00:55.000Z")
 
 
+async def test_what_an_empty_bucket_has_not_is_null_and_counters_stay_whole(tmp_path: Path) -> None:
+    write(tmp_path, samples=[sample(0, samples=7), sample(130, samples=9)])
+    async with answering(tmp_path) as (client, _):
+        body = (await client.get("/v1/history/SPY?last=3m&step=1m&fields=price,regime,samples")).text
+    assert [each["samples"] for each in orjson.loads(body)["points"]] == [7, None, 9]
+    assert '"samples":7,' in body
+    empty = orjson.loads(body)["points"][1]
+    assert {name: each for name, each in empty.items() if each is not None} == {
+        "time": "2025-11-26T13:01:00.000Z",
+        "partial": False,
+        "count": 0,
+    }
+
+
+def _maps(history: HistoryProcess) -> str:
+    return Path(f"/proc/{history.pid}/maps").read_text()
+
+
+async def test_its_process_holds_no_pandas(tmp_path: Path) -> None:
+    write(tmp_path, samples=[sample(0)])
+    async with answering(tmp_path) as (client, history):
+        assert (await client.get("/v1/history/SPY")).status_code == 200
+        maps = _maps(history)
+    assert "/pyarrow/" in maps
+    assert "/pandas/" not in maps
+
+
 async def test_points_of_many(http: httpx.AsyncClient) -> None:
     body = (await http.get("/v1/history?symbols=SPY,NONE,QQQ&last=1m&points=6&fields=price")).json()
     assert (list(body["symbols"]), body["missing"], body["by"]) == (["SPY", "QQQ"], ["NONE"], "at")

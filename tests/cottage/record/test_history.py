@@ -187,6 +187,24 @@ def test_parts_of_a_long_time_are_one_answer(tmp_path: Path, monkeypatch: pytest
         assert parted[symbol].until == each.until
 
 
+def test_each_of_many_symbols_has_what_it_has_alone(tmp_path: Path) -> None:
+    """QQQ has an empty minute, DIA none of these, and what was said and what is missing differ."""
+    write(
+        tmp_path,
+        samples=[sample(0), sample(70), sample(130), sample(0, "QQQ"), sample(150, "QQQ"), sample(-500, "DIA")],
+        gaps=[gap(30, 70, "missed"), gap(130, 140, "gap", symbol="QQQ"), gap(0, 1, "gap", symbol="DIA")],
+        freshness=[freshness(40, "stale", "market_quiet"), freshness(140, "expired", "market_quiet", "QQQ")],
+    )
+    together = History(Record(tmp_path)).points(["QQQ", "DIA", "SPY"], MINUTES)
+    assert [column(together[symbol], "freshness") for symbol in ("QQQ", "DIA", "SPY")] == [
+        ["live", None, "expired"], [None, None, None], ["stale", "stale", "stale"],
+    ]  # fmt: skip
+    for symbol, found in together.items():
+        alone = of(tmp_path, symbol=symbol)
+        assert found.points.equals(alone.points)
+        assert (found.gaps, found.until) == (alone.gaps, alone.until)
+
+
 def refusal(
     folder: Path, *, symbols: tuple[str, ...] = ("SPY",), span: HistorySpan = MINUTES, **chosen: Any
 ) -> HistoryRefusal:
