@@ -10,7 +10,7 @@ a head that somebody has kept.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from cottage.record.past_states import PastStates
 from cottage.record.recomputation import Recomputation, recompute
 from cottage.record.record import Range, Record
 from cottage.record.record_events import RecordEvents
+from cottage.record.takeovers import begun_with, held_by_the_last
 from cottage.record.verification import verify_files
 from cottage.version import Version
 
@@ -111,9 +112,10 @@ def prove(
     for finding in verify_files(record.folder, manifest, files, head):
         proof.doubt(finding.kind.replace(" ", "_"), str(finding))
     spans = [file.recorded for file in files]
+    begun = begun_with(record.folder, symbol)
     proof.ahead = sum(not any(begin <= row["recorded"] <= end for begin, end in spans) for row in rows)
     try:
-        _compute(proof, [list(each) for _, each in groupby(rows, version_of)], widening)
+        _compute(proof, [list(each) for _, each in groupby(rows, version_of)], widening, begun)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         if not proof.doubts:
             raise
@@ -205,8 +207,10 @@ def _rows(record: Record, symbol: str, version: Version, recorded: int) -> tuple
     return rows, since
 
 
-def _compute(proof: Proof, versions: Sequence[Sequence[Row]], widening: float) -> None:
-    """Compute the state again. `versions`: the rows of each, those after it included."""
+def _compute(
+    proof: Proof, versions: Sequence[Sequence[Row]], widening: float, begun: Mapping[int, Version | None]
+) -> None:
+    """Compute the state again. `versions`: the rows of each, those after it included. `begun`: of `begun_with`."""
     known = [rows for rows in versions if version_of(rows[-1]) <= proof.version]
     if not known or version_of(known[-1][-1]) != proof.version or not known[-1][-1]["last"]:
         proof.doubt("not_recorded", f"version {shown(proof.version)} is not in the record")
@@ -215,11 +219,16 @@ def _compute(proof: Proof, versions: Sequence[Sequence[Row]], widening: float) -
     if proof.given["regime"] is None:
         proof.doubt("inputs_only", "the record has the samples and not the state: RECORDER_STATES was `inputs`")
         return
-    computed = proof.computed = recompute(Evidence.of(known), widening)
+    computed = recompute(Evidence.of(held_by_the_last(known, begun)), widening)
+    if not computed.comes_out:
+        # A window that began empty and was filled from the record holds what the processes before it have taken.
+        filled = recompute(Evidence.of(known), widening)
+        computed = filled if filled.comes_out else computed
+    proof.computed = computed
     begin = version_of(computed.taken[0].row) if computed.taken else proof.version
     places = [place for place, rows in enumerate(versions) if begin <= version_of(rows[-1]) <= proof.version]
     _follow(proof, versions[max(places[0] - 1, 0) : places[-1] + 2])
-    _doubt_state(proof, computed)
+    _doubt_state(proof, computed, begun)
 
 
 def _follow(proof: Proof, versions: Sequence[Sequence[Row]]) -> None:
@@ -254,7 +263,8 @@ def _follow(proof: Proof, versions: Sequence[Sequence[Row]]) -> None:
             )
 
 
-def _doubt_state(proof: Proof, computed: Recomputation) -> None:
+def _doubt_state(proof: Proof, computed: Recomputation, begun: Container[int]) -> None:
+    """`begun`: the epochs of the processes of which it is known with which samples they began."""
     window = computed.window
     if window.missing:
         proof.doubt(
@@ -262,6 +272,16 @@ def _doubt_state(proof: Proof, computed: Recomputation) -> None:
             f"the window began before the record: {window.missing} of the samples that it stands on "
             f"{'is' if window.missing == 1 else 'are'} not recorded",
         )
+    epochs = sorted({row["epoch"] for row in proof.inputs})
+    unknown = [epoch for epoch in epochs[1:] if epoch not in begun]
+    if unknown and not computed.comes_out and not window.missing:
+        fields = ", ".join(difference.field for difference in computed.differences) or "step"
+        proof.doubt(
+            "writers",
+            f"another process of feynman took over with epoch {unknown[-1]} ({len(epochs)} writers in the window), and "
+            f"the record does not tell with which samples: so these fields cannot be computed again: {fields}",
+        )
+        return
     for difference in computed.differences:
         proof.doubt(
             "differs",
@@ -272,13 +292,6 @@ def _doubt_state(proof: Proof, computed: Recomputation) -> None:
             "step",
             f"the step {row['step']:g} of version {shown(version_of(row))} does not follow from the "
             "samples before it",
-        )
-    epochs = {row["epoch"] for row in proof.inputs}
-    if computed.differences and len(epochs) > 1:
-        proof.doubt(
-            "writers",
-            f"{len(epochs)} writers follow on one another in the window: the next one may have "
-            "taken other samples than the record has of the one before",
         )
 
 

@@ -53,6 +53,11 @@ class Recomputation:
     odd_steps: Sequence[Row] = ()
     """The rows of earlier states in the window whose step does not follow from the samples before."""
 
+    @property
+    def comes_out(self) -> bool:
+        """Whether it was computed, and nothing differs."""
+        return self.fields is not None and not self.differences and not self.odd_steps
+
 
 def recompute(evidence: Evidence, widening: float = 1.0) -> Recomputation:
     """Compute the newest state of the evidence again. `widening`: c of docs/estimators.md."""
