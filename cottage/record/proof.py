@@ -12,7 +12,7 @@ a head that somebody has kept.
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from typing import NamedTuple
 
 from cottage.errors import HistoryRefusal
@@ -103,19 +103,19 @@ def prove(
     manifest = record.manifest()
     proof = Proof(symbol, version, manifest=manifest, head=head)
     try:
-        rows, since = _rows(record, symbol, version, recorded)
+        versions, begun, since = _versions(record, symbol, version, recorded)
     except _UNREADABLE as error:
-        rows, since = [], recorded - _SPANS_HOURS[0] * _HOUR_MICROS
+        versions, begun, since = [], {}, recorded - _SPANS_HOURS[0] * _HOUR_MICROS
         proof.doubt("unreadable", f"a file of the record cannot be read: {error}")
     files = record.files("samples", manifest, {"recorded": (since, recorded + AFTER_MICROS)})
     proof.files = files
     for finding in verify_files(record.folder, manifest, files, head):
         proof.doubt(finding.kind.replace(" ", "_"), str(finding))
     spans = [file.recorded for file in files]
-    begun = begun_with(record.folder, symbol)
+    rows = chain.from_iterable(versions)
     proof.ahead = sum(not any(begin <= row["recorded"] <= end for begin, end in spans) for row in rows)
     try:
-        _compute(proof, [list(each) for _, each in groupby(rows, version_of)], widening, begun)
+        _compute(proof, versions, widening, begun)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         if not proof.doubts:
             raise
@@ -193,18 +193,29 @@ def _recorded(record: Record, symbol: str, at: int | None, version: Version | No
     return found.state.version, found.recorded
 
 
-def _rows(record: Record, symbol: str, version: Version, recorded: int) -> tuple[list[Row], int | None]:
-    """The rows of the symbol that may belong to the state, by version, and since when they were recorded: twice as
-    many samples as its window holds, where the record has so many."""
-    rows: list[Row] = []
+def _versions(
+    record: Record, symbol: str, version: Version, recorded: int
+) -> tuple[list[list[Row]], dict[int, Version | None], int | None]:
+    """The rows of each version of the symbol that may belong to the state, with what `begun_with` says of their
+    epochs, and since when they were recorded: twice as many samples as its window holds, where the record has so
+    many."""
+    versions: list[list[Row]] = []
+    begun: dict[int, Version | None] = {}
     since = None
     for since in (*(recorded - hours * _HOUR_MICROS for hours in _SPANS_HOURS), None):
         found = record.scan("samples", symbols=[symbol], recorded=(since, recorded + AFTER_MICROS))
         rows = sorted(found.to_pylist(), key=lambda row: (row["epoch"], row["seq"], row["number"]))
-        held = next((row["samples"] for row in rows if version_of(row) == version and row["last"]), None) or 0
-        if held and sum(version_of(row) <= version and not row["reissued"] for row in rows) > 2 * held + 64:
+        versions = [list(each) for _, each in groupby(rows, version_of)]
+        begun = begun_with(record.folder, symbol, {row["epoch"] for row in rows})
+        known = [each for each in versions if version_of(each[-1]) <= version]
+        own = known[-1][-1] if known else None
+        if own is None or version_of(own) != version or not own["samples"]:
+            continue
+        full = {epoch: newest for epoch, newest in begun.items() if newest is not None}
+        held = chain.from_iterable(held_by_the_last(known, full))
+        if sum(not row["reissued"] for row in held) > 2 * own["samples"] + 64:
             break
-    return rows, since
+    return versions, begun, since
 
 
 def _compute(
@@ -278,8 +289,8 @@ def _doubt_state(proof: Proof, computed: Recomputation, begun: Container[int]) -
         fields = ", ".join(difference.field for difference in computed.differences) or "step"
         proof.doubt(
             "writers",
-            f"another process of feynman took over with epoch {unknown[-1]} ({len(epochs)} writers in the window), and "
-            f"the record does not tell with which samples: so these fields cannot be computed again: {fields}",
+            f"another process of feynman took over with epoch {unknown[-1]} ({len(epochs)} writers in the window), "
+            f"and the record does not tell with which samples: so these fields cannot be computed again: {fields}",
         )
         return
     for difference in computed.differences:

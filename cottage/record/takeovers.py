@@ -5,7 +5,7 @@ since is in the record and not in its windows, as far as it did not take it agai
 process began (cottage/record/checkpoints.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -18,12 +18,13 @@ Rows = Sequence[Row]
 """Those of one version."""
 
 
-def begun_with(record: Path, symbol: str) -> dict[int, Version | None]:
-    """By the epoch under which a process issued its first states: the version up to which its window of the symbol
-    held samples when it began; None if that was empty. Without those of which it is not known."""
+def begun_with(record: Path, symbol: str, epochs: Container[int]) -> dict[int, Version | None]:
+    """By those of the epochs under which a process issued its first states: the version up to which its window of the
+    symbol held samples when it began; None if that was empty. Without those of which it is not known."""
     found: dict[int, Version | None] = {}
     for name in checkpoints(record):
-        if name.kind != BEGUN or not keys.in_shard(symbol, *keys.shard(name.shard)):
+        ours = name.kind == BEGUN and name.number in epochs
+        if not ours or not keys.in_shard(symbol, *keys.shard(name.shard)):
             continue
         try:
             held = versions(name.path(record))

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from cottage import keys
 from cottage.api_client import JSON
+from cottage.record.proof import prove
 from cottage.record.proof_page import HTML, POLICY
 from cottage.record.record import Record
+from cottage.redis import Client
+from cottage.version import Version
 from services.physics import schemas
 from tests.e2e.suite import suite
 from tests.one_kind import on_one_kind
@@ -62,3 +66,37 @@ async def test_states_of_a_run_are_proved(redis_url: str, trades: Path, tmp_path
         assert "Proved: " in page.text
         refused = await http.get("/v1/proof/NONE", headers={"Accept": JSON})
         assert (refused.status_code, refused.json()["code"]) == (404, "no_such_symbol")
+
+
+@pytest.mark.parametrize("saving", [True, False])
+async def test_states_behind_a_kill_are_proved(redis_url: str, client: Client, tmp_path: Path, saving: bool) -> None:
+    """Feynman is killed some samples after its checkpoint, or has none, and its windows go on from there."""
+    record = Record(tmp_path / "record")
+    env = {"MARKET_SOURCE": "simulate", "MARKET_SYMBOLS": "SPY", "MARKET_INTERVAL_SECONDS": "0.1"}
+    env |= {"RECORDER_DIR": str(record.folder), "RECORDER_FLUSH_SECONDS": "0.2"}
+    env |= {"FEYNMAN_WINDOW": "100", "FEYNMAN_TICK_SECONDS": "0.1", "FEYNMAN_RECORD_DIR": str(record.folder)}
+    env |= {"FEYNMAN_LEASE_SECONDS": "1", "FEYNMAN_HEARTBEAT_SECONDS": "0.2", "FEYNMAN_DISCOVERY_SECONDS": "0.2"}
+    if saving:
+        env |= {"FEYNMAN_CHECKPOINT_DIR": str(tmp_path / "checkpoints"), "FEYNMAN_CHECKPOINT_SECONDS": "6"}
+
+    def versions(after: int = 0) -> list[dict[str, int]]:
+        rows = record.scan("samples", ["epoch", "seq", "recorded", "last"], symbols=["SPY"]).to_pylist()
+        return [row for row in rows if row["last"] and row["epoch"] > after]
+
+    async with suite(redis_url, env) as running:
+        if saving:
+            await running.processes["feynman"].logged("checkpoint_saved")
+        told = len(versions())
+        await eventually(lambda: len(versions()) > told + 25, 30)
+        await running.processes["feynman"].kill()
+        epoch = versions()[-1]["epoch"]
+
+        async def lease_ran_out() -> bool:
+            return await client.get(keys.physics_writer(0)) is None
+
+        await eventually(lease_ran_out)  # one that waited for it would have samples that no version says
+        await running.start("feynman")
+        await eventually(lambda: len(versions(epoch)) > 25, 30)
+        for row in versions(epoch)[:26:5]:
+            proof = prove(record, "SPY", Version(row["epoch"], row["seq"]), row["recorded"])
+            assert proof.doubts == []

@@ -22,26 +22,26 @@ class RecordedFeynman:
         self.table = SymbolTable(window, 3600.0)
         self.table.add(["SPY"])
         self.rows: list[dict[str, Any]] = []
-        self._epoch, self._seq = 1_764_000_000_000, 0
+        self.epoch, self._seq = 1_764_000_000_000, 0
         self._prev: list[int] | None = None
 
     def new_epoch(self) -> None:
-        self._epoch += 1_000
+        self.epoch += 1_000
 
     def write(self, now: float) -> None:
         """Write the newest state, at this time by Redis's clock."""
         self._seq += 1
-        self.table.version(self._epoch, self._seq, ["SPY"])
+        self.table.version(self.epoch, self._seq, ["SPY"])
         (write,) = self.table.writes(["SPY"])
         said = said_by_stored(orjson.loads(write.state + b"}") | {"prev": self._prev, "written": round(now * 1e6)})
-        again = self._prev is not None and self._prev[0] != self._epoch
+        again = self._prev is not None and self._prev[0] != self.epoch
         known = {(row["feed_time"] or row["sampled"], row["price"]) for row in self.rows[-64:]} if again else set()
         rows = rows_of(
             "SPY", said, run=1, recorded=round(now * 1e6) + 2000, reissued=lambda time, price: (time, price) in known
         )
         told = columns(rows)
         self.rows += [dict(zip(told, values, strict=True)) for values in zip(*told.values(), strict=True)]
-        self._prev = [self._epoch, self._seq]
+        self._prev = [self.epoch, self._seq]
 
 
 def feynman_rows(history: Sequence[PlainSample], window: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -60,9 +60,9 @@ def feynman_rows(history: Sequence[PlainSample], window: int, seed: int = 0) -> 
             table.clock_stepped(step, now + clock - 0.1, now - 0.1)
             feynman.new_epoch()
             feynman.write(now + clock - 0.1)
-        fills = [_element(history[each], numbers[each], clock) for each in range(before + 1, place)]
+        fills = [element(history[each], numbers[each], clock) for each in range(before + 1, place)]
         sampled, refused = table.take(
-            [("SPY", _snapshot(sample, numbers[place], clock))], now + clock, now, {"SPY": fills}
+            [("SPY", snapshot(sample, numbers[place], clock))], now + clock, now, {"SPY": fills}
         )
         assert not refused
         while sampled:
@@ -71,7 +71,7 @@ def feynman_rows(history: Sequence[PlainSample], window: int, seed: int = 0) -> 
     return feynman.rows
 
 
-def _snapshot(sample: PlainSample, fill: int, clock: float) -> tuple[bytes | None, ...]:
+def snapshot(sample: PlainSample, fill: int, clock: float) -> tuple[bytes | None, ...]:
     said = _notes(sample)
     return raw(
         sample.price,
@@ -88,7 +88,7 @@ def _snapshot(sample: PlainSample, fill: int, clock: float) -> tuple[bytes | Non
     )
 
 
-def _element(sample: PlainSample, fill: int, clock: float) -> bytes:
+def element(sample: PlainSample, fill: int, clock: float) -> bytes:
     told: dict[str, Any] = {"fill": fill, "price": sample.price, "timestamp": sample.timestamp + clock}
     told |= {"volume": sample.volume, "trades": sample.trades, "event_time": sample.event_time}
     told |= {"session": str(sample.session) if sample.session else None, "notes": " ".join(_notes(sample)) or None}
