@@ -24,6 +24,9 @@ MOST_BYTES = 8 * 2**20
 """A window of 100,000 samples, the longest there is, is as long."""
 MOST_BYTES_IN_ALL = 32 * 2**20
 """All that the recorder has in Redis at a time, over all symbols, and all that feynman holds of it."""
+KEPT_SECONDS = 120.0
+"""So long feynman keeps a window's samples, since it began or there was last something to warm windows with: one
+that runs longer is not filled."""
 LEAD = 64
 """So many more samples are offered than a window holds, from which its step has followed."""
 

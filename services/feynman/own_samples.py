@@ -8,11 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from cottage.warm import KEPT_SECONDS
 from services.feynman.window_inputs import WindowInputs
 from services.feynman.windows import RowArrays, Rows
 
-KEPT_SECONDS = 120.0
-"""So long a window's samples are kept, since it began or since there was last something to warm windows with."""
 MOST_KEPT = 2_000_000
 """Samples that are kept at most over all symbols, some 140 MB. Beyond that none are: windows fill by themselves."""
 MOST_ENTRIES = 5_000

@@ -5,6 +5,10 @@ state and publishes its message as one, and messages come in order. So where the
 which bears the microsecond at which Redis wrote it, all true ones before it have; and each version says by `prev`
 which one it replaced. What is on this way back from a stored state is true. What is not, though it came before Redis
 was asked, Redis does not bear out. What a stored version says is taken from the state itself.
+
+A version on this way that is stored no more is known by its only message, and that proves it where the true message
+has come for certain, since a forged one would be the second. That is so above the symbol's anchor: the version that
+was stored when the symbol was first looked at since messages have come without a break. What is below is missed.
 """
 
 import re
@@ -22,6 +26,10 @@ from services.recorder import metrics
 MOST_WAITING_BYTES = 72 * 1024**2
 """Messages that wait for the next look; what comes beyond that is missed."""
 MOST_DOUBTED = 20_000
+_NOTHING = Version(-1, 0)
+"""Below all versions: the anchor of a symbol that had no state."""
+_UNKNOWN = Version(2**64, 0)
+"""Above all versions: the anchor of a symbol that was not looked at."""
 _OVERHEAD = 600
 """What a message takes beside its bytes."""
 
@@ -107,8 +115,13 @@ class Confirmation:
         """Stored states without their messages, at the last look."""
         self.look = 0
         """The number of looks that have begun."""
-        self._unbroken = 0
-        """Messages since this look have come without a break."""
+        self._anchors: dict[str, Version] = {}
+        """The version that was stored at a look since which all messages of the symbol have come: the lowest, for
+        somebody may go on below."""
+        self._others = _UNKNOWN
+        """The anchor of all other symbols."""
+        self._refused: set[str] = set()
+        """Symbols of which there was no room for a message since the last look began."""
         self._doubted: set[str] = set()
         """Symbols of which somebody said something that proves nothing."""
         self.unborne = 0
@@ -117,17 +130,22 @@ class Confirmation:
     @property
     def symbols(self) -> Collection[str]:
         """Of which something waits for a look."""
-        return self._messages.keys() | self._shown.keys() | self._doubted
+        return self._messages.keys() | self._shown.keys() | self._doubted | self._refused
 
     def begin_look(self) -> None:
         """Redis is asked for states from now on."""
         self.look += 1
         self._doubted.clear()
+        self._refused.clear()
+
+    def looked_at_all(self) -> None:
+        """All states that there were at the last look are settled: the other symbols had none."""
+        self._others = _NOTHING
 
     def interrupted(self) -> None:
-        """From now on messages are missed, the true ones too."""
-        self.look += 1
-        self._unbroken = self.look
+        """Messages are missed, the true ones too, until a look begins. None is going on."""
+        self._anchors.clear()
+        self._others = _UNKNOWN
 
     def doubt(self, symbol: str) -> bool:
         """Have a symbol looked at. Returns whether there was room for it."""
@@ -145,19 +163,37 @@ class Confirmation:
             return True
         message = Stamped(end.version, end.prev, end.written, payload, self.look)
         versions = self._messages.get(symbol)
-        if versions is None:
-            versions = self._messages[symbol] = {}
-        same = versions.get(message.version)
+        same = None if versions is None else versions.get(message.version)
         if same is not None and any(message.payload == each.payload for each in same):
             return True
         if self._bytes > self._most_bytes:
+            self._refuse(symbol)
             return False
         self._bytes += len(message.payload) + _OVERHEAD
-        if same is None:
+        if versions is None:
+            self._messages[symbol] = {message.version: [message]}
+        elif same is None:
             versions[message.version] = [message]
         else:
             same.append(message)
         return True
+
+    def _refuse(self, symbol: str) -> None:
+        """The true message may be the one for which there is no room."""
+        if symbol in self._refused or len(self._refused) < MOST_DOUBTED:
+            self._refused.add(symbol)
+            self._anchors[symbol] = _UNKNOWN
+        else:
+            self.interrupted()
+
+    def _anchor(self, symbol: str, stored: Version | None) -> None:
+        """The symbol had this state at the last look."""
+        if symbol in self._refused:
+            return
+        if stored is None:
+            self._anchors.pop(symbol, None)
+        elif stored < self._anchors.get(symbol, self._others):
+            self._anchors[symbol] = stored
 
     def settle(self, symbol: str, stored: bytes | None, held: Version | None, redis_now: float) -> list[Confirmed]:
         """The versions above `held` that this stored state bears out, in order. It was read since the last look
@@ -165,9 +201,12 @@ class Confirmation:
         before = self._shown.pop(symbol, None)
         found: list[Confirmed] = []
         try:
-            if stored is not None:
+            if stored is None:
+                self._anchor(symbol, None)
+            else:
                 shown = _stamp_of_state(stored)
                 check_epoch(shown.version.epoch, redis_now)
+                self._anchor(symbol, shown.version)
                 if held is not None and _goes_on_below(before, shown, held):
                     # Redis has lost what was above it, and its writer does not know of that. The state of the look
                     # before may be one that came back, and is in the record.
@@ -187,7 +226,7 @@ class Confirmation:
     ) -> list[Confirmed]:
         """The versions from a stored state back to the held one, oldest first, as far as they are here; none as long
         as the message of that state may be on its way. `before`: the state at the look before."""
-        versions = self._messages.get(symbol, {})
+        versions, anchor = self._messages.get(symbol, {}), self._anchors.get(symbol, self._others)
         came = _came(versions.get(state.version, ()), state)
         if not came and (before is None or before.version != state.version):
             return []
@@ -196,7 +235,7 @@ class Confirmation:
             messages = versions.get(prev, [])
             if before is not None and before.version == prev:
                 chain.append(_confirmed_by(before, came=_came(messages, before)))
-            elif len(messages) == 1 and messages[0].look >= self._unbroken:
+            elif len(messages) == 1 and prev > anchor:
                 chain.append(_from_message(messages[0]))
             else:
                 chain[-1] = chain[-1]._replace(contradicted=len(messages) > 1)

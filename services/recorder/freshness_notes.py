@@ -5,7 +5,7 @@ connection are compared with what was written last. A row about `*` is about all
 single ones, as in a FRESHNESS message.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from cottage.freshness import Cause, Freshness, FreshnessStatement, milliseconds
@@ -17,9 +17,10 @@ _HOPS: Mapping[Cause, str] = {"redis_down": "redis", "writer_down": "feynman", "
 
 class FreshnessNotes:
     """What was written last, and the rows that wait. In all methods `recorded` is in microseconds since 1970, and
-    `now` is monotonic, in seconds."""
+    `now` is monotonic, in seconds. `symbols`: those of which rows are written; none: all."""
 
-    def __init__(self) -> None:
+    def __init__(self, symbols: Collection[str] = ()) -> None:
+        self._symbols = symbols
         self._written: FreshnessBoard | None = None
         """None until the first statement: what an earlier recorder wrote does not hold any more."""
         self._board = FreshnessBoard()
@@ -121,5 +122,7 @@ class FreshnessNotes:
         self._rows["outages"].append(row)
 
     def _row(self, symbol: str, status: str, cause: str | None, age: float | None, recorded: int) -> None:
+        if self._symbols and symbol != ALL and symbol not in self._symbols:
+            return
         row = {"symbol": symbol, "status": status, "cause": cause, "age_ms": milliseconds(age), "recorded": recorded}
         self._rows["freshness"].append(row)

@@ -9,7 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cottage.record.state_rows import COLUMNS, Row, columns, none_reissued, rows_of
 from cottage.version import Version
@@ -38,9 +38,22 @@ _AT, _EVENT_TIME, _PRICE = (COLUMNS.index(name) for name in ("at", "event_time",
 _LOST, _NOTES, _SAID, _REISSUED = (COLUMNS.index(name) for name in ("lost", "notes", "said", "reissued"))
 _FEED_TIME, _SAMPLED, _LAST = (COLUMNS.index(name) for name in ("feed_time", "sampled", "last"))
 _SOURCE, _RUN, _SESSION = (COLUMNS.index(name) for name in ("source", "run", "session"))
+_RECORDED = COLUMNS.index("recorded")
 _WHICH = ("symbol", "source", "run", "epoch", "seq", "recorded")
 _REGIME_COLUMNS = (*_WHICH, "at", "written")
 _GAP_COLUMNS = (*_WHICH, "prev_epoch", "prev_seq")
+
+
+class _Beginning(NamedTuple):
+    """Where a window began after another one of its symbol, since it may be filled with older samples later."""
+
+    since: int | None
+    """The market's time of the sample before it; None where that is of another source."""
+    after: Mapping[str, Any]
+    """What a row of the table `gaps` says of its first sample."""
+    last: Version
+    notes: Sequence[str]
+    """What is told of the window before."""
 
 
 @dataclass(slots=True)
@@ -56,6 +69,10 @@ class Held:
     regime: str | None
     notes: Sequence[str]
     session: str | None = None
+    size: int | None = None
+    """How many samples the window has; None where that is not known."""
+    beginning: _Beginning | None = None
+    """Of the window, where no row tells yet what lies before it."""
     samples: "array[int]" = field(default_factory=lambda: array("q", bytes(8 * REMEMBERED)))
     """What the last samples are known by, the oldest overwritten first."""
     place: int = 0
@@ -170,7 +187,7 @@ class Keeper:
         held.version, held.at, held.event_time = confirmed.version, own[_AT], own[_EVENT_TIME]
         held.source, held.run, held.session = own[_SOURCE], run, own[_SESSION]
         held.notes = own[_NOTES] or ()
-        held.regime = confirmed.said.get("regime")
+        held.regime, held.size = confirmed.said.get("regime"), confirmed.said.get("samples")
         held.interruption = self._interruption
         if self._causes:
             self._causes.pop(symbol, None)
@@ -217,7 +234,7 @@ class Keeper:
     def _note_gaps(self, symbol: str, confirmed: Confirmed, held: Held | None, rows: Sequence[Row]) -> None:
         """What is missing before this version, and what its samples tell of gaps in the market."""
         last = None if held is None else held.version
-        if confirmed.stamped and confirmed.prev != last:
+        if missed := confirmed.stamped and confirmed.prev != last:
             cause = self._cause(symbol, confirmed, held)
             self.missed[cause] += 1
             self._missed_now.setdefault(cause, []).append(symbol)
@@ -225,18 +242,43 @@ class Keeper:
             self._gap(rows[-1], "missed", cause, None if held is None else held.at, last)
         if held is None:
             return
+        known, step, size = held.notes, confirmed.said.get("step"), confirmed.said.get("samples") or 0
+        if 0 < size <= len(rows) and not rows[-1][_REISSUED]:
+            held.beginning = None if missed else self._begins(held, rows[0])
+        elif held.size is not None and size > held.size + len(rows):
+            self._note_filled(held, rows[-1], step)
+            known = rows[-1][_NOTES] or ()  # what the older samples tell was told as they came
         since = held.at
         for row in rows:
             if row[_REISSUED]:
                 continue
             if row[_NOTES] or row[_LOST]:
-                for kind in self._told(row, held, row[_AT] - since, confirmed.said.get("step")):
+                for kind in self._told(row, known, row[_AT] - since, step):
                     self._gap(row, kind, kind, since, last)
             since = row[_AT]
 
     @staticmethod
-    def _told(row: Row, held: Held, elapsed: int, step: float | None) -> Iterator[str]:
-        """The kinds of gaps before this sample, which is so many microseconds after the one before it."""
+    def _begins(held: Held, row: Row) -> _Beginning:
+        """A window begins with this sample."""
+        since, notes = (held.at, held.notes) if held.source == row[_SOURCE] else (None, _TOLD[1:])
+        return _Beginning(since, _after(row), held.version, notes)
+
+    def _note_filled(self, held: Held, own: Row, step: float | None) -> None:
+        """Older samples have filled the window: say what lies between these and its first one. `own`: of the version
+        that says so."""
+        beginning, held.beginning = held.beginning, None
+        if beginning is None:
+            return
+        since, after = beginning.since, {**beginning.after, "recorded": own[_RECORDED]}
+        long = since is not None and _is_long(after["at"] - since, step)
+        for word in own[_NOTES] or ():
+            if word in _TOLD and ((word == "gap" and long) or word not in (*beginning.notes, *held.notes)):
+                self._gap_before(after, word, word, since, beginning.last)
+
+    @staticmethod
+    def _told(row: Row, known: Sequence[str], elapsed: int, step: float | None) -> Iterator[str]:
+        """The kinds of gaps before this sample, which is so many microseconds after the one before it. `known`: the
+        notes of its window that are told already."""
         notes = row[_NOTES] or ()
         if row[_LOST]:
             yield "lost"
@@ -244,8 +286,8 @@ class Keeper:
             if word not in _TOLD:
                 continue
             # Of the version's own sample these are true as long as what they tell of is in the window.
-            again = word == "gap" and step is not None and elapsed > GAP_STEPS * step * 1e6
-            if not row[_LAST] or word not in held.notes or again or word in (row[_SAID] or ()):
+            again = word == "gap" and _is_long(elapsed, step)
+            if not row[_LAST] or word not in known or again or word in (row[_SAID] or ()):
                 yield word
 
     def _cause(self, symbol: str, confirmed: Confirmed, held: Held | None) -> Cause:
@@ -259,7 +301,11 @@ class Keeper:
 
     def _gap(self, row: Row, kind: str, cause: str, since: int | None, last: Version | None) -> None:
         """A row of the table `gaps`. `row`: of the sample after it. `last`: the newest recorded version before it."""
-        after = dict(zip(COLUMNS, row, strict=True))
+        self._gap_before(_after(row), kind, cause, since, last)
+
+    def _gap_before(
+        self, after: Mapping[str, Any], kind: str, cause: str, since: int | None, last: Version | None
+    ) -> None:
         held_epoch, held_seq = last or (None, None)
         if since is not None and since > after["at"]:  # of a run before, as of a replay that began anew
             since = None
@@ -268,3 +314,14 @@ class Keeper:
             | {"kind": kind, "cause": cause, "since": since, "until": after["at"]}
             | {"held_epoch": held_epoch, "held_seq": held_seq}
         )
+
+
+def _after(row: Row) -> dict[str, Any]:
+    """What a row of the table `gaps` says of the sample after it."""
+    said = dict(zip(COLUMNS, row, strict=True))
+    return {name: said[name] for name in (*_GAP_COLUMNS, "at")}
+
+
+def _is_long(elapsed: int, step: float | None) -> bool:
+    """Whether samples so many microseconds apart have a gap between them."""
+    return step is not None and elapsed > GAP_STEPS * step * 1e6

@@ -13,7 +13,7 @@ from services.recorder.keeper import Held
 
 _COLUMNS = (
     *("symbol", "epoch", "seq", "at", "event_time", "source", "run", "regime", "notes"),
-    *("feed_time", "sampled", "price", "last", "session"),
+    *("feed_time", "sampled", "price", "last", "session", "samples"),
 )
 
 log = get_logger(__name__)
@@ -98,6 +98,7 @@ def _held(row: dict[str, Any]) -> Held:
         row["regime"],
         row["notes"] or (),
         row["session"],
+        row["samples"],
     )
     held.remember(row["sampled"] if row["feed_time"] is None else row["feed_time"], row["price"])
     return held

@@ -68,7 +68,7 @@ class StateRecorder(ChannelHandler):
         self._symbols = frozenset(settings.symbols)
         self._confirmation = Confirmation()
         self._keeper = Keeper(inputs_only=settings.states == "inputs")
-        self._notes = FreshnessNotes()
+        self._notes = FreshnessNotes(self._symbols)
         self._listener = BridgeListener(
             settings.bridge_url, self._notes, clock, settings.silence_seconds, self._recorded
         )
@@ -161,7 +161,9 @@ class StateRecorder(ChannelHandler):
         names = self._symbols or await scan(client, keys.PHYSICS_STATE, self._bad, most + 1)
         if len(names) > most:
             throttled.warning("states_left_out", "", limit=most)
-        await self._look(client, list(names)[:most])
+        await self._look(client, {*list(names)[:most], *self._confirmation.symbols})
+        if len(names) <= most:
+            self._confirmation.looked_at_all()
         if not self._began:
             self._began = True
             await self._want_checkpoint()

@@ -7,7 +7,7 @@ that is in Redis at a time is bounded: the next are written when feynman has del
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from cottage.messages import Heartbeat, parse_state_update
 from cottage.record.record import Record
 from cottage.redis import Client
 from cottage.store import WarmStarts, batches
-from cottage.warm import COLUMNS, LEAD, MOST_BYTES, MOST_BYTES_IN_ALL, WarmSamples
+from cottage.warm import COLUMNS, KEPT_SECONDS, LEAD, MOST_BYTES, MOST_BYTES_IN_ALL, WarmSamples
 from services.recorder import metrics
 
 TOGETHER = 64
@@ -58,6 +58,8 @@ class _YoungWindow:
     which: _Which
     begun: int
     """The market's time of its first state that was seen, in microseconds since 1970."""
+    first: int
+    """How many samples it had then."""
     samples: int
     step: float
     offers: int = 0
@@ -108,7 +110,10 @@ class Warmer:
         which = source, said.get("feed"), said.get("native"), run
         held = self._young.get(symbol)
         if held is None or held.which != which or samples < held.samples:
-            self._young[symbol] = _YoungWindow(_Which(*which), at, samples, said.get("step") or 1.0)
+            step = said.get("step") or 1.0
+            runs = samples * step > KEPT_SECONDS  # it began long before, under a recorder that has ended
+            offers = MOST_OFFERS if runs else 0
+            self._young[symbol] = _YoungWindow(_Which(*which), at, samples, samples, step, offers)
         else:
             held.samples, held.step = samples, said.get("step") or held.step
 
@@ -183,7 +188,7 @@ class Warmer:
         """What the record has for these windows. It is called in a thread."""
         most, begun = window + LEAD, [young.begun for young in wanting.values()]
         seconds = FARTHEST_SECONDS + 2 * most * max(young.step for young in wanting.values())
-        names = list(dict.fromkeys((*COLUMNS, "symbol", "at", "run", "epoch", "seq", "number")))
+        names = list(dict.fromkeys((*COLUMNS, "symbol", "at", "run", "epoch", "seq", "number", "samples")))
         try:
             rows = Record(self._folder).scan(
                 "samples", names, symbols=list(wanting), at=(min(begun) - round(seconds * 1e6), max(begun))
@@ -209,4 +214,16 @@ def _of(rows: Any, symbol: str, young: _YoungWindow, most: int) -> WarmSamples |
         field = compute.field(name)
         condition &= field.is_null() if value is None else field == value
     chosen = rows.filter(condition)
-    return WarmSamples.recorded(chosen.slice(max(0, len(chosen) - most)).to_pydict())
+    before = len(chosen) - _own(chosen["samples"].to_pylist(), young.first)
+    return WarmSamples.recorded(chosen.slice(max(0, before - most), min(before, most)).to_pydict())
+
+
+def _own(samples: Sequence[int | None], first: int) -> int:
+    """How many of these rows, the newest last, are of the window itself, which has so many samples after them."""
+    own = 0
+    for place, number in enumerate(reversed(samples), 1):
+        if number is not None:
+            if number >= first:
+                break
+            first, own = number, place
+    return own

@@ -50,6 +50,7 @@ class TimedRecorder:
         self._now = 0.0
         self._folder = folder
         self._confirmation, self._keeper = Confirmation(), Keeper()
+        self._confirmation.looked_at_all()
         self._warmer = Warmer(folder, lambda: self._now)
         self._writer: RecordWriter | None = None
         self._looked = self._rolled = 0.0

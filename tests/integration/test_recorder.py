@@ -270,8 +270,9 @@ async def test_a_clock_that_is_set_by_an_hour_loses_nothing(
 
 async def test_what_the_bridge_says_is_recorded(redis_url: str, client: Client, folder: Path) -> None:
     port = free_port()
-    link = {"RECORDER_BRIDGE_URL": f"ws://127.0.0.1:{port}/ws"}
-    await write(client, S, state(1))
+    link = {"RECORDER_BRIDGE_URL": f"ws://127.0.0.1:{port}/ws", "RECORDER_SYMBOLS": S}
+    for symbol in ("DIA", S):
+        await write(client, symbol, state(1))
     async with recording(redis_url, folder, **link) as recorder:
         await eventually(lambda: recorder.rows("outages"))
         async with bridging(redis_url, port):
@@ -281,6 +282,7 @@ async def test_what_the_bridge_says_is_recorded(redis_url: str, client: Client, 
         await eventually(lambda: [row["hop"] for row in recorder.rows("outages")].count("bridge") >= 3)
     freshness = rows(folder, "freshness")
     assert freshness[0]["symbol"] == "*"
+    assert {row["symbol"] for row in freshness} == {"*", S}, "only the chosen symbols have rows"
     assert {row["status"] for row in freshness if row["symbol"] == S} <= {"stale", "expired"}
     bridge = [row["until"] is None for row in rows(folder, "outages") if row["hop"] == "bridge"]
     assert bridge == [True, False, True]

@@ -11,8 +11,7 @@ import pytest
 from cottage.errors import InvalidMessage
 from cottage.record.state_rows import COLUMNS, rows_of, said_by_stored
 from cottage.state import PILLARS, PhysicsState
-from cottage.warm import WarmSamples
-from services.feynman.own_samples import KEPT_SECONDS
+from cottage.warm import KEPT_SECONDS, WarmSamples
 from services.feynman.symbol_table import SymbolTable
 from tests.services.feynman.test_symbol_table import NOW, raw, state, table_of, whole
 

@@ -87,6 +87,17 @@ def test_a_statement_about_all_ends_those_about_single_ones(notes: FreshnessNote
     assert told(notes) == [("*", "stale", "redis_down", None, 3)]
 
 
+def test_only_the_chosen_symbols_have_rows() -> None:
+    notes = FreshnessNotes(["SPY"])
+    notes.connected()
+    notes.heartbeat()
+    say(notes, all_are("stale", "writer_down", 4.0), about("expired", "feed_down", SPY=70.0, QQQ=70.0))
+    assert [row[0] for row in told(notes)] == ["*", "SPY"]
+    notes.removed("QQQ", 3)
+    notes.removed("SPY", 3)
+    assert [row[:2] for row in told(notes)] == [("SPY", "removed")]
+
+
 def test_hops_that_break_and_come_back_are_outages(notes: FreshnessNotes) -> None:
     say(notes, all_are("stale", "writer_down", 4.0), recorded=10_000_000)
     assert told(notes, "outages") == [("feynman", "writer_down", 6_000_000, None, 10_000_000)]

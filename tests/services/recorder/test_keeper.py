@@ -301,6 +301,43 @@ def test_a_note_that_the_feed_says_again_is_a_row_again(keeper: Keeper) -> None:
     assert [gap["seq"] for gap in rows(keeper, "gaps")] == [2, 4]
 
 
+def test_a_window_that_older_samples_fill_has_its_gap_where_it_began(keeper: Keeper) -> None:
+    keep(keeper, state(2, 1, samples=64), state(100, 2, samples=1), state(101, 100, samples=2))
+    keep(keeper, state(102, 101, samples=66, notes=("gap", "break")), state(103, 102, samples=67, notes=("gap",)))
+    told = [(gap["kind"], gap["since"], gap["until"]) for gap in rows(keeper, "gaps")]
+    hole = round((BEGINNING + 2) * US), round((BEGINNING + 100) * US)
+    assert told == [("gap", *hole), ("break", *hole)]
+
+
+def test_its_row_is_of_the_version_with_which_it_began_and_of_now(keeper: Keeper) -> None:
+    keep(keeper, state(2, 1, samples=64), state(100, 2, samples=1))
+    keep(keeper, state(101, 100, samples=65, notes=("gap",)), recorded=9)
+    [gap] = rows(keeper, "gaps")
+    assert (gap["seq"], gap["prev_seq"], gap["held_seq"], gap["recorded"]) == (100, 2, 2, 9)
+
+
+def test_what_older_samples_tell_is_not_told_again(keeper: Keeper) -> None:
+    old = ("gap", "break")
+    keep(keeper, state(2, 1, samples=64, notes=old))
+    keeper.take()
+    keep(keeper, state(10, 2, samples=1), state(11, 10, samples=66, notes=old))
+    assert rows(keeper, "gaps") == []
+    keep(keeper, state(12, 11, samples=67, notes=old), state(100, 12, samples=68, notes=old))
+    assert [(gap["kind"], gap["seq"]) for gap in rows(keeper, "gaps")] == [("gap", 100)]
+
+
+def test_a_hole_in_which_versions_were_missed_is_told_once(keeper: Keeper) -> None:
+    keep(keeper, state(100, 2, samples=1), state(101, 100, samples=66, notes=("gap",)))
+    assert [(gap["kind"], gap["seq"]) for gap in rows(keeper, "gaps")] == [("missed", 100)]
+
+
+def test_a_window_of_another_source_has_a_gap_of_which_the_beginning_is_not_known(keeper: Keeper) -> None:
+    keep(keeper, state(100, 1, samples=1, source="live"))
+    keep(keeper, state(101, 100, samples=66, notes=("gap", "break"), source="live"))
+    [gap] = rows(keeper, "gaps")
+    assert (gap["kind"], gap["seq"], gap["since"]) == ("gap", 100, None)
+
+
 def test_lost_samples_are_rows(keeper: Keeper) -> None:
     taken = (TakenSample(1.0, "2023-11-14T22:13:21.500Z", lost=True), TakenSample(1.0, "2023-11-14T22:13:21.700Z"))
     keep(keeper, state(2, 1, taken=taken, lost=True))

@@ -76,6 +76,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows += [row(symbol, 10, **other) for symbol, other in OTHERS.items()]
     rows += [row(name, second) for name in SEVERAL for second in range(100, 200)]
     rows += [row("BACK", i, sampled=(FIRST + i - 60 * (i >= 150)) * 10**6) for i in range(100, 200)]
+    rows += [row("AFTER", i, samples=min(i, 60) if i < 170 else i - 169) for i in range(200)]
+    rows += [row("ONLY", i, samples=i - 169) for i in range(170, 200)]
     path = tmp_path_factory.mktemp("record")
     with RecordWriter(path) as writer:
         writer.append("samples", {name: [each[name] for each in rows] for name in rows[0]})
@@ -156,6 +158,34 @@ async def test_a_full_window_wants_none_until_it_begins_anew(client: Client, fol
     recorder.saw("SPY", 200, samples=WINDOW)
     assert await recorder.offered("SPY") == {}
     recorder.saw("SPY", 201, samples=1)
+    assert list(await recorder.offered("SPY")) == ["SPY"]
+
+
+@pytest.mark.parametrize(("name", "begins"), [("AFTER", 170), ("ONLY", 170)])
+async def test_a_recorder_that_starts_again_knows_where_a_window_began(
+    client: Client, folder: Path, name: str, begins: int
+) -> None:
+    """The record has the samples of the window itself, which are not offered to it."""
+    recorder = Recorder(client, folder)
+    recorder.heard()
+    recorder.saw(name, 200, samples=200 - begins + 1)
+    recorder.saw("SPY", 200, samples=1)
+    found = await recorder.offered(name, "SPY")
+    assert "SPY" in found
+    if name == "AFTER":
+        assert found[name].price == [100.0 + second for second in range(begins - WINDOW - LEAD, begins)]
+    else:
+        assert name not in found
+
+
+async def test_a_window_that_runs_already_is_offered_none(client: Client, folder: Path) -> None:
+    """Feynman would not take them, and the next ones would have to wait for their room."""
+    recorder = Recorder(client, folder)
+    recorder.heard(window=1000)
+    recorder.saw("SPY", 201, samples=121)
+    recorder.saw("BACK", 200, samples=60, step=2.5)
+    assert await recorder.offered("SPY", "BACK") == {}
+    recorder.saw("SPY", 202, samples=1)
     assert list(await recorder.offered("SPY")) == ["SPY"]
 
 
