@@ -85,7 +85,7 @@ async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
     log.info("stopped", status=status)
     _end_after(CLOSING_SECONDS, status)
     output.flush()
-    end_on_signals(status, loop)
+    end_on_signals(status)
     return status
 
 

@@ -33,9 +33,9 @@ def stop_signals() -> list[signal.Signals]:
     return taken
 
 
-def end_on_signals(status: int = 0, loop: AbstractEventLoop | None = None) -> None:
+def end_on_signals(status: int = 0) -> None:
     """From now on a signal ends the process at once, with this exit status and without a traceback: nothing has begun
-    yet, or all is done. `loop`: the event loop that took the signals until now.
+    yet, or all is done.
 
     In the last milliseconds, while Python takes itself apart, signals are ignored: it would leave them to the system,
     and the process would end by the signal and not with its status."""
@@ -44,8 +44,6 @@ def end_on_signals(status: int = 0, loop: AbstractEventLoop | None = None) -> No
         os._exit(status)  # no exception: one that is raised within an import may be lost, or come out as another
 
     for number in stop_signals():
-        if loop is not None:
-            loop.remove_signal_handler(number)
         signal.signal(number, end)
     atexit.register(_ignore_signals)
 
@@ -74,6 +72,9 @@ def take_in_loop(
     SIGHUP forces nothing and does not count as the first: of a closed terminal it comes from the kernel and once more
     from the shell, and service managers send it right after SIGTERM. Nor does a second SIGTERM at the same moment:
     when a supervisor is killed, Linux sends its children one for each of its threads that ends.
+
+    The handlers are not those of `loop.add_signal_handler`: removing one leaves a moment in which the signal is the
+    system's, which ends the process by it.
     """
     first: tuple[signal.Signals, float] | None = None
 
@@ -87,5 +88,9 @@ def take_in_loop(
         elif (number, first[0]) != (signal.SIGTERM, signal.SIGTERM) or loop.time() - first[1] > TOGETHER_SECONDS:
             force(number)
 
-    for number in stop_signals():
-        loop.add_signal_handler(number, take, number)
+    def hand_over(number: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(take, signal.Signals(number))
+
+    for each in stop_signals():
+        signal.signal(each, hand_over)
+        signal.siginterrupt(each, False)  # as event loops do: no library's system call is broken off

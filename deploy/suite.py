@@ -59,7 +59,7 @@ async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> None:
         remove_urls(folder)
         log.info("stopped")
         output.flush()  # before what the caller says of a failure: that is the last line of all
-        end_on_signals(loop=loop)
+        end_on_signals()
     if supervisor.failure is not None:
         raise supervisor.failure
 

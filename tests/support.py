@@ -29,14 +29,14 @@ T = TypeVar("T")
 
 
 @overload
-async def eventually(condition: Callable[[], Coroutine[Any, Any, T]], timeout: float = 20.0) -> T: ...
+async def eventually(condition: Callable[[], Coroutine[Any, Any, T]], timeout: float = 10.0) -> T: ...
 
 
 @overload
-async def eventually(condition: Callable[[], T], timeout: float = 20.0) -> T: ...
+async def eventually(condition: Callable[[], T], timeout: float = 10.0) -> T: ...
 
 
-async def eventually(condition: Callable[[], Any], timeout: float = 20.0) -> Any:
+async def eventually(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
     """Wait until `condition` (async or not) gives something true, and return that; fail after `timeout` seconds.
 
     For what can only be seen from outside, such as a key in Redis. Errors of `condition` are not hidden.

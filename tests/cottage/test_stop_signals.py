@@ -10,20 +10,26 @@ from cottage.stop_signals import TOGETHER_SECONDS
 from tests.support import eventually, ignored_signals, program, without_hangup
 
 LOOP = """
-import asyncio, time
+import asyncio, signal, sys, time, uvloop
 from cottage.stop_signals import end_on_signals, take_in_loop
+
+def slowly(number, handler, change=signal.signal):
+    time.sleep(0.05)
+    return change(number, handler)
 
 async def main():
     loop, forced = asyncio.get_running_loop(), asyncio.Event()
     take_in_loop(loop, lambda number: print(number.name, flush=True), lambda number: forced.set())
     print("ready", flush=True)
     await forced.wait()
-    end_on_signals(3, loop)
+    signal.signal = slowly
+    end_on_signals(3)
 
-asyncio.run(main())
+{"asyncio": asyncio, "uvloop": uvloop}[sys.argv[1]].run(main())
 print("done", flush=True)
 time.sleep(60)
 """
+LOOPS = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 LAST_OF_ALL = """
 import os, sys
 from cottage.stop_signals import end_on_signals
@@ -50,9 +56,10 @@ except KeyboardInterrupt:
 """
 
 
-async def test_one_request_may_come_as_several_sigterms() -> None:
+@LOOPS
+async def test_one_request_may_come_as_several_sigterms(loop: str) -> None:
     """Linux tells a child for each thread of its parent that ends. A later one, or Ctrl-C, is another request."""
-    async with program(["-c", LOOP]) as process:
+    async with program(["-c", LOOP, loop]) as process:
         await eventually(lambda: process.text == ["ready"])
         for _ in range(20):
             process.signal(signal.SIGTERM)
@@ -64,8 +71,9 @@ async def test_one_request_may_come_as_several_sigterms() -> None:
 
 
 @pytest.mark.parametrize("last", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-async def test_a_loop_takes_them_until_all_is_done(last: signal.Signals) -> None:
-    async with program(["-c", LOOP]) as process:
+@LOOPS
+async def test_a_loop_takes_them_until_all_is_done(loop: str, last: signal.Signals) -> None:
+    async with program(["-c", LOOP, loop]) as process:
         told = ["ready"]
         await eventually(lambda: process.text == told)
         for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGINT, signal.SIGHUP):
@@ -75,6 +83,20 @@ async def test_a_loop_takes_them_until_all_is_done(last: signal.Signals) -> None
         process.signal(signal.SIGTERM)  # the second that counts
         await eventually(lambda: process.text[-1] == "done")
         process.signal(last)
+        assert await process.ended() == 3
+    assert process.errors == []
+
+
+@LOOPS
+async def test_at_no_moment_is_a_signal_left_to_the_system(loop: str) -> None:
+    """It would end the process by the signal, and not with its status."""
+    async with program(["-c", LOOP, loop]) as process:
+        await eventually(lambda: process.text == ["ready"])
+        process.signal(signal.SIGINT)
+        process.signal(signal.SIGTERM)  # the second that counts
+        while process.returncode is None:
+            process.signal(signal.SIGHUP)
+            await asyncio.sleep(0.001)
         assert await process.ended() == 3
     assert process.errors == []
 
