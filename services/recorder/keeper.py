@@ -9,6 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 from cottage.record.state_rows import COLUMNS, Row, columns, none_reissued, rows_of
@@ -39,6 +40,9 @@ _LOST, _NOTES, _SAID, _REISSUED = (COLUMNS.index(name) for name in ("lost", "not
 _FEED_TIME, _SAMPLED, _LAST = (COLUMNS.index(name) for name in ("feed_time", "sampled", "last"))
 _SOURCE, _RUN, _SESSION = (COLUMNS.index(name) for name in ("source", "run", "session"))
 _RECORDED = COLUMNS.index("recorded")
+KNOWN_BY = ("event_time", "feed_time", "sampled", "price", "volume", "trades")
+"""The columns in which all versions of one sample are the same."""
+_known_by = itemgetter(*map(COLUMNS.index, KNOWN_BY))
 _WHICH = ("symbol", "source", "run", "epoch", "seq", "recorded")
 _REGIME_COLUMNS = (*_WHICH, "at", "written")
 _GAP_COLUMNS = (*_WHICH, "prev_epoch", "prev_seq")
@@ -78,6 +82,8 @@ class Held:
     place: int = 0
     interruption: int = 0
     """The number of the last interruption before it was recorded."""
+    sample: tuple[Any, ...] = ()
+    """What its own sample is known by within an epoch: see KNOWN_BY."""
 
     def remember(self, named: int | None, price: float | None) -> None:
         self.samples[self.place] = hash((named, price))
@@ -187,6 +193,7 @@ class Keeper:
         held.version, held.at, held.event_time = confirmed.version, own[_AT], own[_EVENT_TIME]
         held.source, held.run, held.session = own[_SOURCE], run, own[_SESSION]
         held.notes = own[_NOTES] or ()
+        held.sample = _known_by(own)
         held.regime, held.size = confirmed.said.get("regime"), confirmed.said.get("samples")
         held.interruption = self._interruption
         if self._causes:
@@ -210,6 +217,8 @@ class Keeper:
             reissued=held.remembers if held is not None and again else none_reissued,
             inputs_only=self._inputs_only,
         )
+        if held is not None and same and not again and len(rows) == 1 and _is_warmed(held, confirmed, rows[0]):
+            rows = [(*rows[0][:_REISSUED], True, *rows[0][_REISSUED + 1 :])]
         before, session = (held.event_time, held.session) if held is not None and same else (None, None)
         for place, row in enumerate(rows):
             time = row[_EVENT_TIME]
@@ -245,7 +254,7 @@ class Keeper:
         known, step, size = held.notes, confirmed.said.get("step"), confirmed.said.get("samples") or 0
         if 0 < size <= len(rows) and not rows[-1][_REISSUED]:
             held.beginning = None if missed else self._begins(held, rows[0])
-        elif held.size is not None and size > held.size + len(rows):
+        elif held.size is not None and size > held.size + sum(not row[_REISSUED] for row in rows):
             self._note_filled(held, rows[-1], step)
             known = rows[-1][_NOTES] or ()  # what the older samples tell was told as they came
         since = held.at
@@ -320,6 +329,12 @@ def _after(row: Row) -> dict[str, Any]:
     """What a row of the table `gaps` says of the sample after it."""
     said = dict(zip(COLUMNS, row, strict=True))
     return {name: said[name] for name in (*_GAP_COLUMNS, "at")}
+
+
+def _is_warmed(held: Held, confirmed: Confirmed, own: Row) -> bool:
+    """Whether this version has the sample of the one before, whose window was filled with older ones meanwhile."""
+    size = confirmed.said.get("samples")
+    return size is not None and held.size is not None and size > held.size and _known_by(own) == held.sample
 
 
 def _is_long(elapsed: int, step: float | None) -> bool:

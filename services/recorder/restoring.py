@@ -9,11 +9,11 @@ from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.record import Record
 from cottage.record.write_ahead import ahead_files, mapped, whole_batches
 from cottage.version import Version
-from services.recorder.keeper import Held
+from services.recorder.keeper import KNOWN_BY, Held
 
 _COLUMNS = (
-    *("symbol", "epoch", "seq", "at", "event_time", "source", "run", "regime", "notes"),
-    *("feed_time", "sampled", "price", "last", "session", "samples"),
+    *("symbol", "epoch", "seq", "at", "source", "run", "regime", "notes", "last", "session", "samples"),
+    *KNOWN_BY,
 )
 
 log = get_logger(__name__)
@@ -101,4 +101,5 @@ def _held(row: dict[str, Any]) -> Held:
         row["samples"],
     )
     held.remember(row["sampled"] if row["feed_time"] is None else row["feed_time"], row["price"])
+    held.sample = tuple(row[name] for name in KNOWN_BY)
     return held

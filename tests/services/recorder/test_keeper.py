@@ -175,6 +175,19 @@ def test_within_an_epoch_nothing_is_issued_again(keeper: Keeper) -> None:
     assert [row["reissued"] for row in rows(keeper, "samples")] == [False]
 
 
+def test_but_where_its_window_was_filled_with_older_ones(keeper: Keeper) -> None:
+    """By a warm start between two samples of a slow feed: the state alone is new."""
+    keep(keeper, state(100, 1, samples=1, price=5.0))
+    keeper.take()
+    same = {"price": 5.0, "timestamp": state(100).timestamp}
+    keep(keeper, state(101, 100, samples=2, notes=("gap",), **same))
+    taken = keeper.take()
+    assert taken["samples"]["reissued"] == [True]
+    assert taken["gaps"]["kind"] == ["gap"]
+    keep(keeper, state(102, 101, samples=3, **same, volume=7.0))
+    assert rows(keeper, "samples")[0]["reissued"] is False
+
+
 def test_so_many_samples_are_remembered(keeper: Keeper) -> None:
     keep(keeper, *(state(seq, seq - 1) for seq in range(2, REMEMBERED + 2)))
     keeper.take()
