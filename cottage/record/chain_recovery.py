@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from cottage.folder_sync import replace_file, sync_folder
@@ -21,7 +22,7 @@ from cottage.record.manifest import (
 from cottage.record.write_ahead import AHEAD_NAME
 
 LEFT_ASIDE = "chain-left-aside-{}.jsonl"
-"""What stood in the chain behind this entry, and does not follow on it."""
+"""What stood in the chain behind this entry, and does not follow on it; `-2` is added a second time."""
 
 log = get_logger(__name__)
 
@@ -92,12 +93,17 @@ def _chain(folder: Path, at: str) -> tuple[RecordChain, bool]:
     return RecordChain(folder, manifest), known == manifest.number > 0
 
 
+def _free_name(folder: Path, number: int) -> str:
+    names = (LEFT_ASIDE.format(number if turn == 1 else f"{number}-{turn}") for turn in count(1))
+    return next(name for name in names if not (folder / name).exists())
+
+
 def _leave_aside(folder: Path, manifest: Manifest, error: str) -> None:
     """Take what stands in the chain behind the manifest's entry into a file of its own. Raises OSError."""
     with (folder / CHAIN).open("r+b") as chain:
         chain.seek(manifest.chain_bytes)
         foreign = chain.read()
-        aside = LEFT_ASIDE.format(manifest.number)
+        aside = _free_name(folder, manifest.number)
         replace_file(folder / aside, foreign)
         chain.truncate(manifest.chain_bytes)
         os.fsync(chain.fileno())

@@ -267,7 +267,7 @@ async def past_state(request: Request, symbol: str, at: str | None, version: str
 
 
 def _some(symbols: str | None) -> list[str] | None:
-    return symbol_names(symbols) if symbols else None
+    return None if symbols is None else symbol_names(symbols)
 
 
 async def _answer(request: Request, ask: str, question: dict[str, Any]) -> Response:

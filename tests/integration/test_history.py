@@ -135,6 +135,8 @@ async def test_points_of_many(http: httpx.AsyncClient) -> None:
             *("time", "partial", "count", "open", "high", "low", "close", "price_mean", "gaps")
         }
     assert (await http.get("/v1/history?symbols=")).json() == {"by": "at", "symbols": {}, "missing": []}
+    assert (await http.get("/v1/changes?last=10m&symbols=")).json()["changes"] == []  # of none, and not of all
+    assert (await http.get("/v1/gaps?last=10m&symbols=")).json()["gaps"] == []
 
 
 async def test_as_an_arrow_table(http: httpx.AsyncClient) -> None:

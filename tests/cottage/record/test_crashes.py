@@ -209,6 +209,9 @@ def test_what_is_foreign_at_the_end_of_the_chain_is_left_aside(
     with writer(tmp_path) as record:
         assert (tmp_path / f"chain-left-aside-{manifest.number}.jsonl").read_bytes() == foreign
         assert chain.read_bytes() == whole
+    chain.write_bytes(whole + foreign)
+    with writer(tmp_path) as record:
+        assert (tmp_path / f"chain-left-aside-{manifest.number}-2.jsonl").read_bytes() == foreign
         record.append("samples", samples(seqs=(2,)))
     assert "record_chain_left_aside" in caplog.text
     assert keys(tmp_path) == expected(2)
