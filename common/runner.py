@@ -24,7 +24,7 @@ from common.settings import ServiceSettings
 from common.web.asgi import serve_asgi
 from cottage import __version__
 from cottage.errors import CottageError, SettingsError, leaves
-from cottage.stop_signals import end_on_signals, take_in_loop
+from cottage.stop_signals import end_on_signals, ignore_signals, take_in_loop
 
 CLOSING_SECONDS = 2.0
 """How long closing may take after the drain: a stop takes at most 8 s in all."""
@@ -82,6 +82,7 @@ async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
         log.error("crashed", exc_info=group)
         termination.report(f"crashed: {', '.join(type(error).__name__ for error in leaves(group))}")
         status = 1
+    ignore_signals()
     log.info("stopped", status=status)
     _end_after(CLOSING_SECONDS, status)
     output.flush()

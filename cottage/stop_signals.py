@@ -2,7 +2,8 @@
 
 The services, `make run` and the command `cottage` take them from their first line on. There are three times. While a
 process imports, nothing has begun and a signal ends it at once (`end_on_signals`). While it works, it stops in order:
-`take_in_loop` in an event loop, `interrupt_on_signals` where there is none. When all is done, it ends at once again.
+`take_in_loop` in an event loop, `interrupt_on_signals` where there is none. When all is done, its last line is written
+(`ignore_signals`), and then it ends at once again.
 
 A process that was started with SIGHUP ignored, as by nohup, is to outlive its terminal: it goes on ignoring it.
 Nothing heavy is imported here, and no event loop, since this has to stand before anything else is imported.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+from functools import cache
 
 TYPE_CHECKING = False  # as in cottage/__init__.py
 if TYPE_CHECKING:
@@ -25,8 +27,9 @@ TOGETHER_SECONDS = 0.5
 _HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
+@cache
 def stop_signals() -> list[signal.Signals]:
-    """Those that this process takes."""
+    """Those that this process takes, as it was started."""
     taken = [signal.SIGTERM, signal.SIGINT]
     if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
         taken.append(_HANGUP)
@@ -45,10 +48,11 @@ def end_on_signals(status: int = 0) -> None:
 
     for number in stop_signals():
         signal.signal(number, end)
-    atexit.register(_ignore_signals)
+    atexit.register(ignore_signals)
 
 
-def _ignore_signals() -> None:
+def ignore_signals() -> None:
+    """From now on a signal changes nothing, such as while the last line is written."""
     for number in stop_signals():
         signal.signal(number, signal.SIG_IGN)
 

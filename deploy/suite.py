@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common import logs, output
 from cottage.clock import SystemClock
-from cottage.stop_signals import end_on_signals, take_in_loop
+from cottage.stop_signals import end_on_signals, ignore_signals, take_in_loop
 from cottage.urls import redacted
 from deploy.fresh_start import begin_fresh
 from deploy.health import ask
@@ -57,6 +57,7 @@ async def run(plan: RunPlan, folder: Path, lock: int, style: str) -> None:
         await asyncio.gather(starting, *ends, return_exceptions=True)
         await supervisor.stop([services[name] for name in STOP_ORDER if name in services], redis)
         remove_urls(folder)
+        ignore_signals()
         log.info("stopped")
         output.flush()  # before what the caller says of a failure: that is the last line of all
         end_on_signals()
