@@ -70,6 +70,16 @@ class Suite:
         await asyncio.gather(*(process.ready() for process in self.processes.values()))
         return self
 
+    async def start_recorded(self) -> Self:
+        """The market begins when all that it brings is recorded."""
+        for name in NAMES:
+            if name != "market":
+                await self.start(name)
+        await self.processes["recorder"].logged("subscribed", 60)
+        await self.start("market")
+        await asyncio.gather(*(process.ready() for process in self.processes.values()))
+        return self
+
     async def get(self, path: str) -> httpx.Response:
         """One answer of the physics API."""
         async with plain_http(self.api_url) as http:

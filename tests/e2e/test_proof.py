@@ -1,6 +1,8 @@
 """States of a real run are proved from its record, over HTTP, as JSON and as a page."""
 
 import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from cottage.record.record import Record
 from cottage.redis import Client
 from cottage.version import Version
 from services.physics import schemas
-from tests.e2e.suite import suite
+from tests.e2e.suite import Suite
 from tests.one_kind import on_one_kind
 from tests.support import eventually, plain_http
 
@@ -36,6 +38,12 @@ def trades(tmp_path: Path) -> Path:
     return path
 
 
+@asynccontextmanager
+async def recorded_suite(redis_url: str, env: Mapping[str, str]) -> AsyncIterator[Suite]:
+    async with AsyncExitStack() as stack:
+        yield await Suite(redis_url, env, stack).start_recorded()
+
+
 async def test_states_of_a_run_are_proved(redis_url: str, trades: Path, tmp_path: Path) -> None:
     env = {
         "MARKET_SOURCE": "replay",
@@ -50,7 +58,7 @@ async def test_states_of_a_run_are_proved(redis_url: str, trades: Path, tmp_path
         rows = record.scan("samples", ["epoch", "seq", "last", "samples"], symbols=["ES"]).to_pylist()
         return [f"{row['epoch']}-{row['seq']}" for row in rows if row["last"] and row["samples"] == 200]
 
-    async with suite(redis_url, env) as running, plain_http(running.api_url) as http:
+    async with recorded_suite(redis_url, env) as running, plain_http(running.api_url) as http:
         http.timeout = 60.0
         await eventually(lambda: len(versions()) > 20, 120)
         head = record.manifest().head
@@ -83,7 +91,7 @@ async def test_states_behind_a_kill_are_proved(redis_url: str, client: Client, t
         rows = record.scan("samples", ["epoch", "seq", "recorded", "last"], symbols=["SPY"]).to_pylist()
         return [row for row in rows if row["last"] and row["epoch"] > after]
 
-    async with suite(redis_url, env) as running:
+    async with recorded_suite(redis_url, env) as running:
         if saving:
             await running.processes["feynman"].logged("checkpoint_saved")
         told = len(versions())

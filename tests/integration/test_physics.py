@@ -338,7 +338,7 @@ async def test_the_document_has_the_pattern_of_symbols(http: httpx.AsyncClient) 
         for parameter in operations["get"].get("parameters", [])
         if "pattern" in parameter["schema"]
     }
-    assert patterns.keys() == {"symbol", "symbols", "version", "known", "last", "since", "step"}
+    assert patterns.keys() == {"symbol", "symbols", "version", "known", "last", "since", "step", "head"}
     for name, pattern in patterns.items():
         assert (pattern[0], pattern[-1]) == ("^", "$")
         matches = re.compile(

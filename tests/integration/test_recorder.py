@@ -68,6 +68,7 @@ async def recording(redis_url: str, folder: Path, **settings: str) -> AsyncItera
         "RECORDER_FLUSH_SECONDS": "0.1",
         "RECORDER_BRIDGE_URL": f"ws://127.0.0.1:{free_port()}/ws",
         "RECORDER_SILENCE_SECONDS": "0.5",
+        "DRAIN_SECONDS": "6",
         **settings,
     }
     async with service("recorder", environment) as process:
