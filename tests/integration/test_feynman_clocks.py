@@ -239,7 +239,8 @@ async def test_what_is_published_from_another_database_says_so(redis_url: str, c
                 received += [json.loads(message["data"])] if message else []
     assert {message["db"] for message in received} == {1}
     updates = [list(message) for message in received if message["event"] == "PHYSICS_UPDATE"]
-    assert all(set(fields[fields.index("db") :]) <= {"db", "prev", "written"} for fields in updates)  # the stamp is last
+    stamp = {"db", "prev", "written"}  # is the last of each
+    assert all(set(fields[fields.index("db") :]) <= stamp for fields in updates)
     assert "db" not in state
 
 
