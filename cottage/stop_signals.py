@@ -2,8 +2,8 @@
 
 The services, `make run` and the command `cottage` take them from their first line on. There are three times. While a
 process imports, nothing has begun and a signal ends it at once (`end_on_signals`). While it works, it stops in order:
-`take_in_loop` in an event loop, `interrupt_on_signals` where there is none. When all is done, its last line is written
-(`ignore_signals`), and then it ends at once again.
+`take_in_loop` in an event loop, `interrupt_on_signals` where there is none. When all is done, it ends at once again,
+but for the moment in which its last line is written (`ignore_signals`).
 
 A process that was started with SIGHUP ignored, as by nohup, is to outlive its terminal: it goes on ignoring it.
 Nothing heavy is imported here, and no event loop, since this has to stand before anything else is imported.
