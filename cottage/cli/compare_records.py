@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-from cottage.errors import UnusableSource
-from cottage.record.compare import compared
+from cottage.errors import MissingExtra, UnusableSource
 from cottage.record.record import is_record
 
 
 def compare(first: str, second: str) -> int:
     """Print the report. Returns the exit status: 0 where they are equal, else 1. Raises UnusableSource for a folder
-    that is no record, and what `compared` does."""
+    that is no record, MissingExtra, and what `compared` does."""
+    try:
+        from cottage.record.compare import compared
+    except ImportError as error:
+        raise MissingExtra("a comparison needs pip install 'curiosity-cottage[files]'") from error
     check_record(first, second)
     found = compared(Path(first), Path(second))
     print("\n".join(found.lines()))

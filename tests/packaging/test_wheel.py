@@ -45,7 +45,7 @@ import cottage
 for name in cottage.__all__:
     getattr(cottage, name)
 for module in pkgutil.walk_packages(cottage.__path__, "cottage."):
-    if not module.name.startswith(("cottage.cli", "cottage.redis.fast_path")):  # those need an extra
+    if not module.name.startswith(("cottage.cli", "cottage.redis.fast_path", "cottage.record.compare")):  # need extras
         __import__(module.name)
 
 assert (root.level, list(root.handlers), logging.getLogger("cottage").handlers) == before
@@ -69,7 +69,7 @@ except MissingExtra as error:
 
 
 async def test_the_programs_of_the_documents_run(bare: Environment, home: Path, running: Suite) -> None:
-    bare.copy("pandas", "numpy", "python-dateutil")
+    bare.copy("pandas", "numpy", "python-dateutil", "six")
     for program in PROGRAMS:
         here = program.replace("redis://localhost:6379", running.redis_url)
         here = here.replace("ws://127.0.0.1:8765/ws", running.ws_url)
