@@ -45,7 +45,7 @@ import cottage
 for name in cottage.__all__:
     getattr(cottage, name)
 for module in pkgutil.walk_packages(cottage.__path__, "cottage."):
-    if not module.name.startswith(("cottage.cli", "cottage.redis.fast_path", "cottage.record.compare")):  # need extras
+    if not module.name.startswith(("cottage.cli", "cottage.redis.fast_path", "cottage.record.compare")):
         __import__(module.name)
 
 assert (root.level, list(root.handlers), logging.getLogger("cottage").handlers) == before
