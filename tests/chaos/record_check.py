@@ -30,10 +30,17 @@ def wrong(samples: Rows, gaps: Rows) -> Iterator[str]:
         if row["last"]:
             versions[row["symbol"]][_version(row)] = row
     for symbol, of_symbol in versions.items():
-        first = min(of_symbol)
+        # The record begins with one that follows nothing. It need not be the lowest: a Redis that loses its data as
+        # its clock goes back gives lower epochs.
+        begins = (
+            version
+            for version, row in of_symbol.items()
+            if row["written"] is not None and _optional(row, "prev_") is None and (symbol, version) not in missed
+        )
+        first = next(begins, None)
         for version, row in of_symbol.items():
             before = _optional(row, "prev_")
-            follows = before in of_symbol or (before is None and version == first)
+            follows = before in of_symbol or version == first
             gap = missed.get((symbol, version))
             held = None if gap is None else _optional(gap, "held_")
             if row["written"] is not None and not follows and gap is None:

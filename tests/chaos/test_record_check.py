@@ -14,7 +14,7 @@ from services.recorder.confirmation import Confirmed
 from services.recorder.keeper import Keeper
 from tests.chaos import sabotage
 from tests.chaos.record_check import wrong_in
-from tests.services.recorder.states import state
+from tests.services.recorder.states import EPOCH, state
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +38,7 @@ def record(folder: Path, *versions: PhysicsState) -> None:
 
 WHOLE = [state(1), *(state(seq, seq - 1) for seq in range(2, 30))]
 WITH_A_GAP = [*WHOLE, state(40, 39), state(41, 40)]
+BEGUN_ANEW = [state(1, epoch=EPOCH - 9), state(2, (EPOCH - 9, 1), epoch=EPOCH - 9)]
 
 
 def test_nothing_is_wrong_where_what_is_missing_is_said(tmp_path: Path) -> None:
@@ -45,10 +46,16 @@ def test_nothing_is_wrong_where_what_is_missing_is_said(tmp_path: Path) -> None:
     assert wrong_in(tmp_path, {"SPY": WITH_A_GAP[-1].to_bytes()}) == []
 
 
+def test_a_redis_that_lost_its_data_begins_anew_with_a_lower_epoch(tmp_path: Path) -> None:
+    record(tmp_path, *WHOLE, *BEGUN_ANEW)
+    assert wrong_in(tmp_path, {"SPY": BEGUN_ANEW[-1].to_bytes()}) == []
+
+
 @pytest.mark.parametrize(
     ("taken_out", "versions", "words"),
     [
         (sabotage.gaps_hidden, WITH_A_GAP, "no gap says so"),
+        (sabotage.gaps_hidden, [*WHOLE, *BEGUN_ANEW], "no gap says so"),
         (sabotage.rows_dropped, WHOLE, "no gap says so"),
         (sabotage.rows_doubled, WHOLE, "is there twice"),
     ],
