@@ -24,7 +24,7 @@ from cottage.record.past_states import PastStates
 from cottage.record.recomputation import Recomputation, recompute
 from cottage.record.record import Range, Record
 from cottage.record.record_events import RecordEvents
-from cottage.record.takeovers import begun_with, held_by_the_last
+from cottage.record.takeovers import begun_with, held_by_the_last, taken_once
 from cottage.record.verification import verify_files
 from cottage.version import Version
 
@@ -233,7 +233,7 @@ def _compute(
     computed = recompute(Evidence.of(held_by_the_last(known, begun)), widening)
     if not computed.comes_out:
         # A window that began empty and was filled from the record holds what the processes before it have taken.
-        filled = recompute(Evidence.of(known), widening)
+        filled = recompute(Evidence.of(taken_once(known)), widening)
         computed = filled if filled.comes_out else computed
     proof.computed = computed
     begin = version_of(computed.taken[0].row) if computed.taken else proof.version

@@ -46,6 +46,12 @@ def held_by_the_last(every: Sequence[Rows], begun: Mapping[int, Version | None])
     return held
 
 
+def taken_once(every: Sequence[Rows]) -> list[Rows]:
+    """The versions without the samples that the last process took again from its feed's list, which the one before it
+    had taken: a window that was filled from the record has each once."""
+    return [[row for row in rows if row["last"] or not row["reissued"]] for rows in every]
+
+
 def _held(before: Sequence[Rows], newest: Version | None) -> list[Rows]:
     """Those versions up to the newest. Its regime is that of the state that was stored last: a process goes on with
     it, so that clients see no change."""

@@ -95,10 +95,11 @@ class StateRecorder(ChannelHandler):
     async def run(self, stopping: asyncio.Event) -> None:
         await in_daemon_thread(self._disk.open)
         await self._note_own_outage()
-        work = self._consumer.run(), self._listener.follow(), self._disk.maintain(), self._disk.tell()
+        work = self._consumer.run(), self._disk.maintain(), self._disk.tell()
         try:
             async with background(*work, self._keep_writing()):
-                await stopping.wait()
+                async with background(self._listener.follow()):
+                    await stopping.wait()
                 await self._look_once_more()
         finally:
             await self._write()

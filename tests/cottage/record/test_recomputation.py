@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cottage.record.evidence import Evidence, version_of
 from cottage.record.recomputation import Recomputation, recompute
+from cottage.record.takeovers import held_by_the_last, taken_once
 from cottage.reference import PlainSample
 from tests.cottage.record.feynman_rows import feynman_rows
 from tests.cottage.record.kernel_rows import eventful_history, kernel_rows
@@ -69,10 +70,13 @@ def test_states_that_feynman_writes_come_out_again(seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["trades", "bars", "quotes"])
-@pytest.mark.parametrize("own", [1, 5, 80])
-def test_states_of_windows_that_were_filled_from_the_record_come_out_again(kind: str, own: int) -> None:
+@pytest.mark.parametrize(("own", "again_taken"), [(1, 0), (5, 0), (80, 0), (5, 3), (80, 30)])
+def test_states_of_windows_that_were_filled_from_the_record_come_out_again(
+    kind: str, own: int, again_taken: int
+) -> None:
+    """Also where some samples were still in the feed's list, and were taken again with the first new one."""
     market = warming.market(330, kind)
-    _table, recorded = warming.live(market[: -own - 20])
+    _table, recorded = warming.live(market[: -own - 20 + again_taken])
     table = table_of("SPY", window=warming.WINDOW)
     after = []
     for place, fields in enumerate(market[-own - 20 :]):
@@ -81,7 +85,13 @@ def test_states_of_windows_that_were_filled_from_the_record_come_out_again(kind:
         warming.take(table, fields)
         after.append(warming.record_row(table))
     numbered = [row | {"epoch": 1, "seq": place} for place, row in enumerate(recorded)]
-    numbered += [row | {"epoch": 2, "seq": place} for place, row in enumerate(after)]
+    for place, row in enumerate(after):
+        own_place = max(place, again_taken)
+        numbered.append(row | {"epoch": 2, "seq": own_place, "number": place if own_place == again_taken else 0})
+        if place < again_taken:
+            numbered[-1] |= {"last": False, "reissued": True, "notes": row["said"]}
     assert numbered[-20]["samples"] == warming.WINDOW > own
     for end in (*range(len(numbered) - 20, len(numbered) + 1, 3), len(recorded) + own):
-        assert again(numbered[:end]).differences == [], end
+        versions = [list(each) for _, each in groupby(numbered[:end], version_of)]
+        held = held_by_the_last(versions, {2: None}) if end == len(recorded) + own else taken_once(versions)
+        assert recompute(Evidence.of(held)).differences == [], end
