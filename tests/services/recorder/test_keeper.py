@@ -179,7 +179,7 @@ def test_but_where_its_window_was_filled_with_older_ones(keeper: Keeper) -> None
     """By a warm start between two samples of a slow feed: the state alone is new."""
     keep(keeper, state(100, 1, samples=1, price=5.0))
     keeper.take()
-    same = {"price": 5.0, "timestamp": state(100).timestamp}
+    same: dict[str, Any] = {"price": 5.0, "timestamp": state(100).timestamp}
     keep(keeper, state(101, 100, samples=2, notes=("gap",), **same))
     taken = keeper.take()
     assert taken["samples"]["reissued"] == [True]
