@@ -247,6 +247,11 @@ def _near_columns(numeric: Mapping[int, Column]) -> list[int]:
     return []
 
 
+def _are_near(numeric: Mapping[int, Column], places: Sequence[int]) -> bool:
+    one, other = (numeric[place] for place in places)
+    return middle([abs(a - b) / a for a, b in zip(one, other, strict=True) if a > 0] or [1.0]) < _NEAR
+
+
 def _move_alike(pairs: list[tuple[float, float]]) -> bool:
     ours, theirs = (middle(positive(_moves([pair[side] for pair in pairs])) or [0.0]) for side in (0, 1))
     return len(pairs) == 1 or max(ours, theirs) <= 20 * min(ours, theirs)
@@ -300,15 +305,17 @@ def _price_and_size(
     rougher = [place for place in sizes if unrest[place] >= CONTINUITY * unrest[price] or unrest[place] == 0]
     if len(sizes) > 1:
         sizes = _without_paid(numeric, price, sizes)
-    if len(sizes) == 1 and sizes[0] in rougher and 0 < unrest[price] < _CALM:
+    quotes = _bid_and_ask(numeric, (places[0], places[1])) if len(places) == 2 and _are_near(numeric, places) else None
+    if len(sizes) == 1 and sizes[0] in rougher and 0 < unrest[price] < _CALM and quotes is None:
         return {"price": price, "size": sizes[0]}
     shown = [sample.label(place) for place in (price, *sizes)]
     taken = _spelled(sample, known | {"price": price, "size": sizes[0]})
-    other = (
-        _spelled(sample, known | {"size": price, "price": sizes[0]})
-        if len(sizes) == 1
-        else "size is one of the others"
-    )
+    if quotes is not None:
+        other = _spelled(sample, known | quotes)
+    elif len(sizes) == 1:
+        other = _spelled(sample, known | {"size": price, "price": sizes[0]})
+    else:
+        other = "size is one of the others"
     what = f"{sample.name}: which of {', '.join(shown)} in {sample.first_line()} is price and which is size"
     raise Ambiguous(Guess(what, taken, other, f"FORMAT={taken}"))
 

@@ -70,6 +70,14 @@ def test_a_refusal_writes_the_columns_that_it_knows() -> None:
         understood("1735689600,100,5\n", name="BTCUSD.csv")
 
 
+def test_a_bid_that_never_moves_is_not_taken_for_a_size() -> None:
+    """Nor is a size for a bid that is near the price: both readings fit."""
+    with pytest.raises(Ambiguous, match="time,size,price, or time,bid,ask"):
+        understood("1735689600,100,101\n1735689601,100,101\n1735689602,100,102\n", name="BTCUSD.csv")
+    found = understood("1735689600,5,101\n1735689601,5,101\n1735689602,5,102\n", name="BTCUSD.csv")
+    assert found.kind == "trades"
+
+
 @pytest.mark.parametrize("step", [1, -1])
 def test_a_total_of_the_day_beside_what_it_adds_up_is_no_volume(step: int) -> None:
     total, lines = 0, []
