@@ -57,11 +57,19 @@ def wrong_in(folder: Path, payloads: Mapping[str, bytes]) -> list[str]:
     for symbol, payload in payloads.items():
         version = _version(orjson.loads(payload))
         rows = [row for row in record.scan("samples", symbols=[symbol]).to_pylist() if _version(row) == version]
-        if rows and state_of(rows).to_bytes() != payload:
+        if rows and _state_in(rows) != payload:
             found.append(f"the record has another state of {symbol} {version} than Redis had")
         if not rows and not any(_covers(gap, symbol, version) for gap in gaps):
             found.append(f"the record lacks {symbol} {version}, which Redis had, and no gap says so")
     return found
+
+
+def _state_in(rows: list[Mapping[str, Any]]) -> bytes | None:
+    """The state of a version's rows as it was stored; None where these are not its rows, each once."""
+    try:
+        return state_of(rows).to_bytes()
+    except ValueError:
+        return None
 
 
 def _covers(gap: Mapping[str, Any], symbol: str, version: Version) -> bool:

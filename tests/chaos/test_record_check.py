@@ -65,7 +65,8 @@ def test_what_a_sabotaged_recorder_does_is_found(
 ) -> None:
     taken_out()
     record(tmp_path, *versions)
-    assert any(words in each for each in wrong_in(tmp_path, {}))
+    for payloads in ({}, {"SPY": versions[-1].to_bytes()}):
+        assert any(words in each for each in wrong_in(tmp_path, payloads))
 
 
 def test_a_state_that_is_not_there_or_says_something_else_is_found(tmp_path: Path) -> None:
