@@ -305,7 +305,8 @@ def _price_and_size(
     rougher = [place for place in sizes if unrest[place] >= CONTINUITY * unrest[price] or unrest[place] == 0]
     if len(sizes) > 1:
         sizes = _without_paid(numeric, price, sizes)
-    quotes = _bid_and_ask(numeric, (places[0], places[1])) if len(places) == 2 and _are_near(numeric, places) else None
+    near = len(places) == 2 and _are_near(numeric, places)
+    quotes = _bid_and_ask(numeric, places) if near else None
     if len(sizes) == 1 and sizes[0] in rougher and 0 < unrest[price] < _CALM and quotes is None:
         return {"price": price, "size": sizes[0]}
     shown = [sample.label(place) for place in (price, *sizes)]
