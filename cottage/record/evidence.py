@@ -10,7 +10,6 @@ from cottage.notes import BITS, OF_A_TICK
 from cottage.reference.middle import Memory
 from cottage.reference.plain_samples import PlainSample, apart, nothing_traded
 from cottage.reference.plain_spacing import YOUNG, Spacing, follow_steps, spacings_of
-from cottage.version import Version
 
 Row = Mapping[str, Any]
 """A row of the table `samples`, by column."""
@@ -231,7 +230,3 @@ def _counter(row: Row, name: str) -> float | None:
 
 def _seconds(micros: int) -> float:
     return micros / 1e6
-
-
-def version_of(row: Row) -> Version:
-    return Version(row["epoch"], row["seq"])

@@ -16,7 +16,7 @@ from itertools import chain, groupby, pairwise
 from typing import NamedTuple
 
 from cottage.errors import HistoryRefusal
-from cottage.record.evidence import Evidence, Row, version_of
+from cottage.record.evidence import Evidence, Row
 from cottage.record.history import History
 from cottage.record.history_span import moment
 from cottage.record.manifest import Manifest, RecordFile, as_head
@@ -24,6 +24,7 @@ from cottage.record.past_states import PastStates
 from cottage.record.recomputation import Recomputation, recompute
 from cottage.record.record import Range, Record
 from cottage.record.record_events import RecordEvents
+from cottage.record.state_rows import version_of
 from cottage.record.takeovers import begun_with, held_by_the_last, taken_once
 from cottage.record.verification import verify_files
 from cottage.version import Version

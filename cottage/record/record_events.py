@@ -13,6 +13,7 @@ from cottage.record.history import NEWEST_RUN, Chosen, History, rows_of_run
 from cottage.record.history_span import HistorySpan
 from cottage.record.record import Record
 from cottage.record.run_index import RunExtent
+from cottage.record.state_rows import version_of
 
 MOST_ROWS = 10_000
 """The most changes or gaps in one answer."""
@@ -60,10 +61,10 @@ class RecordEvents:
         rows = rows_of_run(self._record.scan("regimes", symbols=[symbol]), run).to_pylist()
         if all(row["before"] is not None for row in rows):
             first = self._first_of_run(symbol, run)
-            if first is not None and all(_version(first) < _version(row) for row in rows):
+            if first is not None and all(version_of(first) < version_of(row) for row in rows):
                 rows.append(first)
         rows = [row for row in rows if row[chosen.by] is not None]
-        rows.sort(key=_version)
+        rows.sort(key=version_of)
         spells = []
         for row, following in zip(rows, [*rows, None][1:], strict=True):
             ended = None if following is None else following[chosen.by]
@@ -79,7 +80,7 @@ class RecordEvents:
         bounds = (run.recorded[0], run.recorded[1] + 1)
         rows = rows_of_run(self._record.scan("samples", columns, symbols=[symbol], recorded=bounds), run)
         states = rows.filter(rows["regime"].is_valid()).to_pylist()
-        first = min(states, key=_version, default=None)
+        first = min(states, key=version_of, default=None)
         return None if first is None else {"symbol": symbol, "before": None, **first}
 
     def changes(
@@ -133,10 +134,6 @@ class RecordEvents:
 
     def _between(self, span: HistorySpan) -> tuple[int, int]:
         return span.between(self.reach())
-
-
-def _version(row: Mapping[str, Any]) -> tuple[int, int]:
-    return row["epoch"], row["seq"]
 
 
 def _newest_first(since: int, until: int, rows: list[dict[str, Any]]) -> RecordedRows:

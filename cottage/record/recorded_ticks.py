@@ -16,6 +16,7 @@ from cottage.errors import UnusableSource
 from cottage.record.checkpoints import BEGUN, SAVED, CheckpointName, checkpoints, versions
 from cottage.record.record import Record
 from cottage.record.sorted_rows import SortedRows
+from cottage.record.state_rows import version_of
 from cottage.version import Version
 
 COLUMNS = (
@@ -212,7 +213,7 @@ class RecordedTicks:
         """Whether feynman took samples for the version with these rows, and did not only issue one again: such as
         under a new epoch, while its window has it already."""
         row = rows[-1]
-        symbol, version = row["symbol"], Version(row["epoch"], row["seq"])
+        symbol, version = row["symbol"], version_of(row)
         held, known = self._held.get(symbol), self._symbols.get(symbol)
         if held is not None and version <= held:
             self.left_out["the checkpoint has it"] += 1

@@ -121,6 +121,11 @@ def columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
     return {name: list(values) for name, values in zip(COLUMNS, zip(*rows, strict=True), strict=True)}
 
 
+def version_of(row: Mapping[str, Any]) -> Version:
+    """The version that a row is of."""
+    return Version(row["epoch"], row["seq"])
+
+
 def state_of(rows: Sequence[Mapping[str, Any]]) -> PhysicsState:
     """The state of a version, as it was stored. `rows`: all rows of the version by column, in any order. Raises
     ValueError where these are not all, or have no state."""

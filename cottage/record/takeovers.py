@@ -11,7 +11,8 @@ from pathlib import Path
 
 from cottage import keys
 from cottage.record.checkpoints import BEGUN, checkpoints, versions
-from cottage.record.evidence import Row, version_of
+from cottage.record.evidence import Row
+from cottage.record.state_rows import version_of
 from cottage.version import Version
 
 Rows = Sequence[Row]

@@ -7,8 +7,8 @@ from typing import Any
 from cottage.log import get_logger
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.record import Record
+from cottage.record.state_rows import version_of
 from cottage.record.write_ahead import ahead_files, mapped, whole_batches
-from cottage.version import Version
 from services.recorder.keeper import KNOWN_BY, Held
 
 _COLUMNS = (
@@ -90,7 +90,7 @@ def _newest(rows: Any, missing: set[str]) -> dict[str, dict[str, Any]]:
 
 def _held(row: dict[str, Any]) -> Held:
     held = Held(
-        Version(row["epoch"], row["seq"]),
+        version_of(row),
         row["at"],
         row["event_time"],
         row["source"],

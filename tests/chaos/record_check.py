@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from cottage.record.record import Record
-from cottage.record.state_rows import state_of
+from cottage.record.state_rows import state_of, version_of
 from cottage.version import Version
 
 Rows = Iterable[Mapping[str, Any]]
@@ -19,16 +19,16 @@ _COLUMNS = ("symbol", "epoch", "seq", "number", "last", "prev_epoch", "prev_seq"
 
 def wrong(samples: Rows, gaps: Rows) -> Iterator[str]:
     """What is wrong with these rows, whatever order they are in."""
-    missed = {(gap["symbol"], _version(gap)): gap for gap in gaps if gap["kind"] == "missed"}
+    missed = {(gap["symbol"], version_of(gap)): gap for gap in gaps if gap["kind"] == "missed"}
     versions: dict[str, dict[Version, Mapping[str, Any]]] = defaultdict(dict)
     seen = set()
     for row in samples:
-        key = row["symbol"], _version(row), row["number"]
+        key = row["symbol"], version_of(row), row["number"]
         if key in seen:
             yield f"{key} is there twice"
         seen.add(key)
         if row["last"]:
-            versions[row["symbol"]][_version(row)] = row
+            versions[row["symbol"]][version_of(row)] = row
     for symbol, of_symbol in versions.items():
         # The record begins with one that follows nothing. It need not be the lowest: a Redis that loses its data as
         # its clock goes back gives lower epochs.
@@ -55,8 +55,8 @@ def wrong_in(folder: Path, payloads: Mapping[str, bytes]) -> list[str]:
     gaps = record.scan("gaps").to_pylist()
     found = list(wrong(record.scan("samples", _COLUMNS).to_pylist(), gaps))
     for symbol, payload in payloads.items():
-        version = _version(orjson.loads(payload))
-        rows = [row for row in record.scan("samples", symbols=[symbol]).to_pylist() if _version(row) == version]
+        version = version_of(orjson.loads(payload))
+        rows = [row for row in record.scan("samples", symbols=[symbol]).to_pylist() if version_of(row) == version]
         if rows and _state_in(rows) != payload:
             found.append(f"the record has another state of {symbol} {version} than Redis had")
         if not rows and not any(_covers(gap, symbol, version) for gap in gaps):
@@ -76,11 +76,7 @@ def _covers(gap: Mapping[str, Any], symbol: str, version: Version) -> bool:
     """Whether a gap says that this version may be missing."""
     held = _optional(gap, "held_")
     of_it = gap["kind"] == "missed" and gap["symbol"] == symbol
-    return of_it and (held is None or held < version) and version < _version(gap)
-
-
-def _version(row: Mapping[str, Any]) -> Version:
-    return Version(row["epoch"], row["seq"])
+    return of_it and (held is None or held < version) and version < version_of(gap)
 
 
 def _optional(row: Mapping[str, Any], prefix: str) -> Version | None:

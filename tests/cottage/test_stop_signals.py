@@ -14,7 +14,7 @@ import asyncio, signal, sys, time, uvloop
 from cottage.stop_signals import end_on_signals, take_in_loop
 
 def slowly(number, handler, change=signal.signal):
-    time.sleep(0.05)
+    time.sleep(0.05)  # the moment before a handler is changed, made long enough to be hit
     return change(number, handler)
 
 async def main():

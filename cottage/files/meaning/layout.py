@@ -4,7 +4,7 @@ High and low are told by their range, on all rows looked at; open and close by c
 one before it closed; bid and ask by their order; a price among other numbers by how little it moves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise, permutations
 
 from cottage.errors import UnusableSource
@@ -72,7 +72,7 @@ def _ask_bars(numeric: Mapping[int, Column], bids: Roles) -> Roles:
         if all(place in numeric for place in asks.values()):
             ends = _high_and_low(numeric, sorted(asks.values()))
             closes = numeric[bids["close"]], numeric[asks["ask_close"]]
-            near = middle([abs(b - a) / a for a, b in zip(*closes, strict=True) if a > 0]) < _NEAR
+            near = _are_near(zip(*closes, strict=True))
             if ends == (asks["ask_high"], asks["ask_low"]) and near and _ordered(*closes):
                 return asks
     return {}
@@ -240,16 +240,16 @@ def _near_columns(numeric: Mapping[int, Column]) -> list[int]:
         near = [place]
         for other in places[at + 1 :]:
             pairs = [(a, b) for a, b in zip(numeric[place], numeric[other], strict=True) if a > 0 and b > 0]
-            if pairs and middle([abs(a - b) / a for a, b in pairs]) < _NEAR and _move_alike(pairs):
+            if _are_near(pairs) and _move_alike(pairs):
                 near.append(other)
         if 2 <= len(near) <= 3:
             return near
     return []
 
 
-def _are_near(numeric: Mapping[int, Column], places: Sequence[int]) -> bool:
-    one, other = (numeric[place] for place in places)
-    return middle([abs(a - b) / a for a, b in zip(one, other, strict=True) if a > 0] or [1.0]) < _NEAR
+def _are_near(pairs: Iterable[tuple[float, float]]) -> bool:
+    """Whether these could be two prices of one moment each; of no pair it is not known."""
+    return middle([abs(a - b) / a for a, b in pairs if a > 0]) < _NEAR
 
 
 def _move_alike(pairs: list[tuple[float, float]]) -> bool:
@@ -305,7 +305,7 @@ def _price_and_size(
     rougher = [place for place in sizes if unrest[place] >= CONTINUITY * unrest[price] or unrest[place] == 0]
     if len(sizes) > 1:
         sizes = _without_paid(numeric, price, sizes)
-    near = len(places) == 2 and _are_near(numeric, places)
+    near = len(places) == 2 and _are_near(zip(numeric[places[0]], numeric[places[1]], strict=True))
     quotes = _bid_and_ask(numeric, places) if near else None
     if len(sizes) == 1 and sizes[0] in rougher and 0 < unrest[price] < _CALM and quotes is None:
         return {"price": price, "size": sizes[0]}

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from cottage.record.evidence import Evidence, version_of
+from cottage.record.evidence import Evidence
 from cottage.record.recomputation import Recomputation, recompute
+from cottage.record.state_rows import version_of
 from cottage.record.takeovers import held_by_the_last, taken_once
 from cottage.reference import PlainSample
 from tests.cottage.record.feynman_rows import feynman_rows

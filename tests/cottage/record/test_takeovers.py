@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from cottage.record.checkpoints import BEGUN, SAVED, CheckpointName
-from cottage.record.evidence import version_of
 from cottage.record.proof import Proof, prove
 from cottage.record.record import Record
-from cottage.record.state_rows import state_of
+from cottage.record.state_rows import state_of, version_of
 from cottage.record.takeovers import begun_with
 from cottage.reference import PlainSample
 from cottage.version import Version
