@@ -52,6 +52,9 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.stats.get("rerun", ()):  # by --reruns: it passed the second time, or failed again
+        terminalreporter.section(f"failed the first time: {report.nodeid}", yellow=True)
+        terminalreporter.write_line(report.longreprtext)
     missing = [kind for kind in KINDS if kind not in _found()]
     if missing:
         terminalreporter.section("ran without " + " and ".join(f"{kind}-server" for kind in missing), yellow=True)

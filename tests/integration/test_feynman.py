@@ -921,8 +921,8 @@ async def test_a_lease_of_another_type_is_replaced(redis_url: str, client: Clien
     with library_events() as said:
         async with feynman(redis_url) as running:
             before = await seen(client, "SPY")
-            await client.delete(KEY)
-            await client.hset(KEY, "a", "b")
+            await client.hset("elsewhere", "a", "b")
+            await client.rename("elsewhere", KEY)  # in one step: a writer takes a lease that is free
             await newer(client, "SPY", before.version, epoch=True)
             assert running.not_ready() is None
     discarded = [(line["key"], line["holder"]) for line in said if line["event"] == "lease_discarded"]

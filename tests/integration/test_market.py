@@ -309,8 +309,8 @@ async def test_an_announcement_whose_key_is_of_another_type_is_replaced(own_redi
         async with service("market", env) as market:
             await market.logged("lease_discarded", key="market:feed:SIMULATE", holder="a list")
             await eventually(MarketFeeds(client).alive)
-            await client.delete("market:feed:SIMULATE")
-            await client.sadd("market:feed:SIMULATE", "again")
+            await client.sadd("elsewhere", "again")
+            await client.rename("elsewhere", "market:feed:SIMULATE")  # in one step: the market announces it anew
             await market.logged("lease_discarded", key="market:feed:SIMULATE", holder="a set")
             await client.set("market:feed:SIMULATE", "a stranger's word")
             await market.logged("lease_discarded", key="market:feed:SIMULATE", holder='b"a stranger\'s word"')
