@@ -22,7 +22,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
 
 from common.web.access import MAX_HEADER_BYTES, MAX_TARGET_BYTES
-from cottage.protocol import ANYBODY, Close, Subscription
+from cottage.grant import ANYBODY
+from cottage.protocol import Close, Subscription
 from cottage.token_bucket import TokenBucket
 
 UNSENT_BYTES = 64 * 1024

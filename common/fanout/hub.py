@@ -21,7 +21,8 @@ from cottage.clock import Clock, iso_millis
 from cottage.events import Event
 from cottage.freshness import CAUSES, Cause, Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import ANYBODY, Grant, Request, RequestRefused, Subscription
+from cottage.grant import ANYBODY, Grant
+from cottage.protocol import Request, RequestRefused, Subscription
 from cottage.version import Version
 
 NOT_LIVE = Gauge("cottage_fanout_not_live", "Symbols whose state is not live, by cause.", ["cause"])

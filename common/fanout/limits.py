@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-from cottage.protocol import ANYBODY, Grant
+from cottage.grant import ANYBODY, Grant
 from cottage.token_bucket import TokenBucket
 
 BURST_SECONDS = 10.0

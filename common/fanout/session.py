@@ -22,7 +22,8 @@ from cottage import protocol
 from cottage.events import Event, EventQueue
 from cottage.freshness import Freshness
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import ANYBODY, Code, Grant, Request, RequestRefused, Subscription
+from cottage.grant import ANYBODY, Grant
+from cottage.protocol import Code, Request, RequestRefused, Subscription
 
 if TYPE_CHECKING:
     from common.fanout.group import Group
@@ -172,6 +173,9 @@ class Session:
         if request.action == "ping":
             view = self._view
             self.answer(protocol.pong(view.timestamp(), request.request_id, view.upstream()))
+            return
+        if request.action == "auth":  # nobody is asked for a token here
+            self.answer(protocol.auth_ack(request, self._grant))
             return
         if request.action == "unsubscribe":
             self._unsubscribe(request)

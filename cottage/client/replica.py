@@ -17,8 +17,9 @@ from cottage.events import TOPICS, EventQueue
 from cottage.fields import mapping, optional_count, optional_text, previous, symbol, version
 from cottage.freshness import USUAL, Freshness, FreshnessStatement, Status, Thresholds, worst
 from cottage.freshness_board import FreshnessBoard
+from cottage.grant import ALL
 from cottage.log import get_logger
-from cottage.protocol import ALL, parse_freshness
+from cottage.protocol import parse_freshness
 from cottage.sample_age import SampleAge
 from cottage.version import Version
 

@@ -29,9 +29,10 @@ from cottage.client.subscriptions import symbol_names
 from cottage.clock import Clock, SystemClock
 from cottage.errors import CottageError, InvalidMessage
 from cottage.freshness import USUAL, Freshness, Thresholds
+from cottage.grant import ALL
 from cottage.local_clock import BEAT_SHARE, LocalClock
 from cottage.log import get_logger
-from cottage.protocol import ALL, BATCHES, Close
+from cottage.protocol import BATCHES, Close
 from cottage.urls import redacted, taken_from_query, websocket, with_query
 
 LONGEST_RETRY_SECONDS = 60.0

@@ -24,6 +24,7 @@ from cottage.faults import Fault, FaultLog, Found, Patience
 from cottage.fields import load_object, mapping, symbol, version, whole
 from cottage.freshness import Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
+from cottage.grant import ALL
 from cottage.local_clock import LocalClock
 from cottage.log import Throttled
 from cottage.protocol import Close
@@ -174,7 +175,7 @@ class BridgeLink:
     def _ask_again(connection: LinkConnection) -> None:
         """Ask for a SNAPSHOT of everything."""
         for action in ("unsubscribe", "subscribe"):
-            connection.post(orjson.dumps({"action": action, "symbols": [protocol.ALL]}))
+            connection.post(orjson.dumps({"action": action, "symbols": [ALL]}))
 
     @property
     def needs_snapshot(self) -> bool:

@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from common.fanout.frames import CLOSE_SECONDS
 from common.fanout.limits import Limits
 from common.settings import MOST, Below, FreshnessSettings, Host, Most, Networks, Port, Seconds
-from cottage.protocol import Grant
+from cottage.grant import Grant
 from cottage.urls import websocket
 
 ANSWER_SECONDS = CLOSE_SECONDS + 0.5

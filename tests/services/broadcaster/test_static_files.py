@@ -11,8 +11,9 @@ import pytest
 from cottage import keys
 from cottage.client.subscriptions import NAMES_A_REQUEST
 from cottage.freshness import Cause
+from cottage.grant import MAX_NAMED_SYMBOLS
 from cottage.notes import NOTES
-from cottage.protocol import BATCHES, MAX_NAMED_SYMBOLS
+from cottage.protocol import BATCHES
 from deploy.redis_server import free_port
 from services.broadcaster import static_files
 from tests.integration.fanout import broadcasting
