@@ -61,9 +61,6 @@ Seconds = Annotated[float, Field(ge=SHORTEST, le=LONGEST)]
 """A time for which something waits, or after which it happens: no machine is faster, and nobody waits longer."""
 Most = Annotated[int, Field(ge=1, le=MOST)]
 """A limit on how many there may be."""
-SECRET = "secret"
-Secret = Annotated[str, SECRET, Field(repr=False)]
-"""A setting that is a secret; the empty text is none."""
 Host = Annotated[str, BeforeValidator(urls.host)]
 """An address, or the name of a host, to listen on."""
 
