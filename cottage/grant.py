@@ -91,6 +91,8 @@ class Grant:
     bytes_per_second: float = 0
     expires_at: float | None = None
     """When the grant expires, in seconds since 1970; None means never."""
+    token_id: str = ""
+    """The name of the token that states it (`jti`), by which it can be denied."""
 
     def receives(self, topic: str) -> bool:
         """Whether it is sent the events of this topic."""

@@ -19,6 +19,7 @@ PASSED_ON = {"cottage/log.py"}
 METRICS = (
     "common.ops",
     "common.output",
+    "common.auth.verifier",
     "common.fanout.server",
     "common.web.access",
     *(f"services.{name}.metrics" for name in ("market", "feynman", "physics", "bridge", "broadcaster", "recorder")),
