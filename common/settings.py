@@ -252,6 +252,12 @@ class ServiceSettings(BaseSettings):
         5.0, validation_alias="DRAIN_SECONDS", description="seconds for a stop to finish its work before it is forced"
     )
 
+    environment: Literal["development", "production"] = Field(
+        "development",
+        validation_alias="COTTAGE_ENV",
+        description="production: the service refuses to start while anything is half-open (docs/security.md)",
+    )
+
     allowed_hosts: Hosts = Field(
         (),
         validation_alias="ALLOWED_HOSTS",
@@ -264,6 +270,10 @@ class ServiceSettings(BaseSettings):
         description="origins, such as https://desk.example, whose web pages may read this service, comma-separated; "
         "others get 403. Pages of the same host always may; * is all",
     )
+
+    @property
+    def in_production(self) -> bool:
+        return self.environment == "production"
 
     def access(self, host: str, more_origins: Iterable[str] = (), proxies: Iterable[Network] = ()) -> AccessPolicy:
         """Which requests a port answers that listens on `host`, which is a name of it as well."""
