@@ -14,7 +14,9 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar, get_args
 
+from common.exposure import exposure
 from common.ops import listening_socket
+from common.production import findings_together
 from common.settings import (
     PREFIXES,
     LogFormat,
@@ -217,6 +219,10 @@ def check_settings() -> None:
     wrong = [line for settings in SETTINGS for line in settings.refusals()]
     if not wrong and read(os.environ, "MARKET_EXIT_AT_END", False, truth):
         wrong.append("MARKET_EXIT_AT_END: is for a market that runs alone; make run would start it again")
+    if not wrong:
+        settings = {service.name: kind() for service, kind in zip(SERVICES, SETTINGS, strict=True)}
+        exposed = [exposure(name, each) for name, each in settings.items() if each.in_production]
+        wrong = findings_together(exposed)  # what each service finds of itself, it says
     if wrong:
         raise SettingsError("; ".join(dict.fromkeys(wrong)))
     if url := value_of(os.environ, "REDIS_URL"):

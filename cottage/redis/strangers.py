@@ -19,7 +19,8 @@ from cottage.errors import RedisError, RedisRefused
 from cottage.redis.client import Client
 from cottage.redis.cluster import ClusterClient
 
-_CREDENTIALS = ("username", "password", "credential_provider", "ssl_certfile", "ssl_keyfile", "ssl_password")
+_CERTIFICATE = ("ssl_certfile", "ssl_keyfile", "ssl_password")
+_CREDENTIALS = ("username", "password", "credential_provider", *_CERTIFICATE)
 _OF_OTHERS = ("connection_pool", "redis_connect_func", "retry")
 _DEFAULT = "default"
 """The user of a connection that names none."""
@@ -87,7 +88,11 @@ async def _of_pool(pool: Any) -> Reception:
     plain = {name: value for name, value in options.items() if name not in _CREDENTIALS}
     if kind is connections.SSLConnection:  # a stranger does not mind whom he talks to
         plain |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
-    return Reception(str(server), await _admits(kind(**plain, redis_connect_func=_silent)), unverified)
+    admits = await _admits(kind(**plain, redis_connect_func=_silent))
+    shown = {name: options[name] for name in _CERTIFICATE if options.get(name)}
+    if admits is None and shown and await _admits(kind(**plain, **shown, redis_connect_func=_silent)) is not None:
+        admits = False  # it is there, and ended the handshake of who showed no certificate
+    return Reception(str(server), admits, unverified)
 
 
 _KINDS: tuple[Any, ...] = (
@@ -122,17 +127,8 @@ async def _admits(connection: Any) -> bool | None:
         exceptions.ResponseError
     ):  # also NOPERM: whom it lets in may do something else. And protected mode: no password
         return True
-    except (exceptions.RedisError, OSError, TimeoutError) as error:
-        return False if _wants_certificate(error) else None
+    except (exceptions.RedisError, OSError, TimeoutError):
+        return None
     finally:
         await connection.disconnect(nowait=True)
     return True
-
-
-def _wants_certificate(error: BaseException | None) -> bool:
-    """Whether the server ended a handshake of TLS for which we showed no certificate."""
-    while error is not None:
-        if isinstance(error, ssl.SSLError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

@@ -1,0 +1,97 @@
+"""`make check-production`, on its module: every line at once, nothing started, and a clear word where all is well."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from deploy.check_production import check, main
+from deploy.redis_server import RunningServer, free_port
+from tests.support import ROOT, OwnRedis
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """One without our settings, of a process that is not root."""
+    for name in list(os.environ):
+        if name.upper().startswith(
+            ("REDIS_", "AUTH_", "LINK_", "OPS_", "COTTAGE_", "MARKET_", "ALLOWED_", "RECORDER")
+        ):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr("os.geteuid", lambda: 10001)
+    return monkeypatch
+
+
+def test_every_line_is_said_once_with_all_services_that_it_is_of(
+    environment: pytest.MonkeyPatch, redis_server: RunningServer
+) -> None:
+    environment.setenv("REDIS_URL", f"redis://:a-password-that-nobody-asked@127.0.0.1:{redis_server.port}")
+    environment.setenv("ALLOWED_ORIGINS", "*")
+    environment.setenv("BRIDGE_OPS_HOST", "0.0.0.0")
+    lines = check(["market", "feynman", "physics", "bridge", "broadcaster", "recorder"])
+    of_redis = [line for line in lines if "without credentials" in line]
+    assert [line.partition(": ")[0] for line in of_redis] == ["market, feynman, physics, bridge, recorder"]
+    assert any(
+        line.startswith("market, feynman, physics, bridge, broadcaster, recorder: ALLOWED_O") for line in lines
+    )
+    assert any(line.startswith("market: MARKET_SOURCE: ") for line in lines)
+    assert any(line.startswith("bridge: BRIDGE_OPS_HOST: ") for line in lines)
+    assert len(lines) == len(set(lines))
+
+
+def test_only_the_named_services_are_looked_at(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+    assert not any("market" in line.partition(":")[0] for line in check(["bridge", "broadcaster"]))
+
+
+def test_a_setting_that_cannot_be_is_a_line_too(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BROADCASTER_PORT", "99999")
+    lines = check(["broadcaster"])
+    assert [line for line in lines if line.startswith("broadcaster: BROADCASTER_PORT: must be")]
+
+
+def test_a_redis_that_is_away_was_not_tried_and_that_is_said(environment: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    environment.setenv("REDIS_URL", f"redis://127.0.0.1:{port}")
+    assert check(["feynman"]) == [
+        f"feynman: REDIS_URL: 127.0.0.1:{port} was not tried, since it cannot be reached: start it"
+    ]
+
+
+def test_nothing_found_is_said(
+    environment: pytest.MonkeyPatch, own_redis: OwnRedis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_redis.restart("--requirepass", "q8Zr1vKx0TnYw5LhUe2B")
+    environment.setenv("REDIS_URL", f"redis://:q8Zr1vKx0TnYw5LhUe2B@127.0.0.1:{own_redis.port}")
+    assert main(["feynman"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "nothing found: feynman"
+    assert second.startswith("COTTAGE_ENV=production is not set here")
+    environment.setenv("COTTAGE_ENV", "production")
+    assert main(["feynman"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["nothing found: feynman"]
+    assert main(["feynman", "phisics"]) == 2
+
+
+def run(environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.check_production"],
+        cwd=ROOT,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_as_a_process_it_ends_with_2_and_starts_nothing(tmp_path: Path) -> None:
+    done = run({"REDIS_URL": f"redis://127.0.0.1:{free_port()}", "RUN_DIR": str(tmp_path / "run")})
+    assert done.returncode == 2
+    assert done.stderr == ""
+    assert "market: MARKET_SOURCE: simulate writes invented prices" in done.stdout
+    assert "bridge, broadcaster, recorder: LINK_SECRET: " in done.stdout
+    assert not (tmp_path / "run").exists()
