@@ -101,7 +101,7 @@ def exposure(service: str, settings: ServiceSettings, environment: Mapping[str, 
     prefix = service.upper()
     said: Callable[[str], Any] = values.get
     secrets = {name: str(said(name)) for name in SECRETS if said(name)}
-    if in_url := _password(str(said("REDIS_URL") or "")):
+    if not said("REDIS_PASSWORD") and (in_url := _password(str(said("REDIS_URL") or ""))):
         secrets["REDIS_URL"] = in_url
     idle = said("RECORDER") is False  # it does nothing
     named = {f"{name}_FILE": True for name in SECRETS} | dict.fromkeys(PRIVATE_FILES, True)
