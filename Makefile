@@ -12,7 +12,7 @@ fast := not slow and not browser and not compose and not chaos
 stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev check-production lock lint declarations format test test-unit test-all coverage run inspect compare verify bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
+.PHONY: help install install-dev check-production lock lint declarations format test test-unit test-all coverage run acl inspect compare verify bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
 	table history changes gaps proof retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -27,6 +27,9 @@ install-dev: ## .venv with what tests, benchmarks and changes take besides
 
 run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… SPEED=10|max|bars LOOP=… SYMBOLS=… SEED=… FRESH=1)
 	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED $(stated),$(call given,$(name),MARKET_$(name))) $(call given,FRESH,FRESH) exec $(bin)/python -m deploy.run
+
+acl: install ## ACL files for Redis, and the passwords of its users (FOLDER=.run/acl SECRETS=… DATABASE=0)
+	@$(bin)/python -m deploy.acl --secrets "$${SECRETS:-}" --database "$${DATABASE:-0}" "$${FOLDER:-}"
 
 inspect: install ## what is understood of a recording (FILE=… ARGS="--all --json", and to state more of it, also for run: FORMAT= TIME= ZONE= STAMP= PRICE= SIZE= SYMBOL= ORDER= CONDITIONS=)
 	@$(foreach name,$(stated),$(call given,$(name),MARKET_$(name))) $(bin)/python -m cottage inspect $(ARGS) "$${FILE:-}"
