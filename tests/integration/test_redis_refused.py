@@ -1,5 +1,5 @@
 """Each user of the ACL files is refused all that is not declared: every command and subcommand of the server is sent
-for real, with as many words as it wants, and again inside EVAL; and each command of its own on what is not its own."""
+for real, with as many words as it wants, and again inside EVAL; and its own commands on what is not its own."""
 
 import socket
 from collections.abc import Iterable, Iterator, Sequence
