@@ -121,9 +121,3 @@ def with_query(url: str, **fields: str) -> str:
     scheme, place, path, query, _ = urlsplit(url)
     merged = dict(parse_qsl(query, keep_blank_values=True)) | fields
     return urlunsplit((scheme, place, path, urlencode(merged, safe=","), ""))
-
-
-def with_login(url: str, user: str, password: str) -> str:
-    """A `url` of Redis without a user and password, with these, percent-encoded."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"
