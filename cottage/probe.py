@@ -16,6 +16,7 @@ from cottage.client.dial import dial, why
 from cottage.errors import CottageError
 from cottage.fields import load_object, mapping
 from cottage.freshness import Freshness
+from cottage.token_file import Token
 from cottage.urls import redacted, with_query
 
 SECONDS = 5.0
@@ -32,15 +33,16 @@ def url_of(host: str, port: int) -> str:
     return f"ws://{f'[{at}]' if ':' in at else at}:{port}{protocol.PATH}"
 
 
-async def probe(url: str, *, full: bool, seconds: float = SECONDS) -> str:
+async def probe(url: str, *, full: bool, seconds: float = SECONDS, token: Token | None = None) -> str:
     """Connect to a WebSocket URL and describe what was found. Raises Unhealthy.
 
-    `full`: Feynman's heartbeat must be heard through the whole chain.
+    `full`: Feynman's heartbeat must be heard through the whole chain. `token`: for a server that asks for one.
     """
     shown = redacted(url)
+    text = (token() if callable(token) else token) or ""
     try:
         async with asyncio.timeout(seconds):
-            async with dial(with_query(url, symbols="")) as connection:
+            async with dial(with_query(url, symbols=""), token=text) as connection:
                 return await _listen(connection, shown, full)
     except InvalidStatus as refused:
         if refused.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and not full:

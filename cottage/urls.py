@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 MOST_DATABASES = 2**31
 """Redis takes no greater number for one."""
 
+_TOKENS = frozenset({"token", "access_token"})
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -50,6 +51,13 @@ def websocket(url: str) -> str:
     parts = _split(url)
     if parts is None or parts.scheme not in ("ws", "wss") or not parts.hostname or "#" in url:
         raise ValueError("must look like ws://host:port/ws")
+    return url
+
+
+def broadcaster(url: str) -> str:
+    """`url` itself if it can be that of a broadcaster's WebSocket, which has no token in it; ValueError otherwise."""
+    if _TOKENS & {name.lower() for name, _ in parse_qsl(urlsplit(websocket(url)).query, keep_blank_values=True)}:
+        raise ValueError("must have no token in it, since URLs are written down everywhere")
     return url
 
 

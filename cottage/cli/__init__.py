@@ -2,6 +2,7 @@
 
     arguments.py         the command line: commands, options and --help
     record_arguments.py  those of the commands that ask about the record
+    token_option.py      --token-file
     values.py            values of options; typed_times.py: times and lengths of time; pure
     print_state.py       `cottage state`: prints states from Redis
     print_record.py      `cottage history`, `changes` and `gaps`: print what the physics API answers from the record
@@ -134,7 +135,7 @@ def _probe(given: Namespace) -> int:
     from cottage.probe import probe
 
     interrupt_on_signals()
-    print(asyncio.run(probe(given.url, full=given.full)))
+    print(asyncio.run(probe(given.url, full=given.full, token=given.token)))
     return 0
 
 

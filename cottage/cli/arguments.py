@@ -10,10 +10,13 @@ from typing import Any, NoReturn
 from cottage import __version__, urls
 from cottage.api_client import URL_VARIABLE as API_VARIABLE
 from cottage.cli import record_arguments
+from cottage.cli.token_option import TOKEN_VARIABLES, add_token
 from cottage.cli.values import chain_head, seconds, symbols
+from cottage.errors import SettingsError
 from cottage.files.options import ORDERS
 from cottage.probe import SECONDS
 from cottage.protocol import BATCHES
+from cottage.token_file import token_of
 from cottage.variables import value_of
 
 SERVER_URL = "ws://127.0.0.1:8765/ws"
@@ -42,6 +45,7 @@ environment:
 {URL_VARIABLE}
   {API_VARIABLE}  the physics API, if --url is not given
 {REDIS_VARIABLE}
+{TOKEN_VARIABLES}
 
 exit status:
   0  done; also after Ctrl-C, and when a pipe is closed
@@ -74,13 +78,15 @@ examples:
   cottage watch --once                               the table, once
   cottage watch SPY --json | jq -r .state.regime
   cottage watch SPY --json | head -1
+  cottage watch --url wss://example.org/ws --token-file ~/.cottage-token
 
 environment:
 {URL_VARIABLE}
+{TOKEN_VARIABLES}
 
 exit status:
   0  after Ctrl-C, when a pipe is closed, and with --once
-  1  with --once: no server in time; or the server refuses this client
+  1  with --once: no server in time; or the server refuses this client, or its token
   2  a bad symbol or option; or the table needs rich:
      pip install 'curiosity-cottage[terminal]'
 """
@@ -139,6 +145,7 @@ examples:
 
 environment:
 {URL_VARIABLE}
+{TOKEN_VARIABLES}
 
 exit status:
   0  clients are served (with --full: and feynman is heard through the whole chain)
@@ -242,6 +249,11 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
             environment,
         )
     given = parser.parse_args(arguments)
+    if "token_file" in given:
+        try:
+            given.token = token_of(environment, given.token_file)
+        except SettingsError as error:
+            commands.choices[given.command].error(str(error))
     if "symbols" in given:
         given.symbols = list(dict.fromkeys(chain.from_iterable(given.symbols)))
         if given.command in ("state", "history") and not given.symbols:
@@ -252,6 +264,7 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
 def _add_watch(watch: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     watch.add_argument("symbols", nargs="*", type=symbols, metavar="SYMBOLS", help="such as SPY,QQQ (default: all)")
     _add_url(watch, environment)
+    add_token(watch)
     watch.add_argument(
         "--batch",
         type=int,
@@ -308,6 +321,7 @@ def _add_retire(retire: argparse.ArgumentParser, environment: Mapping[str, str])
 
 def _add_probe(probe: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     _add_url(probe, environment)
+    add_token(probe)
     probe.add_argument("--full", action="store_true", help="feynman must be heard through the whole chain")
 
 
@@ -341,7 +355,7 @@ def _pattern(text: str) -> str:
 
 def _url(text: str) -> str:
     try:
-        return urls.websocket(text)
+        return urls.broadcaster(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error} (COTTAGE_URL, where it is not given)") from error
 

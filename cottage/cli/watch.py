@@ -49,7 +49,8 @@ def _table() -> type[Display]:
 
 
 async def _watch(given: Namespace, kind: type[Display]) -> None:
-    async with StateClient.connect(given.url, symbols=given.symbols or None, batch=given.batch) as client:
+    following = StateClient.connect(given.url, symbols=given.symbols or None, batch=given.batch, token=given.token)
+    async with following as client:
         view = View(client, given.symbols)
         display = kind(view)
         if not given.once:

@@ -136,6 +136,7 @@ const PHASES = {
   connected: "Connected",
   reconnecting: "Reconnecting",
   refused: "Refused",
+  unauthorized: "No access",
   closed: "Closed",
 };
 

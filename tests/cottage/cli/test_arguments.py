@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,48 @@ def test_defaults() -> None:
     assert parse(["probe"], {}).full is False
     retire = parse(["retire", "OLD*", "A?"], {})
     assert (retire.patterns, retire.redis_url, retire.dry_run) == (["OLD*", "A?"], "redis://localhost:6379", False)
+
+
+@pytest.mark.parametrize(
+    "command", [["watch"], ["probe"], ["history", "SPY"], ["changes"], ["gaps"], ["proof", "SPY"]]
+)
+def test_a_token_comes_from_a_file_or_from_the_environment(command: list[str], tmp_path: Path) -> None:
+    file, other = tmp_path / "token", tmp_path / "other"
+    file.write_text("canary-1\n")
+    other.write_text("canary-2")
+
+    def given(arguments: list[str], environment: dict[str, str]) -> object:
+        token = parse([*command, *arguments], environment).token
+        return token() if callable(token) else token
+
+    assert given([], {}) is None
+    assert given([], {"COTTAGE_TOKEN": "canary-3"}) == "canary-3"
+    assert given([], {"COTTAGE_TOKEN_FILE": str(file)}) == "canary-1"
+    assert given(["--token-file", str(other)], {"COTTAGE_TOKEN_FILE": str(file), "COTTAGE_TOKEN": "x"}) == "canary-2"
+
+
+@pytest.mark.parametrize("content", [None, "", "can ary"])
+def test_a_file_without_a_token_is_said_in_one_line(
+    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        parse(["watch", "--token-file", str(file)], {})
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert str(file) in said
+    assert "can ary" not in said
+
+
+@pytest.mark.parametrize("command", ["watch", "probe"])
+def test_a_token_in_a_url_is_refused_and_not_shown(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse([command, "--url", "ws://127.0.0.1:1/ws?token=canary"], {})
+    assert ended.value.code == 2
+    assert "canary" not in capsys.readouterr().err
 
 
 def test_defaults_of_what_asks_about_the_record() -> None:
@@ -112,6 +155,7 @@ HELP: dict[str, tuple[str, ...]] = {
         "--timeout",
         "default: all",
         "COTTAGE_URL",
+        *("--token-file", "COTTAGE_TOKEN", "COTTAGE_TOKEN_FILE"),
         "| head -1",
     ),
     "state": (

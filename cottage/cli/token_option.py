@@ -1,0 +1,18 @@
+"""The option `--token-file` of the commands that ask a server, and how `--help` tells of it."""
+
+import argparse
+
+from cottage.token_file import FILE_VARIABLE, VARIABLE
+
+TOKEN_VARIABLES = f"""\
+  {VARIABLE}       the token, where the server asks for one and --token-file is not given. Every
+                      program of this user can see it there; rather say, in
+  {FILE_VARIABLE}  which file it is in. The file is read again before the token ends"""
+
+
+def add_token(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help=f"a file with a token, for a server that asks for one (default: {FILE_VARIABLE}, else {VARIABLE})",
+    )
