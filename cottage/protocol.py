@@ -15,8 +15,7 @@ import orjson
 from cottage import keys
 from cottage.clock import iso_millis
 from cottage.errors import CottageError, InvalidMessage, InvalidName
-from cottage.fields import finite
-from cottage.freshness import Freshness, FreshnessStatement, milliseconds
+from cottage.freshness import Freshness, FreshnessStatement, is_age, milliseconds
 from cottage.grant import ALL, ANYBODY, Grant
 from cottage.version import Version
 
@@ -122,7 +121,7 @@ def _ages(message: dict[str, Any], number: int) -> tuple[float | None, ...] | No
     ages = message.get("ages_ms")
     if ages is None:
         return None
-    if not (isinstance(ages, list) and len(ages) == number and all(age is None or finite(age) for age in ages)):
+    if not (isinstance(ages, list) and len(ages) == number and all(age is None or is_age(age) for age in ages)):
         raise InvalidMessage("type", "ages_ms does not give an age for each symbol")
     return tuple(None if age is None else age / 1000 for age in ages)
 

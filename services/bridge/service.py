@@ -31,6 +31,9 @@ from services.bridge.liveness import WriterLiveness
 from services.bridge.reconciler import Reconciler
 from services.bridge.settings import BridgeSettings
 
+MOST_BROADCASTERS = 500
+"""So many connections are served at a time: one of these that was taken over cannot fill the bridge's memory."""
+
 log = logs.get_logger()
 throttled = Throttled(log)
 
@@ -64,7 +67,13 @@ class RedisBridge(ChannelHandler):
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
         access = settings.access(settings.host)
-        server = FanoutServer(self._hub, self._clock, Limits(), access, heartbeat_seconds=settings.heartbeat_seconds)
+        server = FanoutServer(
+            self._hub,
+            self._clock,
+            Limits(connections=MOST_BROADCASTERS),
+            access,
+            heartbeat_seconds=settings.heartbeat_seconds,
+        )
         self._monitor.publish(self._hub)  # until something arrives, everything is stale
         async with server.serve(link), background(self._consumer.run(), self._monitor.keep_publishing(self._hub)):
             await stopping.wait()

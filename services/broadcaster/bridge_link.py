@@ -27,6 +27,7 @@ from cottage.freshness_board import FreshnessBoard
 from cottage.grant import ALL
 from cottage.local_clock import LocalClock
 from cottage.log import Throttled
+from cottage.messages import MAX_BYTES
 from cottage.protocol import Close
 from cottage.urls import redacted
 from cottage.version import Version
@@ -34,6 +35,11 @@ from services.broadcaster import metrics
 from services.broadcaster.link_status import LinkStatus
 
 MAX_FRAME_BYTES = 256 * 1024
+MOST_STATES = 100_000
+"""Symbols that are held, and of which something is stated; a bridge that says more is not believed. By default it
+holds 20,000."""
+MOST_STATE_BYTES = 256 * 1024 * 1024
+"""Of all states that are held, as they came."""
 PATIENCE = 2
 """At its start the bridge may take so many times the silence after which it is given up."""
 
@@ -200,6 +206,8 @@ class BridgeLink:
                 self._hub.remove(str(fields.get("symbol")))
             case "FRESHNESS":
                 statement = protocol.parse_freshness(fields)
+                if len(self._bridge_board.exceptions) + len(statement.symbols or ()) > MOST_STATES:
+                    raise InvalidMessage("room", f"the freshness of more than {MOST_STATES} symbols")
                 self._bridge_board.apply(statement, now)
                 if statement.symbols is None:  # it says what the bridge's next HEARTBEAT will
                     self._status.state(statement.freshness, now)
@@ -246,7 +254,13 @@ class BridgeLink:
         self._offer(symbol(fields), version(fields), payload, skipped, now)
 
     def _offer(self, name: str, newness: Version | None, payload: bytes, skipped: int, now: float) -> None:
-        """Give the hub a state, which takes it if it is newer, or if the bridge took back what the hub has."""
+        """Give the hub a state, which takes it if it is newer, or if the bridge took back what the hub has. Raises
+        InvalidMessage for one that is too long, or too many."""
+        if len(payload) > MAX_BYTES:
+            raise InvalidMessage("size", f"an update of {len(payload)} bytes, at most {MAX_BYTES} are allowed")
+        states = self._hub.last_values
+        if (name not in states and len(states) >= MOST_STATES) or states.bytes + len(payload) > MOST_STATE_BYTES:
+            raise InvalidMessage("room", f"{len(states)} states of {states.bytes} bytes are held already")
         if self._hub.update(name, newness, payload, skipped):
             self._lower.forget(name)
             return
@@ -268,10 +282,14 @@ class BridgeLink:
             except InvalidMessage as error:
                 self._drop(error)  # the other updates are still used
                 continue
-            self._snapshot_symbols.add(name)
+            if len(self._snapshot_symbols) < MOST_STATES:
+                self._snapshot_symbols.add(name)
             held = self._hub.last_values.get(name)
             if held is None or held.payload != payload:
-                self._offer(name, newness, payload, 0, now)
+                try:
+                    self._offer(name, newness, payload, 0, now)
+                except InvalidMessage as error:
+                    self._drop(error)
         if fields.get("last") is not True:
             return
         self._complete = fields.get("complete") is True

@@ -9,12 +9,15 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from tests.fuzz.search import SLOT_BYTES, SLOT_HEAD, Findings, search
 from tests.fuzz.targets import TARGETS, corpus_of
@@ -39,6 +42,8 @@ def main() -> int:
 
 
 def _search(name: str, given: argparse.Namespace) -> None:
+    logging.disable()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     ends = time.monotonic() + given.minutes * 60
     result = search(
         TARGETS[name],
@@ -59,6 +64,9 @@ async def _watched(name: str, given: argparse.Namespace) -> int:
     with tempfile.NamedTemporaryFile() as slot:
         slot.truncate(SLOT_BYTES)
         while (left := ends - time.monotonic()) > 0 and not 0 < given.inputs <= inputs:
+            slot.seek(0)
+            slot.write(bytes(SLOT_HEAD.size))
+            slot.flush()
             command = [sys.executable, "-m", "tests.fuzz", "--target", name, "--minutes", str(left / 60)]
             command += ["--inputs", str(max(0, given.inputs - inputs)), "--seed", str(seed)]
             command += ["--folder", str(given.folder), "--searching", slot.name]
@@ -85,25 +93,42 @@ async def _watched(name: str, given: argparse.Namespace) -> int:
             if not number:  # it cannot even begin
                 break
     found = {kind for result in results for kind in result["findings"]}
-    print(f"{name}: {inputs:,} inputs, {len(found)} findings; " + "; ".join(
-        f"{result['branches']:,} branches, {result['kept']} kept, grew by {result['grew_mib']} MiB in "
-        f"{result['seconds']} s: {result['outcomes']}" for result in results if "inputs" in result), flush=True)
+    print(
+        f"{name}: {inputs:,} inputs, {len(found)} findings; "
+        + "; ".join(
+            f"{result['branches']:,} branches, {result['kept']} kept, grew by {result['grew_mib']} MiB in "
+            f"{result['seconds']} s: {result['outcomes']}"
+            for result in results
+            if "inputs" in result
+        ),
+        flush=True,
+    )
     return 1 if found or not inputs else 0
 
 
 async def _stands_still(process: asyncio.subprocess.Process, slot: Path, seconds: float) -> None:
-    """Return once the process has worked on one input for so long, and was killed. Its first may take a minute, since
-    it is loading."""
-    last, since = -1, time.monotonic()
+    """Return once the process has worked on one input for so long, and was killed. What counts is its own time of
+    the processor, since the machine may be busy; or thirty times as much by the clock, for one that waits."""
+    last, since, worked = -1, time.monotonic(), 0.0
     while True:
-        await asyncio.sleep(min(1.0, seconds / 4))
-        number, _ = _shown(slot)
+        await asyncio.sleep(1.0)
+        number, now = _shown(slot)[0], _worked(process.pid)
+        allowed = seconds if number else 120.0  # it is loading
         if number != last:
-            last, since = number, time.monotonic()
-        elif time.monotonic() - since > (seconds if number else 60.0):
+            last, since, worked = number, time.monotonic(), now
+        elif now - worked > allowed or time.monotonic() - since > 30 * allowed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, 9)
             return
+
+
+def _worked(pid: int) -> float:
+    """The seconds for which a process had a processor."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _shown(slot: Path) -> tuple[int, bytes]:

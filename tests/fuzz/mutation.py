@@ -1,4 +1,4 @@
-"""Mutations of inputs: of any bytes, of JSON, and of lines of cells. Pure, but for the generator that is passed in."""
+"""Mutations of inputs: of any bytes, of JSON, and of lines of cells. Pure, but for the passed generator."""
 
 import json
 import random
@@ -13,7 +13,19 @@ NUMBERS = (
 )
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 0.5, -0.0, 1e308, 2**53 - 1, 2**53, 2**63, 2**64, 10**30, float("nan")),
-    *("", "*", "SPY", "spy", "A" * 300, "\x00", "\ud800", "é", "\u202e", "2026-11-26T12:00:00Z", "9999-12-31T23:59:60Z"),
+    *(
+        "",
+        "*",
+        "SPY",
+        "spy",
+        "A" * 300,
+        "\x00",
+        "\ud800",
+        "é",
+        "\u202e",
+        "2026-11-26T12:00:00Z",
+        "9999-12-31T23:59:60Z",
+    ),
     *([], {}, [[]], ["SPY"], ["*"], [None], [1, 2], [0, 2**60], {"a": 1}, [{}], "0/1", "1/0", "0/9999999999", "NaN"),
 )
 

@@ -64,7 +64,9 @@ class Findings:
     kinds: dict[str, str] = field(default_factory=dict)
 
     def keep(self, kind: str, data: bytes, told: str) -> None:
-        if kind in self.kinds:
+        if self.kinds.get(kind) not in (None, told):
+            return
+        if kind in self.kinds and not kind.startswith("memory"):
             return
         self.kinds[kind] = told
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -101,19 +103,21 @@ def search(
     reached = Reached(target.covered)
     findings = Findings(folder / "findings")
     outcomes: Counter[str] = Counter()
-    pool = [data for data in dict.fromkeys([*target.seeds(), *corpus]) if len(data) <= target.longest]
-    kept, kept_bytes, number, most, base = 0, 0, 0, 0, 0
+    seeds = [*target.seeds()]
+    pool = [data for data in dict.fromkeys([*seeds, *corpus]) if len(data) <= target.longest]
+    kept, kept_bytes, number, base, peak = 0, 0, 0, 0, peak_bytes()
+    batch: list[bytes] = []
     with slot.open("r+b") as file, mmap.mmap(file.fileno(), SLOT_BYTES) as shown:
 
         def read(data: bytes) -> None:
-            nonlocal number
+            nonlocal number, peak
             number += 1
             shown[SLOT_HEAD.size : SLOT_HEAD.size + len(data)] = data
             SLOT_HEAD.pack_into(shown, 0, number, len(data))
-            before = peak_bytes()
+            batch.append(data)
             try:
                 outcomes[run(data)] += 1
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 findings.keep(
                     f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}",
@@ -121,8 +125,13 @@ def search(
                     "".join(traceback.format_exception(error)),
                 )
                 outcomes["FINDING"] += 1
-            if number > len(pool) + 50 and peak_bytes() - before > target.most_bytes:
-                findings.keep("memory", data, f"the peak rose by {(peak_bytes() - before) >> 20} MiB")
+            if len(batch) >= target.looked_at_every:
+                before, peak = peak, peak_bytes()  # which is not asked each time: it costs more than most inputs
+                if number > 2 * len(seeds) + 50 and peak - before > target.most_bytes:
+                    told = f"the peak rose by {(peak - before) >> 20} MiB within {len(batch)} inputs"
+                    for each in batch:
+                        findings.keep(f"memory, among {len(batch)} at {number}", each, told)
+                batch.clear()
 
         reached.begin()
         for data in list(pool):
@@ -149,8 +158,10 @@ def search(
                 base = present_bytes()
             if time.monotonic() - told >= 15:
                 told = time.monotonic()
-                report(f"{target.name}: {number:,} inputs, {number / (told - began):,.0f}/s, {count:,} branches, "
-                       f"{kept} kept, {present_bytes() >> 20} MiB, {len(findings.kinds)} findings")
+                report(
+                    f"{target.name}: {number:,} inputs, {number / (told - began):,.0f}/s, {count:,} branches, "
+                    f"{kept} kept, {present_bytes() >> 20} MiB, {len(findings.kinds)} findings"
+                )
         reached.end()
     most = present_bytes() - base if base else 0
     if most > GROWTH_BYTES:

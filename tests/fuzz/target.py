@@ -31,7 +31,9 @@ class Target:
     seconds: float = 10.0
     """An input that takes longer hangs. A busy machine is allowed for."""
     most_bytes: int = 64 * 1024 * 1024
-    """By how much a single input may raise the process's peak of memory."""
+    """By how much inputs that are looked at together may raise the process's peak of memory."""
+    looked_at_every: int = 64
+    """After so many inputs the peak is looked at."""
 
 
 class Unnamed(AssertionError):

@@ -57,3 +57,11 @@ def test_an_end_at_each_byte(record: Path) -> None:
         file.path.write_bytes(whole[:length])
         expected = (length >= first) + (length == len(whole))
         assert len(list(whole_batches(mapped(file.path)))) == expected, length
+
+
+@pytest.mark.parametrize("metadata", [None, {"other": "x"}])
+def test_a_batch_without_a_digest_is_none_of_ours(record: Path, metadata: dict[str, str] | None) -> None:
+    rows = batch(1)
+    with pa.OSFile(str(record / "a.arrow"), "wb") as file, pa.ipc.new_stream(file, rows.schema) as stream:
+        stream.write_batch(rows, custom_metadata=metadata)
+    assert list(whole_batches(mapped(record / "a.arrow"))) == []

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import market_files, messages, stored_values
+from tests.fuzz.targets import client_protocol, link, market_files, messages, our_files, settings, stored_values
 
 CORPUS = Path(__file__).parent.parent / "corpus"
-TARGETS: dict[str, Target] = {
-    each.name: each for each in (messages.TARGET, stored_values.TARGET, market_files.TARGET)
-}
+_ALL = (messages, client_protocol, link, settings, market_files, our_files, stored_values)
+TARGETS: dict[str, Target] = {each.TARGET.name: each.TARGET for each in _ALL}
 
 
 def corpus_of(name: str) -> list[bytes]:

@@ -8,12 +8,6 @@ from tests.fuzz.target import Run, Target, Unnamed
 
 NOW = 1_795_694_400.0
 """2026-11-26T12:00:00Z"""
-REASONS = frozenset(
-    "json object version db timestamp symbol agent_id shard type number size nesting reserved event signal_id side "
-    "strategy confidence regime notes void said native session feed lost taken feed source mark windows symbols "
-    "lag_ms written tick window cold number text count whole word said".split()
-)
-"""The words by which a message is refused, of which metrics have a label."""
 
 
 def _prepare() -> Run:
@@ -61,14 +55,14 @@ def _seeds() -> Iterable[bytes]:
     taken = (TakenSample(100.5, time, 5, 2, 100.4, 100.6, time, time, "open", ("jump",), True),)
     yield PhysicsState(
         *(0.5, -0.3, 0.5, 0.7, 0.1, "Critical", 1.5, 1.2, 1.9, 100.5, 1000, 900, "live", 5e6, 3e4, 100.4, 100.6),
-        **{"received": time, "tick": 0.01, "interval": 60.0, "session": "open", "grid": 0.01, "votes": 3},
-        **{"regime_since": time, "event_time": time, "step": 1.0, "holes": 2, "snapped": 4, "timestamp": time},
-        **{"feed_time": time, "lag_ms": 1500, "notes": ("jump",), "void": ("mass",), "native": "spy.N"},
-        **{"said": ("auction",), "lost": True, "taken": taken, "feed": "MKT-1"},
+        received=time, tick=0.01, interval=60.0, session="open", grid=0.01, votes=3,
+        regime_since=time, event_time=time, step=1.0, holes=2, snapped=4, timestamp=time,
+        feed_time=time, lag_ms=1500, notes=("jump",), void=("mass",), native="spy.N",
+        said=("auction",), lost=True, taken=taken, feed="MKT-1",
         version=Version(1_795_694_300_000, 17), prev=Version(1_795_694_300_000, 16), written=1_795_694_399_000_000,
     ).update("BTC-USD", 3)  # fmt: skip
     yield Heartbeat(Version(1_795_694_300_000, 17), NOW, "0/1", 5, 3, 17, 1000, 2).to_bytes(time)
-    yield agent_update("agent-1", time, {"mood": "calm", "list": [1, 2, {"a": None}]}).payload
+    yield agent_update("agent_1", time, {"mood": "calm", "list": [1, 2, {"a": None}]}).payload
     yield feed_refusals("0/1", time, {"feeds": []}).payload
     yield TradeSignal("SPY", time, "s-1", "BUY", 0.9, "momentum").to_bytes()
     yield Mark("REPLAY", 4711, ("ES", "NQ"), "saved-1764162000000000-0-of-1").to_bytes(3)
@@ -85,8 +79,26 @@ TARGET = Target(
     prepare=_prepare,
     seeds=_seeds,
     covered=("cottage",),
-    words=tuple(b'"%b"' % word.encode() for word in ("event", "symbol", "epoch", "seq", "data", "PHYSICS_UPDATE",
-        "HEARTBEAT", "AGENT_UPDATE", "FEED_REFUSALS", "TRADE_SIGNAL", "taken", "notes", "prev", "skipped", "db")),
+    words=tuple(
+        b'"%b"' % word.encode()
+        for word in (
+            "event",
+            "symbol",
+            "epoch",
+            "seq",
+            "data",
+            "PHYSICS_UPDATE",
+            "HEARTBEAT",
+            "AGENT_UPDATE",
+            "FEED_REFUSALS",
+            "TRADE_SIGNAL",
+            "taken",
+            "notes",
+            "prev",
+            "skipped",
+            "db",
+        )
+    ),
     mutate=mutate,
     longest=80 * 1024,
 )
