@@ -87,7 +87,7 @@ async def _main(name: str, service: Service, settings: ServiceSettings, backing:
             return _refused(name, half_open)
         ops_socket = listening_socket(settings.ops_host, settings.ops_port, variable)
         log.info("starting", version=__version__, pid=os.getpid(), ops_port=ops_socket.getsockname()[1])
-        async with serve_asgi(ops_app(service), ops_socket, settings.access(settings.ops_host)):
+        async with serve_asgi(ops_app(service), ops_socket, settings.ops_access()):
             await _until_drained(service, stopping, settings.drain_seconds, watch)
     except* CottageError as group:
         errors = leaves(group)

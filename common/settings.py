@@ -37,6 +37,7 @@ from common.output import own_streams
 from common.settings_parser import SettingHelp, SettingsParser
 from common.web.access import AccessPolicy, allowed_host, allowed_origin
 from common.web.proxies import Network, TrustedProxies
+from common.web.readers import Readers
 from cottage import __version__, keys, urls, variables
 from cottage.errors import CottageError, SettingsError
 from cottage.freshness import Thresholds
@@ -242,6 +243,17 @@ class ServiceSettings(BaseSettings):
 
     ops_host: Host = Field("127.0.0.1", description="address that the ops port listens on")
     ops_port: Port = Field(0, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
+    ops_allow: Networks = Field(
+        (),
+        validation_alias="OPS_ALLOW",
+        description="addresses and networks that may read the ops port, comma-separated; others get 403, loopback "
+        "addresses never",
+    )
+    ops_token: BearerSecret = Field(
+        "",
+        validation_alias="OPS_TOKEN",
+        description="who shows it as `Authorization: Bearer` may read the ops port from anywhere; 32 bytes or more",
+    )
     log_level: LogLevel = Field(
         "info", validation_alias="LOG_LEVEL", description="events below this level are not logged"
     )
@@ -280,6 +292,11 @@ class ServiceSettings(BaseSettings):
         return AccessPolicy(
             (*self.allowed_hosts, host.lower()), (*self.allowed_origins, *more_origins), TrustedProxies(proxies)
         )
+
+    def ops_access(self) -> AccessPolicy:
+        """Which requests the ops port answers."""
+        hosts = (*self.allowed_hosts, self.ops_host.lower())
+        return AccessPolicy(hosts, self.allowed_origins, readers=Readers(self.ops_allow, self.ops_token))
 
     @field_validator("*", mode="before")
     @classmethod

@@ -8,8 +8,8 @@ Ports and schemes are not compared: a proxy has others than this service, and so
 page was given. What HTTP answers, pages of another port cannot read all the same, since browsers compare them.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from prometheus_client import Counter
@@ -17,6 +17,7 @@ from prometheus_client import Counter
 from common import logs
 from common.web.names import Authority, parse_authority, parse_origin, split_target
 from common.web.proxies import Forwarded, Header, TrustedProxies
+from common.web.readers import Readers
 from cottage.log import Throttled
 
 ANY = "*"
@@ -67,19 +68,27 @@ class AccessRefusal:
     status: HTTPStatus
     reason: str
     message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """That the answer has beside the usual ones."""
 
 
 class AccessPolicy:
     """Decides which requests a port answers."""
 
     def __init__(
-        self, hosts: Iterable[str] = (), origins: Iterable[str] = (), proxies: TrustedProxies | None = None
+        self,
+        hosts: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        proxies: TrustedProxies | None = None,
+        readers: Readers | None = None,
     ) -> None:
         """`hosts`: the names by which the port may be addressed, beside localhost. `origins`: web origins whose pages
-        may read it, beside those of the same host. `*` in either is all. `proxies`: those that are believed."""
+        may read it, beside those of the same host. `*` in either is all. `proxies`: those that are believed.
+        `readers`: who alone may read it; None is everybody."""
         self._hosts = frozenset(hosts)
         self._origins = frozenset(origins)
         self._proxies = proxies or TrustedProxies()
+        self._readers = readers
 
     def forwarded(self, request: WebRequest) -> Forwarded:
         """Where the request came from."""
@@ -135,10 +144,20 @@ class AccessPolicy:
         if not all(map(self._known, asked)):
             what = "no name of this service: if it is one, add it to ALLOWED_HOSTS"
             return AccessRefusal(HTTPStatus.MISDIRECTED_REQUEST, "foreign_host", what)
-        if public or all(self._may_read(origin, asked) for origin in request.header("origin")):
+        if not public and not all(self._may_read(origin, asked) for origin in request.header("origin")):
+            what = "a page of another origin: if it may read this, add its origin to ALLOWED_ORIGINS"
+            return AccessRefusal(HTTPStatus.FORBIDDEN, "foreign_origin", what)
+        return self._unwelcome(request)
+
+    def _unwelcome(self, request: WebRequest) -> AccessRefusal | None:
+        status = None if self._readers is None else self._readers.refusal(request.peer, request.header)
+        if status is None:
             return None
-        what = "a page of another origin: if it may read this, add its origin to ALLOWED_ORIGINS"
-        return AccessRefusal(HTTPStatus.FORBIDDEN, "foreign_origin", what)
+        if status is HTTPStatus.FORBIDDEN:
+            what = "for this machine alone: if you may read it, your network goes into OPS_ALLOW"
+            return AccessRefusal(status, "foreign_address", what)
+        what = "for who shows OPS_TOKEN as Authorization: Bearer, and for this machine"
+        return AccessRefusal(status, "no_token", what, {"WWW-Authenticate": 'Bearer realm="ops"'})
 
     def _known(self, asked: Authority) -> bool:
         return asked.address is not None or asked.local or asked.host in self._hosts or ANY in self._hosts

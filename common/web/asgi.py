@@ -93,7 +93,8 @@ def _as_get(scope: Scope) -> Scope:
 
 
 def _refuse(refused: AccessRefusal) -> ASGIApp:
-    return Response(problem(refused.status, refused.message, refused.reason), refused.status, media_type=PROBLEM)
+    body = problem(refused.status, refused.message, refused.reason)
+    return Response(body, refused.status, dict(refused.headers), media_type=PROBLEM)
 
 
 class Connection(H11Protocol):

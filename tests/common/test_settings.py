@@ -32,6 +32,7 @@ class TinySettings(RedisSettings):
 VARIABLES = {
     "--ops-host": "TINY_OPS_HOST",
     "--ops-port": "TINY_OPS_PORT",
+    "--ops-allow": "OPS_ALLOW",
     "--log-level": "LOG_LEVEL",
     "--log-format": "LOG_FORMAT",
     "--drain-seconds": "DRAIN_SECONDS",
@@ -47,7 +48,7 @@ VARIABLES = {
     "--switch": "TINY_SWITCH",
     "--folder": "TINY_FOLDER",
 }
-SECRETS = ("REDIS_URL", "REDIS_PASSWORD", "TINY_KEY", "TINY_TOKEN")
+SECRETS = ("REDIS_URL", "REDIS_PASSWORD", "OPS_TOKEN", "TINY_KEY", "TINY_TOKEN")
 
 
 @pytest.fixture(autouse=True)
