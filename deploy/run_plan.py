@@ -33,7 +33,11 @@ from cottage.errors import SettingsError
 from cottage.files.options import ReadOptions
 from cottage.record.record import is_record
 from cottage.redis import connect_asking
+from cottage.redis_login import PASSWORD, URL, USERNAME, redis_url_of
+from cottage.secret_values import file_variable, secret_of
+from cottage.urls import has_login
 from cottage.variables import Misspelt, value_of
+from deploy.child_environment import with_ops_address, without_secrets
 from deploy.redis_server import FREE_PORTS, LOCAL, free_port
 from deploy.run_directory import run_folder
 from services.bridge.settings import BridgeSettings
@@ -59,6 +63,9 @@ MAKE_VARIABLES = (
     *("VENV", "PYTHON", "ARGS"),
 )
 """What the Makefile reads for `make run`, beside the settings themselves."""
+
+OF_REDIS = frozenset({URL, USERNAME, PASSWORD, file_variable(URL), file_variable(PASSWORD)})
+"""Where Redis is, and who asks it."""
 
 T = TypeVar("T")
 
@@ -123,12 +130,17 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         addresses = {
             variable: _hold(held, environment, variable, port) for variable, port in _default_ports().items()
         }
-        url = read(environment, "REDIS_URL", "", redis_url)
-        redis_port = None if url else _redis_port(held, environment)
-    url = url or f"redis://{LOCAL}:{redis_port}"
+        given = _given_redis(environment)
+        redis_port = None if given else _redis_port(held, environment)
+    # A server that is started here asks for no password: a REDIS_PASSWORD is docker compose's then.
+    url = given or f"redis://{LOCAL}:{redis_port}"
 
     unread = {each.variable for each in misspelt(environment)}  # said once, not by each of the services
-    shared = {name: value for name, value in environment.items() if name not in unread | {"REDIS_URL"}}
+    shared = {name: value for name, value in environment.items() if name not in unread}
+    if not given:
+        shared = {name: value for name, value in shared.items() if name.upper() not in OF_REDIS} | {URL: url}
+    elif plain := value_of(environment, URL):
+        shared[URL] = plain
     for variable, (host, port) in addresses.items():
         shared[variable] = str(port)
         shared[variable.replace("_PORT", "_HOST")] = host
@@ -150,10 +162,13 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
             ServicePlan(
                 service.name,
                 (sys.executable, "-m", f"services.{service.name}"),
-                shared | {"REDIS_URL": url} if service.redis else _without_redis(shared),
+                with_ops_address(
+                    without_secrets(shared if service.redis else _without_redis(shared), SETTINGS, settings),
+                    addresses[f"{service.name.upper()}_OPS_PORT"][0],
+                ),
                 _reachable(addresses[f"{service.name.upper()}_OPS_PORT"]),
             )
-            for service in SERVICES
+            for service, settings in zip(SERVICES, SETTINGS, strict=True)
             if service.name != "recorder" or read(environment, "RECORDER", True, truth)
         ),
         redis_url=url,
@@ -168,6 +183,20 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
             "REDIS_URL": url,
         },
     )
+
+
+def _given_redis(environment: Mapping[str, str]) -> str | None:
+    """The URL of the Redis that is to be used, with user and password; None if one is to be started. Raises
+    SettingsError."""
+    url = secret_of(environment, URL)
+    if url is None:
+        return None
+    try:
+        redis_url(url)
+    except ValueError as error:
+        raise SettingsError(f"{URL} {error}") from None
+    # That both places have a login is said by the services' settings, before anything is started.
+    return url if has_login(url) else redis_url_of(environment, url, url)
 
 
 def _records(environment: Mapping[str, str]) -> dict[str, str]:
@@ -193,7 +222,7 @@ def log_options(environment: Mapping[str, str]) -> tuple[str, str]:
 def misspelt(environment: Mapping[str, str]) -> list[Misspelt]:
     """The variables that look like settings that services share, or like those of `make run`, and are none. What
     begins with the prefix of a service is said by that service."""
-    known = [*shared_variables(), "RECORDER", "RUN_DIR", "REDIS_PORT", "REDIS_PASSWORD", FREE_PORTS]
+    known = [*shared_variables(), "RECORDER", "RUN_DIR", "REDIS_PORT", FREE_PORTS]
     found = list(variables.misspelt(environment, known, "", PREFIXES))
     # What was given to make was meant for us, whatever it is called.
     for name in _given_to_make(environment):
@@ -225,7 +254,7 @@ def check_settings() -> None:
         wrong = findings_together(exposed)  # what each service finds of itself, it says
     if wrong:
         raise SettingsError("; ".join(dict.fromkeys(wrong)))
-    if url := value_of(os.environ, "REDIS_URL"):
+    if url := _given_redis(os.environ):
         connect_asking(url).close()  # it does not connect, and raises for what only the client knows of a URL
 
 

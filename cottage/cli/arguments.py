@@ -16,6 +16,7 @@ from cottage.errors import SettingsError
 from cottage.files.options import ORDERS
 from cottage.probe import SECONDS
 from cottage.protocol import BATCHES
+from cottage.redis_login import redis_url_of
 from cottage.token_file import token_of
 from cottage.variables import value_of
 
@@ -24,8 +25,11 @@ REDIS_URL = "redis://localhost:6379"
 
 URL_VARIABLE = "  COTTAGE_URL      the broadcaster's WebSocket, if --url is not given"
 REDIS_VARIABLE = """\
-  REDIS_URL        the Redis, if --redis-url is not given. Put a password here and not into the
-                   command line, which every user of the machine can see"""
+  REDIS_URL        the Redis, if --redis-url is not given
+  REDIS_USERNAME, REDIS_PASSWORD
+                   who asks it, where the URL does not say. Put a password here and not into the
+                   command line, which every user of the machine can see, or into a file, of which
+                   REDIS_PASSWORD_FILE (REDIS_URL_FILE) has the path"""
 
 COTTAGE = f"""\
 examples:
@@ -249,11 +253,13 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
             environment,
         )
     given = parser.parse_args(arguments)
-    if "token_file" in given:
-        try:
+    try:
+        if "token_file" in given:
             given.token = token_of(environment, given.token_file)
-        except SettingsError as error:
-            commands.choices[given.command].error(str(error))
+        if "redis_url" in given:  # not before: no other command needs the files of secrets
+            given.redis_url = redis_url_of(environment, REDIS_URL, given.redis_url)
+    except SettingsError as error:
+        commands.choices[given.command].error(str(error))
     if "symbols" in given:
         given.symbols = list(dict.fromkeys(chain.from_iterable(given.symbols)))
         if given.command in ("state", "history") and not given.symbols:
@@ -293,12 +299,11 @@ def _add_url(command: argparse.ArgumentParser, environment: Mapping[str, str]) -
     )
 
 
-def _add_redis(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+def _add_redis(command: argparse.ArgumentParser, _environment: Mapping[str, str]) -> None:
     schemes = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
     command.add_argument(
         "--redis-url",
         metavar="URL",
-        default=value_of(environment, "REDIS_URL") or REDIS_URL,
         help=f"{schemes} (default: REDIS_URL, else {REDIS_URL})",
     )
 

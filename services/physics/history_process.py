@@ -23,6 +23,10 @@ from services.physics.history_engine import HEAD
 MOST_WAITING = 32
 """Questions that may wait for their turn."""
 
+PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+PASSED_ON_PREFIXES = ("PYTHON", "LC_", "COVERAGE_")
+"""What a Python needs. The engine reads files that others may have written, so it is given no secret to lose."""
+
 log = logs.get_logger()
 
 
@@ -121,6 +125,7 @@ class HistoryProcess:
         command = [sys.executable, "-m", module, self.folder, str(self._limits.mebibytes)]
         self._process = await asyncio.create_subprocess_exec(
             *dying_with_parent(command, os.getpid(), signal.SIGKILL),
+            env=_environment(os.environ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C on the terminal is the service's business
@@ -141,6 +146,10 @@ class HistoryProcess:
 
     async def __aexit__(self, *_exception: object) -> None:
         await self._end()
+
+
+def _environment(ours: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in ours.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)}
 
 
 async def _exchange(process: asyncio.subprocess.Process, question: Mapping[str, Any]) -> EngineAnswer:

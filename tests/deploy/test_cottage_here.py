@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from deploy.cottage_here import settings_here
 from deploy.run_directory import write_urls
 from tests.support import program
 
@@ -38,3 +39,12 @@ async def test_a_run_that_is_gone_is_not_asked(tmp_path: Path) -> None:
     ) as run:
         assert await run.ended() == 1
         assert "ws://127.0.0.1:8765/ws" in run.errors[0]
+
+
+def test_the_redis_of_the_run_comes_with_its_own_user_and_password() -> None:
+    found = {"REDIS_URL": "redis://me:x@h"}
+    beside = {"REDIS_USERNAME": "you", "REDIS_PASSWORD_FILE": "/y", "PATH": "/bin"}
+    assert settings_here(beside, found) == {"REDIS_URL": "redis://me:x@h", "PATH": "/bin"}
+    for chosen in ({"REDIS_URL": "redis://g"}, {"REDIS_URL_FILE": "/x"}):
+        assert settings_here({**beside, **chosen}, found) == {**beside, **chosen}
+    assert settings_here(beside, {}) == beside

@@ -88,6 +88,27 @@ def test_the_broadcaster_learns_nothing_of_redis() -> None:
         assert ("secret" in str(service.environment)) == (service.name != "broadcaster")
 
 
+def test_a_redis_whose_login_stands_beside_its_url_is_used(tmp_path: Path) -> None:
+    url, password = tmp_path / "url", tmp_path / "password"
+    url.write_text("redis://h:1\n")
+    password.write_text("s3@cret\n")
+    beside = {"REDIS_USERNAME": "me", "REDIS_PASSWORD_FILE": str(password)}
+    for given in ({"REDIS_URL": "redis://h:1", **beside}, {"REDIS_URL_FILE": str(url), **beside}):
+        made = make_plan({**ANY, **given})
+        assert (made.redis_url, made.redis_port) == ("redis://me:s3%40cret@h:1", None)
+        for service in made.services:
+            handed = {name: value for name, value in service.environment.items() if name in given}
+            assert handed == ({} if service.name == "broadcaster" else given), "as it was given"
+            assert "cret" not in str(service.environment)
+
+
+def test_a_server_of_our_own_asks_for_no_password() -> None:
+    made = make_plan({**ANY, "REDIS_USERNAME": "me", "redis_password": "s3cret", "REDIS_PASSWORD_FILE": "/x"})
+    for service in made.services:
+        known = {name for name in service.environment if name.upper().startswith("REDIS_")}
+        assert known == (set() if service.name == "broadcaster" else {"REDIS_URL"})
+
+
 def test_a_given_redis_is_used_and_none_started() -> None:
     made = make_plan({**ANY, "REDIS_URL": "redis://elsewhere:6379"})
     assert made.redis_port is None

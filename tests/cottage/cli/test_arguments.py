@@ -82,6 +82,25 @@ def test_symbols_are_those_named_each_once_in_their_order() -> None:
     assert parse(["state", "B", "A,B"], {}).symbols == ["B", "A"]
 
 
+def test_who_asks_redis_stands_beside_its_url(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    password = tmp_path / "password"
+    password.write_text("p@ss\n")
+    beside = {"REDIS_USERNAME": "me", "REDIS_PASSWORD_FILE": str(password)}
+    assert parse(["state", "SPY"], beside).redis_url == "redis://me:p%40ss@localhost:6379"
+    assert parse(["retire", "SPY", "--redis-url", "redis://b"], beside).redis_url == "redis://me:p%40ss@b"
+    password.write_text("")
+    assert parse(["probe"], beside).url, "who does not ask Redis needs no password"
+    for environment, said in (
+        (beside, "REDIS_PASSWORD_FILE: the file is empty"),
+        ({"REDIS_URL": "redis://:s3cret@h", "REDIS_PASSWORD": "s3cret"}, "REDIS_URL: has a user or password, and"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            parse(["state", "SPY"], environment)
+        told = capsys.readouterr().err
+        assert (ended.value.code, told.count("\n"), "s3cret" in told) == (2, 1, False)
+        assert f"cottage state: {said}" in told
+
+
 def test_the_environment_says_where_and_a_flag_wins() -> None:
     environment = {"COTTAGE_URL": "wss://a/ws", "COTTAGE_API_URL": "http://a", "REDIS_URL": "redis://a"}
     assert parse(["history", "SPY"], environment).url == "http://a"
