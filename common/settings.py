@@ -363,9 +363,14 @@ class ServiceSettings(BaseSettings):
         return [*names, *map(file_variable, names)]
 
     @classmethod
+    def all_variables(cls) -> list[str]:
+        """All environment variables that it reads."""
+        return [*(cls.variable(name) for name in cls.model_fields), *cls.secrets()]
+
+    @classmethod
     def misspelt(cls, environment: Mapping[str, str]) -> Iterator[variables.Misspelt]:
         """The environment variables that were probably meant as settings of this service, and are none."""
-        known = [*(cls.variable(name) for name in cls.model_fields), *cls.secrets()]
+        known = cls.all_variables()
         others = {*PREFIXES, "RECORDER", "REDIS_PORT", "REDIS_PASSWORD"}  # of `make run`, compose and other services
         return variables.misspelt(environment, known, cls.model_config.get("env_prefix", ""), others - {*known})
 
@@ -476,13 +481,6 @@ class RedisSettings(ServiceSettings):
         """The URL with user and password, as `cottage.redis` takes it."""
         login = (str(others.data.get(name, "")) for name in ("redis_username", "redis_password"))
         return url_with_login(redis_url(url), *login)
-
-
-def shared_variables() -> list[str]:
-    """The settings that several services have in common, by their environment variables."""
-    fields = RedisSettings.model_fields | FreshnessSettings.model_fields
-    names = [info.validation_alias for info in fields.values() if isinstance(info.validation_alias, str)]
-    return [*names, *RedisSettings.secrets()]
 
 
 def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> SettingsParser:

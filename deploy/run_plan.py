@@ -24,7 +24,6 @@ from common.settings import (
     ServiceSettings,
     choice,
     redis_url,
-    shared_variables,
     truth,
     whole,
 )
@@ -222,7 +221,8 @@ def log_options(environment: Mapping[str, str]) -> tuple[str, str]:
 def misspelt(environment: Mapping[str, str]) -> list[Misspelt]:
     """The variables that look like settings that services share, or like those of `make run`, and are none. What
     begins with the prefix of a service is said by that service."""
-    known = [*shared_variables(), "RECORDER", "RUN_DIR", "REDIS_PORT", FREE_PORTS]
+    settings = chain.from_iterable(each.all_variables() for each in SETTINGS)
+    known = {"RUN_DIR", "REDIS_PORT", FREE_PORTS, *(name for name in settings if not name.startswith(PREFIXES))}
     found = list(variables.misspelt(environment, known, "", PREFIXES))
     # What was given to make was meant for us, whatever it is called.
     for name in _given_to_make(environment):

@@ -174,6 +174,13 @@ def test_what_cannot_be_is_named(variable: str, text: str) -> None:
         make_plan({**ANY, variable: text})
 
 
+def test_every_setting_of_every_service_is_known() -> None:
+    names = {name for settings in SETTINGS for name in settings.all_variables()}
+    assert {"REDIS_PASSWORD_FILE", "OPS_TOKEN", "OPS_ALLOW"} <= names
+    given = " ".join(f"{name}=x" for name in names)
+    assert misspelt({**dict.fromkeys(names, "x"), "MAKEFLAGS": f" -- {given}"}) == []
+
+
 def test_a_misspelt_variable_is_found_once_and_not_handed_on() -> None:
     environment = {
         **ANY,
