@@ -6,12 +6,13 @@ from ipaddress import ip_address
 from itertools import chain
 
 from common.settings import ServiceSettings
+from cottage.token_file import FILE_VARIABLE, VARIABLE
 from cottage.variables import value_of
 from services.recorder.settings import RecorderSettings
 
 OF_MAKE = frozenset({"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "GNUMAKEFLAGS"})
 """In which make hands on what stood on its command line, with passwords that stood there."""
-OF_CLIENTS = frozenset({"COTTAGE_TOKEN", "COTTAGE_TOKEN_FILE"})
+OF_CLIENTS = frozenset({VARIABLE, FILE_VARIABLE})
 """What the command `cottage` shows to a broadcaster: no service needs it."""
 OF_ARCHIVE = "AWS_"
 """How the variables begin that open the recorder's archive."""
