@@ -42,6 +42,7 @@ from cottage import __version__, keys, urls, variables
 from cottage.errors import CottageError, SettingsError
 from cottage.freshness import Thresholds
 from cottage.redis_login import url_with_login
+from cottage.redis_tls import url_with_tls
 from cottage.secret_values import file_variable, secret_of
 
 PREFIXES = ("MARKET_", "FEYNMAN_", "PHYSICS_", "BRIDGE_", "BROADCASTER_", "RECORDER_")
@@ -463,6 +464,15 @@ class RedisSettings(ServiceSettings):
         validation_alias="REDIS_PASSWORD",
         description="password at Redis, of any characters, where REDIS_URL has none",
     )
+    redis_ca_file: str = Field(
+        "",
+        validation_alias="REDIS_CA_FILE",
+        description="certificates of the CA of a rediss:// that is not the system's",
+    )
+    redis_cert_file: str = Field(
+        "", validation_alias="REDIS_CERT_FILE", description="certificate to show to a rediss:// that asks for one"
+    )
+    redis_key_file: str = Field("", validation_alias="REDIS_KEY_FILE", description="the key of that certificate")
     # Behind them, since what is read into it has them.
     redis_url: Secret = Field(
         "redis://localhost:6379",
@@ -478,9 +488,10 @@ class RedisSettings(ServiceSettings):
     @field_validator("redis_url")
     @classmethod
     def _of_redis(cls, url: str, others: ValidationInfo) -> str:
-        """The URL with user and password, as `cottage.redis` takes it."""
+        """The URL with user, password and the files of TLS, as `cottage.redis` takes it."""
         login = (str(others.data.get(name, "")) for name in ("redis_username", "redis_password"))
-        return url_with_login(redis_url(url), *login)
+        files = (str(others.data.get(name, "")) for name in ("redis_ca_file", "redis_cert_file", "redis_key_file"))
+        return url_with_tls(url_with_login(redis_url(url), *login), *files)
 
 
 def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> SettingsParser:

@@ -36,6 +36,8 @@ Asked = BlockingClient | BlockingClusterClient
 """The client of a reader without an event loop, which depends on the topology. It is used through pipelines only."""
 
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_VERIFIED: dict[str, Any] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+"""Said, since older versions of the library do not look whose certificate it is unless they are told to."""
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
 
 
@@ -115,7 +117,8 @@ def _of_master(
 ) -> tuple[C, Any]:
     """A client of a single server, or of the master behind sentinels; then also the client of the sentinels."""
     if behind.kind == "sentinel":
-        of_sentinels = {**_usual(kind, min(SENTINEL_SECONDS, timeout)), **behind.sentinel_options}
+        verified = _VERIFIED if behind.sentinel_options.get("ssl") else {}
+        of_sentinels = {**_usual(kind, min(SENTINEL_SECONDS, timeout)), **verified, **behind.sentinel_options}
         sentinel: Any = sentinels(behind.addresses, sentinel_kwargs=of_sentinels)
         client = sentinel.master_for(behind.master, redis_class=kind, **options)
         for each in (client, *sentinel.sentinels):
@@ -162,7 +165,7 @@ def _usual(client: Kind, timeout: float) -> dict[str, Any]:
 
 def _options(client: Kind, url: str, timeout: float, behind: Topology) -> dict[str, Any]:
     if behind.kind != "single":
-        return {**_usual(client, timeout), **behind.options}
+        return {**_usual(client, timeout), **(_VERIFIED if behind.options.get("ssl") else {}), **behind.options}
     try:
         parts = redis_server(url)
     except ValueError as error:
@@ -173,6 +176,8 @@ def _options(client: Kind, url: str, timeout: float, behind: Topology) -> dict[s
     if forbidden:
         raise SettingsError(f"REDIS_URL: {', '.join(sorted(forbidden))} cannot be set in the query")
     options = _usual(client, timeout)
+    if parts.scheme == "rediss":
+        options |= _VERIFIED
     if parts.scheme == "unix":
         del options["socket_keepalive"]  # a file has none, and the library refuses the word
     return options

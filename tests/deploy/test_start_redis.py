@@ -49,7 +49,7 @@ def started(server: Server, folder: Path, **environment: str) -> Iterator[tuple[
         process.communicate()
 
 
-def refused(folder: Path, conf: Path = REDIS_CONF, **environment: str) -> str:
+def refused(folder: Path, environment: dict[str, str], conf: Path = REDIS_CONF) -> str:
     """What the script says that starts nothing."""
     done = subprocess.run(
         command(1, folder, conf),
@@ -109,22 +109,22 @@ def test_both_together_are_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret\n")
     users = str(tmp_path / "users.acl")
     for given in ({"REDIS_PASSWORD": "secret"}, {"REDIS_PASSWORD_FILE": str(tmp_path / "secret")}):
-        line = refused(tmp_path, REDIS_ACL_FILE=users, **given)
+        line = refused(tmp_path, {"REDIS_ACL_FILE": users, **given})
         assert "both set" in line
         assert "secret;" not in line
     conf = tmp_path / "redis.conf"
     conf.write_text('requirepass "secret"\n')
-    assert "both set" in refused(tmp_path, conf, REDIS_ACL_FILE=users)
+    assert "both set" in refused(tmp_path, {"REDIS_ACL_FILE": users}, conf)
     conf.write_text(f"aclfile {users}\n")
-    assert "both set" in refused(tmp_path, conf, REDIS_PASSWORD="secret")
+    assert "both set" in refused(tmp_path, {"REDIS_PASSWORD": "secret"}, conf)
 
 
 def test_what_is_no_password_and_no_acl_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "users.acl").write_text("user health on nopass +ping\nuser default off\n")
     (tmp_path / "empty").write_text("\n")
-    assert "user default off" in refused(tmp_path, REDIS_ACL_FILE=str(tmp_path / "users.acl"))
-    assert "cannot be read" in refused(tmp_path, REDIS_ACL_FILE=str(tmp_path / "none"))
-    assert "is empty" in refused(tmp_path, REDIS_PASSWORD_FILE=str(tmp_path / "empty"))
-    assert "cannot be read" in refused(tmp_path, REDIS_PASSWORD_FILE=str(tmp_path / "none"))
+    assert "user default off" in refused(tmp_path, {"REDIS_ACL_FILE": str(tmp_path / "users.acl")})
+    assert "cannot be read" in refused(tmp_path, {"REDIS_ACL_FILE": str(tmp_path / "none")})
+    assert "is empty" in refused(tmp_path, {"REDIS_PASSWORD_FILE": str(tmp_path / "empty")})
+    assert "cannot be read" in refused(tmp_path, {"REDIS_PASSWORD_FILE": str(tmp_path / "none")})
     both = {"REDIS_PASSWORD": "a", "REDIS_PASSWORD_FILE": str(tmp_path / "empty")}
-    assert "both set" in refused(tmp_path, **both)
+    assert "both set" in refused(tmp_path, both)
