@@ -12,7 +12,7 @@ fast := not slow and not browser and not compose and not chaos
 stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev check-production lock lint declarations format test test-unit test-all coverage run acl inspect compare verify bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
+.PHONY: help install install-dev check-production production-files lock lint declarations format test test-unit test-all coverage run acl inspect compare verify bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
 	table history changes gaps proof retire probe state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -42,6 +42,9 @@ verify: install ## whether a record is as it was written (FOLDER=.run/record ARG
 
 check-production: install ## what is half-open by the environment, for all services; starts nothing (ARGS="broadcaster bridge")
 	@$(bin)/python -m deploy.check_production $(ARGS)
+
+production-files: install ## secrets, certificates and users for deploy/compose.production.yml (FILES=/etc/cottage NAMES=desk.example)
+	@$(bin)/python -m deploy.production_files --names "$${NAMES:-}" "$${FILES:-.run/production}"
 
 ##@ Check
 test: lint ## lint and tests, some 8 minutes on two cores (ARGS="-k bridge")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -135,6 +136,22 @@ def test_the_broadcaster_cannot_reach_redis(stack: Stack) -> None:
         code = f"import socket; socket.create_connection(({host!r}, 6379), 3); print('reached')"
         assert "reached\n" not in stack("exec", "-T", "broadcaster", "python", "-c", code, check=False)
         assert "reached\n" in stack("exec", "-T", "physics", "python", "-c", code, check=False)
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_no_container_has_rights_or_room_for_many_processes(stack: Stack, service: str) -> None:
+    host = stack.inspect(service)["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert any("no-new-privileges" in option for option in host["SecurityOpt"])
+    assert 0 < host["PidsLimit"] <= 256
+    status = stack("exec", "-T", service, "cat", "/proc/1/status")
+    assert re.search(r"^CapEff:\s*0+$", status, re.MULTILINE), status
+    assert re.search(r"^CapBnd:\s*0+$", status, re.MULTILINE), status
+    assert re.search(r"^NoNewPrivs:\s*1$", status, re.MULTILINE), status
+    assert not re.search(r"^Uid:\s*0\b", status, re.MULTILINE), status
+    assert "Read-only" in stack("exec", "-T", service, "sh", "-c", "touch /anywhere", check=False)
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES - {"redis"}))
