@@ -1,4 +1,4 @@
-"""deploy/compose.production.yml for real: started with files of `make production-files`, and looked at by strangers."""
+"""deploy/compose.production.yml for real: started with the files of its make target, and looked at by strangers."""
 
 import json
 import os

@@ -26,7 +26,7 @@ from tests.support import IN_MEMORY, ROOT
 from tests.test_readme import settings_of
 
 OVERLAY = ROOT / "deploy" / "compose.production.yml"
-AWAITED = {"OPS_TOKEN_FILE", "LINK_SECRET_FILE", "LINK_CA_FILE"} | {
+AWAITED = {"OPS_TOKEN_FILE", "AUTH_JWKS_FILE", "LINK_SECRET_FILE", "LINK_CA_FILE"} | {
     f"{service}_TLS_{what}_FILE" for service in ("BROADCASTER", "PHYSICS", "BRIDGE") for what in ("CERT", "KEY")
 }
 FOLDER = "${PRODUCTION_FILES:-./.run/production}/"
