@@ -13,7 +13,7 @@ stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
 .PHONY: help install install-dev check-production production-files lock lint declarations format test test-unit test-all coverage run acl inspect compare verify bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
-	table history changes gaps proof retire probe state keys watch monitor stats slowlog delete flush export import
+	table history changes gaps proof retire probe token state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -148,6 +148,9 @@ retire: install ## forgets symbols that are gone for good (PATTERN='TEST*' ARGS=
 
 probe: install ## what a client finds at the broadcaster (ARGS=--full)
 	@$(cottage) probe $(ARGS)
+
+token: install ## a token for clients of servers with AUTH_SECRET (AUTH_SECRET=… SYMBOLS='SPY,BTC-*' TTL=1h ARGS="--events AGENT_UPDATE")
+	@$(cottage) token --symbols "$${SYMBOLS:-*}" $(if $(TTL),--ttl "$$TTL") $(ARGS)
 
 ##@ Look into a running Redis, and repair it (REDIS_URL=…, else make run's, else docker compose's)
 runbook = $(bin)/python -m deploy.runbook

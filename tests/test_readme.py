@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from common.auth.settings import AuthSettings
 from common.settings import FreshnessSettings, RedisSettings, ServiceSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +21,7 @@ def settings_of(service: str) -> type[ServiceSettings]:
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, ServiceSettings)
-        and value not in (ServiceSettings, RedisSettings, FreshnessSettings)
+        and value not in (ServiceSettings, RedisSettings, FreshnessSettings, AuthSettings)
     )
 
 

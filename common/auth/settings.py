@@ -2,21 +2,18 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from common.auth.authentication import Authentication
-from common.settings import Secret, ServiceSettings
+from common.settings import SHORTEST_SECRET, LongSecret, ServiceSettings
 from cottage.clock import Clock, SystemClock
 from cottage.grant import ANYBODY, Grant
-
-SHORTEST_SECRET = 32
-"""The fewest bytes of a secret: as many as the hash has by which HS256 signs (RFC 7518, section 3.2)."""
 
 
 class AuthSettings(ServiceSettings):
     """Without AUTH_SECRET and AUTH_JWKS_FILE nobody is asked for a token."""
 
-    auth_secret: Secret = Field(
+    auth_secret: LongSecret = Field(
         "",
         validation_alias="AUTH_SECRET",
         description=f"secret of at least {SHORTEST_SECRET} bytes by which tokens of clients are checked (HS256); "
@@ -39,13 +36,6 @@ class AuthSettings(ServiceSettings):
         validation_alias="AUTH_DENY_FILE",
         description="file of tokens that are denied before their end, a `jti` a line; read again when it changes",
     )
-
-    @field_validator("auth_secret")
-    @classmethod
-    def _long_enough(cls, secret: str) -> str:
-        if secret and len(secret.encode()) < SHORTEST_SECRET:
-            raise ValueError(f"must have at least {SHORTEST_SECRET} bytes, such as from `openssl rand -base64 33`")
-        return secret
 
     def check(self) -> None:
         super().check()

@@ -34,6 +34,13 @@ SECURITY_HEADERS = {
 }
 """Headers of every answer that does not set them itself."""
 
+PREFLIGHT_HEADERS = {
+    "Access-Control-Allow-Methods": "GET, HEAD",
+    "Access-Control-Allow-Headers": "authorization",
+    "Access-Control-Max-Age": "600",
+}
+"""What pages of listed origins may send. Cookies and the like are not among it: there are none."""
+
 REFUSED = Counter(
     "cottage_http_requests_refused_total",
     "Requests that were refused before their path was looked at, by reason.",
@@ -113,7 +120,7 @@ class AccessPolicy:
 
     def cors(self, request: WebRequest) -> dict[str, str]:
         """The headers that let pages of the listed origins read the answer (Fetch standard, CORS protocol). Requests
-        are plain GETs, which browsers send without asking first."""
+        are plain GETs, which browsers send without asking first, but for those with a token: see `preflight`."""
         if ANY in self._origins:
             return {"Access-Control-Allow-Origin": ANY}
         if not self._origins:
@@ -121,6 +128,14 @@ class AccessPolicy:
         listed = next((value for value in request.header("origin") if self._listed(value)), None)
         allowed = {} if listed is None else {"Access-Control-Allow-Origin": listed}
         return {"Vary": "Origin", **allowed}  # a shared cache must not give one origin's answer to another
+
+    def preflight(self, request: WebRequest) -> dict[str, str] | None:
+        """The headers of the answer to OPTIONS, by which a browser asks whether a page may send a token; None if
+        pages of its origin may read nothing here."""
+        cors = self.cors(request)
+        if "Access-Control-Allow-Origin" not in cors:
+            return None
+        return {**cors, "Vary": "Origin", **PREFLIGHT_HEADERS}
 
     def _refusal(self, request: WebRequest, forwarded: Forwarded, public: bool) -> AccessRefusal | None:
         if request.header_bytes > MAX_HEADER_BYTES:

@@ -5,6 +5,7 @@ HEAD is answered as GET without a body. What is no HTTP is refused, counted, and
 
 import asyncio
 import contextlib
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -37,6 +38,9 @@ REQUEST_SECONDS = 10.0
 """A connection is closed if no whole request has come by then: since it was made, or since the request began."""
 LINGER_SECONDS = 1.0
 """How long a refused connection is read on, since closing it with unread data would discard the answer."""
+
+
+_QUOTED = re.compile(r":? (?:bytearray\()?b?['\"]")
 
 
 def problem(status: HTTPStatus, detail: str, code: str, instance: str | None = None) -> bytes:
@@ -73,6 +77,8 @@ class GuardedApp:
             await send(message)
 
         app = self._app if refused is None else _refuse(refused)
+        if refused is None and scope["method"] == "OPTIONS" and (preflight := self._access.preflight(request)):
+            app = Response(status_code=HTTPStatus.NO_CONTENT, headers=preflight)
         await app(_as_get(scope), receive, sending)
 
 
@@ -95,6 +101,11 @@ def _as_get(scope: Scope) -> Scope:
 def _refuse(refused: AccessRefusal) -> ASGIApp:
     body = problem(refused.status, refused.message, refused.reason)
     return Response(body, refused.status, dict(refused.headers), media_type=PROBLEM)
+
+
+def _without_values(error: str) -> str:
+    """What h11 says of a request that it cannot read, without what it quotes of it, which may be a token."""
+    return _QUOTED.split(error, maxsplit=1)[0]
 
 
 class Connection(H11Protocol):
@@ -133,7 +144,8 @@ class Connection(H11Protocol):
     def send_400_response(self, _msg: str) -> None:
         """Called for what h11 does not understand, by the handler of its error."""
         error = sys.exception()
-        unreadable(self.client[0] if self.client else "unknown", str(error))
+        said = _without_values(str(error))
+        unreadable(self.client[0] if self.client else "unknown", said)
         self._refused = True
         if self.cycle is not None:
             self.cycle.disconnected = True  # what the application still answers is not sent
@@ -142,7 +154,7 @@ class Connection(H11Protocol):
             self.transport.close()  # an answer is under way, or has been sent
             return
         status = HTTPStatus(getattr(error, "error_status_hint", HTTPStatus.BAD_REQUEST))
-        body = problem(status, str(error)[:200], "unreadable")
+        body = problem(status, said[:200], "unreadable")
         headers = [*SECURITY_HEADERS.items(), ("Content-Type", PROBLEM), ("Content-Length", str(len(body)))]
         head = h11.Response(
             status_code=status, headers=[*headers, ("Connection", "close")], reason=status.phrase.encode()

@@ -11,6 +11,7 @@
     inspect.py           `cottage inspect`: prints what is understood of a recording
     compare_records.py   `cottage compare`: prints where two records differ
     verify_record.py     `cottage verify`: prints what in a record is not as it was written
+    mint_token.py        `cottage token`: mints a token for development, or for a desk
     watch.py             `cottage watch`: follows a broadcaster, and shows its states on one of two displays
     terminal.py          the display for a terminal: a table that is redrawn in place
     table.py             the layout of that table; history_view.py, events_view.py: of what was recorded; pure
@@ -161,6 +162,14 @@ def _verify(given: Namespace) -> int:
     return 0 if verify_record(given.folder, given.head) else 1
 
 
+def _token(given: Namespace) -> int:
+    from cottage.cli.mint_token import print_token
+
+    interrupt_on_signals()
+    print_token(given)
+    return 0
+
+
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "watch": _watch,
     "state": _state,
@@ -173,4 +182,5 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "inspect": _inspect,
     "compare": _compare,
     "verify": _verify,
+    "token": _token,
 }

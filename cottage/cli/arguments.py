@@ -11,6 +11,7 @@ from cottage import __version__, urls
 from cottage.api_client import URL_VARIABLE as API_VARIABLE
 from cottage.cli import record_arguments
 from cottage.cli.token_option import TOKEN_VARIABLES, add_token
+from cottage.cli.typed_times import typed_duration
 from cottage.cli.values import chain_head, seconds, symbols
 from cottage.errors import SettingsError
 from cottage.files.options import ORDERS
@@ -20,6 +21,8 @@ from cottage.redis_login import redis_url_of
 from cottage.token_file import token_of
 from cottage.variables import value_of
 
+MOST_NAME = 255
+"""The most characters of a name in a token (common/auth/compact_token.py)."""
 SERVER_URL = "ws://127.0.0.1:8765/ws"
 REDIS_URL = "redis://localhost:6379"
 
@@ -43,6 +46,7 @@ examples:
   cottage retire 'OLD*'     forget symbols that are gone for good
   cottage inspect FILE      what is understood of a recording
   cottage compare A B       where two records differ
+  cottage token --help      a token for development
   cottage watch --help      the options of a command
 
 environment:
@@ -215,6 +219,26 @@ exit status:
   2  there is no record, or the head is no hash; or pyarrow is missing: pip install 'curiosity-cottage[files]'
 """
 
+TOKEN = """\
+It prints a token for clients of servers that have the same AUTH_SECRET, and on standard error what
+it allows. It is for development, and for a desk of a few people: whoever has the secret can mint.
+
+Symbols are literal, or prefixes with a star; * is all. Without --events there are states alone.
+
+examples:
+  cottage token --symbols 'SPY,BTC-*' --ttl 1h
+  cottage token --symbols '*' --events AGENT_UPDATE --sub zoe --secret-file auth_secret
+  curl -H "Authorization: Bearer $(cottage token --symbols SPY)" http://127.0.0.1:8001/v1/physics/SPY
+
+environment:
+  AUTH_SECRET      the servers' secret of 32 bytes or more, or AUTH_SECRET_FILE, which names its file
+  AUTH_AUDIENCE    the servers' audience, if --audience is not given (default: cottage)
+
+exit status:
+  0  the token was printed
+  2  a bad option, or no secret; or joserfc is missing: pip install 'curiosity-cottage[tokens]'
+"""
+
 OPTIONS = {
     "format": ("NAME", "a vendor's format, or the columns of a file without a header, in order: time,price,size"),
     "time": ("COLUMN", "the column of the time at which a row is published, or: exchange, receive"),
@@ -352,6 +376,30 @@ def _add_verify(verify: argparse.ArgumentParser, _environment: Mapping[str, str]
     )
 
 
+def _add_token(token: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    token.add_argument(
+        "--symbols", dest="token_symbols", metavar="PATTERNS", required=True, help="such as 'SPY,BTC-*', or '*'"
+    )
+    token.add_argument("--events", metavar="TOPICS", default="", help="such as AGENT_UPDATE (default: none)")
+    token.add_argument("--ttl", type=typed_duration, default="1h", metavar="TIME", help="such as 8h (default: 1h)")
+    user = value_of(environment, "USER") or "me"
+    token.add_argument("--sub", type=_name, default=user, metavar="NAME", help=f"who it is for (default: {user})")
+    token.add_argument(
+        "--audience",
+        type=_name,
+        metavar="NAME",
+        default=value_of(environment, "AUTH_AUDIENCE") or "cottage",
+        help="the servers' AUTH_AUDIENCE (default: it, else cottage)",
+    )
+    token.add_argument("--secret-file", metavar="FILE", help="file of the secret (default: AUTH_SECRET)")
+
+
+def _name(text: str) -> str:
+    if not (0 < len(text) <= MOST_NAME and text.isprintable() and text == text.strip()):
+        raise argparse.ArgumentTypeError(f"must be 1 to {MOST_NAME} printable characters")
+    return text
+
+
 def _pattern(text: str) -> str:
     if _PATTERN.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(f"bad pattern {text[:40]!r}: 1 to 64 of A-Z 0-9 . _ - and * ? [ ] ^")
@@ -382,5 +430,6 @@ _COMMANDS = (
     ("inspect", "print what is understood of a recording", INSPECT, _add_inspect),
     ("compare", "print where two records differ", COMPARE, _add_compare),
     ("verify", "check whether a record is as it was written", VERIFY, _add_verify),
+    ("token", "mint a token for development, or for a desk", TOKEN, _add_token),
 )
 """Name, what it does, the end of its `--help`, and what adds its options."""

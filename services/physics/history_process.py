@@ -168,4 +168,5 @@ async def _exchange(process: asyncio.subprocess.Process, question: Mapping[str, 
 
 
 def _shown(question: Mapping[str, Any]) -> str:
-    return orjson.dumps(question).decode()[:300]
+    shown = {name: value for name, value in question.items() if name != "within"}  # a claim of a token
+    return orjson.dumps(shown).decode()[:300]

@@ -5,10 +5,11 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from common.auth.settings import AuthSettings
 from common.settings import RECORD_FOLDER, FreshnessSettings, Host, Origins, Port, RedisSettings, Seconds
 
 
-class PhysicsSettings(RedisSettings, FreshnessSettings):
+class PhysicsSettings(RedisSettings, FreshnessSettings, AuthSettings):
     model_config = SettingsConfigDict(env_prefix="PHYSICS_")
 
     host: Host = Field("127.0.0.1", description="address that the HTTP API listens on")
