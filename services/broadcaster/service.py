@@ -43,7 +43,7 @@ class StateBroadcaster:
             settings.limits(),
             settings.access(settings.host, proxies=settings.trusted_proxies),
             heartbeat_seconds=settings.heartbeat_seconds,
-            page=static_files.load().get,
+            page=static_files.load(settings.page_access(asks=False)).get,
         )
         garbage = GarbageCollection(self._clock, server.__len__, lambda: server.ended)
         self._link.publish_freshness()  # until something arrives, everything is stale

@@ -19,6 +19,7 @@ from cottage.client.replica import Phase
 from cottage.client.state_client import StateClient
 from cottage.freshness import Thresholds
 from cottage.log import LogEvent
+from cottage.token_file import token_of
 from cottage.version import Version
 from tests.chaos.suite import Member, Suite
 from tests.chaos.watch import YOUNGER_SECONDS, sampled
@@ -137,7 +138,7 @@ class _Losses(logging.Handler):
 async def _follow(url: str, thresholds: Thresholds, symbols: list[str]) -> None:
     losses = _Losses()
     logging.getLogger("cottage").addHandler(losses)
-    async with StateClient.connect(url, symbols=symbols, thresholds=thresholds) as client:
+    async with StateClient.connect(url, symbols=symbols, thresholds=thresholds, token=token_of()) as client:
         while True:
             said = {"at": time.monotonic(), "phase": client.phase, "losses": losses.count, "shown": _shown(client)}
             sys.stdout.buffer.write(orjson.dumps(said) + b"\n")

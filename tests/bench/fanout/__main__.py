@@ -38,6 +38,7 @@ class Bench:
         self._seconds: float = given.seconds
         self._programs = programs
         self._redis_url = redis_url
+        self._token_file: str | None = given.token_file
         self._redis_port = int(redis_url.rpartition(":")[2])
         self._bridge = bridge
         self._bridge_port = bridge.port
@@ -57,6 +58,8 @@ class Bench:
     @asynccontextmanager
     async def clients(self, server: Server, number: int, **options: object) -> AsyncIterator[Load]:
         progress(f"{server.name}: {number:,} clients")
+        if self._token_file is not None:
+            options["token_file"] = self._token_file
         load = tools.load(self._programs, server.port, self._redis_port, number, self._others, **options)
         async with load as clients:
             await clients.ask("seed")
@@ -307,6 +310,7 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=10_000, help="connections of the idle run")
     parser.add_argument("--minutes", type=int, default=5, help="of stalled clients, watching the memory")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts of it")
+    parser.add_argument("--token-file", metavar="FILE", help="tokens, one a line, which the clients show in turn")
     given = parser.parse_args()
     if sys.platform != "linux":
         sys.exit("bench-fanout reads CPU time from /proc and pins processes to cores: it needs Linux")

@@ -72,7 +72,7 @@ async def load(
     """Clients that are connected; `options` are those of load.c."""
     words = [str(programs / "load"), "--port", str(port), "--redis", str(redis_port), "--clients", str(clients)]
     for name, value in options.items():
-        words += [f"--{name}", str(value)]
+        words += [f"--{name.replace('_', '-')}", str(value)]
     async with child(words) as process:
         pin(process.pid, cores)
         load = Load(process)

@@ -33,6 +33,8 @@ def test_lists(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, field
     ("variable", "value"),
     [
         *(("ALLOWED_HOSTS", value) for value in ("http://a", "a:80", "a/b", "*.example", "a b")),
+        *(("BROADCASTER_API_URL", value) for value in ("api.example", "ftp://a", "http://a/?token=x")),
+        ("BROADCASTER_LOGIN_URL", "login"),
         *(("ALLOWED_ORIGINS", value) for value in ("null", "a.example", "https://a/", "ftp://a")),
         *(("BROADCASTER_TRUSTED_PROXIES", value) for value in ("nginx", "10.0.0.1/8", "*", "127.0.0.1:80")),
     ],
@@ -65,3 +67,18 @@ def test_the_name_that_it_listens_on_is_its_own(monkeypatch: pytest.MonkeyPatch)
 
     names = ("cottage.lan:8765", "COTTAGE.LAN", "cottage.example", "localhost", "evil.example")
     assert [status(name) for name in names] == [200, 200, 200, 200, 421]
+
+
+def test_a_login_is_named_as_a_whole(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    login = {
+        "BROADCASTER_LOGIN_URL": "https://login.example/authorize",
+        "BROADCASTER_LOGIN_TOKEN_URL": "https://login.example/token",
+        "BROADCASTER_LOGIN_CLIENT_ID": "the-page",
+    }
+    access = load(monkeypatch, **login).page_access(asks=True)
+    assert (access.login_url, access.token_url, access.client_id) == tuple(login.values())
+    monkeypatch.delenv("BROADCASTER_LOGIN_TOKEN_URL")
+    with pytest.raises(SystemExit) as ended:
+        BroadcasterSettings.load("broadcaster", "Does little.", [])
+    assert ended.value.code == 2
+    assert "BROADCASTER_LOGIN_TOKEN_URL" in capsys.readouterr().err
