@@ -33,8 +33,6 @@ def test_lists(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, field
     ("variable", "value"),
     [
         *(("ALLOWED_HOSTS", value) for value in ("http://a", "a:80", "a/b", "*.example", "a b")),
-        *(("BROADCASTER_API_URL", value) for value in ("api.example", "ftp://a", "http://a/?token=x")),
-        ("BROADCASTER_LOGIN_URL", "login"),
         *(("ALLOWED_ORIGINS", value) for value in ("null", "a.example", "https://a/", "ftp://a")),
         *(("BROADCASTER_TRUSTED_PROXIES", value) for value in ("nginx", "10.0.0.1/8", "*", "127.0.0.1:80")),
     ],
@@ -82,3 +80,14 @@ def test_a_login_is_named_as_a_whole(monkeypatch: pytest.MonkeyPatch, capsys: py
         BroadcasterSettings.load("broadcaster", "Does little.", [])
     assert ended.value.code == 2
     assert "BROADCASTER_LOGIN_TOKEN_URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variable", ["BROADCASTER_API_URL", "BROADCASTER_LOGIN_URL", "BROADCASTER_LOGIN_TOKEN_URL"])
+@pytest.mark.parametrize("value", ["api.example", "ftp://a", "http://a/?token=x", "https://a/; script-src *"])
+def test_what_the_page_may_ask_is_a_url(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        load(monkeypatch, **{variable: value})
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"broadcaster: {variable}: must look like http://")
