@@ -25,9 +25,11 @@ CALLBACK = "callback.html"
 
 
 def origin(url: str) -> str:
-    """The scheme, host and port of a URL."""
+    """The scheme, host and port of a URL, and nothing else that stands in it."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    host = parts.hostname or ""
+    place = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{place}" + (f":{parts.port}" if parts.port else "")
 
 
 def page_headers(*others: str) -> dict[str, str]:

@@ -83,7 +83,7 @@ def test_a_login_is_named_as_a_whole(monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 @pytest.mark.parametrize("variable", ["BROADCASTER_API_URL", "BROADCASTER_LOGIN_URL", "BROADCASTER_LOGIN_TOKEN_URL"])
-@pytest.mark.parametrize("value", ["api.example", "ftp://a", "http://a/?token=x", "https://a/; script-src *"])
+@pytest.mark.parametrize("value", ["api.example", "ftp://a", "http://a/?token=x"])
 def test_what_the_page_may_ask_is_a_url(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str
 ) -> None:

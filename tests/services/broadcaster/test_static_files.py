@@ -117,6 +117,18 @@ def test_the_page_is_told_of_tokens_and_may_ask_one_more_server() -> None:
     assert b'content="{&quot;asks&quot;:true}"' in asking
 
 
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://a;script-src *@b.example:8001/c; d?e", "https://b.example:8001"),
+        ("http://[::1]:80/v1", "http://[::1]:80"),
+        ("https://API.example", "https://api.example"),
+    ],
+)
+def test_only_the_origin_of_a_url_stands_in_the_policy(url: str, origin: str) -> None:
+    assert static_files.origin(url) == origin
+
+
 def test_the_page_knows_every_note_and_every_cause() -> None:
     table = (PAGE / "table.js").read_text()
 
