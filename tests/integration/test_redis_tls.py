@@ -93,8 +93,8 @@ def two_nodes(server: Server, folder: Path, certificates: Certificates) -> Itera
     with ExitStack() as stack:
         for number, port in enumerate(ports):
             options = ("--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", str(free_port()))
-            options += (*IN_MEMORY, *certificates.options(port))
-            nodes.append(stack.enter_context(running(server, folder / f"node-{number}", *options)))
+            more = (*IN_MEMORY, *certificates.options(port))
+            nodes.append(stack.enter_context(running(server, folder / f"node-{number}", *options, *more)))
         clients = [stack.enter_context(connect_blocking(node.url)) for node in nodes]
         bus = clients[1].config_get("cluster-port")["cluster-port"]
         clients[0].execute_command("CLUSTER MEET", "127.0.0.1", ports[1], bus)
