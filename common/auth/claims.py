@@ -105,7 +105,7 @@ def _symbols(claims: Mapping[str, Any], principal: str) -> SymbolPatterns:
 
 
 def _events(claims: Mapping[str, Any], principal: str) -> frozenset[str]:
-    return frozenset(_texts(claims, "events", principal)) & TOPICS.keys()
+    return frozenset(_texts(claims, "events", principal)).intersection(TOPICS)  # `& TOPICS.keys()` is a plain set
 
 
 def _texts(claims: Mapping[str, Any], name: str, principal: str) -> list[str]:

@@ -47,6 +47,7 @@ def test_a_token_states_what_its_holder_may_do() -> None:
     assert (grant.principal, grant.token_id, grant.expires_at) == ("me", "one", NOW + 600)
     assert grant.symbols.written() == ["BTC-*", "SPY"]
     assert grant.events == frozenset({"AGENT_UPDATE"})
+    assert isinstance(hash(grant), int), "groups are looked up by parts of it"
 
 
 def test_what_a_token_does_not_name_it_does_not_allow() -> None:
