@@ -104,10 +104,9 @@ def exposure(service: str, settings: ServiceSettings, environment: Mapping[str, 
     if not said("REDIS_PASSWORD") and (in_url := _password(str(said("REDIS_URL") or ""))):
         secrets["REDIS_URL"] = in_url
     idle = said("RECORDER") is False  # it does nothing
-    named = {f"{name}_FILE": True for name in SECRETS} | dict.fromkeys(PRIVATE_FILES, True)
-    paths = {name: str(said(name) or value_of(environment, name) or "") for name in named if _reads(values, name)}
-    paths |= {name: str(said(name)) for name in PUBLIC_FILES if said(name)}
-    files = [_guarded(name, named.get(name, False), Path(path)) for name, path in paths.items() if path]
+    paths = {name: value_of(environment, name) for name in settings.secrets() if name.endswith("_FILE")}
+    paths |= {name: str(said(name) or "") for name in (*PRIVATE_FILES, *PUBLIC_FILES)}
+    files = [_guarded(name, name not in PUBLIC_FILES, Path(path)) for name, path in paths.items() if path]
     return Exposure(
         service=service,
         clients=_listener(f"{prefix}_HOST", values, prefix) if prefix in CLIENTS else None,
@@ -139,11 +138,6 @@ def _is_loopback(text: str) -> bool:
     address = ip_address(text.partition("%")[0])
     inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return (inner or address).is_loopback
-
-
-def _reads(values: Mapping[str, object], name: str) -> bool:
-    """Whether this service reads the file: itself, or the secret that is in it."""
-    return name in values or name.removesuffix("_FILE") in values
 
 
 def _listener(setting: str, values: Mapping[str, Any], prefix: str, *, tls: bool = True) -> Listener | None:

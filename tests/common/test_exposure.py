@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from common.exposure import Exposure, exposure, is_local
-from common.settings import Host, Networks, RedisSettings, ServiceSettings
+from common.settings import Host, Networks, RedisSettings, Secret, ServiceSettings
 from services.bridge.settings import BridgeSettings
 from services.broadcaster.settings import BroadcasterSettings
 from services.market.settings import MarketSettings
@@ -27,7 +27,7 @@ class FullSettings(RedisSettings):
     tls_cert_file: str = Field("", description="")
     tls_key_file: str = Field("", description="")
     full_trusted: Networks = Field((), validation_alias="BROADCASTER_TRUSTED_PROXIES", description="")
-    full_secret: str = Field("", validation_alias="LINK_SECRET", description="")
+    full_secret: Secret = Field("", validation_alias="LINK_SECRET", description="")
     full_keys: str = Field("", validation_alias="AUTH_JWKS_FILE", description="")
 
 
@@ -69,7 +69,7 @@ def test_what_is_set_is_read(tmp_path: Path) -> None:
     found = of(
         FullSettings,
         "broadcaster",
-        {"LINK_SECRET_FILE": f" {secret} ", "OPS_TOKEN_FILE": str(key)},
+        {"LINK_SECRET_FILE": f" {secret} ", "AUTH_SECRET_FILE": str(key)},
         host="0.0.0.0",
         bridge_url="wss://bridge.example:8766/ws",
         tls_cert_file="cert.pem",
@@ -90,7 +90,7 @@ def test_what_is_set_is_read(tmp_path: Path) -> None:
         ("BROADCASTER_TLS_KEY_FILE", 0o640, True),
         ("LINK_SECRET_FILE", 0o604, True),
         ("AUTH_JWKS_FILE", 0o640, False),
-    }, "of OPS_TOKEN_FILE nothing is read, since these settings have no OPS_TOKEN; and there is no cert.pem"
+    }, "AUTH_SECRET is none of these settings, and there is no cert.pem"
     assert "s3cret" not in repr(found)
     assert "p@ss" not in repr(found)
 

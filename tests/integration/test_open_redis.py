@@ -1,8 +1,6 @@
 """What servers of every kind do with somebody who shows no credentials, as the production switch finds out."""
 
 import asyncio
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +9,9 @@ from common.open_redis import RedisBacking, redis_findings
 from common.settings import RedisSettings
 from cottage.errors import RedisError, SettingsError
 from cottage.redis import Reception, connect, receptions
-from deploy.redis_server import RunningServer, Server, ServerError, free_port, start
+from deploy.redis_server import Server, free_port
 from tests.integration.redises import cluster, sentinels
-from tests.support import IN_MEMORY, OwnRedis, eventually
+from tests.support import OwnRedis, eventually
 
 USER = "user feynman on >feynmans-own-password ~* &* +@all"
 ALONE = "redis://feynman:feynmans-own-password@127.0.0.1:{port}"
@@ -148,59 +146,3 @@ async def test_every_master_of_a_cluster_is_asked(server_binaries: dict[str, Ser
             return len(now) == 3 and all(each.admits is False for each in now)
 
         assert await eventually(all_closed, 20)
-
-
-@pytest.fixture
-def certificates(tmp_path: Path) -> Path:
-    """A CA, a certificate of 127.0.0.1, and one of a client."""
-    for command in (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=ca",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr -subj /CN=redis "
-        "-addext subjectAltName=IP:127.0.0.1",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -out server.pem -days 2 -copy_extensions copy",
-    ):
-        subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
-    return tmp_path
-
-
-@pytest.fixture
-def tls_server(
-    certificates: Path, server_binaries: dict[str, Server], tmp_path: Path
-) -> Iterator[tuple[RunningServer, int]]:
-    """A server and its TLS port, beside a plain one; it asks for no password, and for certificates."""
-    server = next(
-        each for kind, each in sorted(server_binaries.items()) if kind == "redis" or len(server_binaries) == 1
-    )
-    port = free_port()
-    words = f"--tls-port {port} --tls-cert-file {certificates}/server.pem --tls-key-file {certificates}/server.key"
-    options = (
-        *words.split(),
-        "--tls-ca-cert-file",
-        f"{certificates}/ca.pem",
-        "--tls-auth-clients",
-        "yes",
-        *IN_MEMORY,
-    )
-    try:
-        running = start(server, tmp_path / "tls", free_port(), config=None, arguments=options)
-    except ServerError as error:
-        pytest.skip(f"this server has no TLS: {error}")
-    with running:
-        yield running, port
-
-
-async def test_over_tls_a_certificate_is_a_credential_and_an_unverified_server_is_found(
-    tls_server: tuple[RunningServer, int], certificates: Path
-) -> None:
-    server, port = tls_server
-    mine = f"ssl_certfile={certificates}/server.pem&ssl_keyfile={certificates}/server.key"
-    url = f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificates}/ca.pem&{mine}"
-    assert await look(url) == [Reception(f"127.0.0.1:{port}", False)], "without a certificate nobody gets in"
-    for unverified in ("ssl_cert_reqs=none", "ssl_check_hostname=false"):
-        (found,) = await look(f"{url}&{unverified}")
-        assert found.unverified
-        (line,) = redis_findings([found])
-        assert "does not verify" in line
-    async with connect(server.url) as plain:
-        await plain.bulk([("CONFIG", "SET", "tls-auth-clients", "no")])
-    assert await look(url) == [Reception(f"127.0.0.1:{port}", True)]

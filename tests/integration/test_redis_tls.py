@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from common.open_redis import redis_findings
 from cottage.errors import RedisError
-from cottage.redis import connect, connect_asking, connect_blocking, subscribe
+from cottage.redis import Reception, connect, connect_asking, connect_blocking, subscribe
 from cottage.redis_tls import url_with_tls
 from deploy.redis_server import RunningServer, Server, ServerError, free_port, start
 from tests.certificates import Authority, Pair
+from tests.integration.test_open_redis import look
 from tests.support import IN_MEMORY, eventually, heard, service
 
 pytestmark = pytest.mark.usefixtures("face")
@@ -170,3 +172,29 @@ async def test_services_and_commands_take_the_files(
         async with service("market", {**files, "REDIS_KEY_FILE": str(certificates.ca.path)}) as market:
             assert await market.ended() == 2
             assert "REDIS_KEY_FILE" in market.report()
+
+
+async def test_over_tls_a_certificate_is_a_credential_and_a_server_that_is_not_verified_is_found(
+    url: str, certificates: Certificates
+) -> None:
+    ours = certificates.url(url)
+    await eventually(lambda: works(ours), 20)
+    found = await look(ours)
+    assert [each.admits for each in found] == [False] * len(found), "without a certificate nobody gets in"
+    assert redis_findings(found) == []
+    if "+" not in url:  # those of many have no such options
+        for unverified in ("ssl_cert_reqs=none", "ssl_check_hostname=false"):
+            (each,) = await look(f"{ours}&{unverified}")
+            assert each.unverified
+            (line,) = redis_findings([each])
+            assert "does not verify" in line
+
+
+async def test_over_tls_alone_a_server_is_as_open_as_without(
+    server: Server, certificates: Certificates, tmp_path: Path
+) -> None:
+    port = free_port()
+    options = (*IN_MEMORY, *certificates.options(port), "--tls-auth-clients", "no")
+    with running(server, tmp_path / "tls", *options):
+        found = await look(certificates.url(f"rediss://127.0.0.1:{port}"))
+        assert found == [Reception(f"127.0.0.1:{port}", True)]
