@@ -26,7 +26,7 @@ from tests.support import IN_MEMORY, ROOT
 from tests.test_readme import settings_of
 
 OVERLAY = ROOT / "deploy" / "compose.production.yml"
-AWAITED = {"OPS_TOKEN_FILE", "AUTH_JWKS_FILE", "LINK_SECRET_FILE", "LINK_CA_FILE"} | {
+AWAITED = {"AUTH_JWKS_FILE", "LINK_SECRET_FILE", "LINK_CA_FILE"} | {
     f"{service}_TLS_{what}_FILE" for service in ("BROADCASTER", "PHYSICS", "BRIDGE") for what in ("CERT", "KEY")
 }
 FOLDER = "${PRODUCTION_FILES:-./.run/production}/"
@@ -196,6 +196,13 @@ def test_the_overlay_sets_what_services_read_and_production_everywhere() -> None
         environment = overlay["services"][service.name]["environment"]
         assert environment["COTTAGE_ENV"] == "production"
         assert environment.keys() - AWAITED <= known, service.name
+        for name in environment:
+            if name.endswith("_FILE") and name.removesuffix("_FILE") in kind.secrets():
+                assert environment.get(name.removesuffix("_FILE"), "not set") in ("", "not set"), (
+                    "both would be refused"
+                )
+        for name in ("REDIS_PASSWORD", "OPS_TOKEN"):
+            assert environment.get(name) == "" or name not in base["services"][service.name]["environment"]
         assert "COTTAGE_ENV" in base["services"][service.name]["environment"], "the switch reaches every container"
 
 
