@@ -128,6 +128,8 @@ class ClientConnection(ServerConnection):
         self._early = b""
         """What came after the request, before it was answered."""
         self._cut_off: asyncio.TimerHandle | None = None
+        self._most_unsent = MOST_UNSENT_BYTES
+        self._over_tls = False
 
     @property
     def writable(self) -> bool:
@@ -183,13 +185,17 @@ class ClientConnection(ServerConnection):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks whether to keep the connection open
         """The client sends no more; one that has asked is still answered."""
-        self._ended_early = self.request is not None and self.response is None
+        # Over TLS whoever ends its side ends the other one too: nothing can be answered.
+        self._ended_early = not self._over_tls and self.request is not None and self.response is None
         if not self._ended_early:
             super().eof_received()
         return self._ended_early
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self.received_at = self.made_at = self.loop.time()  # over TLS its handshake lies before
+        if transport.get_extra_info("sslcontext") is not None:
+            self._wait_above_tls()
         name = transport.get_extra_info("peername")
         if isinstance(name, tuple):
             self.address, self.peer = str(name[0]), f"{name[0]}:{name[1]}"
@@ -218,7 +224,7 @@ class ClientConnection(ServerConnection):
 
     def _read(self, data: bytes) -> None:
         super().data_received(data)
-        if self.transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+        if self.transport.get_write_buffer_size() > self._most_unsent:
             self.cut_off(Close.POLICY)  # it does not read the answers to its pings
         elif self.protocol.close_expected():
             # The library's recv() would wait for as long as the client keeps its end open.
@@ -240,6 +246,12 @@ class ClientConnection(ServerConnection):
         super().resume_writing()
         self.blocked_since = None
         self.on_writable()
+
+    def _wait_above_tls(self) -> None:
+        """Take half of each limit. What TLS has taken out of our buffer, and the socket has not, is as much again."""
+        self._over_tls = True
+        self._most_unsent = MOST_UNSENT_BYTES // 2
+        self.transport.set_write_buffer_limits(UNSENT_BYTES // 2, UNSENT_BYTES // 8)
 
     def _of_request(self, data: bytes) -> bytes:
         """What of `data` belongs to the request. The rest waits for the answer: the library would take it for frames

@@ -5,8 +5,8 @@ The server uses it. `now` is the time of one monotonic clock, passed in by the c
 
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 
+from common.web.proxies import block
 from cottage.grant import ANYBODY, Grant
 from cottage.token_bucket import TokenBucket
 
@@ -62,32 +62,19 @@ class Admission:
 
     def connection(self, address: str) -> Rejected | None:
         """Admit a connection, which counts until `left` is called. Returns why it is rejected, or None."""
-        limits, block = self._limits, _block(address)
+        limits, place = self._limits, block(address)
         if limits.connections and self._inside >= limits.connections:
             return Rejected("no room for more connections", 5)
-        if limits.connections_per_address and self._by_address[block] >= limits.connections_per_address:
+        if limits.connections_per_address and self._by_address[place] >= limits.connections_per_address:
             return Rejected("too many connections from this address", 5)
         self._inside += 1
-        self._by_address[block] += 1
+        self._by_address[place] += 1
         return None
 
     def left(self, address: str) -> None:
         """A connection that was admitted has ended."""
-        block = _block(address)
+        place = block(address)
         self._inside -= 1
-        self._by_address[block] -= 1
-        if not self._by_address[block]:
-            del self._by_address[block]
-
-
-def _block(address: str) -> str:
-    """What counts as one address: for IPv6 its /64 network, since whoever has one address of it has all of them."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Address(int(parsed) >> 64 << 64))
+        self._by_address[place] -= 1
+        if not self._by_address[place]:
+            del self._by_address[place]

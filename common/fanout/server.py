@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from prometheus_client import Counter
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -25,10 +26,14 @@ from common import logs
 from common.fanout.frames import CLOSE_SECONDS, PING, UNSENT_BYTES, ClientConnection, no_callback
 from common.fanout.hub import Hub
 from common.fanout.limits import Admission, Limits, Rejected, bucket
+from common.fanout.secured_connection import SecuredConnection
 from common.fanout.session import Session
 from common.ops import BACKLOG
+from common.tls import ServerCertificate
 from common.web.access import SECURITY_HEADERS, AccessPolicy, WebRequest
 from common.web.names import split_target
+from common.web.open_connections import ConnectionLimits, OpenConnections
+from common.web.tls_entrance import TlsEntrance
 from cottage import protocol
 from cottage.cancellation import background
 from cottage.clock import Clock
@@ -46,7 +51,9 @@ NOT_SENT_BYTES = 16 * 1024
 """How much may wait unsent in the kernel (TCP_NOTSENT_LOWAT). By the time a slow client reads it, it is stale; the
 kernel's default is megabytes. Bytes that are on their way are not limited, so that a long line is used in full."""
 HANDSHAKES_UNDER_WAY = 1024
-"""How many connections beyond the limit may wait for their rejection."""
+"""How many connections beyond the limit may be in their handshake, or wait for their rejection."""
+HANDSHAKES_UNDER_WAY_OF_ADDRESS = 256
+"""The same of one address beyond its own limit."""
 SPREAD_STEP_SECONDS = 0.05
 ACCEPTING_ITERATIONS = 5
 """After so many iterations of the event loop each connection that it has accepted is made."""
@@ -91,17 +98,21 @@ class FanoutServer:
         *,
         heartbeat_seconds: float,
         page: StaticFiles = no_file,
+        certificate: ServerCertificate | None = None,
     ) -> None:
+        """`certificate`: by which it speaks TLS, and nothing else."""
         self._hub = hub
         self._clock = clock
         self._limits = limits
         self._access = access
         self._heartbeat_seconds = heartbeat_seconds
         self._page = page
+        self._certificate = certificate
         self._connections: set[ClientConnection] = set()
         self.ended = 0
         """How many connections have ended since the start."""
         self._admission = Admission(limits)
+        self._open = OpenConnections(_limits_from_accept_on(limits), access.is_proxy)
 
     @asynccontextmanager
     async def serve(self, sock: socket.socket, spread_seconds: float = 0.0) -> AsyncIterator[None]:
@@ -113,7 +124,7 @@ class FanoutServer:
             self._client,
             sock=sock,
             backlog=BACKLOG,  # asyncio's default of 100 makes many clients that return at once wait for seconds
-            create_connection=partial(ClientConnection, self),  # type: ignore[arg-type]  # any factory will do
+            create_connection=self._connection,  # type: ignore[arg-type]  # any factory will do
             process_request=self._process_request,
             process_response=self._process_response,
             select_subprotocol=_select_subprotocol,
@@ -126,7 +137,8 @@ class FanoutServer:
             close_timeout=CLOSE_SECONDS,
             server_header=None,
         )
-        async with background(self._send_heartbeats(), self._sweep()):
+        watching = [] if self._certificate is None else [self._certificate.watch()]
+        async with background(self._send_heartbeats(), self._sweep(), *watching):
             try:
                 yield
             finally:
@@ -137,16 +149,22 @@ class FanoutServer:
         """The number of open connections, including those in their handshake."""
         return len(self._connections)
 
+    def _connection(self, *arguments: Any, **options: Any) -> ClientConnection | SecuredConnection:
+        """The protocol of a connection that was accepted, as `websockets` asks for it."""
+        connection = ClientConnection(self, *arguments, **options)
+        if self._certificate is None:
+            return connection
+        return SecuredConnection(self._certificate, self._open, connection)
+
     def connected(self, connection: ClientConnection) -> None:
         self._connections.add(connection)
         connection.grant = self._limits.grant
         connection.inbound = bucket(connection.grant.bytes_per_second)
-        most = self._limits.connections
-        if most and len(self._connections) > most + HANDSHAKES_UNDER_WAY:
-            connection.cut_off(Close.TRY_AGAIN_LATER)
+        self._open.accepted(connection, connection.address, partial(connection.cut_off, Close.TRY_AGAIN_LATER))
 
     def lost(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)
+        self._open.gone(connection)
         self.ended += 1
         if connection.subscription is not None:
             self._admission.left(connection.address)
@@ -193,6 +211,7 @@ class FanoutServer:
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a plain GET, or refuse a handshake that cannot be granted; None lets it through."""
         assert isinstance(connection, ClientConnection)
+        self._open.asked(connection)
         full = self._admission.handshake(connection.loop.time())
         if full is not None:
             return _retry_later(full)
@@ -294,6 +313,7 @@ class FanoutServer:
 
     async def _close(self, server: Server, spread_seconds: float) -> None:
         server.close(close_connections=False)
+        self._open.cut_off_half_open(TlsEntrance)  # nobody can be told anything before TLS stands
         leaving = list(self._connections)
         steps = max(1, round(spread_seconds / SPREAD_STEP_SECONDS)) if leaving else 1
         for step in range(steps):
@@ -308,6 +328,15 @@ class FanoutServer:
         for connection in list(self._connections):
             connection.cut_off(Close.GOING_AWAY)
         await server.wait_closed()
+
+
+def _limits_from_accept_on(limits: Limits) -> ConnectionLimits:
+    """What holds for all connections, beside what the Admission holds for those that have asked."""
+    return ConnectionLimits(
+        in_all=limits.connections and limits.connections + HANDSHAKES_UNDER_WAY,
+        by_address=limits.connections_per_address
+        and limits.connections_per_address + HANDSHAKES_UNDER_WAY_OF_ADDRESS,
+    ).within_files()
 
 
 async def _stop_accepting(sock: socket.socket) -> None:

@@ -101,6 +101,10 @@ class AccessPolicy:
         """Where the request came from."""
         return self._proxies.forwarded(request.peer, request.header)
 
+    def is_proxy(self, address: str) -> bool:
+        """Whether the address is a trusted proxy's."""
+        return self._proxies.trusts(address)
+
     def refusal(self, request: WebRequest, forwarded: Forwarded, *, public: bool = False) -> AccessRefusal | None:
         """Why the request is refused, which is counted and logged; None if it is answered. `public`: pages of every
         origin may have the answer."""

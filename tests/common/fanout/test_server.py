@@ -26,6 +26,7 @@ from common.fanout.hub import Hub
 from common.fanout.limits import Limits
 from common.fanout.server import CLOSED, HANDSHAKES_REFUSED, NOT_SENT_BYTES, REFUSED, FanoutServer, StaticFile
 from common.fanout.session import MAX_REPLIES
+from common.tls import ServerCertificate
 from common.web.access import AccessPolicy
 from cottage import protocol
 from cottage.clock import SystemClock
@@ -69,11 +70,21 @@ class Served:
     """A server under test."""
 
     def __init__(
-        self, heartbeat_seconds: float = 60.0, limits: Limits = UNLIMITED, access: AccessPolicy = LOCAL
+        self,
+        heartbeat_seconds: float = 60.0,
+        limits: Limits = UNLIMITED,
+        access: AccessPolicy = LOCAL,
+        certificate: ServerCertificate | None = None,
     ) -> None:
         self.hub = Hub(SystemClock(), live)
         self.server = FanoutServer(
-            self.hub, SystemClock(), limits, access, heartbeat_seconds=heartbeat_seconds, page=FILES.get
+            self.hub,
+            SystemClock(),
+            limits,
+            access,
+            heartbeat_seconds=heartbeat_seconds,
+            page=FILES.get,
+            certificate=certificate,
         )
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self.sock.getsockname()
@@ -93,9 +104,12 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    heartbeat_seconds: float = 60.0, access: AccessPolicy = LOCAL, **limits: Any
+    heartbeat_seconds: float = 60.0,
+    access: AccessPolicy = LOCAL,
+    certificate: ServerCertificate | None = None,
+    **limits: Any,
 ) -> AsyncIterator[Served]:
-    served = Served(heartbeat_seconds, Limits(**limits), access)
+    served = Served(heartbeat_seconds, Limits(**limits), access, certificate)
     async with served.server.serve(served.sock):
         yield served
 
