@@ -25,10 +25,11 @@ LOOK_SECONDS = 1.0
 
 EXPIRES = Gauge(
     "cottage_tls_certificate_expiry_timestamp_seconds",
-    "When the certificate in use expires, in Unix time; 0: no TLS.",
+    "When the certificate in use expires, in Unix time; 0 without TLS.",
 )
 
 _MARK = re.compile(r"^-----(BEGIN|END) [A-Z0-9 ]+-----$")
+_CERTIFICATE_END = "-----END CERTIFICATE-----"
 _ROUNDS = 8  # a handshake in memory takes three
 
 log = logs.get_logger()
@@ -46,11 +47,13 @@ class ServerCertificate:
         self._paths = (certificate, key)
         self._seen = self._stamp()
         self._complained = False
+        self._expires = 0.0
         self.context = self._load()
         """Of new handshakes."""
 
     async def watch(self) -> None:
         """Look at the files once a second, until cancelled."""
+        self._tell()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await asyncio.to_thread(self.look)  # the files may be on a disk that hangs
@@ -68,7 +71,12 @@ class ServerCertificate:
             self._complained = True
         else:
             self._complained = False
+            self._tell()
         self._seen = stamp
+
+    def _tell(self) -> None:
+        EXPIRES.set(self._expires)
+        log.info("certificate_in_use", file=self._paths[0], expires=iso_millis(self._expires))
 
     def _stamp(self) -> tuple[object, ...]:
         """What differs when one of the files was written or replaced."""
@@ -89,8 +97,7 @@ class ServerCertificate:
         expires = _tried(context, certificate)
         if self._stamp() != before:
             raise CertificateRefused(f"{certificate} and {key} changed while they were read")
-        EXPIRES.set(expires)
-        log.info("certificate_in_use", file=certificate, expires=iso_millis(expires))
+        self._expires = expires
         return context
 
 
@@ -152,10 +159,11 @@ def _shaken(end: ssl.SSLObject) -> bool:
 
 
 def only_this(certificate: str) -> ssl.SSLContext:
-    """The context of a client that takes the server with this certificate, by whatever name it is reached, and no
-    other: for a probe on the server's own machine. Raises OSError."""
+    """The context of a client that takes the server with the first certificate of this file, by whatever name it is
+    reached, and no other: for a probe on the server's own machine. Raises OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(certificate)
+    leaf, end, _chain = Path(certificate).read_text("ascii", errors="replace").partition(_CERTIFICATE_END)
+    context.load_verify_locations(cadata=leaf[leaf.find("-----BEGIN") :] + end)
     return context

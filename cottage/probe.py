@@ -6,6 +6,7 @@ unhealthy must not restart a broadcaster because Redis is away.
 """
 
 import asyncio
+import ssl
 from http import HTTPStatus
 
 from websockets.asyncio.client import ClientConnection
@@ -27,22 +28,31 @@ class Unhealthy(CottageError):
     """The broadcaster, or the chain behind it, is not healthy; the message says why."""
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, *, tls: bool = False) -> str:
     """Where a broadcaster with these settings is reached on its own machine."""
     at = ANY_ADDRESS.get(host, host)
-    return f"ws://{f'[{at}]' if ':' in at else at}:{port}{protocol.PATH}"
+    return f"{'wss' if tls else 'ws'}://{f'[{at}]' if ':' in at else at}:{port}{protocol.PATH}"
 
 
-async def probe(url: str, *, full: bool, seconds: float = SECONDS, token: Token | None = None) -> str:
+async def probe(
+    url: str,
+    *,
+    full: bool,
+    seconds: float = SECONDS,
+    token: Token | None = None,
+    context: ssl.SSLContext | None = None,
+) -> str:
     """Connect to a WebSocket URL and describe what was found. Raises Unhealthy.
 
     `full`: Feynman's heartbeat must be heard through the whole chain. `token`: for a server that asks for one.
+    `context`: of TLS; None: as the URL says.
     """
     shown = redacted(url)
     text = (token() if callable(token) else token) or ""
     try:
         async with asyncio.timeout(seconds):
-            async with dial(with_query(url, symbols=""), token=text) as connection:
+            tls = {} if context is None else {"ssl": context}
+            async with dial(with_query(url, symbols=""), token=text, **tls) as connection:
                 return await _listen(connection, shown, full)
     except InvalidStatus as refused:
         if refused.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and not full:

@@ -5,6 +5,7 @@ import ipaddress
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,7 +20,7 @@ class Pair:
     certificate: str
     key: str
 
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
         """As the settings of a service, without its prefix."""
         return {"tls_cert_file": self.certificate, "tls_key_file": self.key}
 

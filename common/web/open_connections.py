@@ -32,7 +32,7 @@ class ConnectionLimits:
 
 
 @dataclass(slots=True)
-class _Place:
+class _Standing:
     """One connection's place."""
 
     address: str
@@ -46,12 +46,10 @@ class OpenConnections:
         """`is_proxy`: whether an address is a trusted proxy's, whose connections are many clients'."""
         self._limits = limits
         self._is_proxy = is_proxy
-        self._places: dict[object, _Place] = {}
+        self._places: dict[object, _Standing] = {}
         self._by_address: Counter[str] = Counter()
         self._half_open: OrderedDict[object, None] = OrderedDict()
         self._half_open_by_address: dict[str, OrderedDict[object, None]] = {}
-        self.displaced = 0
-        """How many were cut off for a new one."""
 
     def __len__(self) -> int:
         return len(self._places)
@@ -62,7 +60,7 @@ class OpenConnections:
 
     def accepted(self, key: object, address: str, cut_off: Callable[[], None]) -> None:
         """A connection was made. `cut_off` may be called at once, and `gone` must be later."""
-        place = _Place("" if self._is_proxy(address) else block(address), cut_off)
+        place = _Standing("" if self._is_proxy(address) else block(address), cut_off)
         self._places[key] = place
         self._by_address[place.address] += 1
         self._wait(key, place)
@@ -103,7 +101,7 @@ class OpenConnections:
             self.asked(key)
             self._places[key].cut_off()
 
-    def _wait(self, key: object, place: _Place) -> None:
+    def _wait(self, key: object, place: _Standing) -> None:
         self._half_open[key] = None
         self._half_open_by_address.setdefault(place.address, OrderedDict())[key] = None
 
@@ -112,5 +110,4 @@ class OpenConnections:
         oldest = next(iter(waiting))
         place = self._places[oldest]
         self.asked(oldest)
-        self.displaced += 1
         place.cut_off()

@@ -26,9 +26,7 @@ throttled = Throttled(log)
 class TlsEntrance(asyncio.Protocol):
     """The protocol of an accepted connection. Once TLS stands, `inner` takes over."""
 
-    def __init__(
-        self, certificate: ServerCertificate, connections: OpenConnections, inner: asyncio.Protocol
-    ) -> None:
+    def __init__(self, certificate: ServerCertificate, connections: OpenConnections, inner: asyncio.Protocol) -> None:
         self._certificate = certificate
         self._connections = connections
         self._inner = inner
@@ -39,7 +37,7 @@ class TlsEntrance(asyncio.Protocol):
         """Why it does not have it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        plain = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+        plain = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         accepted = plain.get_extra_info("socket")
         name = plain.get_extra_info("peername")
         address = str(name[0]) if isinstance(name, tuple) else "unknown"
@@ -50,8 +48,12 @@ class TlsEntrance(asyncio.Protocol):
         sock.setblocking(False)
         plain.abort()
         task = asyncio.get_running_loop().create_task(self._shake_hands(sock), name="TLS handshake")
+
+        def cut_off() -> None:
+            task.cancel()
+
         task.add_done_callback(lambda _task: self._ended(sock))
-        self._connections.accepted(self, address, task.cancel)
+        self._connections.accepted(self, address, cut_off)
 
     async def _shake_hands(self, sock: socket.socket) -> None:
         try:
@@ -90,4 +92,4 @@ class _Secured(asyncio.Protocol):
         self._hand_over = hand_over
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._hand_over(cast(asyncio.Transport, transport))
+        self._hand_over(cast("asyncio.Transport", transport))

@@ -64,6 +64,7 @@ class RedisBridge(ChannelHandler):
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings
+        certificate = settings.certificate()
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
         access = settings.access(settings.host)
@@ -73,6 +74,7 @@ class RedisBridge(ChannelHandler):
             Limits(connections=MOST_BROADCASTERS),
             access,
             heartbeat_seconds=settings.heartbeat_seconds,
+            certificate=certificate,
         )
         self._monitor.publish(self._hub)  # until something arrives, everything is stale
         async with server.serve(link), background(self._consumer.run(), self._monitor.keep_publishing(self._hub)):

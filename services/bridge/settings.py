@@ -6,9 +6,10 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from common.settings import Below, FreshnessSettings, Host, Most, Port, RedisSettings, Seconds
+from common.tls_settings import TlsSettings
 
 
-class BridgeSettings(RedisSettings, FreshnessSettings):
+class BridgeSettings(RedisSettings, FreshnessSettings, TlsSettings):
     model_config = SettingsConfigDict(env_prefix="BRIDGE_")
 
     host: Host = Field("127.0.0.1", description="address that broadcasters connect to")

@@ -15,6 +15,7 @@ from common.fanout.frames import LinkConnection
 from common.fanout.hub import Hub
 from cottage import protocol
 from cottage.backoff import Backoff
+from cottage.certificates import dialling
 from cottage.client.dial import dial, why
 from cottage.client.lower_epochs import LowerEpochs
 from cottage.clock import Clock, RemoteClock, from_iso
@@ -54,8 +55,12 @@ class LinkLost(Exception):
 class BridgeLink:
     """The broadcaster's connection to the bridge, which follows it and keeps the hub up to date."""
 
-    def __init__(self, url: str, hub: Hub, state: LinkStatus, clock: Clock, silence_seconds: float) -> None:
+    def __init__(
+        self, url: str, hub: Hub, state: LinkStatus, clock: Clock, silence_seconds: float, ca_file: str = ""
+    ) -> None:
+        """ca_file: by which the bridge's certificate is verified; empty: the system's."""
         self._url = url
+        self._ca_file = ca_file
         self._hub = hub
         self._status = state
         self._clock = clock
@@ -105,7 +110,10 @@ class BridgeLink:
         """Connect once and receive until the link is lost. Raises LinkLost."""
         dialled_at = self._local_clock.now()
         try:
-            async with dial(self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES) as connection:
+            tls = dialling(self._url, self._ca_file)
+            async with dial(
+                self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES, **tls
+            ) as connection:
                 assert isinstance(connection, LinkConnection)
                 self.connected(dialled_at)
                 self._connection = connection

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from common.fanout.frames import CLOSE_SECONDS
 from common.fanout.limits import Limits
 from common.settings import MOST, Below, FreshnessSettings, Host, Most, Networks, Port, Seconds
+from common.tls_settings import LinkTlsSettings, TlsSettings
 from cottage.grant import Grant
 from cottage.urls import http_server, websocket
 from services.broadcaster.page_access import PageAccess
@@ -18,7 +19,7 @@ ANSWER_SECONDS = CLOSE_SECONDS + 0.5
 Limit = Annotated[int, Field(ge=0, le=MOST)]
 
 
-class BroadcasterSettings(FreshnessSettings):
+class BroadcasterSettings(FreshnessSettings, TlsSettings, LinkTlsSettings):
     model_config = SettingsConfigDict(env_prefix="BROADCASTER_")
 
     host: Host = Field("127.0.0.1", description="address that clients connect to, also for the web page")

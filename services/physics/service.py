@@ -34,6 +34,7 @@ class PhysicsService:
         """Serve until `stopping`, whether or not Redis is there."""
         settings = self._settings
         authentication = settings.authentication(self._clock)
+        certificate = settings.certificate()
         async with connect(settings.redis_url, timeout=settings.timeout_seconds) as client:
             thresholds = settings.thresholds()
             self._reader = PhysicsReader(client, self._clock.monotonic, thresholds)
@@ -47,9 +48,9 @@ class PhysicsService:
                 authentication,
                 open_documents=not settings.in_production,
             )
-            access = settings.access(settings.host, settings.origins)
+            access = settings.access(settings.host, settings.origins, settings.trusted_proxies)
             checking = background(self._keep_checking(self._reader))
-            async with self._history, serve_asgi(app, sock, access), checking:
+            async with self._history, serve_asgi(app, sock, access, certificate), checking:
                 host, port = sock.getsockname()[:2]
                 log.info("listening", host=host, port=port)
                 await stopping.wait()

@@ -12,6 +12,7 @@ from common import logs
 from common.fanout.frames import LinkConnection
 from cottage import protocol
 from cottage.backoff import Backoff
+from cottage.certificates import dialling
 from cottage.client.dial import dial, why
 from cottage.clock import Clock
 from cottage.errors import InvalidMessage
@@ -31,12 +32,20 @@ throttled = Throttled(log)
 
 class BridgeListener:
     """Keeps a connection to the bridge, and has what it says written down. `recorded`: gives the time by Redis's
-    clock, in microseconds since 1970."""
+    clock, in microseconds since 1970. `ca_file`: by which the bridge's certificate is verified; empty: the
+    system's."""
 
     def __init__(
-        self, url: str, notes: FreshnessNotes, clock: Clock, silence_seconds: float, recorded: Callable[[], int]
+        self,
+        url: str,
+        notes: FreshnessNotes,
+        clock: Clock,
+        silence_seconds: float,
+        recorded: Callable[[], int],
+        ca_file: str = "",
     ) -> None:
         self._url = url
+        self._ca_file = ca_file
         self._notes = notes
         self._clock = clock
         self._silence = silence_seconds
@@ -63,7 +72,8 @@ class BridgeListener:
         self._notes.lost(reason, self._recorded())
 
     async def _hold(self) -> None:
-        async with dial(self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES) as connection:
+        tls = dialling(self._url, self._ca_file)
+        async with dial(self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES, **tls) as connection:
             assert isinstance(connection, LinkConnection)
             self._notes.connected()
             try:

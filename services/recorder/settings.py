@@ -6,12 +6,13 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from common.settings import RECORD_FOLDER, Most, Port, RedisSettings, Seconds, Symbols
+from common.tls_settings import LinkTlsSettings
 from cottage.urls import http_server, websocket
 
 States = Literal["full", "inputs"]
 
 
-class RecorderSettings(RedisSettings):
+class RecorderSettings(RedisSettings, LinkTlsSettings):
     model_config = SettingsConfigDict(env_prefix="RECORDER_")
 
     on: bool = Field(True, validation_alias="RECORDER", description="off: nothing is recorded")

@@ -191,6 +191,8 @@ def test_a_missing_file_is_named(authority: Authority, tmp_path: Path, which: st
 
 
 def test_when_it_expires_is_told(authority: Authority, said: list[EventDict]) -> None:
-    load(authority.issue(days=1))
+    served = load(authority.issue(days=1))
+    authority.issue(days=3)
+    served.look()
     assert said[-1]["event"] == "certificate_in_use"
     assert tls.EXPIRES._value.get() > 1e9

@@ -47,8 +47,8 @@ def test_an_address_displaces_its_own_alone() -> None:
     for number in range(1, 5):
         port.accept(number)
     assert port.cut == [1, 2]
-    for number in port.cut:
-        port.open.gone(number)
+    for each in port.cut:
+        port.open.gone(each)
     port.accept(5, "::ffff:192.0.2.1")
     assert port.cut == [1, 2, 3]
 

@@ -271,7 +271,6 @@ def test_half_open_connections(
 ) -> None:
     """Others are served meanwhile, and all are gone after their time."""
     words = b"" if say == "nothing" else HELLO if over == "tls" else b"GET /ws HTTP/1.1\r\nHost: loc"
-    limits = {"connections": 20_000, "connections_per_address": 1_000}
 
     async def one(served: Served) -> None:
         async with served.connect() if over == "tcp" else greeted(served, authority) as client:
@@ -279,7 +278,9 @@ def test_half_open_connections(
 
     async def scenario() -> None:
         asyncio.get_running_loop().set_debug(False)
-        async with serving(certificate=certificate if over == "tls" else None, **limits) as served:
+        async with serving(
+            certificate=certificate if over == "tls" else None, connections=20_000, connections_per_address=1_000
+        ) as served:
             await one(served)
             async with sockets(served, number, words) as made:
                 await one(served)
