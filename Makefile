@@ -12,7 +12,7 @@ fast := not slow and not browser and not compose and not chaos
 stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev check-production production-files lock lint declarations format test test-unit test-all coverage run acl inspect compare verify bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
+.PHONY: help install install-dev check-production production-files lock lint fuzz sbom audit declarations format test test-unit test-all coverage run acl inspect compare verify bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
 	table history changes gaps proof retire probe token state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
@@ -69,6 +69,16 @@ lint: install-dev ## ruff, mypy, the import rules, dead code, and tsc on the pag
 	$(bin)/vulture
 	@if command -v npm >/dev/null; then $(MAKE) -s node_modules && npm run -s check; \
 	else echo "tsc did NOT run: Node with npm is not installed"; fi
+
+fuzz: install-dev ## inputs that nobody wrote, for whatever reads what strangers send (ARGS="--target messages --minutes 10")
+	$(bin)/python -m tests.fuzz $(ARGS)
+
+sbom: install-dev ## build/sbom.json: all packages that run, with versions and hashes (CycloneDX), from the lock
+	@mkdir -p build
+	$(bin)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible -o build/sbom.json requirements.lock
+
+audit: install-dev ## whether advisories are known of these packages; `not checked: …` with status 3 where none can be asked
+	@$(bin)/python -m deploy.advisories
 
 declarations: node_modules ## cottage.d.ts anew from cottage.js; needs Node with npm
 	npm run -s declarations

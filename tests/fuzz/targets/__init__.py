@@ -3,10 +3,19 @@
 from pathlib import Path
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import client_protocol, link, market_files, messages, our_files, settings, stored_values
+from tests.fuzz.targets import (
+    client_protocol,
+    link,
+    market_files,
+    messages,
+    our_files,
+    settings,
+    stored_values,
+    token_parser,
+)
 
 CORPUS = Path(__file__).parent.parent / "corpus"
-_ALL = (messages, client_protocol, link, settings, market_files, our_files, stored_values)
+_ALL = (messages, client_protocol, link, settings, market_files, our_files, stored_values, token_parser)
 TARGETS: dict[str, Target] = {each.TARGET.name: each.TARGET for each in _ALL}
 
 
