@@ -43,9 +43,9 @@ def locked() -> Iterator[str]:
 def licences(package: str) -> set[str]:
     """The SPDX identifiers in a package's metadata; of several spellings of the same the most precise."""
     told = metadata(package)
-    stated = told.get("License-Expression")
+    stated = next(iter(told.get_all("License-Expression") or ()), None)
     if stated is None:
-        free = (told.get("License") or "").strip()
+        free = next(iter(told.get_all("License") or ()), "").strip()
         short = free if 0 < len(free) < 40 and "dual" not in free.lower() else None
         classifiers = told.get_all("Classifier") or ()
         classified = [each.removeprefix("License :: ") for each in classifiers if each.startswith("License ::")]
