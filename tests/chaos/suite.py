@@ -28,6 +28,9 @@ from tests.chaos.watch import Violations
 from tests.clock_shim import ClockShim, why_not
 from tests.support import OwnRedis, ServiceProcess, eventually, program
 
+TOKEN_SETTINGS = ("AUTH_SECRET", "AUTH_SECRET_FILE", "AUTH_JWKS_FILE")
+"""Of the environment, for those who ask clients for tokens: then --token-file is needed."""
+
 if TYPE_CHECKING:
     from tests.chaos.onlooker import Onlooker
 
@@ -368,6 +371,8 @@ async def suite(
         ]
         for name, service, own in plan:
             env = {**pace.env(), f"{service.upper()}_OPS_PORT": "0", "LOG_FORMAT": "json", **own, **made.clock(name)}
+            if service in ("broadcaster", "physics"):
+                env |= {variable: os.environ[variable] for variable in TOKEN_SETTINGS if variable in os.environ}
             if service == "broadcaster":
                 made.proxies[name] = await stack.enter_async_context(proxy(link))
                 port = free_port()
