@@ -65,11 +65,15 @@ class Code(StrEnum):
 class RequestRefused(CottageError):
     """A request that is refused: it is answered with ERROR, and the connection stays open."""
 
-    def __init__(self, code: Code, message: str, request_id: object = None) -> None:
+    def __init__(
+        self, code: Code, message: str, request_id: object = None, symbols: Iterable[str] | None = None
+    ) -> None:
+        """`symbols`: those that are refused, where the others of the request are not."""
         super().__init__(message)
         self.code = code
         self.message = message
         self.request_id = request_id
+        self.symbols = None if symbols is None else sorted(symbols)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,11 @@ def _subscription(symbols: Sequence[object], grant: Grant, request_id: object) -
     return Subscription(False, named)
 
 
+def not_allowed(symbols: Iterable[str], request_id: object = None) -> RequestRefused:
+    """The refusal of symbols beyond a client's grant. It says nothing of whether there are such."""
+    return RequestRefused(Code.NOT_ALLOWED, "the token does not name these symbols", request_id, symbols)
+
+
 def check_count(named: frozenset[str], grant: Grant, request_id: object) -> None:
     """Raises RequestRefused if the client may not name so many symbols."""
     if len(named) > grant.max_symbols:
@@ -291,7 +300,10 @@ def revoked(symbols: Iterable[str]) -> bytes:
 
 
 def error(refused: RequestRefused) -> bytes:
-    return _answer({"event": "ERROR", "code": str(refused.code), "message": refused.message}, refused.request_id)
+    message: dict[str, Any] = {"event": "ERROR", "code": str(refused.code), "message": refused.message}
+    if refused.symbols is not None:
+        message["symbols"] = refused.symbols
+    return _answer(message, refused.request_id)
 
 
 def _answer(message: dict[str, Any], request_id: object) -> bytes:

@@ -16,11 +16,13 @@ from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection as DialledConnection
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import InvalidMessage, ProtocolError, SecurityError
+from websockets.exceptions import InvalidMessage, ProtocolError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
 
+from common.fanout.first_frame import FirstFrame
+from common.fanout.handshake_errors import MALFORMED, HeadTooLarge
 from common.web.access import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from cottage.grant import ANYBODY
 from cottage.protocol import Close, Subscription
@@ -102,6 +104,14 @@ class ClientConnection(ServerConnection):
         """What the client may do; set by the server."""
         self.inbound: TokenBucket | None = None
         """Limits the bytes that the client may send."""
+        self.requests: TokenBucket | None = None
+        """Limits its requests."""
+        self.ends_at: float | None = None
+        """When its grant expires, by the loop's clock; None means never."""
+        self.first_frame: FirstFrame | None = None
+        """While the client has to show a token by its first message."""
+        self.turned_away = ""
+        """One word for why the token of its handshake is refused, where its close has to say it."""
         self.address = "unknown"
         """The client's address without its port."""
         self.peer = "unknown"
@@ -116,6 +126,8 @@ class ClientConnection(ServerConnection):
         """Whether the client has ever sent anything."""
         self.subscription: Subscription | None = None
         """What the client's handshake asked for, once the connection was admitted."""
+        self.waiting = False
+        """Whether it was admitted to show a good token, and has not."""
         self.forbidden = False
         """Whether its request was refused for its Host, its Origin, its size or its form."""
         self.ended_by_us: Close | None = None
@@ -222,13 +234,31 @@ class ClientConnection(ServerConnection):
         if self.request is None:
             self._limit_head(len(data))
 
+    def read_on(self) -> None:
+        """The first message was judged: read what comes after it."""
+        first, self.first_frame = self.first_frame, None
+        if first is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._read(first.rest())
+
     def _read(self, data: bytes) -> None:
+        if self.first_frame is not None:
+            data = self._of_first_frame(self.first_frame, data)
         super().data_received(data)
         if self.transport.get_write_buffer_size() > self._most_unsent:
             self.cut_off(Close.POLICY)  # it does not read the answers to its pings
         elif self.protocol.close_expected():
             # The library's recv() would wait for as long as the client keeps its end open.
             self._cut_off_soon()
+
+    def _of_first_frame(self, first: FirstFrame, data: bytes) -> bytes:
+        """What of `data` may be read before the first message is judged. Nothing else is taken from the socket."""
+        data = first.take(data)
+        if first.too_large:
+            self.end(Close.UNAUTHORIZED, "too_long")
+        elif first.complete and not self.transport.is_closing():
+            self.transport.pause_reading()
+        return data
 
     def send_data(self) -> None:
         if self.request is None:
@@ -269,14 +299,14 @@ class ClientConnection(ServerConnection):
         error = self.protocol.handshake_exc
         if isinstance(error, InvalidMessage) and not self.forbidden and not self.transport.is_closing():
             self.forbidden = True
-            self.transport.write(self.protocol.reject(HTTPStatus.BAD_REQUEST, f"{error}\n").serialize())
+            self.transport.write(self.protocol.reject(HTTPStatus.BAD_REQUEST, f"{MALFORMED}\n").serialize())
 
     def _limit_head(self, more: int) -> None:
         """Refuse a request whose headers do not end."""
         self._head_bytes += more
         protocol = self.protocol
         if self._head_bytes > MAX_TARGET_BYTES + MAX_HEADER_BYTES and protocol.handshake_exc is None:
-            protocol.handshake_exc = SecurityError(f"more than {MAX_HEADER_BYTES} bytes of headers")
+            protocol.handshake_exc = HeadTooLarge(f"more than {MAX_HEADER_BYTES} bytes of headers")
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             protocol.send_response(protocol.reject(status, f"{protocol.handshake_exc}\n"))
             self.send_data()

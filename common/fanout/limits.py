@@ -21,6 +21,11 @@ class Limits:
     connections: int = 0
     connections_per_address: int = 0
     handshakes_per_second: float = 0
+    waiting: int = 1_000
+    """How many connections may be open, beside those, that have shown no good token yet, where one is asked for."""
+    waiting_per_address: int = 200
+    token_seconds: float = 5.0
+    """The time that a connection has to show one."""
     grant: Grant = ANYBODY
     """What every client may do."""
     first_byte_seconds: float = 2.0

@@ -1,0 +1,55 @@
+"""Which token a handshake shows, and where: the server of the fan-out asks. Pure; nothing is judged here.
+
+A browser can set no headers, so it offers the token as a subprotocol; whoever can sends `Authorization: Bearer`.
+Proxies and browsers write URLs down, so a token has no business there.
+"""
+
+import re
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from common.web.proxies import Header
+from cottage.protocol import MAX_TOKEN_BYTES, TOKEN_SUBPROTOCOL
+
+_IN_URL = frozenset({"token", "access_token"})
+_BEARER = re.compile(r"bearer(?: +(.*))?", re.IGNORECASE | re.DOTALL)
+
+
+class Presented(NamedTuple):
+    """What a handshake shows."""
+
+    token: str
+    by_header: bool
+    """Whether in `Authorization`: then its sender reads the answer to the handshake."""
+    wrong: str = ""
+    """One word for why it is not looked at; empty if it may be judged."""
+
+    def __repr__(self) -> str:
+        return f"<Presented by_header={self.by_header} wrong={self.wrong!r}>"
+
+
+def presented(header: Header) -> Presented | None:
+    """The token that the headers show; None if they show none. A scheme other than Bearer is a proxy's business."""
+    by_header = [match[1] or "" for text in header("authorization") if (match := _BEARER.fullmatch(text.strip()))]
+    offered = [part.strip() for text in header("sec-websocket-protocol") for part in text.split(",")]
+    tokens = [part.removeprefix(TOKEN_SUBPROTOCOL) for part in offered if part.startswith(TOKEN_SUBPROTOCOL)]
+    shown = {token.strip() for token in (*by_header, *tokens)}
+    if not shown:
+        return None
+    token, in_header = min(shown), bool(by_header)
+    if len(shown) > 1:
+        return Presented("", in_header, "two_tokens")
+    return Presented("", in_header, wrong) if (wrong := form(token)) else Presented(token, in_header)
+
+
+def form(token: str) -> str:
+    """One word for why a text can be no token, which is measured before anything is read of it; empty if it can."""
+    if len(token) > MAX_TOKEN_BYTES or len(token.encode(errors="surrogatepass")) > MAX_TOKEN_BYTES:
+        return "too_long"
+    return "" if token else "missing"
+
+
+def in_url(target: str) -> bool:
+    """Whether the query of a request's target has a token."""
+    query = target.partition("?")[2].partition("#")[0]
+    return any(name.strip().lower() in _IN_URL for name, _ in parse_qsl(query, keep_blank_values=True))
