@@ -112,6 +112,9 @@ class Doorkeeper:
 
 
 def _say(connection: ClientConnection, refused: TokenRefused) -> None:
+    if refused.reason == "missing":  # a health check, or a page that has yet to ask its user
+        log.debug("token_refused", peer=connection.peer, reason=refused.reason)
+        return
     sub = {"sub": refused.principal} if refused.principal else {}
     key = f"{connection.address} {refused.reason}"
     throttled.warning("token_refused", key, peer=connection.peer, reason=refused.reason, **sub)

@@ -133,10 +133,10 @@ def _retire(given: Namespace) -> int:
 def _probe(given: Namespace) -> int:
     import asyncio
 
-    from cottage.probe import probe
+    from cottage.probe import local_ops, probe
 
     interrupt_on_signals()
-    print(asyncio.run(probe(given.url, full=given.full, token=given.token)))
+    print(asyncio.run(probe(given.url, full=given.full, token=given.token, ops=local_ops(given.url))))
     return 0
 
 

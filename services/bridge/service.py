@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from common import logs
+from common.auth.link_secret import LinkSecret
 from common.fanout.hub import Hub
 from common.fanout.limits import Limits
 from common.fanout.server import FanoutServer
@@ -68,6 +69,7 @@ class RedisBridge(ChannelHandler):
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
         access = settings.access(settings.host)
+        secrets = settings.link_secrets()
         server = FanoutServer(
             self._hub,
             self._clock,
@@ -75,6 +77,7 @@ class RedisBridge(ChannelHandler):
             access,
             heartbeat_seconds=settings.heartbeat_seconds,
             certificate=certificate,
+            authentication=LinkSecret(secrets) if secrets else None,
         )
         self._monitor.publish(self._hub)  # until something arrives, everything is stale
         async with server.serve(link), background(self._consumer.run(), self._monitor.keep_publishing(self._hub)):

@@ -5,12 +5,14 @@ bridge has checked the contents of each PHYSICS_UPDATE, so only its symbol and v
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, WebSocketException
 
 from common import logs
+from common.auth.link_token import LinkToken
 from common.fanout.frames import LinkConnection
 from common.fanout.hub import Hub
 from cottage import protocol
@@ -56,11 +58,20 @@ class BridgeLink:
     """The broadcaster's connection to the bridge, which follows it and keeps the hub up to date."""
 
     def __init__(
-        self, url: str, hub: Hub, state: LinkStatus, clock: Clock, silence_seconds: float, ca_file: str = ""
+        self,
+        url: str,
+        hub: Hub,
+        state: LinkStatus,
+        clock: Clock,
+        silence_seconds: float,
+        ca_file: str = "",
+        secrets: Sequence[str] = (),
     ) -> None:
-        """ca_file: by which the bridge's certificate is verified; empty: the system's."""
+        """`ca_file`: by which the bridge's certificate is verified; empty: the system's. `secrets`: of the link, and
+        the former one; none where the bridge asks for none."""
         self._url = url
         self._ca_file = ca_file
+        self._token = LinkToken(url, secrets)
         self._hub = hub
         self._status = state
         self._clock = clock
@@ -111,9 +122,8 @@ class BridgeLink:
         dialled_at = self._local_clock.now()
         try:
             tls = dialling(self._url, self._ca_file)
-            async with dial(
-                self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES, **tls
-            ) as connection:
+            options = {"create_connection": LinkConnection, "max_size": MAX_FRAME_BYTES, **tls}
+            async with dial(self._url, token=self._token.shown, **options) as connection:
                 assert isinstance(connection, LinkConnection)
                 self.connected(dialled_at)
                 self._connection = connection
@@ -125,6 +135,7 @@ class BridgeLink:
                 finally:
                     self._connection = None
         except (OSError, TimeoutError, WebSocketException, InvalidHandshake, InvalidURI) as error:
+            self._token.lost(error)
             raise LinkLost(why(error)) from error
 
     def connected(self, dialled_at: float) -> None:
@@ -306,6 +317,7 @@ class BridgeLink:
                 self._hub.remove(gone)
         self._snapshot_symbols.clear()
         self._status.linked = True
+        self._token.accepted()
         self.problem = None
         metrics.LINKS.inc()
         log.info("linked", url=self._url, symbols=len(self._hub.last_values), complete=self._complete)

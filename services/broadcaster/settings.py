@@ -5,6 +5,8 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from common.auth.link_settings import LinkSettings
+from common.auth.settings import AuthSettings
 from common.fanout.frames import CLOSE_SECONDS
 from common.fanout.limits import Limits
 from common.settings import MOST, Below, FreshnessSettings, Host, Most, Networks, Port, Seconds
@@ -19,7 +21,7 @@ ANSWER_SECONDS = CLOSE_SECONDS + 0.5
 Limit = Annotated[int, Field(ge=0, le=MOST)]
 
 
-class BroadcasterSettings(FreshnessSettings, TlsSettings, LinkTlsSettings):
+class BroadcasterSettings(FreshnessSettings, TlsSettings, LinkTlsSettings, LinkSettings, AuthSettings):
     model_config = SettingsConfigDict(env_prefix="BROADCASTER_")
 
     host: Host = Field("127.0.0.1", description="address that clients connect to, also for the web page")
@@ -47,6 +49,10 @@ class BroadcasterSettings(FreshnessSettings, TlsSettings, LinkTlsSettings):
         1_000,
         description="most clients of one address (IPv6: of one /64); a proxy that is not trusted is one address",
     )
+    max_waiting: Most = Field(
+        1_000, description="most clients, beside those, that have shown no token yet, where one is asked for"
+    )
+    max_waiting_per_address: Most = Field(200, description="the same of one address")
     trusted_proxies: Networks = Field(
         (),
         description="addresses and networks of reverse proxies, comma-separated; what they say of their clients' "
@@ -84,6 +90,8 @@ class BroadcasterSettings(FreshnessSettings, TlsSettings, LinkTlsSettings):
             connections=self.max_connections,
             connections_per_address=self.max_connections_per_address,
             handshakes_per_second=self.max_handshakes_per_second,
+            waiting=self.max_waiting,
+            waiting_per_address=self.max_waiting_per_address,
             grant=Grant(
                 max_symbols=self.max_symbols,
                 requests_per_second=self.max_requests_per_second,

@@ -76,6 +76,7 @@ class StateRecorder(ChannelHandler):
             settings.silence_seconds,
             self._recorded,
             settings.link_ca_file,
+            settings.link_secrets(),
         )
         self._disk = RecordDisk(settings, clock, self._now)
         self._consumer = ChannelConsumer(
