@@ -65,8 +65,8 @@ async def probe(
     """Connect to a WebSocket URL and describe what was found. Raises Unhealthy.
 
     `full`: Feynman's heartbeat must be heard through the whole chain. `token`: for a server that asks for one.
-    `context`: of TLS; None: as the URL says. Without a token its 4401 is health, and for `full` its ops port is asked,
-    at `ops`, such as http://127.0.0.1:9105.
+    `context`: of TLS; None: as the URL says. Without a token its 4401 is health, and for `full` its ops port is
+    asked, at `ops`, such as http://127.0.0.1:9105.
     """
     shown = redacted(url)
     text = (token() if callable(token) else token) or ""
