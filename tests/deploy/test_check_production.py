@@ -8,18 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from common import exposure
+from common.settings import PREFIXES
 from deploy.check_production import check, main
+from deploy.production_files import make
 from deploy.redis_server import RunningServer, free_port
 from tests.support import ROOT, OwnRedis
+from tests.test_readme import SERVICES, settings_of
+
+AWAITED = {"LINK_SECRET", "LINK_SECRET_BEFORE"}
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """One without our settings, of a process that is not root."""
     for name in list(os.environ):
-        if name.upper().startswith(
-            ("REDIS_", "AUTH_", "LINK_", "OPS_", "COTTAGE_", "MARKET_", "ALLOWED_", "RECORDER")
-        ):
+        if name.upper().startswith(("REDIS_", "AUTH_", "LINK_", "OPS_", "COTTAGE_", "ALLOWED_", *PREFIXES)):
             monkeypatch.delenv(name)
     monkeypatch.setattr("os.geteuid", lambda: 10001)
     return monkeypatch
@@ -95,3 +99,59 @@ def test_as_a_process_it_ends_with_2_and_starts_nothing(tmp_path: Path) -> None:
     assert "market: MARKET_SOURCE: simulate writes invented prices" in done.stdout
     assert "bridge, broadcaster, recorder: LINK_SECRET: " in done.stdout
     assert not (tmp_path / "run").exists()
+
+
+def test_every_name_that_is_looked_at_is_a_setting_of_some_service() -> None:
+    """One that was renamed would never be found at fault."""
+    known = {kind.variable(name) for kind in map(settings_of, SERVICES) for name in kind.model_fields}
+    named = {*exposure.SECRETS, *exposure.PRIVATE_FILES, *exposure.PUBLIC_FILES, *exposure.LISTS, *exposure.KEYS}
+    named |= {f"{service}_TRUSTED_PROXIES" for service in exposure.CLIENTS}
+    named |= {"BROADCASTER_SHARE_PORT", "OPS_ALLOW", "OPS_TOKEN", "MARKET_SOURCE", "RECORDER", "BRIDGE_HOST"}
+    assert named - known <= AWAITED
+
+
+def test_a_suite_that_is_as_it_should_be_by_the_settings_of_its_services(
+    environment: pytest.MonkeyPatch, own_redis: OwnRedis, tmp_path: Path
+) -> None:
+    """With what `make production-files` makes, beyond loopback, nothing is found; and then what is left out."""
+    environment.setattr("os.geteuid", lambda: os.getuid())
+    files = tmp_path / "files"
+    make(files, [])
+    own_redis.restart("--requirepass", (files / "redis" / "feynman").read_text().strip())
+    environment.setenv("REDIS_URL", f"redis://127.0.0.1:{own_redis.port}")
+    environment.setenv("REDIS_PASSWORD_FILE", str(files / "redis" / "feynman"))
+    environment.setenv("AUTH_JWKS_FILE", str(files / "keys.json"))
+    environment.setenv("OPS_TOKEN_FILE", str(files / "ops-token"))
+    environment.setenv("LINK_CA_FILE", str(files / "ca.pem"))
+    for service, name in (("PHYSICS", "page"), ("BRIDGE", "bridge")):
+        environment.setenv(f"{service}_HOST", "0.0.0.0")
+        environment.setenv(f"{service}_OPS_HOST", "0.0.0.0")
+        environment.setenv(f"{service}_TLS_CERT_FILE", str(files / f"{name}.pem"))
+        environment.setenv(f"{service}_TLS_KEY_FILE", str(files / f"{name}-key.pem"))
+    services = ["feynman", "physics", "bridge"]
+
+    def found() -> set[str]:
+        lines = (line.partition(": ")[2] for line in check(services) if "runs as root" not in line)
+        return {line.partition(":")[0] for line in lines} - AWAITED
+
+    assert found() == set()
+    (files / "page-key.pem").chmod(0o644)
+    assert found() == {"PHYSICS_TLS_KEY_FILE"}
+    (files / "page-key.pem").chmod(0o600)
+    environment.delenv("OPS_TOKEN_FILE")
+    assert found() == {"PHYSICS_OPS_HOST", "BRIDGE_OPS_HOST"}
+    environment.setenv("OPS_ALLOW", "10.0.0.0/8")
+    assert found() == set()
+    environment.delenv("AUTH_JWKS_FILE")
+    assert found() == {"PHYSICS_HOST"}
+    environment.setenv("AUTH_SECRET", "q8Zr1vKx0TnYw5LhUe2BjGd7MpSaCf4o")
+    assert found() == set(), "one process checks with it"
+    environment.delenv("BRIDGE_TLS_CERT_FILE")
+    environment.delenv("BRIDGE_TLS_KEY_FILE")
+    assert found() == {"BRIDGE_HOST"}
+    environment.setenv("PHYSICS_TRUSTED_PROXIES", "10.1.0.7")
+    environment.delenv("PHYSICS_TLS_CERT_FILE")
+    environment.delenv("PHYSICS_TLS_KEY_FILE")
+    assert found() == {"BRIDGE_HOST"}, "a proxy that is named ends TLS"
+    environment.delenv("PHYSICS_TRUSTED_PROXIES")
+    assert found() == {"BRIDGE_HOST", "PHYSICS_HOST"}
