@@ -58,7 +58,7 @@ async def test_the_recorder_shows_it_too(redis_url: str) -> None:
     url = f"ws://127.0.0.1:{bridge_port}/ws"
 
     def listening(*secrets: str) -> BridgeListener:
-        return BridgeListener(url, FreshnessNotes(frozenset()), SystemClock(), 3.0, lambda: 0, secrets)
+        return BridgeListener(url, FreshnessNotes(frozenset()), SystemClock(), 3.0, lambda: 0, secrets=secrets)
 
     good, bad = listening(NEW, OLD), listening()
     async with bridging(redis_url, bridge_port, LINK_SECRET=OLD), background(good.follow(), bad.follow()):
