@@ -40,7 +40,7 @@ STATES_WATCHED: Permissions = (
 # MarketSnapshots, for writing, with its scripts
 SNAPSHOTS_WRITTEN: Permissions = (
     *SCRIPTS_LOADED,
-    may_call(SNAPSHOTS),
+    may("EVALSHA", read=[SNAPSHOTS], write=[SNAPSHOTS]),  # many calls at once: never by EVAL
     may("HGET HMGET", read=[SNAPSHOTS]),
     may("HSET HDEL DEL EXPIRE", write=[SNAPSHOTS]),
     may("RPUSH LTRIM EXPIRE DEL", write=[FILLS]),

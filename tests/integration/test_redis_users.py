@@ -1,7 +1,8 @@
 """Each user of the ACL files does its whole job, faults included, and nothing of it is refused."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,19 @@ from cottage.store import (
 from cottage.urls import with_login
 from deploy.fresh_start import begin_fresh
 from deploy.redis_server import RunningServer, Server, free_port, start
+from deploy.redis_users import USERS
 from deploy.runbook.commands import main
 from deploy.runbook.inspection import commands
 from tests.conftest import KINDS
 from tests.integration.guarded import FIXTURE, Guarded, acl_path, guarded, password, refused
+from tests.integration.overheard import (
+    SERVICES,
+    Overheard,
+    declared_cells,
+    door,
+    is_cell_declared,
+    is_used_elsewhere,
+)
 from tests.integration.redises import cluster, sentinels
 from tests.integration.test_runbook import fill
 from tests.services.physics.examples import state
@@ -57,11 +67,15 @@ def redis(request: pytest.FixtureRequest, server_binaries: dict[str, Server], tm
         yield made
 
 
-async def test_the_services_do_their_whole_job(redis: Guarded, tmp_path: Path) -> None:
+async def services_work(
+    redis: Guarded, url: Callable[[str], str], tmp_path: Path, again: Callable[[], None] | None = None
+) -> None:
+    """All services do their job as their users, with faults. `url`: by which each of them reaches Redis. `again`:
+    called when the server has been restarted."""
     api, bridge = free_port(), free_port()
 
     def own(name: str, **more: str) -> dict[str, str]:
-        return {"REDIS_URL": redis.url(name), **QUICK, **more}
+        return {"REDIS_URL": url(name), **QUICK, **more}
 
     record = str(tmp_path / "record")
     async with (
@@ -83,8 +97,13 @@ async def test_the_services_do_their_whole_job(redis: Guarded, tmp_path: Path) -
         await eventually(all_written, 60)
         with redis.fixture() as fixture:
             fixture.script_flush()
+            fixture.set(keys.PHYSICS_RETIRED, "of another type")
+            fixture.delete(keys.physics_writer(0))
+            fixture.lpush(keys.physics_writer(0), "of another type")
+            fixture.set(keys.market_warm("CCC"), b"nothing that feynman takes")
             fixture.hset(keys.market_snapshot("AAA"), mapping={"price": 1, "timestamp": 1, "source": "STRANGER"})
-            fixture.rpush(keys.PHYSICS_RETIRE, "BBB", "no symbol")
+            fixture.set(keys.physics_state("GONE"), STATE)
+            fixture.rpush(keys.PHYSICS_RETIRE, "BBB", "no symbol", "GONE")
             await asyncio.sleep(2)
             for name in ("market", "feynman", "physics", "bridge", "recorder"):
                 fixture.execute_command("CLIENT", "KILL", "USER", name)
@@ -92,10 +111,25 @@ async def test_the_services_do_their_whole_job(redis: Guarded, tmp_path: Path) -
             fixture.flushall()
         await eventually(all_written, 60)
         redis.restart()
+        if again is not None:
+            again()
         await eventually(all_written, 60)
         for each in (market, feynman, physics, to_browsers, recorder):
             await each.ready(60)
+
+
+async def test_the_services_do_their_whole_job(redis: Guarded, tmp_path: Path) -> None:
+    overheard = Overheard(redis)
+    async with AsyncExitStack() as stack:
+        doors = {name: await stack.enter_async_context(door(redis, name, overheard)) for name in SERVICES}
+        await services_work(redis, doors.__getitem__, tmp_path, overheard.listen)
     assert redis.refused() == []
+    used = overheard.used()
+    assert used.keys() == set(SERVICES)
+    sent = {(name, *cell) for name, cells in used.items() for cell in cells}
+    assert {each for each in sent if not is_cell_declared(USERS[each[0]], each[1:])} == set()
+    unused = {(name, *cell) for name, cells in used.items() for cell in declared_cells(USERS[name]) - cells}
+    assert {cell for cell in unused if not is_used_elsewhere(*cell)} == set()
 
 
 def snapshots_of(symbol: str, *prices: float) -> MarketSnapshot:
