@@ -55,6 +55,7 @@ ENDED = (
     "cottage history SPY --last 1h",
     "make history SYMBOL=SPY LAST=1h",
     ".venv/bin/python -m services.feynman --help",
+    "make acl",
 )
 """In this order: what comes later may need what was before."""
 ENDLESS = ("cottage watch SPY,QQQ", "make watch", "make monitor", "make table", "make table SYMBOLS=SPY,QQQ")
