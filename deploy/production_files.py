@@ -38,8 +38,8 @@ SERVICE_UID = 10001
 """Of the services in their containers: the image's USER."""
 REDIS_UID = 999
 """Of Redis in its official image."""
-REDIS = ServerVersion("redis", 7, 4)
-"""The version of docker-compose.yml."""
+REDIS = ServerVersion("redis", 7, 0)
+"""The oldest that docker-compose.yml's redis:7-alpine has been. Newer ones take its file too."""
 CA_DAYS = 3650
 DAYS = 820
 """How long a certificate holds: what clients take at most is 825 days."""
