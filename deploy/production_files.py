@@ -111,6 +111,7 @@ def _authority(folder: Path) -> Authority:
         made = (
             _builder(name, name, own.public_key(), CA_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
             .sign(own, hashes.SHA256())
         )
         _write(key, SECRET, _pem(own))
@@ -131,6 +132,8 @@ def _certificate(folder: Path, name: str, names: Sequence[str], authority: Autho
         _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), of_ca.subject, own.public_key(), DAYS)
         .add_extension(x509.SubjectAlternativeName([_general_name(each) for each in dict.fromkeys(names)]), False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     _write(key, SECRET, _pem(own))
@@ -150,6 +153,21 @@ def _builder(
         .not_valid_before(now - datetime.timedelta(hours=1))  # clocks differ
         .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    """What a key is for, which Python 3.13 demands to be said (RFC 5280, section 4.2.1.3)."""
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from deploy.production_files import hand_over, make
+from deploy.production_files import REDIS_UID, hand_over, make
 from tests.deploy.test_compose import IMAGE, SERVICES, Stack, compose_command, until
 
 pytestmark = [pytest.mark.compose, pytest.mark.slow]
@@ -47,7 +47,10 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProductionS
     if compose is None or subprocess.run(["docker", "info"], capture_output=True).returncode != 0:
         pytest.skip("no Docker engine on this machine")
     folder = tmp_path_factory.mktemp("production")
-    if hand_over(make(folder, [])):
+    image = ["docker", "run", "--rm", "--entrypoint", "id", "redis:7-alpine", "-u", "redis"]
+    redis = int(subprocess.run(image, capture_output=True, text=True, check=True).stdout)  # a stand-in has another
+    owners = {path: redis if uid == REDIS_UID else uid for path, uid in make(folder, []).items()}
+    if hand_over(owners):
         pytest.skip("the files cannot be given to the containers' users: only root can")
     running = ProductionStack(compose, folder)
     try:
