@@ -6,12 +6,13 @@ Proxies and browsers write URLs down, so a token has no business there.
 
 import re
 from typing import NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from common.web.proxies import Header
 from cottage.protocol import MAX_TOKEN_BYTES, TOKEN_SUBPROTOCOL
 
 _IN_URL = frozenset({"token", "access_token"})
+_SEPARATORS = re.compile("[&;?#]")
 _BEARER = re.compile(r"bearer(?: +(.*))?", re.IGNORECASE | re.DOTALL)
 
 
@@ -51,5 +52,11 @@ def form(token: str) -> str:
 
 def in_url(target: str) -> bool:
     """Whether the query of a request's target has a token."""
-    query = target.partition("?")[2].partition("#")[0]
-    return any(name.strip().lower() in _IN_URL for name, _ in parse_qsl(query, keep_blank_values=True))
+    return in_query(target.partition("?")[2])
+
+
+def in_query(query: str) -> bool:
+    """The same of a query. `;` parts it as well: otherwise `symbols=SPY;token=…` or `&amp;token=…` were a bad value,
+    which is quoted in answer and log."""
+    names = (part.partition("=")[0] for part in _SEPARATORS.split(query))
+    return any(unquote_plus(name).strip().lower() in _IN_URL for name in names)

@@ -7,21 +7,19 @@ answered is of the granted symbols alone. Without keys (common/auth/settings.py)
 
 import re
 from collections.abc import Iterable, Sequence
-from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common import logs
 from common.auth.authentication import Authentication, TokenRefused
+from common.auth.presented import in_query
 from cottage import keys
 from cottage.grant import ANYBODY, Grant
 from cottage.log import Throttled
 from services.physics import swagger
 from services.physics.problems import Refusal, problem
 
-IN_URL = frozenset({"token", "access_token"})
-"""Names of query parameters by which tokens are sent elsewhere."""
 NEVER_ASKED = frozenset({"/docs", "/openapi.json"})
 
 _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
@@ -57,8 +55,7 @@ class AuthorizationMiddleware:
 
     def _grant(self, request: Request) -> Grant:
         """What the sender may ask. Raises Refusal and TokenRefused."""
-        query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if any(name.strip().lower() in IN_URL for name, _value in query):
+        if in_query(request.scope["query_string"].decode("latin-1")):
             raise Refusal(400, "token_in_url", "a token belongs into the header Authorization, and in no URL")
         if self._authentication is None or (self._open_documents and _is_document(request.scope["path"])):
             return ANYBODY
