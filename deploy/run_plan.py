@@ -144,11 +144,15 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         shared[variable] = str(port)
         shared[variable.replace("_PORT", "_HOST")] = host
     bridge, page, api = (_netloc(addresses[f"{name}_PORT"]) for name in ("BRIDGE", "BROADCASTER", "PHYSICS"))
+    link, stream, pages, answers = (
+        _scheme(environment, name, plain)
+        for name, plain in (("BRIDGE", "ws"), ("BROADCASTER", "ws"), ("BROADCASTER", "http"), ("PHYSICS", "http"))
+    )
     # Relative to the working directory, which the services have in common with this process.
     defaults = {
-        "BROADCASTER_BRIDGE_URL": f"ws://{bridge}/ws",
+        "BROADCASTER_BRIDGE_URL": f"{link}://{bridge}/ws",
         "FEYNMAN_CHECKPOINT_DIR": str(run_folder(environment) / "feynman"),
-        "RECORDER_BRIDGE_URL": f"ws://{bridge}/ws",
+        "RECORDER_BRIDGE_URL": f"{link}://{bridge}/ws",
         "RECORDER_MAX_GIB": RECORD_GIB,
         **_records(environment),
     }
@@ -175,10 +179,10 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         fresh=fresh,
         checkpoints=shared["FEYNMAN_CHECKPOINT_DIR"],
         urls={
-            "PAGE_URL": f"http://{page}/",
-            "WEBSOCKET_URL": f"ws://{page}/ws",
-            "API_URL": f"http://{api}/v1/physics",
-            "API_DOCS_URL": f"http://{api}/docs",
+            "PAGE_URL": f"{pages}://{page}/",
+            "WEBSOCKET_URL": f"{stream}://{page}/ws",
+            "API_URL": f"{answers}://{api}/v1/physics",
+            "API_DOCS_URL": f"{answers}://{api}/docs",
             "REDIS_URL": url,
         },
     )
@@ -312,6 +316,11 @@ def _reachable(address: tuple[str, int]) -> tuple[str, int]:
     """The address at which a program on this machine reaches a listening address."""
     host, port = address
     return {"0.0.0.0": LOCAL, "::": "::1"}.get(host, host), port  # noqa: S104  # not bound here, replaced
+
+
+def _scheme(environment: Mapping[str, str], prefix: str, plain: str) -> str:
+    """That of a service's URLs: `plain`, or over TLS where it has a certificate."""
+    return f"{plain}s" if value_of(environment, f"{prefix}_TLS_CERT_FILE") else plain
 
 
 def _netloc(address: tuple[str, int]) -> str:

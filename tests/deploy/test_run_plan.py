@@ -271,3 +271,22 @@ def test_a_record_that_is_replayed_is_recorded_beside_itself(tmp_path: Path) -> 
     assert folders(**replay) == [str(tmp_path / "replayed-2")] * 2 + [str(record)]
     assert folders(**replay, RECORDER_DIR="elsewhere") == ["elsewhere", "elsewhere", str(record)]
     assert folders(**replay, RECORDER="off")[1:] == [None, str(record)]
+
+
+@pytest.mark.parametrize("text", ["/x/page.pem", "", '""', " \r"])
+@pytest.mark.parametrize("name", ["BROADCASTER", "PHYSICS", "BRIDGE"])
+def test_urls_are_over_tls_where_a_service_has_a_certificate(name: str, text: str) -> None:
+    made = make_plan({**ANY, f"{name}_TLS_CERT_FILE": text})
+    dialled = {service.environment["BROADCASTER_BRIDGE_URL"] for service in made.services}
+    dialled |= {service.environment["RECORDER_BRIDGE_URL"] for service in made.services}
+    schemes = {variable: url.partition("://")[0] for variable, url in made.urls.items()}
+    schemes["the link"] = {url.partition("://")[0] for url in dialled}.pop()
+    assert len({url.partition("://")[0] for url in dialled}) == 1
+    plain = {"PAGE_URL": "http", "WEBSOCKET_URL": "ws", "API_URL": "http", "API_DOCS_URL": "http", "the link": "ws"}
+    of = {
+        "BROADCASTER": ("PAGE_URL", "WEBSOCKET_URL"),
+        "PHYSICS": ("API_URL", "API_DOCS_URL"),
+        "BRIDGE": ("the link",),
+    }
+    encrypted = {each: f"{plain[each]}s" for each in of[name]} if text.startswith("/") else {}
+    assert schemes == {**plain, **encrypted, "REDIS_URL": "redis"}
