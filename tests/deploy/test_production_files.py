@@ -22,6 +22,8 @@ from deploy.acl import DEFAULT_OFF
 from deploy.production_files import REDIS_UID, SERVICE_UID, hand_over, main, make
 from deploy.redis_server import Server, free_port, start
 from deploy.run_plan import SERVICES
+from services.broadcaster.bridge_link import MOST_STATE_BYTES
+from services.broadcaster.settings import BroadcasterSettings
 from tests.support import IN_MEMORY, ROOT
 from tests.test_readme import settings_of
 
@@ -229,6 +231,17 @@ def test_every_container_is_bounded_and_has_no_rights() -> None:
         assert 0 < each["pids_limit"] <= 256, name
         assert each["mem_limit"], name
         assert "privileged" not in each
+
+
+def test_the_broadcasters_memory_holds_as_many_connections_as_it_takes() -> None:
+    """Over TLS, as docs/speed.md measured, beside the states that it keeps; an eighth of them may read slowly."""
+    measured = re.search(r"a connection takes (\d+) KiB, beside", (ROOT / "docs" / "speed.md").read_text())
+    assert measured is not None
+    connections = BroadcasterSettings.model_fields["max_connections"].default
+    needed = connections * int(measured[1]) * 2**10 + MOST_STATE_BYTES + connections // 8 * 256 * 2**10
+    limit = document(ROOT / "docker-compose.yml")["services"]["broadcaster"]["mem_limit"]
+    assert needed <= int(limit.removesuffix("g")) * 2**30
+    assert "mem_limit" not in document(OVERLAY)["services"]["broadcaster"], "it holds in production too"
 
 
 def test_a_short_secret_of_before_is_refused(tmp_path: Path) -> None:

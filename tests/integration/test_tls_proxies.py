@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,7 +17,7 @@ from deploy.redis_server import free_port
 from services.broadcaster.service import StateBroadcaster
 from tests.certificates import Authority, Pair
 from tests.integration.fanout import broadcasting
-from tests.support import eventually, reachable
+from tests.support import ROOT, eventually, reachable
 
 PATHS = f"{os.environ.get('PATH', '')}:/usr/sbin"
 NGINX = """
@@ -35,35 +36,28 @@ http {{
   }}
 }}
 """
-HAPROXY = """
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-frontend tls
-  bind 127.0.0.1:{port} ssl crt {both}
-  http-request del-header Forwarded
-  option forwardfor
-  default_backend cottage
-backend cottage
-  server broadcaster 127.0.0.1:{behind}
-"""
+RUNNING = (ROOT / "docs" / "running.md").read_text()
+
+
+def documented(name: str, instead: Mapping[str, str]) -> str:
+    """The configuration that the docs have, as a template: with what a test needs in the place of what they say."""
+    (found,) = re.findall(rf"^```{name}\n(.*?)^```", RUNNING, re.MULTILINE | re.DOTALL)
+    text = str(found).replace("{", "{{").replace("}", "}}").replace("127.0.0.1:8765", "127.0.0.1:{behind}")
+    for said, needed in instead.items():
+        assert said in text
+        text = text.replace(said, needed)
+    return text
+
+
+HAPROXY = documented("haproxy", {":443 ": "127.0.0.1:{port} ", "/etc/haproxy/cottage.pem": "{both}"})
+CADDY_SITE = {"cottage.example.com {{": "https://localhost:{port} {{\n  bind 127.0.0.1\n  tls {pem} {key}"}
 CADDY = """
 {{
   admin off
   auto_https off
   storage file_system {folder}/caddy
 }}
-https://localhost:{port} {{
-  bind 127.0.0.1
-  tls {pem} {key}
-  reverse_proxy 127.0.0.1:{behind} {{
-    header_up -Forwarded
-    header_up X-Forwarded-For {{header.X-Forwarded-For}}
-  }}
-}}
-"""
+""" + documented("caddy", CADDY_SITE)
 PROXIES = {
     "nginx": (NGINX, ["-c", "{config}", "-e", "{folder}/error.log", "-p", "{folder}"]),
     "haproxy": (HAPROXY, ["-f", "{config}"]),

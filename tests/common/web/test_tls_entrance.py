@@ -4,16 +4,18 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 import structlog
 from structlog.typing import EventDict
 from websockets.asyncio.client import ClientConnection, connect
 
-from common.fanout import server
+from common.fanout import frames, server
 from common.tls import ServerCertificate
 from common.web import access, tls_entrance
 from cottage.log import Throttled
@@ -290,3 +292,60 @@ def test_half_open_connections(
                 await one(served)
 
     run(new_loop, scenario)
+
+
+@both_loops
+@pytest.mark.parametrize("over", ["tcp", "tls"])
+def test_a_slow_client_costs_the_same_bound_over_tls(
+    new_loop: NewLoop, authority: Authority, certificate: ServerCertificate, over: str
+) -> None:
+    """What waits for a client that reads nothing is in our buffer and in that of TLS."""
+    rounds, pad = 500, "x" * 400  # 1 MB, of which a slow client may hold 256 KiB
+
+    async def scenario() -> None:
+        async with (
+            serving(certificate=certificate if over == "tls" else None, slow_seconds=600.0) as served,
+            stalled_client(served, authority if over == "tls" else None) as release,
+        ):
+            await eventually(lambda: len(served.hub) == 1)
+            (connection,) = served.server._connections
+            most = 0
+            for seq in range(1, rounds + 1):
+                served.publish("SPY", seq, pad=pad)
+                for other in range(4):
+                    served.publish(f"S{other}", seq, pad=pad)
+                await asyncio.sleep(0)
+                most = max(most, connection.transport.get_write_buffer_size())
+            limit = frames.UNSENT_BYTES // (2 if over == "tls" else 1) + 16 * 1024  # and one write on top
+            assert 0 < most <= limit, "over TLS the half: what TLS has taken and the socket has not is as much again"
+            assert await release() == rounds, "when it reads on, it gets the newest"
+
+    run(new_loop, scenario)
+
+
+@asynccontextmanager
+async def stalled_client(served: Served, authority: Authority | None) -> AsyncIterator[Callable[[], Awaitable[int]]]:
+    """A client that reads nothing until it is released: then it tells the newest version of SPY that it gets."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, served.address)
+    url = served.url().replace("ws://", "wss://") if authority else served.url()
+    secured: dict[str, Any] = {}
+    if authority:
+        secured = {"ssl": authority.client_context(), "server_hostname": "localhost"}
+    async with connect(url, proxy=None, compression=None, max_size=None, sock=sock, **secured) as client:
+        await hears(client, b"SNAPSHOT")
+        client.transport.pause_reading()
+
+        async def release() -> int:
+            client.transport.resume_reading()
+            newest = 0
+            async with asyncio.timeout(20):
+                while newest < 500:
+                    message = orjson.loads(await client.recv())
+                    if message.get("symbol") == "SPY":
+                        newest = message["seq"]
+            return newest
+
+        yield release
