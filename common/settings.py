@@ -307,8 +307,11 @@ class ServiceSettings(BaseSettings):
             raise ValueError(value.why)
         if not isinstance(value, str):
             return value
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        kinds = {unicodedata.category(character) for character in value}
+        if "Cs" in kinds:
             raise ValueError("has characters that are no UTF-8 text")
+        if "Cc" in kinds:  # of a secret's file one newline at the end is cut off, a second one is not
+            raise ValueError("has control characters, such as a newline, which no setting has")
         field = cls.model_fields[str(info.field_name)]
         if is_secret(field):
             return value

@@ -4,14 +4,18 @@ The settings of the services, the command `cottage` and `deploy/` read every sec
 secret, or a part of one.
 """
 
+import os
+import select
+import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from cottage.errors import SettingsError
 from cottage.variables import value_of
 
 MOST_BYTES = 64 * 1024
 """The largest file that is taken for a secret's."""
+PIPE_SECONDS = 5.0
+"""How long a pipe, in the place of a file, may take to say its secret: nobody may ever write into it."""
 
 
 def file_variable(name: str) -> str:
@@ -44,8 +48,7 @@ def is_set(environment: Mapping[str, str], name: str) -> bool:
 
 
 def _read(path: str) -> str:
-    with Path(path).open("rb") as file:
-        content = file.read(MOST_BYTES + 1)
+    content = _content(path)
     if len(content) > MOST_BYTES:
         raise ValueError(f"the file is larger than {MOST_BYTES} bytes")
     try:
@@ -56,3 +59,22 @@ def _read(path: str) -> str:
     if not secret:
         raise ValueError("the file is empty")
     return secret
+
+
+def _content(path: str) -> bytes:
+    """The first MOST_BYTES + 1 bytes at most. Raises ValueError for a pipe that says nothing."""
+    content, deadline = b"", time.monotonic() + PIPE_SECONDS
+    # A pipe is opened without waiting for its writer; for a file O_NONBLOCK means nothing.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while len(content) <= MOST_BYTES:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise ValueError(f"nothing came out of the pipe in {PIPE_SECONDS:g} s")
+            if not (part := os.read(descriptor, MOST_BYTES + 1 - len(content))):
+                break
+            content += part
+    finally:
+        os.close(descriptor)
+    return content

@@ -210,6 +210,9 @@ def test_a_secret_is_read_from_a_file(
     monkeypatch.delenv(variable)
     path.write_text("\n")
     assert refused(capsys) == f"tiny: {variable}_FILE: the file is empty\n"
+    path.write_text(f"{secret}\n\n")
+    said = "has control characters, such as a newline, which no setting has"
+    assert refused(capsys) == f"tiny: {variable}: {said}\n"
     path.unlink()
     monkeypatch.setenv("TINY_PORT", "x")
     line = refused(capsys)

@@ -1,4 +1,6 @@
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,29 @@ def test_a_pipe_is_a_file_too() -> None:
     os.close(writing)
     assert secret_of({"X_FILE": f"/dev/fd/{reading}"}, "X") == "s3cret"
     os.close(reading)
+
+
+def test_a_pipe_into_which_nobody_writes_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cottage.secret_values.PIPE_SECONDS", 0.2)
+    os.mkfifo(tmp_path / "secret")
+    with pytest.raises(SettingsError, match=r"^X_FILE: nothing came out of the pipe in 0\.2 s$"):
+        secret_of({"X_FILE": str(tmp_path / "secret")}, "X")
+
+
+def test_a_pipe_whose_writer_comes_late_is_read_to_its_end(tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "secret")
+
+    def write() -> None:
+        time.sleep(0.2)
+        with path.open("wb", buffering=0) as pipe:
+            pipe.write(b"s3c")
+            time.sleep(0.2)
+            pipe.write(b"ret\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert secret_of({"X_FILE": str(path)}, "X") == "s3cret"
+    writer.join()
 
 
 def test_both_are_refused_and_neither_is_shown(tmp_path: Path) -> None:
