@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from cottage import protocol
-from cottage.client.dial import dial, why
+from cottage.client.dial import dial, refused_token, why
 from cottage.errors import CottageError, InvalidMessage
 from cottage.fields import load_object, mapping
 from cottage.freshness import Freshness
@@ -79,7 +79,7 @@ async def probe(
                 return await _listen(connection, shown, full)
     except ConnectionClosed as closed:
         if text or closed.rcvd is None or closed.rcvd.code != Close.UNAUTHORIZED:
-            raise Unhealthy(f"{shown}: {why(closed)}") from closed
+            raise Unhealthy(f"{shown}: {_why(closed)}") from closed
         found = f"{shown} answers, and asks for a token"
         if not full:
             return found
@@ -89,11 +89,17 @@ async def probe(
     except InvalidStatus as refused:
         if refused.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and not full:
             return f"{shown} has no room for more clients"  # it does its job; a restart would lose those it has
-        raise Unhealthy(f"{shown}: {why(refused)}") from refused
+        raise Unhealthy(f"{shown}: {_why(refused)}") from refused
     except TimeoutError as error:
         raise Unhealthy(f"{shown} does not greet a client within {seconds:g} s") from error
     except (OSError, WebSocketException, ValueError) as error:
         raise Unhealthy(f"{shown}: {error}") from error
+
+
+def _why(error: Exception) -> str:
+    """Why a connection was not made, or ended."""
+    reason = refused_token(error)
+    return why(error) if reason is None else f"the token is refused ({reason}): give a new one"
 
 
 async def _upstream(ops: str, seconds: float) -> str:

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     logging.getLogger("cottage").addHandler(logging.NullHandler())  # the command prints each problem once, by itself
     given = parse(arguments)
-    return exit_status("cottage", lambda: _COMMANDS[given.command](given))
+    return exit_status("cottage", lambda: _run(given))
 
 
 def exit_status(program: str, run: Callable[[], int]) -> int:
@@ -77,6 +77,16 @@ def exit_status(program: str, run: Callable[[], int]) -> int:
         print(f"{program}: {error}", file=sys.stderr)
         return 2 if isinstance(error, ApiRefused) and error.is_wrong else 1
     return status
+
+
+def _run(given: Namespace) -> int:
+    from cottage.cli.token_option import next_step
+    from cottage.errors import ApiUnauthorized
+
+    try:
+        return _COMMANDS[given.command](given)
+    except ApiUnauthorized as error:
+        raise ApiUnauthorized(error.status, error.code, f"{error}; {next_step(given.token)}") from error
 
 
 def _watch(given: Namespace) -> int:

@@ -1,4 +1,5 @@
-"""The option `--token-file` of the commands that ask a server, and how `--help` tells of it."""
+"""The option `--token-file` of the commands that ask a server, how `--help` tells of it, and what is to be done
+without a good token."""
 
 import argparse
 
@@ -16,3 +17,8 @@ def add_token(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"a file with a token, for a server that asks for one (default: {FILE_VARIABLE}, else {VARIABLE})",
     )
+
+
+def next_step(token: object) -> str:
+    """What to do where a server refuses `token`; None: where it was shown none."""
+    return f"give {'one' if token is None else 'a new one'} with --token-file, {FILE_VARIABLE} or {VARIABLE}"

@@ -11,8 +11,13 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from cottage.cli import watch
+from cottage.cli.arguments import parse
+from cottage.cli.lines import JsonLines
+from cottage.client.replica import Phase
 from cottage.client.state_client import ClientUnauthorized, StateClient
 from cottage.client.tokens import TokenSource
+from cottage.probe import Unhealthy, probe
 from cottage.redis import Client
 from cottage.token_file import TokenFile
 from deploy.redis_server import free_port
@@ -86,6 +91,49 @@ async def test_a_name_that_is_not_allowed_is_told_and_followed_once_it_is(
         file.write_text(minted("*"))
         subject.renew()
         await eventually(lambda: set(subject.states) == {"SPY", "QQQ"} and subject.missing == {"NONE"})
+
+
+async def test_of_one_request_what_is_allowed_is_followed_and_the_rest_is_told(
+    client: Client, redis_url: str
+) -> None:
+    async with asking(client, redis_url) as url, connected(url, minted("SPY", "BTC-*"), "SPY") as subject:
+        await subject.synced()
+        await subject.subscribe(["QQQ", "BTC-USD", "BTC-NONE", "NONE"])
+        refused = await anext(subject.events())
+        assert (refused["code"], refused["symbols"]) == ("not_allowed", ["NONE", "QQQ"])
+        await eventually(lambda: set(subject.states) == {"SPY", "BTC-USD"} and subject.missing == {"BTC-NONE"})
+        await subject.subscribe(["OTHER"])
+        assert (await anext(subject.events()))["symbols"] == ["OTHER"]
+        await eventually(lambda: subject.phase is Phase.CONNECTED)
+        assert subject.missing == {"BTC-NONE"}
+
+
+async def test_commands_say_what_to_do(
+    client: Client, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "token"
+    expired = minted("*", seconds=-60)
+    async with asking(client, redis_url) as url, asyncio.timeout(60):
+
+        async def watched(*arguments: str, **environment: str) -> None:
+            given = parse(["watch", "--once", "--json", "--url", url, *arguments], environment)
+            await watch._watch(given, JsonLines)
+
+        with pytest.raises(Unhealthy, match=r"within 1 s; if it asks for a token, give one with --token-file"):
+            await watched("--timeout", "1")
+        file.write_text(expired)
+        with pytest.raises(Unhealthy, match=r"\(expired\); give a new one with --token-file"):
+            await watched("--timeout", "20", "--token-file", str(file))
+        with pytest.raises(Unhealthy, match=r"\(expired\); give a new one with --token-file"):
+            await watched("--timeout", "20", COTTAGE_TOKEN=expired)
+        with pytest.raises(Unhealthy, match=r"the token is refused \(expired\): give a new one"):
+            await probe(url, full=False, token=expired)
+        file.write_text(minted("SPY"))
+        await watched("--timeout", "20", "SPY,QQQ", "--token-file", str(file))
+    shown = capsys.readouterr()
+    assert shown.err == "cottage: not told of QQQ: the token does not name these symbols\n"
+    assert '"symbol":"SPY"' in shown.out
+    assert "450" not in shown.out.partition('"symbol":"QQQ"')[2]
 
 
 async def test_an_expired_token_ends_it_and_a_short_one_is_renewed(client: Client, redis_url: str) -> None:

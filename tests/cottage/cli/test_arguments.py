@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cottage import __version__
+from cottage import __version__, cli
 from cottage.cli import main
 from cottage.cli.arguments import parse
+from cottage.errors import ApiUnauthorized
 from tests.support import ROOT
 
 
@@ -63,6 +64,22 @@ def test_a_token_in_a_url_is_refused_and_not_shown(command: str, capsys: pytest.
         parse([command, "--url", "ws://127.0.0.1:1/ws?token=canary"], {})
     assert ended.value.code == 2
     assert "canary" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("token", "step"), [(None, "give one with"), ("canary", "give a new one with")])
+def test_what_to_do_without_a_good_token_is_said(
+    token: str | None, step: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(_given: object) -> int:
+        raise ApiUnauthorized(401, "unauthorized", "no")
+
+    monkeypatch.setitem(cli._COMMANDS, "history", refused)
+    monkeypatch.delenv("COTTAGE_TOKEN_FILE", raising=False)
+    monkeypatch.delenv("COTTAGE_TOKEN", raising=False)
+    if token is not None:
+        monkeypatch.setenv("COTTAGE_TOKEN", token)
+    assert main(["history", "SPY"]) == 1
+    assert capsys.readouterr().err == f"cottage: no; {step} --token-file, COTTAGE_TOKEN_FILE or COTTAGE_TOKEN\n"
 
 
 def test_defaults_of_what_asks_about_the_record() -> None:
