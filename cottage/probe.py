@@ -97,9 +97,8 @@ async def probe(
 
 
 def _why(error: Exception) -> str:
-    """Why a connection was not made, or ended."""
-    reason = refused_token(error)
-    return why(error) if reason is None else f"the token is refused ({reason}): give a new one"
+    """Why a connection was not made, or ended, and what to do."""
+    return why(error) if refused_token(error) is None else f"{why(error)}; give a new token"
 
 
 async def _upstream(ops: str, seconds: float) -> str:

@@ -126,7 +126,7 @@ async def test_commands_say_what_to_do(
             await watched("--timeout", "20", "--token-file", str(file))
         with pytest.raises(Unhealthy, match=r"\(expired\); give a new one with --token-file"):
             await watched("--timeout", "20", COTTAGE_TOKEN=expired)
-        with pytest.raises(Unhealthy, match=r"the token is refused \(expired\): give a new one"):
+        with pytest.raises(Unhealthy, match=r"expired.*; give a new token"):
             await probe(url, full=False, token=expired)
         file.write_text(minted("SPY"))
         await watched("--timeout", "20", "SPY,QQQ", "--token-file", str(file))
