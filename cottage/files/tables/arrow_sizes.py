@@ -5,6 +5,7 @@ The messages of a file are walked here (Arrow's IPC format, "Encapsulated messag
 read, a flatbuffer, and the first eight bytes of each compressed buffer, which are its length afterwards.
 """
 
+import contextlib
 import struct
 from typing import Any
 
@@ -43,6 +44,20 @@ def check_sizes(file: Any, name: str) -> None:
         file.seek(begin)
 
 
+def uncompressed(file: Any) -> int:
+    """How many bytes of a stream, read from its begin, are whole messages before the first one that is compressed,
+    that is cut short, or that is none."""
+    place = 0
+    with contextlib.suppress(struct.error, IndexError, OverflowError, OSError):
+        while 0 < (size := _head_size(file)) <= _MOST_HEAD_BYTES:
+            batch, length = _batch(file.read(size))
+            if batch is not None and batch.table(3) is not None:
+                break
+            file.seek(file.tell() + length)
+            place = file.tell()
+    return place
+
+
 def _head_size(file: Any) -> int:
     """The length of the next message's head; 0 at the end."""
     word = file.read(4)
@@ -53,14 +68,8 @@ def _head_size(file: Any) -> int:
 
 def _sizes(head: bytes, file: Any, body: int) -> tuple[int, int]:
     """What a message takes in memory, and the length of its body in the file."""
-    message = _Flat(head, _Flat.root(head))
-    length = message.number(3, "<q")
-    if length < 0:
-        raise IndexError
-    kind, batch = message.number(1, "<B"), message.table(2)
-    if kind == _DICTIONARY_BATCH and batch is not None:
-        batch = batch.table(1)
-    if kind not in (_DICTIONARY_BATCH, _RECORD_BATCH) or batch is None or batch.table(3) is None:
+    batch, length = _batch(head)
+    if batch is None or batch.table(3) is None:
         return length, length  # not compressed: it takes what is there
     taken = 0
     for offset, stored in batch.pairs(2):
@@ -69,6 +78,18 @@ def _sizes(head: bytes, file: Any, body: int) -> tuple[int, int]:
             (told,) = struct.unpack("<q", file.read(8))
             taken += max(told, stored)
     return max(taken, length), length
+
+
+def _batch(head: bytes) -> tuple["_Flat | None", int]:
+    """The record batch that a message holds, if it does, and the length of its body in the file."""
+    message = _Flat(head, _Flat.root(head))
+    length = message.number(3, "<q")
+    if length < 0:
+        raise IndexError
+    kind, batch = message.number(1, "<B"), message.table(2)
+    if kind == _DICTIONARY_BATCH and batch is not None:
+        batch = batch.table(1)
+    return (batch if kind in (_DICTIONARY_BATCH, _RECORD_BATCH) else None), length
 
 
 class _Flat:
