@@ -15,8 +15,8 @@
  *
  * Prints {"ready":N}, then reads commands from stdin, each answered with one line of JSON:
  *
- *   seed                publish each symbol once, unmeasured, so that every SNAPSHOT has them, and wait until the
- *                       bridge has read all states
+ *   seed [N]            publish each symbol once, or the first N, unmeasured, so that every SNAPSHOT has them, and
+ *                       wait until the bridge has read all states
  *   rate R SECONDS B    publish R a second, B at a time
  *   closed W SECONDS    publish as fast as the clients take them, at most W updates ahead of the slowest
  *   tick                publish each symbol once, all in one write, and wait for the last client
@@ -433,10 +433,10 @@ static void settle(double seconds) {
 }
 
 /* The bridge reads all states within two seconds of a new lease. */
-static void seed(void) {
+static void seed(int how_many) {
   renew();
   set_far();
-  publish(symbols);
+  publish(how_many);
   for (uint64_t end = now() + 2500000000ull; now() < end;) turn(10);
 }
 
@@ -478,7 +478,10 @@ static void command(const char *line) {
   uint64_t began = now(), before = sent;
   if (sscanf(line, "rate %lf %lf %lf", &a, &b, &c) == 3) reset(), rate(a, b, c);
   else if (sscanf(line, "closed %lf %lf", &a, &b) == 2) reset(), closed(a, b);
-  else if (!strncmp(line, "seed", 4)) reset(), seed(), report(began, before);
+  else if (!strncmp(line, "seed", 4)) {
+    if (sscanf(line, "seed %lf", &a) != 1) a = symbols;
+    reset(), seed(a), report(began, before);
+  }
   else if (!strncmp(line, "tick", 4)) {
     reset();
     before = sent;

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,10 +118,11 @@ async def listener(redis_url: str, which: str, cores: Sequence[int]) -> AsyncIte
 
 @asynccontextmanager
 async def broadcaster(
-    bridge_port: int, cores: Sequence[int], port: int = 0, **settings: object
+    bridge_port: int, cores: Sequence[int], port: int = 0, shared: Mapping[str, str] | None = None, **settings: object
 ) -> AsyncIterator[Server]:
-    """Ours, as anybody runs it; `settings` without their prefix."""
+    """Ours, as anybody runs it; `settings` without their prefix, `shared` those that have none."""
     environment = {
+        **(shared or {}),
         "BROADCASTER_BRIDGE_URL": f"ws://127.0.0.1:{bridge_port}/ws",
         "BROADCASTER_PORT": str(port),
         **{f"BROADCASTER_{name.upper()}": str(value) for name, value in settings.items()},
