@@ -58,15 +58,14 @@ class Bench:
         return tools.floor(self._programs, self._bridge_port, self._server_core)
 
     @asynccontextmanager
-    async def clients(
-        self, server: Server, number: int, seed: str = "seed", **options: object
-    ) -> AsyncIterator[Load]:
+    async def clients(self, server: Server, number: int, **options: object) -> AsyncIterator[Load]:
         progress(f"{server.name}: {number:,} clients")
         if self._token_file is not None:
             options.setdefault("token_file", self._token_file)
+        seed = options.pop("seed", "seed")
         load = tools.load(self._programs, server.port, self._redis_port, number, self._others, **options)
         async with load as clients:
-            await clients.ask(seed)
+            await clients.ask(str(seed))
             yield clients
         progress("")
 
