@@ -97,6 +97,7 @@ async def test_one_that_asks_for_a_token_is_healthy_and_its_ops_port_says_the_re
             await probe(url_of("127.0.0.1", port), full=True, ops=ops)
         with pytest.raises(Unhealthy, match="HTTP 401: the token is refused: bad; give a new token"):
             await probe(url_of("127.0.0.1", port), full=False, token="a.b.c")
+        await broadcaster.logged("token_refused", reason="bad")
         warned = [line for line in broadcaster.logs if line["level"] == "warning" and "peer" in line]
         assert [line["reason"] for line in warned] == ["bad"], "a probe without a token is no news"
 
