@@ -26,6 +26,7 @@ from tests.bench.fanout.tokens import Tokens, ways
 from tests.bench.fanout.tools import Load, Server
 from tests.bench.processes import cpu_seconds, resident_bytes
 from tests.bench.telling import progress, say
+from tests.certificates import Authority
 
 UNLIMITED: dict[str, Any] = {"max_connections_per_address": 0, "max_handshakes_per_second": 0, "max_connections": 0}
 WINDOWS = (10, 100)
@@ -255,6 +256,78 @@ class Bench:
                 return new, report["seconds"] * 1e3, cost * once_more["delivered"] / 1e3, grown
         sys.exit("the bridge looked at Redis in every burst")
 
+    @asynccontextmanager
+    async def entrance(self, over_tls: bool, **settings: Any) -> AsyncIterator[Server]:
+        """Ours, plain or over TLS, behind a relay in both cases."""
+        with tempfile.TemporaryDirectory() as folder:
+            authority = Authority(Path(folder))
+            pair = authority.issue().settings() if over_tls else {}
+            async with (
+                self.ours(**pair, **settings) as server,
+                tools.relayed(server, authority.path if over_tls else None, self._others) as relayed,
+            ):
+                yield relayed
+
+    async def tls(self) -> None:
+        """What TLS costs the broadcaster, beside none."""
+        await self._tls_cpu()
+        await self._tls_memory()
+        await self._tls_slow()
+        say()
+
+    async def _tls_cpu(self) -> None:
+        say("TLS: the broadcaster's CPU µs a delivery; its clients are behind a relay in both cases (medians of 3)")
+        say(f"{'':44}{'plain':>9}{'over TLS':>11}{'':>9}")
+        loads = ((500, f"rate 10 {self._seconds} 1"), (200, f"rate 100 {self._seconds} 10"))
+        for number, command in loads:
+            costs: dict[bool, list[float]] = {False: [], True: []}
+            for _ in range(3):
+                for over_tls, values in costs.items():
+                    async with self.entrance(over_tls) as server, self.clients(server, number) as clients:
+                        _, cost = await self.measured(server, clients, command)
+                    values.append(cost)
+            plain, tls = (statistics.median(values) for values in costs.values())
+            once, rate = command.split()[-1], int(command.split()[1]) * number
+            say(
+                f"{number} clients, {rate:,} a second, {once} at once{'':7}{plain:9.1f}{tls:11.1f}{tls / plain:8.2f}×"
+            )
+            spread = (f"{min(values):.1f} to {max(values):.1f}" for values in costs.values())
+            say(f"{'':12}they were {', '.join(spread)}")
+
+    async def _tls_memory(self) -> None:
+        number = min(self._given.idle, 2_000)
+        for over_tls in (False, True):
+            async with self.entrance(over_tls) as server:
+                empty = resident_bytes(server.pid)
+                used = cpu_seconds(server.pid)
+                async with self.clients(server, number, few=1) as clients:
+                    used = cpu_seconds(server.pid) - used
+                    await self.measured(server, clients, f"rate 1 {self._seconds} 1")
+                    each = (resident_bytes(server.pid) - empty) / number / 1024
+            say(f"{server.name}: {number:,} idle connections take {each:.1f} KiB each, ", "")
+            say(f"and {used * 1e3 / number:.2f} ms of CPU to let in")
+
+    async def _tls_slow(self) -> None:
+        """Clients that read nothing, until the server holds for them what it ever holds."""
+        for over_tls in (False, True):
+            async with (
+                self.entrance(over_tls, slow_seconds=3600) as server,
+                self.clients(server, 60, symbols=100) as clients,
+            ):
+                await self.measured(server, clients, "rate 100 2 5")
+                await clients.ask("stall 50")
+                before = resident_bytes(server.pid)
+                sizes = []
+                for _ in range(4):
+                    await clients.ask("rate 2000 5 50")
+                    sizes.append((resident_bytes(server.pid) - before) / 50 / 1024)
+                await clients.ask("resume")
+                answer = await clients.ask("wait 30")
+                if not answer["holding"]:
+                    sys.exit("the clients that stopped do not get the newest")
+            grown = ", ".join(f"{each:.0f}" for each in sizes)
+            say(f"{server.name}: a client that reads nothing takes {grown} KiB more after 5, 10, 15, 20 s")
+
     async def few(self) -> None:
         """Clients of a few symbols each: does the cost follow what is delivered?"""
         say("Few: 2,000 clients of 5 random symbols each, 5,000 updates a second of more and more symbols")
@@ -373,7 +446,7 @@ def cores() -> tuple[Sequence[int], Sequence[int]]:
     return (allowed[:1], allowed[1:]) if len(allowed) > 1 else (allowed, allowed)
 
 
-PARTS = ("saturated", "low", "tick", "few", "batches", "link", "idle", "shared", "tokens", "stalled")
+PARTS = ("saturated", "low", "tick", "few", "batches", "link", "idle", "shared", "tokens", "stalled", "tls")
 
 
 async def run(given: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,17 @@ async def broadcaster(
         await running.ready()
         pin(running.pid, cores)
         yield Server("broadcaster", running.pid, int((await running.logged("listening"))["port"]))
+
+
+@asynccontextmanager
+async def relayed(server: Server, trusted: Path | None, cores: Sequence[int]) -> AsyncIterator[Server]:
+    """The server at the port of a relay, which speaks TLS to it where it `trusts` a CA: see relay.py."""
+    words = ["-m", "tests.bench.fanout.relay", str(server.port), str(trusted or "plain")]
+    async with program(words) as running:
+        await eventually(lambda: "listening" in running.text)
+        pin(running.pid, cores)
+        port = int(running.text.partition("listening ")[2].split()[0])
+        yield replace(server, name="over TLS" if trusted else "plain", port=port)
 
 
 @asynccontextmanager
