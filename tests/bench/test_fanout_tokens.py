@@ -11,7 +11,7 @@ from cottage.protocol import Subscription
 from tests.bench.fanout import tokens
 
 
-@pytest.mark.parametrize(("way", "groups"), zip(tokens.ways(150), (0, 1, 100, 150), strict=True))
+@pytest.mark.parametrize(("way", "groups"), list(zip(tokens.ways(150), (0, 1, 100, 150), strict=True)))
 def test_ways(way: tokens.Tokens, groups: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in way.settings.items():
         monkeypatch.setenv(name, value)

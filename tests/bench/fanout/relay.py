@@ -69,8 +69,10 @@ class Accepted(End):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
         try:
             await loop.sock_connect(sock, ("127.0.0.1", self._port))
-            name = {"server_hostname": "localhost"} if self._context else {}
-            _, self.to = await loop.create_connection(lambda: End(self), sock=sock, ssl=self._context, **name)
+            name = "localhost" if self._context else None
+            _, self.to = await loop.create_connection(
+                lambda: End(self), sock=sock, ssl=self._context, server_hostname=name
+            )
         except OSError as error:
             print(f"relay: {error}", file=sys.stderr)
             self.transport.abort()

@@ -138,9 +138,9 @@ async def relayed(server: Server, trusted: Path | None, cores: Sequence[int]) ->
     """The server at the port of a relay, which speaks TLS to it where it `trusts` a CA: see relay.py."""
     words = ["-m", "tests.bench.fanout.relay", str(server.port), str(trusted or "plain")]
     async with program(words) as running:
-        await eventually(lambda: "listening" in running.text)
+        await eventually(lambda: any(line.startswith("listening ") for line in running.text))
         pin(running.pid, cores)
-        port = int(running.text.partition("listening ")[2].split()[0])
+        port = next(int(line.split()[1]) for line in running.text if line.startswith("listening "))
         yield replace(server, name="over TLS" if trusted else "plain", port=port)
 
 
