@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,11 +18,12 @@ from websockets.typing import Subprotocol
 
 from common.settings import ServiceSettings
 from cottage.redis import connect
-from deploy.run_plan import SETTINGS
+from deploy.run_plan import SERVICES, SETTINGS
 from tests.e2e.suite import Suite
-from tests.support import OwnRedis, eventually, plain_http
+from tests.support import ROOT, OwnRedis, eventually, plain_http, service
 
 NAMES = ("bridge", "feynman", "market", "recorder", "physics", "broadcaster")
+KINDS = {each.name: kind for each, kind in zip(SERVICES, SETTINGS, strict=True)}
 LONG = 120.0
 """Seconds: only the end of a wait that does not end."""
 PASSWORD = "canary@of/redis:0123456789#%ä"
@@ -164,3 +167,50 @@ async def test_no_secret_is_where_others_read(own_redis: OwnRedis, tmp_path: Pat
     assert any(str(running.record) in place for place in places)
     # What asks for a token may tell its sender what was sent, never others; here nothing is told even so.
     assert holding(looked_for, places) == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_and_errors_show_no_secret(name: str, tmp_path: Path) -> None:
+    kind = KINDS[name]
+    secrets = [each for each in kind.secrets() if not each.endswith("_FILE")]
+    long, short = {each: canary(each) for each in secrets}, dict.fromkeys(secrets, "canaryä")
+    bad_file = tmp_path / "canary"
+    bad_file.write_bytes(b"canary\xff")
+    cases: list[tuple[list[str], dict[str, str], int]] = [
+        (["--help"], long, 0),
+        (["--version"], long, 0),
+        ([], {**long, "LOG_LEVEL": "canary", "REDIS_URL": "http://canary"}, 2),
+        ([], {**short, "DRAIN_SECONDS": "x"}, 2),
+        ([], {"REDIS_URL": "redis://:canary@h", "REDIS_PASSWORD": "canary", "DRAIN_SECONDS": "x"}, 2),
+        ([], {**{f"{each}_FILE": str(bad_file) for each in secrets}, "DRAIN_SECONDS": "x"}, 2),
+        ([f"--{each.lower().replace('_', '-')}=canary" for each in secrets], {}, 2),
+        (["canary", "--canary-x", "canary"], {}, 2),
+    ]
+    for arguments, environment, status in cases:
+        done = subprocess.run(
+            [sys.executable, "-m", f"services.{name}", *arguments],
+            cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT), **environment},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == status, done.stderr
+        told = (done.stdout + done.stderr).replace(b"--canary-x", b"")  # the name of a flag is told
+        assert b"canary" not in told
+        assert b"Traceback" not in told
+
+
+async def test_a_url_with_a_password_is_told_without_it() -> None:
+    secret = quote(PASSWORD, safe="")
+    for url in (
+        f"redis://me:{secret}@127.0.0.1:1",
+        f"redis+sentinel://me:{secret}@127.0.0.1:1,127.0.0.1:2/mymaster?sentinel_password={secret}",
+        f"redis+cluster://me:{secret}@127.0.0.1:1",
+        f"unix://me:{secret}@/nowhere.sock",
+    ):
+        async with service("bridge", {"REDIS_URL": url, "BRIDGE_PORT": "0", "LOG_LEVEL": "debug"}) as bridge:
+            await bridge.logged("redis_lost", LONG)
+            places = {path: (await bridge.get(path)).content for path in ("/status", "/metrics", "/readyz")}
+            await bridge.stop()
+            assert holding([PASSWORD], {**places, "output": bridge.report().encode()}) == {}
