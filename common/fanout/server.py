@@ -373,9 +373,8 @@ class FanoutServer:
             if session.flooded:
                 connection.end(Close.POLICY, "asks faster than it reads")
                 break
-            await asyncio.sleep(
-                0
-            )  # one request an iteration of the loop: who sends thousands at once waits, not the others
+            # One request an iteration of the loop: who sends thousands at once waits, not the others.
+            await asyncio.sleep(0)
         await connection.wait_closed()
 
     def _report(self, connection: ClientConnection, session: Session) -> None:
