@@ -52,6 +52,7 @@ USED_ELSEWHERE: dict[str, set[Cell]] = {
     },
     "recorder": {
         *{("set", "market:warm:*"), ("expire", "market:warm:*")},  # there is a record to begin with
+        ("type", "physics:state:*"),  # one that has gone between two looks
         ("ping", ""),  # a channel that is silent
     },
 }
