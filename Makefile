@@ -47,7 +47,7 @@ production-files: install ## secrets, certificates and users for deploy/compose.
 	@$(bin)/python -m deploy.production_files --names "$${NAMES:-}" "$${FILES:-.run/production}"
 
 ##@ Check
-test: lint ## lint and tests, some 8 minutes on two cores (ARGS="-k bridge")
+test: lint ## lint and tests, some 25 minutes on two cores (ARGS="-k bridge")
 	$(bin)/python -m pytest -n 4 -m "$(fast)" $(ARGS)
 
 test-unit: install-dev ## the tests of cottage, common and services alone, a minute on two quiet cores (ARGS="-k lease")
