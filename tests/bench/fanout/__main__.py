@@ -71,22 +71,23 @@ class Bench:
         progress("")
 
     async def measured(self, server: Server, clients: Load, command: str) -> tuple[dict[str, Any], float]:
-        """The load client's report, and the server's CPU-µs a delivery. Exits where anything was lost or twice.
-
-        Where the bridge's look at Redis was ahead of the channel, what it overtook is no loss, and the rate is not
-        the server's: then it is measured again.
-        """
+        """The load client's report, and the server's CPU-µs a delivery. Exits where anything was lost or twice."""
         for _ in range(ATTEMPTS):
-            progress(f"{server.name}: {command}")
-            healed, before = await tools.healed(self.bridge), cpu_seconds(server.pid)
-            report = await clients.ask(command)
-            used = cpu_seconds(server.pid) - before
-            overtaken = (await tools.healed(self.bridge) - healed) * report["open"]
-            if report["repeats"] or not report["holding"] or report["gaps"] > overtaken:
-                break
-            if not report["gaps"]:
-                return report, used * 1e6 / max(1, report["delivered"])
-        sys.exit(f"{server.name}, {command}: not every update arrived once and in order: {report}")
+            if (taken := await self.once(server, clients, command)) is not None:
+                return taken
+        sys.exit(f"{server.name}, {command}: the bridge looked at Redis each time")
+
+    async def once(self, server: Server, clients: Load, command: str) -> tuple[dict[str, Any], float] | None:
+        """The same, of one attempt: None where the bridge's look at Redis was ahead of the channel. What it overtook
+        is no loss, and the rate is not the server's."""
+        progress(f"{server.name}: {command}")
+        healed, before = await tools.healed(self.bridge), cpu_seconds(server.pid)
+        report = await clients.ask(command)
+        used = cpu_seconds(server.pid) - before
+        overtaken = (await tools.healed(self.bridge) - healed) * report["open"]
+        if report["repeats"] or not report["holding"] or report["gaps"] > overtaken:
+            sys.exit(f"{server.name}, {command}: not every update arrived once and in order: {report}")
+        return None if report["gaps"] else (report, used * 1e6 / max(1, report["delivered"]))
 
     # What is measured
 
@@ -246,11 +247,12 @@ class Bench:
         """CPU ms for new symbols, ms until the last client has them, CPU ms for the same again, MiB that it took."""
         for _ in range(ATTEMPTS):
             async with self.chain(way, number, symbols=symbols, seed="seed 1") as chain:
-                empty, healed = resident_bytes(chain.server.pid), await chain.healed()
-                report, cost = await chain.measured("tick")
-                new = cost * report["delivered"] / 1e3
-                if await chain.healed() > healed:  # it was measured again, and then they were not new
+                empty = resident_bytes(chain.server.pid)
+                taken = await chain.bench.once(chain.server, chain.clients, "tick")
+                if taken is None:  # once more they would not be new
                     continue
+                report, cost = taken
+                new = cost * report["delivered"] / 1e3
                 grown = (resident_bytes(chain.server.pid) - empty) / 2**20
                 once_more, cost = await chain.measured("tick")
                 return new, report["seconds"] * 1e3, cost * once_more["delivered"] / 1e3, grown
@@ -435,9 +437,6 @@ class Chain:
 
     async def measured(self, command: str) -> tuple[dict[str, Any], float]:
         return await self.bench.measured(self.server, self.clients, command)
-
-    async def healed(self) -> int:
-        return await tools.healed(self.bench.bridge)
 
 
 def cores() -> tuple[Sequence[int], Sequence[int]]:
