@@ -1,10 +1,12 @@
-"""Which token a handshake shows, and where: the server of the fan-out asks. Pure; nothing is judged here.
+"""Which token a handshake or a request shows, and where: the server of the fan-out and the physics API ask. Pure;
+nothing is judged here.
 
 A browser can set no headers, so it offers the token as a subprotocol; whoever can sends `Authorization: Bearer`.
 Proxies and browsers write URLs down, so a token has no business there.
 """
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
@@ -13,7 +15,7 @@ from cottage.protocol import MAX_TOKEN_BYTES, TOKEN_SUBPROTOCOL
 
 _IN_URL = frozenset({"token", "access_token"})
 _SEPARATORS = re.compile("[&;?#]")
-_BEARER = re.compile(r"bearer(?: +(.*))?", re.IGNORECASE | re.DOTALL)
+_BEARER = re.compile(r"bearer(?:[ \t]+(.*))?", re.IGNORECASE | re.DOTALL)
 
 
 class Presented(NamedTuple):
@@ -30,8 +32,8 @@ class Presented(NamedTuple):
 
 
 def presented(header: Header) -> Presented | None:
-    """The token that the headers show; None if they show none. A scheme other than Bearer is a proxy's business."""
-    by_header = [match[1] or "" for text in header("authorization") if (match := _BEARER.fullmatch(text.strip()))]
+    """The token that the headers show; None if they show none."""
+    by_header = bearers(header("authorization"))
     offered = [part.strip() for text in header("sec-websocket-protocol") for part in text.split(",")]
     tokens = [part.removeprefix(TOKEN_SUBPROTOCOL) for part in offered if part.startswith(TOKEN_SUBPROTOCOL)]
     shown = {token.strip() for token in (*by_header, *tokens)}
@@ -41,6 +43,12 @@ def presented(header: Header) -> Presented | None:
     if len(shown) > 1:
         return Presented("", in_header, "two_tokens")
     return Presented("", in_header, wrong) if (wrong := form(token)) else Presented(token, in_header)
+
+
+def bearers(values: Iterable[str]) -> set[str]:
+    """The tokens in the values of `Authorization`; "" is an empty one. A scheme other than Bearer is a proxy's
+    business."""
+    return {match[1] or "" for text in values if (match := _BEARER.fullmatch(text.strip()))}
 
 
 def form(token: str) -> str:

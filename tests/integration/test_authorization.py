@@ -149,7 +149,9 @@ async def test_the_scheme_is_of_any_case_and_one_token_may_be_shown_twice(http: 
     for headers in (
         [("authorization", f"bearer {one}")],
         [("authorization", f"BEARER   {one}")],
+        [("authorization", f"Bearer\t{one}")],
         [("authorization", f"Bearer {one}")] * 2,
+        [("authorization", "Basic YTpi"), ("authorization", f"Bearer {one}")],  # what is a proxy's is left aside
     ):
         assert (await http.get("/v1/physics/SPY", headers=headers)).status_code == 200
     answer = await http.get("/v1/physics/SPY", headers=[("authorization", f"Bearer {each}") for each in (one, other)])

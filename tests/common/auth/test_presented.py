@@ -27,6 +27,8 @@ OFFER, AUTH = "Sec-WebSocket-Protocol", "Authorization"
         ([(OFFER, "cottage.v1"), (OFFER, "bearer.abc")], Presented("abc", False)),
         ([(AUTH, "Bearer abc")], Presented("abc", True)),
         ([(AUTH, "bearer  abc ")], Presented("abc", True)),
+        ([(AUTH, "Bearer\tabc")], Presented("abc", True)),
+        ([(AUTH, "Basic YTpi"), (AUTH, "Bearer abc")], Presented("abc", True)),
         ([(AUTH, "Bearer abc"), (OFFER, "bearer.abc")], Presented("abc", True)),
         ([(AUTH, "Bearer abc"), (OFFER, "bearer.xyz")], Presented("", True, "two_tokens")),
         ([(AUTH, "Bearer abc"), (AUTH, "Bearer xyz")], Presented("", True, "two_tokens")),
