@@ -178,9 +178,27 @@ async def test_what_is_public_may_be_imported_from_anywhere(origin: str) -> None
     assert (await answer(request("/cottage.js", f"Origin: {origin}", host="evil.example"))).status == 421
 
 
-async def test_a_listed_origin_may_read_the_page() -> None:
-    page = await answer(request("/", "Origin: https://desk.example"))
-    assert (page.status, page.headers["access-control-allow-origin"]) == (200, "https://desk.example")
+@pytest.mark.parametrize(
+    ("target", "method", "status"),
+    [
+        ("/", "GET", 200),
+        ("/", "HEAD", 200),
+        ("/", "POST", 405),
+        ("/none", "GET", 404),
+        ("/ws", "GET", 426),
+        ("/ws", "HEAD", 405),
+        ("/ws?symbols=spy!", "GET", 400),
+        ("/ws?token=abc", "GET", 400),
+    ],
+)
+async def test_a_listed_origin_may_read_each_answer(target: str, method: str, status: int) -> None:
+    """So that its page, which is told nothing of a handshake in vain, can ask why."""
+    listed = await answer(request(target, "Origin: https://desk.example", method=method))
+    assert (listed.status, listed.headers["access-control-allow-origin"]) == (status, "https://desk.example")
+    other = await answer(request(target, "Origin: http://localhost", method=method))
+    assert (other.status, other.headers["vary"], listed.headers["vary"]) == (status, "origin", "origin")
+    assert "access-control-allow-origin" not in other.headers
+    assert "access-control-allow-credentials" not in listed.headers
 
 
 async def test_garbage_is_one_line_of_a_kind(said: list[EventDict], caplog: pytest.LogCaptureFixture) -> None:
