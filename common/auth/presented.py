@@ -59,12 +59,8 @@ def form(token: str) -> str:
 
 
 def in_url(target: str) -> bool:
-    """Whether the query of a request's target has a token."""
-    return in_query(target.partition("?")[2])
-
-
-def in_query(query: str) -> bool:
-    """The same of a query. `;` parts it as well: otherwise `symbols=SPY;token=…` or `&amp;token=…` were a bad value,
-    which is quoted in answer and log."""
-    names = (part.partition("=")[0] for part in _SEPARATORS.split(query))
-    return any(unquote_plus(name).strip().lower() in _IN_URL for name in names)
+    """Whether a request's target has a token, in its query or like in one. `;` parts it as well, and so does what is
+    encoded: otherwise `symbols=SPY;token=…`, `&amp;token=…` or `%26token=…` were a bad value, which is quoted in
+    answer and log."""
+    names = (part.partition("=")[0] for part in _SEPARATORS.split(unquote_plus(target)))
+    return any(name.strip().lower() in _IN_URL for name in names)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common import logs
 from common.auth.authentication import Authentication, TokenRefused
-from common.auth.presented import bearers, in_query
+from common.auth.presented import bearers, in_url
 from cottage import keys
 from cottage.grant import ANYBODY, Grant
 from cottage.log import Throttled
@@ -52,7 +52,7 @@ class AuthorizationMiddleware:
 
     def _grant(self, request: Request) -> Grant:
         """What the sender may ask. Raises Refusal and TokenRefused."""
-        if in_query(request.scope["query_string"].decode("latin-1")):
+        if in_url(f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"):
             raise Refusal(400, "token_in_url", "a token belongs into the header Authorization, and in no URL")
         if self._authentication is None or (self._open_documents and _is_document(request.scope["path"])):
             return ANYBODY

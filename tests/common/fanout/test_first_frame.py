@@ -50,7 +50,7 @@ def test_as_many_bytes_of_control_frames_come_before_it_and_no_more(step: int) -
 
 
 def test_a_packet_of_many_control_frames_is_not_walked_through() -> None:
-    """Each was cut off the packet, whose rest was copied: for seconds the loop, and all clients with it, stood still."""
+    """For each the rest of the packet was copied: for seconds the loop, and all clients with it, stood still."""
     ends = 0
 
     class Counted(FirstFrame):
