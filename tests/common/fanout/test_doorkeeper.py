@@ -266,14 +266,15 @@ async def test_renewal() -> None:
         assert (await hear(client))["symbol"] == "AB", "the one before stands"
 
 
-async def test_showing_tokens_fills_no_bucket() -> None:
+@pytest.mark.parametrize("rate", [0.1, 0.2])
+async def test_showing_tokens_fills_no_bucket(rate: float) -> None:
     limited = replace(GOOD, requests_per_second=0.1)
     async with guarding() as guarded:
-        guarded.passes.known |= {"slow": limited, "slow2": replace(limited, token_id="other")}
+        guarded.passes.known |= {"slow": limited, "slow2": replace(limited, token_id="x", requests_per_second=rate)}
         async with guarded.client(header="Bearer slow") as client:
             assert await symbols(client) == ["AA", "AB"]
-            await client.send('{"action":"auth","token":"slow2"}')
-            await client.send('{"action":"auth","token":"slow"}')
+            for token in ("slow2", "slow", "slow2"):
+                await client.send(json.dumps({"action": "auth", "token": token}))
             await client.wait_closed()
             assert client.close_code == 1008
 
