@@ -244,6 +244,13 @@ async def test_a_limited_proof_tells_nothing_of_files_that_others_are_in(http: h
         assert not any(told in answer.text for told in (*checksums, *paths))
 
 
+async def test_a_limited_proof_without_a_record_says_so_as_the_other_answers_do(redis_url: str) -> None:
+    async with serving(redis_url, judge=authentication()) as http:
+        for path in ("/v1/proof/SPY", "/v1/changes"):
+            detail = is_problem(await http.get(path, headers=only("SPY")), 404, "no_record")
+            assert detail.startswith("there is no record")
+
+
 def damaged(folder: Path) -> list[Path]:
     """Damage all files of a record's rows."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "samples" in str(path)]
