@@ -243,6 +243,8 @@ class FanoutServer:
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a plain GET, or refuse a handshake that cannot be granted; None lets it through."""
         assert isinstance(connection, ClientConnection)
+        if connection not in self._connections:  # it was lost right behind its request, and may take no place now
+            return _plain(HTTPStatus.BAD_REQUEST, "the connection has ended")
         self._open.asked(connection)
         full = self._admission.handshake(connection.loop.time())
         if full is not None:
@@ -292,6 +294,8 @@ class FanoutServer:
             del response.headers["Content-Length"]
             response.headers["Content-Length"] = str(len(response.body))
         status = response.status_code
+        if connection not in self._connections:  # nobody is answered any more, and `lost` has counted it
+            return
         if status != HTTPStatus.SWITCHING_PROTOCOLS:
             for name, value in self._access.cors(_web_request(connection, request)).items():
                 response.headers.setdefault(name, value)
@@ -346,6 +350,8 @@ class FanoutServer:
             connection.end(Close.UNAUTHORIZED, refused.reason)
         except ConnectionClosed:
             pass
+        if connection not in self._connections:  # it was lost right behind its token, and may take no place now
+            auth = None
         full = None if auth is None else self._admission.connection(connection.address)
         if full is not None:
             connection.end(Close.TRY_AGAIN_LATER, full.why)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,7 +26,7 @@ from cottage.clock import SystemClock
 from cottage.grant import Grant
 from cottage.log import Throttled
 from tests.common.fanout.passes import Passes, grant
-from tests.common.fanout.sockets import close_soon
+from tests.common.fanout.sockets import NewLoop, both_loops, close_soon, reset, run
 from tests.common.fanout.test_server import FILES, Served, ask, hear, live
 from tests.common.web.raw_http import ask as ask_http
 from tests.common.web.raw_http import handshake, request
@@ -217,6 +218,31 @@ async def test_those_who_have_shown_none_have_a_limit_of_their_own() -> None:
         await eventually(lambda: not guarded.server._connections)
         assert not guarded.server._waiting._by_address
         assert not guarded.server._admission._by_address
+
+
+@both_loops
+def test_who_is_gone_before_its_token_is_judged_takes_no_place(new_loop: NewLoop) -> None:
+    """Each took one for ever, by its handshake or by its token."""
+    token = Frame(Opcode.TEXT, b'{"action":"auth","token":"good"}').serialize(mask=True)
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with guarding(connections=3, waiting=3) as guarded:
+            for at_once in (True, False):
+                for _ in range(20):
+                    sock = socket.create_connection(guarded.address)
+                    sock.setblocking(False)
+                    await loop.sock_sendall(sock, b"" if at_once else handshake())
+                    if not at_once:
+                        await loop.sock_recv(sock, 4096)
+                    reset(sock, handshake() if at_once else token)
+                    await asyncio.sleep(0.002)
+                await eventually(lambda: not guarded.server._connections)
+                for admission in (guarded.server._admission, guarded.server._waiting):
+                    assert admission._inside == 0
+                    assert not admission._by_address
+
+    run(new_loop, scenario)
 
 
 @pytest.mark.parametrize("step", [-3600.0, 3600.0])

@@ -1,6 +1,7 @@
 """Handshakes and requests for files, by raw sockets: what RFC 6455 and RFC 9112 ask of a server, and refusals."""
 
 import asyncio
+import socket
 from ipaddress import ip_network
 from typing import Any
 
@@ -15,7 +16,7 @@ from common.web import access
 from common.web.access import AccessPolicy
 from common.web.proxies import TrustedProxies
 from cottage.log import Throttled
-from tests.common.fanout.sockets import NewLoop, both_loops, close_soon, run
+from tests.common.fanout.sockets import NewLoop, both_loops, close_soon, reset, run
 from tests.common.fanout.test_server import Served, serving
 from tests.common.web.raw_http import Answer, ask, complaints, garbage, handshake, request
 from tests.support import eventually
@@ -130,6 +131,25 @@ def test_what_comes_after_a_request_costs_no_answer(new_loop: NewLoop, caplog: p
 
     run(new_loop, scenario)
     assert complaints(caplog.records) == []
+
+
+@both_loops
+def test_who_is_gone_before_its_request_is_read_takes_no_place(new_loop: NewLoop) -> None:
+    """Each took one for ever: so many connections that are reset, and the house was full."""
+
+    async def scenario() -> None:
+        async with serving(connections=3) as served:
+            for data in (handshake(), request("/ws")):
+                for _ in range(20):
+                    reset(socket.create_connection(served.address), data)
+                    await asyncio.sleep(0.002)
+            await eventually(lambda: not served.server._connections)
+            assert served.server._admission._inside == 0
+            assert not served.server._admission._by_address
+            async with served.connect("/ws"), served.connect("/ws"), served.connect("/ws"):
+                pass
+
+    run(new_loop, scenario)
 
 
 async def test_a_frame_that_came_with_the_handshake_is_read() -> None:
