@@ -1,10 +1,12 @@
-"""Which token a handshake shows, and where: the server of the fan-out asks. Pure; nothing is judged here.
+"""Which token a handshake or a request shows, and where: the server of the fan-out and the physics API ask. Pure;
+nothing is judged here.
 
 A browser can set no headers, so it offers the token as a subprotocol; whoever can sends `Authorization: Bearer`.
 Proxies and browsers write URLs down, so a token has no business there.
 """
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
@@ -13,7 +15,7 @@ from cottage.protocol import MAX_TOKEN_BYTES, TOKEN_SUBPROTOCOL
 
 _IN_URL = frozenset({"token", "access_token"})
 _SEPARATORS = re.compile("[&;?#]")
-_BEARER = re.compile(r"bearer(?: +(.*))?", re.IGNORECASE | re.DOTALL)
+_BEARER = re.compile(r"bearer(?:[ \t]+(.*))?", re.IGNORECASE | re.DOTALL)
 
 
 class Presented(NamedTuple):
@@ -30,8 +32,8 @@ class Presented(NamedTuple):
 
 
 def presented(header: Header) -> Presented | None:
-    """The token that the headers show; None if they show none. A scheme other than Bearer is a proxy's business."""
-    by_header = [match[1] or "" for text in header("authorization") if (match := _BEARER.fullmatch(text.strip()))]
+    """The token that the headers show; None if they show none."""
+    by_header = bearers(header("authorization"))
     offered = [part.strip() for text in header("sec-websocket-protocol") for part in text.split(",")]
     tokens = [part.removeprefix(TOKEN_SUBPROTOCOL) for part in offered if part.startswith(TOKEN_SUBPROTOCOL)]
     shown = {token.strip() for token in (*by_header, *tokens)}
@@ -43,6 +45,12 @@ def presented(header: Header) -> Presented | None:
     return Presented("", in_header, wrong) if (wrong := form(token)) else Presented(token, in_header)
 
 
+def bearers(values: Iterable[str]) -> set[str]:
+    """The tokens in the values of `Authorization`; "" is an empty one. A scheme other than Bearer is a proxy's
+    business."""
+    return {match[1] or "" for text in values if (match := _BEARER.fullmatch(text.strip()))}
+
+
 def form(token: str) -> str:
     """One word for why a text can be no token, which is measured before anything is read of it; empty if it can."""
     if len(token) > MAX_TOKEN_BYTES or len(token.encode(errors="surrogatepass")) > MAX_TOKEN_BYTES:
@@ -51,12 +59,8 @@ def form(token: str) -> str:
 
 
 def in_url(target: str) -> bool:
-    """Whether the query of a request's target has a token."""
-    return in_query(target.partition("?")[2])
-
-
-def in_query(query: str) -> bool:
-    """The same of a query. `;` parts it as well: otherwise `symbols=SPY;token=…` or `&amp;token=…` were a bad value,
-    which is quoted in answer and log."""
-    names = (part.partition("=")[0] for part in _SEPARATORS.split(query))
-    return any(unquote_plus(name).strip().lower() in _IN_URL for name in names)
+    """Whether a request's target has a token, in its query or like in one. `;` parts it as well, and so does what is
+    encoded: otherwise `symbols=SPY;token=…`, `&amp;token=…` or `%26token=…` were a bad value, which is quoted in
+    answer and log."""
+    names = (part.partition("=")[0] for part in _SEPARATORS.split(unquote_plus(target)))
+    return any(name.strip().lower() in _IN_URL for name in names)

@@ -7,7 +7,7 @@ from common.auth.authentication import Authentication, TokenRefused, lifetime
 from common.auth.presented import form, presented
 from common.fanout.first_frame import FirstFrame
 from common.fanout.frames import ClientConnection
-from common.fanout.limits import bucket
+from common.fanout.limits import bucket, exchanged
 from common.web.proxies import Header
 from cottage import protocol
 from cottage.clock import Clock
@@ -83,11 +83,9 @@ class Doorkeeper:
         except TokenRefused as refused:
             raise RequestRefused(Code.BAD_TOKEN, str(refused), request.request_id) from None
         self._give(connection, grant)
-        # A rate that stays keeps its bucket: nobody fills it by showing tokens.
-        if grant.requests_per_second != before.requests_per_second:
-            connection.requests = bucket(grant.requests_per_second)
-        if grant.bytes_per_second != before.bytes_per_second:
-            connection.inbound = bucket(grant.bytes_per_second)
+        now = connection.loop.time()
+        connection.requests = exchanged(connection.requests, grant.requests_per_second, now)
+        connection.inbound = exchanged(connection.inbound, grant.bytes_per_second, now)
 
     def over(self, connection: ClientConnection, now: float) -> str:
         """One word for why the time of a connection's token is over; empty while it is not. `now`: the loop's."""

@@ -8,43 +8,50 @@ MAX_BYTES = 8 * 1024
 
 
 class FirstFrame:
-    """Takes what arrives, and hands on control frames and one data frame (RFC 6455, section 5.2)."""
+    """Takes what arrives, and hands on control frames, of at most MAX_BYTES in all, and one data frame (RFC 6455,
+    section 5.2)."""
 
-    __slots__ = ("_held", "complete", "too_large")
+    __slots__ = ("_before", "_held", "complete", "too_large")
 
     def __init__(self) -> None:
         self._held = b""
+        self._before = 0
+        """How many bytes of control frames were handed on."""
         self.complete = False
         """Whether the data frame was handed on."""
         self.too_large = False
-        """Whether it would have more than MAX_BYTES."""
+        """Whether more came before its end than may. From then on nothing is kept."""
 
     def take(self, data: bytes) -> bytes:
         """Of what has arrived, what may be read now."""
-        self._held += data
-        ready = b""
-        while not (self.complete or self.too_large) and (end := self._end()):
-            self.complete = not self._held[0] & 0x08
-            ready += self._held[:end]
-            self._held = self._held[end:]
-        return ready
+        if self.too_large:
+            return b""
+        held, at = self._held + data, 0
+        while not (self.complete or self.too_large) and (end := self._end(held, at)):
+            self.complete = not held[at] & 0x08
+            at = end
+        self._held = b"" if self.too_large else held[at:]
+        return held[:at]
 
     def rest(self) -> bytes:
         """What came after it."""
         rest, self._held = self._held, b""
         return rest
 
-    def _end(self) -> int:
-        """Where the frame ends with which the held bytes begin; 0 while that is not here."""
-        held = self._held
-        if len(held) < 2:
+    def _end(self, held: bytes, at: int) -> int:
+        """Where the frame ends that begins at `at`; 0 while its end is not here, or where there is too much."""
+        if len(held) < at + 2:
             return 0
-        length, start = held[1] & 0x7F, 2
+        length, start = held[at + 1] & 0x7F, at + 2
         if length > 125:
             start += 2 if length == 126 else 8
-            length = int.from_bytes(held[2:start])
+            length = int.from_bytes(held[at + 2 : start])
         if len(held) < start:
             return 0
-        self.too_large = length > MAX_BYTES
-        end = start + (4 if held[1] & 0x80 else 0) + length
-        return 0 if self.too_large or len(held) < end else end
+        end = start + (4 if held[at + 1] & 0x80 else 0) + length
+        before = self._before + end - at if held[at] & 0x08 else self._before
+        self.too_large = length > MAX_BYTES or before > MAX_BYTES
+        if self.too_large or len(held) < end:
+            return 0
+        self._before = before
+        return end

@@ -40,6 +40,9 @@ read the answers; such a client is cut off."""
 CLOSE_SECONDS = 2.0
 """A client that does not close its end within this time after a close was sent is cut off."""
 
+FAREWELL_BYTES = 8 * 1024
+"""How much is still read of a client that was turned away for its token: its close, and what it sent before it."""
+
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
 _TEXT = 0x80 | Opcode.TEXT
 _RSV1 = 0x40
@@ -139,6 +142,7 @@ class ClientConnection(ServerConnection):
         """The last of them, in which the end of the request may begin."""
         self._early = b""
         """What came after the request, before it was answered."""
+        self._farewell_left = FAREWELL_BYTES
         self._cut_off: asyncio.TimerHandle | None = None
         self._most_unsent = MOST_UNSENT_BYTES
         self._over_tls = False
@@ -244,6 +248,9 @@ class ClientConnection(ServerConnection):
     def _read(self, data: bytes) -> None:
         if self.first_frame is not None:
             data = self._of_first_frame(self.first_frame, data)
+        elif self.turned_away or (self.waiting and self.ended_by_us is not None):
+            data = data[: self._farewell_left]
+            self._farewell_left -= len(data)
         super().data_received(data)
         if self.transport.get_write_buffer_size() > self._most_unsent:
             self.cut_off(Close.POLICY)  # it does not read the answers to its pings

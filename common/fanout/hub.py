@@ -118,9 +118,7 @@ class Hub:
         self.flush()
         distributor = self._distributor(subscription.batch)
         session = Session(distributor.view, wire, grant, subscription)
-        if auth is not None:
-            session.answer(protocol.auth_ack(auth, grant))
-        session.subscribe(subscription)
+        session.subscribe(subscription, None if auth is None else protocol.auth_ack(auth, grant))
         if refused := session.beyond_grant(subscription):
             session.refuse(protocol.not_allowed(refused))
         distributor.add(session)

@@ -41,6 +41,14 @@ def bucket(per_second: float, burst_seconds: float = BURST_SECONDS) -> TokenBuck
     return TokenBucket(per_second, max(1.0, per_second * burst_seconds)) if per_second else None
 
 
+def exchanged(before: TokenBucket | None, per_second: float, now: float) -> TokenBucket | None:
+    """The bucket of another rate for the same client, who does not fill it by having it exchanged."""
+    after = bucket(per_second)
+    if before is not None and after is not None:
+        after.follow(before, now)
+    return after
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """Why a request is not admitted now, and when to try again."""

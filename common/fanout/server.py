@@ -243,6 +243,8 @@ class FanoutServer:
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a plain GET, or refuse a handshake that cannot be granted; None lets it through."""
         assert isinstance(connection, ClientConnection)
+        if connection not in self._connections:  # it was lost right behind its request, and may take no place now
+            return _plain(HTTPStatus.BAD_REQUEST, "the connection has ended")
         self._open.asked(connection)
         full = self._admission.handshake(connection.loop.time())
         if full is not None:
@@ -256,17 +258,17 @@ class FanoutServer:
         forbidden = self._access.refusal(web, forwarded, public=found is not None and found.public)
         if forbidden is not None:
             connection.forbidden = True
-            return _plain(forbidden.status, forbidden.message, **self._access.cors(web))
+            return _plain(forbidden.status, forbidden.message)
         if request.method == "OPTIONS" and request.headers.get_all("Origin"):
-            return _preflight(found, self._access.cors(web))
+            return _preflight(found)
         if in_url(target):
             return _plain(HTTPStatus.BAD_REQUEST, "a token does not belong into a URL, which others write down")
         if target.partition("?")[0] != protocol.PATH:
-            return _served(found, request.method, self._access.cors(web))
+            return _served(found, request.method)
         turned_away = self._doorkeeper.look_at(connection, request.headers.get_all)
         if turned_away is not None:
             connection.forbidden = True  # the doorkeeper has said it
-            return _plain(HTTPStatus.UNAUTHORIZED, str(turned_away), **ASK_FOR_TOKEN, **self._access.cors(web))
+            return _plain(HTTPStatus.UNAUTHORIZED, str(turned_away), **ASK_FOR_TOKEN)
         try:
             subscription = protocol.parse_target(target, connection.grant)
         except RequestRefused as refused:
@@ -283,7 +285,8 @@ class FanoutServer:
 
     def _process_response(self, connection: ServerConnection, request: Request, response: Response) -> None:
         """Count and log every refused handshake, whether `_process_request` or the library refused it. What the
-        library has to say is said in our words, since its own quote the client. A HEAD gets no body."""
+        library has to say is said in our words, since its own quote the client. Pages of listed origins may read each
+        of these answers. A HEAD gets no body."""
         assert isinstance(connection, ClientConnection)
         error_of_library = connection.protocol.handshake_exc
         if error_of_library is not None:
@@ -291,6 +294,11 @@ class FanoutServer:
             del response.headers["Content-Length"]
             response.headers["Content-Length"] = str(len(response.body))
         status = response.status_code
+        if connection not in self._connections:  # nobody is answered any more, and `lost` has counted it
+            return
+        if status != HTTPStatus.SWITCHING_PROTOCOLS:
+            for name, value in self._access.cors(_web_request(connection, request)).items():
+                response.headers.setdefault(name, value)
         if status not in _UNREFUSED:
             HANDSHAKES_REFUSED.labels(str(status)).inc()
             error = response.body[:200].decode(errors="replace").partition("\n")[0]
@@ -342,6 +350,8 @@ class FanoutServer:
             connection.end(Close.UNAUTHORIZED, refused.reason)
         except ConnectionClosed:
             pass
+        if connection not in self._connections:  # it was lost right behind its token, and may take no place now
+            auth = None
         full = None if auth is None else self._admission.connection(connection.address)
         if full is not None:
             connection.end(Close.TRY_AGAIN_LATER, full.why)
@@ -478,22 +488,22 @@ def _web_request(connection: ClientConnection, request: Request) -> WebRequest:
     )
 
 
-def _served(found: StaticFile | None, method: str, cors: Mapping[str, str]) -> Response:
+def _served(found: StaticFile | None, method: str) -> Response:
     """The answer to a request for a file."""
     if found is None:
         return _plain(HTTPStatus.NOT_FOUND, "Not found.")
     if method not in ("GET", "HEAD"):
         return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "Files are read, by GET or HEAD.", Allow="GET, HEAD")
-    headers = {**cors, **found.headers}
+    headers = dict(found.headers)
     if found.public:
         headers |= {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
     return _response(HTTPStatus.OK, found.media_type, found.body, headers)
 
 
-def _preflight(found: StaticFile | None, cors: Mapping[str, str]) -> Response:
+def _preflight(found: StaticFile | None) -> Response:
     """The answer to a browser that asks whether a page may send a token (Fetch standard, CORS-preflight request). No
     page may send cookies, or what else a browser knows of its user."""
-    origin = {"Access-Control-Allow-Origin": "*"} if found is not None and found.public else cors
+    origin = {"Access-Control-Allow-Origin": "*"} if found is not None and found.public else {}
     headers = {**origin, "Vary": "Origin", **PREFLIGHT}
     return Response(HTTPStatus.NO_CONTENT.value, HTTPStatus.NO_CONTENT.phrase, Headers(headers), b"")
 

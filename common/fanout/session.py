@@ -200,8 +200,7 @@ class Session:
         named = self.audience.subscription.named | allowed.named
         protocol.check_count(named, self._grant, request.request_id)
         if allowed.named or not refused:
-            self.answer(protocol.ack(replace(request, subscription=allowed)))
-            self.subscribe(allowed)
+            self.subscribe(allowed, protocol.ack(replace(request, subscription=allowed)))
         if refused:
             self._keep_in_mind(refused)
             raise protocol.not_allowed(refused, request.request_id)
@@ -218,9 +217,12 @@ class Session:
             self._late_replies.append(self._frame(protocol.error(refused)))
             self.pump()
 
-    def subscribe(self, added: Subscription) -> None:
-        """Add to the subscription; a SNAPSHOT of the added symbols begins at once, as far as they are granted."""
+    def subscribe(self, added: Subscription, answer: bytes | None = None) -> None:
+        """Add to the subscription; a SNAPSHOT of the added symbols begins at once, as far as they are granted.
+        `answer`: what is said right before it."""
         before = self.audience
+        if answer is not None:
+            self._replies.append(self._frame(answer))
         self.asked = self.asked or added.everything or bool(added.named)
         if added.everything and self._snapshot_sent and not before.subscription.everything:
             self._all_freshness_pending = True  # it was not sent what changed for other symbols

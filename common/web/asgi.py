@@ -77,7 +77,7 @@ class GuardedApp:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(raw=list(message["headers"]))  # not the application's own
-                for name, value in SECURITY_HEADERS.items() if refused else {**SECURITY_HEADERS, **cors}.items():
+                for name, value in {**SECURITY_HEADERS, **cors}.items():
                     answer.setdefault(name, value)
                 message = {**message, "headers": answer.raw}
             await send(message)

@@ -67,7 +67,7 @@ def limited(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def limited_refusal(refusal: HistoryRefusal) -> HistoryRefusal:
     """The refusal of a proof, for whoever may know of the symbol alone."""
-    if refusal.__cause__ is None:
+    if refusal.__cause__ is None or refusal.code == "no_record":
         return refusal
     cause = refusal.__cause__
     return HistoryRefusal(refusal.code, f"{cause}; {_ALTERED}" if isinstance(cause, HistoryRefusal) else _ALTERED)

@@ -5,7 +5,6 @@ symbols beyond its grant gets 403 before anything is looked up, whether or not t
 answered is of the granted symbols alone. Without keys (common/auth/settings.py) nobody is asked.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
 from fastapi import Request, Response
@@ -13,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common import logs
 from common.auth.authentication import Authentication, TokenRefused
-from common.auth.presented import in_query
+from common.auth.presented import bearers, in_url
 from cottage import keys
 from cottage.grant import ANYBODY, Grant
 from cottage.log import Throttled
@@ -21,8 +20,6 @@ from services.physics import swagger
 from services.physics.problems import Refusal, problem
 
 NEVER_ASKED = frozenset({"/docs", "/openapi.json"})
-
-_BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 throttled = Throttled(logs.get_logger())
 
@@ -55,7 +52,7 @@ class AuthorizationMiddleware:
 
     def _grant(self, request: Request) -> Grant:
         """What the sender may ask. Raises Refusal and TokenRefused."""
-        if in_query(request.scope["query_string"].decode("latin-1")):
+        if in_url(f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"):
             raise Refusal(400, "token_in_url", "a token belongs into the header Authorization, and in no URL")
         if self._authentication is None or (self._open_documents and _is_document(request.scope["path"])):
             return ANYBODY
@@ -68,7 +65,7 @@ def _is_document(path: str) -> bool:
 
 def _bearer(headers: Sequence[str]) -> str:
     """The token in the headers. Raises TokenRefused if there is none, or more than one."""
-    found = {match[1] if (match := _BEARER.fullmatch(value.strip())) else "" for value in headers}
+    found = bearers(headers)
     if len(found) > 1:
         raise TokenRefused("two_tokens")
     return found.pop() if found else ""

@@ -149,14 +149,18 @@ async def test_the_scheme_is_of_any_case_and_one_token_may_be_shown_twice(http: 
     for headers in (
         [("authorization", f"bearer {one}")],
         [("authorization", f"BEARER   {one}")],
+        [("authorization", f"Bearer\t{one}")],
         [("authorization", f"Bearer {one}")] * 2,
+        [("authorization", "Basic YTpi"), ("authorization", f"Bearer {one}")],  # what is a proxy's is left aside
     ):
         assert (await http.get("/v1/physics/SPY", headers=headers)).status_code == 200
     answer = await http.get("/v1/physics/SPY", headers=[("authorization", f"Bearer {each}") for each in (one, other)])
     assert "two_tokens" in is_problem(answer, 401, "unauthorized")
 
 
-@pytest.mark.parametrize("name", ["token", "access_token", "TOKEN", "%74oken", "+token", "Access_Token", "y=1;token"])
+@pytest.mark.parametrize(
+    "name", ["token", "access_token", "TOKEN", "%74oken", "+token", "Access_Token", "y=1;token", "y=1%26token"]
+)
 async def test_a_token_in_the_url_is_refused_and_not_echoed(
     http: httpx.AsyncClient, redis_url: str, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,6 +244,13 @@ async def test_a_limited_proof_tells_nothing_of_files_that_others_are_in(http: h
         assert not any(told in answer.text for told in (*checksums, *paths))
 
 
+async def test_a_limited_proof_without_a_record_says_so_as_the_other_answers_do(redis_url: str) -> None:
+    async with serving(redis_url, judge=authentication()) as http:
+        for path in ("/v1/proof/SPY", "/v1/changes"):
+            detail = is_problem(await http.get(path, headers=only("SPY")), 404, "no_record")
+            assert detail.startswith("there is no record")
+
+
 def damaged(folder: Path) -> list[Path]:
     """Damage all files of a record's rows."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "samples" in str(path)]
@@ -283,7 +294,7 @@ async def test_preflights_are_never_asked(http: httpx.AsyncClient, redis_url: st
             assert answer.headers["vary"] == "Origin"
             assert "access-control-allow-credentials" not in answer.headers
             foreign = await asker.options("/v1/physics/SPY", headers={"Origin": "https://evil.example", **asked})
-            assert foreign.status_code == 403
+            assert (foreign.status_code, foreign.headers["vary"]) == (403, "Origin")
             assert "access-control-allow-origin" not in foreign.headers
     assert (await http.options("/v1/physics/SPY")).status_code == 401
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,12 +12,14 @@ import pytest
 import structlog
 from structlog.typing import EventDict
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from common.fanout import doorkeeper, server
 from common.fanout.first_frame import MAX_BYTES
+from common.fanout.frames import FAREWELL_BYTES
 from common.fanout.hub import Hub
 from common.fanout.limits import Limits
 from common.fanout.server import FanoutServer
@@ -25,7 +28,7 @@ from cottage.clock import SystemClock
 from cottage.grant import Grant
 from cottage.log import Throttled
 from tests.common.fanout.passes import Passes, grant
-from tests.common.fanout.sockets import close_soon
+from tests.common.fanout.sockets import NewLoop, both_loops, close_soon, reset, run
 from tests.common.fanout.test_server import FILES, Served, ask, hear, live
 from tests.common.web.raw_http import ask as ask_http
 from tests.common.web.raw_http import handshake, request
@@ -34,6 +37,7 @@ from tests.support import eventually
 GOOD = grant("A*", events=("AGENT_UPDATE",))
 POLICY = AccessPolicy([], ["https://desk.example"])
 REFUSED = {"stale": "expired", "struck": "denied", "strange": "unknown_key"}
+PING = Frame(Opcode.PING, b"x").serialize(mask=True)
 BAD = (*REFUSED, "nonsense")
 
 
@@ -219,20 +223,74 @@ async def test_those_who_have_shown_none_have_a_limit_of_their_own() -> None:
         assert not guarded.server._admission._by_address
 
 
+@both_loops
+def test_who_is_gone_before_its_token_is_judged_takes_no_place(new_loop: NewLoop) -> None:
+    """Each took one for ever, by its handshake or by its token."""
+    token = Frame(Opcode.TEXT, b'{"action":"auth","token":"good"}').serialize(mask=True)
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        async with guarding(connections=3, waiting=3) as guarded:
+            for at_once in (True, False):
+                for _ in range(20):
+                    sock = socket.create_connection(guarded.address)
+                    sock.setblocking(False)
+                    await loop.sock_sendall(sock, b"" if at_once else handshake())
+                    if not at_once:
+                        await loop.sock_recv(sock, 4096)
+                    reset(sock, handshake() if at_once else token)
+                    await asyncio.sleep(0.002)
+                await eventually(lambda: not guarded.server._connections)
+                for admission in (guarded.server._admission, guarded.server._waiting):
+                    assert admission._inside == 0
+                    assert not admission._by_address
+
+    run(new_loop, scenario)
+
+
 @pytest.mark.parametrize("step", [-3600.0, 3600.0])
 async def test_it_ends_by_monotonic_time_alone(step: float) -> None:
     async with guarding(slow_seconds=0.2) as guarded:
+        began = asyncio.get_running_loop().time()
         guarded.passes.known["brief"] = replace(GOOD, expires_at=guarded.clock.time() + 1.0)
         guarded.passes.known["long"] = replace(GOOD, expires_at=guarded.clock.time() + 600.0)
         async with guarded.client(header="Bearer brief") as client, guarded.client(header="Bearer long") as other:
             for each in (client, other):
                 await hear(each, "SNAPSHOT")
                 await hear(each, "HEARTBEAT")
-            began = asyncio.get_running_loop().time()
             guarded.clock.ahead = step
             assert await end(client) == (4401, "expired")
-            assert asyncio.get_running_loop().time() - began > 0.7
+            assert asyncio.get_running_loop().time() - began > 0.9
             assert (await ask(other, action="ping"))["event"] == "PONG"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("by_message", [True, False])
+async def test_of_who_is_turned_away_little_is_read(
+    by_message: bool, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few packets of PINGs behind a bad token held up the loop for a second, again and again."""
+    read, original = 0, ServerConnection.data_received
+
+    def counting(connection: ServerConnection, data: bytes) -> None:
+        nonlocal read
+        read += len(data)
+        original(connection, data)
+
+    monkeypatch.setattr(ServerConnection, "data_received", counting)
+    lines = [] if by_message else ["Sec-WebSocket-Protocol: cottage.v1, bearer.stale"]
+    token = Frame(Opcode.TEXT, b'{"action":"auth","token":"stale"}').serialize(mask=True) if by_message else b""
+    opening, flood = handshake("/ws", *lines) + token, PING * 10_000
+    async with guarding() as guarded:
+        reader, writer = await asyncio.open_connection(*guarded.address)
+        writer.write(opening + flood if at_once else opening)
+        received = await reader.readuntil(b"expired")
+        assert received.endswith(b"\x88\x09\x11\x31expired")  # 4401
+        if not at_once:
+            writer.write(flood)
+        await eventually(lambda: not guarded.server._connections)
+        writer.close()
+    assert len(opening) < read <= len(opening) + FAREWELL_BYTES
 
 
 async def test_a_denied_one_ends() -> None:
@@ -266,14 +324,15 @@ async def test_renewal() -> None:
         assert (await hear(client))["symbol"] == "AB", "the one before stands"
 
 
-async def test_showing_tokens_fills_no_bucket() -> None:
+@pytest.mark.parametrize("rate", [0.1, 0.2])
+async def test_showing_tokens_fills_no_bucket(rate: float) -> None:
     limited = replace(GOOD, requests_per_second=0.1)
     async with guarding() as guarded:
-        guarded.passes.known |= {"slow": limited, "slow2": replace(limited, token_id="other")}
+        guarded.passes.known |= {"slow": limited, "slow2": replace(limited, token_id="x", requests_per_second=rate)}
         async with guarded.client(header="Bearer slow") as client:
             assert await symbols(client) == ["AA", "AB"]
-            await client.send('{"action":"auth","token":"slow2"}')
-            await client.send('{"action":"auth","token":"slow"}')
+            for token in ("slow2", "slow", "slow2"):
+                await client.send(json.dumps({"action": "auth", "token": token}))
             await client.wait_closed()
             assert client.close_code == 1008
 

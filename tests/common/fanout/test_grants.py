@@ -17,7 +17,7 @@ from common.fanout.pattern_index import PatternIndex
 from common.fanout.session import Session
 from cottage.clock import SystemClock
 from cottage.events import Event
-from cottage.freshness import FreshnessStatement
+from cottage.freshness import Freshness, FreshnessStatement
 from cottage.grant import ANYBODY, Grant
 from cottage.protocol import Code, Request, RequestRefused, Subscription, parse_request
 from cottage.version import Version
@@ -66,6 +66,13 @@ async def hub() -> Hub:
 
 def snapshot_of(message: dict[str, Any]) -> list[str]:
     return [each["symbol"] for each in message["updates"]]
+
+
+async def test_a_token_is_answered_and_then_the_snapshot_comes_before_all_else(hub: Hub) -> None:
+    hub.freshness(FreshnessStatement(Freshness("stale", "feed_down", 5.0)))
+    wire = FakeWire()
+    wire.session = hub.join(wire, ALL, grant("A*"), AUTH)
+    assert [message["event"] for message in wire.messages()] == ["ACK", "SNAPSHOT", "FRESHNESS", "HEARTBEAT"]
 
 
 async def test_all_under_a_grant_is_what_it_names_also_later(hub: Hub) -> None:
