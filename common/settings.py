@@ -36,7 +36,7 @@ from common import termination
 from common.output import own_streams
 from common.settings_parser import SettingHelp, SettingsParser
 from common.web.access import AccessPolicy, allowed_host, allowed_origin
-from common.web.proxies import Network, TrustedProxies
+from common.web.proxies import Network, TrustedProxies, as_ipv4
 from common.web.readers import Readers
 from cottage import __version__, keys, urls, variables
 from cottage.errors import CottageError, SettingsError
@@ -102,7 +102,7 @@ def _listed(parse: Callable[[str], object]) -> BeforeValidator:
 
 def _network(text: str) -> Network:
     try:
-        return ip_network(text)
+        return as_ipv4(ip_network(text))
     except ValueError as error:
         why = "must be addresses or networks such as 10.0.0.7,172.16.0.0/12, comma-separated"
         with contextlib.suppress(ValueError):
