@@ -375,7 +375,8 @@ class ServiceSettings(BaseSettings):
     def misspelt(cls, environment: Mapping[str, str]) -> Iterator[variables.Misspelt]:
         """The environment variables that were probably meant as settings of this service, and are none."""
         known = cls.all_variables()
-        others = {*PREFIXES, "RECORDER", "REDIS_PORT", "REDIS_PASSWORD"}  # of `make run`, compose and other services
+        # Of `make run`, compose, the command `cottage` and other services.
+        others = {*PREFIXES, "RECORDER", "REDIS_PORT", "REDIS_PASSWORD", "COTTAGE_TOKEN"}
         return variables.misspelt(environment, known, cls.model_config.get("env_prefix", ""), others - {*known})
 
     @classmethod
