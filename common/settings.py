@@ -428,6 +428,22 @@ class ServiceSettings(BaseSettings):
             return [str(error)]
         return []
 
+    @classmethod
+    def as_far_as_good(cls) -> tuple[Self | None, frozenset[str]]:
+        """The settings of this process's environment, with the default in place of each that is refused, and the
+        variables of these: for who looks for all that is wrong at once. None where they cannot be together either."""
+        try:
+            return cls(), frozenset()
+        except ValidationError as error:
+            said = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
+        names = [name for name in cls.model_fields if cls.input_name(name) in said]
+        refused = frozenset(map(cls.variable, names))
+        try:
+            defaults = {cls.input_name(name): cls.model_fields[name].default for name in names}
+            return cls.model_validate(defaults), refused
+        except ValidationError:
+            return None, refused
+
     def check(self) -> None:
         """Look whether what is set can be used on this machine. Raises CottageError. Most settings need no look."""
 
