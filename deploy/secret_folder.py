@@ -32,7 +32,7 @@ class SecretFolder:
             # Made with its mode: between a creation and a chmod others could open it.
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(SHORTEST) + "\n")
+                file.write(secrets.token_hex(SHORTEST) + "\n")  # no "-", with which an option begins
         return self._read(path)
 
     def secrets(self, name: str) -> list[str]:

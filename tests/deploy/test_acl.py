@@ -41,6 +41,7 @@ def test_all_users_have_a_password_in_a_file_of_its_own_and_keep_it(tmp_path: Pa
     assert secrets.keys() == {*NAMES, "replica", "sentinel"} == USERS.keys()
     assert len(set(secrets.values())) == len(secrets)
     assert all(len(each) >= 32 for each in secrets.values())
+    assert all(each.isalnum() for each in secrets.values()), "none begins as an option of redis-cli does"
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "secrets").iterdir()}
     assert modes == {0o600}
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
