@@ -1,4 +1,4 @@
-"""A folder of secret files, one for each name, which only their owner reads. `make acl` keeps the passwords there."""
+"""A folder of secret files, one for each name, which only their owner reads: of `make acl` and `production-files`."""
 
 import contextlib
 import os
@@ -50,6 +50,23 @@ class SecretFolder:
         if len(secret.encode()) < SHORTEST or not secret.isprintable() or " " in secret:
             raise SettingsError(f"{path} must hold one line of {SHORTEST} or more printable characters, no blanks")
         return secret
+
+
+def write_anew(path: Path, mode: int, content: bytes) -> None:
+    """Write a file anew, which has its mode from the beginning. Raises SettingsError."""
+    new = path.with_name(f"{path.name}.new")
+    with _naming(path):
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)  # whatever the umask says
+            file.write(content)
+        new.replace(path)
+
+
+def content_of(path: Path) -> bytes:
+    """What is in a file. Raises SettingsError."""
+    with _naming(path):
+        return path.read_bytes()
 
 
 @contextlib.contextmanager
