@@ -66,6 +66,11 @@ def tokens_in_the_clear(exposed: Exposure) -> Iterator[str]:
             f"{port.setting}: tokens come to {port.host} without TLS: set {prefix}_TLS_CERT_FILE and "
             f"{prefix}_TLS_KEY_FILE, or name the proxy that ends TLS in {prefix}_TRUSTED_PROXIES"
         )
+    elif all(network.is_loopback for network in exposed.proxies):
+        yield (
+            f"{port.setting}: the proxies in {prefix}_TRUSTED_PROXIES are on this machine, and others reach "
+            f"{port.host} past them without TLS: listen on 127.0.0.1"
+        )
 
 
 def link_for_anybody(exposed: Exposure) -> Iterator[str]:

@@ -126,10 +126,10 @@ def _look_whole(path: str) -> None:
     """OpenSSL takes what is whole of a file of which the end is missing yet: a certificate without its chain. Raises
     CertificateRefused."""
     try:
-        found = Path(path).stat()
-        if not stat.S_ISREG(found.st_mode):  # whoever opens a pipe waits for its writer, and looks at nothing more
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):  # whoever opens a pipe waits for its writer, and looks at nothing more
             raise CertificateRefused(f"{path}: is no file")
-        if found.st_size > MOST_BYTES:
+        if status.st_size > MOST_BYTES:
             raise CertificateRefused(f"{path}: is larger than {MOST_BYTES} bytes")
         lines = Path(path).read_text("ascii", errors="replace").splitlines()
     except OSError as error:

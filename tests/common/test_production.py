@@ -62,6 +62,11 @@ FAULTS = [
     (replace(BY_PROXY, proxies=()), "BROADCASTER_HOST", "BROADCASTER_TLS_CERT_FILE"),
     (replace(BY_PROXY, proxies=(ip_network("0.0.0.0/0"),)), "BROADCASTER_TRUSTED_PROXIES", "own address"),
     (replace(BY_PROXY, proxies=(ip_network("::/0"),)), "BROADCASTER_TRUSTED_PROXIES", "own address"),
+    (
+        replace(BY_PROXY, proxies=(ip_network("127.0.0.1"), ip_network("::1"))),
+        "BROADCASTER_HOST",
+        "listen on 127.0.0.1",
+    ),
     (replace(GOOD, secrets={}), "LINK_SECRET", "LINK_SECRET_FILE"),
     (replace(BRIDGE, secrets={}), "LINK_SECRET", "LINK_SECRET_FILE"),
     (replace(AT_HOME, secrets={}), "LINK_SECRET", "LINK_SECRET_FILE"),
