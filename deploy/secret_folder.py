@@ -21,6 +21,8 @@ class SecretFolder:
         self.folder = folder
         with _naming(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_mode & 0o002:  # in /tmp too: a file that is there is taken for a secret
+                raise SettingsError(f"{folder}: everybody can put secrets of their own there: chmod o-w {folder}")
 
     def path(self, name: str) -> Path:
         return self.folder / name

@@ -164,6 +164,15 @@ def test_a_password_file_that_is_none_is_named(tmp_path: Path, content: bytes, m
     assert "xxxx" not in done.stderr
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_a_folder_of_everybody_holds_no_secrets(tmp_path: Path, mode: int) -> None:
+    """Somebody may have put one there that they know."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets").chmod(mode)
+    with pytest.raises(SettingsError, match=r"secrets: everybody can put .*: chmod o-w "):
+        SecretFolder(tmp_path / "secrets")
+
+
 def test_a_password_of_ones_own_is_taken(tmp_path: Path) -> None:
     own = tmp_path / "mine"
     own.mkdir()
