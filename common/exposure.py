@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from common.settings import ServiceSettings
 from common.web.proxies import Network
@@ -31,6 +31,9 @@ KEYS = ("AUTH_SECRET", "AUTH_JWKS_FILE")
 CLIENTS = ("BROADCASTER", "PHYSICS")
 """Services whose own port faces clients."""
 BRIDGE = "BRIDGE"
+_OTHERS_WRITE, _STICKY = 0o002, 0o1000
+_PASSWORDS = ("password", "sentinel_password")
+"""Fields of a URL's query that are passwords."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,8 @@ class GuardedFile:
     path: str
     owner: int
     mode: int
-    folder_open: bool = False
-    """Whether everybody may put another one in its place."""
+    open_folder: str = ""
+    """One on the way to it in which everybody may put another file, or folder, in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,10 @@ def exposure(service: str, settings: ServiceSettings, environment: Mapping[str, 
     prefix = service.upper()
     said: Callable[[str], Any] = values.get
     secrets = {name: str(said(name)) for name in SECRETS if said(name)}
-    if not said("REDIS_PASSWORD") and (in_url := _password(str(said("REDIS_URL") or ""))):
-        secrets["REDIS_URL"] = in_url
+    in_url = _passwords(str(said("REDIS_URL") or ""))
+    if said("REDIS_PASSWORD"):  # it stands in the URL by now
+        in_url.pop("REDIS_URL", None)
+    secrets |= in_url
     idle = said("RECORDER") is False  # it does nothing
     paths = {name: value_of(environment, name) for name in settings.secrets() if name.endswith("_FILE")}
     paths |= {name: str(said(name) or "") for name in (*PRIVATE_FILES, *PUBLIC_FILES)}
@@ -157,19 +162,27 @@ def _link(prefix: str, values: Mapping[str, Any]) -> LinkEnd | None:
     return LinkEnd(f"{prefix}_BRIDGE_URL", not is_local(parts.hostname or ""), parts.scheme == "wss", dials=True)
 
 
-def _password(url: str) -> str:
-    """The password in a REDIS_URL, of one server or of many."""
-    login, at, _places = url.partition("://")[2].partition("?")[0].rpartition("@")
-    return unquote(login.partition(":")[2]) if at else ""
+def _passwords(url: str) -> dict[str, str]:
+    """The passwords in a REDIS_URL, of one server or of many, by where they stand."""
+    place, _, query = url.partition("://")[2].partition("?")
+    login, at, _places = place.rpartition("@")
+    found = {"REDIS_URL": unquote(login.partition(":")[2]) if at else ""}
+    found |= {f"REDIS_URL, {name}": value for name, value in parse_qsl(query) if name in _PASSWORDS}
+    return {where: password for where, password in found.items() if password}
 
 
 def _guarded(setting: str, private: bool, path: Path) -> GuardedFile | None:
     """What the file system says of it; None if it is not there, which whoever reads it says."""
     try:
-        found, folder = path.stat(), path.resolve().parent.stat()
+        found, open_folder = path.stat(), _open_folder(path)
     except OSError:
         return None
-    sticky, all_write = folder.st_mode & 0o1000, folder.st_mode & 0o002
-    return GuardedFile(
-        setting, private, str(path), found.st_uid, found.st_mode & 0o777, bool(all_write and not sticky)
-    )
+    return GuardedFile(setting, private, str(path), found.st_uid, found.st_mode & 0o777, open_folder)
+
+
+def _open_folder(path: Path) -> str:
+    """The first folder on the way to the file, or to its link, in which everybody may exchange what is not theirs.
+    Raises OSError."""
+    ways = dict.fromkeys((*path.absolute().parents, *path.resolve().parents))
+    exchanged = (way for way in ways if way.stat().st_mode & (_OTHERS_WRITE | _STICKY) == _OTHERS_WRITE)
+    return str(next(exchanged, ""))

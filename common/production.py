@@ -7,6 +7,7 @@ strangers is asked, in common/open_redis.py; what there is to judge is read by c
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from ipaddress import IPv6Network
 
 from common.exposure import SECRETS, Exposure, GuardedFile
 from common.web.access import ANY
@@ -14,6 +15,8 @@ from common.web.proxies import Network
 
 WORLD = {4: 8, 6: 16}
 """A network of a shorter prefix than this, by IP version, is nobody's own."""
+PRIVATE = IPv6Network("fc00::/7")
+"""But for this one, which no router of the Internet knows (RFC 4193)."""
 FEWEST_CHARACTERS = 8
 """So many different characters a secret has, apart from words that everybody knows: 16 random bytes always do."""
 _KNOWN = re.compile(
@@ -63,6 +66,11 @@ def tokens_in_the_clear(exposed: Exposure) -> Iterator[str]:
             f"{port.setting}: tokens come to {port.host} without TLS: set {prefix}_TLS_CERT_FILE and "
             f"{prefix}_TLS_KEY_FILE, or name the proxy that ends TLS in {prefix}_TRUSTED_PROXIES"
         )
+    elif all(network.is_loopback for network in exposed.proxies):
+        yield (
+            f"{port.setting}: the proxies in {prefix}_TRUSTED_PROXIES are on this machine, and others reach "
+            f"{port.host} past them without TLS: listen on 127.0.0.1"
+        )
 
 
 def link_for_anybody(exposed: Exposure) -> Iterator[str]:
@@ -104,8 +112,11 @@ def open_files(exposed: Exposure) -> Iterator[str]:
             # Where root owns it for a service that is not root, only its group can read it.
             fix = "600" if each.owner == exposed.uid else "640"
             yield f"{each.setting}: others can {does} {each.path}: chmod {fix if each.private else '644'} it"
-        elif each.folder_open:
-            yield f"{each.setting}: everybody can put another file in place of {each.path}: chmod o-w its folder"
+        elif each.open_folder:
+            yield (
+                f"{each.setting}: everybody can put another file in place of {each.path}: "
+                f"chmod o-w {each.open_folder}"
+            )
 
 
 def _forbidden(file: GuardedFile, uid: int) -> int:
@@ -153,8 +164,8 @@ def open_ops(exposed: Exposure) -> Iterator[str]:
         yield "OPS_ALLOW: it lets the whole world in: list the networks of those that read the ops port"
     elif not exposed.ops_allow and not exposed.ops_token:
         yield (
-            f"{port.setting}: {port.host} is reached from other machines, and everybody may read the ops port: set "
-            "OPS_ALLOW or OPS_TOKEN_FILE, or listen on 127.0.0.1"
+            f"{port.setting}: {port.host} is reached from other machines, and nothing says who may read the ops "
+            "port: set OPS_ALLOW or OPS_TOKEN_FILE, or listen on 127.0.0.1"
         )
 
 
@@ -179,4 +190,6 @@ RULES: tuple[Rule, ...] = (
 
 
 def _is_world(network: Network) -> bool:
+    if isinstance(network, IPv6Network) and network.subnet_of(PRIVATE):
+        return False
     return network.prefixlen < WORLD[network.version]

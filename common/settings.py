@@ -36,7 +36,7 @@ from common import termination
 from common.output import own_streams
 from common.settings_parser import SettingHelp, SettingsParser
 from common.web.access import AccessPolicy, allowed_host, allowed_origin
-from common.web.proxies import Network, TrustedProxies
+from common.web.proxies import Network, TrustedProxies, as_ipv4
 from common.web.readers import Readers
 from cottage import __version__, keys, urls, variables
 from cottage.errors import CottageError, SettingsError
@@ -102,7 +102,7 @@ def _listed(parse: Callable[[str], object]) -> BeforeValidator:
 
 def _network(text: str) -> Network:
     try:
-        return ip_network(text)
+        return as_ipv4(ip_network(text))
     except ValueError as error:
         why = "must be addresses or networks such as 10.0.0.7,172.16.0.0/12, comma-separated"
         with contextlib.suppress(ValueError):
@@ -375,7 +375,8 @@ class ServiceSettings(BaseSettings):
     def misspelt(cls, environment: Mapping[str, str]) -> Iterator[variables.Misspelt]:
         """The environment variables that were probably meant as settings of this service, and are none."""
         known = cls.all_variables()
-        others = {*PREFIXES, "RECORDER", "REDIS_PORT", "REDIS_PASSWORD"}  # of `make run`, compose and other services
+        # Of `make run`, compose, the command `cottage` and other services.
+        others = {*PREFIXES, "RECORDER", "REDIS_PORT", "REDIS_PASSWORD", "COTTAGE_TOKEN"}
         return variables.misspelt(environment, known, cls.model_config.get("env_prefix", ""), others - {*known})
 
     @classmethod
@@ -426,6 +427,22 @@ class ServiceSettings(BaseSettings):
         except CottageError as error:
             return [str(error)]
         return []
+
+    @classmethod
+    def as_far_as_good(cls) -> tuple[Self | None, frozenset[str]]:
+        """The settings of this process's environment, with the default in place of each that is refused, and the
+        variables of these: for who looks for all that is wrong at once. None where they cannot be together either."""
+        try:
+            return cls(), frozenset()
+        except ValidationError as error:
+            said = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
+        names = [name for name in cls.model_fields if cls.input_name(name) in said]
+        refused = frozenset(map(cls.variable, names))
+        try:
+            defaults = {cls.input_name(name): cls.model_fields[name].default for name in names}
+            return cls.model_validate(defaults), refused
+        except ValidationError:
+            return None, refused
 
     def check(self) -> None:
         """Look whether what is set can be used on this machine. Raises CottageError. Most settings need no look."""

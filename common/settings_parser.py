@@ -1,15 +1,12 @@
 """The command line of a service: a flag for each setting that is no secret, and `--help`, which tells of all."""
 
 import argparse
-import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from cottage.secret_values import file_variable
-
-_FLAG = re.compile(r"--[A-Za-z-]{1,40}(=\d{1,4}$|(?==|$))")
-"""What is shown of a flag that there is not: a small number is no secret."""
+from cottage.unknown_arguments import unknown_arguments
 
 
 class SettingHelp(NamedTuple):
@@ -57,8 +54,7 @@ class SettingsParser(argparse.ArgumentParser):
                 why = "a secret has no flag, since others can read command lines"
                 self.error(f"{flag}: {why}; set {variable}, or {file_variable(variable)} to the path of a file")
         if unknown:
-            flags = [match[0] for each in unknown if (match := _FLAG.match(each))]
-            self.error(f"unrecognized arguments: {' '.join(flags)}" if flags else "what is no flag is not taken")
+            self.error(unknown_arguments(unknown))
         return given
 
     def error(self, message: str) -> NoReturn:

@@ -8,6 +8,7 @@ stand keep the context that they were made with, so no client is dropped.
 import asyncio
 import re
 import ssl
+import stat
 from pathlib import Path
 
 from prometheus_client import Gauge
@@ -22,6 +23,9 @@ SHUTDOWN_SECONDS = 1.0
 """How long a client may take to answer the end of TLS, before its connection is cut off."""
 LOOK_SECONDS = 1.0
 """How often the files are looked at."""
+
+MOST_BYTES = 1024 * 1024
+"""The largest file that is read for a certificate with its chain."""
 
 EXPIRES = Gauge(
     "cottage_tls_certificate_expiry_timestamp_seconds",
@@ -122,6 +126,11 @@ def _look_whole(path: str) -> None:
     """OpenSSL takes what is whole of a file of which the end is missing yet: a certificate without its chain. Raises
     CertificateRefused."""
     try:
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):  # whoever opens a pipe waits for its writer, and looks at nothing more
+            raise CertificateRefused(f"{path}: is no file")
+        if status.st_size > MOST_BYTES:
+            raise CertificateRefused(f"{path}: is larger than {MOST_BYTES} bytes")
         lines = Path(path).read_text("ascii", errors="replace").splitlines()
     except OSError as error:
         raise CertificateRefused(f"{path}: {error.strerror or error}") from error

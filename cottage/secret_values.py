@@ -14,6 +14,9 @@ from cottage.variables import value_of
 
 MOST_BYTES = 64 * 1024
 """The largest file that is taken for a secret's."""
+BYTE_ORDER_MARK = "\ufeff"
+"""With it some editors on Windows begin a file. It is seen nowhere."""
+_SAVE = "save it as UTF-8 without one"
 PIPE_SECONDS = 5.0
 """How long a pipe, in the place of a file, may take to say its secret: nobody may ever write into it."""
 
@@ -55,6 +58,10 @@ def _read(path: str) -> str:
         text = content.decode()
     except UnicodeDecodeError:
         raise ValueError("the file is no UTF-8 text") from None
+    if text.startswith(BYTE_ORDER_MARK):
+        raise ValueError(
+            "the file begins with a byte order mark, which others take for a part of the secret: " + _SAVE
+        )
     secret = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not secret:
         raise ValueError("the file is empty")

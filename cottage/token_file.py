@@ -15,6 +15,8 @@ from cottage.variables import value_of
 
 VARIABLE = "COTTAGE_TOKEN"
 FILE_VARIABLE = "COTTAGE_TOKEN_FILE"
+_BEGINNING = "eyJ"
+"""Of each JWT: its header begins with `{"`."""
 Token = str | Callable[[], str]
 """A token, or who is asked for it each time."""
 
@@ -24,9 +26,11 @@ class TokenFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
+        # The token itself, in the place of a path, is not shown.
+        self._shown = f"{_BEGINNING}…" if str(self._path).startswith(_BEGINNING) else str(self._path)
 
     def __repr__(self) -> str:
-        return f"TokenFile({str(self._path)!r})"
+        return f"TokenFile({self._shown!r})"
 
     def __call__(self) -> str:
         """The token, without the newline at its end. Raises SettingsError for a file without one."""
@@ -34,14 +38,14 @@ class TokenFile:
             with self._path.open("rb") as file:
                 content = file.read(MAX_TOKEN_BYTES + 3)
         except OSError as error:
-            raise SettingsError(f"the token's file {self._path}: {error.strerror}") from None
+            raise SettingsError(f"the token's file {self._shown}: {error.strerror}") from None
         text = content.removesuffix(b"\n").removesuffix(b"\r")
         if not text:
-            raise SettingsError(f"the token's file {self._path} is empty")
+            raise SettingsError(f"the token's file {self._shown} is empty")
         if len(text) > MAX_TOKEN_BYTES:
-            raise SettingsError(f"the token's file {self._path} has more than {MAX_TOKEN_BYTES} bytes")
+            raise SettingsError(f"the token's file {self._shown} has more than {MAX_TOKEN_BYTES} bytes")
         if not (text.isascii() and text.decode().isprintable()) or b" " in text:
-            raise SettingsError(f"the token's file {self._path} has more than a token in it")
+            raise SettingsError(f"the token's file {self._shown} has more than a token in it")
         return text.decode()
 
 

@@ -20,6 +20,7 @@ RELATED = 0.52
 _ELSEWHERE = {
     **dict.fromkeys(("REDIS_HOST", "REDIS_DB", "REDIS_SSL", "REDIS_TLS"), "REDIS_URL"),
     "REDIS_USER": "REDIS_USERNAME",
+    "COTTAGE_ENVIRONMENT": "COTTAGE_ENV",
 }
 """What other programs read, and the name of ours that has it."""
 

@@ -7,29 +7,43 @@ be named, of a host that runs no others.
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeGuard
 
-from common.exposure import exposure
+from common.exposure import Exposure, exposure
 from common.open_redis import asked, redis_findings, unreachable
 from common.production import findings, findings_together
 from common.settings import RedisSettings, ServiceSettings
 from cottage.errors import CottageError
+from cottage.secret_values import file_variable
 from cottage.variables import value_of
 from deploy.run_plan import SERVICES, SETTINGS
 
 KINDS = dict(zip((each.name for each in SERVICES), SETTINGS, strict=True))
 TOGETHER = "suite"
 """In whose name is said what no service can know by itself."""
+NOT_LOOKED_AT = "what else is half-open was not looked at, since settings contradict one another: mend them first"
 
 
 def check(services: Sequence[str]) -> list[str]:
-    """A line for each finding, with the service that it is of; what several have in common is said once, of all."""
-    wrong = {name: KINDS[name].refusals() for name in services}
-    settings = {name: KINDS[name]() for name in services if not wrong[name]}
-    exposed = {name: exposure(name, each) for name, each in settings.items()}
-    found = {name: [*wrong[name], *(findings(exposed[name]) if name in exposed else ())] for name in services}
-    found[TOGETHER] = findings_together(exposed.values())
-    for name, lines in asyncio.run(_redis(settings)).items():
+    """A line for each finding, with the service that it is of; what several have in common is said once, of all.
+
+    A setting that is refused hides nothing but what is said of it: all else is looked at.
+    """
+    found = {name: KINDS[name].refusals() for name in services}
+    exposed: list[Exposure] = []
+    of_redis: dict[str, RedisSettings] = {}
+    for name in services:
+        settings, refused = KINDS[name].as_far_as_good()
+        if settings is None:
+            found[name].append(NOT_LOOKED_AT)
+            continue
+        exposed.append(exposure(name, settings))
+        found[name] += [line for line in findings(exposed[-1]) if not _is_about(refused, line)]
+        if _asks_redis(settings) and not any(variable.startswith("REDIS_") for variable in refused):
+            of_redis[name] = settings
+    found[TOGETHER] = findings_together(exposed)
+    for name, lines in asyncio.run(_redis(of_redis)).items():
         found[name] += lines
     said: dict[str, list[str]] = {}
     for name, lines in found.items():
@@ -38,16 +52,21 @@ def check(services: Sequence[str]) -> list[str]:
     return [f"{', '.join(names)}: {line}" for line, names in said.items()]
 
 
-async def _redis(settings: dict[str, ServiceSettings]) -> dict[str, list[str]]:
-    """What is half-open about each service's Redis. What cannot be tried is said too: nothing is known of it."""
-    used = {name: each for name, each in settings.items() if isinstance(each, RedisSettings) and _works(each)}
-    lines = await asyncio.gather(*map(_of_one, used.values()))
-    return dict(zip(used, lines, strict=True))
+def _is_about(refused: Iterable[str], line: str) -> bool:
+    """Whether a line speaks of a setting that was refused: in its place it saw the default. That its file is open to
+    others is true all the same."""
+    return any(variable in line.removeprefix(f"{file_variable(variable)}: ") for variable in refused)
 
 
-def _works(settings: ServiceSettings) -> bool:
+def _asks_redis(settings: ServiceSettings) -> TypeGuard[RedisSettings]:
     """A recorder that is off asks nothing of Redis."""
-    return getattr(settings, "on", True) is True
+    return isinstance(settings, RedisSettings) and getattr(settings, "on", True) is True
+
+
+async def _redis(settings: Mapping[str, RedisSettings]) -> dict[str, list[str]]:
+    """What is half-open about each service's Redis. What cannot be tried is said too: nothing is known of it."""
+    lines = await asyncio.gather(*map(_of_one, settings.values()))
+    return dict(zip(settings, lines, strict=True))
 
 
 async def _of_one(settings: RedisSettings) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from cottage.cli import command
 from cottage.redis_login import PASSWORD, URL, USERNAME
+from cottage.redis_tls import OPTIONS
 from cottage.secret_values import file_variable, is_set
 from cottage.stop_signals import end_on_signals
 
@@ -22,8 +23,8 @@ def settings_here(environment: Mapping[str, str], found: Mapping[str, str]) -> d
         name: found[there] for name, there in VARIABLES.items() if there in found and not is_set(environment, name)
     }
     login: set[str] = set()
-    if URL in missing:  # it is whole, with the user and the password that the run was given
-        login = {USERNAME, PASSWORD, file_variable(PASSWORD)}
+    if URL in missing:  # it is whole, with the user, the password and the files of TLS that the run was given
+        login = {USERNAME, PASSWORD, file_variable(PASSWORD), *OPTIONS}
     return {name: value for name, value in environment.items() if name.upper() not in login} | missing
 
 

@@ -34,7 +34,7 @@ from cottage.record.record import is_record
 from cottage.redis import connect_asking
 from cottage.redis_login import PASSWORD, URL, USERNAME, redis_url_of
 from cottage.secret_values import file_variable, secret_of
-from cottage.urls import has_login
+from cottage.token_file import VARIABLE as TOKEN_OF_CLIENTS
 from cottage.variables import Misspelt, value_of
 from deploy.child_environment import with_ops_address, without_secrets
 from deploy.redis_server import FREE_PORTS, LOCAL, free_port
@@ -198,8 +198,7 @@ def _given_redis(environment: Mapping[str, str]) -> str | None:
         redis_url(url)
     except ValueError as error:
         raise SettingsError(f"{URL} {error}") from None
-    # That both places have a login is said by the services' settings, before anything is started.
-    return url if has_login(url) else redis_url_of(environment, url, url)
+    return redis_url_of(environment, url, url)
 
 
 def _records(environment: Mapping[str, str]) -> dict[str, str]:
@@ -227,7 +226,7 @@ def misspelt(environment: Mapping[str, str]) -> list[Misspelt]:
     begins with the prefix of a service is said by that service."""
     settings = chain.from_iterable(each.all_variables() for each in SETTINGS)
     known = {"RUN_DIR", "REDIS_PORT", FREE_PORTS, *(name for name in settings if not name.startswith(PREFIXES))}
-    found = list(variables.misspelt(environment, known, "", PREFIXES))
+    found = list(variables.misspelt(environment, known, "", (*PREFIXES, TOKEN_OF_CLIENTS)))
     # What was given to make was meant for us, whatever it is called.
     for name in _given_to_make(environment):
         upper = name.upper()

@@ -1,4 +1,4 @@
-"""A folder of secret files, one for each name, which only their owner reads. `make acl` keeps the passwords there."""
+"""A folder of secret files, one for each name, which only their owner reads: of `make acl` and `production-files`."""
 
 import contextlib
 import os
@@ -21,6 +21,8 @@ class SecretFolder:
         self.folder = folder
         with _naming(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_mode & 0o002:  # in /tmp too: a file that is there is taken for a secret
+                raise SettingsError(f"{folder}: everybody can put secrets of their own there: chmod o-w {folder}")
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -32,7 +34,7 @@ class SecretFolder:
             # Made with its mode: between a creation and a chmod others could open it.
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(SHORTEST) + "\n")
+                file.write(secrets.token_hex(SHORTEST) + "\n")  # no "-", with which an option begins
         return self._read(path)
 
     def secrets(self, name: str) -> list[str]:
@@ -50,6 +52,23 @@ class SecretFolder:
         if len(secret.encode()) < SHORTEST or not secret.isprintable() or " " in secret:
             raise SettingsError(f"{path} must hold one line of {SHORTEST} or more printable characters, no blanks")
         return secret
+
+
+def write_anew(path: Path, mode: int, content: bytes) -> None:
+    """Write a file anew, which has its mode from the beginning. Raises SettingsError."""
+    new = path.with_name(f"{path.name}.new")
+    with _naming(path):
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)  # whatever the umask says
+            file.write(content)
+        new.replace(path)
+
+
+def content_of(path: Path) -> bytes:
+    """What is in a file. Raises SettingsError."""
+    with _naming(path):
+        return path.read_bytes()
 
 
 @contextlib.contextmanager

@@ -25,6 +25,11 @@ if [ -n "${REDIS_PASSWORD_FILE:-}" ]; then
     [ -z "$password" ] || refuse "REDIS_PASSWORD and REDIS_PASSWORD_FILE are both set: leave one of them out"
     [ -r "$REDIS_PASSWORD_FILE" ] || refuse "REDIS_PASSWORD_FILE: $REDIS_PASSWORD_FILE cannot be read"
     password=$(cat "$REDIS_PASSWORD_FILE")
+    # As the services read it: the newline may be one of Windows, and a byte order mark is no part of a password.
+    password=${password%"$(printf '\r')"}
+    case $password in "$(printf '\357\273\277')"*)
+        refuse "REDIS_PASSWORD_FILE: $REDIS_PASSWORD_FILE begins with a byte order mark: save it as UTF-8 without one" ;;
+    esac
     [ -n "$password" ] || refuse "REDIS_PASSWORD_FILE: $REDIS_PASSWORD_FILE is empty"
 fi
 acl=${REDIS_ACL_FILE:-}

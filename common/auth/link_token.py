@@ -33,5 +33,7 @@ class LinkToken:
             return
         if not self._said:
             self._said = True
-            log.warning("link_secret_refused", url=redacted(self._url), reason=reason, others=len(self._secrets) - 1)
+            others = len(self._secrets) - 1
+            note = "set the LINK_SECRET that the bridge has" + ("; the other one is tried now" if others else "")
+            log.warning("link_secret_refused", url=redacted(self._url), reason=reason, others=others, note=note)
         self._secrets.append(self._secrets.pop(0))

@@ -16,6 +16,9 @@ Network = IPv4Network | IPv6Network
 Header = Callable[[str], Sequence[str]]
 """Returns all values of a header, by its name in lower case."""
 
+MAPPED = IPv6Network("::ffff:0:0/96")
+"""IPv4 addresses as IPv6 writes them. Peers are compared by their IPv4 addresses."""
+
 _PAIR = r"""[!#$%&'*+.^_`|~0-9A-Za-z-]+=(?:[^\s",;=]+|"(?:[^"\\]|\\.)*")"""
 _ELEMENT = re.compile(rf"{_PAIR}(?:\s*;\s*{_PAIR})*")
 _NAMED = re.compile(r"""([^\s;=]+)=("(?:[^"\\]|\\.)*"|[^\s",;=]+)""")
@@ -98,6 +101,13 @@ def _elements(lines: Sequence[str]) -> list[dict[str, str]]:
         pairs = _NAMED.findall(part)
         elements.append({name.lower(): re.sub(r"\\(.)", r"\1", value.strip('"')) for name, value in pairs})
     return elements
+
+
+def as_ipv4(network: Network) -> Network:
+    """The IPv4 network that an IPv6 one writes, such as ::ffff:10.0.0.0/104; any other one as it is."""
+    if not isinstance(network, IPv6Network) or not network.subnet_of(MAPPED):
+        return network
+    return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - MAPPED.prefixlen))
 
 
 def block(address: str) -> str:

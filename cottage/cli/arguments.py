@@ -19,6 +19,7 @@ from cottage.probe import SECONDS
 from cottage.protocol import BATCHES
 from cottage.redis_login import redis_url_of
 from cottage.token_file import token_of
+from cottage.unknown_arguments import unknown_arguments
 from cottage.variables import value_of
 
 MOST_NAME = 255
@@ -259,6 +260,14 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def parse_args(  # type: ignore[override]  # it takes no namespace
+        self, arguments: Sequence[str] | None = None
+    ) -> argparse.Namespace:
+        given, unknown = self.parse_known_args(arguments)
+        if unknown:
+            self.error(unknown_arguments(unknown))
+        return given
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")

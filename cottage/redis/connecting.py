@@ -39,6 +39,12 @@ _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _VERIFIED: dict[str, Any] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
 """Said, since older versions of the library do not look whose certificate it is unless they are told to."""
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
+_OBJECTS = {
+    *("retry", "retry_on_error", "credential_provider", "redis_connect_func", "parser_class", "encoder_class"),
+    *("event_dispatcher", "socket_keepalive_options", "maint_notifications_config", "driver_info"),
+}
+"""Options that no text can be: the library takes one, and fails with the first command."""
+_SHOWS_PASSWORD = {"password", "ssl_password"}
 
 
 def connect(
@@ -140,7 +146,13 @@ def _check_query(url: str, connection: type) -> None:
     """Raises a SettingsError for options in the URL's query that such a connection does not know."""
     known = {"db"} | {name for each in connection.__mro__ for name in inspect.signature(each).parameters}
     parts = urlsplit(url)
+    before: set[str] = set()
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known and before & _SHOWS_PASSWORD:  # it may be the rest of the password, which is not shown
+            raise SettingsError(
+                "REDIS_URL: what follows the password in the query is no option; an & in a password is written %26"
+            )
+        before.add(name)
         if name not in known:
             near = nearest(name, sorted(known))
             tls = " (those of TLS go with rediss://)" if name.startswith("ssl_") and parts.scheme != "rediss" else ""
@@ -172,7 +184,7 @@ def _options(client: Kind, url: str, timeout: float, behind: Topology) -> dict[s
         # Its cause is not shown: that has a part of the URL, which may be of the password.
         raise SettingsError(f"REDIS_URL: {error}") from None
     # Options in the URL's query override keyword arguments, and these ones would change what replies look like.
-    forbidden = _OURS & set(parse_qs(parts.query))
+    forbidden = (_OURS | _OBJECTS) & set(parse_qs(parts.query))
     if forbidden:
         raise SettingsError(f"REDIS_URL: {', '.join(sorted(forbidden))} cannot be set in the query")
     options = _usual(client, timeout)

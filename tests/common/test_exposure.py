@@ -102,7 +102,25 @@ def test_a_folder_in_which_everybody_may_replace_a_file(tmp_path: Path, mode: in
     (folder / "key.pem").touch()
     folder.chmod(mode)
     (found,) = of(FullSettings, "broadcaster", {}, tls_key_file=str(folder / "key.pem")).files
-    assert found.folder_open is open_
+    assert found.open_folder == (str(folder) if open_ else "")
+
+
+def test_every_folder_on_the_way_counts_that_of_a_link_too(tmp_path: Path) -> None:
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    for folder in (shared / "mine", own):
+        folder.mkdir(parents=True)
+        (folder / "key.pem").touch()
+    (shared / "link.pem").symlink_to(own / "key.pem")
+    (own / "link.pem").symlink_to(shared / "mine/key.pem")
+    shared.chmod(0o777)
+
+    def open_folder(path: Path) -> str:
+        (found,) = of(FullSettings, "broadcaster", {}, tls_key_file=str(path)).files
+        return found.open_folder
+
+    assert open_folder(own / "key.pem") == ""
+    for path in (shared / "mine/key.pem", shared / "link.pem", own / "link.pem"):
+        assert open_folder(path) == str(shared)
 
 
 def test_each_service_has_what_it_has() -> None:
@@ -134,3 +152,11 @@ def test_a_recorder_that_is_off_has_no_link() -> None:
 )
 def test_the_password_of_any_kind_of_url_is_looked_at(url: str) -> None:
     assert of(FullSettings, "broadcaster", {}, REDIS_URL=url).secrets == {"REDIS_URL": "secretword"}
+
+
+def test_passwords_in_a_query_are_looked_at_too() -> None:
+    found = of(FullSettings, "broadcaster", {}, REDIS_URL="unix:///redis.sock?db=1&password=secret%26word").secrets
+    assert found == {"REDIS_URL, password": "secret&word"}
+    url = "redis+sentinel://h/prices?sentinel_password=short"
+    found = of(FullSettings, "broadcaster", {}, REDIS_URL=url, REDIS_PASSWORD="secretword").secrets
+    assert found == {"REDIS_PASSWORD": "secretword", "REDIS_URL, sentinel_password": "short"}

@@ -53,8 +53,8 @@ def test_nothing_is_found_in_what_is_as_it_should_be(good: Exposure) -> None:
     assert findings(good) == []
 
 
-def file(setting: str, mode: int, owner: int = OWNER, *, private: bool = True, folder_open: bool = False) -> Exposure:
-    return replace(GOOD, files=(GuardedFile(setting, private, "/x", owner, mode, folder_open),))
+def file(setting: str, mode: int, owner: int = OWNER, *, private: bool = True, open_folder: str = "") -> Exposure:
+    return replace(GOOD, files=(GuardedFile(setting, private, "/x", owner, mode, open_folder),))
 
 
 FAULTS = [
@@ -62,6 +62,11 @@ FAULTS = [
     (replace(BY_PROXY, proxies=()), "BROADCASTER_HOST", "BROADCASTER_TLS_CERT_FILE"),
     (replace(BY_PROXY, proxies=(ip_network("0.0.0.0/0"),)), "BROADCASTER_TRUSTED_PROXIES", "own address"),
     (replace(BY_PROXY, proxies=(ip_network("::/0"),)), "BROADCASTER_TRUSTED_PROXIES", "own address"),
+    (
+        replace(BY_PROXY, proxies=(ip_network("127.0.0.1"), ip_network("::1"))),
+        "BROADCASTER_HOST",
+        "listen on 127.0.0.1",
+    ),
     (replace(GOOD, secrets={}), "LINK_SECRET", "LINK_SECRET_FILE"),
     (replace(BRIDGE, secrets={}), "LINK_SECRET", "LINK_SECRET_FILE"),
     (replace(AT_HOME, secrets={}), "LINK_SECRET", "LINK_SECRET_FILE"),
@@ -98,7 +103,7 @@ FAULTS = [
     (file("LINK_SECRET_FILE", 0o600, owner=1000), "LINK_SECRET_FILE", "another user"),
     (file("AUTH_JWKS_FILE", 0o666, private=False), "AUTH_JWKS_FILE", "chmod 644"),
     (file("AUTH_JWKS_FILE", 0o664, owner=0, private=False), "AUTH_JWKS_FILE", "chmod 644"),
-    (file("AUTH_JWKS_FILE", 0o644, private=False, folder_open=True), "AUTH_JWKS_FILE", "chmod o-w"),
+    (file("AUTH_JWKS_FILE", 0o644, private=False, open_folder="/shared"), "AUTH_JWKS_FILE", "chmod o-w /shared"),
     (replace(GOOD, keys=("AUTH_SECRET", "AUTH_JWKS_FILE")), "AUTH_SECRET", "beside AUTH_JWKS_FILE"),
     (replace(DESK, shares_port=True), "AUTH_SECRET", "BROADCASTER_SHARE_PORT"),
     (replace(GOOD, lists={"ALLOWED_ORIGINS": ("https://desk.example", "*")}), "ALLOWED_ORIGINS", "origins"),
@@ -109,6 +114,7 @@ FAULTS = [
     (replace(GOOD, ops_allow=(ip_network("10.0.0.0/8"), ip_network("0.0.0.0/0"))), "OPS_ALLOW", "world"),
     (replace(GOOD, ops_allow=(ip_network("0.0.0.0/1"), ip_network("128.0.0.0/1"))), "OPS_ALLOW", "world"),
     (replace(GOOD, ops_allow=(ip_network("::/0"),), ops_token=True), "OPS_ALLOW", "world"),
+    (replace(GOOD, ops_allow=(ip_network("f000::/4"),)), "OPS_ALLOW", "world"),
     (replace(GOOD, files=(), uid=0), "it runs as root", "user of its own"),
 ]
 
@@ -124,6 +130,11 @@ def test_one_fault_is_one_line_that_names_setting_and_remedy(exposed: Exposure, 
 
 def test_every_rule_has_a_fault() -> None:
     assert {rule for exposed, _setting, _mend in FAULTS for rule in RULES if list(rule(exposed))} == set(RULES)
+
+
+def test_private_networks_are_not_the_world() -> None:
+    networks = tuple(map(ip_network, ("10.0.0.0/8", "fd00::/8", "fc00::/7")))
+    assert findings(replace(BY_PROXY, ops_allow=networks, proxies=networks)) == []
 
 
 def test_a_token_guards_an_ops_port_like_a_list_of_networks() -> None:

@@ -358,6 +358,8 @@ def test_misspelt_variables_are_found_with_the_right_names() -> None:
             "LOG_LEVL": "debug",
             "tiny_window": "5",
             "REDIS_PORT": "6379",
+            "COTTAGE_TOKEN": "the command's",
+            "COTTAGE_TOKEN_FILE": "the command's",
             "MARKET_WINDOW": "another service's",
             "PATH": "/bin",
         }

@@ -186,8 +186,27 @@ def test_a_missing_file_is_named(authority: Authority, tmp_path: Path, which: st
     paths = {"certificate": pair.certificate, "key": pair.key, which: str(tmp_path / "none")}
     with pytest.raises(CertificateRefused, match=r"/none: No such file"):
         ServerCertificate(paths["certificate"], paths["key"])
-    with pytest.raises(CertificateRefused, match="directory"):
+    with pytest.raises(CertificateRefused, match="is no file"):
         ServerCertificate(str(tmp_path), pair.key)
+
+
+def test_what_is_no_file_is_not_waited_for_and_a_large_one_not_read(
+    authority: Authority, said: list[EventDict]
+) -> None:
+    served = load(pair := authority.issue())
+    old = served.context
+    Path(pair.certificate).unlink()
+    os.mkfifo(pair.certificate)
+    served.look()
+    Path(pair.certificate).unlink()
+    with Path(pair.certificate).open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(CertificateRefused, match="is larger than"):
+        load(pair)
+    served.look()
+    assert served.context is old
+    (line,) = [line for line in said if line["event"] == "certificate_not_taken"]
+    assert line["error"].endswith("is no file")
 
 
 def test_when_it_expires_is_told(authority: Authority, said: list[EventDict]) -> None:

@@ -47,6 +47,14 @@ def test_a_file_without_a_secret_is_refused_and_not_shown(tmp_path: Path, conten
     assert refused.value.__cause__ is None, "a traceback shows what a cause has"
 
 
+def test_a_file_with_a_byte_order_mark_is_refused(tmp_path: Path) -> None:
+    """Nobody sees it, and whoever else reads the file, such as a server, would take it for a part of the secret."""
+    (tmp_path / "secret").write_text("s3cret\n", encoding="utf-8-sig")
+    with pytest.raises(SettingsError, match=r"^X_FILE: the file begins with a byte order mark.*: save it") as refused:
+        secret_of({"X_FILE": str(tmp_path / "secret")}, "X")
+    assert "s3c" not in str(refused.value)
+
+
 @pytest.mark.parametrize("path", ["/nowhere/at/all", "/", "", "/dev/zero"])
 def test_what_is_no_file_of_a_secret_is_refused(tmp_path: Path, path: str) -> None:
     with pytest.raises(SettingsError, match=r"^X_FILE: "):

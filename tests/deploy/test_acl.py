@@ -41,6 +41,7 @@ def test_all_users_have_a_password_in_a_file_of_its_own_and_keep_it(tmp_path: Pa
     assert secrets.keys() == {*NAMES, "replica", "sentinel"} == USERS.keys()
     assert len(set(secrets.values())) == len(secrets)
     assert all(len(each) >= 32 for each in secrets.values())
+    assert all(each.isalnum() for each in secrets.values()), "none begins as an option of redis-cli does"
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "secrets").iterdir()}
     assert modes == {0o600}
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
@@ -161,6 +162,15 @@ def test_a_password_file_that_is_none_is_named(tmp_path: Path, content: bytes, m
     assert str(path) in done.stderr
     assert why in done.stderr
     assert "xxxx" not in done.stderr
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_a_folder_of_everybody_holds_no_secrets(tmp_path: Path, mode: int) -> None:
+    """Somebody may have put one there that they know."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets").chmod(mode)
+    with pytest.raises(SettingsError, match=r"secrets: everybody can put .*: chmod o-w "):
+        SecretFolder(tmp_path / "secrets")
 
 
 def test_a_password_of_ones_own_is_taken(tmp_path: Path) -> None:

@@ -55,6 +55,47 @@ def test_a_setting_that_cannot_be_is_a_line_too(environment: pytest.MonkeyPatch)
     assert [line for line in lines if line.startswith("broadcaster: BROADCASTER_PORT: must be")]
 
 
+def said_of(services: list[str]) -> list[str]:
+    """The settings with which the lines begin."""
+    return [line.split(": ")[1] for line in check(services)]
+
+
+def test_a_setting_that_is_refused_hides_no_other_finding(
+    environment: pytest.MonkeyPatch, own_redis: OwnRedis, tmp_path: Path
+) -> None:
+    environment.setenv("REDIS_URL", own_redis.url)
+    environment.setenv("LINK_SECRET", "short")
+    environment.setenv("BRIDGE_OPS_HOST", "0.0.0.0")
+    environment.setenv("ALLOWED_HOSTS", "*")
+    assert said_of(["bridge"]) == ["LINK_SECRET", "ALLOWED_HOSTS", "BRIDGE_OPS_HOST", "REDIS_URL"]
+    environment.setenv("BRIDGE_TLS_CERT_FILE", "/nowhere.pem")
+    environment.setenv("BRIDGE_TLS_KEY_FILE", "/nowhere.pem")
+    environment.setenv("LINK_SECRET", "q8Zr1vKx0TnYw5LhUe2BjGd7MpSaCf4o")
+    assert said_of(["bridge"]) == ["BRIDGE_TLS_CERT_FILE", "ALLOWED_HOSTS", "BRIDGE_OPS_HOST", "REDIS_URL"]
+
+
+def test_of_what_is_refused_nothing_else_is_said(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By the default in its place one would be told to set what is set, or of a Redis that is none of theirs."""
+    (tmp_path / "url").write_text("redis://localhost/abc")
+    (tmp_path / "url").chmod(0o644)
+    environment.setenv("REDIS_URL_FILE", str(tmp_path / "url"))
+    environment.setenv("OPS_TOKEN", "short")
+    environment.setenv("BRIDGE_OPS_HOST", "0.0.0.0")
+    environment.setenv("LINK_SECRET_FILE", "/nowhere")
+    environment.setattr("os.geteuid", lambda: os.getuid())
+    found = [said for said in said_of(["bridge"]) if said != "it runs as root"]
+    assert sorted(found) == ["LINK_SECRET_FILE", "OPS_TOKEN", "REDIS_URL", "REDIS_URL_FILE"]
+
+
+def test_where_settings_contradict_one_another_it_is_said_that_the_rest_was_not_looked_at(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("BRIDGE_TLS_CERT_FILE", "/nowhere.pem")
+    first, second = check(["bridge"])
+    assert first.startswith("bridge: BRIDGE_TLS_CERT_FILE: goes with BRIDGE_TLS_KEY_FILE")
+    assert second.startswith("bridge: what else is half-open was not looked at")
+
+
 def test_a_redis_that_is_away_was_not_tried_and_that_is_said(environment: pytest.MonkeyPatch) -> None:
     port = free_port()
     environment.setenv("REDIS_URL", f"redis://127.0.0.1:{port}")

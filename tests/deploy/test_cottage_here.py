@@ -67,7 +67,7 @@ async def test_a_run_that_is_gone_is_not_asked(tmp_path: Path) -> None:
 
 def test_the_redis_of_the_run_comes_with_its_own_user_and_password() -> None:
     found = {"REDIS_URL": "redis://me:x@h"}
-    beside = {"REDIS_USERNAME": "you", "REDIS_PASSWORD_FILE": "/y", "PATH": "/bin"}
+    beside = {"REDIS_USERNAME": "you", "REDIS_PASSWORD_FILE": "/y", "REDIS_CA_FILE": "/ca", "PATH": "/bin"}
     assert settings_here(beside, found) == {"REDIS_URL": "redis://me:x@h", "PATH": "/bin"}
     for chosen in ({"REDIS_URL": "redis://g"}, {"REDIS_URL_FILE": "/x"}):
         assert settings_here({**beside, **chosen}, found) == {**beside, **chosen}

@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,82 @@ def test_what_is_there_is_kept(files: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in files.rglob("*") if path.is_file()}
     make(files, [])
     assert {path: path.read_bytes() for path in files.rglob("*") if path.is_file()} == before
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("elsewhere", [("ca-key.pem", "signing-key.json"), ("bridge.pem", "ca.pem", "keys.json")])
+def test_nothing_is_overwritten_where_one_of_a_pair_is_missing(
+    files: Path, tmp_path: Path, elsewhere: tuple[str, ...]
+) -> None:
+    """The key that mints is an issuer's, or that of the CA in a safe; and what follows from a key is made of it."""
+    folder = tmp_path / "files"
+    shutil.copytree(files, folder)
+    for name in elsewhere:
+        (folder / name).unlink()
+    before = content(folder)
+    make(folder, [])
+    after = content(folder)
+    assert {name: after[name] for name in before} == before
+    assert after.keys() - before.keys() == {name for name in elsewhere if "key." not in name}
+    assert after["keys.json"] == (files / "keys.json").read_bytes(), "of the same key"
+    make(folder, [])
+    assert content(folder) == after, "and they fit together"
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:150])
+
+
+def another(path: Path) -> None:
+    own = path.parent.parent / "another"
+    make(own, [])
+    shutil.copy(own / path.name, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "says"),
+    [
+        ("bridge.pem", cut, "bridge.pem: is no whole PEM file"),
+        ("page-key.pem", cut, "page-key.pem: is no whole PEM file"),
+        ("page-key.pem", another, "the key is not the certificate's"),
+        ("bridge-key.pem", Path.unlink, "bridge-key.pem: put that there"),
+        ("ca.pem", cut, "ca.pem is no certificate"),
+        ("ca.pem", another, "signed by another CA"),
+        ("keys.json", cut, "keys.json "),
+    ],
+)
+def test_what_does_not_fit_is_named_and_nothing_is_overwritten(
+    files: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    damage: Callable[[Path], None],
+    says: str,
+) -> None:
+    folder = tmp_path / "files"
+    shutil.copytree(files, folder)
+    damage(folder / name)
+    before = content(folder)
+    assert main([str(folder)]) == 2
+    line = capsys.readouterr().err
+    assert says in line
+    assert line.count("\n") == 1
+    assert content(folder) == before
+
+
+def test_a_certificate_that_is_not_for_a_name_is_named(files: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    shutil.copytree(files, folder)
+    with pytest.raises(SettingsError, match=r"page\.pem is not for new\.example, 10\.1\.0\.9: remove it"):
+        make(folder, ["cottage.example.com", "new.example", "10.1.0.9"])
+    with pytest.raises(SettingsError, match=r"^NAMES: a b must be an address or the name of a host"):
+        make(folder, ["a b"])
+    (folder / "page.pem").unlink()
+    make(folder, ["new.example", "*.wild.example", "bücher.example"])
+    assert (folder / "page-key.pem").read_bytes() == (files / "page-key.pem").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from cottage.errors import SettingsError
 from deploy import run_plan
 from deploy.run_plan import SERVICES, SETTINGS, log_options, make_plan, misspelt
+from tests.certificates import Authority
 
 # Nothing here may lean on the default ports being free on the machine that runs the tests.
 ANY = {f"{service.name.upper()}_OPS_PORT": "0" for service in SERVICES} | {
@@ -83,9 +85,9 @@ def test_defaults_are_the_documented_ones() -> None:
 
 
 def test_the_broadcaster_learns_nothing_of_redis() -> None:
-    made = make_plan({**ANY, "REDIS_URL": "redis://:secret@127.0.0.1:1", "REDIS_PASSWORD": "secret"})
-    for service in made.services:
-        assert ("secret" in str(service.environment)) == (service.name != "broadcaster")
+    for login in ({"REDIS_URL": "redis://:secret@h:1"}, {"REDIS_URL": "redis://h:1", "REDIS_PASSWORD": "secret"}):
+        for service in make_plan({**ANY, **login}).services:
+            assert ("secret" in str(service.environment)) == (service.name != "broadcaster")
 
 
 def test_a_redis_whose_login_stands_beside_its_url_is_used(tmp_path: Path) -> None:
@@ -100,6 +102,16 @@ def test_a_redis_whose_login_stands_beside_its_url_is_used(tmp_path: Path) -> No
             handed = {name: value for name, value in service.environment.items() if name in given}
             assert handed == ({} if service.name == "broadcaster" else given), "as it was given"
             assert "cret" not in str(service.environment)
+
+
+def test_a_redis_with_a_login_in_its_url_has_its_files_of_tls_too(tmp_path: Path) -> None:
+    """FRESH=1, the runbook and the commands reach it by this URL alone."""
+    authority = str(Authority(tmp_path).path)
+    for url in ("rediss://me:s3cret@h:1", "rediss://h:1"):
+        made = make_plan({**ANY, "REDIS_URL": url, "REDIS_CA_FILE": authority})
+        assert made.redis_url == f"{url}?{urlencode({'ssl_ca_certs': authority})}"
+        for service in made.services:
+            assert service.environment.get("REDIS_URL") == (None if service.name == "broadcaster" else url)
 
 
 def test_a_server_of_our_own_asks_for_no_password() -> None:
@@ -186,6 +198,7 @@ def test_a_misspelt_variable_is_found_once_and_not_handed_on() -> None:
         **ANY,
         "REDIS_URI": "redis://elsewhere",
         "RUN_DIRR": "x",
+        "COTTAGE_TOKEN": "the command's",
         "FEYNMAN_WINDOW_SIZE": "feynman says that",
         "MAKEFLAGS": "s -- SOUCE=replay FILE=a\\ b=c.csv PHYSICS_PORT=0 FEYNMAN_TICK=2",
         "SOUCE": "replay",

@@ -12,6 +12,7 @@ import pytest
 
 from cottage.errors import RedisRefused
 from cottage.redis import connect_blocking
+from cottage.secret_values import secret_of
 from cottage.urls import with_login
 from deploy import acl
 from deploy.redis_server import REDIS_CONF, Server, answers, free_port
@@ -95,6 +96,16 @@ def test_requirepass_alone_works(server: Server, tmp_path: Path, by_file: bool) 
         assert b"quoted" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
+def test_a_file_is_read_as_the_services_read_it(server: Server, tmp_path: Path) -> None:
+    """One of Windows too: its newline is no part of the password."""
+    path = tmp_path / "secret"
+    path.write_bytes(b"s3cret-\xc3\xbc\r\n")
+    with started(server, tmp_path, REDIS_PASSWORD_FILE=str(path)) as (url, _pid):
+        password = secret_of({"REDIS_PASSWORD_FILE": str(path)}, "REDIS_PASSWORD") or ""
+        with connect_blocking(with_login(url, "", password)) as client:
+            assert client.ping()
+
+
 def test_an_acl_file_alone_works(server: Server, tmp_path: Path) -> None:
     secrets = SecretFolder(tmp_path / "secrets")
     acl.write_files(tmp_path, secrets)
@@ -126,5 +137,9 @@ def test_what_is_no_password_and_no_acl_file_is_named(tmp_path: Path) -> None:
     assert "cannot be read" in refused(tmp_path, {"REDIS_ACL_FILE": str(tmp_path / "none")})
     assert "is empty" in refused(tmp_path, {"REDIS_PASSWORD_FILE": str(tmp_path / "empty")})
     assert "cannot be read" in refused(tmp_path, {"REDIS_PASSWORD_FILE": str(tmp_path / "none")})
+    (tmp_path / "marked").write_text("s3cret\n", encoding="utf-8-sig")
+    line = refused(tmp_path, {"REDIS_PASSWORD_FILE": str(tmp_path / "marked")})
+    assert "byte order mark" in line
+    assert "s3cret" not in line
     both = {"REDIS_PASSWORD": "a", "REDIS_PASSWORD_FILE": str(tmp_path / "empty")}
     assert "both set" in refused(tmp_path, both)

@@ -49,6 +49,7 @@ async def test_after_a_refusal_the_former_one_is_shown_and_that_is_said_once(red
             pass
     (line,) = [line for line in said if line["event"] == "link_secret_refused"]
     assert (line["reason"], line["others"]) == ("bad", 1)
+    assert line["note"] == "set the LINK_SECRET that the bridge has; the other one is tried now"
     assert NEW not in str(said)
     assert OLD not in str(said)
 

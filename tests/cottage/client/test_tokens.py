@@ -221,6 +221,13 @@ def test_a_file_without_a_token(content: str | None, tmp_path: Path) -> None:
     assert not content or content.strip() == "" or content not in str(error.value)
 
 
+def test_a_token_in_the_place_of_its_file_is_not_shown() -> None:
+    file = TokenFile(CANARY)
+    with pytest.raises(SettingsError, match="No such file") as error:
+        file()
+    assert "Canary" not in str(error.value) + repr(file)
+
+
 def test_renewal_is_spread_and_by_the_steady_clock() -> None:
     ended = []
     for _ in range(200):
