@@ -116,6 +116,9 @@ FANOUT: dict[str, Callable[[list[str]], bool]] = {
         [line.split("  ")[0] for line in lines if line.endswith("×")] == 2 * [way.name for way in ways(20)]
         and sum("1.000×" in line or line.endswith(" 1.00×") for line in starting(lines, "tokens off")) == 2
     ),
+    "tls": lambda lines: (
+        [sum(words in line for line in lines) for words in ("at once", "KiB each", "KiB more")] == [2, 2, 2]
+    ),
 }
 """Whether each part of the benchmark has printed what it promises."""
 

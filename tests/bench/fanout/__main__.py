@@ -321,14 +321,15 @@ class Bench:
                 before = resident_bytes(server.pid)
                 sizes = []
                 for _ in range(4):
-                    await clients.ask("rate 2000 5 50")
+                    await clients.ask(f"rate 2000 {self._seconds / 2} 50")
                     sizes.append((resident_bytes(server.pid) - before) / 50 / 1024)
                 await clients.ask("resume")
                 answer = await clients.ask("wait 30")
                 if not answer["holding"]:
                     sys.exit("the clients that stopped do not get the newest")
             grown = ", ".join(f"{each:.0f}" for each in sizes)
-            say(f"{server.name}: a client that reads nothing takes {grown} KiB more after 5, 10, 15, 20 s")
+            say(f"{server.name}: a client that reads nothing takes {grown} KiB more, ", "")
+            say(f"every {self._seconds / 2:g} s")
 
     async def few(self) -> None:
         """Clients of a few symbols each: does the cost follow what is delivered?"""

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 import sys
+from typing import cast
 
 import uvloop
 
@@ -25,9 +26,8 @@ class End(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=KERNEL_BYTES)
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self.transport.set_write_buffer_limits(high=KERNEL_BYTES)
 
     def data_received(self, data: bytes) -> None:
         if self.to is not None and self.to.transport is not None:
@@ -47,19 +47,24 @@ class End(asyncio.Protocol):
 
 
 class Accepted(End):
-    """Of a client: nothing is read from it until there is a server."""
+    """Of a client: what it says waits until there is a server."""
 
     def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
         super().__init__()
         self._port = port
         self._context = context
         self._dialling: asyncio.Task[None] | None = None
+        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert self.transport is not None
-        self.transport.pause_reading()
         self._dialling = asyncio.get_running_loop().create_task(self._dial())
+
+    def data_received(self, data: bytes) -> None:
+        if self.to is None:
+            self._early += data
+        else:
+            super().data_received(data)
 
     async def _dial(self) -> None:
         loop = asyncio.get_running_loop()
@@ -70,14 +75,13 @@ class Accepted(End):
         try:
             await loop.sock_connect(sock, ("127.0.0.1", self._port))
             name = "localhost" if self._context else None
-            _, self.to = await loop.create_connection(
+            transport, self.to = await loop.create_connection(
                 lambda: End(self), sock=sock, ssl=self._context, server_hostname=name
             )
+            transport.write(self._early)
         except OSError as error:
             print(f"relay: {error}", file=sys.stderr)
             self.transport.abort()
-        else:
-            self.transport.resume_reading()
 
 
 async def main(port: int, trusted: str) -> None:
