@@ -4,7 +4,7 @@ The server of bridge and broadcaster writes to a `ClientConnection`: a frame for
 broadcaster reads from a `LinkConnection`: all frames that come in one read are handed over together. pyproject.toml
 bounds the version of `websockets`, and the tests of this module fail when something that it relies on changes: a
 connection's `transport`, `paused` and `protocol` (state, closes), and the calls of `connection_made`,
-`connection_lost`, `data_received`, `send_data`, `pause_writing` and `resume_writing`.
+`connection_lost`, `data_received`, `process_event`, `send_data`, `pause_writing` and `resume_writing`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidMessage, ProtocolError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
-from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
+from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN, Event
 
 from common.fanout.first_frame import FirstFrame
 from common.fanout.handshake_errors import MALFORMED, HeadTooLarge
@@ -42,6 +42,9 @@ CLOSE_SECONDS = 2.0
 
 FAREWELL_BYTES = 8 * 1024
 """How much is still read of a client that was turned away for its token: its close, and what it sent before it."""
+
+READ_BYTES = 4 * 1024
+"""So much of what has come is read at once: a flood of the smallest frames is noticed before all of it was read."""
 
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
 _TEXT = 0x80 | Opcode.TEXT
@@ -238,6 +241,14 @@ class ClientConnection(ServerConnection):
         if self.request is None:
             self._limit_head(len(data))
 
+    def process_event(self, event: Event) -> None:
+        """Take a frame, or the request. A ping is a request that the library answers."""
+        super().process_event(event)
+        if isinstance(event, Frame) and event.opcode in (Opcode.PING, Opcode.PONG):
+            allowed = self.requests
+            if allowed is not None and not allowed.take(1, self.received_at):
+                self.end(Close.POLICY, "asks more often than it may")
+
     def read_on(self) -> None:
         """The first message was judged: read what comes after it."""
         first, self.first_frame = self.first_frame, None
@@ -251,7 +262,10 @@ class ClientConnection(ServerConnection):
         elif self.turned_away or (self.waiting and self.ended_by_us is not None):
             data = data[: self._farewell_left]
             self._farewell_left -= len(data)
-        super().data_received(data)
+        for at in range(0, len(data), READ_BYTES):
+            super().data_received(data[at : at + READ_BYTES])
+            if self.ended_by_us is Close.POLICY:
+                break
         if self.transport.get_write_buffer_size() > self._most_unsent:
             self.cut_off(Close.POLICY)  # it does not read the answers to its pings
         elif self.protocol.close_expected():
