@@ -256,7 +256,7 @@ def test_the_password_is_in_no_command_line_and_in_no_layer_of_the_image(stack: 
         assert (
             PASSWORD
             not in subprocess.run(
-                ["docker", "top", about["Id"], "-eo", "args"], capture_output=True, text=True, check=True
+                ["docker", "top", about["Id"], "-eo", "pid,args"], capture_output=True, text=True, check=True
             ).stdout
         )
         assert PASSWORD not in stack("logs", service)
