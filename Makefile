@@ -12,8 +12,8 @@ fast := not slow and not browser and not compose and not chaos
 stated := FORMAT TIME ZONE STAMP PRICE SIZE SYMBOL ORDER CONDITIONS
 given = $(if $(findstring command,$(origin $(1))),$(2)="$$$(1)")
 
-.PHONY: help install install-dev lock lint declarations format test test-unit test-all coverage run inspect compare verify bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
-	table history changes gaps proof retire probe state keys watch monitor stats slowlog delete flush export import
+.PHONY: help install install-dev check-production production-files lock lint fuzz sbom audit declarations format test test-unit test-all coverage run acl inspect compare verify bench-feynman bench-tick bench-redis bench-checkpoint bench-files bench-history bench-record bench-fanout estimators forecasts chaos \
+	table history changes gaps proof retire probe token state keys watch monitor stats slowlog delete flush export import
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ install-dev: ## .venv with what tests, benchmarks and changes take besides
 run: install ## Redis and all services in this terminal (SOURCE=replay FILE=… SPEED=10|max|bars LOOP=… SYMBOLS=… SEED=… FRESH=1)
 	@$(foreach name,SOURCE FILE SPEED LOOP SYMBOLS SEED $(stated),$(call given,$(name),MARKET_$(name))) $(call given,FRESH,FRESH) exec $(bin)/python -m deploy.run
 
+acl: install ## ACL files for Redis, and the passwords of its users (FOLDER=.run/acl SECRETS=… DATABASE=0)
+	@$(bin)/python -m deploy.acl --secrets "$${SECRETS:-}" --database "$${DATABASE:-0}" "$${FOLDER:-}"
+
 inspect: install ## what is understood of a recording (FILE=… ARGS="--all --json", and to state more of it, also for run: FORMAT= TIME= ZONE= STAMP= PRICE= SIZE= SYMBOL= ORDER= CONDITIONS=)
 	@$(foreach name,$(stated),$(call given,$(name),MARKET_$(name))) $(bin)/python -m cottage inspect $(ARGS) "$${FILE:-}"
 
@@ -37,8 +40,14 @@ compare: install ## where two records differ, such as a record and that of its r
 verify: install ## whether a record is as it was written (FOLDER=.run/record ARGS="--head …")
 	@$(bin)/python -m cottage verify $(ARGS) "$${FOLDER:-.run/record}"
 
+check-production: install ## what is half-open by the environment, for all services; starts nothing (ARGS="broadcaster bridge")
+	@$(bin)/python -m deploy.check_production $(ARGS)
+
+production-files: install ## secrets, certificates and users for deploy/compose.production.yml (FILES=/etc/cottage NAMES=desk.example)
+	@$(bin)/python -m deploy.production_files --names "$${NAMES:-}" "$${FILES:-.run/production}"
+
 ##@ Check
-test: lint ## lint and tests, some 8 minutes on two cores (ARGS="-k bridge")
+test: lint ## lint and tests, some 25 minutes on two cores (ARGS="-k bridge")
 	$(bin)/python -m pytest -n 4 -m "$(fast)" $(ARGS)
 
 test-unit: install-dev ## the tests of cottage, common and services alone, a minute on two quiet cores (ARGS="-k lease")
@@ -60,6 +69,16 @@ lint: install-dev ## ruff, mypy, the import rules, dead code, and tsc on the pag
 	$(bin)/vulture
 	@if command -v npm >/dev/null; then $(MAKE) -s node_modules && npm run -s check; \
 	else echo "tsc did NOT run: Node with npm is not installed"; fi
+
+fuzz: install-dev ## inputs that nobody wrote, for whatever reads what strangers send (ARGS="--target messages --minutes 10")
+	$(bin)/python -m tests.fuzz $(ARGS)
+
+sbom: install-dev ## build/sbom.json: all packages that run, with versions and hashes (CycloneDX), from the lock
+	@mkdir -p build
+	$(bin)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible -o build/sbom.json requirements.lock
+
+audit: install-dev ## whether advisories are known of these packages; `not checked: …` with status 3 where none can be asked
+	@$(bin)/python -m deploy.advisories
 
 declarations: node_modules ## cottage.d.ts anew from cottage.js; needs Node with npm
 	npm run -s declarations
@@ -139,6 +158,9 @@ retire: install ## forgets symbols that are gone for good (PATTERN='TEST*' ARGS=
 
 probe: install ## what a client finds at the broadcaster (ARGS=--full)
 	@$(cottage) probe $(ARGS)
+
+token: install ## a token for clients of servers with AUTH_SECRET (AUTH_SECRET=… SYMBOLS='SPY,BTC-*' TTL=1h ARGS="--events AGENT_UPDATE")
+	@$(cottage) token --symbols "$${SYMBOLS:-*}" $(if $(TTL),--ttl "$$TTL") $(ARGS)
 
 ##@ Look into a running Redis, and repair it (REDIS_URL=…, else make run's, else docker compose's)
 runbook = $(bin)/python -m deploy.runbook

@@ -14,11 +14,13 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Protocol
 
 import uvloop
 
-from common import logs, output, termination
+from common import logs, output, production, termination
+from common.exposure import exposure
 from common.ops import Reporter, listening_socket, ops_app
 from common.settings import ServiceSettings
 from common.web.asgi import serve_asgi
@@ -41,14 +43,26 @@ class Service(Reporter, Protocol):
         """Work until `stopping` is set, then drain and return. It is cancelled if that takes too long."""
 
 
-def run(name: str, service: Service, settings: ServiceSettings) -> None:
-    """Run one service to its end and exit: 0 if it was stopped or is done, 1 if it failed, 2 for a bad setting."""
+class Backing(Protocol):
+    """A server that a service uses, as the production switch asks it: Redis, in common/open_redis.py. The runner does
+    not know it itself, since the broadcaster has none."""
+
+    async def findings(self) -> list[str]:
+        """What is half-open about it, a line for each, as far as it can be reached now."""
+
+    def watch(self) -> Coroutine[None, None, None]:
+        """Ask until it was reached. Raises a SettingsError if it is half-open."""
+
+
+def run(name: str, service: Service, settings: ServiceSettings, backing: Backing | None = None) -> None:
+    """Run one service to its end and exit: 0 if it was stopped or is done, 1 if it failed, 2 for a bad setting, or in
+    production for what is half-open."""
     logs.configure(name, settings.log_level, settings.log_format)
     _say_misspelt(settings)
     _allow_many_files()
     gc.collect()
     gc.freeze()  # modules stay for ever; without this each full collection would take some 30 ms more
-    sys.exit(uvloop.run(_main(name, service, settings)))
+    sys.exit(uvloop.run(_main(name, service, settings, backing)))
 
 
 def _say_misspelt(settings: ServiceSettings) -> None:
@@ -61,17 +75,20 @@ def _say_misspelt(settings: ServiceSettings) -> None:
         log.debug("setting_left_aside", variable=variable, reason="a container platform's link, no setting")
 
 
-async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
+async def _main(name: str, service: Service, settings: ServiceSettings, backing: Backing | None) -> int:
     stopping = asyncio.Event()
     status = 0
+    watch = None if backing is None or not settings.in_production else backing.watch
     loop = asyncio.get_running_loop()
     take_in_loop(loop, lambda _number: stopping.set(), _forced)
     variable = type(settings).variable("ops_port")
     try:
+        if settings.in_production and (half_open := await _half_open(name, settings, backing)):
+            return _refused(name, half_open)
         ops_socket = listening_socket(settings.ops_host, settings.ops_port, variable)
         log.info("starting", version=__version__, pid=os.getpid(), ops_port=ops_socket.getsockname()[1])
-        async with serve_asgi(ops_app(service), ops_socket, settings.access(settings.ops_host)):
-            await _until_drained(service, stopping, settings.drain_seconds)
+        async with serve_asgi(ops_app(service), ops_socket, settings.ops_access()):
+            await _until_drained(service, stopping, settings.drain_seconds, watch)
     except* CottageError as group:
         errors = leaves(group)
         for error in errors:
@@ -90,8 +107,29 @@ async def _main(name: str, service: Service, settings: ServiceSettings) -> int:
     return status
 
 
-async def _until_drained(service: Service, stopping: asyncio.Event, drain_seconds: float) -> None:
+async def _half_open(name: str, settings: ServiceSettings, backing: Backing | None) -> list[str]:
+    """What keeps the service from starting in production."""
+    lines = production.findings(exposure(name, settings))
+    return lines if backing is None else [*lines, *await backing.findings()]
+
+
+def _refused(name: str, half_open: Sequence[str]) -> int:
+    """Say why the service does not start, a line for each reason, as for a bad setting. Returns the exit status."""
+    termination.report("; ".join(half_open))
+    sys.stderr.writelines(f"{name}: {line}\n" for line in half_open)
+    output.flush()
+    end_on_signals(2)
+    return 2
+
+
+async def _until_drained(
+    service: Service,
+    stopping: asyncio.Event,
+    drain_seconds: float,
+    watch: Callable[[], Coroutine[None, None, None]] | None,
+) -> None:
     async with asyncio.TaskGroup() as group:
+        watching = None if watch is None else group.create_task(watch(), name="production")
         work = group.create_task(service.run(stopping), name="service")
         asked = group.create_task(stopping.wait(), name="stopping")
         await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
@@ -103,6 +141,8 @@ async def _until_drained(service: Service, stopping: asyncio.Event, drain_second
                 log.warning("drain_deadline_passed", seconds=drain_seconds)
                 work.cancel()
         asked.cancel()
+        if watching is not None:
+            watching.cancel()
 
 
 def _end_after(seconds: float, status: int) -> None:

@@ -5,11 +5,14 @@ environment variable for each field. A bad value ends the process with exit stat
 setting, without its value, which may be a secret; so does a combination that cannot be, with both names.
 
 How values are spelt is one rule for all settings, `ServiceSettings._as_spelt`; an empty one is unset.
+
+A `Secret` has no flag, since every user of a machine can read the command lines of its processes. It comes from its
+variable, or from the file that the variable with `_FILE` behind its name names (`cottage/secret_values.py`).
 """
 
-import argparse
 import contextlib
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,17 +20,30 @@ from decimal import Decimal, DecimalException
 from ipaddress import ip_network
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, Self, get_args, get_origin
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from common import termination
 from common.output import own_streams
+from common.settings_parser import SettingHelp, SettingsParser
 from common.web.access import AccessPolicy, allowed_host, allowed_origin
-from common.web.proxies import Network, TrustedProxies
+from common.web.proxies import Network, TrustedProxies, as_ipv4
+from common.web.readers import Readers
 from cottage import __version__, keys, urls, variables
-from cottage.errors import CottageError
+from cottage.errors import CottageError, SettingsError
 from cottage.freshness import Thresholds
+from cottage.redis_login import url_with_login
+from cottage.redis_tls import url_with_tls
+from cottage.secret_values import file_variable, secret_of
 
 PREFIXES = ("MARKET_", "FEYNMAN_", "PHYSICS_", "BRIDGE_", "BROADCASTER_", "RECORDER_")
 """With what the settings of each service begin. Another one's are not this process's business."""
@@ -86,7 +102,7 @@ def _listed(parse: Callable[[str], object]) -> BeforeValidator:
 
 def _network(text: str) -> Network:
     try:
-        return ip_network(text)
+        return as_ipv4(ip_network(text))
     except ValueError as error:
         why = "must be addresses or networks such as 10.0.0.7,172.16.0.0/12, comma-separated"
         with contextlib.suppress(ValueError):
@@ -100,6 +116,31 @@ Origins = Annotated[tuple[str, ...], _listed(allowed_origin)]
 """A setting of comma-separated web origins, such as https://desk.example."""
 Networks = Annotated[tuple[Network, ...], _listed(_network)]
 """A setting of comma-separated IP addresses and networks."""
+
+SHORTEST_SECRET = 32
+"""Bytes of a secret that somebody makes up, such as a key: what is shorter could be guessed."""
+_SECRET = object()
+_IN_A_HEADER = re.compile(r"[\x21-\x7e]*")
+
+
+def _long(secret: str) -> str:
+    if secret and len(secret.encode()) < SHORTEST_SECRET:
+        raise ValueError(f"must have {SHORTEST_SECRET} bytes or more, such as those of `openssl rand -hex 32`")
+    return secret
+
+
+def _in_a_header(token: str) -> str:
+    if _IN_A_HEADER.fullmatch(token) is None:
+        raise ValueError("must be visible ASCII characters without blanks, as a header has them")
+    return _long(token)
+
+
+Secret = Annotated[str, Field(repr=False), _SECRET]
+"""A setting that nobody may see, or that may have such a part: no flag, in no repr, and also read from a file."""
+LongSecret = Annotated[Secret, AfterValidator(_long)]
+"""A Secret of SHORTEST_SECRET bytes or more, where it is set."""
+BearerSecret = Annotated[Secret, AfterValidator(_in_a_header)]
+"""A LongSecret that is shown as `Authorization: Bearer`."""
 
 
 def whole(text: str) -> int:
@@ -160,6 +201,12 @@ class Below(NamedTuple):
     or_equal: bool = False
 
 
+class _Unreadable(NamedTuple):
+    """In the place of a secret that cannot be had, so that it is said with all else that is wrong."""
+
+    why: str
+
+
 class Environment(PydanticBaseSettingsSource):
     """What the environment sets. Whatever is empty, or set by a container platform, is unset."""
 
@@ -168,12 +215,21 @@ class Environment(PydanticBaseSettingsSource):
         self._settings = settings
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        variable = self._settings.variable(field_name)
-        return variables.value_of(os.environ, variable), self._settings.input_name(field_name), False
+        variable, value = self._settings.variable(field_name), None
+        try:
+            value = (secret_of if is_secret(field) else variables.value_of)(os.environ, variable)
+        except SettingsError as error:
+            return _Unreadable(str(error)), self._settings.input_name(field_name), False
+        return value, self._settings.input_name(field_name), False
 
     def __call__(self) -> dict[str, Any]:
         found = (self.get_field_value(info, name) for name, info in self._settings.model_fields.items())
         return {name: value for value, name, _ in found if value is not None}
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a field of a settings class is a `Secret`."""
+    return any(each is _SECRET for each in field.metadata)
 
 
 class ServiceSettings(BaseSettings):
@@ -188,6 +244,17 @@ class ServiceSettings(BaseSettings):
 
     ops_host: Host = Field("127.0.0.1", description="address that the ops port listens on")
     ops_port: Port = Field(0, description="port of /healthz, /readyz, /status, /metrics; 0: any free one")
+    ops_allow: Networks = Field(
+        (),
+        validation_alias="OPS_ALLOW",
+        description="addresses and networks that may read the ops port, comma-separated; others get 403, loopback "
+        "addresses never",
+    )
+    ops_token: BearerSecret = Field(
+        "",
+        validation_alias="OPS_TOKEN",
+        description="who shows it as `Authorization: Bearer` may read the ops port from anywhere; 32 bytes or more",
+    )
     log_level: LogLevel = Field(
         "info", validation_alias="LOG_LEVEL", description="events below this level are not logged"
     )
@@ -196,6 +263,12 @@ class ServiceSettings(BaseSettings):
     )
     drain_seconds: Annotated[float, Field(ge=0, le=6)] = Field(
         5.0, validation_alias="DRAIN_SECONDS", description="seconds for a stop to finish its work before it is forced"
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "development",
+        validation_alias="COTTAGE_ENV",
+        description="production: the service refuses to start while anything is half-open (docs/security.md)",
     )
 
     allowed_hosts: Hosts = Field(
@@ -211,21 +284,37 @@ class ServiceSettings(BaseSettings):
         "others get 403. Pages of the same host always may; * is all",
     )
 
+    @property
+    def in_production(self) -> bool:
+        return self.environment == "production"
+
     def access(self, host: str, more_origins: Iterable[str] = (), proxies: Iterable[Network] = ()) -> AccessPolicy:
         """Which requests a port answers that listens on `host`, which is a name of it as well."""
         return AccessPolicy(
             (*self.allowed_hosts, host.lower()), (*self.allowed_origins, *more_origins), TrustedProxies(proxies)
         )
 
+    def ops_access(self) -> AccessPolicy:
+        """Which requests the ops port answers."""
+        hosts = (*self.allowed_hosts, self.ops_host.lower())
+        return AccessPolicy(hosts, self.allowed_origins, readers=Readers(self.ops_allow, self.ops_token))
+
     @field_validator("*", mode="before")
     @classmethod
     def _as_spelt(cls, value: object, info: ValidationInfo) -> object:
         """A value as its setting's type has it. Only text is spelt; a program may give the value itself."""
+        if isinstance(value, _Unreadable):
+            raise ValueError(value.why)
         if not isinstance(value, str):
             return value
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        kinds = {unicodedata.category(character) for character in value}
+        if "Cs" in kinds:
             raise ValueError("has characters that are no UTF-8 text")
+        if "Cc" in kinds:  # of a secret's file one newline at the end is cut off, a second one is not
+            raise ValueError("has control characters, such as a newline, which no setting has")
         field = cls.model_fields[str(info.field_name)]
+        if is_secret(field):
+            return value
         kind = field.annotation
         if get_origin(kind) is Literal:
             return choice(value, get_args(kind))
@@ -272,11 +361,23 @@ class ServiceSettings(BaseSettings):
         return alias if isinstance(alias, str) else name
 
     @classmethod
+    def secrets(cls) -> list[str]:
+        """The environment variables of its secrets, and those that name their files."""
+        names = [cls.variable(name) for name, info in cls.model_fields.items() if is_secret(info)]
+        return [*names, *map(file_variable, names)]
+
+    @classmethod
+    def all_variables(cls) -> list[str]:
+        """All environment variables that it reads."""
+        return [*(cls.variable(name) for name in cls.model_fields), *cls.secrets()]
+
+    @classmethod
     def misspelt(cls, environment: Mapping[str, str]) -> Iterator[variables.Misspelt]:
         """The environment variables that were probably meant as settings of this service, and are none."""
-        known = [cls.variable(name) for name in cls.model_fields]
-        others = (*PREFIXES, "RECORDER", "REDIS_PORT", "REDIS_PASSWORD")  # of `make run` and docker compose
-        return variables.misspelt(environment, known, cls.model_config.get("env_prefix", ""), others)
+        known = cls.all_variables()
+        # Of `make run`, compose, the command `cottage` and other services.
+        others = {*PREFIXES, "RECORDER", "REDIS_PORT", "REDIS_PASSWORD", "COTTAGE_TOKEN"}
+        return variables.misspelt(environment, known, cls.model_config.get("env_prefix", ""), others - {*known})
 
     @classmethod
     def set_aside(cls, environment: Mapping[str, str]) -> Iterator[str]:
@@ -327,6 +428,22 @@ class ServiceSettings(BaseSettings):
             return [str(error)]
         return []
 
+    @classmethod
+    def as_far_as_good(cls) -> tuple[Self | None, frozenset[str]]:
+        """The settings of this process's environment, with the default in place of each that is refused, and the
+        variables of these: for who looks for all that is wrong at once. None where they cannot be together either."""
+        try:
+            return cls(), frozenset()
+        except ValidationError as error:
+            said = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
+        names = [name for name in cls.model_fields if cls.input_name(name) in said]
+        refused = frozenset(map(cls.variable, names))
+        try:
+            defaults = {cls.input_name(name): cls.model_fields[name].default for name in names}
+            return cls.model_validate(defaults), refused
+        except ValidationError:
+            return None, refused
+
     def check(self) -> None:
         """Look whether what is set can be used on this machine. Raises CottageError. Most settings need no look."""
 
@@ -359,10 +476,28 @@ class FreshnessSettings(ServiceSettings):
 class RedisSettings(ServiceSettings):
     """The settings of every service that talks to Redis."""
 
-    redis_url: str = Field(
+    redis_username: str = Field(
+        "", validation_alias="REDIS_USERNAME", description="user at Redis, where REDIS_URL names none"
+    )
+    redis_password: Secret = Field(
+        "",
+        validation_alias="REDIS_PASSWORD",
+        description="password at Redis, of any characters, where REDIS_URL has none",
+    )
+    redis_ca_file: str = Field(
+        "",
+        validation_alias="REDIS_CA_FILE",
+        description="certificates of the CA of a rediss:// that is not the system's",
+    )
+    redis_cert_file: str = Field(
+        "", validation_alias="REDIS_CERT_FILE", description="certificate to show to a rediss:// that asks for one"
+    )
+    redis_key_file: str = Field("", validation_alias="REDIS_KEY_FILE", description="the key of that certificate")
+    # Behind them, since what is read into it has them.
+    redis_url: Secret = Field(
         "redis://localhost:6379",
         validation_alias="REDIS_URL",
-        repr=False,
+        validate_default=True,
         description="URL of Redis: redis://, rediss:// or unix://, with user and password if it asks for them; "
         "for redis+sentinel://… and redis+cluster://… see docs/running.md",
     )
@@ -372,36 +507,22 @@ class RedisSettings(ServiceSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _of_redis(cls, url: str) -> str:
-        return redis_url(url)
+    def _of_redis(cls, url: str, others: ValidationInfo) -> str:
+        """The URL with user, password and the files of TLS, as `cottage.redis` takes it."""
+        login = (str(others.data.get(name, "")) for name in ("redis_username", "redis_password"))
+        files = (str(others.data.get(name, "")) for name in ("redis_ca_file", "redis_cert_file", "redis_key_file"))
+        return url_with_tls(url_with_login(redis_url(url), *login), *files)
 
 
-def shared_variables() -> list[str]:
-    """The settings that several services have in common, by their environment variables."""
-    fields = RedisSettings.model_fields | FreshnessSettings.model_fields
-    return [info.validation_alias for info in fields.values() if isinstance(info.validation_alias, str)]
-
-
-class _SettingsParser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        _exit(self.prog.rpartition(".")[2], f"{message} (see --help)")
-
-
-def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> argparse.ArgumentParser:
-    parser = _SettingsParser(
-        prog=f"python -m services.{service}",
-        description=purpose,
-        epilog="Each setting is also the environment variable in brackets; a flag wins over it. An empty value is "
-        "no value.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"{service} {__version__}")
+def _parser(cls: type[ServiceSettings], service: str, purpose: str) -> SettingsParser:
+    settings = []
     for name, info in cls.model_fields.items():
-        default = ",".join(info.default) if isinstance(info.default, tuple) else info.default
-        text = f"{info.description} [{cls.variable(name)}, default: {default if default != '' else 'empty'}]"
-        parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=text.replace("%", "%%"))
+        default = ",".join(info.default) if isinstance(info.default, tuple) else str(info.default)
+        settings.append(
+            SettingHelp(name, cls.variable(name), str(info.description), default or "empty", is_secret(info))
+        )
+    parser = SettingsParser(f"python -m services.{service}", purpose, settings, _exit)
+    parser.add_argument("--version", action="version", version=f"{service} {__version__}")
     return parser
 
 
@@ -410,7 +531,8 @@ def _error_line(cls: type[ServiceSettings], error: Any) -> str:
     if not error["loc"]:  # of several settings, which it names
         return why
     field = str(error["loc"][0])
-    return f"{cls.variable(field) if field in cls.model_fields else field}: {why}"
+    variable = cls.variable(field) if field in cls.model_fields else field
+    return why if why.startswith(f"{file_variable(variable)}: ") else f"{variable}: {why}"
 
 
 def _exit(service: str, why: str) -> NoReturn:

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     # `as` makes them names of this module, to a type checker too.
     from cottage.client.state_client import ClientClosed as ClientClosed
     from cottage.client.state_client import ClientRefused as ClientRefused
+    from cottage.client.state_client import ClientUnauthorized as ClientUnauthorized
     from cottage.client.state_client import StateClient as StateClient
     from cottage.consumer import ChannelConsumer as ChannelConsumer
     from cottage.consumer import ChannelHandler as ChannelHandler
+    from cottage.errors import ApiForbidden as ApiForbidden
     from cottage.errors import ApiRefused as ApiRefused
+    from cottage.errors import ApiUnauthorized as ApiUnauthorized
     from cottage.errors import ApiUnavailable as ApiUnavailable
     from cottage.errors import CottageError as CottageError
     from cottage.errors import InvalidMessage as InvalidMessage
@@ -58,14 +61,16 @@ if TYPE_CHECKING:
     from cottage.store import PhysicsStates as PhysicsStates
     from cottage.store import StrategyLeaderboard as StrategyLeaderboard
     from cottage.store import TaskQueue as TaskQueue
+    from cottage.token_file import TokenFile as TokenFile
     from cottage.version import Version as Version
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "cottage.client.state_client": "ClientClosed ClientRefused StateClient",
+    "cottage.client.state_client": "ClientClosed ClientRefused ClientUnauthorized StateClient",
     "cottage.consumer": "ChannelConsumer ChannelHandler",
-    "cottage.errors": "ApiRefused ApiUnavailable CottageError InvalidMessage InvalidName LeaseLost MissingExtra "
+    "cottage.errors": "ApiForbidden ApiRefused ApiUnauthorized ApiUnavailable CottageError InvalidMessage "
+    "InvalidName LeaseLost MissingExtra "
     "NoSuchState RedisError RedisFull RedisRefused RedisUnavailable SettingsError SourceError StateUnavailable "
     "UnusableSource",
     "cottage.events": "Event",
@@ -81,6 +86,7 @@ _HOME = {
     "cottage.snapshot": "MarketSnapshot",
     "cottage.state": "FAIL_SAFE PhysicsState",
     "cottage.store": "AgentStates MarketFeeds MarketSnapshots PhysicsStates StrategyLeaderboard TaskQueue",
+    "cottage.token_file": "TokenFile",
     "cottage.version": "Version",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}

@@ -11,8 +11,17 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import orjson
 
-from cottage.errors import ApiRefused, ApiUnavailable, InvalidName, SettingsError
+from cottage.errors import (
+    ApiForbidden,
+    ApiRefused,
+    ApiUnauthorized,
+    ApiUnavailable,
+    InvalidName,
+    SettingsError,
+)
 from cottage.fields import load_object
+from cottage.protocol import MAX_TOKEN_BYTES
+from cottage.token_file import Token, token_of
 from cottage.urls import http_server, redacted
 from cottage.variables import value_of
 
@@ -25,6 +34,10 @@ TIMEOUT = 30.0
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 
+_REFUSALS: dict[int, type[ApiRefused]] = {
+    HTTPStatus.UNAUTHORIZED: ApiUnauthorized,
+    HTTPStatus.FORBIDDEN: ApiForbidden,
+}
 _READ_BYTES = 1 << 16
 _LEAST_TIMEOUT = 0.001  # 0 would mean to a socket that nothing is waited for, not even the connection
 
@@ -41,16 +54,20 @@ def ask(
     url: str | None = None,
     accept: str = JSON,
     timeout: float = TIMEOUT,
+    token: Token | None = None,
 ) -> bytes:
     """GET a path of the API, such as `/v1/physics/SPY`, and return the body of its answer.
 
     url: of the API; what stands in it from /v1 on is left aside, so it may be that of an endpoint. A user and a
     password in it are sent (Basic). Default: `api_url()`. timeout: seconds until all of the answer must be there.
-    Raises SettingsError for a URL that is none; ApiUnavailable where nobody answers in time, or with 5xx; InvalidName
-    and ApiRefused for the problem that the API answered with.
+    token: for an API that asks for one, or who is asked for it; default: that of COTTAGE_TOKEN (`token_of`).
+    Raises SettingsError for a URL or a token that is none; ApiUnavailable where nobody answers in time, or with 5xx;
+    InvalidName and ApiRefused for the problem that the API answered with, ApiUnauthorized and ApiForbidden for 401
+    and 403.
     """
     asked = api_url() if url is None else url
     connection, base, headers = _connection(asked, timeout)
+    headers |= _shown(token_of() if token is None else token, headers)
     target = base + quote(path) + (f"?{urlencode(query, safe=',:')}" if query else "")
     shown = redacted(asked)
     try:
@@ -70,10 +87,15 @@ def ask(
 
 
 def ask_object(
-    path: str, query: Mapping[str, str] | None = None, *, url: str | None = None, timeout: float = TIMEOUT
+    path: str,
+    query: Mapping[str, str] | None = None,
+    *,
+    url: str | None = None,
+    timeout: float = TIMEOUT,
+    token: Token | None = None,
 ) -> dict[str, Any]:
     """The JSON object that is the answer. See `ask`; raises InvalidMessage too, for an answer that is none."""
-    return load_object(ask(path, query, url=url, timeout=timeout))
+    return load_object(ask(path, query, url=url, timeout=timeout, token=token))
 
 
 def _connection(url: str, timeout: float) -> tuple[HTTPConnection, str, dict[str, str]]:
@@ -91,6 +113,18 @@ def _connection(url: str, timeout: float) -> tuple[HTTPConnection, str, dict[str
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     timeout = max(timeout, _LEAST_TIMEOUT)
     return connect(parts.hostname, parts.port, timeout=timeout), parts.path.partition("/v1")[0].rstrip("/"), headers
+
+
+def _shown(token: Token | None, headers: Mapping[str, str]) -> dict[str, str]:
+    """The header that shows a token. Raises SettingsError for what can be none, without showing it."""
+    text = token() if callable(token) else token
+    if not text:
+        return {}
+    if "Authorization" in headers:
+        raise SettingsError(f"a token, and a user in the URL of the API ({URL_VARIABLE}): leave one of them out")
+    if not (text.isascii() and text.isprintable() and " " not in text and len(text) <= MAX_TOKEN_BYTES):
+        raise SettingsError(f"a token has no blanks and at most {MAX_TOKEN_BYTES} characters, all of them ASCII")
+    return {"Authorization": f"Bearer {text}"}
 
 
 def _exchange(
@@ -119,7 +153,9 @@ def _problem(shown: str, response: HTTPResponse, body: bytes) -> Exception:
         return ApiUnavailable(f"{shown}: {detail}")
     if code == "bad_symbol":
         return InvalidName(detail)
-    return ApiRefused(response.status, code, f"{shown}: {detail}" if code in ("", "not_found") else detail)
+    refused = _REFUSALS.get(response.status, ApiRefused)
+    plain = code in ("", "not_found") or refused is ApiUnauthorized
+    return refused(response.status, code, f"{shown}: {detail}" if plain else detail)
 
 
 def _line(text: str) -> str:

@@ -12,6 +12,8 @@ CottageError
  │    └── NoSuchState
  ├── ApiUnavailable
  ├── ApiRefused
+ │    ├── ApiUnauthorized
+ │    └── ApiForbidden
  └── RedisError
       ├── RedisUnavailable
       ├── RedisRefused
@@ -89,6 +91,15 @@ class ApiRefused(CottageError):
     def is_wrong(self) -> bool:
         """Whether the request is wrong, whatever there is."""
         return self.status in (400, 422)
+
+
+class ApiUnauthorized(ApiRefused):
+    """The physics API wants a token, or another one than it was shown (401). `code` is its word for why, if it says
+    so, such as `expired`."""
+
+
+class ApiForbidden(ApiRefused):
+    """The token that the physics API was shown does not allow what was asked (403)."""
 
 
 class RedisError(CottageError):

@@ -88,5 +88,9 @@ class EventQueue(Generic[Item]):
         """Remove and return the event that has waited longest."""
         return self._waiting.pop(next(iter(self._waiting)))
 
+    def keep(self, receives: Callable[[str], bool]) -> None:
+        """Remove the events of all topics that are not received any more."""
+        self._waiting = {slot: item for slot, item in self._waiting.items() if receives(slot[0])}
+
     def __len__(self) -> int:
         return len(self._waiting)

@@ -12,7 +12,7 @@ from itertools import repeat
 from typing import Any, Literal, NamedTuple, Self, cast, get_args
 
 from cottage import fields, keys
-from cottage.errors import InvalidName
+from cottage.errors import InvalidMessage, InvalidName
 
 Status = Literal["live", "stale", "expired"]
 STATUSES: tuple[Status, ...] = ("live", "stale", "expired")
@@ -52,6 +52,15 @@ def _status_after(seconds: float, stale: float, expired: float) -> Status:
     return "expired" if seconds >= expired else "stale" if seconds >= stale else "live"
 
 
+LONGEST_CAUSE = 64
+"""Letters of a cause, also of one that is not known here."""
+
+
+def is_age(age_ms: object) -> bool:
+    """Whether it is an age in milliseconds that can be told on: JSON has no greater whole number."""
+    return fields.finite(age_ms) and abs(age_ms) < 2**53  # type: ignore[arg-type]  # it is a number
+
+
 def milliseconds(age: float | None) -> int | None:
     """An age in seconds as messages tell it; None if it is not known."""
     return None if age is None else round(age * 1000)
@@ -81,8 +90,12 @@ class Freshness:
     @classmethod
     def from_fields(cls, message: Mapping[str, Any]) -> "Freshness":
         """The inverse of `as_dict`. An unknown cause is accepted as it is. Raises InvalidMessage."""
-        age_ms = fields.optional_number(message, "age_ms")
+        age_ms = message.get("age_ms")
+        if not (age_ms is None or is_age(age_ms)):
+            raise InvalidMessage("number", "age_ms is no age")
         cause = cast("Cause | None", fields.optional_text(message, "cause"))
+        if cause is not None and len(cause) > LONGEST_CAUSE:
+            raise InvalidMessage("cause", f"it has {len(cause)} letters")
         return cls(fields.one_of(message, "status", STATUSES), cause, None if age_ms is None else age_ms / 1000)
 
     def aged(self, seconds: float) -> "Freshness":

@@ -5,7 +5,7 @@ Pure: bytes in, values out, and back.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,17 +13,19 @@ from urllib.parse import parse_qs
 import orjson
 
 from cottage import keys
+from cottage.clock import iso_millis
 from cottage.errors import CottageError, InvalidMessage, InvalidName
-from cottage.fields import finite
-from cottage.freshness import Freshness, FreshnessStatement, milliseconds
+from cottage.freshness import Freshness, FreshnessStatement, is_age, milliseconds
+from cottage.grant import ALL, ANYBODY, Grant
 from cottage.version import Version
 
 SUBPROTOCOL = "cottage.v1"
+TOKEN_SUBPROTOCOL = "bearer."
+"""A browser, which can set no headers, offers its token behind this beside SUBPROTOCOL. It is never selected."""
 PATH = "/ws"
-ALL = "*"
 MAX_REQUEST_BYTES = 64 * 1024
-MAX_NAMED_SYMBOLS = 4096
-"""The most symbols that a client may name; for more it subscribes to all."""
+MAX_TOKEN_BYTES = 4096
+"""The most bytes of a token, measured before anything is read of it."""
 MAX_PROVEN_SYMBOLS = 64
 """A client that named at most so many symbols gets their versions with every HEARTBEAT."""
 
@@ -35,13 +37,15 @@ BATCHES = (100, 250, 500, 1000)
 
 
 class Close(IntEnum):
-    """Why the server closes a connection; after all but POLICY a client should connect again."""
+    """Why the server closes a connection; after all but POLICY and UNAUTHORIZED a client should connect again."""
 
     GOING_AWAY = 1001
     POLICY = 1008
     TOO_BIG = 1009
     SILENT = 1011
     TRY_AGAIN_LATER = 1013
+    UNAUTHORIZED = 4401
+    """No token came, or none that is good now; the reason is one word. With another token a client may come back."""
 
 
 class Code(StrEnum):
@@ -52,44 +56,24 @@ class Code(StrEnum):
     UNKNOWN_ACTION = "unknown_action"
     BAD_REQUEST = "bad_request"  # a field is missing or of the wrong type
     BAD_SYMBOL = "bad_symbol"
-    TOO_MANY_SYMBOLS = "too_many_symbols"  # more than MAX_NAMED_SYMBOLS
+    TOO_MANY_SYMBOLS = "too_many_symbols"  # more than the grant's max_symbols
     SUBSCRIBED_TO_ALL = "subscribed_to_all"  # single symbols cannot be taken out of ["*"]
-    NO_AUTHENTICATION = "no_authentication"  # this server asks for no token
+    NOT_ALLOWED = "not_allowed"  # symbols beyond the client's grant, whether or not there are such
+    BAD_TOKEN = "bad_token"  # not good, or of another principal: the one before stands
 
 
 class RequestRefused(CottageError):
     """A request that is refused: it is answered with ERROR, and the connection stays open."""
 
-    def __init__(self, code: Code, message: str, request_id: object = None) -> None:
+    def __init__(
+        self, code: Code, message: str, request_id: object = None, symbols: Iterable[str] | None = None
+    ) -> None:
+        """`symbols`: those that are refused, where the others of the request are not."""
         super().__init__(message)
         self.code = code
         self.message = message
         self.request_id = request_id
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What a client may do. The server assigns a grant to every connection.
-
-    Without authentication everybody gets the same: all symbols, all events and no end, within the server's limits.
-    """
-
-    principal: str = "anybody"
-    """Who the client is."""
-    symbols: frozenset[str] | None = None
-    """The symbols that it may subscribe to; None means all."""
-    events: frozenset[str] | None = None
-    """The topics of the events that it is sent; None means all."""
-    max_symbols: int = MAX_NAMED_SYMBOLS
-    """How many symbols it may name; for more it subscribes to all."""
-    requests_per_second: float = 0
-    """How many requests it may send on average; 0 means no limit, here and below."""
-    bytes_per_second: float = 0
-    expires_at: float | None = None
-    """When the grant expires, in seconds since 1970; None means never."""
-
-
-ANYBODY = Grant()
+        self.symbols = None if symbols is None else sorted(symbols)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +103,11 @@ class Subscription:
 @dataclass(frozen=True, slots=True)
 class Request:
     action: str
-    """`subscribe`, `unsubscribe` or `ping`"""
+    """`subscribe`, `unsubscribe`, `ping` or `auth`"""
     subscription: Subscription
     request_id: object = None
+    token: str = field(default="", repr=False)
+    """Of `auth`."""
 
 
 def parse_freshness(message: dict[str, Any]) -> FreshnessStatement:
@@ -139,7 +125,7 @@ def _ages(message: dict[str, Any], number: int) -> tuple[float | None, ...] | No
     ages = message.get("ages_ms")
     if ages is None:
         return None
-    if not (isinstance(ages, list) and len(ages) == number and all(age is None or finite(age) for age in ages)):
+    if not (isinstance(ages, list) and len(ages) == number and all(age is None or is_age(age) for age in ages)):
         raise InvalidMessage("type", "ages_ms does not give an age for each symbol")
     return tuple(None if age is None else age / 1000 for age in ages)
 
@@ -183,7 +169,7 @@ def parse_request(message: str | bytes, grant: Grant = ANYBODY) -> Request:
     if action == "ping":
         return Request("ping", Subscription(False), request_id)
     if action == "auth":
-        raise RequestRefused(Code.NO_AUTHENTICATION, "this server asks for no token", request_id)
+        return Request("auth", Subscription(False), request_id, _token(fields.get("token"), request_id))
     if action not in ("subscribe", "unsubscribe"):
         known = "action must be one of subscribe, unsubscribe, auth, ping"
         raise RequestRefused(Code.UNKNOWN_ACTION, known, request_id)
@@ -191,6 +177,14 @@ def parse_request(message: str | bytes, grant: Grant = ANYBODY) -> Request:
     if not isinstance(symbols, list):
         raise RequestRefused(Code.BAD_REQUEST, 'symbols must be a list such as ["SPY"] or ["*"]', request_id)
     return Request(action, _subscription(symbols, grant, request_id), request_id)
+
+
+def _token(token: object, request_id: object) -> str:
+    if not isinstance(token, str):
+        raise RequestRefused(Code.BAD_REQUEST, "token must be text", request_id)
+    if len(token.encode()) > MAX_TOKEN_BYTES:
+        raise RequestRefused(Code.BAD_TOKEN, f"a token has at most {MAX_TOKEN_BYTES} bytes", request_id)
+    return token
 
 
 def _subscription(symbols: Sequence[object], grant: Grant, request_id: object) -> Subscription:
@@ -202,6 +196,11 @@ def _subscription(symbols: Sequence[object], grant: Grant, request_id: object) -
         raise RequestRefused(Code.BAD_SYMBOL, str(error), request_id) from error
     check_count(named, grant, request_id)
     return Subscription(False, named)
+
+
+def not_allowed(symbols: Iterable[str], request_id: object = None) -> RequestRefused:
+    """The refusal of symbols beyond a client's grant. It says nothing of whether there are such."""
+    return RequestRefused(Code.NOT_ALLOWED, "the token does not name these symbols", request_id, symbols)
 
 
 def check_count(named: frozenset[str], grant: Grant, request_id: object) -> None:
@@ -282,12 +281,29 @@ def pong(timestamp: str, request_id: object, upstream: Freshness | None = None) 
 
 
 def ack(request: Request) -> bytes:
+    """The answer to `subscribe` and `unsubscribe`."""
     wanted = [ALL] if request.subscription.everything else sorted(request.subscription.named)
     return _answer({"event": "ACK", "action": request.action, "symbols": wanted}, request.request_id)
 
 
+def auth_ack(request: Request, grant: Grant) -> bytes:
+    """The answer to `auth`: what the client may do from now on, and until when."""
+    message: dict[str, Any] = {"event": "ACK", "action": "auth", "symbols": grant.symbols.written()}
+    message["events"] = [ALL] if grant.events is None else sorted(grant.events)
+    message["expires"] = None if grant.expires_at is None else iso_millis(grant.expires_at)
+    return _answer(message, request.request_id)
+
+
+def revoked(symbols: Iterable[str]) -> bytes:
+    """The client may no longer know of these: it forgets them. Redis may still have them, so this is no REMOVED."""
+    return orjson.dumps({"event": "REVOKED", "symbols": list(symbols)})
+
+
 def error(refused: RequestRefused) -> bytes:
-    return _answer({"event": "ERROR", "code": str(refused.code), "message": refused.message}, refused.request_id)
+    message: dict[str, Any] = {"event": "ERROR", "code": str(refused.code), "message": refused.message}
+    if refused.symbols is not None:
+        message["symbols"] = refused.symbols
+    return _answer(message, refused.request_id)
 
 
 def _answer(message: dict[str, Any], request_id: object) -> bytes:

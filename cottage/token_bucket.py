@@ -22,6 +22,11 @@ class TokenBucket:
         self._full_at = full_at
         return True
 
+    def follow(self, before: "TokenBucket", now: float) -> None:
+        """Take over from another bucket, in whose place this one comes: as much is taken of it as was of that one."""
+        taken = max(0.0, before._full_at - now) * before._per_second
+        self._full_at = now + min(taken, self._burst) / self._per_second
+
     def seconds_until(self, amount: float, now: float) -> float:
         """How long to wait until this amount is allowed."""
         return max(0.0, self._full_at + (amount - self._burst) / self._per_second - now)

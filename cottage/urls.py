@@ -2,11 +2,12 @@
 
 import re
 from ipaddress import IPv6Address
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 MOST_DATABASES = 2**31
 """Redis takes no greater number for one."""
 
+_TOKENS = frozenset({"token", "access_token"})
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -53,6 +54,13 @@ def websocket(url: str) -> str:
     return url
 
 
+def broadcaster(url: str) -> str:
+    """`url` itself if it can be that of a broadcaster's WebSocket, which has no token in it; ValueError otherwise."""
+    if _TOKENS & {name.lower() for name, _ in parse_qsl(urlsplit(websocket(url)).query, keep_blank_values=True)}:
+        raise ValueError("must have no token in it, since URLs are written down everywhere")
+    return url
+
+
 def http_server(url: str) -> str:
     """`url` itself if HTTP can be spoken there; ValueError otherwise."""
     parts = _split(url)
@@ -78,6 +86,29 @@ def redis_server(url: str) -> SplitResult:
             "the part behind the host must be the number of a database, such as redis://localhost:6379/0"
         )
     return parts
+
+
+def has_login(url: str) -> bool:
+    """Whether the URL of a Redis has a user or a password in it. That of its sentinels does not count."""
+    login, query = _login_and_place(url)[1], url.partition("?")[2]
+    many = "+" in url.partition("://")[0]
+    return bool(login.strip(":")) or (not many and bool({"username", "password"} & dict(parse_qsl(query)).keys()))
+
+
+def with_login(url: str, username: str, password: str) -> str:
+    """The URL of a Redis, which has neither, with this user and password, of any characters; an empty one is none."""
+    scheme, _, place = _login_and_place(url)
+    secret = f":{quote(password, safe='')}" if password else ""
+    return f"{scheme}://{quote(username, safe='')}{secret}@{place}"
+
+
+def _login_and_place(url: str) -> tuple[str, str, str]:
+    """The scheme, what stands before the @, and what stands behind it."""
+    scheme, _, rest = url.partition("://")
+    plain = rest.partition("?")[0]
+    authority = plain if "+" in scheme else plain.partition("/")[0]  # as `cottage.redis.topology` reads it
+    login, at, _ = authority.rpartition("@")
+    return scheme, login, rest[len(login) + len(at) :]
 
 
 def is_database(text: str) -> bool:

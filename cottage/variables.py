@@ -17,9 +17,12 @@ NEAR = 0.8
 """How alike (difflib's ratio) two names are of which one is the other misspelt."""
 RELATED = 0.52
 """The same where the prefix shows already that one of our names was meant."""
-_WHOLE = "REDIS_URL"
-_PARTS = frozenset({"REDIS_HOST", "REDIS_DB", "REDIS_USER", "REDIS_USERNAME", "REDIS_SSL", "REDIS_TLS"})
-"""What other programs read one by one, and ours as one URL."""
+_ELSEWHERE = {
+    **dict.fromkeys(("REDIS_HOST", "REDIS_DB", "REDIS_SSL", "REDIS_TLS"), "REDIS_URL"),
+    "REDIS_USER": "REDIS_USERNAME",
+    "COTTAGE_ENVIRONMENT": "COTTAGE_ENV",
+}
+"""What other programs read, and the name of ours that has it."""
 
 
 class Misspelt(NamedTuple):
@@ -73,8 +76,8 @@ def misspelt(
 
 def nearest(name: str, known: Collection[str], prefix: str = "") -> str | None:
     """The one of `known` that `name` was probably meant to be. A `prefix` says that it was meant to be one."""
-    if name in _PARTS and _WHOLE in known:
-        return _WHOLE
+    if (ours := _ELSEWHERE.get(name)) in known:
+        return ours
     rest = name.removeprefix(prefix)
     if prefix and rest in known:  # PHYSICS_LOG_LEVEL: a name that all services share has no prefix
         return rest

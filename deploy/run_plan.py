@@ -14,7 +14,9 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TypeVar, get_args
 
+from common.exposure import exposure
 from common.ops import listening_socket
+from common.production import findings_together
 from common.settings import (
     PREFIXES,
     LogFormat,
@@ -22,7 +24,6 @@ from common.settings import (
     ServiceSettings,
     choice,
     redis_url,
-    shared_variables,
     truth,
     whole,
 )
@@ -31,7 +32,11 @@ from cottage.errors import SettingsError
 from cottage.files.options import ReadOptions
 from cottage.record.record import is_record
 from cottage.redis import connect_asking
+from cottage.redis_login import PASSWORD, URL, USERNAME, redis_url_of
+from cottage.secret_values import file_variable, secret_of
+from cottage.token_file import VARIABLE as TOKEN_OF_CLIENTS
 from cottage.variables import Misspelt, value_of
+from deploy.child_environment import with_ops_address, without_secrets
 from deploy.redis_server import FREE_PORTS, LOCAL, free_port
 from deploy.run_directory import run_folder
 from services.bridge.settings import BridgeSettings
@@ -57,6 +62,9 @@ MAKE_VARIABLES = (
     *("VENV", "PYTHON", "ARGS"),
 )
 """What the Makefile reads for `make run`, beside the settings themselves."""
+
+OF_REDIS = frozenset({URL, USERNAME, PASSWORD, file_variable(URL), file_variable(PASSWORD)})
+"""Where Redis is, and who asks it."""
 
 T = TypeVar("T")
 
@@ -121,21 +129,30 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         addresses = {
             variable: _hold(held, environment, variable, port) for variable, port in _default_ports().items()
         }
-        url = read(environment, "REDIS_URL", "", redis_url)
-        redis_port = None if url else _redis_port(held, environment)
-    url = url or f"redis://{LOCAL}:{redis_port}"
+        given = _given_redis(environment)
+        redis_port = None if given else _redis_port(held, environment)
+    # A server that is started here asks for no password: a REDIS_PASSWORD is docker compose's then.
+    url = given or f"redis://{LOCAL}:{redis_port}"
 
     unread = {each.variable for each in misspelt(environment)}  # said once, not by each of the services
-    shared = {name: value for name, value in environment.items() if name not in unread | {"REDIS_URL"}}
+    shared = {name: value for name, value in environment.items() if name not in unread}
+    if not given:
+        shared = {name: value for name, value in shared.items() if name.upper() not in OF_REDIS} | {URL: url}
+    elif plain := value_of(environment, URL):
+        shared[URL] = plain
     for variable, (host, port) in addresses.items():
         shared[variable] = str(port)
         shared[variable.replace("_PORT", "_HOST")] = host
     bridge, page, api = (_netloc(addresses[f"{name}_PORT"]) for name in ("BRIDGE", "BROADCASTER", "PHYSICS"))
+    link, stream, pages, answers = (
+        _scheme(environment, name, plain)
+        for name, plain in (("BRIDGE", "ws"), ("BROADCASTER", "ws"), ("BROADCASTER", "http"), ("PHYSICS", "http"))
+    )
     # Relative to the working directory, which the services have in common with this process.
     defaults = {
-        "BROADCASTER_BRIDGE_URL": f"ws://{bridge}/ws",
+        "BROADCASTER_BRIDGE_URL": f"{link}://{bridge}/ws",
         "FEYNMAN_CHECKPOINT_DIR": str(run_folder(environment) / "feynman"),
-        "RECORDER_BRIDGE_URL": f"ws://{bridge}/ws",
+        "RECORDER_BRIDGE_URL": f"{link}://{bridge}/ws",
         "RECORDER_MAX_GIB": RECORD_GIB,
         **_records(environment),
     }
@@ -148,10 +165,13 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
             ServicePlan(
                 service.name,
                 (sys.executable, "-m", f"services.{service.name}"),
-                shared | {"REDIS_URL": url} if service.redis else _without_redis(shared),
+                with_ops_address(
+                    without_secrets(shared if service.redis else _without_redis(shared), SETTINGS, settings),
+                    addresses[f"{service.name.upper()}_OPS_PORT"][0],
+                ),
                 _reachable(addresses[f"{service.name.upper()}_OPS_PORT"]),
             )
-            for service in SERVICES
+            for service, settings in zip(SERVICES, SETTINGS, strict=True)
             if service.name != "recorder" or read(environment, "RECORDER", True, truth)
         ),
         redis_url=url,
@@ -159,13 +179,26 @@ def make_plan(environment: Mapping[str, str] = os.environ) -> RunPlan:
         fresh=fresh,
         checkpoints=shared["FEYNMAN_CHECKPOINT_DIR"],
         urls={
-            "PAGE_URL": f"http://{page}/",
-            "WEBSOCKET_URL": f"ws://{page}/ws",
-            "API_URL": f"http://{api}/v1/physics",
-            "API_DOCS_URL": f"http://{api}/docs",
+            "PAGE_URL": f"{pages}://{page}/",
+            "WEBSOCKET_URL": f"{stream}://{page}/ws",
+            "API_URL": f"{answers}://{api}/v1/physics",
+            "API_DOCS_URL": f"{answers}://{api}/docs",
             "REDIS_URL": url,
         },
     )
+
+
+def _given_redis(environment: Mapping[str, str]) -> str | None:
+    """The URL of the Redis that is to be used, with user and password; None if one is to be started. Raises
+    SettingsError."""
+    url = secret_of(environment, URL)
+    if url is None:
+        return None
+    try:
+        redis_url(url)
+    except ValueError as error:
+        raise SettingsError(f"{URL} {error}") from None
+    return redis_url_of(environment, url, url)
 
 
 def _records(environment: Mapping[str, str]) -> dict[str, str]:
@@ -191,8 +224,9 @@ def log_options(environment: Mapping[str, str]) -> tuple[str, str]:
 def misspelt(environment: Mapping[str, str]) -> list[Misspelt]:
     """The variables that look like settings that services share, or like those of `make run`, and are none. What
     begins with the prefix of a service is said by that service."""
-    known = [*shared_variables(), "RECORDER", "RUN_DIR", "REDIS_PORT", "REDIS_PASSWORD", FREE_PORTS]
-    found = list(variables.misspelt(environment, known, "", PREFIXES))
+    settings = chain.from_iterable(each.all_variables() for each in SETTINGS)
+    known = {"RUN_DIR", "REDIS_PORT", FREE_PORTS, *(name for name in settings if not name.startswith(PREFIXES))}
+    found = list(variables.misspelt(environment, known, "", (*PREFIXES, TOKEN_OF_CLIENTS)))
     # What was given to make was meant for us, whatever it is called.
     for name in _given_to_make(environment):
         upper = name.upper()
@@ -217,9 +251,13 @@ def check_settings() -> None:
     wrong = [line for settings in SETTINGS for line in settings.refusals()]
     if not wrong and read(os.environ, "MARKET_EXIT_AT_END", False, truth):
         wrong.append("MARKET_EXIT_AT_END: is for a market that runs alone; make run would start it again")
+    if not wrong:
+        settings = {service.name: kind() for service, kind in zip(SERVICES, SETTINGS, strict=True)}
+        exposed = [exposure(name, each) for name, each in settings.items() if each.in_production]
+        wrong = findings_together(exposed)  # what each service finds of itself, it says
     if wrong:
         raise SettingsError("; ".join(dict.fromkeys(wrong)))
-    if url := value_of(os.environ, "REDIS_URL"):
+    if url := _given_redis(os.environ):
         connect_asking(url).close()  # it does not connect, and raises for what only the client knows of a URL
 
 
@@ -277,6 +315,11 @@ def _reachable(address: tuple[str, int]) -> tuple[str, int]:
     """The address at which a program on this machine reaches a listening address."""
     host, port = address
     return {"0.0.0.0": LOCAL, "::": "::1"}.get(host, host), port  # noqa: S104  # not bound here, replaced
+
+
+def _scheme(environment: Mapping[str, str], prefix: str, plain: str) -> str:
+    """That of a service's URLs: `plain`, or over TLS where it has a certificate."""
+    return f"{plain}s" if value_of(environment, f"{prefix}_TLS_CERT_FILE") else plain
 
 
 def _netloc(address: tuple[str, int]) -> str:

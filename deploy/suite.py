@@ -12,11 +12,13 @@ from common import logs, output
 from cottage.clock import SystemClock
 from cottage.stop_signals import end_on_signals, ignore_signals, take_in_loop
 from cottage.urls import redacted
+from deploy.child_environment import without_secrets
 from deploy.fresh_start import begin_fresh
 from deploy.health import ask
-from deploy.redis_server import Server, answers, data_folder, find_server, fresh_log, server_command
+from deploy.redis_server import REDIS_CONF, Server, answers, data_folder, find_server, fresh_log, server_command
 from deploy.run_directory import remove_urls, write_urls
-from deploy.run_plan import RunPlan, ServicePlan
+from deploy.run_plan import SETTINGS, RunPlan, ServicePlan
+from deploy.server_passwords import check_passwords
 from deploy.supervisor import Child, Supervisor
 
 STOP_ORDER = ("market", "feynman", "recorder", "physics", "broadcaster", "bridge")
@@ -98,6 +100,7 @@ async def _start(
 
 
 def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
+    check_passwords(REDIS_CONF)
     data = data_folder(folder, server)
     log.info("redis", server=server.name, version=server.version, port=port, folder=str(data))
 
@@ -109,7 +112,7 @@ def _redis(server: Server, port: int, folder: Path, lock: int) -> Child:
     return Child(
         "redis",
         server_command(server, data, port),
-        os.environ,
+        without_secrets(os.environ, SETTINGS),
         not_ready,
         log_file=partial(fresh_log, data),
         inherited=(lock,),

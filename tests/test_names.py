@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("cottage", "common", "services", "deploy")
-IN_EACH_SERVICE = {"__init__", "__main__", "service", "settings", "metrics"}
+IN_EACH_SERVICE = {"__init__", "__main__", "service", "settings", "metrics", "redis_access"}
 """Whoever knows one service finds these in every other."""
 
 

@@ -19,6 +19,7 @@ PASSED_ON = {"cottage/log.py"}
 METRICS = (
     "common.ops",
     "common.output",
+    "common.auth.verifier",
     "common.fanout.server",
     "common.web.access",
     *(f"services.{name}.metrics" for name in ("market", "feynman", "physics", "bridge", "broadcaster", "recorder")),
@@ -134,6 +135,13 @@ def test_every_metric_is_in_the_table_with_its_type_labels_and_help() -> None:
     for name, kind, labels, meaning in rows(ROOT / "docs/observability.md", 4):
         told[name.strip("`")] = (kind, words(labels), meaning)
     assert told == defined
+
+
+def test_no_label_tells_who_a_client_is() -> None:
+    """Neither `sub` nor `jti` of a token: a label's values are kept for ever, and read by others."""
+    labels = {word for _name, _kind, cell, _help in rows(ROOT / "docs/observability.md", 4) for word in words(cell)}
+    assert "reason" in labels
+    assert not labels & {"sub", "jti", "principal", "subject", "client", "user", "token", "kid"}
 
 
 def test_each_word_of_the_glossary_is_in_the_module_that_is_named() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.settings import FreshnessSettings, RedisSettings, ServiceSettings
+from common.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -18,9 +18,7 @@ def settings_of(service: str) -> type[ServiceSettings]:
     return next(
         value
         for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, ServiceSettings)
-        and value not in (ServiceSettings, RedisSettings, FreshnessSettings)
+        if isinstance(value, type) and issubclass(value, ServiceSettings) and value.__module__ == module.__name__
     )
 
 

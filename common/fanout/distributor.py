@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from common.fanout.audience import Audience
 from common.fanout.conflation import Backlog, Update, conflate, newest
 from common.fanout.group import BatchGroup, Group
+from common.fanout.pattern_index import PatternIndex
 from common.fanout.session import HubView, Session
 from cottage.events import Event, EventQueue
 from cottage.freshness import FreshnessStatement
-from cottage.protocol import Subscription
 
 T = TypeVar("T")
 
@@ -26,45 +27,56 @@ class Distributor:
 
     def __init__(self, view: HubView) -> None:
         self.view = view
-        self._groups: dict[Subscription, Group] = {}
+        self._groups: dict[Audience, Group] = {}
         self._everything: dict[Group, None] = {}
+        """The groups that are sent every symbol."""
         self._by_symbol: dict[str, dict[Group, None]] = {}
+        """The groups that are sent a symbol and not every one: they named it, or their patterns match it."""
+        self._patterns: PatternIndex[Group] = PatternIndex()
+        """The groups that are sent all symbols that some patterns name."""
+        self._matched: set[str] = set()
+        """The symbols that were matched with those patterns, once each; none while there are no such groups."""
 
     def __len__(self) -> int:
         """The number of groups."""
         return len(self._groups)
 
     def add(self, session: Session) -> None:
-        """Put a session into the group of its subscription."""
-        subscription = session.subscription
-        group = self._groups.get(subscription)
+        """Put a session into the group of its audience."""
+        audience = session.audience
+        group = self._groups.get(audience)
         if group is None:
-            group = self._groups[subscription] = self.group_type(subscription, self.view)
-            if subscription.everything:
-                self._everything[group] = None
-            for symbol in subscription.named:
-                self._by_symbol.setdefault(symbol, {})[group] = None
+            group = self._groups[audience] = self.group_type(audience.subscription, self.view, audience.events)
+            self._begin_group(group, audience)
         group.add(session)
 
-    def remove(self, session: Session, subscription: Subscription) -> None:
-        """Take a session out of the group of its former subscription."""
-        group = self._groups[subscription]
+    def remove(self, session: Session, audience: Audience) -> None:
+        """Take a session out of the group of its former audience."""
+        group = self._groups[audience]
         group.remove(session)
         if len(group):
             return
-        del self._groups[subscription]
+        del self._groups[audience]
         self._everything.pop(group, None)
-        for symbol in subscription.named:
-            self._by_symbol[symbol].pop(group)
-            if not self._by_symbol[symbol]:
-                del self._by_symbol[symbol]
+        for symbol in self._symbols_of(audience):
+            self._not_sent(symbol, group)
+        if audience.restricted:
+            self._patterns.remove(group)
+            if not self._patterns:
+                self._matched.clear()
 
     def updates(self, updates: Sequence[Update]) -> None:
         for group in list(self._everything):
             group.deliver(updates)
+        if self._patterns:
+            self._match(update.symbol for update in updates)
         if self._by_symbol:
             for group, part in self._by_group((update.symbol, update) for update in updates).items():
                 group.deliver(part)
+        if self._patterns:
+            for update in updates:
+                if update.removal and update.symbol not in self.view.last_values:
+                    self._forget(update.symbol)
 
     def freshness(self, statement: FreshnessStatement) -> None:
         if statement.symbols is None:
@@ -73,17 +85,54 @@ class Distributor:
             return
         for group in list(self._everything):
             group.freshness(statement)
+        if self._patterns:
+            self._match(statement.symbols)
         if self._by_symbol:
             for group, ages in self._by_group((each[0], each) for each in statement.each()).items():
                 group.freshness(statement.about(ages))
 
     def event(self, event: Event) -> None:
         for group in list(self._groups.values()):
-            group.event(event)
+            if group.receives(event.topic):
+                group.event(event)
 
     def heartbeat(self) -> None:
         for group in list(self._groups.values()):
             group.heartbeat()
+
+    def _begin_group(self, group: Group, audience: Audience) -> None:
+        if audience.restricted:
+            if not self._patterns:
+                self._matched.update(self.view.last_values)
+            self._patterns.add(group, audience.symbols)
+        elif audience.subscription.everything:
+            self._everything[group] = None
+        for symbol in self._symbols_of(audience):
+            self._by_symbol.setdefault(symbol, {})[group] = None
+
+    def _symbols_of(self, audience: Audience) -> Iterable[str]:
+        """The symbols by which the group of this audience is found."""
+        return audience.among(self._matched) if audience.restricted else audience.subscription.named
+
+    def _match(self, symbols: Iterable[str]) -> None:
+        """Find the groups whose patterns match symbols that appear for the first time."""
+        for symbol in symbols:
+            if symbol not in self._matched:
+                self._matched.add(symbol)
+                for group in self._patterns.matching(symbol):
+                    self._by_symbol.setdefault(symbol, {})[group] = None
+
+    def _forget(self, symbol: str) -> None:
+        """A symbol is gone: if it comes again, it is matched again."""
+        self._matched.discard(symbol)
+        for group in self._patterns.matching(symbol):
+            self._not_sent(symbol, group)
+
+    def _not_sent(self, symbol: str, group: Group) -> None:
+        groups = self._by_symbol.get(symbol, {})
+        groups.pop(group, None)
+        if not groups:
+            self._by_symbol.pop(symbol, None)
 
     def _by_group(self, items: Iterable[tuple[str, T]]) -> dict[Group, list[T]]:
         """Items with their symbols, by the groups whose subscriptions name these symbols."""
@@ -132,8 +181,9 @@ class BatchDistributor(Distributor):
         self._open()
         if self._events.put(event.topic, event.key, event):
             for group in self._groups.values():
-                for session in group:
-                    session.events.dropped += 1
+                if group.receives(event.topic):
+                    for session in group:
+                        session.events.dropped += 1
 
     def heartbeat(self) -> None:
         self._open()

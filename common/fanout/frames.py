@@ -4,7 +4,7 @@ The server of bridge and broadcaster writes to a `ClientConnection`: a frame for
 broadcaster reads from a `LinkConnection`: all frames that come in one read are handed over together. pyproject.toml
 bounds the version of `websockets`, and the tests of this module fail when something that it relies on changes: a
 connection's `transport`, `paused` and `protocol` (state, closes), and the calls of `connection_made`,
-`connection_lost`, `data_received`, `send_data`, `pause_writing` and `resume_writing`.
+`connection_lost`, `data_received`, `process_event`, `send_data`, `pause_writing` and `resume_writing`.
 """
 
 import asyncio
@@ -16,13 +16,16 @@ from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection as DialledConnection
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import InvalidMessage, ProtocolError, SecurityError
+from websockets.exceptions import InvalidMessage, ProtocolError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
-from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN
+from websockets.protocol import CLOSED, CLOSING, CONNECTING, OPEN, Event
 
+from common.fanout.first_frame import FirstFrame
+from common.fanout.handshake_errors import MALFORMED, HeadTooLarge
 from common.web.access import MAX_HEADER_BYTES, MAX_TARGET_BYTES
-from cottage.protocol import ANYBODY, Close, Subscription
+from cottage.grant import ANYBODY
+from cottage.protocol import Close, Subscription
 from cottage.token_bucket import TokenBucket
 
 UNSENT_BYTES = 64 * 1024
@@ -36,6 +39,12 @@ read the answers; such a client is cut off."""
 
 CLOSE_SECONDS = 2.0
 """A client that does not close its end within this time after a close was sent is cut off."""
+
+FAREWELL_BYTES = 8 * 1024
+"""How much is still read of a client that was turned away for its token: its close, and what it sent before it."""
+
+READ_BYTES = 4 * 1024
+"""So much of what has come is read at once: a flood of the smallest frames is noticed before all of it was read."""
 
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
 _TEXT = 0x80 | Opcode.TEXT
@@ -101,6 +110,14 @@ class ClientConnection(ServerConnection):
         """What the client may do; set by the server."""
         self.inbound: TokenBucket | None = None
         """Limits the bytes that the client may send."""
+        self.requests: TokenBucket | None = None
+        """Limits its requests."""
+        self.ends_at: float | None = None
+        """When its grant expires, by the loop's clock; None means never."""
+        self.first_frame: FirstFrame | None = None
+        """While the client has to show a token by its first message."""
+        self.turned_away = ""
+        """One word for why the token of its handshake is refused, where its close has to say it."""
         self.address = "unknown"
         """The client's address without its port."""
         self.peer = "unknown"
@@ -115,6 +132,8 @@ class ClientConnection(ServerConnection):
         """Whether the client has ever sent anything."""
         self.subscription: Subscription | None = None
         """What the client's handshake asked for, once the connection was admitted."""
+        self.waiting = False
+        """Whether it was admitted to show a good token, and has not."""
         self.forbidden = False
         """Whether its request was refused for its Host, its Origin, its size or its form."""
         self.ended_by_us: Close | None = None
@@ -126,7 +145,10 @@ class ClientConnection(ServerConnection):
         """The last of them, in which the end of the request may begin."""
         self._early = b""
         """What came after the request, before it was answered."""
+        self._farewell_left = FAREWELL_BYTES
         self._cut_off: asyncio.TimerHandle | None = None
+        self._most_unsent = MOST_UNSENT_BYTES
+        self._over_tls = False
 
     @property
     def writable(self) -> bool:
@@ -182,13 +204,17 @@ class ClientConnection(ServerConnection):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks whether to keep the connection open
         """The client sends no more; one that has asked is still answered."""
-        self._ended_early = self.request is not None and self.response is None
+        # Over TLS whoever ends its side ends the other one too: nothing can be answered.
+        self._ended_early = not self._over_tls and self.request is not None and self.response is None
         if not self._ended_early:
             super().eof_received()
         return self._ended_early
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self.received_at = self.made_at = self.loop.time()  # over TLS its handshake lies before
+        if transport.get_extra_info("sslcontext") is not None:
+            self._wait_above_tls()
         name = transport.get_extra_info("peername")
         if isinstance(name, tuple):
             self.address, self.peer = str(name[0]), f"{name[0]}:{name[1]}"
@@ -215,13 +241,45 @@ class ClientConnection(ServerConnection):
         if self.request is None:
             self._limit_head(len(data))
 
+    def process_event(self, event: Event) -> None:
+        """Take a frame, or the request. A ping is a request that the library answers."""
+        super().process_event(event)
+        if isinstance(event, Frame) and event.opcode in (Opcode.PING, Opcode.PONG):
+            allowed = self.requests
+            if allowed is not None and not allowed.take(1, self.received_at):
+                self.end(Close.POLICY, "asks more often than it may")
+
+    def read_on(self) -> None:
+        """The first message was judged: read what comes after it."""
+        first, self.first_frame = self.first_frame, None
+        if first is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._read(first.rest())
+
     def _read(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
+        if self.first_frame is not None:
+            data = self._of_first_frame(self.first_frame, data)
+        elif self.turned_away or (self.waiting and self.ended_by_us is not None):
+            data = data[: self._farewell_left]
+            self._farewell_left -= len(data)
+        for at in range(0, len(data), READ_BYTES):
+            super().data_received(data[at : at + READ_BYTES])
+            if self.ended_by_us is Close.POLICY:
+                break
+        if self.transport.get_write_buffer_size() > self._most_unsent:
             self.cut_off(Close.POLICY)  # it does not read the answers to its pings
         elif self.protocol.close_expected():
             # The library's recv() would wait for as long as the client keeps its end open.
             self._cut_off_soon()
+
+    def _of_first_frame(self, first: FirstFrame, data: bytes) -> bytes:
+        """What of `data` may be read before the first message is judged. Nothing else is taken from the socket."""
+        data = first.take(data)
+        if first.too_large:
+            self.end(Close.UNAUTHORIZED, "too_long")
+        elif first.complete and not self.transport.is_closing():
+            self.transport.pause_reading()
+        return data
 
     def send_data(self) -> None:
         if self.request is None:
@@ -240,6 +298,12 @@ class ClientConnection(ServerConnection):
         self.blocked_since = None
         self.on_writable()
 
+    def _wait_above_tls(self) -> None:
+        """Take half of each limit. What TLS has taken out of our buffer, and the socket has not, is as much again."""
+        self._over_tls = True
+        self._most_unsent = MOST_UNSENT_BYTES // 2
+        self.transport.set_write_buffer_limits(UNSENT_BYTES // 2, UNSENT_BYTES // 8)
+
     def _of_request(self, data: bytes) -> bytes:
         """What of `data` belongs to the request. The rest waits for the answer: the library would take it for frames
         at once, and garbage among them would end the connection without one."""
@@ -256,14 +320,14 @@ class ClientConnection(ServerConnection):
         error = self.protocol.handshake_exc
         if isinstance(error, InvalidMessage) and not self.forbidden and not self.transport.is_closing():
             self.forbidden = True
-            self.transport.write(self.protocol.reject(HTTPStatus.BAD_REQUEST, f"{error}\n").serialize())
+            self.transport.write(self.protocol.reject(HTTPStatus.BAD_REQUEST, f"{MALFORMED}\n").serialize())
 
     def _limit_head(self, more: int) -> None:
         """Refuse a request whose headers do not end."""
         self._head_bytes += more
         protocol = self.protocol
         if self._head_bytes > MAX_TARGET_BYTES + MAX_HEADER_BYTES and protocol.handshake_exc is None:
-            protocol.handshake_exc = SecurityError(f"more than {MAX_HEADER_BYTES} bytes of headers")
+            protocol.handshake_exc = HeadTooLarge(f"more than {MAX_HEADER_BYTES} bytes of headers")
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             protocol.send_response(protocol.reject(status, f"{protocol.handshake_exc}\n"))
             self.send_data()

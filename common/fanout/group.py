@@ -1,4 +1,4 @@
-"""A group: all sessions with the same subscription. A frame is built once and written to all of them. Pure.
+"""A group: all sessions of the same audience (audience.py). A frame is built once and written to all of them. Pure.
 
 Distributors use groups. A group writes to those of its sessions that have caught up. The lagging ones, which are the
 slow consumers, are only notified of what they were not sent, and conflate it (session.py).
@@ -20,10 +20,12 @@ share it."""
 
 
 class Group:
-    __slots__ = ("_caught_up", "_lagging", "_view", "skipped", "subscription", "versions")
+    __slots__ = ("_caught_up", "_events", "_lagging", "_view", "skipped", "subscription", "versions")
 
-    def __init__(self, subscription: Subscription, view: HubView) -> None:
+    def __init__(self, subscription: Subscription, view: HubView, events: frozenset[str] | None = None) -> None:
+        """`events`: the topics of the events that its sessions are sent; None means all."""
         self.subscription = subscription
+        self._events = events
         self._view = view
         self.versions = 0
         self.skipped = 0
@@ -37,6 +39,10 @@ class Group:
     def __iter__(self) -> Iterator[Session]:
         yield from self._caught_up
         yield from self._lagging
+
+    def receives(self, topic: str) -> bool:
+        """Whether its sessions are sent the events of this topic."""
+        return self._events is None or topic in self._events
 
     def add(self, session: Session) -> None:
         session.set_group(self)

@@ -6,7 +6,8 @@ has arrived is read. Only clients of `?batch=` wait, until the end of their wind
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from prometheus_client import Counter, Gauge
@@ -21,7 +22,8 @@ from cottage.clock import Clock, iso_millis
 from cottage.events import Event
 from cottage.freshness import CAUSES, Cause, Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import ANYBODY, Grant, Request, RequestRefused, Subscription
+from cottage.grant import ANYBODY, Grant
+from cottage.protocol import Request, RequestRefused, Subscription
 from cottage.version import Version
 
 NOT_LIVE = Gauge("cottage_fanout_not_live", "Symbols whose state is not live, by cause.", ["cause"])
@@ -107,12 +109,18 @@ class Hub:
         for distributor in self._distributors():
             distributor.heartbeat()
 
-    def join(self, wire: Wire, subscription: Subscription, grant: Grant = ANYBODY) -> Session:
-        """Add a client. Its SNAPSHOT begins at once; a HEARTBEAT follows, which says how fresh these states are."""
+    def join(
+        self, wire: Wire, subscription: Subscription, grant: Grant = ANYBODY, auth: Request | None = None
+    ) -> Session:
+        """Add a client. Its SNAPSHOT begins at once; an ERROR follows for the symbols that it may not know of, and a
+        HEARTBEAT, which says how fresh these states are. `auth`: the request that brought its grant, which is
+        answered first."""
         self.flush()
         distributor = self._distributor(subscription.batch)
         session = Session(distributor.view, wire, grant, subscription)
-        session.subscribe(subscription)
+        session.subscribe(subscription, None if auth is None else protocol.auth_ack(auth, grant))
+        if refused := session.beyond_grant(subscription):
+            session.refuse(protocol.not_allowed(refused))
         distributor.add(session)
         self._sessions[session] = distributor
         CLIENTS.set(len(self._sessions))
@@ -123,7 +131,7 @@ class Hub:
         distributor = self._sessions.pop(session, None)
         if distributor is None:
             return
-        distributor.remove(session, session.subscription)
+        distributor.remove(session, session.audience)
         if not len(distributor):
             self._batches.pop(session.subscription.batch, None)
         CLIENTS.set(len(self._sessions))
@@ -133,12 +141,23 @@ class Hub:
 
     def request(self, session: Session, request: Request) -> None:
         """Apply and answer a client's request. Raises RequestRefused."""
-        self.flush()
-        before = session.subscription
-        try:
+        with self._regrouped(session):
             session.request(request)
+
+    def renew(self, session: Session, request: Request, grant: Grant) -> None:
+        """Serve a client by another grant, which its request `auth` brought."""
+        with self._regrouped(session):
+            session.renew(request, grant)
+
+    @contextmanager
+    def _regrouped(self, session: Session) -> Iterator[None]:
+        """Whatever is done within, the session is in the group of its audience afterwards."""
+        self.flush()
+        before = session.audience
+        try:
+            yield
         finally:
-            if session.subscription != before:
+            if session.audience != before:
                 distributor = self._sessions[session]
                 distributor.remove(session, before)
                 distributor.add(session)
@@ -146,7 +165,7 @@ class Hub:
     def refuse(self, session: Session, refused: RequestRefused) -> None:
         """Answer a request that was refused with ERROR."""
         self.flush()
-        session.answer(protocol.error(refused))
+        session.refuse(refused)
 
     def drained(self, session: Session) -> None:
         """The session's connection takes writes again."""

@@ -21,23 +21,29 @@ class LastValueCache:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self.bytes = 0
+        """How many all payloads have."""
 
     def offer(self, symbol: str, version: Version | None, payload: bytes) -> bool:
         """Store an update if it is newer than the stored one. Returns whether it was."""
         current = self._entries.get(symbol)
         if current is not None and current.version is not None and (version is None or version <= current.version):
             return False
+        self.bytes += len(payload) - (0 if current is None else len(current.payload))
         self._entries[symbol] = Entry(version, payload)
         return True
 
     def remove(self, symbol: str) -> bool:
         """Remove a symbol. Returns whether it was there."""
-        return self._entries.pop(symbol, None) is not None
+        entry = self._entries.pop(symbol, None)
+        self.bytes -= 0 if entry is None else len(entry.payload)
+        return entry is not None
 
     def copy(self) -> "LastValueCache":
         """A cache of its own with the same entries."""
         copied = LastValueCache()
         copied._entries = self.entries()
+        copied.bytes = self.bytes
         return copied
 
     def get(self, symbol: str) -> Entry | None:

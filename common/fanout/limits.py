@@ -5,9 +5,9 @@ The server uses it. `now` is the time of one monotonic clock, passed in by the c
 
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 
-from cottage.protocol import ANYBODY, Grant
+from common.web.proxies import block
+from cottage.grant import ANYBODY, Grant
 from cottage.token_bucket import TokenBucket
 
 BURST_SECONDS = 10.0
@@ -21,6 +21,11 @@ class Limits:
     connections: int = 0
     connections_per_address: int = 0
     handshakes_per_second: float = 0
+    waiting: int = 1_000
+    """How many connections may be open, beside those, that have shown no good token yet, where one is asked for."""
+    waiting_per_address: int = 200
+    token_seconds: float = 5.0
+    """The time that a connection has to show one."""
     grant: Grant = ANYBODY
     """What every client may do."""
     first_byte_seconds: float = 2.0
@@ -34,6 +39,14 @@ class Limits:
 def bucket(per_second: float, burst_seconds: float = BURST_SECONDS) -> TokenBucket | None:
     """A token bucket for this rate; None for 0, which means no limit."""
     return TokenBucket(per_second, max(1.0, per_second * burst_seconds)) if per_second else None
+
+
+def exchanged(before: TokenBucket | None, per_second: float, now: float) -> TokenBucket | None:
+    """The bucket of another rate for the same client, who does not fill it by having it exchanged."""
+    after = bucket(per_second)
+    if before is not None and after is not None:
+        after.follow(before, now)
+    return after
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +75,19 @@ class Admission:
 
     def connection(self, address: str) -> Rejected | None:
         """Admit a connection, which counts until `left` is called. Returns why it is rejected, or None."""
-        limits, block = self._limits, _block(address)
+        limits, place = self._limits, block(address)
         if limits.connections and self._inside >= limits.connections:
             return Rejected("no room for more connections", 5)
-        if limits.connections_per_address and self._by_address[block] >= limits.connections_per_address:
+        if limits.connections_per_address and self._by_address[place] >= limits.connections_per_address:
             return Rejected("too many connections from this address", 5)
         self._inside += 1
-        self._by_address[block] += 1
+        self._by_address[place] += 1
         return None
 
     def left(self, address: str) -> None:
         """A connection that was admitted has ended."""
-        block = _block(address)
+        place = block(address)
         self._inside -= 1
-        self._by_address[block] -= 1
-        if not self._by_address[block]:
-            del self._by_address[block]
-
-
-def _block(address: str) -> str:
-    """What counts as one address: for IPv6 its /64 network, since whoever has one address of it has all of them."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Address(int(parsed) >> 64 << 64))
+        self._by_address[place] -= 1
+        if not self._by_address[place]:
+            del self._by_address[place]

@@ -10,11 +10,12 @@ long, or that asks for more answers than it reads.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from common.fanout.audience import Audience, granted
 from common.fanout.conflation import WRITE_BYTES, Backlog, Conflated, conflate, take_backlog
 from common.fanout.frames import text_frame
 from common.fanout.last_value_cache import LastValueCache
@@ -22,7 +23,8 @@ from cottage import protocol
 from cottage.events import Event, EventQueue
 from cottage.freshness import Freshness
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import ANYBODY, Code, Grant, Request, RequestRefused, Subscription
+from cottage.grant import ANYBODY, Grant
+from cottage.protocol import Code, Request, RequestRefused, Subscription
 
 if TYPE_CHECKING:
     from common.fanout.group import Group
@@ -89,7 +91,10 @@ class Session:
     wire: Wire
     _grant: Grant = ANYBODY
     subscription: Subscription = NO_SYMBOLS
-    """Of the one that the session is made with only the way of sending is kept; `subscribe` adds its symbols."""
+    """What was asked, whether it is granted or not. Of the one that the session is made with only the way of sending
+    is kept; `subscribe` adds its symbols."""
+    audience: Audience = field(init=False)
+    """What was asked and is granted: this is what the client is sent."""
     asked: bool = False
     """Whether it ever subscribed to a symbol. A probe does not."""
     caught_up: bool = False
@@ -107,6 +112,10 @@ class Session:
     _snapshot_sent: bool = False
     """Whether a SNAPSHOT was completed."""
     _replies: list[bytes] = field(default_factory=list)
+    _late_replies: list[bytes] = field(default_factory=list)
+    """Answers that follow the current SNAPSHOT."""
+    _revoked: dict[str, None] = field(default_factory=dict)
+    """Symbols that the client may hold and may no longer, and has not been told so."""
     _heartbeat_pending: bool = False
     _freshness_pending: dict[str, None] = field(default_factory=dict)
     """Symbols whose freshness changed and has not been sent yet."""
@@ -116,6 +125,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.subscription = self.subscription.nothing()
+        self.audience = Audience.of(self.subscription, self._grant)
         # A client takes every state for live until a FRESHNESS says otherwise.
         self._all_freshness_pending = self._view.freshness_board.overall.status != "live"
 
@@ -132,10 +142,15 @@ class Session:
     @property
     def flooded(self) -> bool:
         """Whether the client sends requests without reading the answers."""
-        return len(self._replies) > MAX_REPLIES
+        return len(self._replies) + len(self._late_replies) > MAX_REPLIES
 
     def subscribed_to(self, symbol: str) -> bool:
-        return self.subscription.everything or symbol in self.subscription.named
+        """Whether the client asked for it and may know of it."""
+        return self.audience.has(symbol)
+
+    def beyond_grant(self, asked: Subscription) -> frozenset[str]:
+        """The named symbols that the client may not know of, whether or not there are such."""
+        return asked.named - granted(self._grant.symbols, asked.named)
 
     def set_group(self, group: "Group | None") -> None:
         """Called by a group when it takes in the session; with None when it gives it up."""
@@ -173,37 +188,88 @@ class Session:
             view = self._view
             self.answer(protocol.pong(view.timestamp(), request.request_id, view.upstream()))
             return
+        if request.action == "auth":  # nobody is asked for a token here
+            self.answer(protocol.auth_ack(request, self._grant))
+            return
         if request.action == "unsubscribe":
             self._unsubscribe(request)
-        else:
-            named = self.subscription.named | request.subscription.named
-            protocol.check_count(named, self._grant, request.request_id)
-        self.answer(protocol.ack(request))
-        if request.action == "subscribe":
-            self.subscribe(request.subscription)
+            self.answer(protocol.ack(request))
+            return
+        refused = self.beyond_grant(request.subscription)
+        allowed = replace(request.subscription, named=request.subscription.named - refused)
+        named = self.audience.subscription.named | allowed.named
+        protocol.check_count(named, self._grant, request.request_id)
+        if allowed.named or not refused:
+            self.subscribe(allowed, protocol.ack(replace(request, subscription=allowed)))
+        if refused:
+            self._keep_in_mind(refused)
+            raise protocol.not_allowed(refused, request.request_id)
 
     def answer(self, payload: bytes) -> None:
         self._replies.append(self._frame(payload))
         self.pump()
 
-    def subscribe(self, added: Subscription) -> None:
-        """Add to the subscription; a SNAPSHOT of the added symbols begins at once."""
-        last_values = self._view.last_values
-        self.asked = self.asked or added.everything or bool(added.named)
-        if added.everything:
-            new = [symbol for symbol in last_values if not self.subscribed_to(symbol)]
-            missing: list[str] = []
+    def refuse(self, refused: RequestRefused) -> None:
+        """Answer with ERROR. What is not allowed is said after the SNAPSHOT of the rest."""
+        if refused.symbols is None:
+            self.answer(protocol.error(refused))
         else:
-            asked = sorted(symbol for symbol in added.named if not self.subscribed_to(symbol))
-            new = [symbol for symbol in asked if symbol in last_values]
-            missing = [symbol for symbol in asked if symbol not in last_values]
-        if added.everything and self._snapshot_sent and not self.subscription.everything:
+            self._late_replies.append(self._frame(protocol.error(refused)))
+            self.pump()
+
+    def subscribe(self, added: Subscription, answer: bytes | None = None) -> None:
+        """Add to the subscription; a SNAPSHOT of the added symbols begins at once, as far as they are granted.
+        `answer`: what is said right before it."""
+        before = self.audience
+        if answer is not None:
+            self._replies.append(self._frame(answer))
+        self.asked = self.asked or added.everything or bool(added.named)
+        if added.everything and self._snapshot_sent and not before.subscription.everything:
             self._all_freshness_pending = True  # it was not sent what changed for other symbols
         self.subscription = self.subscription.with_more(added)
+        self.audience = Audience.of(self.subscription, self._grant)
+        self._begin_snapshot(before)
+        self.pump()
+
+    def renew(self, request: Request, grant: Grant) -> None:
+        """Serve the client by another grant from now on, and answer so. It is told which symbols it may no longer
+        know of, of which nothing follows, and gets a SNAPSHOT of those that are new."""
+        before, self._grant = self.audience, grant
+        if before.subscription.everything:  # also what it was sent, and whose removal it was not
+            may_hold = [*before.among(self._view.last_values), *self._backlog]
+        else:
+            may_hold = sorted(before.subscription.named)
+        self.audience = Audience.of(self.subscription, grant)
+        self._revoked.update(dict.fromkeys(symbol for symbol in may_hold if not self.subscribed_to(symbol)))
+        self._drop_what_is_not_sent()
+        self.events.keep(grant.receives)
+        self._begin_snapshot(before, if_new=True)
+        self.answer(protocol.auth_ack(request, grant))
+
+    def _keep_in_mind(self, refused: frozenset[str]) -> None:
+        """Add to what was asked what is not granted, since it may be by another token; within the limit."""
+        most = self._grant.max_symbols
+        for base in (self.subscription, replace(self.subscription, named=self.audience.subscription.named)):
+            if not base.everything and len(base.named | refused) <= most:
+                self.subscription = base.with_more(Subscription(False, refused))
+                return
+
+    def _begin_snapshot(self, before: Audience, *, if_new: bool = False) -> None:
+        """A SNAPSHOT is pending of what is sent now and was not `before`, and the freshness of that. `if_new`: only
+        where there is such a symbol."""
+        view, now = self._view, self.audience
+        if if_new and now == before:
+            return
+        new = [symbol for symbol in now.among(view.last_values) if not before.has(symbol)]
+        asked = [symbol for symbol in sorted(now.subscription.named) if not before.has(symbol)]
+        if if_new and not new and not asked:
+            return
         self._snapshot.update(dict.fromkeys(new))
-        self._missing.update(dict.fromkeys(missing))
+        self._missing.update(dict.fromkeys(symbol for symbol in asked if symbol not in view.last_values))
         self._snapshot_pending = True
-        self.freshness([symbol for symbol in new if symbol in self._view.freshness_board.exceptions])
+        if not self._all_freshness_pending:
+            stated = [symbol for symbol in view.freshness_board.exceptions if now.has(symbol)]
+            self._freshness_pending.update(dict.fromkeys(symbol for symbol in stated if not before.has(symbol)))
 
     def blocked(self) -> None:
         """The connection takes no more writes: from now on the session lags."""
@@ -215,8 +281,12 @@ class Session:
         while wire.writable:
             if self._replies:
                 wire.write(self._replies.pop(0))
+            elif self._revoked:
+                self._write_revoked()
             elif self._snapshot_pending:
                 self._write_snapshot()
+            elif self._late_replies:
+                wire.write(self._late_replies.pop(0))
             elif self._backlog:
                 self._write_backlog()
             elif self._all_freshness_pending or self._freshness_pending:
@@ -225,7 +295,7 @@ class Session:
                 wire.write(self.events.pop())
             elif self._heartbeat_pending:
                 self._heartbeat_pending = False
-                wire.write(self._frame(heartbeat(self._view, self.subscription)))
+                wire.write(self._frame(heartbeat(self._view, self.audience.subscription)))
             else:
                 self._set_caught_up(True)
                 return
@@ -256,9 +326,20 @@ class Session:
             raise RequestRefused(Code.SUBSCRIBED_TO_ALL, advice, request.request_id)
         else:
             self.subscription = self.subscription.without(gone)
-        for pending in (self._backlog, self._snapshot, self._missing):
+        self.audience = Audience.of(self.subscription, self._grant)
+        self._drop_what_is_not_sent()
+
+    def _drop_what_is_not_sent(self) -> None:
+        pending: dict[str, Any]
+        for pending in (self._backlog, self._snapshot, self._missing, self._freshness_pending):
             for symbol in [name for name in pending if not self.subscribed_to(name)]:
                 del pending[symbol]
+
+    def _write_revoked(self) -> None:
+        told = list(islice(self._revoked, WRITE_BYTES // protocol.MOST_SYMBOL_BYTES))
+        for symbol in told:
+            del self._revoked[symbol]
+        self.wire.write(self._frame(protocol.revoked(told)))
 
     def _write_snapshot(self) -> None:
         last_values = self._view.last_values
@@ -300,9 +381,9 @@ class Session:
     def _write_freshness(self) -> None:
         board, now = self._view.freshness_board, self._view.monotonic()
         if self._all_freshness_pending:
-            statements = board.all_statements(None if self.subscription.everything else self.subscription.named, now)
+            statements = board.all_statements(self.audience.among(board.exceptions), now)
         else:
-            statements = board.statements_for(filter(self.subscribed_to, self._freshness_pending), now)
+            statements = board.statements_for(self._freshness_pending, now)
         self._all_freshness_pending = False
         self._freshness_pending.clear()
         if statements:

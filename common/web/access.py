@@ -8,8 +8,8 @@ Ports and schemes are not compared: a proxy has others than this service, and so
 page was given. What HTTP answers, pages of another port cannot read all the same, since browsers compare them.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from prometheus_client import Counter
@@ -17,6 +17,7 @@ from prometheus_client import Counter
 from common import logs
 from common.web.names import Authority, parse_authority, parse_origin, split_target
 from common.web.proxies import Forwarded, Header, TrustedProxies
+from common.web.readers import Readers
 from cottage.log import Throttled
 
 ANY = "*"
@@ -32,6 +33,13 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'none'",
 }
 """Headers of every answer that does not set them itself."""
+
+PREFLIGHT_HEADERS = {
+    "Access-Control-Allow-Methods": "GET, HEAD",
+    "Access-Control-Allow-Headers": "authorization",
+    "Access-Control-Max-Age": "600",
+}
+"""What pages of listed origins may send. Cookies and the like are not among it: there are none."""
 
 REFUSED = Counter(
     "cottage_http_requests_refused_total",
@@ -67,23 +75,35 @@ class AccessRefusal:
     status: HTTPStatus
     reason: str
     message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """That the answer has beside the usual ones."""
 
 
 class AccessPolicy:
     """Decides which requests a port answers."""
 
     def __init__(
-        self, hosts: Iterable[str] = (), origins: Iterable[str] = (), proxies: TrustedProxies | None = None
+        self,
+        hosts: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        proxies: TrustedProxies | None = None,
+        readers: Readers | None = None,
     ) -> None:
         """`hosts`: the names by which the port may be addressed, beside localhost. `origins`: web origins whose pages
-        may read it, beside those of the same host. `*` in either is all. `proxies`: those that are believed."""
+        may read it, beside those of the same host. `*` in either is all. `proxies`: those that are believed.
+        `readers`: who alone may read it; None is everybody."""
         self._hosts = frozenset(hosts)
         self._origins = frozenset(origins)
         self._proxies = proxies or TrustedProxies()
+        self._readers = readers
 
     def forwarded(self, request: WebRequest) -> Forwarded:
         """Where the request came from."""
         return self._proxies.forwarded(request.peer, request.header)
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether the address is a trusted proxy's."""
+        return self._proxies.trusts(address)
 
     def refusal(self, request: WebRequest, forwarded: Forwarded, *, public: bool = False) -> AccessRefusal | None:
         """Why the request is refused, which is counted and logged; None if it is answered. `public`: pages of every
@@ -104,7 +124,7 @@ class AccessPolicy:
 
     def cors(self, request: WebRequest) -> dict[str, str]:
         """The headers that let pages of the listed origins read the answer (Fetch standard, CORS protocol). Requests
-        are plain GETs, which browsers send without asking first."""
+        are plain GETs, which browsers send without asking first, but for those with a token: see `preflight`."""
         if ANY in self._origins:
             return {"Access-Control-Allow-Origin": ANY}
         if not self._origins:
@@ -112,6 +132,14 @@ class AccessPolicy:
         listed = next((value for value in request.header("origin") if self._listed(value)), None)
         allowed = {} if listed is None else {"Access-Control-Allow-Origin": listed}
         return {"Vary": "Origin", **allowed}  # a shared cache must not give one origin's answer to another
+
+    def preflight(self, request: WebRequest) -> dict[str, str] | None:
+        """The headers of the answer to OPTIONS, by which a browser asks whether a page may send a token; None if
+        pages of its origin may read nothing here."""
+        cors = self.cors(request)
+        if "Access-Control-Allow-Origin" not in cors:
+            return None
+        return {**cors, "Vary": "Origin", **PREFLIGHT_HEADERS}
 
     def _refusal(self, request: WebRequest, forwarded: Forwarded, public: bool) -> AccessRefusal | None:
         if request.header_bytes > MAX_HEADER_BYTES:
@@ -135,10 +163,20 @@ class AccessPolicy:
         if not all(map(self._known, asked)):
             what = "no name of this service: if it is one, add it to ALLOWED_HOSTS"
             return AccessRefusal(HTTPStatus.MISDIRECTED_REQUEST, "foreign_host", what)
-        if public or all(self._may_read(origin, asked) for origin in request.header("origin")):
+        if not public and not all(self._may_read(origin, asked) for origin in request.header("origin")):
+            what = "a page of another origin: if it may read this, add its origin to ALLOWED_ORIGINS"
+            return AccessRefusal(HTTPStatus.FORBIDDEN, "foreign_origin", what)
+        return self._unwelcome(request)
+
+    def _unwelcome(self, request: WebRequest) -> AccessRefusal | None:
+        status = None if self._readers is None else self._readers.refusal(request.peer, request.header)
+        if status is None:
             return None
-        what = "a page of another origin: if it may read this, add its origin to ALLOWED_ORIGINS"
-        return AccessRefusal(HTTPStatus.FORBIDDEN, "foreign_origin", what)
+        if status is HTTPStatus.FORBIDDEN:
+            what = "for this machine alone: if you may read it, your network goes into OPS_ALLOW"
+            return AccessRefusal(status, "foreign_address", what)
+        what = "for who shows OPS_TOKEN as Authorization: Bearer, and for this machine"
+        return AccessRefusal(status, "no_token", what, {"WWW-Authenticate": 'Bearer realm="ops"'})
 
     def _known(self, asked: Authority) -> bool:
         return asked.address is not None or asked.local or asked.host in self._hosts or ANY in self._hosts

@@ -5,6 +5,7 @@ HEAD is answered as GET without a body. What is no HTTP is refused, counted, and
 
 import asyncio
 import contextlib
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from common.tls import ServerCertificate
 from common.web.access import (
     MAX_HEADER_BYTES,
     MAX_TARGET_BYTES,
@@ -30,13 +32,21 @@ from common.web.access import (
     unreadable,
 )
 from common.web.names import split_target
+from common.web.open_connections import ConnectionLimits, OpenConnections
+from common.web.tls_entrance import TlsEntrance
+from cottage.cancellation import background
 
 PROBLEM = "application/problem+json"
 """The media type of errors (RFC 9457)."""
+MOST_CONNECTIONS = 4096
+"""How many connections a port has at once; then one that waits is cut off for each new one."""
 REQUEST_SECONDS = 10.0
 """A connection is closed if no whole request has come by then: since it was made, or since the request began."""
 LINGER_SECONDS = 1.0
 """How long a refused connection is read on, since closing it with unread data would discard the answer."""
+
+
+_QUOTED = re.compile(r":? (?:bytearray\()?b?['\"]")
 
 
 def problem(status: HTTPStatus, detail: str, code: str, instance: str | None = None) -> bytes:
@@ -67,12 +77,14 @@ class GuardedApp:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(raw=list(message["headers"]))  # not the application's own
-                for name, value in SECURITY_HEADERS.items() if refused else {**SECURITY_HEADERS, **cors}.items():
+                for name, value in {**SECURITY_HEADERS, **cors}.items():
                     answer.setdefault(name, value)
                 message = {**message, "headers": answer.raw}
             await send(message)
 
         app = self._app if refused is None else _refuse(refused)
+        if refused is None and scope["method"] == "OPTIONS" and (preflight := self._access.preflight(request)):
+            app = Response(status_code=HTTPStatus.NO_CONTENT, headers=preflight)
         await app(_as_get(scope), receive, sending)
 
 
@@ -93,20 +105,32 @@ def _as_get(scope: Scope) -> Scope:
 
 
 def _refuse(refused: AccessRefusal) -> ASGIApp:
-    return Response(problem(refused.status, refused.message, refused.reason), refused.status, media_type=PROBLEM)
+    body = problem(refused.status, refused.message, refused.reason)
+    return Response(body, refused.status, dict(refused.headers), media_type=PROBLEM)
+
+
+def _without_values(error: str) -> str:
+    """What h11 says of a request that it cannot read, without what it quotes of it, which may be a token."""
+    return _QUOTED.split(error, maxsplit=1)[0]
 
 
 class Connection(H11Protocol):
     """A connection of uvicorn's that does not log a line for each piece of garbage, and loses no answer."""
 
+    def __init__(self, connections: OpenConnections, **options: Any) -> None:
+        super().__init__(**options)
+        self._connections = connections
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._connections.accepted(self, self.client[0] if self.client else "unknown", transport.abort)
         self._refused = False
         self._deadline: asyncio.TimerHandle | None = None
         self._end_after(REQUEST_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_after(None)
+        self._connections.gone(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -116,7 +140,13 @@ class Connection(H11Protocol):
             self._end_after(REQUEST_SECONDS)
         super().data_received(data)
         if self._answering and not self._refused:
+            self._connections.asked(self)
             self._end_after(None)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self._connections.answered(self)
 
     @property
     def _answering(self) -> bool:
@@ -132,7 +162,8 @@ class Connection(H11Protocol):
     def send_400_response(self, _msg: str) -> None:
         """Called for what h11 does not understand, by the handler of its error."""
         error = sys.exception()
-        unreadable(self.client[0] if self.client else "unknown", str(error))
+        said = _without_values(str(error))
+        unreadable(self.client[0] if self.client else "unknown", said)
         self._refused = True
         if self.cycle is not None:
             self.cycle.disconnected = True  # what the application still answers is not sent
@@ -141,7 +172,7 @@ class Connection(H11Protocol):
             self.transport.close()  # an answer is under way, or has been sent
             return
         status = HTTPStatus(getattr(error, "error_status_hint", HTTPStatus.BAD_REQUEST))
-        body = problem(status, str(error)[:200], "unreadable")
+        body = problem(status, said[:200], "unreadable")
         headers = [*SECURITY_HEADERS.items(), ("Content-Type", PROBLEM), ("Content-Length", str(len(body)))]
         head = h11.Response(
             status_code=status, headers=[*headers, ("Connection", "close")], reason=status.phrase.encode()
@@ -166,12 +197,24 @@ class QuietServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve_asgi(app: ASGIApp, sock: socket.socket, access: AccessPolicy) -> AsyncIterator[None]:
-    """Serve an ASGI application on `sock` until the block ends; open requests then have one second to finish."""
+async def serve_asgi(
+    app: ASGIApp, sock: socket.socket, access: AccessPolicy, certificate: ServerCertificate | None = None
+) -> AsyncIterator[None]:
+    """Serve an ASGI application on `sock` until the block ends; open requests then have one second to finish.
+
+    certificate: by which TLS is spoken, and nothing else.
+    """
     guarded: Any = GuardedApp(app, access)
+    connections = OpenConnections(ConnectionLimits(MOST_CONNECTIONS).within_files(), access.is_proxy)
+
+    def accepted(**options: Any) -> asyncio.Protocol:
+        connection = Connection(connections, **options)
+        return connection if certificate is None else TlsEntrance(certificate, connections, connection)
+
+    how: Any = accepted  # uvicorn calls it as if it were a class
     config = uvicorn.Config(
         guarded,
-        http=Connection,
+        http=how,
         h11_max_incomplete_event_size=MAX_TARGET_BYTES + MAX_HEADER_BYTES,
         log_config=None,
         log_level="error",  # its warnings are a line for each connection that sends garbage
@@ -184,9 +227,12 @@ async def serve_asgi(app: ASGIApp, sock: socket.socket, access: AccessPolicy) ->
     )
     server = QuietServer(config)
     task = asyncio.create_task(server.serve(sockets=[sock]), name="asgi")
+    watching = [] if certificate is None else [certificate.watch()]
     try:
-        yield
+        async with background(*watching):
+            yield
     finally:
         server.should_exit = True
+        connections.cut_off_half_open(TlsEntrance)
         await asyncio.gather(task, return_exceptions=True)
         sock.close()

@@ -7,7 +7,7 @@ into them what they like. What is malformed is ignored. Pure.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from common.web.names import Authority, parse_address, parse_authority
 
@@ -15,6 +15,9 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Header = Callable[[str], Sequence[str]]
 """Returns all values of a header, by its name in lower case."""
+
+MAPPED = IPv6Network("::ffff:0:0/96")
+"""IPv4 addresses as IPv6 writes them. Peers are compared by their IPv4 addresses."""
 
 _PAIR = r"""[!#$%&'*+.^_`|~0-9A-Za-z-]+=(?:[^\s",;=]+|"(?:[^"\\]|\\.)*")"""
 _ELEMENT = re.compile(rf"{_PAIR}(?:\s*;\s*{_PAIR})*")
@@ -39,7 +42,7 @@ class TrustedProxies:
 
     def forwarded(self, peer: str, header: Header) -> Forwarded:
         """Where a request came from that came over a connection of `peer`."""
-        if not self._networks or not self._trusted(_address(peer)):
+        if not self.trusts(peer):
             return Forwarded(peer)
         # A proxy sets one of the two, and may hand the other through as the client wrote it. Where they disagree,
         # neither is known to be the proxy's.
@@ -50,6 +53,10 @@ class TrustedProxies:
         last = elements[-1] if elements else {}
         host = parse_authority(_last(header("x-forwarded-host")) or last.get("host", ""))
         return Forwarded(peer if client is None else str(client), host)
+
+    def trusts(self, peer: str) -> bool:
+        """Whether the address is a trusted proxy's."""
+        return bool(self._networks) and self._trusted(_address(peer))
 
     def _client(self, chain: Sequence[str]) -> Address | None:
         """The right-most address that is no trusted proxy's: what is left of it, the client may have made up. If all
@@ -94,3 +101,23 @@ def _elements(lines: Sequence[str]) -> list[dict[str, str]]:
         pairs = _NAMED.findall(part)
         elements.append({name.lower(): re.sub(r"\\(.)", r"\1", value.strip('"')) for name, value in pairs})
     return elements
+
+
+def as_ipv4(network: Network) -> Network:
+    """The IPv4 network that an IPv6 one writes, such as ::ffff:10.0.0.0/104; any other one as it is."""
+    if not isinstance(network, IPv6Network) or not network.subnet_of(MAPPED):
+        return network
+    return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - MAPPED.prefixlen))
+
+
+def block(address: str) -> str:
+    """What counts as one address: for IPv6 its /64 network, since whoever has one address of it has all of them."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Address(int(parsed) >> 64 << 64))

@@ -2,6 +2,7 @@
 
     arguments.py         the command line: commands, options and --help
     record_arguments.py  those of the commands that ask about the record
+    token_option.py      --token-file
     values.py            values of options; typed_times.py: times and lengths of time; pure
     print_state.py       `cottage state`: prints states from Redis
     print_record.py      `cottage history`, `changes` and `gaps`: print what the physics API answers from the record
@@ -10,6 +11,7 @@
     inspect.py           `cottage inspect`: prints what is understood of a recording
     compare_records.py   `cottage compare`: prints where two records differ
     verify_record.py     `cottage verify`: prints what in a record is not as it was written
+    mint_token.py        `cottage token`: mints a token for development, or for a desk
     watch.py             `cottage watch`: follows a broadcaster, and shows its states on one of two displays
     terminal.py          the display for a terminal: a table that is redrawn in place
     table.py             the layout of that table; history_view.py, events_view.py: of what was recorded; pure
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     logging.getLogger("cottage").addHandler(logging.NullHandler())  # the command prints each problem once, by itself
     given = parse(arguments)
-    return exit_status("cottage", lambda: _COMMANDS[given.command](given))
+    return exit_status("cottage", lambda: _run(given))
 
 
 def exit_status(program: str, run: Callable[[], int]) -> int:
@@ -75,6 +77,16 @@ def exit_status(program: str, run: Callable[[], int]) -> int:
         print(f"{program}: {error}", file=sys.stderr)
         return 2 if isinstance(error, ApiRefused) and error.is_wrong else 1
     return status
+
+
+def _run(given: Namespace) -> int:
+    from cottage.cli.token_option import next_step
+    from cottage.errors import ApiUnauthorized
+
+    try:
+        return _COMMANDS[given.command](given)
+    except ApiUnauthorized as error:
+        raise ApiUnauthorized(error.status, error.code, f"{error}; {next_step(given.token)}") from error
 
 
 def _watch(given: Namespace) -> int:
@@ -131,10 +143,10 @@ def _retire(given: Namespace) -> int:
 def _probe(given: Namespace) -> int:
     import asyncio
 
-    from cottage.probe import probe
+    from cottage.probe import local_ops, probe
 
     interrupt_on_signals()
-    print(asyncio.run(probe(given.url, full=given.full)))
+    print(asyncio.run(probe(given.url, full=given.full, token=given.token, ops=local_ops(given.url))))
     return 0
 
 
@@ -160,6 +172,14 @@ def _verify(given: Namespace) -> int:
     return 0 if verify_record(given.folder, given.head) else 1
 
 
+def _token(given: Namespace) -> int:
+    from cottage.cli.mint_token import print_token
+
+    interrupt_on_signals()
+    print_token(given)
+    return 0
+
+
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "watch": _watch,
     "state": _state,
@@ -172,4 +192,5 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "inspect": _inspect,
     "compare": _compare,
     "verify": _verify,
+    "token": _token,
 }

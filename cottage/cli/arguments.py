@@ -10,19 +10,30 @@ from typing import Any, NoReturn
 from cottage import __version__, urls
 from cottage.api_client import URL_VARIABLE as API_VARIABLE
 from cottage.cli import record_arguments
+from cottage.cli.token_option import TOKEN_VARIABLES, add_token
+from cottage.cli.typed_times import typed_duration
 from cottage.cli.values import chain_head, seconds, symbols
+from cottage.errors import SettingsError
 from cottage.files.options import ORDERS
 from cottage.probe import SECONDS
 from cottage.protocol import BATCHES
+from cottage.redis_login import redis_url_of
+from cottage.token_file import token_of
+from cottage.unknown_arguments import unknown_arguments
 from cottage.variables import value_of
 
+MOST_NAME = 255
+"""The most characters of a name in a token (common/auth/compact_token.py)."""
 SERVER_URL = "ws://127.0.0.1:8765/ws"
 REDIS_URL = "redis://localhost:6379"
 
 URL_VARIABLE = "  COTTAGE_URL      the broadcaster's WebSocket, if --url is not given"
 REDIS_VARIABLE = """\
-  REDIS_URL        the Redis, if --redis-url is not given. Put a password here and not into the
-                   command line, which every user of the machine can see"""
+  REDIS_URL        the Redis, if --redis-url is not given
+  REDIS_USERNAME, REDIS_PASSWORD
+                   who asks it, where the URL does not say. Put a password here and not into the
+                   command line, which every user of the machine can see, or into a file, of which
+                   REDIS_PASSWORD_FILE (REDIS_URL_FILE) has the path"""
 
 COTTAGE = f"""\
 examples:
@@ -36,12 +47,14 @@ examples:
   cottage retire 'OLD*'     forget symbols that are gone for good
   cottage inspect FILE      what is understood of a recording
   cottage compare A B       where two records differ
+  cottage token --help      a token for development
   cottage watch --help      the options of a command
 
 environment:
 {URL_VARIABLE}
   {API_VARIABLE}  the physics API, if --url is not given
 {REDIS_VARIABLE}
+{TOKEN_VARIABLES}
 
 exit status:
   0  done; also after Ctrl-C, and when a pipe is closed
@@ -74,13 +87,15 @@ examples:
   cottage watch --once                               the table, once
   cottage watch SPY --json | jq -r .state.regime
   cottage watch SPY --json | head -1
+  cottage watch --url wss://example.org/ws --token-file ~/.cottage-token
 
 environment:
 {URL_VARIABLE}
+{TOKEN_VARIABLES}
 
 exit status:
   0  after Ctrl-C, when a pipe is closed, and with --once
-  1  with --once: no server in time; or the server refuses this client
+  1  with --once: no server in time; or the server refuses this client, or its token
   2  a bad symbol or option; or the table needs rich:
      pip install 'curiosity-cottage[terminal]'
 """
@@ -139,6 +154,7 @@ examples:
 
 environment:
 {URL_VARIABLE}
+{TOKEN_VARIABLES}
 
 exit status:
   0  clients are served (with --full: and feynman is heard through the whole chain)
@@ -204,6 +220,26 @@ exit status:
   2  there is no record, or the head is no hash; or pyarrow is missing: pip install 'curiosity-cottage[files]'
 """
 
+TOKEN = """\
+It prints a token for clients of servers that have the same AUTH_SECRET, and on standard error what
+it allows. It is for development, and for a desk of a few people: whoever has the secret can mint.
+
+Symbols are literal, or prefixes with a star; * is all. Without --events there are states alone.
+
+examples:
+  cottage token --symbols 'SPY,BTC-*' --ttl 1h
+  cottage token --symbols '*' --events AGENT_UPDATE --sub zoe --secret-file auth_secret
+  curl -H "Authorization: Bearer $(cottage token --symbols SPY)" http://127.0.0.1:8001/v1/physics/SPY
+
+environment:
+  AUTH_SECRET      the servers' secret of 32 bytes or more, or AUTH_SECRET_FILE, which names its file
+  AUTH_AUDIENCE    the servers' audience, if --audience is not given (default: cottage)
+
+exit status:
+  0  the token was printed
+  2  a bad option, or no secret; or joserfc is missing: pip install 'curiosity-cottage[tokens]'
+"""
+
 OPTIONS = {
     "format": ("NAME", "a vendor's format, or the columns of a file without a header, in order: time,price,size"),
     "time": ("COLUMN", "the column of the time at which a row is published, or: exchange, receive"),
@@ -225,6 +261,14 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
+    def parse_args(  # type: ignore[override]  # it takes no namespace
+        self, arguments: Sequence[str] | None = None
+    ) -> argparse.Namespace:
+        given, unknown = self.parse_known_args(arguments)
+        if unknown:
+            self.error(unknown_arguments(unknown))
+        return given
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
@@ -242,6 +286,13 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
             environment,
         )
     given = parser.parse_args(arguments)
+    try:
+        if "token_file" in given:
+            given.token = token_of(environment, given.token_file)
+        if "redis_url" in given:  # not before: no other command needs the files of secrets
+            given.redis_url = redis_url_of(environment, REDIS_URL, given.redis_url)
+    except SettingsError as error:
+        commands.choices[given.command].error(str(error))
     if "symbols" in given:
         given.symbols = list(dict.fromkeys(chain.from_iterable(given.symbols)))
         if given.command in ("state", "history") and not given.symbols:
@@ -252,6 +303,7 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
 def _add_watch(watch: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     watch.add_argument("symbols", nargs="*", type=symbols, metavar="SYMBOLS", help="such as SPY,QQQ (default: all)")
     _add_url(watch, environment)
+    add_token(watch)
     watch.add_argument(
         "--batch",
         type=int,
@@ -280,12 +332,11 @@ def _add_url(command: argparse.ArgumentParser, environment: Mapping[str, str]) -
     )
 
 
-def _add_redis(command: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+def _add_redis(command: argparse.ArgumentParser, _environment: Mapping[str, str]) -> None:
     schemes = "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
     command.add_argument(
         "--redis-url",
         metavar="URL",
-        default=value_of(environment, "REDIS_URL") or REDIS_URL,
         help=f"{schemes} (default: REDIS_URL, else {REDIS_URL})",
     )
 
@@ -308,6 +359,7 @@ def _add_retire(retire: argparse.ArgumentParser, environment: Mapping[str, str])
 
 def _add_probe(probe: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     _add_url(probe, environment)
+    add_token(probe)
     probe.add_argument("--full", action="store_true", help="feynman must be heard through the whole chain")
 
 
@@ -333,6 +385,30 @@ def _add_verify(verify: argparse.ArgumentParser, _environment: Mapping[str, str]
     )
 
 
+def _add_token(token: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    token.add_argument(
+        "--symbols", dest="token_symbols", metavar="PATTERNS", required=True, help="such as 'SPY,BTC-*', or '*'"
+    )
+    token.add_argument("--events", metavar="TOPICS", default="", help="such as AGENT_UPDATE (default: none)")
+    token.add_argument("--ttl", type=typed_duration, default="1h", metavar="TIME", help="such as 8h (default: 1h)")
+    user = value_of(environment, "USER") or "me"
+    token.add_argument("--sub", type=_name, default=user, metavar="NAME", help=f"who it is for (default: {user})")
+    token.add_argument(
+        "--audience",
+        type=_name,
+        metavar="NAME",
+        default=value_of(environment, "AUTH_AUDIENCE") or "cottage",
+        help="the servers' AUTH_AUDIENCE (default: it, else cottage)",
+    )
+    token.add_argument("--secret-file", metavar="FILE", help="file of the secret (default: AUTH_SECRET)")
+
+
+def _name(text: str) -> str:
+    if not (0 < len(text) <= MOST_NAME and text.isprintable() and text == text.strip()):
+        raise argparse.ArgumentTypeError(f"must be 1 to {MOST_NAME} printable characters")
+    return text
+
+
 def _pattern(text: str) -> str:
     if _PATTERN.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(f"bad pattern {text[:40]!r}: 1 to 64 of A-Z 0-9 . _ - and * ? [ ] ^")
@@ -341,7 +417,7 @@ def _pattern(text: str) -> str:
 
 def _url(text: str) -> str:
     try:
-        return urls.websocket(text)
+        return urls.broadcaster(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error} (COTTAGE_URL, where it is not given)") from error
 
@@ -363,5 +439,6 @@ _COMMANDS = (
     ("inspect", "print what is understood of a recording", INSPECT, _add_inspect),
     ("compare", "print where two records differ", COMPARE, _add_compare),
     ("verify", "check whether a record is as it was written", VERIFY, _add_verify),
+    ("token", "mint a token for development, or for a desk", TOKEN, _add_token),
 )
 """Name, what it does, the end of its `--help`, and what adds its options."""

@@ -31,7 +31,7 @@ def _asked(given: Namespace) -> dict[str, Any]:
     query = {name: value for name, value in named.items() if value is not None}
     if given.widening != 1:
         query["widening"] = str(given.widening)
-    return ask_object(f"/v1/proof/{given.symbol}", query, url=given.url, timeout=given.timeout)
+    return ask_object(f"/v1/proof/{given.symbol}", query, url=given.url, timeout=given.timeout, token=given.token)
 
 
 def _read(given: Namespace) -> dict[str, Any]:

@@ -24,9 +24,11 @@ def print_history(given: Namespace) -> None:
     names = ("last", "start", "end", "step", "points", "fields", "source", "run", "by")
     path, parameters = history_target(given.symbols, query(**{name: getattr(given, name) for name in names}))
     if given.arrow is not None:
-        _write(ask(path, parameters, url=given.url, accept=ARROW, timeout=given.timeout), given.arrow)
+        _write(
+            ask(path, parameters, url=given.url, accept=ARROW, timeout=given.timeout, token=given.token), given.arrow
+        )
         return
-    answer = ask_object(path, parameters, url=given.url, timeout=given.timeout)
+    answer = ask_object(path, parameters, url=given.url, timeout=given.timeout, token=given.token)
     histories = list(answer["symbols"].values()) if "symbols" in answer else [answer]
     if _is_for_program(given):
         _print_rows(_points(histories), as_csv=given.csv)
@@ -43,7 +45,7 @@ def print_events(given: Namespace) -> None:
     names = ("last", "start", "end", "kind", "regime")
     wanted = {name: getattr(given, name, None) for name in names}
     parameters = query(**wanted, symbols=given.symbols or None)
-    answer = ask_object(f"/v1/{given.command}", parameters, url=given.url, timeout=given.timeout)
+    answer = ask_object(f"/v1/{given.command}", parameters, url=given.url, timeout=given.timeout, token=given.token)
     rows = answer[given.command] + [{"kind": "outage", **row} for row in answer.get("outages", ())]
     rows.sort(key=lambda row: row["recorded"])
     if _is_for_program(given):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from cottage import urls
 from cottage.api_client import API_URL, TIMEOUT, URL_VARIABLE, api_url
+from cottage.cli.token_option import TOKEN_VARIABLES, add_token
 from cottage.cli.typed_times import typed_duration, typed_moment
 from cottage.cli.values import chain_head, names, seconds, symbol, symbols
 from cottage.state import REGIMES
@@ -12,6 +13,7 @@ from cottage.state import REGIMES
 _ENVIRONMENT = f"""\
 environment:
   {URL_VARIABLE}  the physics API, if --url is not given
+{TOKEN_VARIABLES}
 """
 _TIMES = """\
 TIME is 14:31:07 (the last one that has passed), 2025-12-21T14:31:07 or 2025-12-21 (all in UTC), or
@@ -195,6 +197,7 @@ def _add_api(command: argparse.ArgumentParser, environment: Mapping[str, str]) -
         default=api_url(environment),
         help=f"the physics API (default: {URL_VARIABLE}, else {API_URL})",
     )
+    add_token(command)
     command.add_argument(
         "--timeout",
         type=seconds,

@@ -1,14 +1,17 @@
 """`cottage watch`: follows a broadcaster, and shows its states as a live table or as JSON lines."""
 
 import asyncio
+import sys
 from argparse import Namespace
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from cottage.cli.lines import JsonLines
 from cottage.cli.screen import is_terminal, needing_rich
+from cottage.cli.token_option import next_step
 from cottage.cli.view import View
-from cottage.client.state_client import StateClient
+from cottage.client.replica import MOST_NAMED, Phase
+from cottage.client.state_client import ClientUnauthorized, StateClient
 from cottage.probe import Unhealthy
 from cottage.stop_signals import interrupt_on_signals
 
@@ -49,18 +52,46 @@ def _table() -> type[Display]:
 
 
 async def _watch(given: Namespace, kind: type[Display]) -> None:
-    async with StateClient.connect(given.url, symbols=given.symbols or None, batch=given.batch) as client:
+    try:
+        await _shown(given, kind)
+    except ClientUnauthorized as error:
+        raise Unhealthy(f"{error}; {next_step(given.token)}") from error
+
+
+async def _shown(given: Namespace, kind: type[Display]) -> None:
+    following = StateClient.connect(given.url, symbols=given.symbols or None, batch=given.batch, token=given.token)
+    async with following as client:
         view = View(client, given.symbols)
         display = kind(view)
-        if not given.once:
-            await _follow(client, display)
+        refusals = asyncio.create_task(_tell_refusals(client))
         try:
-            async with asyncio.timeout(given.timeout):
-                await _caught_up(client)
-        except TimeoutError:
-            why = f": {client.problem}" if client.problem else ""
-            raise Unhealthy(f"{view.url} does not tell its states within {given.timeout:g} s{why}") from None
-        display.whole()
+            if not given.once:
+                await _follow(client, display)
+            try:
+                async with asyncio.timeout(given.timeout):
+                    await _caught_up(client)
+            except TimeoutError:
+                raise Unhealthy(_too_late(given, client)) from None
+            await asyncio.sleep(0)  # for what was refused before the HEARTBEAT
+            display.whole()
+        finally:
+            refusals.cancel()
+            await asyncio.gather(refusals, return_exceptions=True)  # whoever follows the states raises the same
+
+
+def _too_late(given: Namespace, client: StateClient) -> str:
+    why = f": {client.problem}" if client.problem else ""
+    if client.phase is Phase.CONNECTING and not why and given.token is None:  # it waits for a token for some seconds
+        why = f"; if it asks for a token, {next_step(None)}"
+    return f"{client.url} does not tell its states within {given.timeout:g} s{why}"
+
+
+async def _tell_refusals(client: StateClient) -> None:
+    """Say which symbols the server does not tell of, and why."""
+    async for event in client.events():
+        if event["event"] == "ERROR" and event["symbols"]:
+            names = ", ".join(event["symbols"][:MOST_NAMED]) + (", …" if event["symbols"][MOST_NAMED:] else "")
+            print(f"cottage: not told of {names}: {event['message']}", file=sys.stderr)
 
 
 async def _follow(client: StateClient, display: Display) -> None:

@@ -17,8 +17,9 @@ from cottage.events import TOPICS, EventQueue
 from cottage.fields import mapping, optional_count, optional_text, previous, symbol, version
 from cottage.freshness import USUAL, Freshness, FreshnessStatement, Status, Thresholds, worst
 from cottage.freshness_board import FreshnessBoard
+from cottage.grant import ALL
 from cottage.log import get_logger
-from cottage.protocol import ALL, parse_freshness
+from cottage.protocol import Code, parse_freshness
 from cottage.sample_age import SampleAge
 from cottage.version import Version
 
@@ -37,6 +38,7 @@ class Phase(StrEnum):
     CONNECTED = "connected"  # the SNAPSHOT has arrived
     RECONNECTING = "reconnecting"
     REFUSED = "refused"  # the server closed with 1008, and the client does not try again
+    UNAUTHORIZED = "unauthorized"  # it accepts no token that the client has, which does not try again either
     CLOSED = "closed"
 
 
@@ -109,7 +111,8 @@ class StateReplica:
     _snapshot_symbols: set[str] = field(default_factory=set)
     """The symbols that the present SNAPSHOT has named so far."""
     _snapshot_due: bool = True
-    """Whether a SNAPSHOT is to come, or to come to its end."""
+    """Whether a SNAPSHOT of all that is asked for is to come, or to come to its end. After an `auth` one may come of
+    what is new."""
     _complete: bool = True
     """False after an incomplete SNAPSHOT, until a complete one is requested."""
 
@@ -171,6 +174,8 @@ class StateReplica:
                 self._freshness(parse_freshness(message), now)
             case "REMOVED":
                 self._remove(str(message.get("symbol")))
+            case "REVOKED":
+                self._revoked(message)
             case "HEARTBEAT":
                 self._observe_time(message, now)
                 self._heartbeat(message)
@@ -304,6 +309,16 @@ class StateReplica:
         if self.states.pop(name, None) is not None:
             self.on_change(name)
 
+    def _revoked(self, message: dict[str, Any]) -> None:
+        self._withdraw(symbol_names(message["symbols"]))
+        self.events.put("REVOKED", "", message)
+
+    def _withdraw(self, names: set[str]) -> None:
+        """The client may not know of these. What Redis has of them is not said by that, so none is missing."""
+        for name in sorted(names & {*self.states, *self.missing}):
+            self._remove(name)
+            self.missing.discard(name)
+
     def _snapshot(self, message: dict[str, Any], now: float) -> None:
         refused = None
         for update in message["updates"]:
@@ -327,7 +342,7 @@ class StateReplica:
             return
         if not self._complete:
             self.upstream = Freshness("stale", None, None)
-        elif self.subscriptions.wanted is None and self.subscriptions.settled:
+        elif self._snapshot_due and self.subscriptions.wanted is None and self.subscriptions.settled:
             for name in self.states.keys() - self._snapshot_symbols:  # removed while there was no connection
                 self._remove(name)
         self._snapshot_symbols.clear()
@@ -341,9 +356,15 @@ class StateReplica:
 
     def _refused(self, message: dict[str, Any]) -> None:
         """A request was refused. What it asked for is not wanted any more, and its user is told by an event."""
-        names = self.subscriptions.refused(message.get("id"))
-        self._forget(names)
         code, why = optional_text(message, "code"), optional_text(message, "message")
+        if code == Code.NOT_ALLOWED and "symbols" in message:
+            # The others of that request are granted. The server keeps these in mind, for a token that allows them.
+            names = symbol_names(message["symbols"])
+            self.subscriptions.granted(message.get("id"))
+            self._withdraw(names)
+        else:
+            names = self.subscriptions.refused(message.get("id"))
+            self._forget(names)
         log.warning("subscription_refused", code=code, error=why, symbols=sorted(names)[:MOST_NAMED])
         self.events.put("ERROR", "", {**message, "symbols": sorted(names)})
         self._settle()

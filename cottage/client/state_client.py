@@ -11,8 +11,8 @@ goes back to an older version, whichever server sends it. It needs no Redis: to 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
@@ -23,16 +23,18 @@ from websockets.http11 import Response
 
 from cottage.backoff import CLIENT_SECONDS, Backoff
 from cottage.cancellation import background
-from cottage.client.dial import CLOSE_SECONDS, dial, why
+from cottage.client.dial import CLOSE_SECONDS, dial, refused_token, why
 from cottage.client.replica import Phase, ReplicaState, StateReplica
 from cottage.client.subscriptions import symbol_names
+from cottage.client.tokens import NoToken, Tokens, TokenSource
 from cottage.clock import Clock, SystemClock
 from cottage.errors import CottageError, InvalidMessage
 from cottage.freshness import USUAL, Freshness, Thresholds
+from cottage.grant import ALL
 from cottage.local_clock import BEAT_SHARE, LocalClock
 from cottage.log import get_logger
-from cottage.protocol import ALL, BATCHES, Close
-from cottage.urls import redacted, taken_from_query, websocket, with_query
+from cottage.protocol import BATCHES, Close
+from cottage.urls import broadcaster, redacted, taken_from_query, with_query
 
 LONGEST_RETRY_SECONDS = 60.0
 """The longest wait for a full server, whatever its Retry-After says."""
@@ -44,6 +46,15 @@ class ClientRefused(CottageError):
     """Raised when the server has closed the connection with 1008, after which the client does not connect again."""
 
 
+class ClientUnauthorized(ClientRefused):
+    """Raised when the server accepts no token that the client has (4401), after which it does not connect again.
+    `reason` is the server's word, such as `missing`, `expired` or `bad`."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url} serves nobody without a token that it accepts ({reason})")
+        self.reason = reason
+
+
 class ClientClosed(CottageError):
     """Raised where somebody still waits for a client whose block has ended."""
 
@@ -52,9 +63,15 @@ class StateClient:
     """Follows a broadcaster over a WebSocket, and keeps the newest state of every symbol. Make it with `connect`."""
 
     def __init__(
-        self, url: str, symbols: Iterable[str] | None, batch: int, thresholds: Thresholds, clock: Clock
+        self,
+        url: str,
+        symbols: Iterable[str] | None,
+        batch: int,
+        thresholds: Thresholds,
+        clock: Clock,
+        token: TokenSource | None = None,
     ) -> None:
-        self._url, given = taken_from_query(websocket(url), "symbols", "batch")
+        self._url, given = taken_from_query(broadcaster(url), "symbols", "batch")
         if symbols is None and "symbols" in given:
             symbols = [name for name in given["symbols"].split(",") if name]
         names = None if symbols is None else symbol_names(symbols)
@@ -64,6 +81,9 @@ class StateClient:
         self.url = redacted(url)
         """The URL without its password and query, for messages."""
         self._batch = int(wished)
+        self._tokens = Tokens(token)
+        self._refused_for = ""
+        """The server's word for why it accepts no token."""
         self._clock = clock
         self._beat_seconds = thresholds.silent * BEAT_SHARE
         self._replica = StateReplica(None if names is None or ALL in names else names, self._changed, thresholds)
@@ -75,7 +95,8 @@ class StateClient:
         """The symbols that were requested by name and have no state."""
         self._connection: ClientConnection | None = None
         self._sending = asyncio.Lock()
-        self._sent_aside: set[asyncio.Task[None]] = set()
+        self._aside: set[asyncio.Task[None]] = set()
+        """Sends and questions for a token that nothing waits for."""
         self._asked = False
         """Whether what was subscribed in this turn of the event loop is to be requested at its end."""
         self._fresh: dict[str, None] = {}
@@ -95,21 +116,26 @@ class StateClient:
         *,
         symbols: Iterable[str] | None = None,
         batch: int = 0,
+        token: TokenSource | None = None,
         thresholds: Thresholds = USUAL,
         clock: Clock | None = None,
     ) -> AsyncIterator[Self]:
         """A client that follows the server until the block ends. It waits for a server that is not there.
 
         `symbols`: None means all; at most 4,096 by name. `batch`: 100, 250, 500 or 1000 ms for which the server
-        gathers updates. Raises ValueError or TypeError for a URL, symbols or a batch that no server grants.
+        gathers updates. `token`: for a server that asks for one. A function, which may be async, is asked for it at
+        each connection, and for a new one before its end: the connection then goes on. Raises ValueError or TypeError
+        for a URL, symbols or a batch that no server grants, and NoToken for a text that can be no token.
         """
-        client = cls(url, symbols, batch, thresholds, clock or SystemClock())
+        client = cls(url, symbols, batch, thresholds, clock or SystemClock(), token)
         following = asyncio.create_task(client._run(), name="state client")
         try:
             yield client
         finally:
+            for task in client._aside:
+                task.cancel()
             following.cancel()
-            await asyncio.wait((following,))
+            await asyncio.wait((following, *client._aside))
             client._replica.phase = Phase.CLOSED
             client._news.set()
 
@@ -149,6 +175,16 @@ class StateClient:
         `feed_down`, `feed_ended`, `feed_late` or `market_quiet`; None if it is neither."""
         return self._replica.cause(symbol, self._local_clock.now())
 
+    @property
+    def token_left(self) -> float | None:
+        """The seconds that the present token still holds; None if that is not known, or it has no end."""
+        return self._tokens.left(self._local_clock.now() + self._replica.watch.missed)
+
+    def renew(self) -> None:
+        """Ask the function that was given for a token now, and show it over this connection if it is a new one."""
+        self._tokens.renew(self._local_clock.now())
+        self._ask()
+
     async def synced(self) -> None:
         """Wait until the present connection has brought the states of all wanted symbols that the server grants.
         Raises ClientRefused, and ClientClosed."""
@@ -159,7 +195,7 @@ class StateClient:
     async def changes(self) -> AsyncGenerator[tuple[str, ReplicaState | None], None]:
         """Yield each symbol that has changed with its newest state, or with None if the state is gone. A slow reader
         gets the newest state of each symbol, never a queue. For one reader at a time. It ends when the client is
-        closed. Raises ClientRefused."""
+        closed. Raises ClientRefused, of which ClientUnauthorized is one."""
         more = True
         while more:
             while self._fresh:
@@ -169,11 +205,11 @@ class StateClient:
             more = await self._wait()
 
     async def events(self) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the messages that are not states: AGENT_UPDATE, each as it was published, and ERROR, by which the
-        server refuses a request; its `symbols` are those that are not followed because of it. For a slow reader the
-        last 64 of a topic wait, or the newest of each key, according to `cottage.events.TOPICS`; what is dropped is
-        counted in `events_dropped`. For one reader at a time. It ends when the client is closed. Raises
-        ClientRefused."""
+        """Yield the messages that are not states: AGENT_UPDATE, each as it was published; ERROR, by which the
+        server refuses a request, whose `symbols` are those that are not followed because of it; and REVOKED, whose
+        `symbols` the client may no longer know of, so that their states are forgotten. For a slow reader the last
+        64 of a topic wait, or the newest of each key, according to `cottage.events.TOPICS`; `events_dropped` counts
+        what was dropped. For one reader at a time. It ends when the client is closed. Raises ClientRefused."""
         more = True
         while more:
             while self._replica.events:
@@ -211,6 +247,8 @@ class StateClient:
             return False
         if self._failure is not None:
             raise self._failure
+        if self.phase is Phase.UNAUTHORIZED:
+            raise ClientUnauthorized(self.url, self._refused_for)
         if self.phase is Phase.REFUSED:
             raise ClientRefused(f"{self.url} closed the connection for good (1008)")
         self._news.clear()
@@ -238,20 +276,27 @@ class StateClient:
             return
         if self._replica.watch.given_up(now):
             connection.transport.abort()  # a close handshake would wait for a peer that does not answer
-        elif not self._sending.locked():
-            # Not waited for: who takes no writes must not stop the clock from being looked at.
-            sending = asyncio.create_task(self._send())
-            self._sent_aside.add(sending)
-            sending.add_done_callback(self._sent_aside.discard)
+        else:
+            # Not waited for: who takes no writes, or is asked, must not stop the clock from being looked at.
+            if not self._sending.locked():
+                self._do_aside(self._send())
+            if self._tokens.due(now + self._replica.watch.missed):
+                self._tokens.asked(now)
+                self._do_aside(self._renew(connection))
+
+    def _do_aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
 
     async def _follow(self) -> None:
         backoff = Backoff(patient=CLIENT_SECONDS)
-        while self.phase is not Phase.REFUSED:
+        while self.phase not in (Phase.REFUSED, Phase.UNAUTHORIZED):
             began, told_to_wait = self._local_clock.now(), 0.0
             self._delivering_since = None
             try:
                 await self._hold()
-            except (OSError, TimeoutError, WebSocketException) as error:
+            except (OSError, TimeoutError, WebSocketException, NoToken) as error:
                 told_to_wait = self._note_loss(error)
             finally:
                 self._connection = None
@@ -262,10 +307,19 @@ class StateClient:
 
     def _note_loss(self, error: Exception) -> float:
         """Say why there is no connection, if that has changed. Returns the seconds that the server said to wait."""
-        problem = "no answer in time" if isinstance(error, TimeoutError) else why(error)
+        if self._delivering_since is not None:
+            self._tokens.lasted(self._local_clock.now() - self._delivering_since)
+        reason = refused_token(error)
+        if reason is not None:
+            problem = f"the server wants another token: {reason}"
+        else:
+            problem = "no answer in time" if isinstance(error, TimeoutError) else why(error)
         if problem != self.problem:
             log.warning("server_lost", url=self.url, error=problem)
         self.problem = problem
+        if reason is not None and self._tokens.refused():
+            self._refused_for = reason
+            self._replica.phase = Phase.UNAUTHORIZED
         if isinstance(error, ConnectionClosed) and error.rcvd:
             if error.rcvd.code == Close.POLICY:
                 self._replica.phase = Phase.REFUSED
@@ -275,8 +329,10 @@ class StateClient:
 
     async def _hold(self) -> None:
         """Connect, and receive messages until the connection ends."""
+        token = await self._tokens.ask()
+        self._tokens.dialled(token)
         dialled_at = self._local_clock.now()
-        connection = await dial(self._target(self._replica.subscriptions.dialled()))
+        connection = await dial(self._target(self._replica.subscriptions.dialled()), token=token)
         try:
             self._replica.connected(self._local_clock.now(), dialled_at)
             self._connection, self.problem = connection, None
@@ -314,9 +370,29 @@ class StateClient:
             return
         for message in received if isinstance(received, list) else [received]:
             try:
-                self._replica.take(message, self._local_clock.now())
+                now = self._local_clock.now()
+                self._replica.take(message, now)
+                if self._tokens.waits:
+                    self._tokens.heard(message, self._server_now(now), now)
             except (InvalidMessage, KeyError, TypeError, ValueError) as error:
                 self._drop(error)
+
+    def _server_now(self, now: float) -> float:
+        """The time by the server's clock; by this machine's until the server has told it."""
+        there = self._replica.watch.server_clock.now(now + self._replica.watch.missed)
+        return self._clock.time() if there is None else there
+
+    async def _renew(self, connection: ClientConnection) -> None:
+        """Ask for a new token, and show it over this connection."""
+        try:
+            token = await self._tokens.ask()
+        except NoToken as error:
+            log.warning("token_not_renewed", url=self.url, error=str(error))
+            return
+        if connection is self._connection and self._tokens.is_new(token):
+            request = self._tokens.offer(token, next(self._replica.watch.ids))
+            with suppress(ConnectionClosed):  # `_receive` notices it too
+                await connection.send(orjson.dumps(request).decode())
 
     def _drop(self, error: Exception) -> None:
         log.warning("message_dropped", url=self.url, error=str(error) or type(error).__name__)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cottage import keys
-from cottage.protocol import ALL, MAX_NAMED_SYMBOLS
+from cottage.grant import ALL, MAX_NAMED_SYMBOLS
 from cottage.token_bucket import TokenBucket
 
 NAMES_IN_URL = 100

@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cottage.version import Version
+from cottage.zip_on_disk import ZipOnDisk, stored_member
 
 CHECKPOINTS = "checkpoints"
 BEGUN, SAVED = "begun", "saved"
 WANTED = "wanted"
 SYMBOLS = "symbols.json"
 """The member of each part of a checkpoint with its symbols, their sources and their versions."""
+MOST_NAMES_BYTES = 4 * 1024 * 1024
+"""Of a member that is JSON."""
 _NAME = re.compile(r"(begun|saved)-(\d{1,18})-(\d{1,4})-of-(\d{1,4})", re.ASCII)
 
 
@@ -70,14 +73,14 @@ def versions(path: Path) -> dict[str, Version | None]:
     Raises OSError, and ValueError for what is no checkpoint."""
     found: dict[str, Version | None] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with ZipOnDisk(path) as raw, raw.directory() as archive:
             for name in archive.namelist():
                 if not name.endswith(f"/{SYMBOLS}"):
                     continue
-                part = json.loads(archive.read(name))
+                part = json.loads(stored_member(archive, name, MOST_NAMES_BYTES))
                 stated = part.get("versions") or [None] * len(part["symbols"])
                 pairs = zip(part["symbols"], stated, strict=True)
                 found.update((symbol, pair and Version(*map(int, pair))) for symbol, pair in pairs)
-    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError) as error:
+    except (zipfile.BadZipFile, LookupError, TypeError, AttributeError, RecursionError, NotImplementedError) as error:
         raise ValueError(f"{path} is no checkpoint") from error
     return found

@@ -27,6 +27,8 @@ NO_ENTRY = "0" * 64
 """What the first entry has for the hash of the one before."""
 HEAD_PATTERN = "^[0-9a-fA-F]{64}$"
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_PATH = re.compile(r"(?:[A-Za-z0-9][\w.=-]*/){1,3}[A-Za-z0-9][\w.=-]*\.parquet", re.ASCII)
+"""Files of a record are below its folder: whoever changes its manifest must not have others read or removed."""
 _TYPES = {"path": str, "table": str, "hour": int, "rows": int, "bytes": int, "sha256": str, "digest": str}
 
 
@@ -75,6 +77,7 @@ class RecordFile:
                 raise TypeError(f"{name} of a file is {known[name]!r}")
         if known["table"] not in TABLES:
             raise ValueError(f"there is no table {known['table']}")
+        _path(known["path"])
         int(known["digest"], 16)
         return cls(**known)
 
@@ -97,7 +100,7 @@ class Manifest:
         """What is alive after one more entry, which stands in the chain as `line`. Raises KeyError, TypeError,
         ValueError."""
         entry = orjson.loads(line)
-        removed = set(entry.get("removed", ()))
+        removed = set(map(_path, entry.get("removed", ())))
         added = [RecordFile.of(file) for file in entry.get("added", ())]
         archived = {each["path"]: each["to"] for each in entry.get("archived", ())}
         kept = () if entry.get("anew") else self.files
@@ -130,7 +133,7 @@ class Manifest:
             for name in ("number", "chain_bytes", "rolled"):
                 if type(fields[name]) is not int:
                     raise TypeError(f"{name} is {fields[name]!r}")
-            return cls(files=files, leaving=tuple(fields.pop("leaving")), **fields)
+            return cls(files=files, leaving=tuple(map(_path, fields.pop("leaving"))), **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RecordDamaged(f"{MANIFEST} is none of a record: {error}") from error
 
@@ -215,6 +218,13 @@ def _span(value: Any) -> tuple[int, int]:
     if type(first) is not int or type(last) is not int:
         raise TypeError(f"a range of a file is {value!r}")
     return first, last
+
+
+def _path(value: Any) -> str:
+    """A path within a record. Raises TypeError, ValueError."""
+    if _PATH.fullmatch(value) is None:
+        raise ValueError(f"{value[:80]!r} is no path of a file of a record")
+    return str(value)
 
 
 def paths_of(files: Sequence[RecordFile]) -> list[str]:

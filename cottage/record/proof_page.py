@@ -90,7 +90,8 @@ def _record(report: Report) -> Iterator[str]:
     broken = f", with {len(breaks)} breaks" if breaks else ", unbroken"
     yield _paragraph(f"Chain of versions: {report['prev']['versions']:,}{broken}.")
     yield _paragraph(f"Chain of manifests: {chain_text(chain)}.")
-    yield f"<p>Head: <code>{escape(chain['head'])}</code></p>"
+    if "head" in chain:
+        yield f"<p>Head: <code>{escape(chain['head'])}</code></p>"
     if report["ahead"]:
         yield _paragraph(f"{report['ahead']:,} rows are in no closed file yet.")
     rows = []

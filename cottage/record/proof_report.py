@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cottage.errors import HistoryRefusal
 from cottage.record.history import iso
 from cottage.record.proof import Proof
 from cottage.record.recomputation import FIELDS
@@ -11,6 +12,9 @@ from cottage.version import Version
 
 _TOLD = ("price", "source", "feed", "event_time", "feed_time", "sampled", "received", "written", "recorded", "native")
 _OF_INPUT = ("at", "price", "volume", "trades", "source", "epoch", "seq", "number")
+_OF_THE_SYMBOL = {"not_recorded", "inputs_only", "rows", "added", "missing", "window", "writers", "differs", "step"}
+"""Doubts whose details are of the symbol's own rows."""
+_ALTERED = "the record is not what was written: whoever may read all of it learns more"
 _OF_THE_CHAIN = {"chain_broken", "chain_rewritten", "manifest_altered"}
 _TIMES = {column.name for table in TABLES.values() for column in table if column.kind == "time"} - {"run"}
 
@@ -48,6 +52,25 @@ def report(proof: Proof) -> dict[str, Any]:
             for row in proof.inputs
         ],
     }
+
+
+def limited(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for whoever may know of this symbol alone. Files and manifests have rows of others besides: their
+    names, counts and checksums are left out, and what is said is whether they are whole."""
+    doubts = [
+        doubt if doubt["code"] in _OF_THE_SYMBOL else {**doubt, "detail": _ALTERED} for doubt in report["doubts"]
+    ]
+    once = [doubt for place, doubt in enumerate(doubts) if doubt not in doubts[:place]]
+    chain = {name: report["chain"][name] for name in ("kept", "whole")}
+    return {**report, "doubts": once, "files": [], "chain": chain}
+
+
+def limited_refusal(refusal: HistoryRefusal) -> HistoryRefusal:
+    """The refusal of a proof, for whoever may know of the symbol alone."""
+    if refusal.__cause__ is None or refusal.code == "no_record":
+        return refusal
+    cause = refusal.__cause__
+    return HistoryRefusal(refusal.code, f"{cause}; {_ALTERED}" if isinstance(cause, HistoryRefusal) else _ALTERED)
 
 
 def _doubted(proof: Proof, path: str) -> bool:

@@ -108,11 +108,14 @@ def _record(report: Report) -> Iterator[str]:
     if report["ahead"]:
         yield f"           {report['ahead']:,} rows are in no closed file yet, so no checksum is kept of them"
     yield f"Chain      {chain_text(chain)}"
-    yield f"           head {chain['head']}"
+    if "head" in chain:
+        yield f"           head {chain['head']}"
 
 
 def chain_text(chain: Mapping[str, Any]) -> str:
-    """What can be said of the chain of manifests."""
+    """What can be said of the chain of manifests. Of a proof that is limited to its symbol that is less."""
+    if "entries" not in chain:
+        return "unbroken" if chain["whole"] else "it does not bear this record out"
     entries = f"{chain['entries']:,} {'entry' if chain['entries'] == 1 else 'entries'}"
     if not chain["whole"]:
         return f"{entries}, which do not bear this record out"

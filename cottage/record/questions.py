@@ -12,6 +12,7 @@ from cottage import keys
 from cottage.api_client import ARROW, TIMEOUT, ask, ask_object
 from cottage.record.answer_table import AnswerTable
 from cottage.record.arrow_schema import pyarrow
+from cottage.token_file import Token
 
 Moment = datetime | str | float
 Duration = timedelta | str | float
@@ -33,6 +34,7 @@ def history(
     by: str | None = None,
     url: str | None = None,
     timeout: float = TIMEOUT,
+    token: Token | None = None,
 ) -> AnswerTable:
     """What was recorded of a symbol, or of several, as points in buckets of time: a row for each.
 
@@ -42,8 +44,11 @@ def history(
     bucket; points: or into how many the time is divided. fields: such as price, alpha, regime, freshness, momentum.
     source, run: which source, and which run of a replay; by default those of the newest row. by: `written` for
     buckets of the time when Redis wrote a version, not of the market's.
-    url: of the physics API; default: COTTAGE_API_URL, else that of `make run`. timeout: seconds.
-    Raises MissingExtra without pyarrow, InvalidName, ApiRefused (its `code` says why), ApiUnavailable, SettingsError.
+    url: of the physics API; default: COTTAGE_API_URL, else that of `make run`. timeout: seconds. token: for an API
+    that asks for one, or a function that gives it, such as a TokenFile; default: that of COTTAGE_TOKEN or
+    COTTAGE_TOKEN_FILE.
+    Raises MissingExtra without pyarrow, InvalidName, ApiRefused (its `code` says why; for the token: ApiUnauthorized,
+    ApiForbidden), ApiUnavailable, SettingsError.
     """
     names = symbol_names(symbols)
     given = query(
@@ -51,7 +56,7 @@ def history(
     )
     pyarrow()  # before anybody is asked
     path, parameters = history_target(names, given)
-    return AnswerTable.of_stream(ask(path, parameters, url=url, accept=ARROW, timeout=timeout))
+    return AnswerTable.of_stream(ask(path, parameters, url=url, accept=ARROW, timeout=timeout, token=token))
 
 
 def changes(
@@ -64,6 +69,7 @@ def changes(
     regime: str | None = None,
     url: str | None = None,
     timeout: float = TIMEOUT,
+    token: Token | None = None,
 ) -> AnswerTable:
     """Which symbols changed their regime or freshness, the newest first: by the time when that was recorded.
 
@@ -72,10 +78,10 @@ def changes(
     last: so long before the newest that is recorded (default: an hour); start, end: or between two times. symbols:
     of all without it. kind: `regime` or `freshness` alone. regime: only changes to this one.
     `about["complete"]` is False where there were too many, and the older ones are left out.
-    url, timeout, raises: as `history`.
+    url, timeout, token, raises: as `history`.
     """
     given = query(last=last, start=start, end=end, symbols=_names_or_none(symbols), kind=kind, regime=regime)
-    return _events("changes", ("regimes", "freshness"), given, url, timeout)
+    return _events("changes", ("regimes", "freshness"), given, url, timeout, token)
 
 
 def gaps(
@@ -86,6 +92,7 @@ def gaps(
     symbols: Symbols | None = None,
     url: str | None = None,
     timeout: float = TIMEOUT,
+    token: Token | None = None,
 ) -> AnswerTable:
     """Where data are missing, or versions are in the record, with the cause: the newest first, by the time when that
     was recorded. `about["outages"]` has the outages of the hops in that time.
@@ -93,7 +100,7 @@ def gaps(
     Arguments and errors: as `changes`.
     """
     given = query(last=last, start=start, end=end, symbols=_names_or_none(symbols))
-    return _events("gaps", ("gaps",), given, url, timeout)
+    return _events("gaps", ("gaps",), given, url, timeout, token)
 
 
 def symbol_names(symbols: Symbols) -> list[str]:
@@ -141,8 +148,13 @@ def _names_or_none(symbols: Symbols | None) -> list[str] | None:
 
 
 def _events(
-    name: str, tables: tuple[str, ...], parameters: dict[str, str], url: str | None, timeout: float
+    name: str,
+    tables: tuple[str, ...],
+    parameters: dict[str, str],
+    url: str | None,
+    timeout: float,
+    token: Token | None,
 ) -> AnswerTable:
     pyarrow()  # before anybody is asked
-    answer = ask_object(f"/v1/{name}", parameters, url=url, timeout=timeout)
+    answer = ask_object(f"/v1/{name}", parameters, url=url, timeout=timeout, token=token)
     return AnswerTable.of_rows(answer.pop(name), tables, answer)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cottage.errors import HistoryRefusal
+from cottage.grant import EVERY_SYMBOL as EVERY
+from cottage.grant import SymbolPatterns
 from cottage.record.history import NEWEST_RUN, Chosen, History, rows_of_run
 from cottage.record.history_span import HistorySpan
 from cottage.record.record import Record
@@ -89,9 +91,10 @@ class RecordEvents:
         symbols: Sequence[str] | None = None,
         kind: str | None = None,
         regime: str | None = None,
+        within: SymbolPatterns = EVERY,
     ) -> RecordedRows:
         """Changes of regime and of freshness, each with its `kind`; with `regime` only changes to that one. A change
-        of the freshness of all symbols has `*` for a symbol."""
+        of the freshness of all symbols has `*` for a symbol, and is told whatever symbols are `within`."""
         since, until = self._between(span)
         rows: list[dict[str, Any]] = []
         if kind in (None, "regime"):
@@ -105,13 +108,15 @@ class RecordEvents:
             wanted = None if symbols is None else [*symbols, EVERY_SYMBOL]
             found = self._record.scan("freshness", symbols=wanted, recorded=(since, until)).to_pylist()
             rows += ({"kind": "freshness", **row} for row in found)
-        return _newest_first(since, until, rows)
+        return _newest_first(since, until, [row for row in rows if _is_within(row, within)])
 
-    def gaps(self, span: HistorySpan, symbols: Sequence[str] | None = None) -> RecordedRows:
+    def gaps(
+        self, span: HistorySpan, symbols: Sequence[str] | None = None, within: SymbolPatterns = EVERY
+    ) -> RecordedRows:
         """Where data or versions are missing."""
         since, until = self._between(span)
         rows = self._record.scan("gaps", symbols=symbols, recorded=(since, until)).to_pylist()
-        return _newest_first(since, until, rows)
+        return _newest_first(since, until, [row for row in rows if _is_within(row, within)])
 
     def outages(self, since: int, until: int) -> list[dict[str, Any]]:
         """The outages of the hops that touch [since, until), each once, oldest first."""
@@ -134,6 +139,10 @@ class RecordEvents:
 
     def _between(self, span: HistorySpan) -> tuple[int, int]:
         return span.between(self.reach())
+
+
+def _is_within(row: Mapping[str, Any], symbols: SymbolPatterns) -> bool:
+    return row["symbol"] in symbols or row["symbol"] == EVERY_SYMBOL
 
 
 def _newest_first(since: int, until: int, rows: list[dict[str, Any]]) -> RecordedRows:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cottage.files.tables.arrow_sizes import uncompressed
 from cottage.folder_sync import sync_folder
 from cottage.record.arrow_schema import arrow_schema, pyarrow
 from cottage.record.digest import as_text, digest_of
@@ -135,7 +136,9 @@ def whole_batches(content: mmap.mmap | None, columns: Sequence[str] | None = Non
         return
     arrow = pyarrow()
     try:
-        file = arrow.BufferReader(arrow.py_buffer(content))
+        buffer = arrow.py_buffer(content)
+        # A batch of kilobytes that is compressed may unfold to gigabytes, and is none of ours.
+        file = arrow.BufferReader(buffer.slice(0, uncompressed(arrow.BufferReader(buffer))))
         stream = arrow.ipc.open_stream(file)
         if columns is not None:
             fields = [stream.schema.get_field_index(name) for name in columns]
@@ -144,6 +147,8 @@ def whole_batches(content: mmap.mmap | None, columns: Sequence[str] | None = Non
             stream = arrow.ipc.open_stream(file, options=options)
         while True:
             batch = stream.read_next_batch_with_custom_metadata()
+            if batch.custom_metadata is None or _DIGEST not in batch.custom_metadata:
+                return  # none of ours
             yield AheadBatch(batch.batch, batch.custom_metadata[_DIGEST].decode(), file.tell())
-    except (StopIteration, arrow.ArrowInvalid, OSError):
+    except (StopIteration, arrow.ArrowInvalid, arrow.ArrowNotImplementedError, OSError, ValueError):
         return  # its end, or a torn one

@@ -8,6 +8,7 @@ router.py      which commands a client of a cluster sends to which node
 cluster.py     clients of a cluster, with the same methods as all others
 stream.py      bulk commands and subscriptions on one connection: the common interface of both implementations
 pubsub.py      subscriptions that report every gap
+strangers.py   whether a server answers somebody without credentials
 outage.py      what is logged when Redis goes away (`redis_lost`) and is back (`redis_back`)
 library.py     differences between the versions of redis-py
 fast_path.py   bulk and pub/sub below the library's public face, with the version that they were tested with
@@ -17,6 +18,7 @@ from cottage.redis.client import BATCH, BlockingClient, Client, Script, translat
 from cottage.redis.connecting import COMMAND_SECONDS, Asked, connect, connect_asking, connect_blocking
 from cottage.redis.pubsub import ChannelSubscription, subscribe
 from cottage.redis.slots import Command
+from cottage.redis.strangers import Reception, receptions
 
 __all__ = [
     "BATCH",
@@ -26,10 +28,12 @@ __all__ = [
     "ChannelSubscription",
     "Client",
     "Command",
+    "Reception",
     "Script",
     "connect",
     "connect_asking",
     "connect_blocking",
+    "receptions",
     "subscribe",
     "translated",
 ]

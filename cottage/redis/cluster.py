@@ -71,6 +71,10 @@ class ClusterClient(Client):
         self._router.forget()
         raise RedisUnavailable("no node of the cluster answers")
 
+    async def masters(self) -> list[Client]:
+        """A client of each master, as the slot map has them. Raises RedisError if no node tells."""
+        return [self._node(address) for address in (await self._run(self._router.routes())).masters]
+
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> "ClusterPipeline":  # type: ignore[override]
         async def execute(commands: list[Command]) -> list[Any]:
             replies = await self._run(self._router.pipeline(commands))

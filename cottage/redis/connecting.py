@@ -36,7 +36,15 @@ Asked = BlockingClient | BlockingClusterClient
 """The client of a reader without an event loop, which depends on the topology. It is used through pipelines only."""
 
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_VERIFIED: dict[str, Any] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+"""Said, since older versions of the library do not look whose certificate it is unless they are told to."""
 _OURS = {"decode_responses", "encoding", "encoding_errors", "protocol", "retry_on_timeout", "max_connections"}
+_OBJECTS = {
+    *("retry", "retry_on_error", "credential_provider", "redis_connect_func", "parser_class", "encoder_class"),
+    *("event_dispatcher", "socket_keepalive_options", "maint_notifications_config", "driver_info"),
+}
+"""Options that no text can be: the library takes one, and fails with the first command."""
+_SHOWS_PASSWORD = {"password", "ssl_password"}
 
 
 def connect(
@@ -115,7 +123,8 @@ def _of_master(
 ) -> tuple[C, Any]:
     """A client of a single server, or of the master behind sentinels; then also the client of the sentinels."""
     if behind.kind == "sentinel":
-        of_sentinels = {**_usual(kind, min(SENTINEL_SECONDS, timeout)), **behind.sentinel_options}
+        verified = _VERIFIED if behind.sentinel_options.get("ssl") else {}
+        of_sentinels = {**_usual(kind, min(SENTINEL_SECONDS, timeout)), **verified, **behind.sentinel_options}
         sentinel: Any = sentinels(behind.addresses, sentinel_kwargs=of_sentinels)
         client = sentinel.master_for(behind.master, redis_class=kind, **options)
         for each in (client, *sentinel.sentinels):
@@ -137,7 +146,13 @@ def _check_query(url: str, connection: type) -> None:
     """Raises a SettingsError for options in the URL's query that such a connection does not know."""
     known = {"db"} | {name for each in connection.__mro__ for name in inspect.signature(each).parameters}
     parts = urlsplit(url)
+    before: set[str] = set()
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known and before & _SHOWS_PASSWORD:  # it may be the rest of the password, which is not shown
+            raise SettingsError(
+                "REDIS_URL: what follows the password in the query is no option; an & in a password is written %26"
+            )
+        before.add(name)
         if name not in known:
             near = nearest(name, sorted(known))
             tls = " (those of TLS go with rediss://)" if name.startswith("ssl_") and parts.scheme != "rediss" else ""
@@ -162,17 +177,19 @@ def _usual(client: Kind, timeout: float) -> dict[str, Any]:
 
 def _options(client: Kind, url: str, timeout: float, behind: Topology) -> dict[str, Any]:
     if behind.kind != "single":
-        return {**_usual(client, timeout), **behind.options}
+        return {**_usual(client, timeout), **(_VERIFIED if behind.options.get("ssl") else {}), **behind.options}
     try:
         parts = redis_server(url)
     except ValueError as error:
         # Its cause is not shown: that has a part of the URL, which may be of the password.
         raise SettingsError(f"REDIS_URL: {error}") from None
     # Options in the URL's query override keyword arguments, and these ones would change what replies look like.
-    forbidden = _OURS & set(parse_qs(parts.query))
+    forbidden = (_OURS | _OBJECTS) & set(parse_qs(parts.query))
     if forbidden:
         raise SettingsError(f"REDIS_URL: {', '.join(sorted(forbidden))} cannot be set in the query")
     options = _usual(client, timeout)
+    if parts.scheme == "rediss":
+        options |= _VERIFIED
     if parts.scheme == "unix":
         del options["socket_keepalive"]  # a file has none, and the library refuses the word
     return options

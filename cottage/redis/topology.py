@@ -4,14 +4,16 @@
     redis+sentinel://user:password@host:26379,host:26379/mymaster/0
     redis+cluster://user:password@host:6379,host:6379
 
-`rediss+sentinel` and `rediss+cluster` encrypt. User and password are those of the servers; sentinels that ask for one
-take `?sentinel_password=` (and `sentinel_username`). Without a port a sentinel's is 26379, a node's 6379.
+`rediss+sentinel` and `rediss+cluster` encrypt, to sentinels too; both take `?ssl_ca_certs=`, `ssl_certfile` and
+`ssl_keyfile` (cottage/redis_tls.py). User and password are those of the servers; sentinels that ask for one take
+`?sentinel_password=` (and `sentinel_username`). Without a port a sentinel's is 26379, a node's 6379.
 """
 
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
 from cottage.errors import SettingsError
+from cottage.redis_tls import OPTIONS
 from cottage.urls import is_database
 
 SENTINEL_PORT = 26379
@@ -62,17 +64,17 @@ def topology(url: str) -> Topology:
     if at:
         options["username"] = unquote(user) or None
         options["password"] = unquote(password) if colon else None
-    if transport == "rediss":
-        options["ssl"] = True
+    of_sentinels, tls = _query(query, kind, transport == "rediss", example)
+    options |= tls
     if kind == "cluster":
-        if path.strip("/") or query:
-            raise SettingsError(f"REDIS_URL: a cluster has neither databases nor a query: {example}")
+        if path.strip("/"):
+            raise SettingsError(f"REDIS_URL: a cluster has no databases: {example}")
         return Topology(kind, addresses, options=options)
     master, _, database = path.partition("/")
     if not master or (database and not is_database(database)):
         raise SettingsError(f"REDIS_URL: the name of the master is missing, or its database is no number: {example}")
     options["db"] = int(database or 0)
-    return Topology(kind, addresses, unquote(master), options, _sentinel_options(query, example))
+    return Topology(kind, addresses, unquote(master), options, of_sentinels | tls)
 
 
 def _address(place: str, port: int, example: str) -> Address:
@@ -85,9 +87,18 @@ def _address(place: str, port: int, example: str) -> Address:
     return host, int(number)
 
 
-def _sentinel_options(query: str, example: str) -> dict[str, object]:
-    names = {"sentinel_username": "username", "sentinel_password": "password"}
+def _query(query: str, kind: str, tls: bool, example: str) -> tuple[dict[str, object], dict[str, object]]:
+    """The login of sentinels, and the options of TLS."""
+    names = {"sentinel_username": "username", "sentinel_password": "password"} if kind == "sentinel" else {}
+    files = tuple(OPTIONS.values()) if tls else ()
     found = dict(parse_qsl(query))
-    if found.keys() - names.keys():
-        raise SettingsError(f"REDIS_URL: only {' and '.join(names)} may stand in the query: {example}")
-    return {names[name]: value for name, value in found.items()}
+    if strange := found.keys() - names.keys() - set(files):
+        if strange & set(OPTIONS.values()):
+            raise SettingsError(f"REDIS_URL: options of TLS go with rediss+{kind}://")
+        raise SettingsError(
+            f"REDIS_URL: only {', '.join([*names, *OPTIONS.values()])} may stand in the query: {example}"
+        )
+    login: dict[str, object] = {names[name]: value for name, value in found.items() if name in names}
+    if not tls:
+        return login, {}
+    return login, {"ssl": True} | {name: found[name] for name in files if name in found}

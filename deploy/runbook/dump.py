@@ -25,6 +25,7 @@ _END = re.compile(rb"cottage-export end keys=(\d+) commands=(\d+) crc32=([0-9a-f
 # The commands of an export. A file with any other command (FLUSHALL, CONFIG, EVAL…) is refused.
 ALLOWED = frozenset(b"DEL SET HSET HPEXPIREAT RPUSH SADD ZADD XADD XGROUP XSETID PEXPIREAT ECHO".split())
 _LONGEST = 512 * 1024 * 1024  # of a string in Redis
+_MOST_ARGUMENTS = 1_000_000  # of a command: an export writes a thousand, and for an entry of a stream all its fields
 
 
 class BadDump(CottageError):
@@ -111,8 +112,12 @@ class Reader:
         if not head:
             return None
         arguments = []
-        for _ in range(self._number(head, b"*", 1)):
-            length = self._number(self._line(), b"$", 0)
+        left = _LONGEST + _MOST_ARGUMENTS
+        for _ in range(self._number(head, b"*", 1, _MOST_ARGUMENTS)):
+            length = self._number(self._line(), b"$", 0, _LONGEST)
+            left -= length
+            if left < 0:
+                raise BadDump(f"the command before byte {self._offset} is longer than any string in Redis")
             data = self._file.read(length + 2)
             self._offset += len(data)
             if len(data) < length + 2:
@@ -127,11 +132,11 @@ class Reader:
         self._offset += len(line)
         return line
 
-    def _number(self, line: bytes, kind: bytes, least: int) -> int:
+    def _number(self, line: bytes, kind: bytes, least: int, most: int) -> int:
         match = re.fullmatch(re.escape(kind) + rb"(\d{1,10})\r\n", line)
         if match is None and not line.endswith(b"\n") and len(line) < 32:
             raise BadDump(f"it is cut off at byte {self._offset}")
-        if match is None or not least <= int(match[1]) <= _LONGEST:
+        if match is None or not least <= int(match[1]) <= most:
             raise BadDump(f"no command at byte {self._offset}")
         return int(match[1])
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cottage.errors import SettingsError
+from cottage.redis_login import URL, redis_url_of
+from cottage.secret_values import is_set
 from cottage.urls import redacted
-from cottage.variables import value_of
 from deploy.run_directory import read_urls, run_folder
 
 # Containers with Python that reach Redis, the least busy first.
@@ -42,8 +43,8 @@ class InContainer:
 
 def find_target(environment: Mapping[str, str] = os.environ) -> Direct | InContainer:
     """The Redis to work on. Raises a SettingsError that says what to do if there is none."""
-    if url := value_of(environment, "REDIS_URL"):
-        return Direct(url, "REDIS_URL")
+    if is_set(environment, URL):
+        return Direct(redis_url_of(environment, ""), URL)
     folder = run_folder(environment)
     if (urls := read_urls(folder)) and (url := urls.get("REDIS_URL")):
         return Direct(url, f"make run, {folder}")

@@ -176,6 +176,8 @@ def _rdb_as_commands(path: Path) -> Iterator[BinaryIO]:
 
 def _loading(server: Server) -> tuple[str, ...]:
     arguments: tuple[str, ...] = ("--appendonly", "no", "--save", "", "--dbfilename", "dump.rdb")
+    # A file that somebody has changed must not break the server: what is packed in it is checked value by value.
+    arguments += ("--sanitize-dump-payload", "yes")
     if server.kind == "valkey" and server.major >= 8:
         # By default Valkey refuses the files of Redis 7.4 and newer because of their version number alone.
         arguments += ("--rdb-version-check", "relaxed")

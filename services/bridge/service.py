@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from common import logs
+from common.auth.link_secret import LinkSecret
 from common.fanout.hub import Hub
 from common.fanout.limits import Limits
 from common.fanout.server import FanoutServer
@@ -30,6 +31,9 @@ from services.bridge.leases import LivingLeases
 from services.bridge.liveness import WriterLiveness
 from services.bridge.reconciler import Reconciler
 from services.bridge.settings import BridgeSettings
+
+MOST_BROADCASTERS = 500
+"""So many connections are served at a time: one of these that was taken over cannot fill the bridge's memory."""
 
 log = logs.get_logger()
 throttled = Throttled(log)
@@ -61,10 +65,20 @@ class RedisBridge(ChannelHandler):
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings
+        certificate = settings.certificate()
         link = listening_socket(settings.host, settings.port, "BRIDGE_PORT")
         log.info("listening", host=settings.host, port=link.getsockname()[1])
         access = settings.access(settings.host)
-        server = FanoutServer(self._hub, self._clock, Limits(), access, heartbeat_seconds=settings.heartbeat_seconds)
+        secrets = settings.link_secrets()
+        server = FanoutServer(
+            self._hub,
+            self._clock,
+            Limits(connections=MOST_BROADCASTERS),
+            access,
+            heartbeat_seconds=settings.heartbeat_seconds,
+            certificate=certificate,
+            authentication=LinkSecret(secrets) if secrets else None,
+        )
         self._monitor.publish(self._hub)  # until something arrives, everything is stale
         async with server.serve(link), background(self._consumer.run(), self._monitor.keep_publishing(self._hub)):
             await stopping.wait()

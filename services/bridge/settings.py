@@ -5,10 +5,12 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from common.auth.link_settings import LinkSettings
 from common.settings import Below, FreshnessSettings, Host, Most, Port, RedisSettings, Seconds
+from common.tls_settings import TlsSettings
 
 
-class BridgeSettings(RedisSettings, FreshnessSettings):
+class BridgeSettings(RedisSettings, FreshnessSettings, TlsSettings, LinkSettings):
     model_config = SettingsConfigDict(env_prefix="BRIDGE_")
 
     host: Host = Field("127.0.0.1", description="address that broadcasters connect to")

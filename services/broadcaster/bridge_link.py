@@ -5,16 +5,19 @@ bridge has checked the contents of each PHYSICS_UPDATE, so only its symbol and v
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, WebSocketException
 
 from common import logs
+from common.auth.link_token import LinkToken
 from common.fanout.frames import LinkConnection
 from common.fanout.hub import Hub
 from cottage import protocol
 from cottage.backoff import Backoff
+from cottage.certificates import dialling
 from cottage.client.dial import dial, why
 from cottage.client.lower_epochs import LowerEpochs
 from cottage.clock import Clock, RemoteClock, from_iso
@@ -24,8 +27,10 @@ from cottage.faults import Fault, FaultLog, Found, Patience
 from cottage.fields import load_object, mapping, symbol, version, whole
 from cottage.freshness import Freshness, FreshnessStatement
 from cottage.freshness_board import FreshnessBoard
+from cottage.grant import ALL
 from cottage.local_clock import LocalClock
 from cottage.log import Throttled
+from cottage.messages import MAX_BYTES
 from cottage.protocol import Close
 from cottage.urls import redacted
 from cottage.version import Version
@@ -33,6 +38,11 @@ from services.broadcaster import metrics
 from services.broadcaster.link_status import LinkStatus
 
 MAX_FRAME_BYTES = 256 * 1024
+MOST_STATES = 100_000
+"""Symbols that are held, and of which something is stated; a bridge that says more is not believed. By default it
+holds 20,000."""
+MOST_STATE_BYTES = 256 * 1024 * 1024
+"""Of all states that are held, as they came."""
 PATIENCE = 2
 """At its start the bridge may take so many times the silence after which it is given up."""
 
@@ -47,8 +57,21 @@ class LinkLost(Exception):
 class BridgeLink:
     """The broadcaster's connection to the bridge, which follows it and keeps the hub up to date."""
 
-    def __init__(self, url: str, hub: Hub, state: LinkStatus, clock: Clock, silence_seconds: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        hub: Hub,
+        state: LinkStatus,
+        clock: Clock,
+        silence_seconds: float,
+        ca_file: str = "",
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """`ca_file`: by which the bridge's certificate is verified; empty: the system's. `secrets`: of the link, and
+        the former one; none where the bridge asks for none."""
         self._url = url
+        self._ca_file = ca_file
+        self._token = LinkToken(url, secrets)
         self._hub = hub
         self._status = state
         self._clock = clock
@@ -98,7 +121,9 @@ class BridgeLink:
         """Connect once and receive until the link is lost. Raises LinkLost."""
         dialled_at = self._local_clock.now()
         try:
-            async with dial(self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES) as connection:
+            tls = dialling(self._url, self._ca_file)
+            options = {"create_connection": LinkConnection, "max_size": MAX_FRAME_BYTES, **tls}
+            async with dial(self._url, token=self._token.shown, **options) as connection:
                 assert isinstance(connection, LinkConnection)
                 self.connected(dialled_at)
                 self._connection = connection
@@ -110,6 +135,7 @@ class BridgeLink:
                 finally:
                     self._connection = None
         except (OSError, TimeoutError, WebSocketException, InvalidHandshake, InvalidURI) as error:
+            self._token.lost(error)
             raise LinkLost(why(error)) from error
 
     def connected(self, dialled_at: float) -> None:
@@ -174,7 +200,7 @@ class BridgeLink:
     def _ask_again(connection: LinkConnection) -> None:
         """Ask for a SNAPSHOT of everything."""
         for action in ("unsubscribe", "subscribe"):
-            connection.post(orjson.dumps({"action": action, "symbols": [protocol.ALL]}))
+            connection.post(orjson.dumps({"action": action, "symbols": [ALL]}))
 
     @property
     def needs_snapshot(self) -> bool:
@@ -199,6 +225,8 @@ class BridgeLink:
                 self._hub.remove(str(fields.get("symbol")))
             case "FRESHNESS":
                 statement = protocol.parse_freshness(fields)
+                if len(self._bridge_board.exceptions) + len(statement.symbols or ()) > MOST_STATES:
+                    raise InvalidMessage("room", f"the freshness of more than {MOST_STATES} symbols")
                 self._bridge_board.apply(statement, now)
                 if statement.symbols is None:  # it says what the bridge's next HEARTBEAT will
                     self._status.state(statement.freshness, now)
@@ -245,7 +273,13 @@ class BridgeLink:
         self._offer(symbol(fields), version(fields), payload, skipped, now)
 
     def _offer(self, name: str, newness: Version | None, payload: bytes, skipped: int, now: float) -> None:
-        """Give the hub a state, which takes it if it is newer, or if the bridge took back what the hub has."""
+        """Give the hub a state, which takes it if it is newer, or if the bridge took back what the hub has. Raises
+        InvalidMessage for one that is too long, or too many."""
+        if len(payload) > MAX_BYTES:
+            raise InvalidMessage("size", f"an update of {len(payload)} bytes, at most {MAX_BYTES} are allowed")
+        states = self._hub.last_values
+        if (name not in states and len(states) >= MOST_STATES) or states.bytes + len(payload) > MOST_STATE_BYTES:
+            raise InvalidMessage("room", f"{len(states)} states of {states.bytes} bytes are held already")
         if self._hub.update(name, newness, payload, skipped):
             self._lower.forget(name)
             return
@@ -267,10 +301,14 @@ class BridgeLink:
             except InvalidMessage as error:
                 self._drop(error)  # the other updates are still used
                 continue
-            self._snapshot_symbols.add(name)
+            if len(self._snapshot_symbols) < MOST_STATES:
+                self._snapshot_symbols.add(name)
             held = self._hub.last_values.get(name)
             if held is None or held.payload != payload:
-                self._offer(name, newness, payload, 0, now)
+                try:
+                    self._offer(name, newness, payload, 0, now)
+                except InvalidMessage as error:
+                    self._drop(error)
         if fields.get("last") is not True:
             return
         self._complete = fields.get("complete") is True
@@ -279,6 +317,7 @@ class BridgeLink:
                 self._hub.remove(gone)
         self._snapshot_symbols.clear()
         self._status.linked = True
+        self._token.accepted()
         self.problem = None
         metrics.LINKS.inc()
         log.info("linked", url=self._url, symbols=len(self._hub.last_values), complete=self._complete)

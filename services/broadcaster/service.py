@@ -31,19 +31,33 @@ class StateBroadcaster:
         self._status = LinkStatus(clock.monotonic(), settings.thresholds())
         self._hub = Hub(clock, self.upstream, self._bridge_now)
         self._stopping = False
-        self._link = BridgeLink(settings.bridge_url, self._hub, self._status, clock, settings.silence_seconds)
+        self._link = BridgeLink(
+            settings.bridge_url,
+            self._hub,
+            self._status,
+            clock,
+            settings.silence_seconds,
+            settings.link_ca_file,
+            settings.link_secrets(),
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         settings = self._settings
+        settings.check_link()
+        certificate = settings.certificate()
         sock = listening_socket(settings.host, settings.port, "BROADCASTER_PORT", shared=settings.share_port)
         log.info("listening", host=settings.host, port=sock.getsockname()[1])
+        limits = settings.limits()
+        authentication = settings.authentication(self._clock, limits.grant)
         server = FanoutServer(
             self._hub,
             self._clock,
-            settings.limits(),
+            limits,
             settings.access(settings.host, proxies=settings.trusted_proxies),
             heartbeat_seconds=settings.heartbeat_seconds,
-            page=static_files.load().get,
+            page=static_files.load(settings.page_access(asks=authentication is not None)).get,
+            certificate=certificate,
+            authentication=authentication,
         )
         garbage = GarbageCollection(self._clock, server.__len__, lambda: server.ended)
         self._link.publish_freshness()  # until something arrives, everything is stale

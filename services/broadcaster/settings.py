@@ -5,11 +5,15 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from common.auth.link_settings import LinkSettings
+from common.auth.settings import AuthSettings
 from common.fanout.frames import CLOSE_SECONDS
 from common.fanout.limits import Limits
 from common.settings import MOST, Below, FreshnessSettings, Host, Most, Networks, Port, Seconds
-from cottage.protocol import Grant
-from cottage.urls import websocket
+from common.tls_settings import LinkTlsSettings, TlsSettings
+from cottage.grant import Grant
+from cottage.urls import http_server, websocket
+from services.broadcaster.page_access import PageAccess
 
 ANSWER_SECONDS = CLOSE_SECONDS + 0.5
 """What a stop needs after the last client was told."""
@@ -17,7 +21,7 @@ ANSWER_SECONDS = CLOSE_SECONDS + 0.5
 Limit = Annotated[int, Field(ge=0, le=MOST)]
 
 
-class BroadcasterSettings(FreshnessSettings):
+class BroadcasterSettings(FreshnessSettings, TlsSettings, LinkTlsSettings, LinkSettings, AuthSettings):
     model_config = SettingsConfigDict(env_prefix="BROADCASTER_")
 
     host: Host = Field("127.0.0.1", description="address that clients connect to, also for the web page")
@@ -45,6 +49,10 @@ class BroadcasterSettings(FreshnessSettings):
         1_000,
         description="most clients of one address (IPv6: of one /64); a proxy that is not trusted is one address",
     )
+    max_waiting: Most = Field(
+        1_000, description="most clients, beside those, that have shown no token yet, where one is asked for"
+    )
+    max_waiting_per_address: Most = Field(200, description="the same of one address")
     trusted_proxies: Networks = Field(
         (),
         description="addresses and networks of reverse proxies, comma-separated; what they say of their clients' "
@@ -58,6 +66,14 @@ class BroadcasterSettings(FreshnessSettings):
     max_symbols: Most = Field(4_096, description="most symbols that a client may name; for more it subscribes to all")
     first_byte_seconds: Seconds = Field(2.0, description="seconds for a new connection to send something")
     handshake_seconds: Seconds = Field(5.0, description="seconds that a handshake may take")
+    api_url: str = Field("", description="URL of the physics API that the web page may ask; empty: none")
+    login_url: str = Field(
+        "",
+        description="where the web page sends a browser to sign in (OAuth 2 with PKCE); empty: tokens are pasted",
+    )
+    login_token_url: str = Field("", description="where the code that a browser brings back is exchanged for a token")
+    login_client_id: str = Field("", description="the web page's client id there")
+    login_scope: str = Field("", description="the scope that is asked for, with blanks in between")
     client_silence_seconds: Seconds = Field(
         20.0, description="a client silent for so many seconds is pinged, and closed after as many again"
     )
@@ -74,6 +90,8 @@ class BroadcasterSettings(FreshnessSettings):
             connections=self.max_connections,
             connections_per_address=self.max_connections_per_address,
             handshakes_per_second=self.max_handshakes_per_second,
+            waiting=self.max_waiting,
+            waiting_per_address=self.max_waiting_per_address,
             grant=Grant(
                 max_symbols=self.max_symbols,
                 requests_per_second=self.max_requests_per_second,
@@ -89,6 +107,20 @@ class BroadcasterSettings(FreshnessSettings):
         """Seconds over which clients are closed. The last one still has ANSWER_SECONDS within the drain."""
         return max(0.0, min(self.close_spread_seconds, self.drain_seconds - ANSWER_SECONDS))
 
+    def page_access(self, *, asks: bool) -> PageAccess:
+        """What the web page is told. `asks`: whether clients are asked for a token."""
+        sign_in = (self.login_url, self.login_token_url, self.login_client_id, self.login_scope)
+        return PageAccess(asks, self.api_url, *sign_in)
+
+    @model_validator(mode="after")
+    def _whole_login(self) -> Self:
+        given = (self.login_url, self.login_token_url, self.login_client_id)
+        if any(given) and not all(given):
+            raise ValueError(
+                "BROADCASTER_LOGIN_URL, BROADCASTER_LOGIN_TOKEN_URL and BROADCASTER_LOGIN_CLIENT_ID go together"
+            )
+        return self
+
     @model_validator(mode="after")
     def _within_the_drain(self) -> Self:
         # A default is shortened in silence.
@@ -98,6 +130,11 @@ class BroadcasterSettings(FreshnessSettings):
                 f"DRAIN_SECONDS, which is {self.drain_seconds:g}, for the last client to answer"
             )
         return self
+
+    @field_validator("api_url", "login_url", "login_token_url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        return http_server(url) if url else url
 
     @field_validator("bridge_url")
     @classmethod

@@ -12,13 +12,14 @@ with the tick by themselves, and looking through them for cycles would cost a ti
 def main() -> None:
     end_on_signals()  # while all else is imported, which takes some tenths of a second
     from common import runner
+    from common.open_redis import RedisBacking
     from cottage.clock import SystemClock
     from services.feynman.service import FeynmanService
     from services.feynman.settings import FeynmanSettings
 
     settings = FeynmanSettings.load("feynman", "Computes physics states from market snapshots.")
     gc.set_threshold(YOUNG)
-    runner.run("feynman", FeynmanService(settings, SystemClock()), settings)
+    runner.run("feynman", FeynmanService(settings, SystemClock()), settings, RedisBacking(settings))
 
 
 if __name__ == "__main__":

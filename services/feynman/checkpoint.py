@@ -27,8 +27,9 @@ from cottage.errors import CottageError
 from cottage.folder_sync import sync_folder
 from cottage.formats import NewerFormat, migrated
 from cottage.notes import NOTES
-from cottage.record.checkpoints import SYMBOLS
+from cottage.record.checkpoints import MOST_NAMES_BYTES, SYMBOLS
 from cottage.version import FARTHEST_AHEAD_SECONDS, Version
+from cottage.zip_on_disk import ZipOnDisk, stored_member
 from services.feynman.regime import REGIMES
 from services.feynman.windows import (
     FLAGS,
@@ -47,6 +48,8 @@ FORMAT_1 = "curiosity cottage windows 1"
 """Files of version 1 had the version in the name of the format."""
 
 MANIFEST = "manifest.json"
+MOST_PART_SYMBOLS = 4_096
+"""A part of a file that says more is refused: it is in memory as a whole. The checkpointer writes some hundred."""
 LARGEST_RETURN = 1500.0
 """Greater than the logarithm of the largest ratio of two floats."""
 
@@ -252,10 +255,10 @@ def read(path: Path, settings: Mapping[str, Any], now: float, oldest: float) -> 
     A file of an older version is migrated. Raises CheckpointRefused for a file that is damaged, not a checkpoint, too
     old, of a newer version, or sampled with other settings; also FileNotFoundError and other OSErrors.
     """
-    with path.open("rb") as file:
+    with ZipOnDisk(path) as file:
         try:
-            with zipfile.ZipFile(file) as archive:
-                read_member: ReadMember = archive.read
+            with file.directory() as archive:
+                read_member = _bounded(archive, int(settings["window"]))
                 read_member = migrated(read_member, _version(json.loads(read_member(MANIFEST))), MIGRATIONS)
                 manifest = json.loads(read_member(MANIFEST))
                 _check_manifest(manifest, settings, now, oldest)
@@ -268,6 +271,16 @@ def read(path: Path, settings: Mapping[str, Any], now: float, oldest: float) -> 
             raise CheckpointRefused(str(error)) from error
         except _BROKEN as error:
             raise CheckpointRefused(f"it is damaged, or no checkpoint: {error or type(error).__name__}") from error
+
+
+def _bounded(archive: zipfile.ZipFile, window: int) -> ReadMember:
+    """Reads members that are no larger than those of a part of MOST_PART_SYMBOLS may be."""
+    most_of_array = 8 * MOST_PART_SYMBOLS * max(window, len(LASTING)) + 1024
+
+    def read_member(name: str) -> bytes:
+        return stored_member(archive, name, MOST_NAMES_BYTES if name.endswith(".json") else most_of_array)
+
+    return read_member
 
 
 def sweep(path: Path) -> int:
@@ -313,6 +326,8 @@ def _check_manifest(manifest: dict[str, Any], settings: Mapping[str, Any], now: 
 
 def _part(read_member: ReadMember, number: int, window: int) -> CheckpointPart:
     names = json.loads(read_member(f"{number}/{SYMBOLS}"))
+    if len(names["symbols"]) > MOST_PART_SYMBOLS:
+        raise ValueError(f"a part has more than {MOST_PART_SYMBOLS} symbols")
     # Each member is read completely, which checks its checksum, before it is parsed.
     contents = {name: io.BytesIO(read_member(f"{number}/{name}.npy")) for name in SAVED}
     arrays = {name: np.lib.format.read_array(content, allow_pickle=False) for name, content in contents.items()}

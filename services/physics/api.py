@@ -8,8 +8,9 @@ from pydantic import WithJsonSchema
 from starlette.types import ASGIApp
 
 from common import logs
+from common.auth.authentication import Authentication
 from common.web import asgi
-from cottage import __version__, keys
+from cottage import __version__
 from cottage.errors import InvalidMessage, RedisError
 from cottage.freshness import USUAL, Thresholds
 from cottage.freshness import unfed as is_unfed
@@ -19,6 +20,7 @@ from cottage.reader.reading import Reading, Readings
 from cottage.state import REGIMES
 from cottage.store import MarketSnapshots
 from services.physics import history_api, metrics, problems, schemas, swagger
+from services.physics.authorization import AuthorizationMiddleware, allowed, one_allowed, visible
 from services.physics.history_process import HistoryProcess
 from services.physics.middleware import EdgeMiddleware
 from services.physics.parameters import Symbol, Symbols, known_query, symbol_names
@@ -31,9 +33,17 @@ router = APIRouter(prefix="/v1")
 
 
 def build(
-    reader: PhysicsReader, snapshots: MarketSnapshots, history: HistoryProcess, thresholds: Thresholds = USUAL
+    reader: PhysicsReader,
+    snapshots: MarketSnapshots,
+    history: HistoryProcess,
+    thresholds: Thresholds = USUAL,
+    authentication: Authentication | None = None,
+    *,
+    open_documents: bool = True,
 ) -> ASGIApp:
-    """The ASGI application. `thresholds`: by which past states are assessed; the reader has its own."""
+    """The ASGI application. `thresholds`: by which past states are assessed; the reader has its own.
+    `authentication`: judges the tokens of requests; None if nobody needs one. `open_documents`: whether the OpenAPI
+    document and its page need none in any case."""
     app = FastAPI(
         title="Curiosity Cottage physics",
         version=__version__,
@@ -45,7 +55,7 @@ def build(
         generate_unique_id_function=lambda route: route.name,
     )
     app.openapi_version = "3.0.3"  # the newest that the packaged Swagger UI reads
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
+    app.openapi = lambda: _openapi(app, has_tokens=authentication is not None)  # type: ignore[method-assign]  # the way that FastAPI documents
     app.state.reader = reader
     app.state.snapshots = snapshots
     app.state.history = history
@@ -54,7 +64,7 @@ def build(
     app.include_router(history_api.router)
     swagger.install(app)
     problems.install(app)
-    return EdgeMiddleware(app)
+    return EdgeMiddleware(AuthorizationMiddleware(app, authentication, open_documents=open_documents))
 
 
 # Left out is what they may be, not null, as OpenAPI 3.0 would have to be told.
@@ -77,6 +87,14 @@ def _folded(readings: Readings, unfed: bool) -> tuple[dict[str, Reading], dict[s
     names = [symbol for symbol, each in readings.states.items() if is_unfed(each.freshness, each.state.source)]
     left = set(names)
     return {symbol: each for symbol, each in readings.states.items() if symbol not in left}, {"unfed": sorted(names)}
+
+
+async def _all(request: Request) -> Readings:
+    """The readings of all symbols of which the sender may know."""
+    reader: PhysicsReader = request.app.state.reader
+    readings = await reader.all()
+    states = {symbol: readings.states[symbol] for symbol in visible(request, readings.states)}
+    return Readings(states, (), readings.complete)
 
 
 @router.get(
@@ -102,6 +120,7 @@ async def physics_state(
             raise Refusal(422, "bad_parameter", "max_age_ms is about the present: leave it out with at and version")
         return await history_api.past_state(request, symbol, at, version)
     reader: PhysicsReader = request.app.state.reader
+    symbol = one_allowed(request, symbol)
     max_age = None if max_age_ms is None else max_age_ms / 1000
     reading = await reader.get(symbol, max_age=max_age)
     if reading is None:
@@ -118,9 +137,9 @@ async def physics_state(
 async def physics_states(request: Request, symbols: Symbols = None, unfed: Unfed = True) -> Response:
     reader: PhysicsReader = request.app.state.reader
     if symbols is None:
-        readings = await reader.all()
+        readings = await _all(request)
     else:
-        readings = await reader.many(symbol_names(symbols))
+        readings = await reader.many(allowed(request, symbol_names(symbols)))
     shown, named = _folded(readings, unfed)
     states = {symbol: reading.as_dict() for symbol, reading in shown.items()}
     return _json({"states": states, "missing": readings.missing, "complete": readings.complete, **named})
@@ -133,8 +152,7 @@ async def physics_states(request: Request, symbols: Symbols = None, unfed: Unfed
     dependencies=[known_query("unfed")],
 )
 async def regimes(request: Request, unfed: Unfed = True) -> Response:
-    reader: PhysicsReader = request.app.state.reader
-    readings = await reader.all()
+    readings = await _all(request)
     by_regime: dict[str, list[str]] = {regime: [] for regime in sorted(REGIMES)}
     not_live = []
     shown, named = _folded(readings, unfed)
@@ -153,7 +171,7 @@ async def regimes(request: Request, unfed: Unfed = True) -> Response:
 )
 async def market_snapshot(request: Request, symbol: Symbol) -> Response:
     """It expires 60 s after its feed last wrote it; then the answer is 404."""
-    keys.symbol(symbol)
+    symbol = one_allowed(request, symbol)
     reader: PhysicsReader = request.app.state.reader
     snapshots: MarketSnapshots = request.app.state.snapshots
     if reader.problem is not None:  # a hung server costs its timeout once, not every caller
@@ -176,14 +194,17 @@ def _json(value: Any) -> Response:
     return Response(orjson.dumps(value), media_type="application/json")
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, with errors under the media type that they are sent with."""
+def _openapi(app: FastAPI, *, has_tokens: bool) -> dict[str, Any]:
+    """FastAPI's document, with errors under the media type that they are sent with, and with tokens where they are
+    needed."""
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
         for operations in document["paths"].values():
             for status, response in operations["get"]["responses"].items():
                 if status != "200":
                     response["content"] = {asgi.PROBLEM: response["content"]["application/json"]}
+        if has_tokens:
+            schemas.describe_tokens(document)
         for schema in document["components"]["schemas"].values():
             for described in schema["properties"].values():
                 described.pop("default", None)  # of what is left out, not of what is sent

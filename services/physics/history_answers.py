@@ -14,6 +14,7 @@ import orjson
 from cottage.api_client import ARROW, JSON
 from cottage.errors import HistoryRefusal
 from cottage.freshness import Thresholds
+from cottage.grant import EVERY_SYMBOL, SymbolPatterns
 from cottage.record.answer_table import HEAD_KEY
 from cottage.record.arrow_schema import pyarrow
 from cottage.record.bucketing import USUAL_FIELDS
@@ -22,7 +23,7 @@ from cottage.record.history_span import HistorySpan, moment
 from cottage.record.past_states import PastStates
 from cottage.record.proof import proof_of, wanted_version
 from cottage.record.proof_page import HTML, page
-from cottage.record.proof_report import report
+from cottage.record.proof_report import limited, limited_refusal, report
 from cottage.record.record import Record
 from cottage.record.record_events import RecordedRows, RecordEvents
 from cottage.record.schema import TABLES
@@ -89,14 +90,14 @@ class HistoryAnswers:
 
     def _changes(self, question: Question) -> tuple[str, bytes]:
         kind, regime = question.get("kind"), question.get("regime")
-        found = self._events.changes(span_of(question), question.get("symbols"), kind, regime)
+        found = self._events.changes(span_of(question), question.get("symbols"), kind, regime, _within(question))
         tables = {"regime": "regimes", "freshness": "freshness"}
         rows = [{"kind": row.pop("kind"), **_told(row, tables[kind])} for row in found.rows if (kind := row["kind"])]
         symbols = sorted({row["symbol"] for row in rows})
         return JSON, orjson.dumps({**_frame(found), "symbols": symbols, "changes": rows})
 
     def _gaps(self, question: Question) -> tuple[str, bytes]:
-        found = self._events.gaps(span_of(question), question.get("symbols"))
+        found = self._events.gaps(span_of(question), question.get("symbols"), _within(question))
         outages = self._events.outages(found.since, found.until)
         gaps = [_told(row, "gaps") for row in found.rows]
         told = [_told(row, "outages") for row in outages]
@@ -104,7 +105,12 @@ class HistoryAnswers:
 
     def _proof(self, question: Question) -> tuple[str, bytes]:
         at, version, head = (question.get(name) for name in ("at", "version", "head"))
-        found = report(proof_of(self._record, question["symbol"], at, version, head, question["widening"]))
+        is_limited = question.get("limited", False)
+        try:
+            found = report(proof_of(self._record, question["symbol"], at, version, head, question["widening"]))
+        except HistoryRefusal as refusal:
+            raise limited_refusal(refusal) if is_limited else refusal from None
+        found = limited(found) if is_limited else found
         return (HTML, page(found).encode()) if question["page"] else (JSON, orjson.dumps(found))
 
     def _state(self, question: Question) -> tuple[str, bytes]:
@@ -134,6 +140,12 @@ def span_of(question: Question) -> HistorySpan:
     """The time that a question is about. Raises HistoryRefusal."""
     since, until, last, step = (question.get(name) for name in ("from", "to", "last", "step"))
     return HistorySpan.asked(since, until, last, step, question.get("points"))
+
+
+def _within(question: Question) -> SymbolPatterns:
+    """The symbols of which the asker may know."""
+    patterns = question.get("within")
+    return EVERY_SYMBOL if patterns is None else SymbolPatterns.parse(patterns)
 
 
 def _reaches(found: SymbolHistory, known: str | None) -> None:

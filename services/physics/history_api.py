@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import WithJsonSchema
 
-from cottage import keys
 from cottage.api_client import ARROW
 from cottage.errors import HistoryRefusal
 from cottage.record.bucketing import FIELDS, USUAL_FIELDS
@@ -20,6 +19,7 @@ from cottage.record.proof import check_head, wanted_version
 from cottage.record.proof_page import HTML, POLICY
 from cottage.state import REGIMES
 from services.physics import schemas
+from services.physics.authorization import allowed, limits_of, one_allowed
 from services.physics.history_process import HistoryProcess
 from services.physics.parameters import Symbol, Symbols, TheseSymbols, known_query, symbol_names
 
@@ -144,7 +144,7 @@ def _proof_responses() -> dict[int | str, dict[str, Any]]:
 )
 async def regime_spells(request: Request, symbol: Symbol, span: AskedTime, chosen: AskedRun) -> Response:
     """Also the one that began before, and the one that holds: its `until` is null."""
-    return await _answer(request, "regimes", {**span, **chosen, "symbol": keys.symbol(symbol)})
+    return await _answer(request, "regimes", {**span, **chosen, "symbol": one_allowed(request, symbol)})
 
 
 @router.get(
@@ -158,7 +158,7 @@ async def history(request: Request, symbol: Symbol, points: AskedPoints, known: 
     Without a sample all of it is null. A point never holds two sources, or two runs of one. `until` is the newest
     version in the answer: whoever subscribed before, and says with `known` what came first, goes on with the updates
     after it, and misses none. With `Accept: application/vnd.apache.arrow.stream` it comes as an Arrow table."""
-    question = {**points, "symbols": [keys.symbol(symbol)], "single": True, "known": known}
+    question = {**points, "symbols": [one_allowed(request, symbol)], "single": True, "known": known}
     if wanted_version(known, name="known") is not None and (points["from"] or points["to"]):
         raise HistoryRefusal("bad_parameter", "known is about the newest: leave out from and to")
     deadline = time.monotonic() + KNOWN_SECONDS
@@ -179,7 +179,7 @@ async def history(request: Request, symbol: Symbol, points: AskedPoints, known: 
 )
 async def histories(request: Request, points: AskedPoints, symbols: TheseSymbols) -> Response:
     """As the history of one symbol, for each of these; `missing` are those of which the record has no row."""
-    return await _answer(request, "points", {**points, "symbols": symbol_names(symbols)})
+    return await _answer(request, "points", {**points, "symbols": allowed(request, symbol_names(symbols))})
 
 
 @router.get(
@@ -204,7 +204,8 @@ async def changes(
         if span["from"] is not None or span["to"] is not None:
             raise HistoryRefusal("bad_parameter", "since counts back from the newest event: leave out from and to")
         span = _time(last=since)
-    return await _answer(request, "changes", {**span, "symbols": _some(symbols), "kind": kind, "regime": regime})
+    named = _named(request, symbols)
+    return await _answer(request, "changes", {**span, **named, "kind": kind, "regime": regime})
 
 
 @router.get(
@@ -216,7 +217,7 @@ async def changes(
 async def gaps(request: Request, span: AskedTime, symbols: Symbols = None) -> Response:
     """The newest first, by when they were recorded. `missed`: versions that exist and are not in the record, with its
     cause; the other kinds are of the market's data."""
-    return await _answer(request, "gaps", {**span, "symbols": _some(symbols)})
+    return await _answer(request, "gaps", {**span, **_named(request, symbols)})
 
 
 KeptHead = Annotated[
@@ -247,12 +248,14 @@ async def proof(
 ) -> Response:
     """The state, the samples that it stands on, and whether it comes out again when it is computed from the record
     now; the versions, files and manifests of the record that this rests on, and whether these are whole. Without `at`
-    and `version` it is the newest state. With `Accept: text/html` it is a page that prints."""
+    and `version` it is the newest state. With `Accept: text/html` it is a page that prints. A token that is not for
+    all symbols learns whether files and manifests are whole, and no more of them: others' rows are in them too."""
     wanted_version(version, at)
     check_head(head)
     is_page = HTML in request.headers.get("accept", "")
-    question = {"symbol": keys.symbol(symbol), "at": at, "version": version, "head": head, "widening": widening}
-    response = await _answer(request, "proof", {**question, "page": is_page})
+    name, is_limited = one_allowed(request, symbol), limits_of(request) is not None
+    question = {"symbol": name, "at": at, "version": version, "head": head, "widening": widening}
+    response = await _answer(request, "proof", {**question, "page": is_page, "limited": is_limited})
     if is_page:
         response.headers["Content-Security-Policy"] = POLICY
     return response
@@ -262,12 +265,15 @@ async def past_state(request: Request, symbol: str, at: str | None, version: str
     """A state of the record. Raises HistoryRefusal, InvalidName."""
     wanted_version(version, at)
     thresholds = list(request.app.state.thresholds)
-    question = {"symbol": keys.symbol(symbol), "at": at, "version": version, "thresholds": thresholds}
+    question = {"symbol": one_allowed(request, symbol), "at": at, "version": version, "thresholds": thresholds}
     return await _answer(request, "state", question)
 
 
-def _some(symbols: str | None) -> list[str] | None:
-    return None if symbols is None else symbol_names(symbols)
+def _named(request: Request, symbols: str | None) -> dict[str, Any]:
+    """Which symbols an answer is about: those that were named, or all, within the patterns of the sender's token."""
+    if symbols is not None:
+        return {"symbols": allowed(request, symbol_names(symbols))}
+    return {"symbols": None, "within": limits_of(request)}
 
 
 async def _answer(request: Request, ask: str, question: dict[str, Any]) -> Response:

@@ -23,6 +23,10 @@ from services.physics.history_engine import HEAD
 MOST_WAITING = 32
 """Questions that may wait for their turn."""
 
+PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+PASSED_ON_PREFIXES = ("PYTHON", "LC_", "COVERAGE_")
+"""What a Python needs. The engine reads files that others may have written, so it is given no secret to lose."""
+
 log = logs.get_logger()
 
 
@@ -121,6 +125,7 @@ class HistoryProcess:
         command = [sys.executable, "-m", module, self.folder, str(self._limits.mebibytes)]
         self._process = await asyncio.create_subprocess_exec(
             *dying_with_parent(command, os.getpid(), signal.SIGKILL),
+            env=_environment(os.environ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C on the terminal is the service's business
@@ -143,6 +148,10 @@ class HistoryProcess:
         await self._end()
 
 
+def _environment(ours: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in ours.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)}
+
+
 async def _exchange(process: asyncio.subprocess.Process, question: Mapping[str, Any]) -> EngineAnswer:
     assert process.stdin is not None
     assert process.stdout is not None
@@ -159,4 +168,5 @@ async def _exchange(process: asyncio.subprocess.Process, question: Mapping[str, 
 
 
 def _shown(question: Mapping[str, Any]) -> str:
-    return orjson.dumps(question).decode()[:300]
+    shown = {name: value for name, value in question.items() if name != "within"}  # a claim of a token
+    return orjson.dumps(shown).decode()[:300]

@@ -7,6 +7,9 @@ Each has a `code` for programs:
 | `bad_symbol` | 400 | what was given for a symbol cannot be one; `detail` names it |
 | `too_many_symbols` | 400 | more than 500 were named |
 | `bad_parameter` | 422 | a query parameter that is unknown, repeated, or has a value of the wrong kind |
+| `token_in_url` | 400 | the URL has a `token` or `access_token` |
+| `unauthorized` | 401 | no token came, or none that is good; `WWW-Authenticate` says how to show one |
+| `not_allowed` | 403 | symbols were named that the token is not for, whether or not there are such |
 | `no_such_symbol` | 404 | Redis has no such state or snapshot, whatever its age might be |
 | `unavailable` | 503 | no state fresh enough (`max_age_ms`), or no snapshot or record that can be had now |
 | `no_record` | 404 | no record is where `RECORDER_DIR` says: no recorder has run, or it writes elsewhere |

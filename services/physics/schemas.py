@@ -15,6 +15,7 @@ _COMPLETE = (
     "false while Redis does not answer: what is here was remembered; and if it has too many states to answer with"
 )
 _WRITTEN = "when Redis wrote this version, in microseconds since 1970; left out where its writer does not say so"
+_TOKEN = "docs/security.md says what is in it; its holder gets answers about the symbols that it names alone"
 _UNFED = "with unfed=false: the symbols that no feed brings any more, which are left out"
 Symbol = Annotated[str, Field(pattern=f"^{keys.SYMBOL_PATTERN}$")]
 Pillar = Literal["mass", "momentum", "friction", "entropy", "nash_dist"]
@@ -389,6 +390,21 @@ class ProblemAnswer(_Answer):
     detail: str
     instance: str = Field(description="the path that was asked for")
     code: str = Field(description="a word for programs")
+
+
+def describe_tokens(document: dict[str, Any]) -> None:
+    """Say in an OpenAPI document that a token is needed, and what is answered without a good one."""
+    document["components"]["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": _TOKEN}
+    }
+    document["security"] = [{"token": []}]
+    for operations in document["paths"].values():
+        operation = operations["get"]
+        answers, content = operation["responses"], operation["responses"]["default"]["content"]
+        challenge = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+        answers["401"] = {"description": "`unauthorized`", "headers": challenge, "content": content}
+        if any(each["name"] in ("symbol", "symbols") for each in operation.get("parameters", ())):
+            answers["403"] = {"description": "`not_allowed`", "content": content}
 
 
 def responses(model: Any, *statuses: int) -> dict[int | str, dict[str, Any]]:

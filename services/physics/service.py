@@ -33,15 +33,24 @@ class PhysicsService:
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve until `stopping`, whether or not Redis is there."""
         settings = self._settings
+        authentication = settings.authentication(self._clock)
+        certificate = settings.certificate()
         async with connect(settings.redis_url, timeout=settings.timeout_seconds) as client:
             thresholds = settings.thresholds()
             self._reader = PhysicsReader(client, self._clock.monotonic, thresholds)
             metrics.READER.counts = self._reader.counts
             sock = listening_socket(settings.host, settings.port, settings.variable("port"))
-            app = api.build(self._reader, MarketSnapshots(client), self._history, thresholds)
-            access = settings.access(settings.host, settings.origins)
+            app = api.build(
+                self._reader,
+                MarketSnapshots(client),
+                self._history,
+                thresholds,
+                authentication,
+                open_documents=not settings.in_production,
+            )
+            access = settings.access(settings.host, settings.origins, settings.trusted_proxies)
             checking = background(self._keep_checking(self._reader))
-            async with self._history, serve_asgi(app, sock, access), checking:
+            async with self._history, serve_asgi(app, sock, access, certificate), checking:
                 host, port = sock.getsockname()[:2]
                 log.info("listening", host=host, port=port)
                 await stopping.wait()

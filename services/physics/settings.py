@@ -5,10 +5,12 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import RECORD_FOLDER, FreshnessSettings, Host, Origins, Port, RedisSettings, Seconds
+from common.auth.settings import AuthSettings
+from common.settings import RECORD_FOLDER, FreshnessSettings, Host, Networks, Origins, Port, RedisSettings, Seconds
+from common.tls_settings import TlsSettings
 
 
-class PhysicsSettings(RedisSettings, FreshnessSettings):
+class PhysicsSettings(RedisSettings, FreshnessSettings, AuthSettings, TlsSettings):
     model_config = SettingsConfigDict(env_prefix="PHYSICS_")
 
     host: Host = Field("127.0.0.1", description="address that the HTTP API listens on")
@@ -28,4 +30,9 @@ class PhysicsSettings(RedisSettings, FreshnessSettings):
     )
     origins: Origins = Field(
         (), description="web origins whose pages may read the API alone, beside ALLOWED_ORIGINS, comma-separated"
+    )
+    trusted_proxies: Networks = Field(
+        (),
+        description="addresses and networks of reverse proxies, comma-separated; what they say of their clients' "
+        "address and host (X-Forwarded-For, X-Forwarded-Host, Forwarded) is believed",
     )

@@ -12,6 +12,7 @@ by themselves, and looking through them for cycles would cost an eighth of a cor
 def main() -> None:
     end_on_signals()  # while all else is imported, which takes some tenths of a second
     from common import runner
+    from common.open_redis import RedisBacking
     from cottage.clock import SystemClock
     from cottage.record.hidden_pandas import hide_pandas
     from services.recorder.service import NothingRecorded, StateRecorder
@@ -21,7 +22,7 @@ def main() -> None:
     service = StateRecorder(settings, SystemClock()) if settings.on else NothingRecorded()
     gc.set_threshold(YOUNG)
     hide_pandas()
-    runner.run("recorder", service, settings)
+    runner.run("recorder", service, settings, RedisBacking(settings) if settings.on else None)
 
 
 if __name__ == "__main__":

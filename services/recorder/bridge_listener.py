@@ -4,14 +4,16 @@ States come from Redis; those that the bridge sends are skipped unread.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 
 from common import logs
+from common.auth.link_token import LinkToken
 from common.fanout.frames import LinkConnection
 from cottage import protocol
 from cottage.backoff import Backoff
+from cottage.certificates import dialling
 from cottage.client.dial import dial, why
 from cottage.clock import Clock
 from cottage.errors import InvalidMessage
@@ -30,13 +32,24 @@ throttled = Throttled(log)
 
 
 class BridgeListener:
-    """Keeps a connection to the bridge, and has what it says written down. `recorded`: gives the time by Redis's
-    clock, in microseconds since 1970."""
+    """Keeps a connection to the bridge, and has what it says written down."""
 
     def __init__(
-        self, url: str, notes: FreshnessNotes, clock: Clock, silence_seconds: float, recorded: Callable[[], int]
+        self,
+        url: str,
+        notes: FreshnessNotes,
+        clock: Clock,
+        silence_seconds: float,
+        recorded: Callable[[], int],
+        ca_file: str = "",
+        secrets: Sequence[str] = (),
     ) -> None:
+        """`recorded`: gives the time by Redis's clock, in microseconds since 1970. `ca_file`: by which the
+        bridge's certificate is verified; empty: the system's. `secrets`: of the link, and the former one; none where
+        the bridge asks for none."""
         self._url = url
+        self._ca_file = ca_file
+        self._token = LinkToken(url, secrets)
         self._notes = notes
         self._clock = clock
         self._silence = silence_seconds
@@ -52,6 +65,7 @@ class BridgeListener:
             try:
                 await self._hold()
             except (OSError, TimeoutError, WebSocketException, InvalidHandshake, InvalidURI) as error:
+                self._token.lost(error)
                 self._lost(f"silent for {self._silence:g} s" if isinstance(error, TimeoutError) else why(error))
             wait = backoff.after_try(began, self._delivering_since, self._clock.monotonic())
             await self._clock.sleep(wait)
@@ -63,7 +77,9 @@ class BridgeListener:
         self._notes.lost(reason, self._recorded())
 
     async def _hold(self) -> None:
-        async with dial(self._url, create_connection=LinkConnection, max_size=MAX_FRAME_BYTES) as connection:
+        tls = dialling(self._url, self._ca_file)
+        options = {"create_connection": LinkConnection, "max_size": MAX_FRAME_BYTES, **tls}
+        async with dial(self._url, token=self._token.shown, **options) as connection:
             assert isinstance(connection, LinkConnection)
             self._notes.connected()
             try:
@@ -104,6 +120,7 @@ class BridgeListener:
                 if self.problem is not None:
                     self.problem = None
                     self._delivering_since = self._clock.monotonic()
+                    self._token.accepted()
                     log.info("linked", url=redacted(self._url))
             case _:
                 return False

@@ -10,7 +10,7 @@ from typing import Any
 
 from cottage.freshness import Cause, Freshness, FreshnessStatement, milliseconds
 from cottage.freshness_board import FreshnessBoard
-from cottage.protocol import ALL
+from cottage.grant import ALL
 
 _HOPS: Mapping[Cause, str] = {"redis_down": "redis", "writer_down": "feynman", "feed_down": "market"}
 

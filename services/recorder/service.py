@@ -70,7 +70,13 @@ class StateRecorder(ChannelHandler):
         self._keeper = Keeper(inputs_only=settings.states == "inputs")
         self._notes = FreshnessNotes(self._symbols)
         self._listener = BridgeListener(
-            settings.bridge_url, self._notes, clock, settings.silence_seconds, self._recorded
+            settings.bridge_url,
+            self._notes,
+            clock,
+            settings.silence_seconds,
+            self._recorded,
+            settings.link_ca_file,
+            settings.link_secrets(),
         )
         self._disk = RecordDisk(settings, clock, self._now)
         self._consumer = ChannelConsumer(
@@ -93,6 +99,7 @@ class StateRecorder(ChannelHandler):
         """Whether all stored states were looked at once."""
 
     async def run(self, stopping: asyncio.Event) -> None:
+        self._settings.check_link()
         await in_daemon_thread(self._disk.open)
         await self._note_own_outage()
         work = self._consumer.run(), self._disk.maintain(), self._disk.tell()

@@ -5,13 +5,15 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from common.auth.link_settings import LinkSettings
 from common.settings import RECORD_FOLDER, Most, Port, RedisSettings, Seconds, Symbols
+from common.tls_settings import LinkTlsSettings
 from cottage.urls import http_server, websocket
 
 States = Literal["full", "inputs"]
 
 
-class RecorderSettings(RedisSettings):
+class RecorderSettings(RedisSettings, LinkTlsSettings, LinkSettings):
     model_config = SettingsConfigDict(env_prefix="RECORDER_")
 
     on: bool = Field(True, validation_alias="RECORDER", description="off: nothing is recorded")

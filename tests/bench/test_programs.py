@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cottage.state import PILLARS
+from tests.bench.fanout.tokens import ways
 from tests.bench.record import STAGES
 from tests.bench.record_beside import QUESTIONS
 
@@ -111,6 +112,13 @@ FANOUT: dict[str, Callable[[list[str]], bool]] = {
     "link": lambda lines: len(starting(lines, "bridge ")) == 1,
     "shared": lambda lines: ["deliveries/s" in line for line in starting(lines, "1:", "2:")] == [True, True],
     "batches": lambda lines: (len(starting(lines, "level ")), len(starting(lines, "batch=250"))) == (4, 1),
+    "tokens": lambda lines: (
+        [line.split("  ")[0] for line in lines if line.endswith("×")] == 2 * [way.name for way in ways(20)]
+        and sum("1.000×" in line or line.endswith(" 1.00×") for line in starting(lines, "tokens off")) == 2
+    ),
+    "tls": lambda lines: (
+        [sum(words in line for line in lines) for words in ("at once", "KiB each", "KiB more")] == [2, 2, 2]
+    ),
 }
 """Whether each part of the benchmark has printed what it promises."""
 
@@ -121,7 +129,7 @@ FANOUT: dict[str, Callable[[list[str]], bool]] = {
 )
 @pytest.mark.parametrize("part", FANOUT)
 def test_fanout(part: str) -> None:
-    small = ["--seconds", "0.5", "--clients", "20", "--idle", "50", "--minutes", "0"]
+    small = ["--seconds", "0.5", "--clients", "20", "--idle", "50", "--minutes", "0", "--rounds", "2", "--new", "100"]
     lines = printed("fanout", *small, "--only", part)
     assert FANOUT[part](lines), lines
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import random
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import uvloop
 
 from common import logs
 from cottage.store import PhysicsStates
+from cottage.token_file import FILE_VARIABLE
 from deploy.redis_server import find_server
 from tests.bench.telling import say
 from tests.chaos.course import Course, crowd
@@ -35,6 +37,8 @@ def main() -> None:
     if options.list:
         say("\n".join(sorted(KINDS)))
         return
+    if options.token_file is not None:
+        os.environ[FILE_VARIABLE] = str(options.token_file.resolve())  # its onlooker is a process of its own
     sys.exit(uvloop.run(_run(options)))
 
 
@@ -55,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="a fault each [as they come]")
     parser.add_argument("--audience", type=int, default=0, metavar="N", help="clients more, that only read [0]")
     parser.add_argument("--memory", action="store_true", help="no fault ends a process; how their memory grows")
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="a token for its clients, where AUTH_… asks for one"
+    )
     parser.add_argument("--stop", action="store_true", help="with the first violation")
     parser.add_argument("--list", action="store_true", help="the kinds of faults, and no more")
     return parser

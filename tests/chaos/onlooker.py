@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from cottage.client.replica import Phase
 from cottage.client.state_client import StateClient
 from cottage.freshness import Thresholds
 from cottage.log import LogEvent
+from cottage.token_file import FILE_VARIABLE, token_of
 from cottage.version import Version
 from tests.chaos.suite import Member, Suite
 from tests.chaos.watch import YOUNGER_SECONDS, sampled
@@ -39,7 +41,8 @@ class Onlooker:
         self.name = "onlooker"
         thresholds = suite.pace.thresholds
         command = suite.command("tests.chaos.onlooker", url, *(f"{seconds:g}" for seconds in thresholds), *symbols)
-        self.member = Member(self.name, self.name, suite.clock(self.name), command)
+        token = {name: os.environ[name] for name in (FILE_VARIABLE,) if name in os.environ}
+        self.member = Member(self.name, self.name, {**suite.clock(self.name), **token}, command)
         self._symbols = frozenset(symbols)
         self._samples = suite.samples
         self._violations = suite.violations
@@ -137,7 +140,7 @@ class _Losses(logging.Handler):
 async def _follow(url: str, thresholds: Thresholds, symbols: list[str]) -> None:
     losses = _Losses()
     logging.getLogger("cottage").addHandler(losses)
-    async with StateClient.connect(url, symbols=symbols, thresholds=thresholds) as client:
+    async with StateClient.connect(url, symbols=symbols, thresholds=thresholds, token=token_of()) as client:
         while True:
             said = {"at": time.monotonic(), "phase": client.phase, "losses": losses.count, "shown": _shown(client)}
             sys.stdout.buffer.write(orjson.dumps(said) + b"\n")

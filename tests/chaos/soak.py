@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from cottage.cancellation import background
 from tests.chaos.suite import Suite
+from tests.chaos.watch import shown
 
 WARM_SECONDS = 120.0
 """Memory is compared from then on."""
@@ -32,6 +33,7 @@ class _Reader(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are of no such class
         lines = [
             *("GET /ws HTTP/1.1", f"Host: {self._place}", "Upgrade: websocket", "Connection: Upgrade"),
+            *(f"{name}: {value}" for name, value in shown().items()),
             *("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13", "", ""),
         ]
         self.transport.write("\r\n".join(lines).encode())

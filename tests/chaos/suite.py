@@ -28,6 +28,18 @@ from tests.chaos.watch import Violations
 from tests.clock_shim import ClockShim, why_not
 from tests.support import OwnRedis, ServiceProcess, eventually, program
 
+TOKEN_SETTINGS = ("AUTH_SECRET", "AUTH_SECRET_FILE", "AUTH_JWKS_FILE")
+"""Of the environment, for those who ask clients for tokens: then --token-file is needed."""
+LINK_SETTINGS = ("LINK_SECRET", "LINK_SECRET_FILE", "LINK_SECRET_BEFORE", "LINK_SECRET_BEFORE_FILE")
+"""The same, for the bridge and who dials it."""
+HANDED_ON = {
+    "bridge": LINK_SETTINGS,
+    "broadcaster": (*TOKEN_SETTINGS, *LINK_SETTINGS),
+    "physics": TOKEN_SETTINGS,
+    "recorder": LINK_SETTINGS,
+}
+"""To which services."""
+
 if TYPE_CHECKING:
     from tests.chaos.onlooker import Onlooker
 
@@ -368,6 +380,8 @@ async def suite(
         ]
         for name, service, own in plan:
             env = {**pace.env(), f"{service.upper()}_OPS_PORT": "0", "LOG_FORMAT": "json", **own, **made.clock(name)}
+            handed_on = HANDED_ON.get(service, ())
+            env |= {variable: os.environ[variable] for variable in handed_on if variable in os.environ}
             if service == "broadcaster":
                 made.proxies[name] = await stack.enter_async_context(proxy(link))
                 port = free_port()

@@ -44,7 +44,7 @@ async def test_whatever_happens_all_converges_and_nothing_lies(part: int) -> Non
         ("lease_ignored", "writer_hung_and_replaced", "went_back: Redis"),
         ("removed_never_sent", "symbol_deleted_for_good", "not_converged"),
         ("always_live", "market_hung", "stale_as_fresh"),
-        ("floors_off", "hung_across_a_step", "younger"),
+        ("floors_off", "hung_across_a_step", "younger or stale_as_fresh"),  # whichever comes first
         ("messages_set_clocks", "client_stood_still", "younger"),
         ("never_in_doubt", "client_stood_still", "believed"),
         ("steps_ignored", "clock_of_redis_stepped", "late"),
@@ -62,7 +62,7 @@ async def test_the_harness_notices_what_is_taken_out(sabotage: str, fault: str, 
     status, said = await chaos("--sabotage", sabotage, "--only", fault, "--faults", "8", "--seed", "2", "--stop")
     told = "\n".join(said)
     assert status == 1, told
-    assert f"!! {found}" in told, told
+    assert any(f"!! {each}" in told for each in found.split(" or ")), told
     assert "Again: make chaos SEED=2" in told
 
 

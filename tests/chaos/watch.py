@@ -21,6 +21,7 @@ from websockets.exceptions import WebSocketException
 from cottage.client.replica import Phase, ReplicaState
 from cottage.client.state_client import StateClient
 from cottage.protocol import split_skipped, split_snapshot
+from cottage.token_file import token_of
 from cottage.version import Version
 from tests.chaos.pace import Pace
 from tests.chaos.samples import Samples, sample_time
@@ -177,7 +178,8 @@ class RawClient:
         query += [f"batch={self._batch}"] if self._batch else []
         url = f"{self._random.choice(self._urls)}?{'&'.join(query)}"
         leaves_at = time.monotonic() + self._leaves * self._random.uniform(0.5, 1.5) if self._leaves else None
-        async with connect(url, proxy=None, compression=None, close_timeout=0.2, ping_interval=None) as connection:
+        quiet: dict[str, Any] = {"proxy": None, "compression": None, "close_timeout": 0.2, "ping_interval": None}
+        async with connect(url, additional_headers=shown(), **quiet) as connection:
             self.connections += 1
             try:
                 while leaves_at is None or time.monotonic() < leaves_at or self._calm.is_set():
@@ -325,7 +327,8 @@ class ApiReader:
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with httpx.AsyncClient(trust_env=False, timeout=5 * self._pace.scale + 1) as http:
+        timeout = 5 * self._pace.scale + 1
+        async with httpx.AsyncClient(trust_env=False, timeout=timeout, headers=shown()) as http:
             while True:
                 with contextlib.suppress(httpx.HTTPError):
                     await self._ask(http)
@@ -363,9 +366,16 @@ class ApiReader:
             self._violations.add("younger", f"API: {symbol} is {age:.2f} s old and shown as {shown / 1000:.2f} s")
 
 
+def shown() -> dict[str, str]:
+    """The header that shows the token of --token-file, where one was given."""
+    token = token_of()
+    text = token() if callable(token) else token
+    return {"Authorization": f"Bearer {text}"} if text else {}
+
+
 @asynccontextmanager
 async def library_client(
     name: str, url: str, violations: Violations, pace: Pace, symbols: Iterable[str] | None = None
 ) -> AsyncIterator[LibraryClient]:
-    async with StateClient.connect(url, symbols=symbols, thresholds=pace.thresholds) as client:
+    async with StateClient.connect(url, symbols=symbols, thresholds=pace.thresholds, token=token_of()) as client:
         yield LibraryClient(name, client, violations)

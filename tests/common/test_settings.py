@@ -1,12 +1,13 @@
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import pytest
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import Below, Host, Port, RedisSettings, Seconds, Symbols
+from common.settings import BearerSecret, Below, Host, LongSecret, Port, RedisSettings, Seconds, Symbols
 from cottage import __version__
 from tests.support import ROOT
 
@@ -22,6 +23,8 @@ class TinySettings(RedisSettings):
     gap_seconds: Seconds = Field(60.0, description="how long is too long")
     switch: bool = Field(False, description="on or off")
     folder: str = Field("", description="where, or none")
+    key: LongSecret = Field("", description="a key, 100% secret")
+    token: BearerSecret = Field("", description="what is shown")
 
     below: ClassVar[tuple[Below, ...]] = (Below("tick_seconds", "gap_seconds", "what would it do?"),)
 
@@ -29,12 +32,13 @@ class TinySettings(RedisSettings):
 VARIABLES = {
     "--ops-host": "TINY_OPS_HOST",
     "--ops-port": "TINY_OPS_PORT",
+    "--ops-allow": "OPS_ALLOW",
     "--log-level": "LOG_LEVEL",
     "--log-format": "LOG_FORMAT",
     "--drain-seconds": "DRAIN_SECONDS",
     "--allowed-hosts": "ALLOWED_HOSTS",
     "--allowed-origins": "ALLOWED_ORIGINS",
-    "--redis-url": "REDIS_URL",
+    "--redis-username": "REDIS_USERNAME",
     "--port": "TINY_PORT",
     "--tick-seconds": "TINY_TICK_SECONDS",
     "--symbols": "TINY_SYMBOLS",
@@ -44,11 +48,12 @@ VARIABLES = {
     "--switch": "TINY_SWITCH",
     "--folder": "TINY_FOLDER",
 }
+SECRETS = ("REDIS_URL", "REDIS_PASSWORD", "OPS_TOKEN", "TINY_KEY", "TINY_TOKEN")
 
 
 @pytest.fixture(autouse=True)
 def no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in VARIABLES.values():
+    for variable in (*VARIABLES.values(), *TinySettings.secrets()):
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -86,6 +91,11 @@ def test_help_lists_each_setting_with_its_variable(capsys: pytest.CaptureFixture
         assert f"{flag} VALUE" in text
         assert f"[{variable}, default: " in text
     assert "[TINY_SYMBOLS, default: empty]" in text
+    for variable in SECRETS:
+        assert f" {variable}, {variable}_FILE: " in text
+        assert f"{variable.removeprefix('TINY_').lower().replace('_', '-')} VALUE" not in text
+    assert "a key, 100% secret [default: empty]" in text
+    assert "have no flag" in text
     assert "at 100% speed" in text
 
 
@@ -101,8 +111,8 @@ def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("TINY_PORT", "10")
     monkeypatch.setenv("REDIS_URL", "redis://one")
     monkeypatch.setenv("TINY_REDIS_URL", "redis://never")
-    settings = load("--window", "20", "--redis-url=redis://two")
-    assert (settings.window, settings.port, settings.redis_url) == (20, 10, "redis://two")
+    settings = load("--window", "20", "--redis-username=two")
+    assert (settings.window, settings.port, settings.redis_url) == (20, 10, "redis://two@one")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +170,104 @@ def test_a_bad_value_is_one_line_that_names_the_variable_and_not_the_value(
 
 def test_a_bad_flag_is_refused_by_the_same_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "--port", "s3cret").startswith("tiny: TINY_PORT: ")
-    assert refused(capsys, "--redis-url", "s3cret").startswith("tiny: REDIS_URL: ")
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+def test_a_secret_has_no_flag_and_one_that_is_given_is_not_shown(
+    capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    flag = f"--{variable.removeprefix('TINY_').lower().replace('_', '-')}"
+    for arguments in ((flag, "s3cret"), (f"{flag}=s3cret",), ("--port", "7", flag, "--s3cret")):
+        line = refused(capsys, *arguments)
+        assert line.startswith(f"tiny: {flag}: a secret has no flag, since others can read command lines; ")
+        assert f"set {variable}, or {variable}_FILE to the path of a file" in line
+        assert "s3cret" not in line
+
+
+@pytest.mark.parametrize("arguments", [("s3cret",), ("--no-such", "s3cret"), ("--no-such=s3cret",), ("-s3cret",)])
+def test_what_is_no_flag_is_not_shown_with_its_value(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert "s3cret" not in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+def test_a_secret_is_read_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, variable: str
+) -> None:
+    secret = "redis://s3cret" if variable == "REDIS_URL" else "none of s3cret @/#? ".replace(" ", "_") * 2
+    path = tmp_path / "secret"
+    path.write_text(f"{secret}\n")
+    monkeypatch.setenv(f"{variable}_FILE", str(path))
+    settings = load()
+    name = variable.removeprefix("TINY_").lower()
+    assert getattr(settings, name) == secret if variable != "REDIS_PASSWORD" else settings.redis_password == secret
+    assert "s3cret" not in repr(settings)
+    assert list(TinySettings.misspelt({f"{variable}_FILE": str(path)})) == []
+
+    monkeypatch.setenv(variable, secret)
+    assert refused(capsys) == f"tiny: {variable}_FILE: {variable} is set as well: leave one of them out\n"
+    monkeypatch.delenv(variable)
+    path.write_text("\n")
+    assert refused(capsys) == f"tiny: {variable}_FILE: the file is empty\n"
+    path.write_text(f"{secret}\n\n")
+    said = "has control characters, such as a newline, which no setting has"
+    assert refused(capsys) == f"tiny: {variable}: {said}\n"
+    path.unlink()
+    monkeypatch.setenv("TINY_PORT", "x")
+    line = refused(capsys)
+    assert f"{variable}_FILE: cannot be read (No such file or directory)" in line
+    assert "TINY_PORT: must be a number" in line, "all that is wrong is said at once"
+
+
+def test_a_name_that_is_almost_a_secrets_is_said() -> None:
+    found = TinySettings.misspelt({"REDIS_PASSWORD_FIL": "x", "TINY_KEY_FILES": "x", "REDIS_USER": "x"})
+    assert list(found) == [
+        ("REDIS_PASSWORD_FIL", "REDIS_PASSWORD_FILE"),
+        ("TINY_KEY_FILES", "TINY_KEY_FILE"),
+        ("REDIS_USER", "REDIS_USERNAME"),
+    ]
+
+
+@pytest.mark.parametrize("variable", ["TINY_KEY", "TINY_TOKEN"])
+def test_a_secret_that_somebody_makes_up_is_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    monkeypatch.setenv(variable, "s3cret".ljust(31, "."))
+    line = refused(capsys)
+    assert line.startswith(f"tiny: {variable}: must have 32 bytes or more")
+    assert "s3cret" not in line
+    monkeypatch.setenv(variable, "s3cret".ljust(32, "."))
+    assert getattr(load(), variable[5:].lower()) == "s3cret".ljust(32, ".")
+
+
+@pytest.mark.parametrize("token", ["s3cret of many words, which no header has", "s3cretö" * 8])
+def test_a_token_is_what_a_header_can_have(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], token: str
+) -> None:
+    monkeypatch.setenv("TINY_TOKEN", token)
+    line = refused(capsys)
+    assert line.startswith("tiny: TINY_TOKEN: must be visible ASCII")
+    assert "s3cret" not in line
+
+
+@pytest.mark.parametrize("url", ["redis://h", "redis+sentinel://a,b/m", "redis+cluster://a,b", "unix:///s"])
+def test_user_and_password_stand_beside_a_url_without_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    monkeypatch.setenv("REDIS_PASSWORD", "s3@c/ret")
+    assert load().redis_url == url.replace("://", "://:s3%40c%2Fret@")
+    assert load("--redis-username", "me").redis_url == url.replace("://", "://me:s3%40c%2Fret@")
+    monkeypatch.setenv("REDIS_URL", url.replace("://", "://:other@"))
+    line = refused(capsys)
+    assert line.startswith("tiny: REDIS_URL: has a user or password, and REDIS_PASSWORD is set as well")
+    assert "s3" not in line + repr(TinySettings(REDIS_URL=url))
+
+
+def test_the_word_none_is_a_password_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_PASSWORD", "none")
+    assert load().redis_password == "none"
 
 
 def test_a_bad_symbol_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,6 +358,8 @@ def test_misspelt_variables_are_found_with_the_right_names() -> None:
             "LOG_LEVL": "debug",
             "tiny_window": "5",
             "REDIS_PORT": "6379",
+            "COTTAGE_TOKEN": "the command's",
+            "COTTAGE_TOKEN_FILE": "the command's",
             "MARKET_WINDOW": "another service's",
             "PATH": "/bin",
         }
@@ -283,12 +392,14 @@ def test_what_cannot_be_together_is_refused_with_both_names(capsys: pytest.Captu
         "unix://:pw@/run/redis.sock?db=1",
     ],
 )
-def test_urls_of_every_kind_are_taken(url: str) -> None:
-    assert load("--redis-url", url).redis_url == url
+def test_urls_of_every_kind_are_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    assert load().redis_url == url
 
 
-def test_settings_show_no_secret_and_do_not_change() -> None:
-    settings = load("--redis-url", "redis://:s3cret@h")
+def test_settings_show_no_secret_and_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:s3cret@h")
+    settings = load()
     assert "s3cret" not in repr(settings) + str(settings)
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1  # type: ignore[misc]  # that it is refused is the test

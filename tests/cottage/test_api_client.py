@@ -2,11 +2,19 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from cottage.api_client import ARROW, api_url, ask
-from cottage.errors import ApiRefused, ApiUnavailable, InvalidName, SettingsError
+from cottage.errors import (
+    ApiForbidden,
+    ApiRefused,
+    ApiUnauthorized,
+    ApiUnavailable,
+    InvalidName,
+    SettingsError,
+)
 from deploy.redis_server import free_port
 from tests.cottage.http_answers import HttpAnswers, http_answers, raw_server
 
@@ -48,6 +56,53 @@ def test_the_environment_says_where(api: HttpAnswers, monkeypatch: pytest.Monkey
 def test_who_asks_is_told_to_a_proxy_that_wants_to_know(api: HttpAnswers) -> None:
     ask("/v1/gaps", url=api.url.replace("://", "://user:p%40ss@"))
     assert api.headers[0]["Authorization"] == "Basic dXNlcjpwQHNz"
+
+
+def test_a_token_is_shown_to_the_api(api: HttpAnswers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ask("/v1/gaps", url=api.url, token="one")
+    ask("/v1/gaps", url=api.url, token=lambda: "two")
+    monkeypatch.setenv("COTTAGE_TOKEN", "three")
+    ask("/v1/gaps", url=api.url)
+    monkeypatch.delenv("COTTAGE_TOKEN")
+    file = tmp_path / "token"
+    monkeypatch.setenv("COTTAGE_TOKEN_FILE", str(file))
+    for text in ("four", "five\n"):  # renewed between two questions
+        file.write_text(text)
+        ask("/v1/gaps", url=api.url)
+    shown = [headers["Authorization"] for headers in api.headers]
+    assert shown == ["Bearer one", "Bearer two", "Bearer three", "Bearer four", "Bearer five"]
+    assert all("?" not in path for path in api.asked)
+
+
+@pytest.mark.parametrize("token", ["can ary", "canary\r\nX: y", "canäry", "canary" * 1000])
+def test_what_can_be_no_token_is_refused_and_not_told(api: HttpAnswers, token: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        ask("/v1/gaps", url=api.url, token=token)
+    assert "can" not in str(error.value)
+    assert api.asked == []
+
+
+def test_a_token_beside_a_user_in_the_url_is_refused(api: HttpAnswers) -> None:
+    with pytest.raises(SettingsError, match="one of them"):
+        ask("/v1/gaps", url=api.url.replace("://", "://user:pass@"), token="one")
+
+
+def test_both_variables_are_refused(api: HttpAnswers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COTTAGE_TOKEN", "canary")
+    monkeypatch.setenv("COTTAGE_TOKEN_FILE", str(tmp_path))
+    with pytest.raises(SettingsError, match="COTTAGE_TOKEN and COTTAGE_TOKEN_FILE"):
+        ask("/v1/gaps", url=api.url)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, ApiUnauthorized), (403, ApiForbidden)])
+def test_a_token_that_is_not_good_enough_has_an_error_of_its_own(
+    api: HttpAnswers, status: int, kind: type[ApiRefused]
+) -> None:
+    api.refuses(status, "expired", "the token is refused: expired")
+    with pytest.raises(kind, match="expired") as error:
+        ask("/v1/gaps", url=api.url, token="canary")
+    assert (error.value.status, error.value.code, error.value.is_wrong) == (status, "expired", False)
+    assert "canary" not in str(error.value)
 
 
 @pytest.mark.parametrize(

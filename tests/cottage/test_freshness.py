@@ -1,6 +1,8 @@
 import pytest
 
+from cottage.errors import InvalidMessage
 from cottage.freshness import Cause, Chain, Feed, Freshness, Thresholds, absent, assess, shards, unfed
+from cottage.protocol import parse_freshness
 
 WRITER = frozenset({(0, 1)})
 FEED = Feed("live", frozenset({"SPY", "QQQ"}))
@@ -127,3 +129,12 @@ def test_thresholds_are_given() -> None:
     quick = Thresholds(1.0, 6.0, 0.3)
     assert [assess(age, None, 0, quick).status for age in (0.9, 1.0, 6.0)] == ["live", "stale", "expired"]
     assert assess(0.4, "feed_down", 0.4, quick) == Freshness("stale", "feed_down", 0.4)
+
+
+@pytest.mark.parametrize("told", [{"age_ms": 1e308}, {"age_ms": -1e300}, {"age_ms": True}, {"cause": "x" * 65}])
+def test_what_cannot_be_told_on_is_not_taken(told: dict[str, object]) -> None:
+    """A bridge that was taken over ended its broadcasters with it: no JSON has such a number."""
+    with pytest.raises(InvalidMessage):
+        Freshness.from_fields({"status": "stale", "cause": "market_quiet", **told})
+    with pytest.raises(InvalidMessage):
+        parse_freshness({"status": "stale", "cause": "x", "symbols": ["SPY"], "ages_ms": [told.get("age_ms", 1e300)]})

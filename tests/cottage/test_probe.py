@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from cottage.client.state_client import StateClient
-from cottage.probe import Unhealthy, probe, url_of
+from cottage.probe import Unhealthy, local_ops, ops_url, probe, url_of
 from cottage.redis import Client
 from deploy.redis_server import free_port
 from tests.integration.fanout import beat, bridging, broadcasting, cutting
@@ -84,6 +84,45 @@ async def test_one_that_is_full_does_its_job() -> None:
             assert "no room" in await probe(url_of("127.0.0.1", port), full=False)
             with pytest.raises(Unhealthy, match="503"):
                 await probe(url_of("127.0.0.1", port), full=True)
+
+
+async def test_one_that_asks_for_a_token_is_healthy_and_its_ops_port_says_the_rest() -> None:
+    async with alone(AUTH_SECRET="s" * 32, LOG_LEVEL="debug") as (broadcaster, port):
+        status, line = await asked(port)
+        assert (status, "asks for a token" in line) == (0, True)
+        with pytest.raises(Unhealthy, match="asks for a token"):
+            await probe(url_of("127.0.0.1", port), full=True)
+        ops = ops_url("0.0.0.0", int((await broadcaster.logged("starting"))["ops_port"]))
+        with pytest.raises(Unhealthy, match="is stale: bridge_down"):
+            await probe(url_of("127.0.0.1", port), full=True, ops=ops)
+        with pytest.raises(Unhealthy, match="HTTP 401: the token is refused: bad; give a new token"):
+            await probe(url_of("127.0.0.1", port), full=False, token="a.b.c")
+        await broadcaster.logged("token_refused", reason="bad")
+        warned = [line for line in broadcaster.logs if line["level"] == "warning" and "peer" in line]
+        assert [line["reason"] for line in warned] == ["bad"], "a probe without a token is no news"
+
+
+async def test_the_ops_port_of_a_whole_chain_says_so(redis_url: str, client: Client) -> None:
+    bridge_port = free_port()
+    async with (
+        bridging(redis_url, bridge_port),
+        alone(AUTH_SECRET="s" * 32, BROADCASTER_BRIDGE_URL=f"ws://127.0.0.1:{bridge_port}/ws") as (broadcaster, port),
+    ):
+        ops = ops_url("127.0.0.1", int((await broadcaster.logged("starting"))["ops_port"]))
+
+        async def whole() -> bool:
+            await beat(client)
+            try:
+                return "upstream live" in await probe(url_of("127.0.0.1", port), full=True, ops=ops)
+            except Unhealthy:
+                return False
+
+        await eventually(whole)
+
+
+def test_only_here_an_ops_port_can_be_guessed() -> None:
+    assert local_ops("ws://127.0.0.1:8765/ws") == local_ops("wss://localhost/ws") == "http://127.0.0.1:9105"
+    assert local_ops("wss://cottage.example/ws") is None
 
 
 async def test_another_server_at_that_port_is_unhealthy() -> None:

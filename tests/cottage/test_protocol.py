@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from cottage import protocol
 from cottage.errors import InvalidMessage
 from cottage.freshness import Freshness, FreshnessStatement
-from cottage.protocol import Code, Grant, RequestRefused, Subscription
+from cottage.grant import MAX_NAMED_SYMBOLS, Grant
+from cottage.protocol import Code, RequestRefused, Subscription
 from cottage.version import Version
 from tests.common.fanout.wires import LIVE, update
 
@@ -91,7 +92,8 @@ def test_requests() -> None:
         ("{}", Code.UNKNOWN_ACTION, None),
         ('{"action":"fly","id":"x"}', Code.UNKNOWN_ACTION, "x"),
         ('{"action":["ping"],"id":1}', Code.UNKNOWN_ACTION, 1),
-        ('{"action":"auth","token":"t","id":2}', Code.NO_AUTHENTICATION, 2),
+        ('{"action":"auth","id":2}', Code.BAD_REQUEST, 2),
+        ('{"action":"auth","token":"%s","id":2}' % (4097 * "t"), Code.BAD_TOKEN, 2),
         ('{"action":"subscribe","id":3}', Code.BAD_REQUEST, 3),
         ('{"action":"subscribe","symbols":"SPY","id":4}', Code.BAD_REQUEST, 4),
         ('{"action":"subscribe","symbols":["spy"],"id":5}', Code.BAD_SYMBOL, 5),
@@ -126,7 +128,7 @@ def test_more_symbols_than_may_be_named_are_refused() -> None:
     def request(count: int) -> str:
         return json.dumps({"action": "subscribe", "symbols": [f"S{i}" for i in range(count)]})
 
-    most = protocol.MAX_NAMED_SYMBOLS
+    most = MAX_NAMED_SYMBOLS
     assert len(protocol.parse_request(request(most)).subscription.named) == most
     assert refused(request(most + 1)) == (Code.TOO_MANY_SYMBOLS, None)
 

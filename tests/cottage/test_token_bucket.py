@@ -17,3 +17,17 @@ def test_what_is_refused_costs_nothing() -> None:
     bucket = TokenBucket(1, 5)
     assert not bucket.take(6, 0.0)
     assert bucket.take(5, 0.0)
+
+
+def test_one_that_takes_over_is_as_empty_as_the_one_before() -> None:
+    before = TokenBucket(10, 100)
+    assert before.take(95, 0.0)
+    wider, narrower, late = TokenBucket(20, 200), TokenBucket(1, 10), TokenBucket(10, 100)
+    wider.follow(before, 0.0)
+    assert not wider.take(106, 0.0)
+    assert wider.take(105, 0.0)
+    narrower.follow(before, 0.0)
+    assert not narrower.take(1, 0.0)
+    assert narrower.take(1, 1.0)
+    late.follow(before, 60.0)
+    assert late.take(100, 60.0)

@@ -83,6 +83,7 @@ def test_what_a_person_wrote_is_no_link(name: str, value: str) -> None:
         ("FEYNMANN_WINDOW", "FEYNMAN_WINDOW"),
         ("REDIS_HOST", "REDIS_URL"),
         ("REDIS_DB", "REDIS_URL"),
+        ("COTTAGE_ENVIRONMENT", "COTTAGE_ENV"),
         ("LOG_FILE", None),
         ("REDIS", None),
         ("LOG", None),
@@ -91,6 +92,7 @@ def test_what_a_person_wrote_is_no_link(name: str, value: str) -> None:
 )
 def test_a_name_is_near_another_or_somebody_elses(name: str, meant_name: str | None) -> None:
     known = ["REDIS_URL", "REDIS_TIMEOUT_SECONDS", "LOG_LEVEL", "LOG_FORMAT", "DRAIN_SECONDS", "FEYNMAN_WINDOW"]
+    known += ["COTTAGE_ENV"]
     assert nearest(name, known) == meant_name
 
 

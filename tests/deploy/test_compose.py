@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -21,8 +23,9 @@ pytestmark = [pytest.mark.compose, pytest.mark.slow]
 
 PROJECT = "cottage-test"
 SERVICES = {"redis", "market", "feynman", "physics", "bridge", "broadcaster", "recorder"}
-PASSWORD = "not-the-default"
+PASSWORD = "not@the/default#1"
 IMAGE = "curiosity-cottage:local"
+OPS_PORTS = {9101: "market", 9102: "feynman", 9103: "physics", 9104: "bridge", 9105: "broadcaster", 9106: "recorder"}
 
 
 def compose_command() -> list[str] | None:
@@ -43,6 +46,7 @@ class Stack:
             "PHYSICS_PORT": str(self.api),
             "REDIS_PORT": str(self.redis),
             "REDIS_PASSWORD": PASSWORD,
+            "OPS_SUBNET": "10.213.98",  # a suite that runs here already has the usual one
         }
 
     def __call__(self, *arguments: str, check: bool = True) -> str:
@@ -137,6 +141,22 @@ def test_the_broadcaster_cannot_reach_redis(stack: Stack) -> None:
         assert "reached\n" in stack("exec", "-T", "physics", "python", "-c", code, check=False)
 
 
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_no_container_has_rights_or_room_for_many_processes(stack: Stack, service: str) -> None:
+    host = stack.inspect(service)["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert any("no-new-privileges" in option for option in host["SecurityOpt"])
+    assert 0 < host["PidsLimit"] <= 256
+    status = stack("exec", "-T", service, "cat", "/proc/1/status")
+    assert re.search(r"^CapEff:\s*0+$", status, re.MULTILINE), status
+    assert re.search(r"^CapBnd:\s*0+$", status, re.MULTILINE), status
+    assert re.search(r"^NoNewPrivs:\s*1$", status, re.MULTILINE), status
+    assert not re.search(r"^Uid:\s*0\b", status, re.MULTILINE), status
+    assert "Read-only" in stack("exec", "-T", service, "sh", "-c", "touch /anywhere", check=False)
+
+
 @pytest.mark.parametrize("service", sorted(SERVICES - {"redis"}))
 def test_services_are_nobody_and_bounded(stack: Stack, service: str) -> None:
     about = stack.inspect(service)
@@ -220,6 +240,37 @@ def test_another_container_scrapes_the_metrics(stack: Stack, target: str) -> Non
     assert subprocess.run([*command[:-1], reach], capture_output=True).returncode != 0, "Redis is not on that network"
 
 
+@pytest.mark.parametrize("port", OPS_PORTS)
+def test_this_machine_and_other_networks_may_not_read_the_ops_ports(stack: Stack, port: int) -> None:
+    """Through the gateway of a network, as from everywhere where a port were published."""
+    service = OPS_PORTS[port]
+    for network in stack.inspect(service)["NetworkSettings"]["Networks"].values():
+        for path in ("/healthz", "/readyz", "/status", "/metrics"):
+            assert httpx.get(f"http://{network['IPAddress']}:{port}{path}", trust_env=False).status_code == 403
+
+
+def test_the_password_is_in_no_command_line_and_in_no_layer_of_the_image(stack: Stack) -> None:
+    for service in SERVICES:
+        about = stack.inspect(service)
+        assert PASSWORD not in json.dumps([about["Path"], about["Args"], about["Config"]["Cmd"]])
+        assert (
+            PASSWORD
+            not in subprocess.run(
+                ["docker", "top", about["Id"], "-eo", "pid,args"], capture_output=True, text=True, check=True
+            ).stdout
+        )
+        assert PASSWORD not in stack("logs", service)
+    for command in (["docker", "history", "--no-trunc", IMAGE], ["docker", "image", "inspect", IMAGE]):
+        assert PASSWORD not in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    made = subprocess.run(["docker", "create", IMAGE], capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        files = subprocess.run(["docker", "export", made], capture_output=True, check=True).stdout
+    finally:
+        subprocess.run(["docker", "rm", made], capture_output=True, check=True)
+    assert b"services/feynman" in files
+    assert PASSWORD.encode() not in files
+
+
 def test_the_overlay_replays_a_recording(stack: Stack, tmp_path: Path) -> None:
     lines = "".join(f"{1_700_000_000 + second},TAPE,{100 + second % 7},1\n" for second in range(600))
     (tmp_path / "tape.csv").write_text(f"timestamp,symbol,price,size\n{lines}")
@@ -237,9 +288,27 @@ def test_the_overlay_publishes_redis_on_this_machine(stack: Stack) -> None:
     bindings = stack.inspect("redis")["NetworkSettings"]["Ports"]["6379/tcp"]
     assert {(binding["HostIp"], binding["HostPort"]) for binding in bindings} == {("127.0.0.1", str(stack.redis))}
     until(lambda: stack.inspect("redis")["State"]["Health"]["Status"] == "healthy", 60)
-    with connect_blocking(f"redis://:{PASSWORD}@127.0.0.1:{stack.redis}") as client:
+    with connect_blocking(f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{stack.redis}") as client:
         assert client.get("physics:state:SPY")
         client.hset(
             "market:snapshot:HOSTED", mapping={"price": "45.5", "timestamp": str(time.time()), "source": "myfeed"}
         )
         assert until(lambda: state(stack, "HOSTED"), 30)["source"] == "myfeed"
+
+
+def test_redis_is_given_its_password_by_a_file(stack: Stack, tmp_path: Path) -> None:
+    """Last: it makes all containers anew."""
+    password = "p@ss/word of a file"
+    path = tmp_path / "password"
+    path.write_text(f"{password}\n")
+    for folder in (path, *path.parents[:3]):
+        folder.chmod(0o644 if folder is path else 0o755)
+    stack.environment |= {"REDIS_PASSWORD": "", "REDIS_PASSWORD_FILE": str(path)}
+    stack("up", "-d")
+    until(lambda: set(stack.health().values()) == {"healthy"}, 120)
+    until(lambda: state(stack), 60)
+    for service in SERVICES:
+        assert password not in json.dumps(stack.inspect(service))
+    code = "import socket; s = socket.create_connection(('redis', 6379), 3); s.send(b'PING\\r\\n'); print(s.recv(99))"
+    assert "NOAUTH" in stack("exec", "-T", "physics", "python", "-c", code)
+    assert json.loads(stack.make("state", "SYMBOL=SPY").stdout)["regime"]

@@ -3,12 +3,14 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from cottage.errors import SettingsError
 from deploy import run_plan
 from deploy.run_plan import SERVICES, SETTINGS, log_options, make_plan, misspelt
+from tests.certificates import Authority
 
 # Nothing here may lean on the default ports being free on the machine that runs the tests.
 ANY = {f"{service.name.upper()}_OPS_PORT": "0" for service in SERVICES} | {
@@ -83,9 +85,40 @@ def test_defaults_are_the_documented_ones() -> None:
 
 
 def test_the_broadcaster_learns_nothing_of_redis() -> None:
-    made = make_plan({**ANY, "REDIS_URL": "redis://:secret@127.0.0.1:1", "REDIS_PASSWORD": "secret"})
+    for login in ({"REDIS_URL": "redis://:secret@h:1"}, {"REDIS_URL": "redis://h:1", "REDIS_PASSWORD": "secret"}):
+        for service in make_plan({**ANY, **login}).services:
+            assert ("secret" in str(service.environment)) == (service.name != "broadcaster")
+
+
+def test_a_redis_whose_login_stands_beside_its_url_is_used(tmp_path: Path) -> None:
+    url, password = tmp_path / "url", tmp_path / "password"
+    url.write_text("redis://h:1\n")
+    password.write_text("s3@cret\n")
+    beside = {"REDIS_USERNAME": "me", "REDIS_PASSWORD_FILE": str(password)}
+    for given in ({"REDIS_URL": "redis://h:1", **beside}, {"REDIS_URL_FILE": str(url), **beside}):
+        made = make_plan({**ANY, **given})
+        assert (made.redis_url, made.redis_port) == ("redis://me:s3%40cret@h:1", None)
+        for service in made.services:
+            handed = {name: value for name, value in service.environment.items() if name in given}
+            assert handed == ({} if service.name == "broadcaster" else given), "as it was given"
+            assert "cret" not in str(service.environment)
+
+
+def test_a_redis_with_a_login_in_its_url_has_its_files_of_tls_too(tmp_path: Path) -> None:
+    """FRESH=1, the runbook and the commands reach it by this URL alone."""
+    authority = str(Authority(tmp_path).path)
+    for url in ("rediss://me:s3cret@h:1", "rediss://h:1"):
+        made = make_plan({**ANY, "REDIS_URL": url, "REDIS_CA_FILE": authority})
+        assert made.redis_url == f"{url}?{urlencode({'ssl_ca_certs': authority})}"
+        for service in made.services:
+            assert service.environment.get("REDIS_URL") == (None if service.name == "broadcaster" else url)
+
+
+def test_a_server_of_our_own_asks_for_no_password() -> None:
+    made = make_plan({**ANY, "REDIS_USERNAME": "me", "redis_password": "s3cret", "REDIS_PASSWORD_FILE": "/x"})
     for service in made.services:
-        assert ("secret" in str(service.environment)) == (service.name != "broadcaster")
+        known = {name for name in service.environment if name.upper().startswith("REDIS_")}
+        assert known == (set() if service.name == "broadcaster" else {"REDIS_URL"})
 
 
 def test_a_given_redis_is_used_and_none_started() -> None:
@@ -153,11 +186,19 @@ def test_what_cannot_be_is_named(variable: str, text: str) -> None:
         make_plan({**ANY, variable: text})
 
 
+def test_every_setting_of_every_service_is_known() -> None:
+    names = {name for settings in SETTINGS for name in settings.all_variables()}
+    assert {"REDIS_PASSWORD_FILE", "OPS_TOKEN", "OPS_ALLOW"} <= names
+    given = " ".join(f"{name}=x" for name in names)
+    assert misspelt({**dict.fromkeys(names, "x"), "MAKEFLAGS": f" -- {given}"}) == []
+
+
 def test_a_misspelt_variable_is_found_once_and_not_handed_on() -> None:
     environment = {
         **ANY,
         "REDIS_URI": "redis://elsewhere",
         "RUN_DIRR": "x",
+        "COTTAGE_TOKEN": "the command's",
         "FEYNMAN_WINDOW_SIZE": "feynman says that",
         "MAKEFLAGS": "s -- SOUCE=replay FILE=a\\ b=c.csv PHYSICS_PORT=0 FEYNMAN_TICK=2",
         "SOUCE": "replay",
@@ -243,3 +284,22 @@ def test_a_record_that_is_replayed_is_recorded_beside_itself(tmp_path: Path) -> 
     assert folders(**replay) == [str(tmp_path / "replayed-2")] * 2 + [str(record)]
     assert folders(**replay, RECORDER_DIR="elsewhere") == ["elsewhere", "elsewhere", str(record)]
     assert folders(**replay, RECORDER="off")[1:] == [None, str(record)]
+
+
+@pytest.mark.parametrize("text", ["/x/page.pem", "", '""', " \r"])
+@pytest.mark.parametrize("name", ["BROADCASTER", "PHYSICS", "BRIDGE"])
+def test_urls_are_over_tls_where_a_service_has_a_certificate(name: str, text: str) -> None:
+    made = make_plan({**ANY, f"{name}_TLS_CERT_FILE": text})
+    dialled = {service.environment["BROADCASTER_BRIDGE_URL"] for service in made.services}
+    dialled |= {service.environment["RECORDER_BRIDGE_URL"] for service in made.services}
+    schemes = {variable: url.partition("://")[0] for variable, url in made.urls.items()}
+    schemes["the link"] = {url.partition("://")[0] for url in dialled}.pop()
+    assert len({url.partition("://")[0] for url in dialled}) == 1
+    plain = {"PAGE_URL": "http", "WEBSOCKET_URL": "ws", "API_URL": "http", "API_DOCS_URL": "http", "the link": "ws"}
+    of = {
+        "BROADCASTER": ("PAGE_URL", "WEBSOCKET_URL"),
+        "PHYSICS": ("API_URL", "API_DOCS_URL"),
+        "BRIDGE": ("the link",),
+    }
+    encrypted = {each: f"{plain[each]}s" for each in of[name]} if text.startswith("/") else {}
+    assert schemes == {**plain, **encrypted, "REDIS_URL": "redis"}

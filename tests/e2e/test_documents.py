@@ -55,6 +55,7 @@ ENDED = (
     "cottage history SPY --last 1h",
     "make history SYMBOL=SPY LAST=1h",
     ".venv/bin/python -m services.feynman --help",
+    "make acl",
 )
 """In this order: what comes later may need what was before."""
 ENDLESS = ("cottage watch SPY,QQQ", "make watch", "make monitor", "make table", "make table SYMBOLS=SPY,QQQ")
@@ -83,6 +84,8 @@ NOT_RUN = {
     "min-replicas": "lines of a redis.conf",
     "ws://": "an address",
 }
+PROXIES = ("nginx", "haproxy", "caddy")
+"""Their configurations are tried by tests/integration/test_tls_proxies.py."""
 
 
 def blocks(document: str) -> Iterator[tuple[str, str]]:
@@ -132,7 +135,7 @@ def test_targets_and_modules_that_are_named_exist(document: str) -> None:
 def test_programs_and_messages_of_documents_are_tried() -> None:
     for document in DOCUMENTS:
         for language, text in blocks(document):
-            assert language in ("", "text", "python", "js", "json", "mermaid", "yaml", "nginx"), (document, text)
+            assert language in ("", "text", "python", "js", "json", "mermaid", "yaml", *PROXIES), (document, text)
             assert language != "python" or document in PROGRAMS_RUN, document
             if language == "json":
                 json.loads(text)

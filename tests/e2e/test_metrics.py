@@ -15,7 +15,7 @@ needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="no promtool on this machine: it comes with Debian's package prometheus"
 )
 FANOUT = {"bridge", "broadcaster"}
-COMMON = {"process", "python", "cottage_event_loop", "cottage_http", "cottage_log"}
+COMMON = {"process", "python", "cottage_event_loop", "cottage_http", "cottage_log", "cottage_tls"}
 
 
 async def lint(metrics: bytes) -> str:

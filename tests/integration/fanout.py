@@ -239,8 +239,8 @@ async def broadcasting(
     bridge_port: int, port: int, clock: SystemClock | None = None, *, ready: bool = True, **settings: Any
 ) -> AsyncIterator[StateBroadcaster]:
     fast = {"heartbeat_seconds": 0.05, "silence_seconds": 0.5, "close_spread_seconds": 0.0}
-    url = f"ws://127.0.0.1:{bridge_port}/ws"
-    chosen = BroadcasterSettings(bridge_url=url, port=port, **{**fast, **settings})
+    link = {"bridge_url": f"ws://127.0.0.1:{bridge_port}/ws"}
+    chosen = BroadcasterSettings(port=port, **{**link, **fast, **settings})
     broadcaster = StateBroadcaster(chosen, clock or SystemClock())
     async with running(broadcaster):
         if ready:

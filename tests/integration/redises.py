@@ -1,11 +1,12 @@
 """Several Redis servers of one test's own: a master with its replica and three sentinels, or a cluster of six."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from cottage.redis import Client, connect
+from cottage.urls import with_login
 from deploy.redis_server import RunningServer, Server, free_port, start
 from tests.support import IN_MEMORY, eventually
 
@@ -48,16 +49,22 @@ class Sentinels:
 
 
 @asynccontextmanager
-async def sentinels(server: Server, folder: Path) -> AsyncIterator[Sentinels]:
-    """A master, its replica, and three sentinels that know both."""
+async def sentinels(
+    server: Server, folder: Path, more: Sequence[str] = (), login: tuple[str, str] | None = None
+) -> AsyncIterator[Sentinels]:
+    """A master, its replica, and three sentinels that know both. `more`: options of the servers; `login`: user and
+    password of the sentinels there."""
     async with AsyncExitStack() as stack:
-        options = (*IN_MEMORY, "--repl-diskless-sync-delay", "0", "--min-replicas-max-lag", "2")
+        options = (*more, *IN_MEMORY, "--repl-diskless-sync-delay", "0", "--min-replicas-max-lag", "2")
         servers = [start(server, folder / "master", free_port(), config=None, arguments=options)]
         stack.callback(servers[0].kill)
         following = ("--replicaof", f"127.0.0.1 {servers[0].port}")
         servers.append(start(server, folder / "replica", free_port(), config=None, arguments=(*options, *following)))
         stack.callback(servers[1].kill)
         watchers = []
+        auth = (
+            "" if login is None else f"sentinel auth-user prices {login[0]}\nsentinel auth-pass prices {login[1]}\n"
+        )
         for number in range(3):
             place = folder / f"sentinel-{number}"
             place.mkdir()
@@ -66,6 +73,7 @@ async def sentinels(server: Server, folder: Path) -> AsyncIterator[Sentinels]:
                 f"sentinel monitor prices 127.0.0.1 {servers[0].port} 2\n"
                 f"sentinel down-after-milliseconds prices {TIMEOUT_MS}\n"
                 "sentinel failover-timeout prices 3000\n"
+                f"{auth}"
             )
             watchers.append(start(server, place, free_port(), config=conf, arguments=("--sentinel",)))
             stack.callback(watchers[-1].kill)
@@ -86,8 +94,9 @@ async def sentinels(server: Server, folder: Path) -> AsyncIterator[Sentinels]:
 class Cluster:
     """Made by `cluster`. The first three are masters, each followed by the one three places on."""
 
-    def __init__(self, nodes: list[RunningServer]) -> None:
+    def __init__(self, nodes: list[RunningServer], login: tuple[str, str] | None = None) -> None:
         self.nodes = nodes
+        self._login = login
 
     @property
     def url(self) -> str:
@@ -98,16 +107,19 @@ class Cluster:
         return [await self.on(node, *command) for node in self.nodes if node.running]
 
     async def on(self, node: RunningServer, *command: str | int) -> Any:
-        async with connect(node.url) as client:
+        async with connect(node.url if self._login is None else with_login(node.url, *self._login)) as client:
             (reply,) = await client.bulk([command])
             return reply
 
 
 @asynccontextmanager
-async def cluster(server: Server, folder: Path) -> AsyncIterator[Cluster]:
-    """Six nodes that serve all slots."""
+async def cluster(
+    server: Server, folder: Path, more: Sequence[str] = (), login: tuple[str, str] | None = None
+) -> AsyncIterator[Cluster]:
+    """Six nodes that serve all slots. `more`: options of theirs; `login`: user and password of the fixtures."""
     async with AsyncExitStack() as stack:
         options = (
+            *more,
             *(*IN_MEMORY, "--cluster-enabled", "yes", "--cluster-node-timeout", str(TIMEOUT_MS)),
             *("--repl-diskless-sync-delay", "0"),
         )
@@ -117,7 +129,7 @@ async def cluster(server: Server, folder: Path) -> AsyncIterator[Cluster]:
             chosen = (*options, "--cluster-port", str(buses[-1]))
             nodes.append(start(server, folder / f"node-{number}", free_port(), config=None, arguments=chosen))
             stack.callback(nodes[-1].kill)
-        made = Cluster(nodes)
+        made = Cluster(nodes, login)
         for node, bus in zip(nodes[1:], buses[1:], strict=True):
             await made.on(nodes[0], "CLUSTER", "MEET", "127.0.0.1", node.port, bus)
         share = SLOTS // 3

@@ -18,6 +18,7 @@ let errors = 0;
 let server = "accepts";
 const sockets = [];
 const sent = [];
+let shown = []; // the tokens of handshakes since the step before
 const pageListeners = { pagehide: new Set(), pageshow: new Set() };
 
 Date.now = () => wall + now;
@@ -42,8 +43,9 @@ globalThis.WebSocket = class {
   readyState = 0;
   dialledAt = now / 1000;
   hung = server === "hangs";
-  constructor(url) {
+  constructor(url, protocols) {
     this.url = url;
+    shown.push(protocols.find((each) => each.startsWith("bearer."))?.slice("bearer.".length) ?? "");
     sockets.push(this);
   }
   send(text) {
@@ -111,17 +113,29 @@ async function advance({ at, stall, asleep, frozen }) {
 function withIds(messages) {
   return messages.map((message) => {
     const [wanted, number] = String(message.id ?? "").split(" ");
-    if (!["ping", "subscribe"].includes(wanted)) return message;
+    if (!["ping", "subscribe", "auth"].includes(wanted)) return message;
     return { ...message, id: sent.filter(({ action }) => action === wanted).at(Number(number)).id };
   });
 }
 
 const { Cottage } = await import(pathToFileURL(module));
-const client = new Cottage("ws://transcript/ws", { symbols: transcript.symbols ?? null });
+
+/** One token after the other, and the last one again and again. "!" is thrown. */
+const tokens = [transcript.tokens ?? []].flat();
+async function give() {
+  const token = tokens.length > 1 ? tokens.shift() : tokens[0];
+  if (token === "!") throw new RangeError("secret.in.here");
+  return token;
+}
+const client = new Cottage("ws://transcript/ws", {
+  symbols: transcript.symbols ?? null,
+  token: Array.isArray(transcript.tokens) ? give : transcript.tokens,
+});
 let events = [];
 let states = [];
 client.addEventListener("agent", ({ message }) => events.push(["AGENT_UPDATE", message.agent_id]));
 client.addEventListener("refusal", ({ code, symbols }) => events.push(["ERROR", code, ...symbols]));
+client.addEventListener("revoked", ({ symbols }) => events.push(["REVOKED", ...symbols]));
 client.addEventListener("state", ({ symbol, state }) => states.push([symbol, state === undefined ? null : state.seq]));
 for (const [type, calls] of Object.entries(transcript.on ?? {})) {
   client.addEventListener(type, () => calls.forEach(call), { once: true });
@@ -150,7 +164,9 @@ let told = 0;
 let dialled = 0;
 function says() {
   const of = (value) => Object.fromEntries([...client.states].map(([name, state]) => [name, value(state)]));
-  const requests = sent.slice(told).map(({ action, symbols = [] }) => [action, ...symbols]);
+  const requests = sent.slice(told).map(({ action, symbols = [], token }) => {
+    return [action, ...symbols, ...(token === undefined ? [] : [token])];
+  });
   told = sent.length;
   const answers = {
     versions: of(({ epoch, seq }) => (epoch === null ? null : [epoch, seq])),
@@ -169,13 +185,15 @@ function says() {
     requests,
     connections: sockets.length,
     dialled: sockets.slice(dialled).map(({ dialledAt }) => dialledAt),
-    handshake: new URL(sockets.at(-1).url).search,
+    handshake: sockets.length > 0 ? new URL(sockets.at(-1).url).search : "",
+    shown,
+    token_left: client.tokenLeft === null ? null : client.tokenLeft / 1000,
     errors,
     events,
     states,
   };
   dialled = sockets.length;
-  [events, states] = [[], []];
+  [events, states, shown] = [[], [], []];
   return answers;
 }
 
@@ -190,7 +208,7 @@ for (const step of transcript.steps) {
   for (const frame of step.batch ? [messages] : messages) socket.onmessage?.({ data: JSON.stringify(frame) });
   if (step.close !== undefined) {
     socket.readyState = 3;
-    socket.onclose?.({ code: step.close });
+    socket.onclose?.({ code: step.close, reason: step.reason ?? "" });
   }
   const raised = (step.call ?? []).map(call);
   await answer();

@@ -1,6 +1,7 @@
 """StateClient under a transcript: all of it but its socket and its clock."""
 
 import asyncio
+import inspect
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,10 +17,11 @@ from websockets.frames import Close
 from websockets.http11 import Response
 
 from cottage.backoff import Backoff
-from cottage.client import state_client
+from cottage.client import state_client, tokens
 from cottage.client.dial import OPEN_SECONDS
 from cottage.client.replica import ReplicaState
 from cottage.client.state_client import StateClient
+from cottage.client.tokens import TokenSource
 from tests.support import library_events
 from tests.transcripts.transcript import BEAT_SECONDS, Times, Transcript, said, with_ids
 
@@ -104,12 +106,31 @@ class FakeServer:
         return newly
 
 
+def given_by(listed: list[str] | str | None) -> TokenSource | None:
+    """What gives the tokens of a transcript: a function gives one after the other, and the last one again and again.
+    "!" is raised."""
+    if not isinstance(listed, list):
+        return listed
+    left = [*listed]
+
+    async def give() -> str:
+        token = left.pop(0) if len(left) > 1 else left[0]
+        if token == "!":  # no token
+            raise OSError("secret.in.here")
+        return token
+
+    return give
+
+
 class Drawn(random.Random):
     """Draws always the same part of the longest wait."""
 
     def __init__(self, part: float) -> None:
         super().__init__()
         self._part = part
+
+    def random(self) -> float:
+        return self._part
 
     def uniform(self, a: float, b: float) -> float:
         return a + self._part * (b - a)
@@ -137,8 +158,8 @@ class FakeConnection:
     def abort(self) -> None:
         self.end(1006)
 
-    def end(self, code: int) -> None:
-        received = None if code == 1006 else Close(code, "")
+    def end(self, code: int, reason: str = "") -> None:
+        received = None if code == 1006 else Close(code, reason)
         self._frames.put_nowait(ConnectionClosedError(received, None))
 
     def arrive(self, frame: bytes) -> None:
@@ -166,6 +187,8 @@ class PythonDriver:
         self.server = FakeServer(times)
         self.target = ""
         """The address of the last handshake."""
+        self.shown: list[str] = []
+        """The tokens of the handshakes since the step before."""
         self._times = times
         self._dropped = dropped
         self._told = 0
@@ -178,7 +201,7 @@ class PythonDriver:
         for frame in [*map(str.encode, step.get("raw", [])), *frames]:
             self.connections[-1].arrive(frame)
         if "close" in step:
-            self.connections[-1].end(step["close"])
+            self.connections[-1].end(step["close"], step.get("reason", ""))
         await settle()
         raised = [await self._call(*call) for call in step.get("call", [])]
         await settle()
@@ -193,7 +216,9 @@ class PythonDriver:
                 async with StateClient.connect(url, clock=self._times, **options):
                     pass
             else:
-                await getattr(self.client, method)(*map(names, given))
+                done = getattr(self.client, method)(*map(names, given))
+                if inspect.isawaitable(done):
+                    await done
         except TypeError:
             return "type"
         except ValueError:
@@ -207,6 +232,8 @@ class PythonDriver:
         return [
             ["ERROR", each["code"], *each["symbols"]]
             if each["event"] == "ERROR"
+            else [each["event"], *each["symbols"]]
+            if each["event"] == "REVOKED"
             else [each["event"], each["agent_id"]]
             for each in events
         ]
@@ -214,6 +241,7 @@ class PythonDriver:
     def _says(self) -> dict[str, Any]:
         client = self.client
         requests, self._told = said(self.sent[self._told :]), len(self.sent)
+        shown, self.shown = self.shown, []
         return {
             "versions": {name: state.version and list(state.version) for name, state in client.states.items()},
             "freshness": {name: client.freshness(name) for name in client.states},
@@ -227,6 +255,8 @@ class PythonDriver:
             "connections": len(self.server.dialled),
             "dialled": self.server.newly_dialled(),
             "handshake": f"?{query}" if (query := urlsplit(self.target).query) else "",
+            "shown": shown,
+            "token_left": client.token_left,
             "events": self._events(),
             "errors": len([line for line in self._dropped if line["event"] == "message_dropped"]),
         }
@@ -237,8 +267,9 @@ async def python_driver(transcript: Transcript, monkeypatch: pytest.MonkeyPatch)
     times = SleepingTimes()
     driver: PythonDriver
 
-    async def dial(url: str) -> FakeConnection:
+    async def dial(url: str, *, token: str) -> FakeConnection:
         driver.target = url
+        driver.shown.append(token)
         await driver.server.handshake()
         driver.connections.append(FakeConnection(driver.sent))
         return driver.connections[-1]
@@ -246,7 +277,9 @@ async def python_driver(transcript: Transcript, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(state_client, "dial", dial)
     monkeypatch.setattr(state_client, "Backoff", partial(Backoff, jitter=Drawn(transcript.jitter)))
     monkeypatch.setattr(state_client, "BEAT_SHARE", 1000.0)  # the transcript runs the timer
-    connecting = StateClient.connect("ws://transcript/ws", symbols=transcript.symbols, clock=times)
+    monkeypatch.setattr(tokens, "Random", partial(Drawn, transcript.jitter))
+    token = given_by(transcript.tokens)
+    connecting = StateClient.connect("ws://transcript/ws", symbols=transcript.symbols, token=token, clock=times)
     with library_events() as dropped:
         async with connecting as client:
             driver = PythonDriver(client, times, dropped)

@@ -53,7 +53,7 @@ def differences(expected: dict[str, Any], answer: dict[str, Any]) -> dict[str, A
         actual = answer[name]
         if name in ("freshness", "cause", "age", "notes", "void", "interval", "regime_since", "taken", "stamp"):
             actual = {symbol: actual[symbol] for symbol in value if symbol in actual}
-        close = pytest.approx(value, abs=AGE_SECONDS) if name in ("age", "dialled") else value
+        close = pytest.approx(value, abs=AGE_SECONDS) if name in ("age", "dialled", "token_left") else value
         if actual != close:
             found[name] = {"expected": value, "found": actual}
     return found

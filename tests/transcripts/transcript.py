@@ -24,6 +24,7 @@ class Transcript:
     symbols: list[str] | None
     drivers: tuple[str, ...]
     jitter: float
+    tokens: list[str] | str | None
     steps: list[dict[str, Any]]
 
     @classmethod
@@ -31,7 +32,8 @@ class Transcript:
         fields = orjson.loads(path.read_bytes())
         drivers = tuple(fields.get("drivers", DRIVERS))
         jitter = fields.get("jitter", 1.0)
-        return cls(path.stem, fields["about"], fields.get("symbols"), drivers, jitter, fields["steps"])
+        wanted, tokens = fields.get("symbols"), fields.get("tokens")
+        return cls(path.stem, fields["about"], wanted, drivers, jitter, tokens, fields["steps"])
 
 
 def all_transcripts() -> list[Transcript]:
@@ -76,7 +78,7 @@ def with_ids(messages: list[dict[str, Any]], sent: list[dict[str, Any]]) -> list
 
     def filled(message: dict[str, Any]) -> dict[str, Any]:
         action, _, number = str(message.get("id", "")).partition(" ")
-        if action not in ("ping", "subscribe"):
+        if action not in ("ping", "subscribe", "auth"):
             return message
         return {**message, "id": [each.get("id") for each in sent if each["action"] == action][int(number)]}
 
@@ -85,4 +87,6 @@ def with_ids(messages: list[dict[str, Any]], sent: list[dict[str, Any]]) -> list
 
 def said(requests: list[dict[str, Any]]) -> list[list[Any]]:
     """Requests without their ids, as `expect` has them."""
-    return [[each["action"], *each.get("symbols", [])] for each in requests]
+    return [
+        [each["action"], *each.get("symbols", []), *([each["token"]] if "token" in each else [])] for each in requests
+    ]

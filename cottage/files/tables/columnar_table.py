@@ -9,12 +9,19 @@ from typing import Any
 
 from cottage.errors import MissingExtra, UnusableSource
 from cottage.files.cell_table import Guess, OnBad
+from cottage.files.rows import BadRow
+from cottage.files.tables.arrow_sizes import check_sizes
 from cottage.files.tables.members import Member
 
 _PARQUET = b"PAR1"
 _ARROW_FILE = b"ARROW1"
 _ARROW_STREAM = b"\xff\xff\xff\xff"
+LONGEST_CELL = 4_096
+"""Characters. One long text that stands in a file once may be the cell of a million rows."""
+MOST_COLUMNS = 4_096
 _FETCHED = 5_000
+_FETCHED_CHARACTERS = 64 * 1024 * 1024
+"""Rows are fetched some at a time, and no more of them than would have so many if each cell were that long."""
 _PLACES = 24
 _FEW_ROWS = 100
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -52,6 +59,8 @@ class ColumnarTable:
             described = connection.execute("SELECT column_name, column_type FROM (DESCRIBE cells)").fetchall()
         # DuckDB takes `t` and `T` for one name, and calls the second otherwise.
         kept = [(name, *each) for name, each in zip(names, described, strict=True) if not _is_nested(each[1])]
+        if len(names) > MOST_COLUMNS:
+            raise UnusableSource(f"{self.name} has more than {MOST_COLUMNS} columns")
         if not kept or (self._is_parquet and not self._rows):
             raise UnusableSource(f"{self.name} holds no rows of single values: its columns are {', '.join(names)}")
         self.names: tuple[str, ...] | None
@@ -61,16 +70,21 @@ class ColumnarTable:
         if left_out := [name for name, each in zip(names, described, strict=True) if _is_nested(each[1])]:
             self.spelled += f", left out as nested: {', '.join(left_out)}"
 
-    def rows(self, _on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
+    def rows(self, on_bad: OnBad) -> Iterator[tuple[int, Sequence[str]]]:
         number = 0
         with self._scan() as (connection, _):
             if self._rows:
                 self._member.progress(lambda: self._member.size * number // self._rows)
             result = connection.execute(f"SELECT {self._cells} FROM cells")  # noqa: S608 - quoted by _as_text
-            while rows := result.fetchmany(_FETCHED):
+            assert self.names is not None
+            at_once = max(1, min(_FETCHED, _FETCHED_CHARACTERS // (LONGEST_CELL * len(self.names))))
+            while rows := result.fetchmany(at_once):
                 for row in rows:
                     number += 1
-                    yield number, row
+                    if any(map(_is_too_long, row)):
+                        on_bad(number, BadRow("fields", f"one of more than {LONGEST_CELL} letters"))
+                    else:
+                        yield number, row
 
     def places(self) -> Iterator[Sequence[Sequence[str]]]:
         if not self._is_parquet:
@@ -106,12 +120,9 @@ class ColumnarTable:
                 path, binary_as_string=True, hive_partitioning=False, file_row_number=is_numbered
             ).create_view(view)
         tree = connection.execute("SELECT name, num_children FROM parquet_schema(?)", [path]).fetchall()
-        names = []
-        place = 1
-        while place < len(tree):
-            names.append(tree[place][0])
-            place = _behind(tree, place)
-        return names
+        if len(tree) > 8 * MOST_COLUMNS:
+            raise UnusableSource(f"{self.name} has more than {8 * MOST_COLUMNS} columns")
+        return _outermost(tree)
 
     def _on_disk(self, files: ExitStack) -> str:
         """A path by which DuckDB reads the file: a copy of one that is compressed or has a name like a glob."""
@@ -127,27 +138,41 @@ class ColumnarTable:
         import pyarrow
 
         stream = files.enter_context(self._member.open())
-        if stream.peek().startswith(_ARROW_FILE):
-            source: Any = stream
-            if not self._member.seekable:
-                source = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - `files` closes it
-                shutil.copyfileobj(stream, source)
-                source.seek(0)
+        source: Any = stream
+        if not self._member.seekable:
+            source = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - `files` closes it
+            shutil.copyfileobj(stream, source)
+            source.seek(0)
+        is_file = source.read(len(_ARROW_FILE)) == _ARROW_FILE
+        source.seek(0)
+        check_sizes(source, self.name)
+        if is_file:
             file = pyarrow.ipc.open_file(source)
             batches = (file.get_batch(i) for i in range(file.num_record_batches))
             reader = pyarrow.RecordBatchReader.from_batches(file.schema, batches)
         else:
-            reader = pyarrow.ipc.open_stream(stream)
+            reader = pyarrow.ipc.open_stream(source)
         connection.register("cells", reader)
         return list(reader.schema.names)
 
 
-def _behind(tree: Sequence[tuple[str, int | None]], place: int) -> int:
-    """The place of the next column of the same level in a schema that is written depth first."""
-    after = place + 1
-    for _ in range(tree[place][1] or 0):
-        after = _behind(tree, after)
-    return after
+def _outermost(tree: Sequence[tuple[str, int | None]]) -> list[str]:
+    """The names of the columns in a schema that is written depth first, behind the name of the whole."""
+    names: list[str] = []
+    open_below: list[int] = []
+    for name, children in tree[1:]:
+        if not open_below:
+            names.append(name)
+        else:
+            open_below[-1] -= 1
+        open_below.append(children or 0)
+        while open_below and not open_below[-1]:
+            open_below.pop()
+    return names
+
+
+def _is_too_long(cell: str) -> bool:
+    return len(cell) > LONGEST_CELL
 
 
 def _is_nested(kind: str) -> bool:
@@ -160,4 +185,4 @@ def _as_text(column: str, kind: str) -> str:
     text = f"array_to_string({name}, ',')" if kind.endswith("]") else f"{name}::VARCHAR"
     if "WITH TIME ZONE" in kind or kind.startswith("TIMESTAMPTZ"):
         text = f"replace({text}, '+00', 'Z')"
-    return f"coalesce({text}, '')"
+    return f"left(coalesce({text}, ''), {LONGEST_CELL + 1})"

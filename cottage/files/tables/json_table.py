@@ -14,6 +14,11 @@ from cottage.files.tables.text_lines import blocks_of, head_of, lines_of, shown_
 
 LARGEST_DOCUMENT = 256 * 1024 * 1024
 """Bytes of one JSON value, which has to be in memory as a whole, in several times as many bytes."""
+MOST_VALUES = 32 * 1024 * 1024
+"""Values in it, each of which takes some 60 bytes: rows of prices that fill a document have no more, but brackets
+alone would."""
+_SAMPLE_BYTES = 32 * 1024 * 1024
+"""So much text tells the columns, where that is less than _SAMPLE rows: each may be as long as _LONGEST_LINE."""
 _LONGEST_LINE = 4 * 1024 * 1024
 _SAMPLE = 10_000
 """So many rows of JSON lines tell the columns."""
@@ -39,7 +44,7 @@ class JsonTable:
         self._has_lines = _are_lines(head.decode(self._encoding, "replace"), whole)
         self.spelled = "JSON lines" if self._has_lines else "JSON"
         found = self._records(lambda *_bad: None)
-        rows = [record for _, record in (islice(found, _SAMPLE) if self._has_lines else found)]
+        rows = list(_sampled(found) if self._has_lines else (record for _, record in found))
         if not rows:
             raise UnusableSource(
                 f"{self.name} holds no rows: it begins with {shown_line(head.decode(errors='replace'))}"
@@ -91,6 +96,8 @@ class JsonTable:
             raise UnusableSource(
                 f"{self.name} is one JSON value of more than {LARGEST_DOCUMENT} bytes: {_WHY_TOO_LONG}"
             )
+        if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise UnusableSource(f"{self.name} is one JSON value of more than {MOST_VALUES} values: {_WHY_TOO_LONG}")
         text = content.decode(self._encoding, "replace").removeprefix("\ufeff")
         number = 0
         try:
@@ -102,6 +109,17 @@ class JsonTable:
             raise UnusableSource(f"{self.name}: {error}; it begins with {shown_line(text)}") from None
         except (ValueError, RecursionError) as error:
             raise UnusableSource(f"{self.name} is broken or cut short ({error}): get the file again") from None
+
+
+def _sampled(found: Iterator[tuple[int, Record]]) -> Iterator[Record]:
+    """The first rows, by which the columns are told."""
+    size = 0
+    for _, record in islice(found, _SAMPLE):
+        yield record
+        cells = record if isinstance(record, list) else [*record, *record.values()]
+        size += sum(map(len, cells))
+        if size > _SAMPLE_BYTES:
+            return
 
 
 def looks_like_json(head: bytes) -> bool:

@@ -1,9 +1,7 @@
 """A path, a folder, a glob or a zip as the single files in it, each a stream of decompressed bytes."""
 
-import bz2
 import errno
 import glob
-import gzip
 import io
 import lzma
 import re
@@ -16,11 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from cottage.errors import MissingExtra, SourceError, UnusableSource
+from cottage.errors import SourceError, UnusableSource
+from cottage.files.tables.decompression import BUFFER_BYTES, Bounds, Counted
+from cottage.zip_on_disk import ZipOnDisk
 
-BUFFER_BYTES = 256 * 1024
-"""What is read from the file at once: rows for well over 5 ms, CPython's switch interval. A thread that gives the GIL
-up for a read more often takes it back each time before another gets it, and a service's loop stands still."""
+_BOUNDED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""The ways to compress within a zip of which zipfile reads no more than it is asked for."""
 _MAY_PASS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.EINTR}
 """Of a disk, a file server or a machine in trouble. Any other error is the file's, and stays."""
 _KEY = re.compile(r"([A-Za-z_]\w*)=(.+)")  # a hive folder: `symbol=SPY`
@@ -68,19 +67,26 @@ class Member:
         with ExitStack() as files:
             try:
                 file = self._stored(files)
-                self.seekable = self.inside is None
-                while (opener := _decompressor(file)) is not None:
-                    self.seekable = False
-                    file = files.enter_context(opener(file))
+                file, is_packed = Bounds(self.name, self._stored_bytes).layers(file, files)
+                self.seekable = self.inside is None and not is_packed
             except (*_BROKEN, OSError) as error:
                 raise self._refusal(error) from error
             return io.BufferedReader(_Stream(self, file, files.pop_all()), BUFFER_BYTES)
 
+    @property
+    def _stored_bytes(self) -> int:
+        """What it takes on the disk."""
+        whole = self.path.stat().st_size
+        return whole if self.inside is None else min(whole, self.inside.compress_size)
+
     def _stored(self, files: ExitStack) -> "io.BufferedReader[Any]":
-        raw = files.enter_context(io.FileIO(self.path))
-        stored: Any = raw
-        if self.inside is not None:
-            stored = files.enter_context(files.enter_context(zipfile.ZipFile(raw)).open(self.inside))
+        stored: Any
+        if self.inside is None:
+            stored = files.enter_context(io.FileIO(self.path))
+        else:
+            archive = files.enter_context(files.enter_context(ZipOnDisk(self.path)).directory())
+            within = files.enter_context(archive.open(self.inside))
+            stored = files.enter_context(Counted(within, Bounds(self.name, self._stored_bytes)))
         size = self.size
         self._place = lambda: size if stored.closed else stored.tell()
         return files.enter_context(io.BufferedReader(stored, BUFFER_BYTES))
@@ -137,47 +143,6 @@ class _Stream(io.RawIOBase):
         super().close()
 
 
-class _Zstandard(io.RawIOBase):
-    """A decompressed .zst of any number of frames. The package's own reader takes a cut file for a whole one."""
-
-    def __init__(self, file: Any) -> None:
-        try:
-            import zstandard
-        except ImportError as error:
-            raise MissingExtra("a .zst file needs zstandard: pip install 'curiosity-cottage[files]'") from error
-        self._file = file
-        self._decompressor = zstandard.ZstdDecompressor(max_window_size=2**31)
-        self._error = zstandard.ZstdError
-        self._frame: Any = None
-        self._packed = b""
-        self._data = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._data:
-            self._packed = self._packed or self._file.read1(_PACKED_BYTES)
-            if not self._packed and self._frame is not None:
-                raise EOFError("it ends within a frame")
-            if not self._packed:
-                return 0
-            self._decompress()
-        size = min(len(buffer), len(self._data))
-        buffer[:size], self._data = self._data[:size], self._data[size:]
-        return size
-
-    def _decompress(self) -> None:
-        self._frame = self._frame or self._decompressor.decompressobj()
-        try:
-            self._data = self._frame.decompress(self._packed)
-        except self._error as error:
-            raise EOFError(str(error)) from error
-        self._packed = self._frame.unused_data
-        if self._frame.eof:
-            self._frame = None
-
-
 def members(spec: str | Path, on_left_out: Callable[[str], object] = lambda _name: None) -> list[Member]:
     """The files that `spec` stands for, by name: a file, a zip, a folder with those below it, or a glob of such.
     Names of files in a folder or a zip by which they are no data go to `on_left_out`. Raises UnusableSource if there
@@ -230,7 +195,8 @@ def _expanded(path: Path, name: str, on_left_out: Callable[[str], object]) -> It
             yield Member(path, name, keys)
             return
         try:
-            entries = {each.filename: each for each in zipfile.ZipFile(file).infolist() if not each.is_dir()}
+            with ZipOnDisk(path) as raw, raw.directory() as archive:
+                entries = {each.filename: each for each in archive.infolist() if not each.is_dir()}
         except zipfile.BadZipFile as error:
             raise UnusableSource(f"{name}: this zip is broken or cut short ({error}): get the file again") from error
     if "[Content_Types].xml" in entries:
@@ -238,6 +204,8 @@ def _expanded(path: Path, name: str, on_left_out: Callable[[str], object]) -> It
     for entry in _data_of(sorted(entries), on_left_out):
         if entries[entry].flag_bits & 1:
             raise UnusableSource(f"{name}: {entry} is encrypted: unpack it first")
+        if entries[entry].compress_type not in _BOUNDED:
+            raise UnusableSource(f"{name}: {entry} is compressed in a way that is rare within a zip: unpack it first")
         yield Member(path, f"{name}/{entry}", keys, entries[entry])
 
 
@@ -254,17 +222,4 @@ def _data_of(names: list[str], on_left_out: Callable[[str], object]) -> Iterator
             yield name
 
 
-def _decompressor(file: Any) -> Callable[[Any], Any] | None:
-    """What decompresses a file that begins like this one."""
-    head = file.peek(6)
-    return next((opener for magic, opener in _COMPRESSED.items() if head.startswith(magic)), None)
-
-
-_PACKED_BYTES = 16 * 1024  # taken of a .zst at once: one may hold a thousand times as much
 _BROKEN = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
-_COMPRESSED: dict[bytes, Callable[[Any], Any]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"\x28\xb5\x2f\xfd": lambda file: io.BufferedReader(_Zstandard(file), BUFFER_BYTES),
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
-}

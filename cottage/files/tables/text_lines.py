@@ -7,7 +7,7 @@ from typing import Any
 
 from cottage.errors import SourceError
 from cottage.files.rows import shown
-from cottage.files.tables.members import BUFFER_BYTES
+from cottage.files.tables.decompression import BUFFER_BYTES
 
 LONGEST_LINE = 64 * 1024
 BOMS = {

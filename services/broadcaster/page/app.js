@@ -1,5 +1,6 @@
 // The page: it connects to the broadcaster, shows the states in a table, and says above it whether they can be trusted.
 
+import { Access } from "./access.js";
 import { element, setText } from "./cells.js";
 import { Cottage, SILENT_AFTER } from "./cottage.js";
 import { CAUSES, Table, WAIT, duration } from "./table.js";
@@ -47,7 +48,9 @@ const refusals = new Map();
 /** @type {Fault[]} */
 let faults = [];
 
-const connection = new Cottage(new URL("ws", import.meta.url)); // a proxy may serve all of this under a path
+const access = new Access(() => connection.renew());
+const address = new URL("ws", import.meta.url); // a proxy may serve all of this under a path
+const connection = new Cottage(address, { token: (refusal) => access.token(refusal) });
 connection.addEventListener("state", onState);
 connection.addEventListener("change", onChange);
 connection.addEventListener("feedrefusals", onFeedRefusals);
@@ -104,6 +107,7 @@ function draw() {
   if (summaryOutdated) showSummary();
   summaryOutdated = false;
   showStatus();
+  access.show(connection.tokenLeft);
   showRefused();
 }
 
@@ -114,6 +118,8 @@ function draw() {
  */
 function problem() {
   const { phase, upstream, silence, problem: why } = connection;
+  if (access.waits) return ["", null]; // the dialog says it
+  if (phase === "unauthorized") return ["The server wants a token now. Reload the page to give one.", null];
   if (phase === "refused") return ["The server has refused this page. Reload it to try again.", null];
   if (phase === "reconnecting") return ["The connection is lost. What is shown is no longer updated.", silence];
   if (phase === "connecting") {
@@ -136,6 +142,7 @@ const PHASES = {
   connected: "Connected",
   reconnecting: "Reconnecting",
   refused: "Refused",
+  unauthorized: "No access",
   closed: "Closed",
 };
 
@@ -148,7 +155,7 @@ function showStatus() {
   const status = byId("status");
   status.dataset.phase = connection.phase;
   status.dataset.healthy = String(connection.phase === "connected" && words === "" && !shown.some(isBroken));
-  setText(byId("phase"), PHASES[connection.phase]);
+  setText(byId("phase"), access.waits ? PHASES.unauthorized : PHASES[connection.phase]);
   byId("broken").hidden = broken === null;
   setText(byId("broken"), broken === null ? "" : capitalized(CAUSES[broken] ?? broken));
   byId("problem").hidden = words === "";

@@ -26,6 +26,12 @@ export class AgentEvent extends Event {
     constructor(message: AgentUpdate);
     message: AgentUpdate;
 }
+/** The client may no longer know of some symbols: what it held of them is forgotten. Redis may still have them. */
+export class RevokedEvent extends Event {
+    /** @param {string[]} symbols */
+    constructor(symbols: string[]);
+    symbols: string[];
+}
 /** The server has refused a request; the connection stays. */
 export class RefusalEvent extends Event {
     /**
@@ -53,10 +59,13 @@ export class Cottage extends Cottage_base {
      * @param {readonly string[] | ReadonlySet<string> | null} [options.symbols] At most 4,096 names. Without it, or with
      *   "*" in it, all symbols.
      * @param {0 | 100 | 250 | 500 | 1000} [options.batch] The milliseconds for which the server gathers updates.
+     * @param {TokenSource | null} [options.token] For a server that asks for one. With a function the connection goes on
+     *   where a token ends.
      */
-    constructor(url: string | URL, { symbols, batch, ...unknown }?: {
+    constructor(url: string | URL, { symbols, batch, token, ...unknown }?: {
         symbols?: readonly string[] | ReadonlySet<string> | null | undefined;
         batch?: 0 | 100 | 250 | 500 | 1000 | undefined;
+        token?: TokenSource | null | undefined;
     });
     /**
      * The newest state by symbol. It outlives a connection, so that no symbol ever goes back.
@@ -95,10 +104,14 @@ export class Cottage extends Cottage_base {
      * @param {readonly string[] | ReadonlySet<string>} symbols
      */
     unsubscribe(symbols: readonly string[] | ReadonlySet<string>): void;
+    /** Ask the function that was given for a token now, and show it over this connection if it is a new one. */
+    renew(): void;
     /** Close the connection; nothing is received any more, and nobody is told anything after this call. */
     close(): void;
     /** Where this client is in the life of its connections. */
     get phase(): Phase;
+    /** The milliseconds that the present token still holds; null where that is not known, or it has no end. */
+    get tokenLeft(): number | null;
     /** Milliseconds since the server was last heard. */
     get silence(): number;
     /** Milliseconds since Feynman was heard, as far as is known; null where it is not. */
@@ -137,9 +150,15 @@ export type Cause = "bridge_down" | "redis_down" | "writer_down" | "feed_down" |
 export type Freshness = Status | "undated";
 /**
  * Whether there is a connection. `connected`: and all that was asked for is here. `refused`: the server closed it
- * for good. `closed`: by `close()`.
+ * for good. `unauthorized`: it accepts no token that this client has. `closed`: by `close()`.
  */
-export type Phase = "connecting" | "connected" | "reconnecting" | "refused" | "closed";
+export type Phase = "connecting" | "connected" | "reconnecting" | "refused" | "unauthorized" | "closed";
+/**
+ * A token, or a function that is asked for one: at each connection, and for a new one before its end. It is told the
+ * server's word for why it refused the last one, such as `missing` or `expired`; null where it refused none. "" and
+ * null are no token.
+ */
+export type TokenSource = string | ((refusal: string | null) => string | null | Promise<string | null>);
 /**
  * What the server gets its states from.
  */
@@ -395,6 +414,13 @@ export type Removed = {
     symbol: string;
 };
 /**
+ * The client may no longer know of these symbols.
+ */
+export type Revoked = {
+    event: "REVOKED";
+    symbols: string[];
+};
+/**
  * How far the states of these symbols may be trusted; ["*"] is all.
  */
 export type FreshnessStatement = {
@@ -457,12 +483,14 @@ export type FeedRefusals = {
     };
 };
 /**
- * A request was granted.
+ * A request was granted. That of an `auth` says what the client may be sent, and until when.
  */
 export type Ack = {
     event: "ACK";
-    action: "subscribe" | "unsubscribe";
+    action: "subscribe" | "unsubscribe" | "auth";
     symbols: string[];
+    events?: string[] | undefined;
+    expires?: string | null | undefined;
     id?: number | undefined;
 };
 /**
@@ -479,18 +507,19 @@ export type Pong = {
     id?: number | undefined;
 };
 /**
- * A request was refused.
+ * A request was refused; with `symbols` only these of it.
  */
 export type Refusal = {
     event: "ERROR";
     code: string;
     message: string;
+    symbols?: string[] | undefined;
     id?: number | undefined;
 };
 /**
  * What a server sends.
  */
-export type ServerMessage = PhysicsUpdate | Snapshot | Removed | FreshnessStatement | Heartbeat | AgentUpdate | FeedRefusals | Ack | Pong | Refusal;
+export type ServerMessage = PhysicsUpdate | Snapshot | Removed | Revoked | FreshnessStatement | Heartbeat | AgentUpdate | FeedRefusals | Ack | Pong | Refusal;
 /**
  * The events of a Cottage, by name.
  */
@@ -511,6 +540,10 @@ export type CottageEventMap = {
      * The server has refused a request.
      */
     refusal: RefusalEvent;
+    /**
+     * The client may no longer know of some symbols.
+     */
+    revoked: RevokedEvent;
     /**
      * Anything else has changed: phase, problem, upstream, freshness or missing.
      */

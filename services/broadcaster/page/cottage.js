@@ -14,6 +14,7 @@
 // docs/protocol.md describes the messages. Its twin in Python is cottage/client/state_client.py.
 
 const SUBPROTOCOL = "cottage.v1";
+const TOKEN_SUBPROTOCOL = "bearer."; // a page can set no headers, so its token stands behind this
 const ALL = "*";
 // Times are in milliseconds.
 const MIN_BACKOFF = 50; // the backoff doubles with every try
@@ -40,6 +41,13 @@ const CLOCK_AHEAD = 1000; // a sample may seem to be from so far ahead, by two l
 const CLOCK_DRIFT = 1e-3; // two clocks differ in pace, by a tenth of that at most
 const CLOSE_POLICY = 1008; // the one close code after which a client must not come back by itself
 const CLOSE_TRY_AGAIN_LATER = 1013;
+const CLOSE_UNAUTHORIZED = 4401;
+const TOKEN_LEAD_SHARE = 1 / 5; // a new token is asked for when this share of the old one's time is left, …
+const MOST_TOKEN_LEAD = 60_000; // … or so much, and up to twice as long before
+const LEAST_TOKEN_WAIT = 1000; // between two questions while the old token is all there is
+const MOST_TOKEN_WAIT = 30_000;
+const TOKEN = /^[A-Za-z0-9._~+-]{1,4096}$/;
+const REASON = /^[a-z_]{1,32}$/;
 const TAKEN_BACK_AFTER = 6000; // of stating a lower epoch: servers compare all that they have with Redis by then
 const NAMES_IN_URL = 100; // more are asked for once the connection is there: addresses have a length
 const NAMES_A_REQUEST = 1800; // a request has at most 64 KiB
@@ -70,8 +78,15 @@ const BURST = 5000;
 
 /**
  * Whether there is a connection. `connected`: and all that was asked for is here. `refused`: the server closed it
- * for good. `closed`: by `close()`.
- * @typedef {"connecting" | "connected" | "reconnecting" | "refused" | "closed"} Phase
+ * for good. `unauthorized`: it accepts no token that this client has. `closed`: by `close()`.
+ * @typedef {"connecting" | "connected" | "reconnecting" | "refused" | "unauthorized" | "closed"} Phase
+ */
+
+/**
+ * A token, or a function that is asked for one: at each connection, and for a new one before its end. It is told the
+ * server's word for why it refused the last one, such as `missing` or `expired`; null where it refused none. "" and
+ * null are no token.
+ * @typedef {string | ((refusal: string | null) => string | null | Promise<string | null>)} TokenSource
  */
 
 /**
@@ -191,6 +206,13 @@ const BURST = 5000;
  */
 
 /**
+ * The client may no longer know of these symbols.
+ * @typedef {object} Revoked
+ * @property {"REVOKED"} event
+ * @property {string[]} symbols
+ */
+
+/**
  * How far the states of these symbols may be trusted; ["*"] is all.
  * @typedef {object} FreshnessStatement
  * @property {"FRESHNESS"} event
@@ -233,11 +255,13 @@ const BURST = 5000;
  */
 
 /**
- * A request was granted.
+ * A request was granted. That of an `auth` says what the client may be sent, and until when.
  * @typedef {object} Ack
  * @property {"ACK"} event
- * @property {"subscribe" | "unsubscribe"} action
+ * @property {"subscribe" | "unsubscribe" | "auth"} action
  * @property {string[]} symbols
+ * @property {string[]} [events]
+ * @property {string | null} [expires]
  * @property {number} [id]
  */
 
@@ -251,18 +275,19 @@ const BURST = 5000;
  */
 
 /**
- * A request was refused.
+ * A request was refused; with `symbols` only these of it.
  * @typedef {object} Refusal
  * @property {"ERROR"} event
  * @property {string} code
  * @property {string} message
+ * @property {string[]} [symbols]
  * @property {number} [id]
  */
 
 /**
  * What a server sends.
- * @typedef {PhysicsUpdate | Snapshot | Removed | FreshnessStatement | Heartbeat | AgentUpdate | FeedRefusals | Ack | Pong
- *   | Refusal} ServerMessage
+ * @typedef {PhysicsUpdate | Snapshot | Removed | Revoked | FreshnessStatement | Heartbeat | AgentUpdate | FeedRefusals | Ack
+ *   | Pong | Refusal} ServerMessage
  */
 
 /**
@@ -557,6 +582,185 @@ class Subscriptions {
   }
 }
 
+/** Whoever was asked for a token gave none that could be one. Its text shows nothing of it. */
+class NoToken extends Error {}
+
+/**
+ * The token that was given; throws a NoToken for what can be none.
+ * @param {unknown} token
+ */
+function checkedToken(token) {
+  if (token === null || token === undefined || token === "") return "";
+  if (typeof token !== "string") throw new NoToken(`a token is a text, not ${typeof token}`);
+  if (TOKEN.test(token)) return token;
+  throw new NoToken("a token has at most 4096 characters, which are A-Z a-z 0-9 . _ ~ + and -");
+}
+
+/**
+ * When a token says that it ends, in milliseconds since 1970; null if it does not say so. The server decides.
+ * @param {string} token
+ */
+function endOf(token) {
+  try {
+    const claims = token.split(".")[1]?.replaceAll("-", "+").replaceAll("_", "/");
+    const end = number(JSON.parse(atob(claims ?? "")).exp);
+    return end === null ? null : 1000 * end;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The token of the present connection, and what becomes of it. How long it still holds is worked out once, by the
+ * server's clock, and then kept by the steady one. The rules of cottage/client/tokens.py.
+ */
+class Tokens {
+  #source;
+  #shown = "";
+  /** @type {number | null} When what is shown ends by the server's clock; null if not known, or worked out already. */
+  #end = null;
+  /** @type {number | null} The same by the steady clock. */
+  #endsAt = null;
+  /** @type {number | null} */
+  #askAt = null;
+  /** @type {{ id: number, token: string } | null} An `auth` that is not answered. */
+  #offered = null;
+  /** @type {string | null} The token that was refused last, if no connection has lasted since. */
+  #refused = null;
+  /** @type {string | null} The server's word for why; null once a connection was accepted. */
+  #refusal = null;
+
+  /** @param {TokenSource | null | undefined} source Throws a TypeError for a text that can be no token. */
+  constructor(source) {
+    if (typeof source === "function") {
+      this.#source = source;
+      return;
+    }
+    try {
+      this.#source = checkedToken(source);
+    } catch (error) {
+      throw new TypeError(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /**
+   * The token to show now, or the promise of one; "" is none. Throws a NoToken.
+   * @returns {string | Promise<string>}
+   */
+  ask() {
+    if (typeof this.#source === "string") return this.#source;
+    const fail = (/** @type {unknown} */ error) => {
+      if (error instanceof NoToken) throw error; // of any other the text may have the token in it
+      throw new NoToken(`the callback for the token threw ${error instanceof Error ? error.name : typeof error}`);
+    };
+    try {
+      const given = this.#source(this.#refusal);
+      return given instanceof Promise ? given.then(checkedToken).catch(fail) : checkedToken(given);
+    } catch (error) {
+      return fail(error);
+    }
+  }
+
+  /** @param {string} token That a handshake shows. */
+  dialled(token) {
+    this.#shown = token;
+    this.#end = endOf(token);
+    this.#endsAt = this.#askAt = this.#offered = null;
+  }
+
+  /** Whether it is to be told of the server's messages. */
+  get waits() {
+    return this.#end !== null || this.#offered !== null || this.#refusal !== null;
+  }
+
+  /**
+   * A message of the server. The first one says that the handshake was accepted.
+   * @param {ServerMessage} message
+   * @param {number} serverNow The time there.
+   * @param {number} now
+   */
+  heard(message, serverNow, now) {
+    this.#refusal = null;
+    if (this.#end !== null) this.#holdsFor(this.#end - serverNow, now);
+    this.#end = null;
+    if (this.#offered === null || !("id" in message) || message.id !== this.#offered.id) return;
+    const { token } = this.#offered;
+    this.#offered = null;
+    if (message.event !== "ACK") return; // the old one stands until its end
+    this.#shown = token;
+    this.#endsAt = this.#askAt = null;
+    const end = moment(message.expires);
+    if (end !== null) this.#holdsFor(end - serverNow, now);
+  }
+
+  /**
+   * @param {number} wait
+   * @param {number} now
+   */
+  #holdsFor(wait, now) {
+    const lead = Math.min(MOST_TOKEN_LEAD, TOKEN_LEAD_SHARE * Math.max(0, wait));
+    this.#endsAt = now + wait;
+    // With jitter, so that not all clients of a server ask at once.
+    this.#askAt = this.#canAsk ? this.#endsAt - lead * (1 + Math.random()) : null;
+  }
+
+  get #canAsk() {
+    return typeof this.#source === "function";
+  }
+
+  /** @param {number} now The milliseconds that the token still holds; null if that is not known, or it has no end. */
+  left(now) {
+    return this.#endsAt === null ? null : Math.max(0, this.#endsAt - now);
+  }
+
+  /** @param {number} now Whether a new token is to be asked for now. */
+  due(now) {
+    return this.#askAt !== null && now >= this.#askAt;
+  }
+
+  /** @param {number} now Ask for a new one now. */
+  renew(now) {
+    this.#askAt = this.#canAsk ? now : null;
+  }
+
+  /** @param {number} now A new one was asked for; unless it is accepted, the next question comes after a while. */
+  asked(now) {
+    this.#askAt = now + Math.min(MOST_TOKEN_WAIT, Math.max(LEAST_TOKEN_WAIT, (this.left(now) ?? 0) / 2));
+  }
+
+  /** @param {string} token */
+  isNew(token) {
+    return token !== "" && token !== this.#shown;
+  }
+
+  /**
+   * The request that shows a new token over the present connection.
+   * @param {string} token
+   * @param {number} id
+   */
+  offer(token, id) {
+    this.#offered = { id, token };
+    return { action: /** @type {const} */ ("auth"), token, id };
+  }
+
+  /** @param {number} time For so long a connection delivered that has ended. */
+  lasted(time) {
+    if (time >= BACKOFF_RESET_AFTER) this.#refused = null;
+  }
+
+  /**
+   * The server has refused what was shown. Returns whether to give up: nobody can be asked for another token, or this
+   * one was refused before.
+   * @param {string} reason
+   */
+  refuse(reason) {
+    const again = this.#refused === this.#shown;
+    this.#refused = this.#shown;
+    this.#refusal = reason;
+    return again || !this.#canAsk;
+  }
+}
+
 /** @param {number} symbols That are wanted by name. */
 function checkNumber(symbols) {
   if (symbols <= MAX_NAMED_SYMBOLS) return;
@@ -616,6 +820,9 @@ function addressOf(url) {
   const address = new URL(typeof url === "string" || url instanceof URL ? url : "");
   if (["http:", "https:"].includes(address.protocol)) address.protocol = address.protocol.replace("http", "ws");
   if (!["ws:", "wss:"].includes(address.protocol)) throw new TypeError(`${url} must look like ws://host:port/ws`);
+  for (const name of ["token", "access_token"]) {
+    if (address.searchParams.has(name)) throw new TypeError("a URL has no token in it: it is given as `token`");
+  }
   address.hash = "";
   return address;
 }
@@ -1085,6 +1292,15 @@ export class AgentEvent extends Event {
   }
 }
 
+/** The client may no longer know of some symbols: what it held of them is forgotten. Redis may still have them. */
+export class RevokedEvent extends Event {
+  /** @param {string[]} symbols */
+  constructor(symbols) {
+    super("revoked");
+    this.symbols = symbols;
+  }
+}
+
 /** The server has refused a request; the connection stays. */
 export class RefusalEvent extends Event {
   /**
@@ -1109,6 +1325,7 @@ export class RefusalEvent extends Event {
  * @property {AgentEvent} agent An agent has published something.
  * @property {FeedRefusalsEvent} feedrefusals Feynman has said what it refuses.
  * @property {RefusalEvent} refusal The server has refused a request.
+ * @property {RevokedEvent} revoked The client may no longer know of some symbols.
  * @property {Event} change Anything else has changed: phase, problem, upstream, freshness or missing.
  */
 
@@ -1155,6 +1372,8 @@ export class Cottage extends TypedEventTarget {
   resyncs = 0;
 
   #url;
+  #tokens;
+  #asking = 0; // the last question for the token of a connection, by its number
   /** @type {Phase} */
   #phase = "connecting";
   #subscriptions;
@@ -1181,7 +1400,7 @@ export class Cottage extends TypedEventTarget {
   #lookTimer;
   #onPageHide = () => this.#hide();
   #onPageShow = () => this.#show();
-  #snapshotDue = true; // one is to come, or to come to its end
+  #snapshotDue = true; // one of all that is asked for; after an `auth` one may come of what is new
   /** @type {Set<string>} The symbols that the SNAPSHOT under way has named. */
   #snapshotSymbols = new Set();
   #complete = true; // false once a part of a SNAPSHOT was incomplete
@@ -1192,6 +1411,7 @@ export class Cottage extends TypedEventTarget {
         PHYSICS_UPDATE: (update) => this.#take(update),
         SNAPSHOT: (snapshot) => this.#snapshot(snapshot),
         REMOVED: ({ symbol }) => this.#remove(symbol),
+        REVOKED: ({ symbols }) => this.#revoked(symbols),
         FRESHNESS: (statement) => this.#freshness(statement),
         HEARTBEAT: (heartbeat) => this.#heartbeat(heartbeat),
         PONG: (pong) => this.#pong(pong),
@@ -1214,10 +1434,15 @@ export class Cottage extends TypedEventTarget {
    * @param {readonly string[] | ReadonlySet<string> | null} [options.symbols] At most 4,096 names. Without it, or with
    *   "*" in it, all symbols.
    * @param {0 | 100 | 250 | 500 | 1000} [options.batch] The milliseconds for which the server gathers updates.
+   * @param {TokenSource | null} [options.token] For a server that asks for one. With a function the connection goes on
+   *   where a token ends.
    */
-  constructor(url, { symbols, batch, ...unknown } = {}) {
+  constructor(url, { symbols, batch, token, ...unknown } = {}) {
     super();
-    for (const name of Object.keys(unknown)) throw new TypeError(`no option "${name}": there are symbols and batch`);
+    for (const name of Object.keys(unknown)) {
+      throw new TypeError(`no option "${name}": there are symbols, batch and token`);
+    }
+    this.#tokens = new Tokens(token);
     this.#url = addressOf(url);
     const query = this.#url.searchParams;
     const window = String(batch ?? query.get("batch") ?? 0);
@@ -1258,6 +1483,12 @@ export class Cottage extends TypedEventTarget {
     this.#lookSoon();
   }
 
+  /** Ask the function that was given for a token now, and show it over this connection if it is a new one. */
+  renew() {
+    this.#tokens.renew(this.#localClock.now());
+    this.#lookSoon();
+  }
+
   /** Close the connection; nothing is received any more, and nobody is told anything after this call. */
   close() {
     if (this.#phase === "closed") return;
@@ -1272,6 +1503,11 @@ export class Cottage extends TypedEventTarget {
   /** Where this client is in the life of its connections. */
   get phase() {
     return this.#phase;
+  }
+
+  /** The milliseconds that the present token still holds; null where that is not known, or it has no end. */
+  get tokenLeft() {
+    return this.#tokens.left(this.#localClock.now() + this.#watch.missed);
   }
 
   /** Milliseconds since the server was last heard. */
@@ -1345,6 +1581,11 @@ export class Cottage extends TypedEventTarget {
     return this.#watch.doubted && silence === "live" ? "stale" : silence;
   }
 
+  /** Whether it does not connect again by itself. */
+  get #isFinal() {
+    return this.#phase === "refused" || this.#phase === "unauthorized";
+  }
+
   get #closed() {
     return this.#phase === "closed";
   }
@@ -1382,11 +1623,35 @@ export class Cottage extends TypedEventTarget {
     return timer;
   }
 
+  /** Ask for the token, where there is somebody to ask, and dial. */
   #open() {
+    const question = (this.#asking += 1);
+    const current = () => question === this.#asking && !this.#closed && !this.#hidden;
+    const fail = (/** @type {unknown} */ error) => {
+      if (!current()) return;
+      if (!(error instanceof NoToken)) throw error;
+      this.problem = error.message;
+      const now = this.#localClock.now();
+      this.#schedule(() => this.#open(), this.#backoff.afterTry(now, null, now));
+      this.#tellChange();
+    };
+    try {
+      const token = this.#tokens.ask();
+      if (typeof token === "string") this.#dial(token);
+      else token.then((given) => current() && this.#dial(given)).catch(fail);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  /** @param {string} token That is shown; "" is none. */
+  #dial(token) {
+    this.#tokens.dialled(token);
     const names = this.#subscriptions.dialled();
     const address = new URL(this.#url);
     if (names !== null) address.searchParams.set("symbols", [...names].join(","));
-    const socket = new WebSocket(address, SUBPROTOCOL);
+    const shown = token === "" ? [] : [TOKEN_SUBPROTOCOL + token];
+    const socket = new WebSocket(address, [SUBPROTOCOL, ...shown]);
     this.#socket = socket;
     this.#dialledAt = this.#localClock.now();
     this.#deliveringSince = null;
@@ -1403,7 +1668,7 @@ export class Cottage extends TypedEventTarget {
       this.#freshnessBoard = new FreshnessBoard();
       this.#lowerEpochs.clear();
       socket.onerror = () => this.#lost(socket, "the connection failed");
-      socket.onclose = ({ code }) => this.#lost(socket, `the connection was closed (${code})`, code);
+      socket.onclose = ({ code, reason }) => this.#lost(socket, `the connection was closed (${code})`, code, reason);
       this.#look();
     };
     socket.onmessage = (event) => this.#receive(event.data);
@@ -1447,7 +1712,7 @@ export class Cottage extends TypedEventTarget {
     }
     if (this.#failures === 0 || this.#closed || this.#hidden) return;
     this.problem = this.#answer =
-      answer.status === 426 // it takes only WebSockets here
+      answer.status === 426 || answer.status === 401 // it takes only WebSockets here, or asks a plain request for a token
         ? "the server answers, but no WebSocket gets through: does what is in front of it hand on `Upgrade`?"
         : `server rejected WebSocket connection: HTTP ${answer.status}: ${reason || answer.statusText}`;
     const wait = retryAfter(answer);
@@ -1464,6 +1729,7 @@ export class Cottage extends TypedEventTarget {
    * the closing handshake, so nothing waits for it.
    */
   #discard() {
+    this.#asking += 1; // a token that is still to come is not for this connection any more
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     const socket = this.#socket;
@@ -1478,14 +1744,21 @@ export class Cottage extends TypedEventTarget {
    * @param {WebSocket} socket
    * @param {string} problem
    * @param {number} [code] Of its close, where it was closed.
+   * @param {string} [reason]
    */
-  #lost(socket, problem, code) {
+  #lost(socket, problem, code, reason) {
     if (socket !== this.#socket) return;
     this.#discard();
     this.problem = problem;
+    const now = this.#localClock.now();
+    if (this.#deliveringSince !== null) this.#tokens.lasted(now - this.#deliveringSince);
     this.#enter(code === CLOSE_POLICY ? "refused" : this.#phase === "connecting" ? "connecting" : "reconnecting");
-    if (code !== CLOSE_POLICY) {
-      const now = this.#localClock.now();
+    if (code === CLOSE_UNAUTHORIZED) {
+      const word = REASON.test(reason ?? "") ? (reason ?? "") : "bad";
+      this.problem = `the server wants another token: ${word}`;
+      if (this.#tokens.refuse(word)) this.#enter("unauthorized");
+    }
+    if (!this.#isFinal) {
       // That one served us until now who says "later" does not count.
       const since = code === CLOSE_TRY_AGAIN_LATER && this.#deliveringSince !== null ? now : this.#deliveringSince;
       this.#schedule(() => this.#open(), this.#backoff.afterTry(this.#dialledAt, since, now));
@@ -1505,7 +1778,7 @@ export class Cottage extends TypedEventTarget {
   #show() {
     if (!this.#hidden) return;
     this.#hidden = false;
-    if (this.#phase === "refused") return;
+    if (this.#isFinal) return;
     this.#backoff.reset();
     this.#open();
   }
@@ -1535,9 +1808,28 @@ export class Cottage extends TypedEventTarget {
       this.#subscriptions.again(this.#lowerEpochs.due(now));
     }
     for (const request of this.#subscriptions.due(now)) this.#send(request);
+    if (this.#tokens.due(now + this.#watch.missed)) {
+      this.#tokens.asked(now);
+      this.#renewOver(socket);
+    }
   }
 
-  /** @param {{ action: "subscribe" | "unsubscribe" | "ping", symbols?: readonly string[], id: number }} request */
+  /** @param {WebSocket} socket Over which a new token is shown, if there is one. */
+  async #renewOver(socket) {
+    try {
+      const token = await this.#tokens.ask();
+      if (socket !== this.#socket || !this.#tokens.isNew(token)) return;
+      this.#send(this.#tokens.offer(token, this.#watch.nextId()));
+    } catch (error) {
+      if (!(error instanceof NoToken)) throw error;
+      console.warn(`cottage.js: the token is not renewed: ${error.message}`);
+    }
+  }
+
+  /**
+   * @param {{ action: "subscribe" | "unsubscribe" | "ping" | "auth", symbols?: readonly string[], token?: string,
+   *   id: number }} request
+   */
   #send(request) {
     this.#socket?.send(JSON.stringify(request));
   }
@@ -1550,11 +1842,17 @@ export class Cottage extends TypedEventTarget {
     for (const message of messagesOf(frame)) {
       try {
         this.#handlers.get(message.event)?.(message); // what a later server may say besides is not for this client
+        if (this.#tokens.waits) this.#tokens.heard(message, this.#serverNow(now), now);
       } catch (error) {
         drop(error);
       }
     }
     this.#look();
+  }
+
+  /** @param {number} now The time by the server's clock; by this computer's until the server has told it. */
+  #serverNow(now) {
+    return this.#watch.serverClock.now(now + this.#watch.missed) ?? Date.now();
   }
 
   /** @param {PhysicsUpdate} update */
@@ -1593,6 +1891,21 @@ export class Cottage extends TypedEventTarget {
     if (this.states.delete(symbol)) this.#tell(new StateEvent(symbol, undefined, before));
   }
 
+  /** @param {string[]} symbols Of which the client may not know. What Redis has of them is not said by that. */
+  #withdraw(symbols) {
+    for (const symbol of symbols) {
+      this.#remove(symbol);
+      this.missing.delete(symbol);
+    }
+  }
+
+  /** @param {string[]} symbols Of which the client may no longer know. */
+  #revoked(symbols) {
+    this.#withdraw(symbols);
+    this.#tell(new RevokedEvent(symbols));
+    this.#tellChange();
+  }
+
   /** @param {Snapshot} snapshot */
   #snapshot({ timestamp, updates, missing, last, complete }) {
     this.#observeTime(timestamp);
@@ -1602,7 +1915,7 @@ export class Cottage extends TypedEventTarget {
     if (!last) return;
     if (!this.#complete) {
       this.upstream = { status: "stale", cause: null, age: null };
-    } else if (this.#subscriptions.wanted === null && this.#subscriptions.settled) {
+    } else if (this.#snapshotDue && this.#subscriptions.wanted === null && this.#subscriptions.settled) {
       // What was removed while there was no connection.
       for (const symbol of [...this.states.keys()]) {
         if (this.#wants(symbol) && !this.#snapshotSymbols.has(symbol)) this.#remove(symbol);
@@ -1621,8 +1934,16 @@ export class Cottage extends TypedEventTarget {
 
   /** @param {Refusal} refusal What it asked for is not wanted any more. */
   #refused(refusal) {
-    const symbols = this.#subscriptions.refused(refusal.id ?? 0);
-    this.#forget(new Set(symbols));
+    let symbols;
+    if (refusal.code === "not_allowed" && refusal.symbols !== undefined) {
+      // The others of that request are granted. The server keeps these in mind, for a token that allows them.
+      symbols = refusal.symbols;
+      this.#subscriptions.granted(refusal.id ?? 0);
+      this.#withdraw(symbols);
+    } else {
+      symbols = this.#subscriptions.refused(refusal.id ?? 0);
+      this.#forget(new Set(symbols));
+    }
     this.#settle();
     console.warn(`cottage.js: ${refusal.code}: ${refusal.message}`);
     this.#tell(new RefusalEvent(refusal, symbols));

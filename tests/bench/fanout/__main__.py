@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ import uvloop
 
 from deploy.redis_server import REDIS_CONF, find_server, free_port, start
 from tests.bench.fanout import compression, tools
+from tests.bench.fanout.tokens import Tokens, ways
 from tests.bench.fanout.tools import Load, Server
 from tests.bench.processes import cpu_seconds, resident_bytes
 from tests.bench.telling import progress, say
+from tests.certificates import Authority
 
 UNLIMITED: dict[str, Any] = {"max_connections_per_address": 0, "max_handshakes_per_second": 0, "max_connections": 0}
 WINDOWS = (10, 100)
@@ -38,8 +41,9 @@ class Bench:
         self._seconds: float = given.seconds
         self._programs = programs
         self._redis_url = redis_url
+        self._token_file: str | None = given.token_file
         self._redis_port = int(redis_url.rpartition(":")[2])
-        self._bridge = bridge
+        self.bridge = bridge
         self._bridge_port = bridge.port
         self._server_core, self._others = cores()
 
@@ -57,29 +61,33 @@ class Bench:
     @asynccontextmanager
     async def clients(self, server: Server, number: int, **options: object) -> AsyncIterator[Load]:
         progress(f"{server.name}: {number:,} clients")
+        if self._token_file is not None:
+            options.setdefault("token_file", self._token_file)
+        seed = options.pop("seed", "seed")
         load = tools.load(self._programs, server.port, self._redis_port, number, self._others, **options)
         async with load as clients:
-            await clients.ask("seed")
+            await clients.ask(str(seed))
             yield clients
         progress("")
 
     async def measured(self, server: Server, clients: Load, command: str) -> tuple[dict[str, Any], float]:
-        """The load client's report, and the server's CPU-µs a delivery. Exits where anything was lost or twice.
-
-        Where the bridge's look at Redis was ahead of the channel, what it overtook is no loss, and the rate is not
-        the server's: then it is measured again.
-        """
+        """The load client's report, and the server's CPU-µs a delivery. Exits where anything was lost or twice."""
         for _ in range(ATTEMPTS):
-            progress(f"{server.name}: {command}")
-            healed, before = await tools.healed(self._bridge), cpu_seconds(server.pid)
-            report = await clients.ask(command)
-            used = cpu_seconds(server.pid) - before
-            overtaken = (await tools.healed(self._bridge) - healed) * report["open"]
-            if report["repeats"] or not report["holding"] or report["gaps"] > overtaken:
-                break
-            if not report["gaps"]:
-                return report, used * 1e6 / max(1, report["delivered"])
-        sys.exit(f"{server.name}, {command}: not every update arrived once and in order: {report}")
+            if (taken := await self.once(server, clients, command)) is not None:
+                return taken
+        sys.exit(f"{server.name}, {command}: the bridge looked at Redis each time")
+
+    async def once(self, server: Server, clients: Load, command: str) -> tuple[dict[str, Any], float] | None:
+        """The same, of one attempt: None where the bridge's look at Redis was ahead of the channel. What it overtook
+        is no loss, and the rate is not the server's."""
+        progress(f"{server.name}: {command}")
+        healed, before = await tools.healed(self.bridge), cpu_seconds(server.pid)
+        report = await clients.ask(command)
+        used = cpu_seconds(server.pid) - before
+        overtaken = (await tools.healed(self.bridge) - healed) * report["open"]
+        if report["repeats"] or not report["holding"] or report["gaps"] > overtaken:
+            sys.exit(f"{server.name}, {command}: not every update arrived once and in order: {report}")
+        return None if report["gaps"] else (report, used * 1e6 / max(1, report["delivered"]))
 
     # What is measured
 
@@ -179,6 +187,150 @@ class Bench:
                 say(f"when they read on, each holds the newest of every symbol after {took:.0f} ms")
         say()
 
+    @asynccontextmanager
+    async def chain(self, way: Tokens, number: int, **options: object) -> AsyncIterator["Chain"]:
+        """A Redis, a bridge, a server and clients that have their tokens, beside all others."""
+        async with AsyncExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            running = stack.enter_context(start(find_server(), folder / "redis", free_port(), config=REDIS_CONF))
+            tools.pin(running.pid, self._others)
+            bridge = await stack.enter_async_context(tools.bridge(running.url, self._others))
+            bench = Bench(self._given, self._programs, running.url, bridge)
+            server = await stack.enter_async_context(bench.ours(shared=way.settings))
+            server = replace(server, name=way.name)
+            options = {**way.options(folder, number), **options}
+            yield Chain(bench, server, await stack.enter_async_context(bench.clients(server, number, **options)))
+
+    async def tokens(self) -> None:
+        """Clients with tokens beside clients that are asked for none, in turn."""
+        number, rounds, command = self._given.clients[0], self._given.rounds, f"closed 100 {self._seconds / 5}"
+        all_ways = ways(number)
+        say(f"Tokens: {number:,} clients of 500 symbols, saturated, at most 100 updates under way; the same is")
+        say(f"delivered to all; each way in turn, {rounds} times (medians; ratios are to the same turn's first)")
+        say(f"{'':24}{'CPU µs each':>13}{'deliveries/s':>14}{'MiB':>7}{'beside off':>12}{'half of them':>17}")
+        costs: dict[str, list[float]] = {way.name: [] for way in all_ways}
+        rates: dict[str, list[float]] = {way.name: [] for way in all_ways}
+        async with AsyncExitStack() as stack:
+            chains = [await stack.enter_async_context(self.chain(way, number, symbols=500)) for way in all_ways]
+            for turn in range(rounds):
+                for chain in chains if turn % 2 else chains[::-1]:
+                    report, cost = await chain.measured(command)
+                    costs[chain.server.name].append(cost)
+                    rates[chain.server.name].append(report["delivered"] / report["seconds"])
+            sizes = [resident_bytes(chain.server.pid) / 2**20 for chain in chains]
+        for (name, values), size in zip(costs.items(), sizes, strict=True):
+            ratios = [cost / off for cost, off in zip(values, costs[all_ways[0].name], strict=True)]
+            low, _, high = statistics.quantiles(ratios)
+            line = f"{name:24}{statistics.median(values):13.3f}{statistics.median(rates[name]):14,.0f}{size:7.0f}"
+            say(f"{line}{statistics.median(ratios):11.3f}×{low:9.3f} to {high:.3f}×")
+        say()
+        await self._burst()
+
+    async def _burst(self) -> None:
+        """Symbols that nobody has seen, and the same ones once more."""
+        number, symbols, turns = min(200, self._given.clients[0]), self._given.new, 3
+        say(f"{symbols:,} new symbols in one write to {number:,} clients, and the same again (medians of {turns})")
+        say(f"{'':24}{'new: CPU ms':>13}{'last after':>12}{'again: CPU ms':>15}{'MiB more':>10}{'beside off':>12}")
+        told: dict[str, list[tuple[float, float, float, float]]] = {}
+        for _ in range(turns):
+            for way in ways(number):
+                figures = await self._burst_of(way, number, symbols)
+                told.setdefault(way.name, []).append(figures)
+        reference = 0.0
+        for name, results in told.items():
+            new, last, again, grown = (statistics.median(values) for values in zip(*results, strict=True))
+            reference = reference or new
+            say(f"{name:24}{new:13,.0f}{last:9,.0f} ms{again:15,.0f}{grown:10,.0f}{new / reference:11.2f}×")
+        say()
+
+    async def _burst_of(self, way: Tokens, number: int, symbols: int) -> tuple[float, float, float, float]:
+        """CPU ms for new symbols, ms until the last client has them, CPU ms for the same again, MiB that it took."""
+        for _ in range(ATTEMPTS):
+            async with self.chain(way, number, symbols=symbols, seed="seed 1") as chain:
+                empty = resident_bytes(chain.server.pid)
+                taken = await chain.bench.once(chain.server, chain.clients, "tick")
+                if taken is None:  # once more they would not be new
+                    continue
+                report, cost = taken
+                new = cost * report["delivered"] / 1e3
+                grown = (resident_bytes(chain.server.pid) - empty) / 2**20
+                once_more, cost = await chain.measured("tick")
+                return new, report["seconds"] * 1e3, cost * once_more["delivered"] / 1e3, grown
+        sys.exit("the bridge looked at Redis in every burst")
+
+    @asynccontextmanager
+    async def entrance(self, over_tls: bool, **settings: Any) -> AsyncIterator[Server]:
+        """Ours, plain or over TLS, behind a relay in both cases."""
+        with tempfile.TemporaryDirectory() as folder:
+            authority = Authority(Path(folder))
+            pair = authority.issue().settings() if over_tls else {}
+            async with (
+                self.ours(**pair, **settings) as server,
+                tools.relayed(server, authority.path if over_tls else None, self._others) as relayed,
+            ):
+                yield relayed
+
+    async def tls(self) -> None:
+        """What TLS costs the broadcaster, beside none."""
+        await self._tls_cpu()
+        await self._tls_memory()
+        await self._tls_slow()
+        say()
+
+    async def _tls_cpu(self) -> None:
+        say("TLS: the broadcaster's CPU µs a delivery; its clients are behind a relay in both cases (medians of 3)")
+        say(f"{'':44}{'plain':>9}{'over TLS':>11}{'':>9}")
+        loads = ((500, f"rate 10 {self._seconds} 1"), (200, f"rate 100 {self._seconds} 10"))
+        for number, command in loads:
+            costs: dict[bool, list[float]] = {False: [], True: []}
+            for _ in range(3):
+                for over_tls, values in costs.items():
+                    async with self.entrance(over_tls) as server, self.clients(server, number) as clients:
+                        _, cost = await self.measured(server, clients, command)
+                    values.append(cost)
+            plain, tls = (statistics.median(values) for values in costs.values())
+            once, rate = command.split()[-1], int(command.split()[1]) * number
+            say(
+                f"{number} clients, {rate:,} a second, {once} at once{'':7}{plain:9.1f}{tls:11.1f}{tls / plain:8.2f}×"
+            )
+            spread = (f"{min(values):.1f} to {max(values):.1f}" for values in costs.values())
+            say(f"{'':12}they were {', '.join(spread)}")
+
+    async def _tls_memory(self) -> None:
+        number = min(self._given.idle, 2_000)
+        for over_tls in (False, True):
+            async with self.entrance(over_tls) as server:
+                empty = resident_bytes(server.pid)
+                used = cpu_seconds(server.pid)
+                async with self.clients(server, number, few=1) as clients:
+                    used = cpu_seconds(server.pid) - used
+                    await self.measured(server, clients, f"rate 1 {self._seconds} 1")
+                    each = (resident_bytes(server.pid) - empty) / number / 1024
+            say(f"{server.name}: {number:,} idle connections take {each:.1f} KiB each, ", "")
+            say(f"and {used * 1e3 / number:.2f} ms of CPU to let in")
+
+    async def _tls_slow(self) -> None:
+        """Clients that read nothing, until the server holds for them what it ever holds."""
+        for over_tls in (False, True):
+            async with (
+                self.entrance(over_tls, slow_seconds=3600) as server,
+                self.clients(server, 60, symbols=100) as clients,
+            ):
+                await self.measured(server, clients, "rate 100 2 5")
+                await clients.ask("stall 50")
+                before = resident_bytes(server.pid)
+                sizes = []
+                for _ in range(4):
+                    await clients.ask(f"rate 2000 {self._seconds / 2} 50")
+                    sizes.append((resident_bytes(server.pid) - before) / 50 / 1024)
+                await clients.ask("resume")
+                answer = await clients.ask("wait 30")
+                if not answer["holding"]:
+                    sys.exit("the clients that stopped do not get the newest")
+            grown = ", ".join(f"{each:.0f}" for each in sizes)
+            say(f"{server.name}: a client that reads nothing takes {grown} KiB more, ", "")
+            say(f"every {self._seconds / 2:g} s")
+
     async def few(self) -> None:
         """Clients of a few symbols each: does the cost follow what is delivered?"""
         say("Few: 2,000 clients of 5 random symbols each, 5,000 updates a second of more and more symbols")
@@ -236,7 +388,7 @@ class Bench:
             processes = {
                 "redis-py's pubsub.listen(), no work": plain,
                 "our subscription, no work": ours,
-                "bridge": self._bridge,
+                "bridge": self.bridge,
                 "broadcaster": server,
             }
             shares: dict[str, list[float]] = {name: [] for name in processes}
@@ -276,13 +428,25 @@ class Bench:
         say()
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A bench of its own with one server and its clients."""
+
+    bench: Bench
+    server: Server
+    clients: Load
+
+    async def measured(self, command: str) -> tuple[dict[str, Any], float]:
+        return await self.bench.measured(self.server, self.clients, command)
+
+
 def cores() -> tuple[Sequence[int], Sequence[int]]:
     """One for the server, the others for all else."""
     allowed = sorted(os.sched_getaffinity(0))
     return (allowed[:1], allowed[1:]) if len(allowed) > 1 else (allowed, allowed)
 
 
-PARTS = ("saturated", "low", "tick", "few", "batches", "link", "idle", "shared", "stalled")
+PARTS = ("saturated", "low", "tick", "few", "batches", "link", "idle", "shared", "tokens", "stalled", "tls")
 
 
 async def run(given: argparse.Namespace) -> None:
@@ -306,7 +470,10 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1000, 5000], help="of the saturated runs")
     parser.add_argument("--idle", type=int, default=10_000, help="connections of the idle run")
     parser.add_argument("--minutes", type=int, default=5, help="of stalled clients, watching the memory")
+    parser.add_argument("--rounds", type=int, default=40, help="of clients with and without tokens, in turn")
+    parser.add_argument("--new", type=int, default=10_000, help="symbols of the burst to clients with tokens")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts of it")
+    parser.add_argument("--token-file", metavar="FILE", help="tokens, one a line, which the clients show in turn")
     given = parser.parse_args()
     if sys.platform != "linux":
         sys.exit("bench-fanout reads CPU time from /proc and pins processes to cores: it needs Linux")

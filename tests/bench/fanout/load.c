@@ -15,8 +15,8 @@
  *
  * Prints {"ready":N}, then reads commands from stdin, each answered with one line of JSON:
  *
- *   seed                publish each symbol once, unmeasured, so that every SNAPSHOT has them, and wait until the
- *                       bridge has read all states
+ *   seed [N]            publish each symbol once, or the first N, unmeasured, so that every SNAPSHOT has them, and
+ *                       wait until the bridge has read all states
  *   rate R SECONDS B    publish R a second, B at a time
  *   closed W SECONDS    publish as fast as the clients take them, at most W updates ahead of the slowest
  *   tick                publish each symbol once, all in one write, and wait for the last client
@@ -63,6 +63,7 @@ struct client {
 static struct client *clients;
 static int count, symbols = 1, few, port, redis_port, epoll, redis, open_now, dialled, failed;
 static const char *query = "";
+static char *tokens = "";  // of --token-file, one a line: client n shows the nth, and the first again after the last
 static uint32_t *published;                   /* by symbol, the newest seq */
 static uint64_t sent, due, delivered, gaps, repeats, skipped, snapshots, closes, frames, bytes, cpu_start;
 static uint64_t histogram[BUCKETS], measured, longest;
@@ -239,6 +240,29 @@ static void readable(struct client *c) {
   c->length = rest;
 }
 
+static void read_tokens(const char *path) {
+  FILE *file = fopen(path, "r");
+  if (!file) fail(path);
+  fseek(file, 0, SEEK_END);
+  long size = ftell(file);
+  rewind(file);
+  tokens = calloc(size + 1, 1);
+  if (fread(tokens, 1, size, file) != (size_t)size || !*tokens) fail("the file of tokens");
+  fclose(file);
+}
+
+// The header that shows a client's token; each call shows the next one.
+static int write_token(char *into) {
+  static const char *next;
+  if (!*tokens) return 0;
+  if (!next || !*next) next = tokens;
+  int length = strcspn(next, "\n");
+  if (length > 4096) fail("a token is longer than 4096 bytes");
+  int written = sprintf(into, "Authorization: Bearer %.*s\r\n", length, next);
+  next += length + (next[length] == '\n');
+  return written;
+}
+
 static void handshake(struct client *c) {
   int error = 0;
   socklen_t size = sizeof error;
@@ -247,13 +271,14 @@ static void handshake(struct client *c) {
     lost(c, strerror(error));
     return;
   }
-  char named[2048] = "", request[4096];
+  char named[2048] = "", request[4096 + 4200], token[4200] = "";
+  write_token(token);
   for (int i = 0; c->named && i < c->symbols; i++)
     sprintf(named + strlen(named), "%sB%05u", i ? "," : "symbols=", c->named[i]);
   int length = sprintf(request,
-      "GET /ws?%s%s%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "GET /ws?%s%s%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%sUpgrade: websocket\r\nConnection: Upgrade\r\n"
       "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-      query, *query && *named ? "&" : "", named, port);
+      query, *query && *named ? "&" : "", named, port, token);
   if (send(c->fd, request, length, MSG_NOSIGNAL) != length) {
     lost(c, strerror(errno));
     return;
@@ -408,10 +433,10 @@ static void settle(double seconds) {
 }
 
 /* The bridge reads all states within two seconds of a new lease. */
-static void seed(void) {
+static void seed(int how_many) {
   renew();
   set_far();
-  publish(symbols);
+  publish(how_many);
   for (uint64_t end = now() + 2500000000ull; now() < end;) turn(10);
 }
 
@@ -453,7 +478,10 @@ static void command(const char *line) {
   uint64_t began = now(), before = sent;
   if (sscanf(line, "rate %lf %lf %lf", &a, &b, &c) == 3) reset(), rate(a, b, c);
   else if (sscanf(line, "closed %lf %lf", &a, &b) == 2) reset(), closed(a, b);
-  else if (!strncmp(line, "seed", 4)) reset(), seed(), report(began, before);
+  else if (!strncmp(line, "seed", 4)) {
+    if (sscanf(line, "seed %lf", &a) != 1) a = symbols;
+    reset(), seed(a), report(began, before);
+  }
   else if (!strncmp(line, "tick", 4)) {
     reset();
     before = sent;
@@ -497,6 +525,7 @@ int main(int given, char **words) {
     else if (!strcmp(name, "--symbols")) symbols = atoi(value);
     else if (!strcmp(name, "--few")) few = atoi(value);
     else if (!strcmp(name, "--query")) query = value;
+    else if (!strcmp(name, "--token-file")) read_tokens(value);
     else return fprintf(stderr, "load: unknown option %s\n", name), 1;
   }
   if (!port || !redis_port || !count || symbols < 1 || symbols > MOST_SYMBOLS || few > 200)

@@ -9,9 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ async def load(
     """Clients that are connected; `options` are those of load.c."""
     words = [str(programs / "load"), "--port", str(port), "--redis", str(redis_port), "--clients", str(clients)]
     for name, value in options.items():
-        words += [f"--{name}", str(value)]
+        words += [f"--{name.replace('_', '-')}", str(value)]
     async with child(words) as process:
         pin(process.pid, cores)
         load = Load(process)
@@ -118,10 +118,11 @@ async def listener(redis_url: str, which: str, cores: Sequence[int]) -> AsyncIte
 
 @asynccontextmanager
 async def broadcaster(
-    bridge_port: int, cores: Sequence[int], port: int = 0, **settings: object
+    bridge_port: int, cores: Sequence[int], port: int = 0, shared: Mapping[str, str] | None = None, **settings: object
 ) -> AsyncIterator[Server]:
-    """Ours, as anybody runs it; `settings` without their prefix."""
+    """Ours, as anybody runs it; `settings` without their prefix, `shared` those that have none."""
     environment = {
+        **(shared or {}),
         "BROADCASTER_BRIDGE_URL": f"ws://127.0.0.1:{bridge_port}/ws",
         "BROADCASTER_PORT": str(port),
         **{f"BROADCASTER_{name.upper()}": str(value) for name, value in settings.items()},
@@ -130,6 +131,17 @@ async def broadcaster(
         await running.ready()
         pin(running.pid, cores)
         yield Server("broadcaster", running.pid, int((await running.logged("listening"))["port"]))
+
+
+@asynccontextmanager
+async def relayed(server: Server, trusted: Path | None, cores: Sequence[int]) -> AsyncIterator[Server]:
+    """The server at the port of a relay, which speaks TLS to it where it `trusts` a CA: see relay.py."""
+    words = ["-m", "tests.bench.fanout.relay", str(server.port), str(trusted or "plain")]
+    async with program(words) as running:
+        await eventually(lambda: any(line.startswith("listening ") for line in running.text))
+        pin(running.pid, cores)
+        port = next(int(line.split()[1]) for line in running.text if line.startswith("listening "))
+        yield replace(server, name="over TLS" if trusted else "plain", port=port)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -42,6 +43,13 @@ async def accepting(reader: asyncio.StreamReader) -> bytes:
     assert key is not None
     head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     return f"{head}Sec-WebSocket-Accept: {accept_key(key[1].decode())}\r\n\r\n".encode()
+
+
+def reset(sock: socket.socket, data: bytes) -> None:
+    """Send this, and end the connection by RST right behind it: the server may learn of both at once."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.sendall(data)
+    sock.close()
 
 
 class RawClient:

@@ -13,7 +13,7 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, ProtocolError
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Close, Frame, Opcode
-from websockets.protocol import OPEN, State
+from websockets.protocol import OPEN, Event, State
 from websockets.uri import parse_uri
 
 from common.fanout.frames import (
@@ -24,7 +24,10 @@ from common.fanout.frames import (
     deflated_frame,
     text_frame,
 )
+from common.fanout.limits import bucket
 from tests.common.fanout.sockets import NewLoop, accepting, both_loops, raw_client, run
+
+PONG = Frame(Opcode.PONG, b"").serialize(mask=False)
 
 
 class Watched:
@@ -209,6 +212,50 @@ def test_who_pings_without_reading_is_cut_off(new_loop: NewLoop) -> None:
                 if connection.transport.is_closing():
                     break  # cut off: what had been buffered goes with it
                 assert connection.transport.get_write_buffer_size() <= MOST_UNSENT_BYTES
+            await watched.until(lambda: watched.gone)
+            assert connection.end_code == 1008
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_a_flood_of_pings_is_noticed_before_it_is_read(new_loop: NewLoop) -> None:
+    async def scenario() -> None:
+        watched = Watched()
+        async with server(watched) as address, raw_client(address) as client:
+            (connection,) = watched.open
+            connection.requests = bucket(10)
+            read, take = 0, connection.process_event
+
+            def count(event: Event) -> None:
+                nonlocal read
+                read += 1
+                take(event)
+
+            connection.process_event = count  # type: ignore[method-assign]
+            with suppress(ConnectionError):
+                await client.send(Frame(Opcode.PING, b"").serialize(mask=True) * 50_000)
+            await watched.until(lambda: watched.gone)
+            assert connection.end_code == 1008
+            assert 100 < read < 10_000
+
+    run(new_loop, scenario)
+
+
+@both_loops
+def test_pings_count_as_requests(new_loop: NewLoop) -> None:
+    async def scenario() -> None:
+        watched = Watched()
+        async with server(watched) as address, raw_client(address) as client:
+            (connection,) = watched.open
+            connection.requests = bucket(1)
+            ping = Frame(Opcode.PING, b"").serialize(mask=True)
+            await client.send(ping * 10)
+            pongs = b""
+            while len(pongs) < 10 * len(PONG):
+                pongs += await client.read()
+            assert (pongs, connection.ended_by_us) == (PONG * 10, None)
+            await client.send(ping * 1_000)
             await watched.until(lambda: watched.gone)
             assert connection.end_code == 1008
 

@@ -1,6 +1,7 @@
 """Handshakes and requests for files, by raw sockets: what RFC 6455 and RFC 9112 ask of a server, and refusals."""
 
 import asyncio
+import socket
 from ipaddress import ip_network
 from typing import Any
 
@@ -15,7 +16,7 @@ from common.web import access
 from common.web.access import AccessPolicy
 from common.web.proxies import TrustedProxies
 from cottage.log import Throttled
-from tests.common.fanout.sockets import NewLoop, both_loops, close_soon, run
+from tests.common.fanout.sockets import NewLoop, both_loops, close_soon, reset, run
 from tests.common.fanout.test_server import Served, serving
 from tests.common.web.raw_http import Answer, ask, complaints, garbage, handshake, request
 from tests.support import eventually
@@ -132,6 +133,25 @@ def test_what_comes_after_a_request_costs_no_answer(new_loop: NewLoop, caplog: p
     assert complaints(caplog.records) == []
 
 
+@both_loops
+def test_who_is_gone_before_its_request_is_read_takes_no_place(new_loop: NewLoop) -> None:
+    """Each took one for ever: so many connections that are reset, and the house was full."""
+
+    async def scenario() -> None:
+        async with serving(connections=3) as served:
+            for data in (handshake(), request("/ws")):
+                for _ in range(20):
+                    reset(socket.create_connection(served.address), data)
+                    await asyncio.sleep(0.002)
+            await eventually(lambda: not served.server._connections)
+            assert served.server._admission._inside == 0
+            assert not served.server._admission._by_address
+            async with served.connect("/ws"), served.connect("/ws"), served.connect("/ws"):
+                pass
+
+    run(new_loop, scenario)
+
+
 async def test_a_frame_that_came_with_the_handshake_is_read() -> None:
     async with serving() as served:
         for cut in range(6):  # the end of the request comes in two pieces
@@ -178,9 +198,27 @@ async def test_what_is_public_may_be_imported_from_anywhere(origin: str) -> None
     assert (await answer(request("/cottage.js", f"Origin: {origin}", host="evil.example"))).status == 421
 
 
-async def test_a_listed_origin_may_read_the_page() -> None:
-    page = await answer(request("/", "Origin: https://desk.example"))
-    assert (page.status, page.headers["access-control-allow-origin"]) == (200, "https://desk.example")
+@pytest.mark.parametrize(
+    ("target", "method", "status"),
+    [
+        ("/", "GET", 200),
+        ("/", "HEAD", 200),
+        ("/", "POST", 405),
+        ("/none", "GET", 404),
+        ("/ws", "GET", 426),
+        ("/ws", "HEAD", 405),
+        ("/ws?symbols=spy!", "GET", 400),
+        ("/ws?token=abc", "GET", 400),
+    ],
+)
+async def test_a_listed_origin_may_read_each_answer(target: str, method: str, status: int) -> None:
+    """So that its page, which is told nothing of a handshake in vain, can ask why."""
+    listed = await answer(request(target, "Origin: https://desk.example", method=method))
+    assert (listed.status, listed.headers["access-control-allow-origin"]) == (status, "https://desk.example")
+    other = await answer(request(target, "Origin: http://localhost", method=method))
+    assert (other.status, other.headers["vary"], listed.headers["vary"]) == (status, "origin", "origin")
+    assert "access-control-allow-origin" not in other.headers
+    assert "access-control-allow-credentials" not in listed.headers
 
 
 async def test_garbage_is_one_line_of_a_kind(said: list[EventDict], caplog: pytest.LogCaptureFixture) -> None:

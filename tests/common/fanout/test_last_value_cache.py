@@ -65,3 +65,17 @@ def test_entries_are_those_of_the_moment() -> None:
     table.offer("QQQ", None, b"two")
     assert entries == {"SPY": Entry(None, b"one")}
     assert (list(table), len(table)) == (["SPY", "QQQ"], 2)
+
+
+def test_it_knows_how_many_bytes_it_holds() -> None:
+    cache = LastValueCache()
+    cache.offer("SPY", Version(1, 1), b"abc")
+    cache.offer("QQQ", None, b"defg")
+    assert cache.bytes == 7
+    cache.offer("SPY", Version(1, 2), b"a")
+    cache.offer("SPY", Version(1, 1), b"too old")
+    assert cache.bytes == 5
+    copied = cache.copy()
+    cache.remove("QQQ")
+    cache.remove("IWM")
+    assert (cache.bytes, copied.bytes) == (1, 5)

@@ -26,13 +26,15 @@ from common.fanout.hub import Hub
 from common.fanout.limits import Limits
 from common.fanout.server import CLOSED, HANDSHAKES_REFUSED, NOT_SENT_BYTES, REFUSED, FanoutServer, StaticFile
 from common.fanout.session import MAX_REPLIES
+from common.tls import ServerCertificate
 from common.web.access import AccessPolicy
 from cottage import protocol
 from cottage.clock import SystemClock
 from cottage.errors import leaves
 from cottage.freshness import Freshness
+from cottage.grant import Grant
 from cottage.log import Throttled
-from cottage.protocol import MAX_REQUEST_BYTES, Grant
+from cottage.protocol import MAX_REQUEST_BYTES
 from cottage.version import Version
 from tests.common.fanout.sockets import NewLoop, both_loops, close_soon, raw_client, run
 from tests.common.fanout.wires import LIVE, update
@@ -68,11 +70,21 @@ class Served:
     """A server under test."""
 
     def __init__(
-        self, heartbeat_seconds: float = 60.0, limits: Limits = UNLIMITED, access: AccessPolicy = LOCAL
+        self,
+        heartbeat_seconds: float = 60.0,
+        limits: Limits = UNLIMITED,
+        access: AccessPolicy = LOCAL,
+        certificate: ServerCertificate | None = None,
     ) -> None:
         self.hub = Hub(SystemClock(), live)
         self.server = FanoutServer(
-            self.hub, SystemClock(), limits, access, heartbeat_seconds=heartbeat_seconds, page=FILES.get
+            self.hub,
+            SystemClock(),
+            limits,
+            access,
+            heartbeat_seconds=heartbeat_seconds,
+            page=FILES.get,
+            certificate=certificate,
         )
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self.sock.getsockname()
@@ -92,9 +104,12 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    heartbeat_seconds: float = 60.0, access: AccessPolicy = LOCAL, **limits: Any
+    heartbeat_seconds: float = 60.0,
+    access: AccessPolicy = LOCAL,
+    certificate: ServerCertificate | None = None,
+    **limits: Any,
 ) -> AsyncIterator[Served]:
-    served = Served(heartbeat_seconds, Limits(**limits), access)
+    served = Served(heartbeat_seconds, Limits(**limits), access, certificate)
     async with served.server.serve(served.sock):
         yield served
 
@@ -236,7 +251,7 @@ async def test_what_cannot_be_understood_is_answered_and_the_connection_stays(
         ('{"action":"subscribe","symbols":[' + "[" * 1000 + "]" * 1000 + "]}", "bad_symbol"),
         ('{"action":"subscribe","symbols":1}', "bad_request"),
         ('{"action":"unsubscribe","symbols":["SPY"]}', "subscribed_to_all"),
-        ('{"action":"auth","token":"x"}', "no_authentication"),
+        ('{"action":"auth"}', "bad_request"),
     ]
     codes = [code for _, code in bad]
     before = {code: REFUSED.labels(code)._value.get() for code in codes}

@@ -15,6 +15,7 @@ from cottage import events, fields, protocol
 from cottage.events import Event, Policy, Topic, parse_event
 from cottage.freshness import Cause, Freshness
 from cottage.freshness_board import FreshnessBoard
+from cottage.grant import MAX_NAMED_SYMBOLS
 from cottage.protocol import Code, RequestRefused, Subscription, parse_request
 from cottage.version import Version
 from tests.common.fanout.wires import LIVE, FakeWire, update
@@ -116,13 +117,13 @@ def test_a_snapshot_says_whether_it_is_complete(cause: Cause | None, complete: b
 def test_a_large_snapshot_comes_in_frames_and_the_last_one_says_so() -> None:
     symbols = [f"S{i}" for i in range(2000)]
     source, wire = Source(*symbols), FakeWire()
-    client = joined(source, wire, named(*symbols, *(f"M{i}" for i in range(protocol.MAX_NAMED_SYMBOLS - 2000))))
+    client = joined(source, wire, named(*symbols, *(f"M{i}" for i in range(MAX_NAMED_SYMBOLS - 2000))))
     assert max(map(len, wire.writes)) < 2 * WRITE_BYTES
     messages = wire.messages()
     assert len(messages) > 3
     assert [message["last"] for message in messages] == [False] * (len(messages) - 1) + [True]
     assert [each["symbol"] for message in messages for each in message["updates"]] == sorted(symbols)
-    assert sum(len(message["missing"]) for message in messages) == protocol.MAX_NAMED_SYMBOLS - 2000
+    assert sum(len(message["missing"]) for message in messages) == MAX_NAMED_SYMBOLS - 2000
     assert client.delivered == 0
 
 
@@ -284,7 +285,7 @@ def test_single_symbols_cannot_be_taken_out_of_all() -> None:
 
 def test_named_symbols_add_up_to_a_bound() -> None:
     source, wire = Source("A"), FakeWire()
-    client = joined(source, wire, named(*(f"S{i}" for i in range(protocol.MAX_NAMED_SYMBOLS))))
+    client = joined(source, wire, named(*(f"S{i}" for i in range(MAX_NAMED_SYMBOLS))))
     wire.payloads()
     with pytest.raises(RequestRefused) as caught:
         ask(client, "subscribe", "A")

@@ -3,7 +3,7 @@ from ipaddress import ip_network
 import pytest
 
 from common.web.names import Authority
-from common.web.proxies import Forwarded, TrustedProxies
+from common.web.proxies import Forwarded, TrustedProxies, as_ipv4
 
 PROXIES = TrustedProxies([ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
 
@@ -87,6 +87,21 @@ def test_a_header_that_the_proxy_hands_through_makes_nobody_up() -> None:
 def test_an_ipv4_peer_of_an_ipv6_socket() -> None:
     assert forwarded("::ffff:10.0.0.1", x_forwarded_for="203.0.113.7").client == "203.0.113.7"
     assert forwarded("fd00::1", x_forwarded_for="203.0.113.7").client == "203.0.113.7"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("::ffff:10.0.0.7", "10.0.0.7/32"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::/0", "::/0"),
+        ("fd00::/8", "fd00::/8"),
+        ("10.0.0.0/8", "10.0.0.0/8"),
+    ],
+)
+def test_an_ipv4_network_may_be_written_as_ipv6_does(written: str, meant: str) -> None:
+    assert as_ipv4(ip_network(written)) == ip_network(meant)
 
 
 def test_the_host_that_the_client_asked() -> None:

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from cottage import __version__
+from cottage import __version__, cli
 from cottage.cli import main
 from cottage.cli.arguments import parse
+from cottage.errors import ApiUnauthorized
 from tests.support import ROOT
 
 
@@ -20,6 +22,64 @@ def test_defaults() -> None:
     assert parse(["probe"], {}).full is False
     retire = parse(["retire", "OLD*", "A?"], {})
     assert (retire.patterns, retire.redis_url, retire.dry_run) == (["OLD*", "A?"], "redis://localhost:6379", False)
+
+
+@pytest.mark.parametrize(
+    "command", [["watch"], ["probe"], ["history", "SPY"], ["changes"], ["gaps"], ["proof", "SPY"]]
+)
+def test_a_token_comes_from_a_file_or_from_the_environment(command: list[str], tmp_path: Path) -> None:
+    file, other = tmp_path / "token", tmp_path / "other"
+    file.write_text("canary-1\n")
+    other.write_text("canary-2")
+
+    def given(arguments: list[str], environment: dict[str, str]) -> object:
+        token = parse([*command, *arguments], environment).token
+        return token() if callable(token) else token
+
+    assert given([], {}) is None
+    assert given([], {"COTTAGE_TOKEN": "canary-3"}) == "canary-3"
+    assert given([], {"COTTAGE_TOKEN_FILE": str(file)}) == "canary-1"
+    assert given(["--token-file", str(other)], {"COTTAGE_TOKEN_FILE": str(file), "COTTAGE_TOKEN": "x"}) == "canary-2"
+
+
+@pytest.mark.parametrize("content", [None, "", "can ary"])
+def test_a_file_without_a_token_is_said_in_one_line(
+    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SystemExit) as ended:
+        parse(["watch", "--token-file", str(file)], {})
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert str(file) in said
+    assert "can ary" not in said
+
+
+@pytest.mark.parametrize("command", ["watch", "probe"])
+def test_a_token_in_a_url_is_refused_and_not_shown(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse([command, "--url", "ws://127.0.0.1:1/ws?token=canary"], {})
+    assert ended.value.code == 2
+    assert "canary" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("token", "step"), [(None, "give one with"), ("canary", "give a new one with")])
+def test_what_to_do_without_a_good_token_is_said(
+    token: str | None, step: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(_given: object) -> int:
+        raise ApiUnauthorized(401, "unauthorized", "no")
+
+    monkeypatch.setitem(cli._COMMANDS, "history", refused)
+    monkeypatch.delenv("COTTAGE_TOKEN_FILE", raising=False)
+    monkeypatch.delenv("COTTAGE_TOKEN", raising=False)
+    if token is not None:
+        monkeypatch.setenv("COTTAGE_TOKEN", token)
+    assert main(["history", "SPY"]) == 1
+    assert capsys.readouterr().err == f"cottage: no; {step} --token-file, COTTAGE_TOKEN_FILE or COTTAGE_TOKEN\n"
 
 
 def test_defaults_of_what_asks_about_the_record() -> None:
@@ -37,6 +97,25 @@ def test_symbols_are_those_named_each_once_in_their_order() -> None:
     assert parse(["watch", "SPY,QQQ", "A, SPY,"], {}).symbols == ["SPY", "QQQ", "A"]
     assert parse(["watch", ""], {}).symbols == [], "an empty variable is all"
     assert parse(["state", "B", "A,B"], {}).symbols == ["B", "A"]
+
+
+def test_who_asks_redis_stands_beside_its_url(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    password = tmp_path / "password"
+    password.write_text("p@ss\n")
+    beside = {"REDIS_USERNAME": "me", "REDIS_PASSWORD_FILE": str(password)}
+    assert parse(["state", "SPY"], beside).redis_url == "redis://me:p%40ss@localhost:6379"
+    assert parse(["retire", "SPY", "--redis-url", "redis://b"], beside).redis_url == "redis://me:p%40ss@b"
+    password.write_text("")
+    assert parse(["probe"], beside).url, "who does not ask Redis needs no password"
+    for environment, said in (
+        (beside, "REDIS_PASSWORD_FILE: the file is empty"),
+        ({"REDIS_URL": "redis://:s3cret@h", "REDIS_PASSWORD": "s3cret"}, "REDIS_URL: has a user or password, and"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            parse(["state", "SPY"], environment)
+        told = capsys.readouterr().err
+        assert (ended.value.code, told.count("\n"), "s3cret" in told) == (2, 1, False)
+        assert f"cottage state: {said}" in told
 
 
 def test_the_environment_says_where_and_a_flag_wins() -> None:
@@ -66,7 +145,11 @@ def test_the_environment_says_where_and_a_flag_wins() -> None:
         (["state", "SPY", "--max-age", "nan"], "must be seconds from 0"),
         (["state", "SPY", "--max-age", "-1"], "--max-age"),
         (["state", "SPY", "--stored", "--max-age", "3"], "not allowed with"),
-        (["state", "SPY", "--redis", "redis://h"], "unrecognized"),
+        (["state", "SPY", "--redis", "redis://:secret@h"], "unrecognized arguments: --redis "),
+        (["probe", "--token", "eyJ.secret"], "unrecognized arguments: --token "),
+        (["probe", "--token=eyJ.secret"], "unrecognized arguments: --token "),
+        (["probe", "--token-file", "eyJ.secret"], "the token's file eyJ…"),
+        (["gaps", "SPY", "-psecret"], "what is no flag"),
         (["history"], "SYMBOL"),
         (["history", ","], "which symbol?"),
         (["history", "SPY", "--last", "soon"], "it must be a length of time such as 90s"),
@@ -112,6 +195,7 @@ HELP: dict[str, tuple[str, ...]] = {
         "--timeout",
         "default: all",
         "COTTAGE_URL",
+        *("--token-file", "COTTAGE_TOKEN", "COTTAGE_TOKEN_FILE"),
         "| head -1",
     ),
     "state": (

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from common.fanout.limits import bucket
 from cottage.client.subscriptions import NAMES_A_REQUEST, NAMES_IN_URL, Subscriptions, symbol_names
 from cottage.errors import InvalidName
+from cottage.grant import ALL, MAX_NAMED_SYMBOLS
 from cottage.keys import LONGEST_SYMBOL
-from cottage.protocol import ALL, MAX_NAMED_SYMBOLS, MAX_REQUEST_BYTES, parse_request
+from cottage.protocol import MAX_REQUEST_BYTES, parse_request
 from services.broadcaster.settings import BroadcasterSettings
 
 

@@ -1,3 +1,4 @@
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,10 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "none.npz").write_bytes(b"none")
     with pytest.raises(ValueError, match="is no checkpoint"):
         versions(tmp_path / "none.npz")
+
+
+def test_a_checkpoint_that_is_compressed_is_none(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("0/symbols.json", b" " * 1_000_000)
+    with pytest.raises(ValueError, match="compressed"):
+        versions(tmp_path / "bomb.npz")

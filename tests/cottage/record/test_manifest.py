@@ -12,6 +12,7 @@ from cottage.record.manifest import (
     RecordDamaged,
     RecordFile,
     chain_lines,
+    following,
     read_manifest,
 )
 
@@ -95,3 +96,21 @@ def test_a_file_with_values_of_other_types_is_of_no_manifest(fields: dict[str, A
     content["files"][0] |= fields
     with pytest.raises(RecordDamaged, match=r"manifest\.json is none of a record"):
         Manifest.from_bytes(orjson.dumps(content))
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x.parquet", "samples/../../x.parquet", "samples//x.parquet", "x",
+    "samples/date=2026-11-26/14.parquet\n", "samples/\x00.parquet", "C:\\x.parquet", ".ssh/x.parquet"])  # fmt: skip
+def test_no_manifest_and_no_entry_names_a_file_outside_of_the_record(tmp_path: Path, path: str) -> None:
+    """The recorder removes what its manifest says is leaving, and everybody reads what it says is there."""
+    manifest = Manifest(files=(file("one"),), leaving=(file("two").path,))
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+    for place in ("files", "leaving"):
+        content = orjson.loads(manifest.to_bytes())
+        content[place][0] = content[place][0] | {"path": path} if place == "files" else path
+        with pytest.raises(RecordDamaged, match="is no path of a file of a record"):
+            Manifest.from_bytes(orjson.dumps(content))
+    chain = RecordChain(tmp_path)
+    with pytest.raises(ValueError, match="is no path"):
+        chain.append("rolled", AT, removed=[path])
+    with pytest.raises(RecordDamaged, match="is no path"):
+        list(following(tmp_path, Manifest()))

@@ -57,3 +57,33 @@ def test_an_end_at_each_byte(record: Path) -> None:
         file.path.write_bytes(whole[:length])
         expected = (length >= first) + (length == len(whole))
         assert len(list(whole_batches(mapped(file.path)))) == expected, length
+
+
+@pytest.mark.parametrize("metadata", [None, {"other": "x"}])
+def test_a_batch_without_a_digest_is_none_of_ours(record: Path, metadata: dict[str, str] | None) -> None:
+    rows = batch(1)
+    with pa.OSFile(str(record / "a.arrow"), "wb") as file, pa.ipc.new_stream(file, rows.schema) as stream:
+        stream.write_batch(rows, custom_metadata=metadata)
+    assert list(whole_batches(mapped(record / "a.arrow"))) == []
+
+
+@pytest.mark.parametrize("columns", [None, ["price", "symbol"]])
+def test_a_batch_that_is_compressed_is_left_aside_before_it_unfolds(record: Path, columns: list[str] | None) -> None:
+    rows = batch(1, 2)
+    digest = {"digest": as_text(digest_of(rows, "samples"))}
+    whole = []
+    for codec in (None, "zstd", "lz4"):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as stream:
+            stream.write_batch(rows, custom_metadata=digest)
+        whole.append(sink.getvalue().to_pybytes()[rows.schema.serialize().size : -8])
+    plain, *packed = whole
+    head, path = rows.schema.serialize().to_pybytes(), record / "a.arrow"
+    for compressed in packed:
+        path.write_bytes(head + plain + compressed + plain)
+        (found,) = whole_batches(mapped(path), columns)
+        assert found.end == len(head + plain)
+        path.write_bytes(head + compressed)
+        assert list(whole_batches(mapped(path), columns)) == []
+    path.write_bytes(head + plain + plain)
+    assert len(list(whole_batches(mapped(path), columns))) == 2

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from cottage.formats import NewerFormat
+from deploy.runbook import dump as dump_module
 from deploy.runbook.dump import BadDump, Reader, Summary, check, encode, write
 
 COMMANDS = [
@@ -87,3 +88,25 @@ def test_an_export_of_a_newer_version_is_refused_by_that_word() -> None:
 def test_what_follows_the_end_is_refused() -> None:
     with pytest.raises(BadDump, match="follows the end"):
         check(io.BytesIO(dump() + encode("SET", "a", "1")))
+
+
+@pytest.mark.parametrize("content", [b"*1000001\r\n$3\r\nSET\r\n", b"*1000000000\r\n", b"*3\r\n$536870913\r\n"])
+def test_a_command_longer_than_any_is_refused_by_where_it_stands(content: bytes) -> None:
+    with pytest.raises(BadDump, match="no command at byte"):
+        check(io.BytesIO(content))
+
+
+def test_many_long_arguments_are_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump_module, "_LONGEST", 1_000)
+    monkeypatch.setattr(dump_module, "_MOST_ARGUMENTS", 10)
+    assert check(io.BytesIO(encode("SET", "a", "x" * 900))).commands == 1
+    with pytest.raises(BadDump, match="longer than any string in Redis"):
+        check(io.BytesIO(encode("RPUSH", "a", "x" * 600, "x" * 600)))
+
+
+@pytest.mark.parametrize(
+    "command", ["EVAL", "FUNCTION", "CONFIG", "MODULE", "FLUSHALL", "SCRIPT", "DEBUG", "RESTORE"]
+)
+def test_no_command_that_runs_code_or_sets_up_the_server_is_sent(command: str) -> None:
+    with pytest.raises(BadDump, match="does not belong into an export, and is not run"):
+        check(io.BytesIO(encode(command, "return 1", 0)))

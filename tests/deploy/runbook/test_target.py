@@ -69,3 +69,14 @@ def test_without_any_it_says_what_to_do(tmp_path: Path, path: Path) -> None:
     with pytest.raises(SettingsError, match=r"make run.*docker compose up.*REDIS_URL"):
         find_target({"RUN_DIR": str(tmp_path)})
     assert os.environ["PATH"] == str(path)
+
+
+def test_user_password_and_files_are_read_too(tmp_path: Path) -> None:
+    url = tmp_path / "url"
+    url.write_text("redis://host:2/3\n")
+    beside = {"REDIS_URL_FILE": str(url), "REDIS_USERNAME": "me", "REDIS_PASSWORD": "p@ss"}
+    target = find_target(beside)
+    assert target == Direct("redis://me:p%40ss@host:2/3", "REDIS_URL")
+    assert "ss" not in str(target)
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: has a user or password"):
+        find_target({"REDIS_URL": "redis://:x@h", "REDIS_PASSWORD": "y"})

@@ -1,5 +1,7 @@
 """What the bridge does with what it hears; with a real Redis in tests/integration/test_bridge.py."""
 
+import asyncio
+import socket
 from typing import Any
 
 import orjson
@@ -7,6 +9,7 @@ import pytest
 import structlog
 
 from common.fanout.last_value_cache import Entry
+from common.fanout.limits import Limits
 from cottage.clock import SystemClock, iso_millis
 from cottage.expiry import LONGEST_MS
 from cottage.log import Throttled
@@ -212,3 +215,21 @@ async def test_symbols_beyond_the_bound_are_dropped_and_those_held_go_on() -> No
     assert bridge.hears(newer) == [newer]
     assert bridge.hears(*(update(f"T{i}", EPOCH, 1) for i in range(1000))) == []
     assert metrics.DROPPED.labels("room")._value.get() == counted + 1800, "nor are more in doubt"
+
+
+async def test_a_bridge_serves_500_connections_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Built(Exception):
+        pass
+
+    def server(_hub: object, _clock: object, limits: Limits, *_: object, **_more: object) -> None:
+        asked.append(limits)
+        raise Built
+
+    with socket.create_server(("127.0.0.1", 0)) as link:
+        monkeypatch.setattr(service, "listening_socket", lambda *_: link)
+        monkeypatch.setattr(service, "FanoutServer", server)
+        with pytest.raises(Built):
+            await RedisBridge(BridgeSettings(), SystemClock()).run(asyncio.Event())
+    assert [limits.connections for limits in asked] == [500]

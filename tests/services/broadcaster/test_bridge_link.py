@@ -11,10 +11,10 @@ from cottage import protocol
 from cottage.client.lower_epochs import TAKEN_BACK_SECONDS
 from cottage.clock import SystemClock, from_iso
 from cottage.errors import InvalidMessage
-from cottage.freshness import USUAL, Freshness
+from cottage.freshness import USUAL, Freshness, FreshnessStatement
 from cottage.protocol import Subscription
 from cottage.version import Version
-from services.broadcaster import metrics
+from services.broadcaster import bridge_link, metrics
 from services.broadcaster.bridge_link import BridgeLink
 from services.broadcaster.link_status import LinkStatus
 from tests.common.fanout.wires import NOW, FakeWire, heartbeat, snapshot, update
@@ -250,3 +250,39 @@ async def test_a_lower_epoch_that_the_link_comes_down_to_is_as_fresh_as_the_brid
     sent = linked.wire.payloads()
     assert sent[:2] == [protocol.removed("SPY"), update("SPY", 1, 2)]
     assert said(sent[2:]) == [("stale", "feed_down", ["SPY"])]
+
+
+async def test_a_bridge_that_was_taken_over_cannot_fill_memory(
+    linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge_link, "MOST_STATES", 3)
+    linked.hears(*(update(name, 1, 1) for name in ("A", "B", "C")))
+    for message in (update("D", 1, 1), stale("A", "B", "C", "D")):
+        with pytest.raises(InvalidMessage) as caught:
+            linked.link.take(message)
+        assert caught.value.reason == "room"
+    assert linked.hears(update("A", 1, 2)) == [update("A", 1, 2)], "what is held goes on"
+    dropped = metrics.DROPPED.labels("room")._value.get()
+    linked.hears(snapshot(*(update(name, 1, 3) for name in "ABCDEF"), last=False))
+    assert metrics.DROPPED.labels("room")._value.get() == dropped + 3
+    assert set(linked.entries) == {"A", "B", "C"}
+    for round_ in range(5):
+        linked.hears(snapshot(*(update(f"X{round_}{number}", 1, 1) for number in range(5)), last=False))
+    assert len(linked.link._snapshot_symbols) == 3
+
+
+async def test_nor_with_few_states_that_are_long(linked: Linked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_link, "MOST_STATE_BYTES", 5_000)
+    linked.hears(update("A", 1, 1, junk="x" * 3_000))
+    with pytest.raises(InvalidMessage) as caught:
+        linked.link.take(update("B", 1, 1, junk="x" * 3_000))
+    assert caught.value.reason == "room"
+    with pytest.raises(InvalidMessage) as caught:
+        linked.link.take(update("A", 1, 2, junk="x" * 70_000))
+    assert caught.value.reason == "size"
+    linked.hears(protocol.removed("A"), update("B", 1, 1, junk="x" * 3_000))
+    assert set(linked.entries) == {"B"}
+
+
+def stale(*symbols: str) -> bytes:
+    return protocol.freshness(FreshnessStatement.of_symbols("stale", "market_quiet", dict.fromkeys(symbols, 12.0)))

@@ -65,3 +65,29 @@ def test_the_name_that_it_listens_on_is_its_own(monkeypatch: pytest.MonkeyPatch)
 
     names = ("cottage.lan:8765", "COTTAGE.LAN", "cottage.example", "localhost", "evil.example")
     assert [status(name) for name in names] == [200, 200, 200, 200, 421]
+
+
+def test_a_login_is_named_as_a_whole(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    login = {
+        "BROADCASTER_LOGIN_URL": "https://login.example/authorize",
+        "BROADCASTER_LOGIN_TOKEN_URL": "https://login.example/token",
+        "BROADCASTER_LOGIN_CLIENT_ID": "the-page",
+    }
+    access = load(monkeypatch, **login).page_access(asks=True)
+    assert (access.login_url, access.token_url, access.client_id) == tuple(login.values())
+    monkeypatch.delenv("BROADCASTER_LOGIN_TOKEN_URL")
+    with pytest.raises(SystemExit) as ended:
+        BroadcasterSettings.load("broadcaster", "Does little.", [])
+    assert ended.value.code == 2
+    assert "BROADCASTER_LOGIN_TOKEN_URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variable", ["BROADCASTER_API_URL", "BROADCASTER_LOGIN_URL", "BROADCASTER_LOGIN_TOKEN_URL"])
+@pytest.mark.parametrize("value", ["api.example", "ftp://a", "http://a/?token=x"])
+def test_what_the_page_may_ask_is_a_url(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        load(monkeypatch, **{variable: value})
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"broadcaster: {variable}: must look like http://")

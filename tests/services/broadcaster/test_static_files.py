@@ -1,20 +1,24 @@
 """What the broadcaster serves, and that TypeScript knows the types of what `cottage.js` brings."""
 
+import html
 import re
 import subprocess
 from pathlib import Path
 from typing import get_args
 
 import httpx
+import orjson
 import pytest
 
 from cottage import keys
 from cottage.client.subscriptions import NAMES_A_REQUEST
 from cottage.freshness import Cause
+from cottage.grant import MAX_NAMED_SYMBOLS
 from cottage.notes import NOTES
-from cottage.protocol import BATCHES, MAX_NAMED_SYMBOLS
+from cottage.protocol import BATCHES
 from deploy.redis_server import free_port
 from services.broadcaster import static_files
+from services.broadcaster.page_access import PageAccess
 from tests.integration.fanout import broadcasting
 from tests.support import eventually
 
@@ -80,8 +84,49 @@ def test_what_may_be_imported_and_how_the_page_is_shielded() -> None:
     assert policy.startswith(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
     )
-    assert "frame-ancestors 'none'" in policy
+    for rule in (
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "require-trusted-types-for 'script'",
+    ):
+        assert rule in policy
+    assert served["/"].headers["Referrer-Policy"] == "no-referrer"
+    assert served["/callback.html"].headers == served["/"].headers
     assert b"http-equiv" not in served["/"].body, "said once"
+
+
+def test_the_page_is_told_of_tokens_and_may_ask_one_more_server() -> None:
+    access = PageAccess(
+        True, "https://api.example:8001/v1", "https://login.example/a", "https://login.example/t", 'an"<id>', ""
+    )
+    served = static_files.load(access)
+    index, callback = served["/"], served["/callback.html"]
+    assert "connect-src 'self' https://api.example:8001; " in index.headers["Content-Security-Policy"]
+    assert "connect-src 'self' https://login.example; " in callback.headers["Content-Security-Policy"]
+    (content,) = re.findall(rb'<meta name="cottage-access" content="([^"]*)" />', index.body)
+    told = orjson.loads(html.unescape(content.decode()))
+    assert told == {
+        "asks": True,
+        "url": "https://login.example/a",
+        "token_url": "https://login.example/t",
+        "client_id": 'an"<id>',
+        "scope": "",
+    }
+    asking = static_files.load(PageAccess(asks=True))["/"].body
+    assert b'content="{&quot;asks&quot;:true}"' in asking
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://a;script-src *@b.example:8001/c; d?e", "https://b.example:8001"),
+        ("http://[::1]:80/v1", "http://[::1]:80"),
+        ("https://API.example", "https://api.example"),
+    ],
+)
+def test_only_the_origin_of_a_url_stands_in_the_policy(url: str, origin: str) -> None:
+    assert static_files.origin(url) == origin
 
 
 def test_the_page_knows_every_note_and_every_cause() -> None:

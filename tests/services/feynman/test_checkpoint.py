@@ -456,3 +456,42 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match="file"):
         opened(tmp_path / "file" / "w")
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_one_that_unfolds_to_more_than_is_there_is_refused(tmp_path: Path, way: int) -> None:
+    path = tmp_path / "w"
+    written(path)
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", way) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content + b" " * 4_000_000 if name == "manifest.json" else content)
+    with pytest.raises(CheckpointRefused, match=r"manifest\.json is compressed"):
+        list(read(path, SETTINGS, NOW, 3600))
+
+
+def test_a_part_with_more_symbols_than_any_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path / "w")
+    monkeypatch.setattr(checkpoint, "MOST_PART_SYMBOLS", 1)
+    with pytest.raises(CheckpointRefused, match="more than 1 symbols"):
+        list(read(tmp_path / "w", SETTINGS, NOW, 3600))
+
+
+class Pickled:
+    """What is unpickled runs what it names."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (print, ("it ran",))
+
+
+def test_an_array_that_holds_a_program_is_refused_and_does_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path / "w")
+    content = io.BytesIO()
+    np.lib.format.write_array(content, np.array([Pickled()], dtype=object), allow_pickle=True)
+    rewritten(tmp_path / "w", **{"0/price.npy": lambda _content: content.getvalue()})
+    with pytest.raises(CheckpointRefused, match="pickle"):
+        list(read(tmp_path / "w", SETTINGS, NOW, 3600))
+    assert capsys.readouterr().out == ""

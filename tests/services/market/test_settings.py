@@ -57,7 +57,7 @@ def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--loop", "perhaps"], ["MARKET_LOOP"]),
         (["--loop", "true", "--exit-at-end", "true"], ["MARKET_EXIT_AT_END", "MARKET_LOOP starts over"]),
         (["--feed", "my feed"], ["MARKET_FEED"]),
-        (["--redis-url", "http://localhost"], ["REDIS_URL"]),
+        (["--redis-url", "redis://localhost"], ["REDIS_URL", "no flag"]),
     ],
 )
 def test_nonsense_is_one_line_that_names_the_setting(
