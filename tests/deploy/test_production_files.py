@@ -50,7 +50,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_secrets_are_their_owners_alone(files: Path) -> None:
-    public = {"redis.acl", "ca.pem", "bridge.pem", "page.pem", "keys.json"}
+    public = {"redis.acl", "ca.pem", "bridge.pem", "page.pem", "keys.json", "denied-tokens"}
     for path in files.rglob("*"):
         if path.is_file():
             assert path.stat().st_mode & 0o777 == (0o644 if path.name in public else 0o600), path
