@@ -159,7 +159,7 @@ retire: install ## forgets symbols that are gone for good (PATTERN='TEST*' ARGS=
 probe: install ## what a client finds at the broadcaster (ARGS=--full)
 	@$(cottage) probe $(ARGS)
 
-token: install ## a token for clients of servers with AUTH_SECRET (AUTH_SECRET=… SYMBOLS='SPY,BTC-*' TTL=1h ARGS="--events AGENT_UPDATE")
+token: install ## a token for clients of servers with AUTH_SECRET (AUTH_SECRET or AUTH_SECRET_FILE in the environment; SYMBOLS='SPY,BTC-*' TTL=1h ARGS="--events AGENT_UPDATE")
 	@$(cottage) token --symbols "$${SYMBOLS:-*}" $(if $(TTL),--ttl "$$TTL") $(ARGS)
 
 ##@ Look into a running Redis, and repair it (REDIS_URL=…, else make run's, else docker compose's)

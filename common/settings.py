@@ -288,16 +288,20 @@ class ServiceSettings(BaseSettings):
     def in_production(self) -> bool:
         return self.environment == "production"
 
-    def access(self, host: str, more_origins: Iterable[str] = (), proxies: Iterable[Network] = ()) -> AccessPolicy:
+    def access(
+        self,
+        host: str,
+        more_origins: Iterable[str] = (),
+        proxies: Iterable[Network] = (),
+        readers: Readers | None = None,
+    ) -> AccessPolicy:
         """Which requests a port answers that listens on `host`, which is a name of it as well."""
-        return AccessPolicy(
-            (*self.allowed_hosts, host.lower()), (*self.allowed_origins, *more_origins), TrustedProxies(proxies)
-        )
+        hosts, origins = (*self.allowed_hosts, host.lower()), (*self.allowed_origins, *more_origins)
+        return AccessPolicy(hosts, origins, TrustedProxies(proxies), readers)
 
     def ops_access(self) -> AccessPolicy:
         """Which requests the ops port answers."""
-        hosts = (*self.allowed_hosts, self.ops_host.lower())
-        return AccessPolicy(hosts, self.allowed_origins, readers=Readers(self.ops_allow, self.ops_token))
+        return self.access(self.ops_host, readers=Readers(self.ops_allow, self.ops_token))
 
     @field_validator("*", mode="before")
     @classmethod

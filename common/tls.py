@@ -155,6 +155,8 @@ def _tried(context: ssl.SSLContext, certificate: str) -> float:
     except ssl.SSLError as error:
         why = getattr(error, "verify_message", None) or (error.reason or str(error)).lower().replace("_", " ")
         raise CertificateRefused(f"{certificate}: {why}") from error
+    except (OSError, ValueError) as error:  # it was taken away, or emptied, since it was read
+        raise CertificateRefused(f"{certificate}: changed while it was read") from error
     shown = asking.getpeercert() or {}
     return ssl.cert_time_to_seconds(str(shown["notAfter"]))
 
@@ -169,10 +171,11 @@ def _shaken(end: ssl.SSLObject) -> bool:
 
 def only_this(certificate: str) -> ssl.SSLContext:
     """The context of a client that takes the server with the first certificate of this file, by whatever name it is
-    reached, and no other: for a probe on the server's own machine. Raises OSError."""
+    reached, and no other: for a probe on the server's own machine. Raises OSError, or ValueError for an empty one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    leaf, end, _chain = Path(certificate).read_text("ascii", errors="replace").partition(_CERTIFICATE_END)
+    # Of notes between the parts of a file, such as the name of a key, what is no ASCII is left out.
+    leaf, end, _chain = Path(certificate).read_text("ascii", errors="ignore").partition(_CERTIFICATE_END)
     context.load_verify_locations(cadata=leaf[leaf.find("-----BEGIN") :] + end)
     return context

@@ -4,6 +4,7 @@ zipfile takes the whole list of entries at once, however long a file says that i
 however much it holds.
 """
 
+import errno
 import io
 import zipfile
 
@@ -34,10 +35,16 @@ class ZipOnDisk(io.FileIO):
 
 def stored_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     """A member of a zip of our own, which are written without compression: so a file holds what it takes on the disk.
-    Raises KeyError where there is none, and ValueError for one that is compressed, or has more than `most` bytes."""
+    Raises KeyError where there is none, zipfile.BadZipFile, and ValueError for one that is compressed, or has more
+    than `most` bytes."""
     member = archive.getinfo(name)
     if member.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is compressed")
     if member.file_size > most:
         raise ValueError(f"{name} has {member.file_size:,} bytes, at most {most:,} are allowed")
-    return archive.read(member)
+    try:
+        return archive.read(member)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise zipfile.BadZipFile(f"{name} begins outside of the file") from error

@@ -7,6 +7,7 @@
     bridge.pem  bridge-key.pem   the certificate of the link
     page.pem  page-key.pem       that of page and API, until you put one of a public CA in its place
     keys.json  signing-key.json  by which tokens are checked, and with which you mint them; the latter stays here
+    denied-tokens                the `jti` of each token that is denied before its end, a line each: append to it
 
 What is there is kept, so that it may be run again: also where the CA's key, or that which mints, was put elsewhere,
 or keys.json is your issuer's. What does not fit is named. Secrets have mode 0600. A file belongs to the user of the
@@ -38,6 +39,7 @@ REDIS_UID = 999
 """Of Redis in its official image."""
 REDIS = ServerVersion("redis", 7, 0)
 """The oldest that docker-compose.yml's redis:7-alpine has been. Newer ones take its file too."""
+DENIED = "denied-tokens"
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -55,7 +57,9 @@ def make(folder: Path, names: Sequence[str]) -> dict[Path, int]:
     certificate(folder, "bridge", ("bridge",), ca)
     certificate(folder, "page", (*LOCAL_NAMES, "broadcaster", "physics", *names), ca)
     _keys(folder)
-    of_services = [folder / name for name in ("link-secret", "ops-token", "ca.pem", "keys.json")]
+    if not (folder / DENIED).exists():
+        write_anew(folder / DENIED, PUBLIC, b"")
+    of_services = [folder / name for name in ("link-secret", "ops-token", "ca.pem", "keys.json", DENIED)]
     of_services += [folder / f"{name}{end}.pem" for name in ("bridge", "page") for end in ("", "-key")]
     of_services += [folder / "redis" / service.name for service in SERVICES if service.redis]
     return dict.fromkeys(of_services, SERVICE_UID) | dict.fromkeys(

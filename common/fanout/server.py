@@ -34,7 +34,7 @@ from common.fanout.secured_connection import SecuredConnection
 from common.fanout.session import Session
 from common.ops import BACKLOG
 from common.tls import ServerCertificate
-from common.web.access import SECURITY_HEADERS, AccessPolicy, WebRequest
+from common.web.access import PREFLIGHT_HEADERS, SECURITY_HEADERS, AccessPolicy, WebRequest
 from common.web.names import split_target
 from common.web.open_connections import ConnectionLimits, OpenConnections
 from common.web.tls_entrance import TlsEntrance
@@ -66,13 +66,6 @@ PROBE_SECONDS = 5.0
 """A client that never subscribed to anything and said goodbye within this is a health check: no news."""
 
 ASK_FOR_TOKEN = {"WWW-Authenticate": 'Bearer realm="cottage", error="invalid_token"'}
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD",
-    "Access-Control-Allow-Headers": "authorization",
-    "Access-Control-Max-Age": "600",
-    "Connection": "close",
-    **SECURITY_HEADERS,
-}
 
 _UNREFUSED = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.OK, HTTPStatus.NO_CONTENT})
 
@@ -501,10 +494,9 @@ def _served(found: StaticFile | None, method: str) -> Response:
 
 
 def _preflight(found: StaticFile | None) -> Response:
-    """The answer to a browser that asks whether a page may send a token (Fetch standard, CORS-preflight request). No
-    page may send cookies, or what else a browser knows of its user."""
+    """The answer to a browser that asks whether a page may send a token (Fetch standard, CORS-preflight request)."""
     origin = {"Access-Control-Allow-Origin": "*"} if found is not None and found.public else {}
-    headers = {**origin, "Vary": "Origin", **PREFLIGHT}
+    headers = {**origin, "Vary": "Origin", **PREFLIGHT_HEADERS, "Connection": "close", **SECURITY_HEADERS}
     return Response(HTTPStatus.NO_CONTENT.value, HTTPStatus.NO_CONTENT.phrase, Headers(headers), b"")
 
 

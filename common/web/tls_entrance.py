@@ -44,9 +44,14 @@ class TlsEntrance(asyncio.Protocol):
         self._peer = f"{address}:{name[1]}" if isinstance(name, tuple) else address
         # uvloop's start_tls() would lose what a client says at once: it reads before TLS has taken over. So this
         # transport is given up before it has read anything, and TLS gets the socket under another number.
-        sock = socket.fromfd(accepted.fileno(), accepted.family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            sock = socket.fromfd(accepted.fileno(), accepted.family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        except OSError as error:  # there are too many open files: nobody else would end this one
+            self._failed(error.strerror or type(error).__name__)
+            return
+        finally:
+            plain.abort()
         sock.setblocking(False)
-        plain.abort()
         task = asyncio.get_running_loop().create_task(self._shake_hands(sock), name="TLS handshake")
 
         def cut_off() -> None:
@@ -75,8 +80,11 @@ class TlsEntrance(asyncio.Protocol):
         if not self._stands:
             sock.close()
             self._connections.gone(self)
-            REFUSED.inc()
-            throttled.warning("tls_handshake_failed", "", peer=self._peer, error=self._why[:200])
+            self._failed(self._why)
+
+    def _failed(self, why: str) -> None:
+        REFUSED.inc()
+        throttled.warning("tls_handshake_failed", "", peer=self._peer, error=why[:200])
 
     def _hand_over(self, secured: asyncio.Transport) -> None:
         self._stands = True

@@ -149,6 +149,7 @@ def whole_batches(content: mmap.mmap | None, columns: Sequence[str] | None = Non
             batch = stream.read_next_batch_with_custom_metadata()
             if batch.custom_metadata is None or _DIGEST not in batch.custom_metadata:
                 return  # none of ours
+            batch.batch.validate()
             yield AheadBatch(batch.batch, batch.custom_metadata[_DIGEST].decode(), file.tell())
     except (StopIteration, arrow.ArrowInvalid, arrow.ArrowNotImplementedError, OSError, ValueError):
         return  # its end, or a torn one

@@ -17,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -62,6 +63,8 @@ _BROKEN = (
     MemoryError,  # the header of an array claims an impossible size
     OSError,  # an offset outside of the file
     OverflowError,
+    SyntaxError,  # the header of an array is no Python
+    TokenError,  # or ends within a text
     RuntimeError,  # a damaged header of a member seems to ask for a password or another compression
     TypeError,
     ValueError,

@@ -3,7 +3,7 @@
 import os
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -154,6 +154,41 @@ def test_a_pair_that_is_gone_leaves_the_old_one_in_use(authority: Authority, sai
     authority.issue()
     served.look()
     assert served.context is not old
+
+
+def emptied(path: str) -> None:
+    Path(path).write_bytes(b"")
+
+
+@pytest.mark.parametrize("ends", [os.unlink, emptied])
+def test_a_certificate_that_goes_while_it_is_tried_leaves_the_old_one_in_use(
+    authority: Authority, said: list[EventDict], monkeypatch: pytest.MonkeyPatch, ends: Callable[[str], None]
+) -> None:
+    pair = authority.issue()
+    served = load(pair)
+    old, made = served.context, tls._server_context
+
+    def ended_behind(certificate: str, key: str) -> ssl.SSLContext:
+        context = made(certificate, key)
+        ends(certificate)
+        return context
+
+    authority.issue()
+    monkeypatch.setattr(tls, "_server_context", ended_behind)
+    served.look()
+    assert served.context is old
+    assert [line["error"] for line in warnings(said)] == [f"{pair.certificate}: changed while it was read"]
+    monkeypatch.undo()
+    authority.issue()
+    served.look()
+    assert served.context is not old
+
+
+def test_notes_between_key_and_certificate_may_have_any_letters(authority: Authority, tmp_path: Path) -> None:
+    certificate, key = authority.texts()
+    both = tmp_path / "both.pem"
+    both.write_bytes(key + "friendlyName: Zürich\n".encode() + certificate)
+    assert ServerCertificate(str(both), str(both)).context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_a_pair_behind_a_link_that_is_exchanged(authority: Authority, tmp_path: Path) -> None:

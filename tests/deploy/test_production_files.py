@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ import yaml  # type: ignore[import-untyped]  # it has no types
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
+from common.auth.claims import ClaimRules
 from common.auth.compact_token import CompactToken
 from common.auth.key_ring import KeyRing
+from common.auth.verifier import TokenVerifier
+from common.auth.watched_file import WatchedFile
 from cottage.errors import RedisRefused, SettingsError
 from cottage.redis import connect, receptions
 from deploy.acl import DEFAULT_OFF
@@ -46,7 +50,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_secrets_are_their_owners_alone(files: Path) -> None:
-    public = {"redis.acl", "ca.pem", "bridge.pem", "page.pem", "keys.json"}
+    public = {"redis.acl", "ca.pem", "bridge.pem", "page.pem", "keys.json", "denied-tokens"}
     for path in files.rglob("*"):
         if path.is_file():
             assert path.stat().st_mode & 0o777 == (0o644 if path.name in public else 0o600), path
@@ -177,6 +181,21 @@ def test_what_the_signing_key_mints_the_public_keys_verify_and_nothing_of_it_is_
     assert key.signed(token)
     (entry,) = json.loads(text)["keys"]
     assert "d" not in entry
+
+
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+def test_the_program_of_the_document_mints_a_token_that_is_taken(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (program,) = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "docs" / "security.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert "/etc/cottage/" in program
+    exec(program.replace("/etc/cottage", str(files)), {})
+    keys = WatchedFile("AUTH_JWKS_FILE", str(files / "keys.json"), KeyRing.parse, time.monotonic)
+    verifier = TokenVerifier(ClaimRules("cottage", 86_400), time.time, keys=keys)
+    grant = verifier.grant(capsys.readouterr().out.strip())
+    assert grant.principal == "zoe"
 
 
 def test_each_file_goes_to_the_user_that_reads_it(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +332,9 @@ def test_every_container_is_bounded_and_has_no_rights() -> None:
 
 def test_the_broadcasters_memory_holds_as_many_connections_as_it_takes() -> None:
     """Over TLS, as docs/speed.md measured, beside the states that it keeps; an eighth of them may read slowly."""
-    measured = re.search(r"a connection takes (\d+) KiB, beside", (ROOT / "docs" / "speed.md").read_text())
+    measured = re.search(
+        r"^\| KiB of an idle connection \| \d+ \| (\d+) \|", (ROOT / "docs" / "speed.md").read_text(), re.MULTILINE
+    )
     assert measured is not None
     connections = BroadcasterSettings.model_fields["max_connections"].default
     needed = connections * int(measured[1]) * 2**10 + MOST_STATE_BYTES + connections // 8 * 256 * 2**10

@@ -24,9 +24,9 @@ import pytest
 from tests.support import ROOT
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
-PROGRAMS_RUN = ("README.md", "docs/protocol.md", "docs/running.md", "docs/record.md")
-"""Whose Python programs tests/packaging/test_wheel.py runs, and tests/integration/test_record_commands.py those of
-docs/record.md."""
+PROGRAMS_RUN = ("README.md", "docs/protocol.md", "docs/running.md", "docs/record.md", "docs/security.md")
+"""Whose Python programs tests/packaging/test_wheel.py runs, tests/integration/test_record_commands.py those of
+docs/record.md, and tests/deploy/test_production_files.py that of docs/security.md."""
 
 STARTS = (
     "make run",

@@ -11,6 +11,8 @@ NUMBERS = (
     *(b"9223372036854775807", b"9223372036854775808", b"18446744073709551616", b"1e308", b"1e309", b"-1e309"),
     *(b"NaN", b"nan", b"Infinity", b"-inf", b"1e-320", b"0.1", b"1_000", b"1,5", b"0x10", b"\xd9\xa1", b"1" * 400),
 )
+MOST_REPEATED = 256 * 1024
+"""Letters that come of what is repeated in a list."""
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 0.5, -0.0, 1e308, 2**53 - 1, 2**53, 2**63, 2**64, 10**30, float("nan")),
     *(
@@ -106,7 +108,10 @@ def _changed(value: Any, source: random.Random) -> Any:
             case 0:
                 return value[:at] + value[at + 1 :]
             case 1:
-                return value[:at] + [value[at]] * source.choice((2, 70, 5000)) + value[at + 1 :]
+                times = source.choice((2, 70, 5000))
+                if type(value[at]) in (list, dict) or len(str(value[at])) * times > MOST_REPEATED:
+                    times = 2  # or the search itself would fill memory
+                return value[:at] + [value[at]] * times + value[at + 1 :]
             case _:
                 return [*value[:at], _changed(value[at], source), *value[at + 1 :]]
     if type(value) in (int, float) and source.random() < 0.4:

@@ -112,6 +112,10 @@ class ColumnarTable:
             except (duckdb.Error, pyarrow.ArrowException) as error:
                 reason = str(error).partition("\n")[0]
                 raise UnusableSource(f"{self.name} is broken, cut short or encrypted ({reason})") from error
+            except OSError as error:
+                if error.errno is not None:  # of the disk
+                    raise
+                raise UnusableSource(f"{self.name} is broken, cut short or encrypted ({error})") from error
 
     def _parquet(self, connection: Any, files: ExitStack) -> list[str]:
         path = self._on_disk(files)

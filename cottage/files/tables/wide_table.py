@@ -103,7 +103,7 @@ def _times(names: Sequence[str], sample: Sequence[Sequence[str]]) -> tuple[int, 
         cells = [cells[place] for cells in sample if cells[place].strip()]
         return bool(cells) and all(map(is_time, cells))
 
-    first = 1 if not names[0] and not is_of_times(0) else 0
+    first = 1 if names and not names[0] and not is_of_times(0) else 0
     places = range(first, len(names))
     return tuple(takewhile(is_of_times, places)) or tuple(takewhile(is_of_times, reversed(places)))
 

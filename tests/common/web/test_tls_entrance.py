@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -125,6 +126,35 @@ def test_page_and_stream_over_tls(
             await eventually(lambda: len(served.server._open) == 0)
 
     run(new_loop, scenario)
+    assert complaints(caplog.records) == []
+
+
+@both_loops
+def test_where_no_more_files_can_be_open_a_connection_ends_and_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+    new_loop: NewLoop,
+    authority: Authority,
+    certificate: ServerCertificate,
+    said: list[EventDict],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def no_more(*_arguments: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def scenario() -> None:
+        failed = tls_entrance.REFUSED._value.get()
+        async with serving(certificate=certificate) as served:
+            with monkeypatch.context() as patched:
+                patched.setattr(socket, "fromfd", no_more)
+                async with sockets(served, 3) as made:
+                    await eventually(lambda: all_ended(made))
+            assert tls_entrance.REFUSED._value.get() - failed == 3
+            assert len(served.server._open) == 0
+            assert b"200 OK" in await gets(served, authority)
+
+    run(new_loop, scenario)
+    (line,) = [line for line in said if line["event"] == "tls_handshake_failed"]
+    assert line["error"] == "Too many open files"
     assert complaints(caplog.records) == []
 
 
