@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from common.settings import ServiceSettings
+from common.settings import SHORTEST_SECRET, ServiceSettings
 from common.web.proxies import Network
 from cottage.variables import value_of
 
-SECRETS = {"AUTH_SECRET": 32, "LINK_SECRET": 32, "LINK_SECRET_BEFORE": 32, "OPS_TOKEN": 32, "REDIS_PASSWORD": 16}
+SECRETS = {
+    **dict.fromkeys(("AUTH_SECRET", "LINK_SECRET", "LINK_SECRET_BEFORE", "OPS_TOKEN"), SHORTEST_SECRET),
+    "REDIS_PASSWORD": 16,
+}
 """Settings that are secret, and the bytes that each must have at least in production."""
 PRIVATE_FILES = ("BROADCASTER_TLS_KEY_FILE", "PHYSICS_TLS_KEY_FILE", "BRIDGE_TLS_KEY_FILE", "REDIS_KEY_FILE")
 PUBLIC_FILES = (

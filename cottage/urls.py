@@ -7,7 +7,8 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 MOST_DATABASES = 2**31
 """Redis takes no greater number for one."""
 
-_TOKENS = frozenset({"token", "access_token"})
+TOKEN_FIELDS = frozenset({"token", "access_token"})
+"""Fields of a query that are tokens."""
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -56,7 +57,7 @@ def websocket(url: str) -> str:
 
 def broadcaster(url: str) -> str:
     """`url` itself if it can be that of a broadcaster's WebSocket, which has no token in it; ValueError otherwise."""
-    if _TOKENS & {name.lower() for name, _ in parse_qsl(urlsplit(websocket(url)).query, keep_blank_values=True)}:
+    if TOKEN_FIELDS & {name.lower() for name, _ in parse_qsl(urlsplit(websocket(url)).query, keep_blank_values=True)}:
         raise ValueError("must have no token in it, since URLs are written down everywhere")
     return url
 

@@ -25,7 +25,7 @@ from cottage.urls import with_login
 from deploy.redis_server import Server, ServerError, find_servers, free_port, start
 from deploy.redis_users import USERS
 from deploy.run_directory import run_folder
-from deploy.secret_folder import SecretFolder
+from deploy.secret_folder import SecretFolder, write_anew
 
 DEFAULT_OFF = "user default off"
 """The first line. Without it a server that has an ACL file makes the user of connections that show no password one
@@ -101,15 +101,12 @@ def write_files(folder: Path, secrets: SecretFolder, database: int = 0) -> list[
     paths = []
     for version in VERSIONS:
         path = folder / version.acl_name
-        text = acl_file(version, passwords, database)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            new = path.with_suffix(".new")
-            new.write_text(text, encoding="ascii")
-            new.chmod(0o644)  # a server in a container is another user; what is in it lets nobody in
-            new.replace(path)
         except OSError as error:
             raise SettingsError(f"{path}: {error.strerror}") from None
+        # A server in a container is another user; what is in it lets nobody in.
+        write_anew(path, 0o644, acl_file(version, passwords, database).encode("ascii"))
         paths.append(path)
     return paths
 

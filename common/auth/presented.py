@@ -12,8 +12,8 @@ from urllib.parse import unquote_plus
 
 from common.web.proxies import Header
 from cottage.protocol import MAX_TOKEN_BYTES, TOKEN_SUBPROTOCOL
+from cottage.urls import TOKEN_FIELDS
 
-_IN_URL = frozenset({"token", "access_token"})
 _SEPARATORS = re.compile("[&;?#]")
 _BEARER = re.compile(r"bearer(?:[ \t]+(.*))?", re.IGNORECASE | re.DOTALL)
 
@@ -63,4 +63,4 @@ def in_url(target: str) -> bool:
     encoded: otherwise `symbols=SPY;token=…`, `&amp;token=…` or `%26token=…` were a bad value, which is quoted in
     answer and log."""
     names = (part.partition("=")[0] for part in _SEPARATORS.split(unquote_plus(target)))
-    return any(name.strip().lower() in _IN_URL for name in names)
+    return any(name.strip().lower() in TOKEN_FIELDS for name in names)

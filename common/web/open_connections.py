@@ -36,7 +36,7 @@ class _Standing:
     """One connection's place."""
 
     address: str
-    cut_off: Callable[[], None]
+    cut_off: Callable[[], object]
 
 
 class OpenConnections:
@@ -58,7 +58,7 @@ class OpenConnections:
     def half_open(self) -> int:
         return len(self._half_open)
 
-    def accepted(self, key: object, address: str, cut_off: Callable[[], None]) -> None:
+    def accepted(self, key: object, address: str, cut_off: Callable[[], object]) -> None:
         """A connection was made. `cut_off` may be called at once, and `gone` must be later."""
         place = _Standing("" if self._is_proxy(address) else block(address), cut_off)
         self._places[key] = place

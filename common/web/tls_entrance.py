@@ -53,12 +53,8 @@ class TlsEntrance(asyncio.Protocol):
             plain.abort()
         sock.setblocking(False)
         task = asyncio.get_running_loop().create_task(self._shake_hands(sock), name="TLS handshake")
-
-        def cut_off() -> None:
-            task.cancel()
-
         task.add_done_callback(lambda _task: self._ended(sock))
-        self._connections.accepted(self, address, cut_off)
+        self._connections.accepted(self, address, task.cancel)
 
     async def _shake_hands(self, sock: socket.socket) -> None:
         try:
